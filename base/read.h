@@ -1,0 +1,69 @@
+/* The read command: what is asked of a replica, and of the store (DESIGN.md §6).
+ *
+ * The store answers with a stream (base/stream.h) of the command's partitions and slices; limits and
+ * the row filter are applied on the merged result by base_read_rows, wherever the merge is. */
+#ifndef BASE_READ_H
+#define BASE_READ_H
+
+#include "base/schema.h"
+#include "base/stream.h"
+
+enum base_filter_op {
+    BASE_FILTER_EQ, BASE_FILTER_NE, BASE_FILTER_LT, BASE_FILTER_LE, BASE_FILTER_GT, BASE_FILTER_GE,
+    BASE_FILTER_CONTAINS, BASE_FILTER_CONTAINS_KEY,
+};
+/* One condition on a column that is not part of the addressed key (all are ANDed). */
+struct base_filter {
+    uint32_t column; /* column id */
+    enum base_filter_op op;
+    struct base_slice operand; /* serialized in the column's type (CONTAINS: the element's) */
+};
+
+struct base_read {
+    struct base_uuid table_id;
+    uint64_t epoch;           /* of the schema and placements the command was made with */
+    /* Either one partition: */
+    struct base_slice pkey;
+    /* … or, with an empty pkey, tokens: token_after < token <= token_upto, wrapping never. */
+    int64_t token_after, token_upto;
+    struct base_slice start_pkey; /* range: continue at this pkey (inclusive), or empty */
+    struct base_slices slices; /* the same for every partition */
+    bool reversed;             /* rows inside partitions */
+    const uint32_t *columns;   /* ids wanted, ascending; NULL: all */
+    size_t column_count;
+    const struct base_filter *filters;
+    size_t filter_count;
+    uint64_t row_limit;           /* UINT64_MAX: none */
+    uint64_t partition_row_limit; /* per partition; UINT64_MAX: none */
+    uint64_t size_bytes_max;      /* stop a page after this many bytes; UINT64_MAX: none */
+    int64_t now_s;                /* the time at which TTLs and gc are judged */
+};
+#define BASE_READ_INIT ((struct base_read){.token_after = INT64_MIN, .token_upto = INT64_MAX, \
+    .slices = {0}, .row_limit = UINT64_MAX, .partition_row_limit = UINT64_MAX, .size_bytes_max = UINT64_MAX})
+
+/* A live row as the consumer sees it. Borrowed until the next call. */
+struct base_live_row {
+    struct base_slice pkey;
+    struct base_slice static_row; /* encoded, or empty */
+    struct base_slice ckey;       /* empty: a partition that has only a static row */
+    struct base_slice row;        /* encoded; empty with ckey */
+};
+
+/* The consumer: live rows of a merged stream, with the command's filters and limits. A partition
+ * whose rows are none but whose static row is live yields one row with an empty ckey when the
+ * command's slices are the whole partition (Cassandra's rule). Takes the source over. `table` and
+ * `cmd` must outlive it. Reusable: open again on the same struct after close. */
+struct base_rows {
+    const struct base_read *cmd;
+    const struct base_table *table;
+    struct base_source *source;
+    struct base_partition partition;
+    uint64_t rows_left, partition_rows_left, partition_rows_seen;
+};
+void base_rows_open(struct base_rows *rows, const struct base_read *cmd,
+                    const struct base_table *table, struct base_source *merged);
+/* out->pkey is empty at the end. */
+BASE_MUST int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct base_err *err);
+void base_rows_close(struct base_rows *rows);
+
+#endif

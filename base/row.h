@@ -1,0 +1,188 @@
+/* Rows: sets of timestamped cells in one encoding, used in memory, on disk, in the commit log and
+ * between nodes (DESIGN.md §3). The encoding does not need the schema: columns are numbers, cell
+ * paths are order-preserving bytes. docs/formats/row.md is the document; this is the code's view.
+ *
+ * row  := flags u8
+ *         row_ts le64           always: the liveness timestamp, else the first cell's, else the deletion's
+ *         [ttl varint, expires_s varint]       LIVENESS_TTL
+ *         [del_ts zigzag(row_ts - ts), del_s varint]   DELETION
+ *         [originals: varint length, bytes]    ORIGINALS: the clustering values' own bytes
+ *         cell*                 to the end; ascending by (column, complex deletion first, path)
+ * cell := column delta varint   from the previous cell's column (the first: from 0)
+ *         flags u8
+ *         [zigzag(row_ts - ts) varint]         OWN_TS
+ *         [ttl varint]                         EXPIRING
+ *         [local deletion time, s, varint]     DEAD, EXPIRING, COMPLEX_DELETION
+ *         [path: varint length, bytes]         PATH
+ *         [path's own bytes: same]             PATH_ORIGINAL
+ *         [value: varint length, bytes]        unless DEAD, COMPLEX_DELETION or EMPTY
+ *
+ * Times: ts in microseconds since the epoch (may be negative), ttl and *_s in seconds. */
+#ifndef BASE_ROW_H
+#define BASE_ROW_H
+
+#include "base/bytes.h"
+
+#define BASE_TS_NONE INT64_MIN            /* no liveness, no deletion */
+#define BASE_TTL_MAX 630720000            /* 20 years, as Cassandra */
+#define BASE_EXPIRES_MAX 4294967294LL     /* 2106-02-07: later expiry is capped, as Cassandra 5 */
+
+enum base_row_flag {
+    BASE_ROW_LIVENESS = 0x01,
+    BASE_ROW_LIVENESS_TTL = 0x02,
+    BASE_ROW_DELETION = 0x04,
+    BASE_ROW_ORIGINALS = 0x08,
+    BASE_ROW_MORTAL = 0x10, /* some cell is dead or expires, or a complex deletion: look at `now` */
+    BASE_ROW_OWN_TS = 0x20, /* some cell has a timestamp of its own */
+};
+
+enum base_cell_flag {
+    BASE_CELL_DEAD = 0x01,
+    BASE_CELL_EXPIRING = 0x02,
+    BASE_CELL_OWN_TS = 0x04,
+    BASE_CELL_EMPTY = 0x08,
+    BASE_CELL_PATH = 0x10,
+    BASE_CELL_PATH_ORIGINAL = 0x20,
+    BASE_CELL_COMPLEX_DELETION = 0x40, /* not a cell: deletes the column's older cells */
+    BASE_CELL_COUNTER = 0x80,          /* the value is a counter context (shards); merges by shard */
+};
+
+/* A deletion: everything with ts <= this ts. none: ts == BASE_TS_NONE. */
+struct base_deletion {
+    int64_t ts;
+    int64_t local_s; /* when it was made, for gc_grace_seconds */
+};
+#define BASE_DELETION_NONE ((struct base_deletion){BASE_TS_NONE, 0})
+static inline bool base_deletion_is_none(struct base_deletion d)
+{
+    return d.ts == BASE_TS_NONE;
+}
+static inline bool base_deletion_equal(struct base_deletion a, struct base_deletion b)
+{
+    return a.ts == b.ts && a.local_s == b.local_s;
+}
+/* The stronger one: greater ts, then greater local_s. */
+static inline struct base_deletion base_deletion_max(struct base_deletion a, struct base_deletion b)
+{
+    return a.ts > b.ts || (a.ts == b.ts && a.local_s >= b.local_s) ? a : b;
+}
+
+/* A row's head, decoded; the cells stay encoded. All slices borrow from the encoded row. */
+struct base_row {
+    uint8_t flags;
+    int64_t row_ts;
+    int32_t ttl;       /* LIVENESS_TTL */
+    int64_t expires_s; /* LIVENESS_TTL */
+    struct base_deletion deletion; /* none without DELETION */
+    struct base_slice originals;
+    struct base_slice cells;
+};
+struct base_cell {
+    uint32_t column;
+    uint8_t flags;
+    int64_t ts;
+    int32_t ttl;
+    int64_t local_s; /* DEAD, COMPLEX_DELETION: when deleted; EXPIRING: when it expires */
+    struct base_slice path;
+    struct base_slice path_original; /* the element's own bytes where path does not decode to them */
+    struct base_slice value;
+};
+
+/* False when the bytes are damaged. Liveness ts is row_ts when flags has LIVENESS. */
+BASE_MUST bool base_row_decode(struct base_slice encoded, struct base_row *row);
+static inline int64_t base_row_liveness_ts(const struct base_row *row)
+{
+    return row->flags & BASE_ROW_LIVENESS ? row->row_ts : BASE_TS_NONE;
+}
+
+/* Walk the cells. `next` returns 1 with a cell, 0 at the end, -1 when the bytes are damaged. */
+struct base_cells {
+    struct base_reader reader;
+    int64_t row_ts;
+    uint32_t column;
+};
+static inline struct base_cells base_cells_begin(const struct base_row *row)
+{
+    return (struct base_cells){base_reader(row->cells), row->row_ts, 0};
+}
+int base_cells_next_slow(struct base_cells *it, struct base_cell *cell);
+/* Inline for the common cell: own column, row's timestamp, plain short value. */
+static inline int base_cells_next(struct base_cells *it, struct base_cell *cell)
+{
+    const uint8_t *p = it->reader.p;
+    if (BASE_LIKELY(it->reader.end - p >= 3 && p[0] < 0x80 && p[1] == 0 && p[2] < 0x80)) {
+        size_t len = p[2];
+        if (BASE_LIKELY((size_t)(it->reader.end - p) >= 3 + len)) {
+            it->column += p[0];
+            *cell = (struct base_cell){.column = it->column, .ts = it->row_ts, .value = {p + 3, len}};
+            it->reader.p = p + 3 + len;
+            return 1;
+        }
+    }
+    return base_cells_next_slow(it, cell);
+}
+/* Deep check of bytes from outside: decodable, cells in order, times in range. */
+BASE_MUST bool base_row_check(struct base_slice encoded);
+
+/* Write a row. begin → [liveness] → [deletion] → [originals] → cells in order → end. The builder
+ * appends to `out`; on any error the buffer is cut back to where the row began. */
+struct base_row_builder {
+    struct base_buf *out;
+    size_t start;    /* of the row in out */
+    int64_t row_ts;
+    uint32_t column; /* of the last cell */
+    uint8_t flags;
+};
+/* row_ts: see above; any value is correct, the liveness timestamp is required if there is one. */
+BASE_MUST int base_row_begin(struct base_row_builder *b, struct base_buf *out, int64_t row_ts);
+BASE_MUST int base_row_put_liveness(struct base_row_builder *b, int32_t ttl, int64_t expires_s); /* ttl 0: none */
+BASE_MUST int base_row_put_deletion(struct base_row_builder *b, struct base_deletion deletion);
+BASE_MUST int base_row_put_originals(struct base_row_builder *b, struct base_slice originals);
+/* Flags OWN_TS, EMPTY, PATH, PATH_ORIGINAL are derived from the fields; DEAD, EXPIRING,
+ * COMPLEX_DELETION and COUNTER are taken from cell->flags. */
+BASE_MUST int base_row_put_cell(struct base_row_builder *b, const struct base_cell *cell);
+/* The common cell: timestamp of the row, no TTL, no path. */
+BASE_MUST int base_row_put_value(struct base_row_builder *b, uint32_t column, struct base_slice value);
+void base_row_end(struct base_row_builder *b);
+
+/* --- reconciliation: the one implementation -------------------------------------------------------- */
+
+/* Which of two cells of the same column and path stays: <0: a, >0: b, 0: they are the same cell.
+ * The greater timestamp wins. On a tie: dead over live; expiring over not expiring; the later local deletion
+ * time; the smaller TTL; the greater value bytes (Cassandra's Cells.resolveRegular,
+ * CASSANDRA-14592). */
+int base_cell_compare(const struct base_cell *a, const struct base_cell *b);
+
+/* Merge n >= 1 encoded versions of one row (same ckey) into one, appended to `out`: cells and
+ * liveness that a row, complex or `covering` deletion (partition or range; may be none) shadows are
+ * gone; a row deletion that `covering` supersedes is gone. The result may have no content
+ * (base_row_is_void); then nothing is appended. Commutative, associative, idempotent on results of
+ * itself. With n == 1 it normalizes. CORRUPT, NOMEM, LIMIT. */
+BASE_MUST int base_row_merge(const struct base_slice *versions, size_t n,
+                             struct base_deletion covering, struct base_buf *out);
+
+/* What time does to a merged row. */
+struct base_purge {
+    int64_t now_s;          /* cells and liveness with expires_s <= now_s are expired */
+    int64_t gc_before_s;    /* tombstones with local_s < gc_before_s may go, if also … */
+    int64_t purgeable_ts;   /* … their ts < purgeable_ts (nothing older exists elsewhere) */
+    bool live_only;         /* reads: drop every tombstone and everything expired */
+};
+/* Append the row as it is at purge->now_s: expired cells become tombstones (with the expiry minus
+ * the ttl as their local deletion time, as Cassandra), purgeable tombstones go; live_only drops
+ * all of them. Nothing appended when nothing is left. *changed (may be NULL) false: the input can be
+ * used as it is (then nothing is appended either and *live says whether it has content).
+ * A live_only row is live when its liveness is live or it has a live cell. CORRUPT, NOMEM, LIMIT. */
+BASE_MUST int base_row_purge(struct base_slice encoded, const struct base_purge *purge,
+                             struct base_buf *out, bool *changed, bool *live);
+
+/* The greatest and smallest timestamps and the earliest/latest local times in a row, for statistics. */
+struct base_row_stats {
+    int64_t ts_min, ts_max;               /* BASE_TS_NONE swapped limits when there is nothing */
+    int64_t local_s_min, local_s_max;     /* of tombstones and expiring cells; INT64_MAX/MIN when none */
+    int32_t ttl_max;
+    uint32_t cell_count, tombstone_count;
+};
+BASE_MUST bool base_row_stats(struct base_slice encoded, struct base_row_stats *stats); /* adds to *stats */
+
+#endif

@@ -1,0 +1,132 @@
+/* The schema: keyspaces, types, tables. An immutable snapshot, shared by reference; a change makes
+ * a new snapshot (base_schema_apply, a pure function), agreed on by the metadata log (DESIGN.md §4).
+ *
+ * Names are the exact, unquoted names (case-sensitive; CQL folds unquoted ones before they come
+ * here). Everything a snapshot points to lives in its arena. */
+#ifndef BASE_SCHEMA_H
+#define BASE_SCHEMA_H
+
+#include "base/type.h"
+
+#define BASE_NAME_LEN_MAX 48     /* keyspace and table names (Cassandra's SchemaConstants) */
+#define BASE_COLUMN_NAME_LEN_MAX 65535
+#define BASE_COLUMNS_MAX 2000    /* a table; SQLite's own limit for virtual tables is the same */
+
+enum base_column_kind { BASE_COLUMN_PARTITION_KEY, BASE_COLUMN_CLUSTERING, BASE_COLUMN_STATIC, BASE_COLUMN_REGULAR };
+
+struct base_column {
+    uint32_t id;     /* unique in the table for ever: a dropped column's id is not used again */
+    enum base_column_kind kind;
+    uint32_t position; /* in the partition key or the clustering; else 0 */
+    bool descending;   /* clustering */
+    struct base_slice name;
+    const struct base_type *type;
+};
+struct base_dropped_column {
+    uint32_t id;
+    struct base_slice name;
+    const struct base_type *type;
+    bool is_static;
+    int64_t dropped_us; /* cells with ts <= this are gone */
+};
+
+/* A string-to-string map, sorted by key (options like replication, compaction, compression). */
+struct base_option {
+    struct base_slice key, value;
+};
+struct base_options {
+    const struct base_option *items;
+    size_t count;
+};
+struct base_slice base_options_get(const struct base_options *options, const char *key); /* data NULL: absent */
+
+/* Table options that Cassandra 5 has, with its defaults (cassandra5_reference.md). */
+struct base_table_options {
+    struct base_slice comment;
+    int32_t default_time_to_live_s; /* 0 */
+    int32_t gc_grace_s;             /* 864000 */
+    double bloom_filter_fp_chance;  /* 0.01 */
+    double crc_check_chance;        /* 1.0 */
+    int32_t memtable_flush_period_ms;
+    int32_t min_index_interval, max_index_interval;
+    bool cdc;
+    bool allow_auto_snapshot, incremental_backups; /* true */
+    struct base_slice speculative_retry, additional_write_policy, read_repair, memtable;
+    struct base_options caching, compaction, compression, extensions;
+};
+
+struct base_table {
+    struct base_uuid id;
+    struct base_slice keyspace, name;
+    const struct base_column *columns; /* partition key, clustering, then static and regular by name */
+    size_t column_count;
+    size_t partition_key_count, clustering_count, static_count; /* regular: the rest */
+    const struct base_dropped_column *dropped;
+    size_t dropped_count;
+    uint32_t next_column_id; /* ids start at 1 */
+    struct base_table_options options;
+};
+struct base_user_type {
+    struct base_slice keyspace, name;
+    const struct base_type *type; /* not frozen */
+};
+struct base_keyspace {
+    struct base_slice name;
+    struct base_options replication; /* class (short name) and its options */
+    bool durable_writes;
+    const struct base_table *const *tables; /* by name */
+    size_t table_count;
+    const struct base_user_type *types; /* by name */
+    size_t type_count;
+};
+
+struct base_schema {
+    struct base_arena arena;
+    uint64_t epoch;
+    const struct base_keyspace *keyspaces; /* by name */
+    size_t keyspace_count;
+    int refs; /* atomic */
+};
+
+/* References: thread-safe. A snapshot is freed with its last reference. */
+struct base_schema *base_schema_new(void); /* epoch 0, empty, one reference; NULL when out of memory */
+struct base_schema *base_schema_acquire(struct base_schema *schema);
+void base_schema_release(struct base_schema *schema);
+
+const struct base_keyspace *base_schema_keyspace(const struct base_schema *schema, struct base_slice name);
+const struct base_table *base_schema_table(const struct base_schema *schema, struct base_slice keyspace, struct base_slice name);
+const struct base_table *base_schema_table_by_id(const struct base_schema *schema, struct base_uuid id);
+const struct base_user_type *base_schema_type(const struct base_schema *schema, struct base_slice keyspace, struct base_slice name);
+const struct base_column *base_table_column(const struct base_table *table, struct base_slice name);
+const struct base_column *base_table_column_by_id(const struct base_table *table, uint32_t id);
+
+/* --- changes -------------------------------------------------------------------------------------- */
+
+/* One transformation of the metadata log. Objects are given whole, as they are after the change. */
+enum base_change_kind {
+    BASE_CHANGE_KEYSPACE_CREATE = 1, BASE_CHANGE_KEYSPACE_ALTER = 2, BASE_CHANGE_KEYSPACE_DROP = 3,
+    BASE_CHANGE_TYPE_CREATE = 4, BASE_CHANGE_TYPE_ALTER = 5, BASE_CHANGE_TYPE_DROP = 6,
+    BASE_CHANGE_TABLE_CREATE = 7, BASE_CHANGE_TABLE_ALTER = 8, BASE_CHANGE_TABLE_DROP = 9,
+    BASE_CHANGE_TABLE_TRUNCATE = 10,
+};
+struct base_change {
+    enum base_change_kind kind;
+    uint64_t expected_epoch; /* the epoch it was made against: another change in between refuses it (STALE) */
+    struct base_slice keyspace, name; /* what is changed */
+    const struct base_keyspace *keyspace_new; /* KEYSPACE_CREATE, KEYSPACE_ALTER: name, replication, durable_writes only */
+    const struct base_type *type_new;         /* TYPE_* */
+    const struct base_table *table_new;       /* TABLE_CREATE, TABLE_ALTER */
+    struct base_uuid table_id;                /* TABLE_DROP, TABLE_TRUNCATE */
+    int64_t time_us;                          /* TABLE_TRUNCATE: data with ts <= this go */
+};
+/* Log entry bytes, and back (into the arena). docs/formats/catalog.md. */
+BASE_MUST int base_change_encode(const struct base_change *change, struct base_buf *out);
+BASE_MUST int base_change_decode(struct base_arena *arena, struct base_slice bytes, struct base_change *out, struct base_err *err);
+/* A new snapshot with the change applied, epoch + 1. EXISTS, NOTFOUND, INVALID, STALE. */
+BASE_MUST int base_schema_apply(const struct base_schema *schema, const struct base_change *change,
+                                struct base_schema **out, struct base_err *err);
+/* A whole snapshot as bytes, and back. */
+BASE_MUST int base_schema_encode(const struct base_schema *schema, struct base_buf *out);
+BASE_MUST int base_schema_decode(struct base_slice bytes, struct base_schema **out, struct base_err *err);
+
+#endif

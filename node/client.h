@@ -1,0 +1,137 @@
+/* The one door for vtab and cli (DESIGN.md §1): open a node, ask it, close it.
+ *
+ * struct node: one open node of this process, shared by all who open the same directory (a
+ * process-wide registry counts; LMDB forbids opening an environment twice). Thread-safe.
+ * struct node_session: one connection's client: its defaults and its open transaction. Not
+ * thread-safe: one thread at a time.
+ *
+ * Today every node is embedded or alone; requests run to their end on the caller's thread and
+ * answer at once. Calls that will wait for peers say so by taking a node_session, which carries
+ * deadline and interrupt. */
+#ifndef NODE_CLIENT_H
+#define NODE_CLIENT_H
+
+#include "base/log.h"
+#include "base/mutation.h"
+#include "base/read.h"
+#include "base/schema.h"
+
+struct node;
+struct node_session;
+struct node_read;
+
+/* --- opening ---------------------------------------------------------------------------------------- */
+
+struct node_option {
+    const char *name;  /* cassandra.yaml's spelling */
+    const char *value; /* with units: "64MiB", "10ms" */
+};
+struct node_config {
+    const char *dir;  /* data directory, made 0700 if it is not there */
+    const struct node_option *options; /* over the defaults and over dir/ringlet.yaml if there is one */
+    size_t option_count;
+    struct base_log *log; /* may be NULL; must outlive the node */
+    bool temporary; /* remove the directory at the last release (":memory:") */
+};
+/* Open, or take another reference to the open node of this directory (options must not differ then: CONFIG).
+ * BUSY names the process that owns the directory. In a forked child a node of the parent is never handed out. Threads that it starts
+ * block all signals. */
+BASE_MUST int node_open(const struct node_config *config, struct node **out, struct base_err *err);
+struct node *node_acquire(struct node *node);
+/* The last release closes: flushes if that is worth it, ends threads, unlocks. */
+void node_release(struct node *node);
+const char *node_dir(const struct node *node);
+/* True in a child that was forked after the node was opened: it must not be used (only forgotten). */
+bool node_is_forked(const struct node *node);
+
+BASE_MUST int node_session_new(struct node *node, struct node_session **out, struct base_err *err);
+void node_session_free(struct node_session *session); /* rolls an open transaction back */
+struct node *node_session_node(struct node_session *session);
+/* Asked now and then during long calls; true ends them with INTERRUPTED. */
+void node_session_on_interrupt(struct node_session *session, bool (*interrupted)(void *ctx), void *ctx);
+
+enum node_consistency { /* the native protocol's codes */
+    NODE_CL_ANY = 0, NODE_CL_ONE, NODE_CL_TWO, NODE_CL_THREE, NODE_CL_QUORUM, NODE_CL_ALL, NODE_CL_LOCAL_QUORUM,
+    NODE_CL_EACH_QUORUM, NODE_CL_SERIAL, NODE_CL_LOCAL_SERIAL, NODE_CL_LOCAL_ONE,
+};
+/* Name (any case) → code, -1: none; and back. */
+int node_consistency_parse(struct base_slice name);
+const char *node_consistency_name(int code);
+
+/* --- schema ------------------------------------------------------------------------------------------- */
+
+struct base_schema *node_schema(struct node *node); /* a new reference to the current snapshot */
+uint64_t node_schema_epoch(const struct node *node);  /* cheap: has anything changed? */
+/* Run one CQL statement: keyspaces, types, tables, TRUNCATE, USE. `result` gets one line of text ("created table lab.readings"). */
+BASE_MUST int node_cql(struct node_session *session, struct base_slice text, struct base_buf *result, struct base_err *err);
+/* Create a table from column definitions (cql_analyze_table); if it exists and agrees: fine (*attached true); if it
+ * exists and differs: EXISTS, and the text says in what. */
+BASE_MUST int node_create_table(struct node_session *session, struct base_slice keyspace, struct base_slice name,
+                                struct base_slice definitions, struct base_slice with, bool *attached, struct base_err *err);
+
+/* --- reading ------------------------------------------------------------------------------------------- */
+
+/* Run a read of `table` (of the caller's schema snapshot, which must stay referenced until close). Sees the
+ * session's open transaction. cmd and all it points to must stay until close. *read may hold a closed read of
+ * this session: its memory is used again. cmd->now_s 0: the node's clock. */
+BASE_MUST int node_read_open(struct node_session *session, const struct base_table *table, const struct base_read *cmd,
+                             int consistency, struct node_read **read, struct base_err *err);
+/* Next live row; row->pkey is empty at the end. Borrowed until the next call. */
+BASE_MUST int node_read_next(struct node_read *read, struct base_live_row *row, struct base_err *err);
+void node_read_close(struct node_read *read); /* releases what it pins, keeps the memory for reuse */
+void node_read_free(struct node_read *read);
+
+/* --- writing ------------------------------------------------------------------------------------------- */
+
+/* A write timestamp: microseconds, strictly increasing per node, across restarts (DESIGN.md §3). */
+int64_t node_timestamp(struct node *node);
+int64_t node_now_s(struct node *node);
+
+/* Transactions. Outside of begin…commit node_write applies at once. Within, writes gather (encoded, in order), reads see them,
+ * commit applies them as one atomic group with their timestamps. LIMIT past transaction_size_max (the text names
+ * ringlet_batch). Levels are SQLite's savepoint numbers. */
+BASE_MUST int node_txn_begin(struct node_session *session, struct base_err *err); /* no effect when open */
+bool node_txn_is_open(const struct node_session *session);
+/* Append encoded mutations (base/mutation.h) to the transaction or apply them. `table` is for messages and durability. */
+BASE_MUST int node_write(struct node_session *session, const struct base_table *table, struct base_slice mutations,
+                         size_t mutation_count, int consistency, struct base_err *err);
+BASE_MUST int node_txn_savepoint(struct node_session *session, int level, struct base_err *err);
+void node_txn_savepoint_release(struct node_session *session, int level);
+/* Undo to the state at savepoint `level` (never announced: to the latest announced below it, or all). The savepoint stays. */
+void node_txn_rollback_to(struct node_session *session, int level);
+/* Make it durable as the sync mode says, and visible. On failure it stays open and unapplied. Idempotent: again
+ * without new writes does nothing. */
+BASE_MUST int node_txn_apply(struct node_session *session, struct base_err *err);
+void node_txn_end(struct node_session *session);      /* after apply: forget; before: roll back */
+/* 'logged' (atomic, the default) or 'unlogged': writes are streamed out as they come. */
+BASE_MUST int node_session_set_batch(struct node_session *session, bool unlogged, struct base_err *err);
+bool node_session_batch_unlogged(const struct node_session *session);
+
+/* --- administration ------------------------------------------------------------------------------------- */
+
+/* nodetool's commands by name (flush, compact, tablestats, info, version): the answer as one JSON document, appended. The same
+ * for `ringlet COMMAND` over HTTP and SELECT ringlet_nodetool(…). NOTFOUND lists the commands. */
+BASE_MUST int node_admin(struct node *node, const char *command, const char *const *args, size_t arg_count,
+                         struct base_buf *json, struct base_err *err);
+/* The same answer laid out for people, from the JSON. */
+BASE_MUST int node_admin_render(const char *command, struct base_slice json, struct base_buf *text, struct base_err *err);
+/* Metrics: calls `each` with Prometheus names. */
+int node_metrics(struct node *node, int (*each)(void *ctx, const char *name, const char *labels, double value), void *ctx);
+
+/* --- the daemon (cli/node.c) ------------------------------------------------------------------------------ */
+
+struct node_daemon_config {
+    struct node_config node;
+    const char *config_file; /* YAML or NULL */
+    const char *listen;      /* "127.0.0.1:7000" or NULL: the configuration's */
+};
+/* Run in the foreground until SIGTERM or SIGINT, then drain. */
+BASE_MUST int node_daemon_run(const struct node_daemon_config *config, struct base_err *err);
+
+/* --- offline: ringlet sstable ---------------------------------------------------------------------------- */
+
+/* dump: one JSON object a row and marker to `out`; metadata; verify. DIR is a data directory or an .sst file. NULL keep_going: never interrupted. */
+BASE_MUST int node_sstable_command(const char *command, const char *path, bool json,
+                                   int (*print)(void *ctx, struct base_slice text), void *ctx, struct base_err *err);
+
+#endif
