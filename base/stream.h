@@ -5,7 +5,9 @@
  * then read: partition(), next() until END, partition(), … Partitions come in ascending pkey order;
  * inside, rows and markers in ascending ckey order, or descending when the source was opened
  * reversed. Each slice of a partition is delimited: a range deletion that is open where a slice
- * begins is announced by a MARKER at the slice's bound, and closed at its other bound.
+ * begins is announced by a MARKER at the slice's bound, and closed at its other bound. Where a bound
+ * is a row's own AT key the marker stands BEFORE (lo) or AFTER (hi) that row instead: a marker's
+ * position is never AT, so it never ties with a row.
  *
  * MARKER: at ckey the deletion to its left (smaller keys) is `before`, to its right `after`, whatever
  * the direction. The stream is normalized: markers change something, and are consistent with each other.
