@@ -39,6 +39,7 @@ struct base_options {
     size_t count;
 };
 struct base_slice base_options_get(const struct base_options *options, const char *key); /* data NULL: absent */
+bool base_options_equal(const struct base_options *a, const struct base_options *b);
 
 /* Table options that Cassandra 5 has, with its defaults (cassandra5_reference.md). */
 struct base_table_options {
@@ -64,7 +65,10 @@ struct base_table {
     const struct base_dropped_column *dropped;
     size_t dropped_count;
     uint32_t next_column_id; /* ids start at 1 */
+    int64_t truncated_us;    /* data with ts <= this are gone; INT64_MIN: never truncated */
     struct base_table_options options;
+    /* In a snapshot's tables: column indexes by ascending id. NULL in a table that is not in one yet. */
+    const uint16_t *columns_by_id;
 };
 struct base_user_type {
     struct base_slice keyspace, name;
@@ -85,6 +89,8 @@ struct base_schema {
     uint64_t epoch;
     const struct base_keyspace *keyspaces; /* by name */
     size_t keyspace_count;
+    const struct base_table *const *tables_by_id; /* all tables, by ascending id */
+    size_t table_count;
     int refs; /* atomic */
 };
 
@@ -99,6 +105,8 @@ const struct base_table *base_schema_table_by_id(const struct base_schema *schem
 const struct base_user_type *base_schema_type(const struct base_schema *schema, struct base_slice keyspace, struct base_slice name);
 const struct base_column *base_table_column(const struct base_table *table, struct base_slice name);
 const struct base_column *base_table_column_by_id(const struct base_table *table, uint32_t id);
+/* May a keyspace or table be called so? [a-zA-Z0-9_]{1,48}, as in Cassandra. */
+bool base_name_valid(struct base_slice name);
 
 /* --- changes -------------------------------------------------------------------------------------- */
 
@@ -119,10 +127,14 @@ struct base_change {
     struct base_uuid table_id;                /* TABLE_DROP, TABLE_TRUNCATE */
     int64_t time_us;                          /* TABLE_TRUNCATE: data with ts <= this go */
 };
-/* Log entry bytes, and back (into the arena). docs/formats/catalog.md. */
+/* Log entry bytes, and back (into the arena). docs/formats/catalog.md. A user type inside another type
+ * or a column travels as a reference, by name: after decoding it has no fields, until base_schema_apply
+ * gives it those of the snapshot. */
 BASE_MUST int base_change_encode(const struct base_change *change, struct base_buf *out);
 BASE_MUST int base_change_decode(struct base_arena *arena, struct base_slice bytes, struct base_change *out, struct base_err *err);
-/* A new snapshot with the change applied, epoch + 1. EXISTS, NOTFOUND, INVALID, STALE. */
+/* A new snapshot with the change applied, epoch + 1. EXISTS, NOTFOUND, INVALID, STALE, LIMIT, NOMEM.
+ * User types are resolved anew, by name, wherever they are used: a change of a type reaches the tables
+ * and types that use it. Dropping a keyspace drops its tables and types. */
 BASE_MUST int base_schema_apply(const struct base_schema *schema, const struct base_change *change,
                                 struct base_schema **out, struct base_err *err);
 /* A whole snapshot as bytes, and back. */
