@@ -216,7 +216,7 @@ START_TEST(many_posters)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, post_chains, &count), 0);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    for (int i = 0; i < 1000 && count < 8000; i++)
+    for (int i = 0; i < 100000 && count < 8000; i++)
         base_executor_wait(executor, 10000000);
     ck_assert_int_eq(count, 8000);
     node_executor_close(executor);
