@@ -109,6 +109,9 @@ BASE_MUST int lsm_sync(struct lsm_store *store, struct base_err *err);
 BASE_MUST int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tombstones,
                        struct base_source *const *extra, size_t extra_count,
                        struct base_source *reuse, struct base_source **out, struct base_err *err);
+/* Release what a stream of lsm_read pins (memtables, SSTables, blocks, extra sources) but keep its memory, so that it can be a later
+ * lsm_read's `reuse`. A parked stream answers nothing more; close() frees it. */
+void lsm_read_park(struct base_source *source);
 
 /* A stand-alone memtable: a transaction's own writes, readable before they are applied. Not
  * thread-safe. Streams pin it. */
