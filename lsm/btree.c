@@ -243,7 +243,7 @@ bool lsmi_btree_insert(struct lsmi_btree *tree, struct base_arena *arena,
     struct lsmi_btree_node *child = NULL;
     for (unsigned i = 0; i < need; i++) {
         unsigned at_level = tree->height - 1 - i;
-        cursor->at = cursor->single ? 1u : 0u;
+        unsigned at = spot->at[at_level] + (i ? 1u : 0u); /* a new child goes right of the one that split */
         node_split_put(spot->node[at_level], at, prefix, entry, child, fresh[i]);
         prefix = fresh[i]->prefix[0];
         entry = node_items(fresh[i])[0];
