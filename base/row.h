@@ -88,14 +88,37 @@ struct base_cell {
     struct base_slice value;
 };
 
-/* False when the bytes are damaged. Liveness ts is row_ts when flags has LIVENESS. */
-BASE_MUST bool base_row_decode(struct base_slice encoded, struct base_row *row);
+#define BASE_ROW_HEAD_LEN 9 /* flags and row_ts: what every row begins with */
+bool base_row_decode_slow(struct base_slice encoded, struct base_row *row);
+/* False when the bytes are damaged. Liveness ts is row_ts when flags has LIVENESS.
+ * Inline for the common row: no TTL, no deletion, canonical clustering values. */
+BASE_MUST static inline bool base_row_decode(struct base_slice encoded, struct base_row *row)
+{
+    if (BASE_LIKELY(encoded.len >= BASE_ROW_HEAD_LEN &&
+                    !(encoded.data[0] & ~(BASE_ROW_LIVENESS | BASE_ROW_MORTAL | BASE_ROW_OWN_TS)))) {
+        *row = (struct base_row){
+            .flags = encoded.data[0],
+            .row_ts = (int64_t)base_get_le64(encoded.data + 1),
+            .deletion = BASE_DELETION_NONE,
+            .cells = {encoded.data + BASE_ROW_HEAD_LEN, encoded.len - BASE_ROW_HEAD_LEN},
+        };
+        return true;
+    }
+    return base_row_decode_slow(encoded, row);
+}
+/* Nothing in it: no liveness, no deletion, no cell. Void rows are never stored nor sent. */
+static inline bool base_row_is_void(const struct base_row *row)
+{
+    return !(row->flags & (BASE_ROW_LIVENESS | BASE_ROW_DELETION)) && row->cells.len == 0;
+}
 static inline int64_t base_row_liveness_ts(const struct base_row *row)
 {
     return row->flags & BASE_ROW_LIVENESS ? row->row_ts : BASE_TS_NONE;
 }
 
-/* Walk the cells. `next` returns 1 with a cell, 0 at the end, -1 when the bytes are damaged. */
+/* Walk the cells. `next` returns 1 with a cell, 0 at the end, -1 when the bytes are damaged.
+ * A path or value is present when its slice is not empty (a path is never empty: an element that is
+ * the empty value has a marker byte, as in base/key.h); a live cell without bytes is the empty value. */
 struct base_cells {
     struct base_reader reader;
     int64_t row_ts;
@@ -121,14 +144,17 @@ static inline int base_cells_next(struct base_cells *it, struct base_cell *cell)
     }
     return base_cells_next_slow(it, cell);
 }
-/* Deep check of bytes from outside: decodable, cells in order, times in range. */
+/* Deep check of bytes from outside: decodable, not void, cells in order and each once, times in
+ * range, the row's MORTAL and OWN_TS as its cells are (readers trust them), counter values whole. */
 BASE_MUST bool base_row_check(struct base_slice encoded);
 
 /* Write a row. begin → [liveness] → [deletion] → [originals] → cells in order → end. The builder
- * appends to `out`; on any error the buffer is cut back to where the row began. */
+ * appends to `out`; on any error the buffer is cut back to where the row began. A row that got
+ * nothing is cut away by base_row_end. Times past BASE_EXPIRES_MAX are capped. */
 struct base_row_builder {
     struct base_buf *out;
     size_t start;    /* of the row in out */
+    size_t cells_at; /* where the head ended: nothing but cells after it */
     int64_t row_ts;
     uint32_t column; /* of the last cell */
     uint8_t flags;
@@ -150,14 +176,22 @@ void base_row_end(struct base_row_builder *b);
 /* Which of two cells of the same column and path stays: <0: a, >0: b, 0: they are the same cell.
  * The greater timestamp wins. On a tie: dead over live; expiring over not expiring; the later local deletion
  * time; the smaller TTL; the greater value bytes (Cassandra's Cells.resolveRegular,
- * CASSANDRA-14592). */
+ * CASSANDRA-14592); the greater path_original. Against a counter cell a dead one always wins
+ * (CASSANDRA-7346). Two live counter cells are not chosen from but merged: base_counter_merge. */
 int base_cell_compare(const struct base_cell *a, const struct base_cell *b);
+
+/* Counter contexts: (host id 16 bytes, clock zigzag varint, count zigzag varint)* ascending by host id. Append
+ * the merge of two: per host the greater clock, on a tie the greater count. CORRUPT, NOMEM, LIMIT. */
+BASE_MUST int base_counter_merge(struct base_slice a, struct base_slice b, struct base_buf *out);
+/* The counter's value: the sum of the shards' counts, wrapping. False when the bytes are damaged. */
+BASE_MUST bool base_counter_total(struct base_slice context, int64_t *total);
 
 /* Merge n >= 1 encoded versions of one row (same ckey) into one, appended to `out`: cells and
  * liveness that a row, complex or `covering` deletion (partition or range; may be none) shadows are
- * gone; a row deletion that `covering` supersedes is gone. The result may have no content
- * (base_row_is_void); then nothing is appended. Commutative, associative, idempotent on results of
- * itself. With n == 1 it normalizes. CORRUPT, NOMEM, LIMIT. */
+ * gone; a row deletion that `covering` supersedes or equals is gone. The originals are those of the
+ * version with the newest content (deletions count; on a tie the greatest bytes, none the lowest).
+ * When nothing is left nothing is appended. Commutative, associative, idempotent on results of
+ * itself, byte for byte. With n == 1 it normalizes. CORRUPT, NOMEM, LIMIT. */
 BASE_MUST int base_row_merge(const struct base_slice *versions, size_t n,
                              struct base_deletion covering, struct base_buf *out);
 
@@ -170,9 +204,10 @@ struct base_purge {
 };
 /* Append the row as it is at purge->now_s: expired cells become tombstones (with the expiry minus
  * the ttl as their local deletion time, as Cassandra), purgeable tombstones go; live_only drops
- * all of them. Nothing appended when nothing is left. *changed (may be NULL) false: the input can be
- * used as it is (then nothing is appended either and *live says whether it has content).
- * A live_only row is live when its liveness is live or it has a live cell. CORRUPT, NOMEM, LIMIT. */
+ * all of them. What the row's own deletions shadow goes as well. Nothing appended when nothing is
+ * left. *changed false: the input can be used as it is, and nothing is appended; with changed NULL
+ * what is left is always appended. *live (may be NULL): the liveness is live or there is a live
+ * cell; a live_only row that is not live is gone. CORRUPT, NOMEM, LIMIT. */
 BASE_MUST int base_row_purge(struct base_slice encoded, const struct base_purge *purge,
                              struct base_buf *out, bool *changed, bool *live);
 
@@ -183,6 +218,7 @@ struct base_row_stats {
     int32_t ttl_max;
     uint32_t cell_count, tombstone_count;
 };
+#define BASE_ROW_STATS_INIT ((struct base_row_stats){INT64_MAX, BASE_TS_NONE, INT64_MAX, INT64_MIN, 0, 0, 0})
 BASE_MUST bool base_row_stats(struct base_slice encoded, struct base_row_stats *stats); /* adds to *stats */
 
 #endif

@@ -1,0 +1,32 @@
+/* Rows for tests: in a few letters, and at random.
+ *
+ *   live@TS          liveness            live@TS~TTL/EXPIRES   that expires
+ *   del@TS/LOCAL     row deletion        orig=BYTES            originals
+ *   C=V@TS           cell of column C    C=V@TS~TTL/EXPIRES    that expires     Cx@TS/LOCAL  dead
+ *   C[P]=V@TS        with a path         C![@TS/LOCAL          complex deletion */
+#ifndef TESTS_UNIT_BASE_ROW_LIB_H
+#define TESTS_UNIT_BASE_ROW_LIB_H
+
+#include "base/row.h"
+
+/* splitmix64: the same everywhere. */
+struct rng {
+    uint64_t state;
+};
+uint64_t rng_next(struct rng *rng);
+uint32_t rng_below(struct rng *rng, uint32_t n); /* n > 0 */
+
+/* RINGLET_TEST_SEED, else one from the process id and printed; the same all the run. */
+uint64_t test_seed(void);
+/* RINGLET_TEST_ROUNDS, else the default. */
+unsigned test_rounds(unsigned otherwise);
+
+/* Times are small numbers, so that ties and shadowing are frequent. */
+void row_random(struct rng *rng, struct base_buf *out);
+struct base_deletion deletion_random(struct rng *rng, uint32_t none_percent);
+
+void row_parse(const char *text, struct base_buf *out); /* appended; items in the order above, cells ascending */
+void row_print(struct base_slice row, struct base_buf *out); /* the same text again, NUL-terminated */
+void shard_put(struct base_buf *out, uint8_t host, int64_t clock, int64_t count);
+
+#endif
