@@ -95,7 +95,8 @@ bool base_row_decode_slow(struct base_slice encoded, struct base_row *row);
 BASE_MUST static inline bool base_row_decode(struct base_slice encoded, struct base_row *row)
 {
     if (BASE_LIKELY(encoded.len >= BASE_ROW_HEAD_LEN &&
-                    !(encoded.data[0] & ~(BASE_ROW_LIVENESS | BASE_ROW_MORTAL | BASE_ROW_OWN_TS)))) {
+                    !(encoded.data[0] & ~(BASE_ROW_LIVENESS | BASE_ROW_MORTAL | BASE_ROW_OWN_TS)) &&
+                    (int64_t)base_get_le64(encoded.data + 1) != BASE_TS_NONE)) {
         *row = (struct base_row){
             .flags = encoded.data[0],
             .row_ts = (int64_t)base_get_le64(encoded.data + 1),
