@@ -14,7 +14,9 @@ struct cat_catalog;
 
 struct cat_pair {
     struct base_slice key, value;
+    bool must_be_new; /* in a write: refuse the whole of it with EXISTS if the key is there */
 };
+#define CAT_KEY_LEN_MAX 500 /* longer ones are LIMIT (LMDB's own limit is 511) */
 
 /* The port. */
 struct cat_ops {
@@ -22,7 +24,8 @@ struct cat_ops {
     int (*get)(struct cat_catalog *cat, struct base_slice key, struct base_buf *out, struct base_err *err);
     /* Apply all puts and deletes (value.data NULL: delete) as one durable transaction. */
     int (*write)(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n, struct base_err *err);
-    /* Call `each` for every pair whose key begins with prefix, ascending; nonzero stops and is returned. */
+    /* Call `each` for every pair whose key begins with prefix, ascending; nonzero stops and is returned. All are of
+     * one moment. `each` must not call the catalog; key and value are borrowed until it returns. */
     int (*scan)(struct cat_catalog *cat, struct base_slice prefix,
                 int (*each)(void *ctx, struct base_slice key, struct base_slice value), void *ctx, struct base_err *err);
     void (*close)(struct cat_catalog *cat);
@@ -31,7 +34,8 @@ struct cat_catalog {
     const struct cat_ops *ops;
 };
 
-/* LMDB in dir (made if it is not there, 0700). CORRUPT, IO, VERSION. */
+/* LMDB in dir (made if it is not there, 0700). CORRUPT, IO, VERSION. Not across fork: a child must not
+ * use its parent's catalog. */
 BASE_MUST int cat_open_lmdb(const char *dir, struct cat_catalog **out, struct base_err *err);
 void cat_close(struct cat_catalog *cat);
 
@@ -46,6 +50,9 @@ struct cat_identity {
 };
 BASE_MUST int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out, struct base_err *err); /* NOTFOUND: new directory */
 BASE_MUST int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identity, struct base_err *err);
+
+/* Count a start: generation + 1, durable, and the identity as it is then. NOTFOUND in a new directory. */
+BASE_MUST int cat_identity_bump(struct cat_catalog *cat, struct cat_identity *out, struct base_err *err);
 
 /* The metadata log: entry `epoch` (1, 2, …) is the encoded change that led to it. The current schema is kept
  * beside the log and written in the same transaction. STALE when epoch is not last + 1. */
