@@ -1,0 +1,192 @@
+/* What the files of node/ share. See README.md for who owns what. */
+#ifndef NODE_NODE_PRIVATE_H
+#define NODE_NODE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "catalog/catalog.h"
+#include "lsm/lsm.h"
+#include "node/client.h"
+#include "node/ports.h"
+
+#define NODEI_PATH_LEN_MAX 4096
+#define NODEI_FORMAT_VERSION 1 /* of the data directory as a whole */
+
+/* --- settings (options.c) ------------------------------------------------------------------------------ */
+
+/* One field an option; numbers are all 64 bits wide, so that one table describes them. */
+struct nodei_settings {
+    char cluster_name[128];
+    char listen_address[64];
+    char dc[64], rack[64];
+    uint64_t storage_port, num_tokens;
+    uint64_t memtable_space, file_cache_size;
+    uint64_t commitlog_sync; /* enum lsm_sync */
+    uint64_t commitlog_sync_period_ns, commitlog_segment_size, commitlog_total_space;
+    uint64_t compaction_throughput; /* bytes a second; 0: no limit */
+    uint64_t transaction_size_max;
+    uint64_t write_request_timeout_ns;
+};
+void nodei_settings_init(struct nodei_settings *settings); /* the defaults */
+/* CONFIG: an unknown name (the text names the nearest), a value that does not fit (the text says what does). */
+BASE_MUST int nodei_settings_set(struct nodei_settings *settings, const char *name, const char *value, struct base_err *err);
+/* Every option of a YAML file. NOTFOUND when there is no file. */
+BASE_MUST int nodei_settings_load(struct nodei_settings *settings, const char *path, struct base_err *err);
+/* CONFIG and a text that names the first option in which `wanted` differs from what is `open`. */
+BASE_MUST int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted, struct base_err *err);
+/* Calls `each` for every option with its value as text. */
+int nodei_settings_each(const struct nodei_settings *settings, int (*each)(void *ctx, const char *name, const char *value), void *ctx);
+
+/* --- the directory's lock (dirlock.c) ------------------------------------------------------------------- */
+
+/* Lock DIR/LOCK with an open-file-description lock; *fd holds it until closed. BUSY names the owner's process. */
+BASE_MUST int nodei_dirlock_acquire(const char *dir, int *fd, struct base_err *err);
+void nodei_dirlock_release(int fd);
+
+/* --- timestamps (timestamp.c) ---------------------------------------------------------------------------- */
+
+struct nodei_timestamps {
+    _Atomic int64_t last_us;  /* the latest given out */
+    _Atomic int64_t limit_us; /* on disk: none at or past it was given out by this run */
+    atomic_bool renewal_posted;
+    pthread_mutex_t mutex; /* one renewal at a time */
+    struct base_job renewal;
+};
+/* Reads the floor. The clock, catalog and executor of the node are there. */
+BASE_MUST int nodei_timestamps_open(struct node *node, struct base_err *err);
+/* Writes the exact floor, so that the next start need not skip ahead. */
+void nodei_timestamps_close(struct node *node);
+
+/* --- the node ----------------------------------------------------------------------------------------------- */
+
+enum nodei_state { NODEI_OPENING, NODEI_OPEN, NODEI_CLOSING };
+
+struct node {
+    /* Under the registry's mutex: */
+    struct node *next;
+    int refs;
+    enum nodei_state state;
+    dev_t dir_dev; /* the directory itself, whatever its name */
+    ino_t dir_ino;
+    /* Set in a child by the fork handler: */
+    atomic_bool forked;
+
+    char *dir; /* canonical */
+    bool temporary;
+    int lock_fd;
+    struct nodei_settings settings;
+    struct base_log *log;
+    struct base_fs *fs;
+    struct base_clock *clock;
+    struct base_random *random;
+    struct base_executor *executor;
+    struct cat_catalog *catalog;
+    struct lsm_store *store;
+    struct cat_identity identity;
+    struct base_mono_ns started;
+    struct nodei_timestamps timestamps;
+
+    pthread_mutex_t ddl_mutex;    /* one schema change at a time; held over I/O */
+    pthread_mutex_t schema_mutex; /* the pointer below; held for a moment */
+    struct base_schema *schema;
+    _Atomic uint64_t schema_epoch; /* of `schema` */
+
+    pthread_mutex_t sessions_mutex;
+    struct node_session *sessions;
+    _Atomic uint64_t reads, writes, transactions; /* for metrics */
+};
+
+/* node_open with a configuration file between the directory's own and the options (the daemon's); may be NULL. */
+BASE_MUST int nodei_open_configured(const struct node_config *config, const char *config_file, struct node **out, struct base_err *err);
+/* Registry → open.c: everything between a fresh struct with dir, settings and ports unset, and a node that works. */
+BASE_MUST int nodei_start(struct node *node, struct base_err *err);
+/* Undo nodei_start, also a half of it. */
+void nodei_stop(struct node *node);
+BASE_MUST int nodei_check_usable(const struct node *node, struct base_err *err); /* CLOSED in a forked child */
+/* STOPPED when the store writes no more, else 0: GET /healthz. */
+BASE_MUST int nodei_health(struct node *node, struct base_err *err);
+struct base_random *nodei_random(struct node *node);
+void nodei_listen_address(const struct node *node, char *address, size_t size); /* "127.0.0.1:7000" */
+struct base_uuid nodei_uuid_v4(struct base_random *random);
+
+/* --- sessions (session.c) --------------------------------------------------------------------------------------- */
+
+/* What a session remembers of a table, good for one epoch. */
+struct nodei_table_ref {
+    struct base_uuid id;
+    uint64_t epoch; /* 0: nothing remembered */
+    struct lsm_table *table;
+    bool durable; /* the keyspace's durable_writes */
+};
+#define NODEI_TABLE_REFS 8
+
+struct nodei_mark { /* a savepoint */
+    int level;
+    size_t len, count;     /* of the transaction's buffer */
+    uint64_t overlay_mark; /* valid once the overlay has reached len */
+};
+
+struct nodei_txn {
+    bool open;
+    bool durable; /* some table's keyspace has durable writes */
+    struct base_buf buf; /* mutations, encoded, in order */
+    size_t count;
+    struct nodei_mark *marks;
+    size_t mark_count, mark_cap;
+    struct lsm_overlay *overlay; /* NULL until something is read inside */
+    size_t overlay_upto;         /* bytes of buf that it holds */
+};
+
+struct node_session {
+    struct node *node;
+    struct node_session *prev, *next; /* node->sessions */
+    /* 0: outside of the store; else 1 + the epoch the session saw when it went in. */
+    _Atomic uint64_t inside;
+    struct nodei_table_ref refs[NODEI_TABLE_REFS];
+    char keyspace[BASE_NAME_LEN_MAX + 1]; /* USE */
+    bool (*interrupted)(void *ctx);
+    void *interrupt_ctx;
+    bool unlogged;
+    size_t open_reads;
+    struct nodei_txn txn;
+};
+
+/* Between enter and leave no table that was in the schema at enter loses its lsm_table: DROP waits for us.
+ * Keep it short; no user code inside. */
+void nodei_enter(struct node_session *session);
+void nodei_leave(struct node_session *session);
+/* The table's place in the store. Inside only. NOTFOUND when it was dropped. */
+BASE_MUST int nodei_table_find(struct node_session *session, const struct base_table *table,
+                               struct nodei_table_ref *out, struct base_err *err);
+/* After publishing `epoch`: wait until no session is inside that came in before it. */
+void nodei_wait_for_sessions(struct node *node, uint64_t epoch);
+static inline bool nodei_interrupted(const struct node_session *session)
+{
+    return session->interrupted && session->interrupted(session->interrupt_ctx);
+}
+BASE_MUST int nodei_check_consistency(int consistency, bool is_write, struct base_err *err);
+
+/* --- transactions (txn.c) ------------------------------------------------------------------------------------------ */
+
+/* The transaction's writes as a source for cmd; *out NULL when there are none. Unlogged ones are sent first. */
+BASE_MUST int nodei_txn_source(struct node_session *session, const struct base_read *cmd,
+                               struct base_source **out, struct base_err *err);
+void nodei_txn_fini(struct node_session *session);
+
+/* --- schema (schema.c) ------------------------------------------------------------------------------------------------ */
+
+/* Read the schema from the catalog and open its tables in the store (before replay). */
+BASE_MUST int nodei_schema_open(struct node *node, struct base_err *err);
+/* After replay: finish what a crash cut off between the catalog and the store. */
+BASE_MUST int nodei_schema_heal(struct node *node, struct base_err *err);
+void nodei_schema_close(struct node *node);
+/* What the store needs to know; name_text is caller's storage of 2 * BASE_NAME_LEN_MAX + 2. */
+void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out);
+
+/* --- administration (admin.c) -------------------------------------------------------------------------------------------- */
+
+bool nodei_admin_changes_state(const char *command);
+
+#endif

@@ -1,0 +1,338 @@
+/* The schema: which snapshot is current, and how statements change it.
+ *
+ * A change goes: analysed against the current snapshot → a snapshot with it applied → the catalog's log (durable: from here
+ * on it has happened) → the store → published. One at a time, under the DDL mutex, for some of it waits
+ * for the disk; readers take a reference under a mutex that is held for a moment.
+ *
+ * What a crash may cut off, and who mends it:
+ *   CREATE TABLE   the store knows the table first. Not in the log: lsm_replay removes what nobody declared.
+ *   ALTER TABLE    the log first; the store gets its description anew at every start.
+ *   DROP           the log first; lsm_replay removes what nobody declared.
+ *   TRUNCATE       the log first, then the store, then "truncated_epoch" in the catalog's local state. A start
+ *                  that finds a TRUNCATE as the log's last entry past that mark does it again: what was
+ *                  written meanwhile was concurrent with it. */
+#include <stdio.h>
+
+#include "base/compress.h"
+#include "node/schema_private.h"
+
+#define CHANGE_SIZE_MAX (64u << 20)
+#define TRUNCATED_EPOCH "truncated_epoch"
+
+/* --- snapshots ------------------------------------------------------------------------------------------------- */
+
+struct base_schema *node_schema(struct node *node)
+{
+    pthread_mutex_lock(&node->schema_mutex);
+    struct base_schema *schema = base_schema_acquire(node->schema);
+    pthread_mutex_unlock(&node->schema_mutex);
+    return schema;
+}
+
+uint64_t node_schema_epoch(const struct node *node)
+{
+    return atomic_load_explicit(&node->schema_epoch, memory_order_acquire);
+}
+
+/* Takes the reference over. */
+static void publish(struct node *node, struct base_schema *schema)
+{
+    pthread_mutex_lock(&node->schema_mutex);
+    struct base_schema *before = node->schema;
+    node->schema = schema;
+    atomic_store(&node->schema_epoch, schema->epoch);
+    pthread_mutex_unlock(&node->schema_mutex);
+    if (before)
+        base_schema_release(before);
+}
+
+void nodei_schema_close(struct node *node)
+{
+    if (node->schema)
+        base_schema_release(node->schema);
+    node->schema = NULL;
+}
+
+/* --- tables in the store ------------------------------------------------------------------------------------------ */
+
+static double option_double(const struct base_options *options, const char *key, double otherwise)
+{
+    struct base_slice text = base_options_get(options, key);
+    char copy[32];
+    if (!text.data || text.len == 0 || text.len >= sizeof copy)
+        return otherwise;
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = 0;
+    char *end;
+    double value = strtod(copy, &end);
+    return *end == 0 ? value : otherwise; /* the analyser refused what is no number */
+}
+
+static bool option_is(const struct base_options *options, const char *key, const char *value)
+{
+    struct base_slice text = base_options_get(options, key);
+    return text.data && base_slice_equal_nocase(text, base_slice_str(value));
+}
+
+static int compressor_of(const struct base_options *compression, int *level)
+{
+    struct base_slice class = base_options_get(compression, "class");
+    int compressor = class.data ? base_compressor_by_name(class) : BASE_COMPRESS_LZ4;
+    *level = (int)option_double(compression, "compression_level", 0);
+    bool off = option_is(compression, "enabled", "false") || (class.data && class.len == 0);
+    return off || compressor < 0 ? BASE_COMPRESS_NONE : compressor;
+}
+
+void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out)
+{
+    const struct base_table_options *o = &table->options;
+    snprintf(name_text, 2 * BASE_NAME_LEN_MAX + 2, "%.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
+    *out = (struct lsm_table_desc){
+        .id = table->id,
+        .name = name_text,
+        .gc_grace_s = o->gc_grace_s,
+        .bloom_fp_chance = o->bloom_filter_fp_chance,
+        .compaction_enabled = !option_is(&o->compaction, "enabled", "false"),
+        .min_threshold = (uint32_t)option_double(&o->compaction, "min_threshold", 4),
+        .max_threshold = (uint32_t)option_double(&o->compaction, "max_threshold", 32),
+        .bucket_low = option_double(&o->compaction, "bucket_low", 0.5),
+        .bucket_high = option_double(&o->compaction, "bucket_high", 1.5),
+        .min_sstable_size = (uint64_t)option_double(&o->compaction, "min_sstable_size", 50 << 20),
+        .dropped = table->dropped,
+        .dropped_count = table->dropped_count,
+        .truncated_us = INT64_MIN,
+    };
+    out->compressor = compressor_of(&o->compression, &out->compression_level);
+}
+
+static int open_table(struct node *node, const struct base_table *table, struct base_err *err)
+{
+    char name[2 * BASE_NAME_LEN_MAX + 2];
+    struct lsm_table_desc desc;
+    struct lsm_table *place;
+    nodei_table_desc(table, name, &desc);
+    int rc = lsm_table_open(node->store, &desc, &place, err);
+    return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "open table %s", name);
+}
+
+static void drop_table(struct node *node, struct base_uuid id)
+{
+    struct base_err err = {0};
+    struct lsm_table *place = lsm_table_find(node->store, id);
+    if (place && lsm_table_drop(node->store, place, &err) != BASE_OK)
+        base_logf(node->log, BASE_LOG_WARN, "files of a dropped table stay until the next start: %s", err.text);
+}
+
+int nodei_schema_open(struct node *node, struct base_err *err)
+{
+    struct base_schema *schema;
+    int rc = cat_schema_load(node->catalog, &schema, err);
+    if (rc != BASE_OK)
+        return base_err_wrap(err, rc, "read the schema");
+    publish(node, schema);
+    for (size_t k = 0; k < schema->keyspace_count; k++)
+        for (size_t t = 0; t < schema->keyspaces[k].table_count && rc == BASE_OK; t++)
+            rc = open_table(node, schema->keyspaces[k].tables[t], err);
+    return rc;
+}
+
+static int truncate_table(struct node *node, struct base_uuid id, uint64_t epoch, struct base_err *err)
+{
+    struct lsm_table *place = lsm_table_find(node->store, id);
+    int rc = place ? lsm_table_truncate(place, err) : BASE_OK;
+    if (rc == BASE_OK)
+        rc = cat_local_put_i64(node->catalog, TRUNCATED_EPOCH, (int64_t)epoch, err);
+    return rc;
+}
+
+int nodei_schema_heal(struct node *node, struct base_err *err)
+{
+    uint64_t epoch = node->schema->epoch;
+    int64_t truncated = 0;
+    if (epoch == 0)
+        return BASE_OK;
+    int rc = cat_local_get_i64(node->catalog, TRUNCATED_EPOCH, &truncated, err);
+    if (rc != BASE_OK && rc != BASE_E_NOTFOUND)
+        return base_err_wrap(err, rc, "read the schema's state");
+    base_err_clear(err);
+    if (truncated >= (int64_t)epoch)
+        return BASE_OK;
+    struct base_buf bytes;
+    struct base_arena arena;
+    struct base_change change;
+    base_buf_init(&bytes, CHANGE_SIZE_MAX);
+    base_arena_init(&arena);
+    rc = cat_log_get(node->catalog, epoch, &bytes, err);
+    if (rc == BASE_OK)
+        rc = base_change_decode(&arena, base_buf_view(&bytes), &change, err);
+    if (rc == BASE_OK && change.kind == BASE_CHANGE_TABLE_TRUNCATE)
+        rc = truncate_table(node, change.table_id, epoch, err);
+    base_arena_fini(&arena);
+    base_buf_fini(&bytes);
+    return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "the last schema change, %llu", (unsigned long long)epoch);
+}
+
+/* --- applying a change ------------------------------------------------------------------------------------------------ */
+
+/* What goes to the store before the log. */
+static int prepare_store(struct node *node, const struct base_change *change, const struct base_schema *after,
+                         struct base_err *err)
+{
+    if (change->kind != BASE_CHANGE_TABLE_CREATE)
+        return BASE_OK;
+    const struct base_table *table = base_schema_table(after, change->keyspace, change->name);
+    BASE_ASSERT(table);
+    return open_table(node, table, err);
+}
+
+/* … and after it, before the change is published. */
+static int follow_store(struct node *node, const struct base_change *change, const struct base_schema *after,
+                        struct base_err *err)
+{
+    if (change->kind == BASE_CHANGE_TABLE_TRUNCATE)
+        return truncate_table(node, change->table_id, after->epoch, err);
+    if (change->kind != BASE_CHANGE_TABLE_ALTER)
+        return BASE_OK;
+    char name[2 * BASE_NAME_LEN_MAX + 2];
+    struct lsm_table_desc desc;
+    const struct base_table *table = base_schema_table(after, change->keyspace, change->name);
+    BASE_ASSERT(table);
+    struct lsm_table *place = lsm_table_find(node->store, table->id);
+    BASE_ASSERT(place);
+    nodei_table_desc(table, name, &desc);
+    return lsm_table_alter(place, &desc, err);
+}
+
+/* … and after nobody can reach the tables any more. */
+static void drop_from_store(struct node *node, const struct base_change *change, const struct base_schema *before)
+{
+    if (change->kind == BASE_CHANGE_TABLE_DROP) {
+        drop_table(node, change->table_id);
+    } else if (change->kind == BASE_CHANGE_KEYSPACE_DROP) {
+        const struct base_keyspace *keyspace = base_schema_keyspace(before, change->keyspace);
+        for (size_t i = 0; keyspace && i < keyspace->table_count; i++)
+            drop_table(node, keyspace->tables[i]->id);
+    }
+}
+
+static int append_log(struct node *node, const struct base_change *change, const struct base_schema *after,
+                      struct base_err *err)
+{
+    struct base_buf bytes;
+    base_buf_init(&bytes, CHANGE_SIZE_MAX);
+    int rc = base_change_encode(change, &bytes);
+    if (rc != BASE_OK)
+        base_err_set(err, rc, "schema change: %s", base_err_words(rc));
+    else
+        rc = cat_log_append(node->catalog, after->epoch, base_buf_view(&bytes), after, err);
+    base_buf_fini(&bytes);
+    return rc;
+}
+
+int nodei_schema_apply(struct node *node, const struct base_change *change, struct base_err *err)
+{
+    struct base_schema *before = node->schema, *after; /* only we replace it */
+    bool drops = change->kind == BASE_CHANGE_TABLE_DROP || change->kind == BASE_CHANGE_KEYSPACE_DROP;
+    int rc = base_schema_apply(before, change, &after, err);
+    if (rc != BASE_OK)
+        return rc;
+    rc = prepare_store(node, change, after, err);
+    if (rc == BASE_OK) {
+        rc = append_log(node, change, after, err);
+        if (rc != BASE_OK && change->kind == BASE_CHANGE_TABLE_CREATE)
+            drop_table(node, base_schema_table(after, change->keyspace, change->name)->id);
+    }
+    if (rc != BASE_OK) {
+        base_schema_release(after);
+        return rc;
+    }
+    rc = follow_store(node, change, after, err);
+    if (rc != BASE_OK)
+        base_err_wrap(err, rc, "the change is recorded but not complete; repeat it");
+    uint64_t epoch = after->epoch;
+    base_schema_acquire(before);
+    publish(node, after);
+    if (drops) {
+        nodei_wait_for_sessions(node, epoch);
+        drop_from_store(node, change, before);
+    }
+    base_schema_release(before);
+    return rc;
+}
+
+/* --- statements ----------------------------------------------------------------------------------------------------------- */
+
+static int put_result(struct base_buf *result, const struct base_change *change, struct base_err *err)
+{
+    static const char *const words[] = {
+        [BASE_CHANGE_KEYSPACE_CREATE] = "created keyspace", [BASE_CHANGE_KEYSPACE_ALTER] = "altered keyspace",
+        [BASE_CHANGE_KEYSPACE_DROP] = "dropped keyspace",   [BASE_CHANGE_TYPE_CREATE] = "created type",
+        [BASE_CHANGE_TYPE_ALTER] = "altered type",          [BASE_CHANGE_TYPE_DROP] = "dropped type",
+        [BASE_CHANGE_TABLE_CREATE] = "created table",       [BASE_CHANGE_TABLE_ALTER] = "altered table",
+        [BASE_CHANGE_TABLE_DROP] = "dropped table",         [BASE_CHANGE_TABLE_TRUNCATE] = "truncated table",
+    };
+    bool of_keyspace = change->kind <= BASE_CHANGE_KEYSPACE_DROP;
+    int rc = base_buf_printf(result, "%s %.*s%s%.*s", words[change->kind], BASE_SLICE_ARG(change->keyspace),
+                             of_keyspace ? "" : ".", of_keyspace ? 0 : (int)change->name.len, (const char *)change->name.data);
+    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
+}
+
+struct cql_context nodei_cql_context(struct node_session *session)
+{
+    struct node *node = session->node;
+    return (struct cql_context){
+        .schema = node->schema,
+        .keyspace = base_slice_str(session->keyspace),
+        .new_id = nodei_uuid_v4(node->random),
+        .now_us = node_timestamp(node),
+    };
+}
+
+static int run_ddl(struct node_session *session, struct base_arena *arena, const struct cql_statement *statement,
+                   struct base_buf *result, struct base_err *err)
+{
+    struct node *node = session->node;
+    struct cql_ddl ddl = {0};
+    pthread_mutex_lock(&node->ddl_mutex);
+    struct cql_context context = nodei_cql_context(session);
+    int rc = cql_analyze_ddl(arena, statement, &context, &ddl, err);
+    if (rc == BASE_OK && !ddl.nothing)
+        rc = nodei_schema_apply(node, &ddl.change, err);
+    pthread_mutex_unlock(&node->ddl_mutex);
+    if (rc != BASE_OK)
+        return rc;
+    if (!ddl.nothing)
+        return put_result(result, &ddl.change, err);
+    rc = base_buf_printf(result, "nothing to do");
+    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
+}
+
+static int run_use(struct node_session *session, struct base_slice keyspace, struct base_buf *result, struct base_err *err)
+{
+    struct base_schema *schema = node_schema(session->node);
+    bool found = base_schema_keyspace(schema, keyspace) != NULL;
+    base_schema_release(schema);
+    if (!found || keyspace.len > BASE_NAME_LEN_MAX)
+        return base_err_set(err, BASE_E_NOTFOUND, "keyspace '%.*s' does not exist", BASE_SLICE_ARG(keyspace));
+    memcpy(session->keyspace, keyspace.data, keyspace.len);
+    session->keyspace[keyspace.len] = 0;
+    int rc = base_buf_printf(result, "using keyspace %s", session->keyspace);
+    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
+}
+
+int node_cql(struct node_session *session, struct base_slice text, struct base_buf *result, struct base_err *err)
+{
+    struct base_arena arena;
+    struct cql_statement *statement;
+    int rc = nodei_check_usable(session->node, err);
+    if (rc != BASE_OK)
+        return rc;
+    base_arena_init(&arena);
+    rc = cql_parse(&arena, text, &statement, err);
+    if (rc == BASE_OK)
+        rc = cql_statement_kind(statement) == CQL_USE
+                 ? run_use(session, cql_use_keyspace(statement), result, err)
+                 : run_ddl(session, &arena, statement, result, err);
+    base_arena_fini(&arena);
+    return rc;
+}
