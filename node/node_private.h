@@ -95,7 +95,7 @@ struct node {
 
     pthread_mutex_t sessions_mutex;
     struct node_session *sessions;
-    _Atomic uint64_t reads, writes, transactions; /* for metrics */
+    _Atomic uint64_t transactions; /* committed, with something in them */
 };
 
 /* node_open with a configuration file between the directory's own and the options (the daemon's); may be NULL. */

@@ -31,7 +31,7 @@ struct option {
 static const char *const sync_words[] = {[LSM_SYNC_PERIODIC] = "periodic", [LSM_SYNC_BATCH] = "batch", NULL};
 
 #define TEXT_OPTION(name, value)                                                                                       \
-    {#name, NULL, TEXT, offsetof(struct nodei_settings, name), sizeof((struct nodei_settings){0}.name), 0, 0, value, NULL}
+    {#name, NULL, TEXT, offsetof(struct nodei_settings, name), sizeof(((struct nodei_settings *)0)->name), 0, 0, value, NULL}
 #define FIELD(name) offsetof(struct nodei_settings, name), 0
 
 static const struct option options[] = {

@@ -104,7 +104,6 @@ int node_read_open(struct node_session *session, const struct base_table *table,
     base_rows_open(&read->rows, &read->cmd, table, may_skip ? &read->poll : read->stream);
     read->open = true;
     session->open_reads++;
-    atomic_fetch_add_explicit(&session->node->reads, 1, memory_order_relaxed);
     return BASE_OK;
 }
 

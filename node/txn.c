@@ -27,10 +27,8 @@ static int send(struct node_session *session, struct base_slice group, size_t co
         nodei_enter(session);
         int rc = lsm_write(node->store, group, count, durability, slice, err);
         nodei_leave(session);
-        if (BASE_LIKELY(rc == BASE_OK)) {
-            atomic_fetch_add_explicit(&node->writes, count, memory_order_relaxed);
+        if (BASE_LIKELY(rc == BASE_OK))
             return BASE_OK;
-        }
         left -= slice;
         if (rc != BASE_E_OVERLOADED || left == 0)
             return rc;
