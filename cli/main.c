@@ -1,0 +1,123 @@
+/* ringlet: the program. Global options, then a command; one file a command. */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "cli/cli_private.h"
+
+#define TABLES_HELP "TABLE is KEYSPACE or KEYSPACE.TABLE; none means all."
+
+const struct cli_command cli_commands[] = {
+    {"compact", "[TABLE …]", "merge all SSTables of a table into one (nodetool compact)",
+     TABLES_HELP "\nBlocks until it is done; progress goes to stderr.\n", cli_nodetool},
+    {"flush", "[TABLE …]", "write memtables to SSTables now (nodetool flush)", TABLES_HELP "\n", cli_nodetool},
+    {"help", "[COMMAND]", "explain the program, or one command", "", cli_help},
+    {"info", "", "the node: identity, uptime, load, memory, caches (nodetool info)", "", cli_nodetool},
+    {"node", "[--config FILE] [--data DIR] [--listen HOST:PORT] [--option=value …]", "run a node in the foreground",
+     "Serves HTTP on 127.0.0.1:7000: /healthz, /readyz, /metrics, /api/v1/….\n"
+     "Options are cassandra.yaml's, by its names: --commitlog_sync=batch, --memtable_heap_space=32MiB.\n"
+     "SIGTERM and Ctrl-C drain: memtables are flushed, then the node ends.\n"
+     "  --config FILE       YAML with the same option names\n"
+     "  --data DIR          data directory (default: ./ringlet-data)\n"
+     "  --listen HOST:PORT  default 127.0.0.1:7000; only loopback addresses\n", cli_node},
+    {"sstable", "dump|metadata|verify PATH", "read SSTables offline: PATH is a data directory or an .sst file",
+     "  dump      every partition, row and tombstone as JSON, one object a line\n"
+     "  metadata  what the file says of itself: bounds, counts, timestamps, host, repair state\n"
+     "  verify    read every byte, check every checksum, order and statistic\n"
+     "A directory that a running node owns can be read too: SSTables never change.\n", cli_sstable},
+    {"tablestats", "[TABLE …]", "sizes and counts by table (nodetool tablestats)", TABLES_HELP "\n", cli_nodetool},
+    {"version", "", "the program's version", "", cli_version},
+};
+const size_t cli_command_count = BASE_COUNT(cli_commands);
+
+int cli_fail(const struct base_err *err)
+{
+    fprintf(stderr, "ringlet: %s\n", err->text[0] ? err->text : base_err_words(err->code));
+    return CLI_FAILED;
+}
+
+int cli_usage(const struct cli_command *command, const char *fmt, ...)
+{
+    va_list ap;
+    fputs("ringlet: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    if (command)
+        fprintf(stderr, " (usage: ringlet %s %s)\n", command->name, command->arguments);
+    else
+        fputs(" (try: ringlet help)\n", stderr);
+    return CLI_USAGE;
+}
+
+static const struct cli_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    return NULL;
+}
+
+static int parse_port(const char *text, unsigned short *port)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (!*text || *end || value == 0 || value > 65535 || *text == '-')
+        return cli_usage(NULL, "--port takes a number from 1 to 65535, not \"%s\"", text);
+    *port = (unsigned short)value;
+    return CLI_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        {"host", required_argument, NULL, 'h'},        {"port", required_argument, NULL, 'p'},
+        {"json", no_argument, NULL, 'j'},              {"secret-file", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'H'},              {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    struct cli_options options = {.host = "127.0.0.1", .port = 7000, .secret_file = getenv("RINGLET_SECRET_FILE")};
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+h:p:", long_options, NULL)) != -1) {
+        switch (option) {
+        case 'h':
+            options.host = optarg;
+            break;
+        case 'p':
+            if (parse_port(optarg, &options.port) != CLI_OK)
+                return CLI_USAGE;
+            break;
+        case 'j':
+            options.json = true;
+            break;
+        case 's':
+            options.secret_file = optarg;
+            break;
+        case 'H':
+            return cli_help(&options, NULL, 0, NULL);
+        case 'V':
+            return cli_version(&options, NULL, 0, NULL);
+        default:
+            return cli_usage(NULL, "unknown or incomplete option %s", argv[optind - 1]);
+        }
+    }
+    if (optind == argc) {
+        cli_help(&options, NULL, 0, NULL);
+        return CLI_USAGE;
+    }
+    const struct cli_command *command = find_command(argv[optind]);
+    if (!command)
+        return cli_usage(NULL, "there is no command \"%s\"", argv[optind]);
+    argc -= optind + 1;
+    argv += optind + 1;
+    if (argc > 0 && strcmp(argv[0], "--help") == 0) {
+        char *name[] = {(char *)(uintptr_t)command->name};
+        return cli_help(&options, command, 1, name);
+    }
+    if (argc > 0 && strcmp(argv[0], "--json") == 0) { /* also behind the command, as people type it */
+        options.json = true;
+        argc--;
+        argv++;
+    }
+    return command->run(&options, command, argc, argv);
+}

@@ -1,0 +1,222 @@
+/* The event loop: epoll for descriptors, a sorted list for the few timers, an eventfd to be woken.
+ *
+ * Invariants:
+ * 1. Callbacks run on the loop's thread only, one at a time.
+ * 2. A watch that was removed during a turn is not called later in that turn (its slot is cleared).
+ * 3. Without timers and tasks the loop sleeps without a timeout: nothing wakes an idle process. */
+#include "net/net.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EVENTS_PER_TURN = 64 };
+
+struct net_loop {
+    int epoll_fd;
+    int wake_fd;
+    atomic_bool stop;
+    struct net_timer *timers; /* by due_ns */
+    pthread_mutex_t lock;     /* tasks */
+    struct net_task *tasks, **tasks_end;
+    struct epoll_event events[EVENTS_PER_TURN];
+    int event_count, event_at;
+    uint64_t now_ns;
+};
+
+static uint64_t mono_now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int net_loop_new(struct net_loop **out, struct base_err *err)
+{
+    *out = NULL;
+    struct net_loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return base_err_set(err, BASE_E_NOMEM, "event loop: out of memory");
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (loop->epoll_fd < 0 || loop->wake_fd < 0 ||
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->wake_fd, &event) != 0) {
+        int rc = base_err_set(err, BASE_E_IO, "event loop: %s", strerror(errno));
+        if (loop->epoll_fd >= 0)
+            close(loop->epoll_fd);
+        if (loop->wake_fd >= 0)
+            close(loop->wake_fd);
+        free(loop);
+        return rc;
+    }
+    pthread_mutex_init(&loop->lock, NULL);
+    loop->tasks_end = &loop->tasks;
+    loop->now_ns = mono_now();
+    *out = loop;
+    return BASE_OK;
+}
+
+void net_loop_free(struct net_loop *loop)
+{
+    if (!loop)
+        return;
+    BASE_ASSERT(!loop->timers);
+    BASE_ASSERT(!loop->tasks);
+    pthread_mutex_destroy(&loop->lock);
+    close(loop->epoll_fd);
+    close(loop->wake_fd);
+    free(loop);
+}
+
+static void wake(struct net_loop *loop)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(loop->wake_fd, &one, sizeof one); /* full: it is awake anyway */
+    (void)ignored;
+}
+
+void net_loop_stop(struct net_loop *loop)
+{
+    atomic_store(&loop->stop, true);
+    wake(loop);
+}
+
+void net_loop_post(struct net_loop *loop, struct net_task *task)
+{
+    task->next = NULL;
+    pthread_mutex_lock(&loop->lock);
+    *loop->tasks_end = task;
+    loop->tasks_end = &task->next;
+    pthread_mutex_unlock(&loop->lock);
+    wake(loop);
+}
+
+struct base_mono_ns net_loop_now(const struct net_loop *loop)
+{
+    return (struct base_mono_ns){loop->now_ns};
+}
+
+int net_loop_watch(struct net_loop *loop, struct net_watch *watch, int events, struct base_err *err)
+{
+    BASE_ASSERT(watch->ready);
+    struct epoll_event event = {.data.ptr = watch};
+    if (events & NET_READABLE)
+        event.events |= EPOLLIN;
+    if (events & NET_WRITABLE)
+        event.events |= EPOLLOUT;
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) == 0)
+        return BASE_OK;
+    if (errno == ENOENT && epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0)
+        return BASE_OK;
+    return base_err_set(err, BASE_E_IO, "watch descriptor %d: %s", watch->fd, strerror(errno));
+}
+
+void net_loop_unwatch(struct net_loop *loop, struct net_watch *watch)
+{
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    for (int i = loop->event_at; i < loop->event_count; i++)
+        if (loop->events[i].data.ptr == watch)
+            loop->events[i].data.ptr = NULL, loop->events[i].events = 0;
+}
+
+void net_loop_disarm(struct net_loop *loop, struct net_timer *timer)
+{
+    if (!timer->armed)
+        return;
+    struct net_timer **at = &loop->timers;
+    while (*at != timer) {
+        BASE_ASSERT(*at);
+        at = &(*at)->next;
+    }
+    *at = timer->next;
+    timer->armed = false;
+}
+
+void net_loop_arm(struct net_loop *loop, struct net_timer *timer, uint64_t after_ns)
+{
+    BASE_ASSERT(timer->fired);
+    net_loop_disarm(loop, timer);
+    timer->due_ns = mono_now() + after_ns;
+    struct net_timer **at = &loop->timers;
+    while (*at && (*at)->due_ns <= timer->due_ns)
+        at = &(*at)->next;
+    timer->next = *at;
+    *at = timer;
+    timer->armed = true;
+}
+
+static int timeout_ms(const struct net_loop *loop)
+{
+    if (!loop->timers)
+        return -1;
+    uint64_t now = mono_now();
+    if (loop->timers->due_ns <= now)
+        return 0;
+    uint64_t ms = (loop->timers->due_ns - now + 999999) / 1000000;
+    return ms > 86400000 ? 86400000 : (int)ms;
+}
+
+static void run_timers(struct net_loop *loop)
+{
+    while (loop->timers && loop->timers->due_ns <= loop->now_ns) {
+        struct net_timer *timer = loop->timers;
+        net_loop_disarm(loop, timer);
+        timer->fired(timer);
+    }
+}
+
+static void run_tasks(struct net_loop *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+    struct net_task *tasks = loop->tasks;
+    loop->tasks = NULL;
+    loop->tasks_end = &loop->tasks;
+    pthread_mutex_unlock(&loop->lock);
+    for (struct net_task *next; tasks; tasks = next) {
+        next = tasks->next;
+        tasks->run(tasks);
+    }
+}
+
+static void run_event(struct net_loop *loop, const struct epoll_event *event)
+{
+    if (!event->data.ptr) {
+        uint64_t count;
+        if (event->events && read(loop->wake_fd, &count, sizeof count) < 0)
+            return; /* woken for nothing, or a watch that was removed this turn */
+        return;
+    }
+    struct net_watch *watch = event->data.ptr;
+    int ready = 0;
+    if (event->events & (EPOLLIN | EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+        ready |= NET_READABLE;
+    if (event->events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+        ready |= NET_WRITABLE;
+    watch->ready(watch, ready);
+}
+
+int net_loop_run(struct net_loop *loop, struct base_err *err)
+{
+    while (!atomic_load(&loop->stop)) {
+        int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, timeout_ms(loop));
+        if (n < 0 && errno != EINTR)
+            return base_err_set(err, BASE_E_IO, "event loop: %s", strerror(errno));
+        loop->now_ns = mono_now();
+        loop->event_count = n < 0 ? 0 : n;
+        for (loop->event_at = 0; loop->event_at < loop->event_count;) {
+            struct epoll_event event = loop->events[loop->event_at++];
+            run_event(loop, &event);
+        }
+        loop->event_count = loop->event_at = 0;
+        run_timers(loop);
+        run_tasks(loop);
+    }
+    run_tasks(loop); /* what was posted before the stop */
+    atomic_store(&loop->stop, false);
+    return BASE_OK;
+}
