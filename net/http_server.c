@@ -320,6 +320,8 @@ void net_http_respond(struct net_http_request *request, unsigned status, const c
     if (request->suspended) {
         request->suspended = false;
         MHD_resume_connection(request->connection);
+        /* Its own wake-up pipe is not always in its epoll set: let it run in the next turn. */
+        net_loop_arm(request->server->loop, &request->server->timer, 0);
     }
 }
 
