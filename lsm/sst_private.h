@@ -85,7 +85,11 @@ void lsmi_cache_forget(struct lsmi_cache *cache, uint64_t file);
 
 /* --- the open table: sst_reader.c ---------------------------------------------------------------------- */
 
-enum lsmi_filter_state { LSMI_FILTER_UNREAD, LSMI_FILTER_READY, LSMI_FILTER_NONE };
+/* The filter in memory; without lines when there is none or it could not be read. */
+struct lsmi_filter {
+    struct lsmi_bloom bloom;
+    uint8_t *bytes;
+};
 
 struct lsm_sstable {
     _Atomic uint32_t refs;
@@ -100,10 +104,7 @@ struct lsm_sstable {
     struct base_slice pkey_min, pkey_max; /* in metadata_bytes */
     uint8_t *metadata_bytes;
     struct lsmi_block *root;
-    _Atomic int filter_state; /* enum lsmi_filter_state; the filter is set before READY */
-    pthread_mutex_t filter_lock;
-    struct lsmi_bloom filter;
-    uint8_t *filter_bytes;
+    _Atomic(struct lsmi_filter *) filter; /* NULL: not read yet */
     _Atomic uint64_t bloom_checks, bloom_false_positives;
 };
 
@@ -115,8 +116,9 @@ BASE_MUST int lsmi_sst_read_section(struct lsm_sstable *sst, const char *section
 /* A block from bytes already read. level 0: a data block. One reference. */
 BASE_MUST int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint64_t offset, struct base_slice frame,
                                   struct lsmi_block **out, struct base_err *err);
-/* Load the filter if it is not; with an error only when it cannot be read or is damaged. */
-BASE_MUST int lsmi_sst_load_filter(struct lsm_sstable *sst, struct base_err *err);
+/* Read the filter anew (free with lsmi_filter_free). */
+BASE_MUST int lsmi_sst_read_filter(struct lsm_sstable *sst, struct lsmi_filter **out, struct base_err *err);
+void lsmi_filter_free(struct lsmi_filter *filter);
 
 /* A source that never fills the cache and reads ahead from the start: compaction, verification, tools. */
 BASE_MUST int lsmi_sst_source_init_scan(struct lsmi_sst_source *src, struct lsm_sstable *sst, const struct base_read *cmd,
