@@ -403,7 +403,7 @@ static int seek_range(struct lsmi_sst_cursor *c, uint32_t *part, struct base_err
 
 static int next_in_range(struct lsmi_sst_cursor *c, struct base_partition *out, struct base_err *err)
 {
-    uint32_t part;
+    uint32_t part = 0;
     int rc = BASE_OK;
     if (c->state == LSMI_SST_START) {
         if (c->cmd->token_after == INT64_MAX) {
