@@ -82,8 +82,9 @@ int base_decompress(enum base_compressor compressor, struct base_slice in, uint8
         break;
     }
     case BASE_COMPRESS_DEFLATE: {
-        uLongf n = size;
-        whole = uncompress(out, &n, (const Bytef *)from, in.len) == Z_OK && n == size;
+        uint8_t none[1]; /* zlib does not complain about too much for a buffer of no bytes */
+        uLongf n = size ? size : sizeof none;
+        whole = uncompress(size ? out : none, &n, (const Bytef *)from, in.len) == Z_OK && n == size;
         break;
     }
     }
