@@ -1,0 +1,126 @@
+/* Metrics by Prometheus' conventions: counters end in _total, sizes are bytes. One call of `each` a sample.
+ *
+ * Values are read without stopping anybody; samples of one call may be from slightly different moments. */
+#include <stdio.h>
+
+#include "config.h"
+#include "node/node_private.h"
+
+#define LABELS_MAX 512
+
+struct sink {
+    int (*each)(void *ctx, const char *name, const char *labels, double value);
+    void *ctx;
+    int rc;
+};
+
+static void put(struct sink *sink, const char *name, const char *labels, uint64_t value)
+{
+    if (sink->rc == 0)
+        sink->rc = sink->each(sink->ctx, name, labels, (double)value);
+}
+
+/* A label's value: names are quoted, with \, " and newlines escaped. */
+static size_t put_label(char *out, size_t size, const char *label, struct base_slice value)
+{
+    size_t at = (size_t)snprintf(out, size, "%s=\"", label);
+    for (size_t i = 0; i < value.len && at + 4 < size; i++) {
+        char c = (char)value.data[i];
+        if (c == '\\' || c == '"' || c == '\n')
+            out[at++] = '\\';
+        out[at++] = c == '\n' ? 'n' : c;
+    }
+    out[at++] = '"';
+    out[at] = 0;
+    return at;
+}
+
+static void put_table(struct sink *sink, const struct base_table *table, struct lsm_table *place)
+{
+    char labels[LABELS_MAX];
+    struct lsm_table_stats s;
+    size_t at = put_label(labels, sizeof labels / 2, "keyspace", table->keyspace);
+    labels[at++] = ',';
+    put_label(labels + at, sizeof labels - at, "table", table->name);
+    lsm_table_get_stats(place, &s);
+    put(sink, "ringlet_table_sstables", labels, s.sstable_count);
+    put(sink, "ringlet_table_disk_bytes", labels, s.disk_bytes);
+    put(sink, "ringlet_table_memtable_bytes", labels, s.memtable_bytes);
+    put(sink, "ringlet_table_memtable_switches_total", labels, s.memtable_switches);
+    put(sink, "ringlet_table_reads_total", labels, s.reads);
+    put(sink, "ringlet_table_writes_total", labels, s.writes);
+    put(sink, "ringlet_table_bloom_filter_checks_total", labels, s.bloom_checks);
+    put(sink, "ringlet_table_bloom_filter_false_positives_total", labels, s.bloom_false_positives);
+    put(sink, "ringlet_table_compactions_pending", labels, s.compactions_pending);
+    put(sink, "ringlet_table_compacted_bytes_total", labels, s.compacted_bytes);
+}
+
+static void put_tables(struct sink *sink, struct node *node, struct node_session *session)
+{
+    nodei_enter(session);
+    struct base_schema *schema = node_schema(node);
+    for (size_t k = 0; k < schema->keyspace_count; k++)
+        for (size_t t = 0; t < schema->keyspaces[k].table_count; t++) {
+            const struct base_table *table = schema->keyspaces[k].tables[t];
+            struct lsm_table *place = lsm_table_find(node->store, table->id);
+            if (place)
+                put_table(sink, table, place);
+        }
+    base_schema_release(schema);
+    nodei_leave(session);
+}
+
+static void put_store(struct sink *sink, struct node *node)
+{
+    struct lsm_stats s;
+    lsm_get_stats(node->store, &s);
+    put(sink, "ringlet_commitlog_bytes", "", s.commitlog_bytes);
+    put(sink, "ringlet_commitlog_segments", "", s.commitlog_segments);
+    put(sink, "ringlet_commitlog_syncs_total", "", s.commitlog_syncs);
+    put(sink, "ringlet_commitlog_records_total", "", s.commitlog_records);
+    put(sink, "ringlet_memtable_bytes", "", s.memtable_bytes);
+    put(sink, "ringlet_block_cache_bytes", "", s.cache_bytes);
+    put(sink, "ringlet_block_cache_capacity_bytes", "", node->settings.file_cache_size);
+    put(sink, "ringlet_block_cache_entries", "", s.cache_entries);
+    put(sink, "ringlet_block_cache_hits_total", "", s.cache_hits);
+    put(sink, "ringlet_block_cache_misses_total", "", s.cache_misses);
+    put(sink, "ringlet_flushed_bytes_total", "", s.flushed_bytes);
+    put(sink, "ringlet_flushes_total", "", s.flushes);
+    put(sink, "ringlet_compaction_read_bytes_total", "", s.compacted_bytes_read);
+    put(sink, "ringlet_compaction_written_bytes_total", "", s.compacted_bytes_written);
+    put(sink, "ringlet_compactions_total", "", s.compactions);
+    put(sink, "ringlet_tables", "", s.table_count);
+    put(sink, "ringlet_sstables", "", s.sstable_count);
+    put(sink, "ringlet_disk_bytes", "", s.disk_bytes);
+    put(sink, "ringlet_store_stopped", "", s.stopped);
+}
+
+static void put_lanes(struct sink *sink, struct node *node)
+{
+    static const char *const labels[BASE_LANE_COUNT] = {"pool=\"sync\"", "pool=\"flush\"", "pool=\"compact\""};
+    for (int i = 0; i < BASE_LANE_COUNT; i++) {
+        struct node_lane_stats s;
+        node_executor_get_stats(node->executor, (enum base_lane)i, &s);
+        put(sink, "ringlet_thread_pool_pending", labels[i], s.pending);
+        put(sink, "ringlet_thread_pool_completed_total", labels[i], s.completed);
+        put(sink, "ringlet_thread_pool_wakeups_total", labels[i], s.wakeups);
+    }
+}
+
+int node_metrics(struct node *node, int (*each)(void *, const char *, const char *, double), void *ctx)
+{
+    struct sink sink = {each, ctx, 0};
+    struct node_session *session;
+    int rc = node_session_new(node, &session, NULL);
+    if (rc != BASE_OK)
+        return rc;
+    put(&sink, "ringlet_build_info", "version=\"" PACKAGE_VERSION "\"", 1);
+    put(&sink, "ringlet_uptime_seconds", "", (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
+    put(&sink, "ringlet_schema_epoch", "", node_schema_epoch(node));
+    put(&sink, "ringlet_transactions_total", "", atomic_load_explicit(&node->transactions, memory_order_relaxed));
+    put_store(&sink, node);
+    put_lanes(&sink, node);
+    put_tables(&sink, node, session);
+    node_session_free(session);
+    return sink.rc;
+}
