@@ -49,16 +49,25 @@ struct base_live_row {
     struct base_slice row;        /* encoded; empty with ckey */
 };
 
-/* The consumer: live rows of a merged stream, with the command's filters and limits. A partition
- * whose rows are none but whose static row is live yields one row with an empty ckey when the
- * command's slices are the whole partition (Cassandra's rule). Takes the source over. `table` and
- * `cmd` must outlive it. Reusable: open again on the same struct after close. */
+/* The consumer: live rows of a merged stream (one without tombstones), with the command's filters and limits. A
+ * partition without rows whose static row is live yields one row with an empty ckey when the command's slices
+ * are the whole partition or none at all, and no filter asks for a column that this row cannot
+ * have (Cassandra's rule). Takes the source over. `table` and `cmd` must outlive it. Reusable: open
+ * again on the same struct after close.
+ *
+ * cmd->columns is not applied here: rows may hold cells of other columns, and whoever reads cells
+ * skips those it did not ask for. */
+struct base_rows_filter;
 struct base_rows {
     const struct base_read *cmd;
     const struct base_table *table;
     struct base_source *source;
     struct base_partition partition;
-    uint64_t rows_left, partition_rows_left, partition_rows_seen;
+    uint64_t rows_left, partition_rows_left, partition_rows_seen, size_bytes;
+    bool in_partition;
+    bool stopped; /* after the end: a limit ended it, there may be more */
+    struct base_rows_filter *filters; /* prepared at the first call of next */
+    struct base_buf scratch;
 };
 void base_rows_open(struct base_rows *rows, const struct base_read *cmd,
                     const struct base_table *table, struct base_source *merged);

@@ -12,7 +12,8 @@
  * MARKER: at ckey the deletion to its left (smaller keys) is `before`, to its right `after`, whatever
  * the direction. The stream is normalized: markers change something, and are consistent with each other.
  *
- * Slices of an item borrow from the source until its next call. Errors end the stream for good. */
+ * Slices of an item borrow from the source until its next call; those of a partition until its next
+ * call of partition(). Errors end the stream for good. */
 #ifndef BASE_STREAM_H
 #define BASE_STREAM_H
 
@@ -69,15 +70,18 @@ struct base_merge_options {
     /* Apply time and deletions (base_row_purge): */
     struct base_purge purge;
     bool keep_tombstones; /* compaction, replicas: markers and deletions are part of the output */
-    /* Compaction may ask per partition what may be purged: (NULL: purge.purgeable_ts) */
+    /* Compaction may ask what may be purged, at most once a partition and only where it matters
+     * (NULL: purge.purgeable_ts) */
     int64_t (*purgeable_ts)(void *ctx, struct base_slice pkey);
     void *ctx;
 };
 
 /* Merge n sources into one source (n may be 0). Takes the sources over: closing the merge closes them,
  * also on failure of this call. Rows with equal ckey are reconciled (base_row_merge) under the
- * merged deletions, then purged at options->purge; rows that vanish are skipped. Without
- * keep_tombstones the output has live rows only: no markers, no deletions, and partitions
+ * merged deletions, then purged at options->purge (its live_only is not looked at: keep_tombstones
+ * says it); rows that vanish are skipped. Markers and deletions that say nothing after that are gone,
+ * and what stays is normalized. A source whose markers do not fit each other, or that leaves a range
+ * deletion open at a partition's end, is CORRUPT. Without keep_tombstones the output has live rows only: no markers, no deletions, and partitions
  * without a live static row still appear (with zero rows) — the consumer counts. With them, empty
  * partitions are skipped.
  * One source, no deletion in sight, and a row without mortal cells: the row is passed through

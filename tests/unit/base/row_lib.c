@@ -223,6 +223,8 @@ static void print_cell(const struct base_cell *cell, struct base_buf *out)
         rc |= base_buf_printf(out, "![@%lld/%lld", (long long)cell->ts, (long long)cell->local_s);
     if (cell->path.len)
         rc |= base_buf_printf(out, "[%.*s]", BASE_SLICE_ARG(cell->path));
+    if (cell->path_original.len)
+        rc |= base_buf_printf(out, "(%.*s)", BASE_SLICE_ARG(cell->path_original));
     if (cell->flags & BASE_CELL_DEAD)
         rc |= base_buf_printf(out, "x@%lld/%lld", (long long)cell->ts, (long long)cell->local_s);
     else if (!(cell->flags & BASE_CELL_COMPLEX_DELETION))
