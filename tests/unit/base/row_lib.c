@@ -5,19 +5,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-uint64_t rng_next(struct rng *rng)
-{
-    uint64_t z = rng->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-uint32_t rng_below(struct rng *rng, uint32_t n)
-{
-    return (uint32_t)((rng_next(rng) >> 32) * n >> 32);
-}
-
 uint64_t test_seed(void)
 {
     const char *env = getenv("RINGLET_TEST_SEED");
@@ -35,28 +22,28 @@ unsigned test_rounds(unsigned otherwise)
 
 struct base_deletion deletion_random(struct rng *rng, uint32_t none_percent)
 {
-    if (rng_below(rng, 100) < none_percent)
+    if (below(rng, 100) < none_percent)
         return BASE_DELETION_NONE;
-    return (struct base_deletion){(int64_t)rng_below(rng, 12), rng_below(rng, 50)};
+    return (struct base_deletion){(int64_t)below(rng, 12), below(rng, 50)};
 }
 
 /* The columns' kinds are the table's, not the row's: 4 and 5 are simple, 6 and 7 are collections. Counters have
  * rows of their own in the laws (deletions and counters do not commute: Cassandra's do not either). */
 static void random_value(struct rng *rng, struct base_cell *cell, uint8_t *value)
 {
-    uint32_t kind = rng_below(rng, 10);
+    uint32_t kind = below(rng, 10);
     if (kind < 2) {
         cell->flags = BASE_CELL_DEAD;
-        cell->local_s = rng_below(rng, 50);
+        cell->local_s = below(rng, 50);
         return;
     }
     if (kind < 5) {
         cell->flags = BASE_CELL_EXPIRING;
-        cell->ttl = 1 + (int32_t)rng_below(rng, 3) * 7;
-        cell->local_s = 10 + rng_below(rng, 30);
+        cell->ttl = 1 + (int32_t)below(rng, 3) * 7;
+        cell->local_s = 10 + below(rng, 30);
     }
-    value[0] = (uint8_t)('a' + rng_below(rng, 3));
-    cell->value = base_slice(value, rng_below(rng, 4) ? 1 : 0);
+    value[0] = (uint8_t)('a' + below(rng, 3));
+    cell->value = base_slice(value, below(rng, 4) ? 1 : 0);
 }
 
 static int random_cells(struct rng *rng, struct base_row_builder *b, int64_t row_ts)
@@ -67,19 +54,19 @@ static int random_cells(struct rng *rng, struct base_row_builder *b, int64_t row
     for (uint32_t column = 4; column < 8 && rc == BASE_OK; column++) {
         bool complex = column >= 6;
         struct base_cell cell = {.column = column};
-        if (complex && rng_below(rng, 3) == 0) {
+        if (complex && below(rng, 3) == 0) {
             struct base_deletion deletion = deletion_random(rng, 0);
             cell = (struct base_cell){.column = column, .flags = BASE_CELL_COMPLEX_DELETION,
                                       .ts = deletion.ts, .local_s = deletion.local_s};
             rc = base_row_put_cell(b, &cell);
         }
         for (size_t i = 0; i < (complex ? BASE_COUNT(paths) : 1) && rc == BASE_OK; i++) {
-            if (rng_below(rng, 2))
+            if (below(rng, 2))
                 continue;
-            cell = (struct base_cell){.column = column, .ts = rng_below(rng, 2) ? row_ts : rng_below(rng, 12)};
+            cell = (struct base_cell){.column = column, .ts = below(rng, 2) ? row_ts : below(rng, 12)};
             if (complex) {
                 cell.path = base_slice_str(paths[i]);
-                cell.path_original = base_slice_str(originals[rng_below(rng, 3)]);
+                cell.path_original = base_slice_str(originals[below(rng, 3)]);
             }
             random_value(rng, &cell, value);
             rc = base_row_put_cell(b, &cell);
@@ -94,16 +81,16 @@ void row_random(struct rng *rng, struct base_buf *out)
     size_t start = out->len;
     while (out->len == start) {
         struct base_row_builder b;
-        int64_t row_ts = rng_below(rng, 12);
+        int64_t row_ts = below(rng, 12);
         int rc = base_row_begin(&b, out, row_ts);
-        if (rc == BASE_OK && rng_below(rng, 2)) {
-            int32_t ttl = rng_below(rng, 2) ? 1 + (int32_t)rng_below(rng, 3) * 7 : 0;
-            rc = base_row_put_liveness(&b, ttl, 10 + rng_below(rng, 30));
+        if (rc == BASE_OK && below(rng, 2)) {
+            int32_t ttl = below(rng, 2) ? 1 + (int32_t)below(rng, 3) * 7 : 0;
+            rc = base_row_put_liveness(&b, ttl, 10 + below(rng, 30));
         }
         if (rc == BASE_OK)
             rc = base_row_put_deletion(&b, deletion_random(rng, 75));
         if (rc == BASE_OK)
-            rc = base_row_put_originals(&b, base_slice_str(originals[rng_below(rng, 4)]));
+            rc = base_row_put_originals(&b, base_slice_str(originals[below(rng, 4)]));
         if (rc == BASE_OK)
             rc = random_cells(rng, &b, row_ts);
         ck_assert_int_eq(rc, BASE_OK);

@@ -8,13 +8,12 @@
 #define TESTS_UNIT_BASE_ROW_LIB_H
 
 #include "base/row.h"
+#include "tests/lib/rng.h"
 
-/* splitmix64: the same everywhere. */
-struct rng {
-    uint64_t state;
-};
-uint64_t rng_next(struct rng *rng);
-uint32_t rng_below(struct rng *rng, uint32_t n); /* n > 0 */
+static inline uint32_t below(struct rng *rng, uint32_t n) /* 0 … n-1; n > 0 */
+{
+    return (uint32_t)rng_below(rng, n);
+}
 
 /* RINGLET_TEST_SEED, else one from the process id and printed; the same all the run. */
 uint64_t test_seed(void);

@@ -258,11 +258,11 @@ static void merge_tree(struct rng *rng, const struct base_slice *rows, size_t n,
                        bool early, struct base_buf *out)
 {
     struct base_deletion inner = early ? covering : BASE_DELETION_NONE;
-    if (n == 1 || rng_below(rng, 4) == 0) {
+    if (n == 1 || below(rng, 4) == 0) {
         ck_assert_int_eq(base_row_merge(rows, n, covering, out), BASE_OK);
         return;
     }
-    size_t cut = 1 + rng_below(rng, (uint32_t)n - 1), count = 0;
+    size_t cut = 1 + below(rng, (uint32_t)n - 1), count = 0;
     struct base_buf halves[2];
     struct base_slice parts[2];
     for (int i = 0; i < 2; i++) {
@@ -300,14 +300,14 @@ static void merge_explain(const struct base_slice *rows, size_t n, struct base_d
 START_TEST(merge_laws_hold)
 {
     uint64_t seed = test_seed();
-    struct rng rng = {seed};
+    struct rng rng = rng_seeded(seed);
     struct base_buf rows[24], expected, got;
     for (size_t i = 0; i < BASE_COUNT(rows); i++)
         base_buf_init(&rows[i], 1 << 20);
     base_buf_init(&expected, 1 << 20);
     base_buf_init(&got, 1 << 20);
     for (unsigned round = 0; round < test_rounds(20000); round++) {
-        size_t n = 1 + rng_below(&rng, round % 50 == 0 ? 24 : 5);
+        size_t n = 1 + below(&rng, round % 50 == 0 ? 24 : 5);
         struct base_slice views[25];
         for (size_t i = 0; i < n; i++) {
             base_buf_reset(&rows[i]);
@@ -320,14 +320,14 @@ START_TEST(merge_laws_hold)
         ck_assert_int_eq(base_row_merge(views, n, covering, &expected), BASE_OK);
         ck_assert(expected.len == 0 || base_row_check(base_buf_view(&expected)));
         for (size_t i = n; i > 1; i--) { /* shuffle */
-            size_t j = rng_below(&rng, (uint32_t)i);
+            size_t j = below(&rng, (uint32_t)i);
             struct base_slice swap = views[i - 1];
             views[i - 1] = views[j];
             views[j] = swap;
         }
-        views[n] = views[rng_below(&rng, (uint32_t)n)]; /* one of them twice */
+        views[n] = views[below(&rng, (uint32_t)n)]; /* one of them twice */
         base_buf_reset(&got);
-        merge_tree(&rng, views, n + 1, covering, rng_below(&rng, 2), &got);
+        merge_tree(&rng, views, n + 1, covering, below(&rng, 2), &got);
         if (!base_slice_equal(base_buf_view(&expected), base_buf_view(&got)))
             merge_explain(views, n + 1, covering, &expected, &got);
         ck_assert_msg(base_slice_equal(base_buf_view(&expected), base_buf_view(&got)),
@@ -336,7 +336,7 @@ START_TEST(merge_laws_hold)
             continue;
         struct base_slice twice[2] = {base_buf_view(&expected), base_buf_view(&expected)};
         base_buf_reset(&got);
-        ck_assert_int_eq(base_row_merge(twice, 1 + rng_below(&rng, 2), covering, &got), BASE_OK);
+        ck_assert_int_eq(base_row_merge(twice, 1 + below(&rng, 2), covering, &got), BASE_OK);
         ck_assert_msg(base_slice_equal(base_buf_view(&expected), base_buf_view(&got)),
                       "idempotent: seed %llu round %u", (unsigned long long)seed, round);
     }
@@ -418,7 +418,7 @@ END_TEST
 START_TEST(purge_laws_hold)
 {
     uint64_t seed = test_seed();
-    struct rng rng = {seed ^ 77};
+    struct rng rng = rng_seeded(seed ^ 77);
     struct base_buf in, merged, kept, later, direct;
     struct base_buf *all[] = {&in, &merged, &kept, &later, &direct};
     for (size_t i = 0; i < BASE_COUNT(all); i++)
@@ -432,9 +432,9 @@ START_TEST(purge_laws_hold)
         one = base_buf_view(&merged);
         if (one.len == 0)
             continue;
-        int64_t now = rng_below(&rng, 60), then = now + rng_below(&rng, 60);
-        bool gc = rng_below(&rng, 2);
-        struct base_purge compact = {.now_s = now, .gc_before_s = gc ? now - 5 : INT64_MIN, .purgeable_ts = rng_below(&rng, 30)};
+        int64_t now = below(&rng, 60), then = now + below(&rng, 60);
+        bool gc = below(&rng, 2);
+        struct base_purge compact = {.now_s = now, .gc_before_s = gc ? now - 5 : INT64_MIN, .purgeable_ts = below(&rng, 30)};
         struct base_purge read = {.now_s = then, .live_only = true};
         bool changed, live, live_direct;
         ck_assert_int_eq(base_row_purge(one, &compact, &kept, NULL, NULL), BASE_OK);
@@ -480,7 +480,7 @@ END_TEST
 /* Flipped, cut and random bytes: nothing crashes (run under ASan in CI), and what check accepts merges. */
 START_TEST(damage_is_survived)
 {
-    struct rng rng = {test_seed() ^ 99};
+    struct rng rng = rng_seeded(test_seed() ^ 99);
     struct base_buf in, out;
     base_buf_init(&in, 1 << 20);
     base_buf_init(&out, 1 << 20);
@@ -488,9 +488,9 @@ START_TEST(damage_is_survived)
         base_buf_reset(&in);
         base_buf_reset(&out);
         row_random(&rng, &in);
-        size_t len = rng_below(&rng, 4) ? in.len : rng_below(&rng, (uint32_t)in.len + 1);
-        for (uint32_t flips = rng_below(&rng, 4); flips > 0; flips--)
-            in.data[rng_below(&rng, (uint32_t)in.len)] = (uint8_t)rng_next(&rng);
+        size_t len = below(&rng, 4) ? in.len : below(&rng, (uint32_t)in.len + 1);
+        for (uint32_t flips = below(&rng, 4); flips > 0; flips--)
+            in.data[below(&rng, (uint32_t)in.len)] = (uint8_t)rng_u64(&rng);
         uint8_t *exact = malloc(len ? len : 1); /* so that ASan sees one byte too far */
         memcpy(exact, in.data, len);
         struct base_slice bytes = base_slice(exact, len), two[2] = {bytes, bytes};

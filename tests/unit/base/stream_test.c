@@ -40,7 +40,7 @@ static uint32_t bound_random(struct rng *rng) /* never AT */
 {
     uint32_t i;
     do
-        i = rng_below(rng, POSITIONS);
+        i = below(rng, POSITIONS);
     while (i != 0 && i != POSITIONS - 1 && (i - 1) % 3 == 1);
     return i;
 }
@@ -63,16 +63,16 @@ static void model_random(struct rng *rng, struct model *model)
 {
     for (int p = 0; p < PARTITIONS; p++) {
         struct model_partition *part = &model->partitions[p];
-        part->there = rng_below(rng, 3) > 0;
+        part->there = below(rng, 3) > 0;
         part->deletion = deletion_random(rng, 70);
         base_buf_reset(&part->static_row);
-        part->range_count = rng_below(rng, 2) ? rng_below(rng, RANGES_MAX + 1) : 0;
-        if (rng_below(rng, 3) == 0) {
+        part->range_count = below(rng, 2) ? below(rng, RANGES_MAX + 1) : 0;
+        if (below(rng, 3) == 0) {
             row_random(rng, &part->static_row);
         }
         for (int k = 0; k < KEYS; k++) {
             base_buf_reset(&part->rows[k]);
-            if (rng_below(rng, 2))
+            if (below(rng, 2))
                 row_random(rng, &part->rows[k]);
         }
         for (size_t r = 0; r < part->range_count; r++)
@@ -347,11 +347,11 @@ static void expect_partition(const struct world *w, int p, struct expected *e)
 
 static void world_random(struct rng *rng, struct world *w)
 {
-    w->count = 1 + rng_below(rng, SOURCES_MAX);
+    w->count = 1 + below(rng, SOURCES_MAX);
     for (size_t s = 0; s < w->count; s++)
         model_random(rng, &w->models[s]);
-    w->slices = (struct base_slices){w->ranges, rng_below(rng, 3)};
-    uint32_t cuts[4] = {rng_below(rng, POSITIONS), rng_below(rng, POSITIONS), rng_below(rng, POSITIONS), rng_below(rng, POSITIONS)};
+    w->slices = (struct base_slices){w->ranges, below(rng, 3)};
+    uint32_t cuts[4] = {below(rng, POSITIONS), below(rng, POSITIONS), below(rng, POSITIONS), below(rng, POSITIONS)};
     for (int i = 0; i < 4; i++) {
         for (int j = i + 1; j < 4; j++) {
             if (cuts[j] < cuts[i]) {
@@ -363,17 +363,17 @@ static void world_random(struct rng *rng, struct world *w)
     }
     w->ranges[0] = (struct base_range){position(cuts[0]), position(cuts[1])};
     w->ranges[1] = (struct base_range){position(cuts[2]), position(cuts[3])};
-    if (cuts[1] + 1 >= cuts[2] || rng_below(rng, 3) == 0) /* beside each other, or at random: the whole partition */
+    if (cuts[1] + 1 >= cuts[2] || below(rng, 3) == 0) /* beside each other, or at random: the whole partition */
         w->slices = base_slices_all;
-    bool keep = rng_below(rng, 2);
-    int64_t now = rng_below(rng, 60);
+    bool keep = below(rng, 2);
+    int64_t now = below(rng, 60);
     w->options = (struct base_merge_options){
-        .reversed = rng_below(rng, 2), .keep_tombstones = keep,
-        .purge = {.now_s = now, .gc_before_s = keep && rng_below(rng, 2) ? now - 5 : INT64_MIN, .purgeable_ts = rng_below(rng, 14)},
-        .purgeable_ts = rng_below(rng, 2) ? world_purgeable : NULL, .ctx = w,
+        .reversed = below(rng, 2), .keep_tombstones = keep,
+        .purge = {.now_s = now, .gc_before_s = keep && below(rng, 2) ? now - 5 : INT64_MIN, .purgeable_ts = below(rng, 14)},
+        .purgeable_ts = below(rng, 2) ? world_purgeable : NULL, .ctx = w,
     };
     for (int p = 0; p < PARTITIONS; p++) {
-        w->purgeable[p] = rng_below(rng, 14);
+        w->purgeable[p] = below(rng, 14);
         w->purgeable_calls[p] = 0;
     }
 }
@@ -415,7 +415,7 @@ static void check_merge(struct rng *rng, struct world *w, struct expected *e, st
         ck_assert_int_eq(merge->ops->partition(merge, &got, NULL), BASE_OK);
         ck_assert_msg(base_slice_equal(got.pkey, base_slice_str(pkeys[p])), "round %u: pkey", round);
         ck_assert_msg(base_deletion_equal(got.deletion, e->deletion), "round %u: partition deletion", round);
-        size_t upto = rng_below(rng, 6) ? e->items.count : rng_below(rng, (uint32_t)e->items.count + 1);
+        size_t upto = below(rng, 6) ? e->items.count : below(rng, (uint32_t)e->items.count + 1);
         for (size_t i = 0; i < upto; i++) {
             struct base_item item;
             ck_assert_int_eq(merge->ops->next(merge, &item, NULL), BASE_OK);
@@ -471,7 +471,7 @@ static struct expected expected;
 
 START_TEST(merge_equals_the_model)
 {
-    struct rng rng = {test_seed() ^ 5};
+    struct rng rng = rng_seeded(test_seed() ^ 5);
     struct model_source sources[SOURCES_MAX];
     struct base_source *list[SOURCES_MAX], *merge = NULL;
     world_init(&world, &expected);
@@ -486,7 +486,7 @@ START_TEST(merge_equals_the_model)
         else
             ck_assert_int_eq(base_merge_reopen(merge, list, world.count, &world.options, NULL), BASE_OK);
         check_merge(&rng, &world, &expected, merge, round);
-        if (rng_below(&rng, 10) == 0) {
+        if (below(&rng, 10) == 0) {
             merge->ops->close(merge);
             merge = NULL;
             for (size_t s = 0; s < world.count; s++)
@@ -503,7 +503,7 @@ END_TEST
 
 START_TEST(an_error_ends_the_stream)
 {
-    struct rng rng = {test_seed() ^ 6};
+    struct rng rng = rng_seeded(test_seed() ^ 6);
     world_init(&world, &expected);
     unsigned failed = 0;
     for (unsigned round = 0; round < test_rounds(500); round++) {
@@ -514,7 +514,7 @@ START_TEST(an_error_ends_the_stream)
             model_source_init(&sources[s], &world.models[s], &world.slices, world.options.reversed);
             list[s] = &sources[s].source;
         }
-        sources[0].fail_after = (int)rng_below(&rng, 10);
+        sources[0].fail_after = (int)below(&rng, 10);
         ck_assert_int_eq(base_merge_open(list, world.count, &world.options, &merge, NULL), BASE_OK);
         struct base_partition part;
         struct base_item item;
@@ -605,14 +605,14 @@ END_TEST
 
 START_TEST(markers_equal_brute_force)
 {
-    struct rng rng = {test_seed() ^ 7};
+    struct rng rng = rng_seeded(test_seed() ^ 7);
     struct base_arena arena;
     base_arena_init(&arena);
     for (unsigned round = 0; round < test_rounds(20000); round++) {
         struct base_range_deletion ranges[12];
         struct base_deletion gaps[POSITIONS]; /* gaps[i]: between position i and i + 1 */
         uint32_t lo[12], hi[12];
-        size_t n = rng_below(&rng, 13);
+        size_t n = below(&rng, 13);
         for (size_t i = 0; i < n; i++) {
             lo[i] = bound_random(&rng), hi[i] = bound_random(&rng);
             ranges[i] = (struct base_range_deletion){position(lo[i]), position(hi[i]), deletion_random(&rng, 5)};
