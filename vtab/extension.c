@@ -1,0 +1,50 @@
+/* The entry point: what .load ringlet does.
+ *
+ * 1. Loading twice into one connection changes nothing.
+ * 2. One process has one SQLite for us: a second, different API table is refused, for there is one pointer to it.
+ * 3. The library stays loaded (OK_LOAD_PERMANENTLY): nodes have threads that run its code. */
+#include <sqlite3ext.h>
+
+SQLITE_EXTENSION_INIT1
+
+#include "vtab/vtab_private.h"
+
+__attribute__((visibility("default"))) int sqlite3_ringlet_init(sqlite3 *db, char **message,
+                                                                const sqlite3_api_routines *api);
+
+/* ringlet_version exists already in this connection: it was loaded before. */
+static bool is_loaded(sqlite3 *db)
+{
+    sqlite3_stmt *statement = NULL;
+    bool loaded = sqlite3_prepare_v2(db, "SELECT 1 FROM pragma_function_list WHERE name = 'ringlet_version'", -1,
+                                     &statement, NULL) == SQLITE_OK &&
+                  sqlite3_step(statement) == SQLITE_ROW;
+    sqlite3_finalize(statement);
+    return loaded;
+}
+
+int sqlite3_ringlet_init(sqlite3 *db, char **message, const sqlite3_api_routines *api)
+{
+    if (sqlite3_api && sqlite3_api != api) {
+        *message = api->mprintf("ringlet is loaded by another copy of SQLite in this process already");
+        return SQLITE_ERROR;
+    }
+    SQLITE_EXTENSION_INIT2(api)
+    if (sqlite3_libversion_number() < 3038000) {
+        *message = sqlite3_mprintf("ringlet needs SQLite 3.38 or later (this is %s)", sqlite3_libversion());
+        return SQLITE_ERROR;
+    }
+    if (is_loaded(db))
+        return SQLITE_OK_LOAD_PERMANENTLY;
+    struct vtabi_host *host = vtabi_host_new(db);
+    if (!host)
+        return SQLITE_NOMEM;
+    vtabi_host_acquire(host); /* the module's own; on failure SQLite calls the destructor */
+    int rc = sqlite3_create_module_v2(db, "ringlet", &vtabi_module, host, vtabi_host_release);
+    if (rc == SQLITE_OK)
+        rc = vtabi_functions_register(host);
+    if (rc == SQLITE_OK)
+        rc = vtabi_tables_register(host);
+    vtabi_host_release(host);
+    return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+}

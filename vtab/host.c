@@ -1,0 +1,201 @@
+/* One connection's nodes: which directory is meant, opening it once, closing it.
+ *
+ * 1. A node is opened at first use; the registry of open nodes is node's, so two connections share one.
+ * 2. After fork() the child must not touch what the parent opened: it is refused, and at the end forgotten
+ *    instead of closed.
+ * 3. Links live as long as the host; only their nodes come and go. */
+#include "vtab/vtab_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct vtabi_host *vtabi_host_new(sqlite3 *db)
+{
+    struct vtabi_host *host = sqlite3_malloc64(sizeof *host);
+    if (host)
+        *host = (struct vtabi_host){.db = db, .refs = 1, .consistency = NODE_CL_LOCAL_QUORUM};
+    return host;
+}
+
+void vtabi_host_acquire(struct vtabi_host *host)
+{
+    host->refs++;
+}
+
+/* Everything that reads through the session is gone (cursors) or goes here. */
+static void link_close(struct vtabi_link *link)
+{
+    if (!link->node)
+        return;
+    if (!node_is_forked(link->node)) {
+        node_read_free(link->probe);
+        node_session_free(link->session);
+        node_release(link->node);
+    }
+    link->probe = NULL;
+    link->session = NULL;
+    link->node = NULL;
+}
+
+void vtabi_host_release(void *arg)
+{
+    struct vtabi_host *host = arg;
+    BASE_ASSERT(host->refs > 0);
+    if (--host->refs)
+        return;
+    while (host->links) {
+        struct vtabi_link *link = host->links;
+        host->links = link->next;
+        BASE_ASSERT(link->cursor_count == 0);
+        bool forked = link->node && node_is_forked(link->node);
+        link_close(link);
+        if (link->temporary && !forked)
+            (void)rmdir(link->dir); /* gone with the node, unless it never opened */
+        sqlite3_free(link->levels);
+        sqlite3_free(link->dir);
+        sqlite3_free(link);
+    }
+    sqlite3_free(host->default_dir);
+    sqlite3_free(host);
+}
+
+/* The database file of a schema, or NULL for memory and temporary ones. */
+static const char *database_file(struct vtabi_host *host, const char *schema)
+{
+    const char *file = sqlite3_db_filename(host->db, schema);
+    return file && file[0] ? file : NULL;
+}
+
+static const char *temporary_root(void)
+{
+    const char *root = getenv("TMPDIR");
+    return root && root[0] ? root : "/tmp";
+}
+
+/* The directory beside a file for a relative name, or the name as it is. */
+static char *relative_to(const char *file, struct base_slice name)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    if (!slash || (name.len && name.data[0] == '/'))
+        return vtabi_strdup(name);
+    return sqlite3_mprintf("%.*s/%.*s", (int)(slash - file), file, BASE_SLICE_ARG(name));
+}
+
+/* *temporary: the directory is ours alone, and made here. */
+static int resolve_dir(struct vtabi_host *host, const char *schema, struct base_slice node_dir, char **out,
+                       bool *temporary, struct base_err *err)
+{
+    const char *file = database_file(host, schema);
+    *out = NULL;
+    *temporary = false;
+    if (node_dir.len) {
+        *out = relative_to(file ? file : database_file(host, "main"), node_dir);
+    } else if (host->default_dir) {
+        *out = sqlite3_mprintf("%s", host->default_dir);
+    } else {
+        file = file ? file : database_file(host, "main");
+        if (file) {
+            *out = sqlite3_mprintf("%s-ringlet", file);
+        } else {
+            *temporary = true;
+            for (struct vtabi_link *link = host->links; link; link = link->next)
+                if (link->temporary)
+                    *out = sqlite3_mprintf("%s", link->dir);
+            if (!*out) {
+                *out = sqlite3_mprintf("%s/ringlet-XXXXXX", temporary_root());
+                if (*out && !mkdtemp(*out)) {
+                    int rc = base_err_set(err, base_err_from_errno(errno), "temporary directory %s: %s", *out,
+                                          strerror(errno));
+                    sqlite3_free(*out);
+                    *out = NULL;
+                    return rc;
+                }
+            }
+        }
+    }
+    return *out ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "out of memory");
+}
+
+int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_slice node_dir,
+                    struct vtabi_link **out, struct base_err *err)
+{
+    char *dir;
+    bool temporary;
+    *out = NULL;
+    int rc = resolve_dir(host, schema, node_dir, &dir, &temporary, err);
+    if (rc != BASE_OK)
+        return rc;
+    for (struct vtabi_link *link = host->links; link; link = link->next) {
+        if (strcmp(link->dir, dir) == 0) {
+            sqlite3_free(dir);
+            *out = link;
+            return BASE_OK;
+        }
+    }
+    struct vtabi_link *link = sqlite3_malloc64(sizeof *link);
+    if (!link) {
+        sqlite3_free(dir);
+        return base_err_set(err, BASE_E_NOMEM, "out of memory");
+    }
+    *link = (struct vtabi_link){.next = host->links, .host = host, .dir = dir, .temporary = temporary};
+    host->links = link;
+    *out = link;
+    return BASE_OK;
+}
+
+int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, size_t option_count, bool create,
+                    struct base_err *err)
+{
+    struct stat st;
+    if (link->node && !node_is_forked(link->node))
+        return BASE_OK;
+    if (link->node)
+        return base_err_set(err, BASE_E_CLOSED,
+                            "this connection was opened before fork(): open the database again in the child");
+    if (!create && !link->temporary && stat(link->dir, &st) != 0)
+        return base_err_set(err, BASE_E_NOTFOUND,
+                            "data directory %s: %s (move it along with the database file, or DROP the table and "
+                            "create it again)", link->dir, strerror(errno));
+    struct node_config config = {
+        .dir = link->dir, .options = options, .option_count = option_count, .temporary = link->temporary,
+    };
+    struct node *node;
+    struct node_session *session;
+    int rc = node_open(&config, &node, err);
+    if (rc != BASE_OK)
+        return rc;
+    rc = node_session_new(node, &session, err);
+    if (rc == BASE_OK) {
+        rc = node_session_set_batch(session, link->host->unlogged, err);
+        if (rc != BASE_OK)
+            node_session_free(session);
+    }
+    if (rc != BASE_OK) {
+        node_release(node);
+        return rc;
+    }
+    link->node = node;
+    link->session = session;
+    return BASE_OK;
+}
+
+int vtabi_host_close(struct vtabi_host *host, struct base_err *err)
+{
+    for (struct vtabi_link *link = host->links; link; link = link->next)
+        if (link->cursor_count || link->joined_count)
+            return base_err_set(err, BASE_E_BUSY, "%s is in use by a running statement or an open transaction",
+                                link->dir);
+    for (struct vtabi_link *link = host->links; link; link = link->next)
+        link_close(link);
+    sqlite3_free(host->default_dir);
+    host->default_dir = NULL;
+    return BASE_OK;
+}
+
+int vtabi_host_default(struct vtabi_host *host, struct vtabi_link **out, struct base_err *err)
+{
+    int rc = vtabi_host_link(host, "main", (struct base_slice){0}, out, err);
+    return rc == BASE_OK ? vtabi_link_open(*out, NULL, 0, true, err) : rc;
+}

@@ -1,0 +1,303 @@
+/* One live row, decoded column by column as SQLite asks for them.
+ *
+ * 1. Nothing is decoded that is not asked for: the partition key once a partition, clustering values and cells
+ *    up to the column wanted, in order.
+ * 2. The row number tells what is stale: setting a row writes nothing but that number.
+ * 3. Static and regular columns share the slots: a column is one or the other. */
+#include "vtab/vtab_private.h"
+
+#include "base/collection.h"
+#include "base/key.h"
+
+int vtabi_row_init(struct vtabi_row *row, const struct vtabi_binding *binding)
+{
+    const struct base_table *schema = binding->table;
+    *row = (struct vtabi_row){.binding = binding, .number = 1};
+    base_buf_init(&row->pkey, VTABI_BUF_MAX);
+    base_buf_init(&row->pk, VTABI_BUF_MAX);
+    base_buf_init(&row->ck, VTABI_BUF_MAX);
+    base_buf_init(&row->scratch, VTABI_BUF_MAX);
+    base_buf_init(&row->value, VTABI_BUF_MAX);
+    /* one block: partition key values, ends of clustering values, slots by column id */
+    size_t keys = schema->partition_key_count * sizeof row->pk_values[0];
+    size_t ends = (schema->clustering_count + 1) * sizeof row->ck_ends[0];
+    size_t slots = binding->id_count * sizeof row->slots[0];
+    uint8_t *block = sqlite3_malloc64(keys + ends + slots);
+    if (!block)
+        return BASE_E_NOMEM;
+    row->pk_values = (struct base_slice *)(void *)block;
+    row->ck_ends = (size_t *)(void *)(block + keys);
+    row->slots = (struct vtabi_slot *)(void *)(block + keys + ends);
+    memset(row->slots, 0, slots);
+    return BASE_OK;
+}
+
+void vtabi_row_fini(struct vtabi_row *row)
+{
+    sqlite3_free(row->pk_values);
+    sqlite3_free(row->gathered);
+    base_buf_fini(&row->pkey);
+    base_buf_fini(&row->pk);
+    base_buf_fini(&row->ck);
+    base_buf_fini(&row->scratch);
+    base_buf_fini(&row->value);
+    *row = (struct vtabi_row){0};
+}
+
+void vtabi_row_set(struct vtabi_row *row, const struct base_live_row *live)
+{
+    row->live = *live;
+    row->number++;
+}
+
+static int corrupt(const struct vtabi_row *row, const char *what, struct base_err *err)
+{
+    return base_err_set(err, BASE_E_CORRUPT, "%.*s.%.*s: damaged %s", BASE_SLICE_ARG(row->binding->table->keyspace),
+                        BASE_SLICE_ARG(row->binding->table->name), what);
+}
+
+static int partition_value(struct vtabi_row *row, uint32_t position, struct base_slice *value, struct base_err *err)
+{
+    const struct base_table *schema = row->binding->table;
+    if (!row->pk_known || !base_slice_equal(base_buf_view(&row->pkey), row->live.pkey)) {
+        row->pk_known = false;
+        base_buf_reset(&row->pkey);
+        base_buf_reset(&row->pk);
+        int rc = base_buf_put_slice(&row->pkey, row->live.pkey);
+        if (rc == BASE_OK)
+            rc = base_pkey_decode(row->live.pkey, &row->pk, err);
+        if (rc == BASE_OK)
+            rc = base_pk_split(base_buf_view(&row->pk), row->pk_values, schema->partition_key_count, err);
+        if (rc != BASE_OK)
+            return rc;
+        row->pk_known = true;
+    }
+    *value = row->pk_values[position];
+    return BASE_OK;
+}
+
+/* The next clustering value, appended to row->ck. Values whose encoding lost bytes (decimal 1.00) stand in the
+ * row as they were written. */
+static int clustering_next(struct vtabi_row *row, struct base_err *err)
+{
+    const struct base_table *schema = row->binding->table;
+    const struct base_column *column = &schema->columns[schema->partition_key_count + row->ck_known];
+    int rc;
+    if (row->ck_original) {
+        struct base_slice bytes;
+        rc = base_get_bytes(&row->ck_reader, &bytes) ? base_buf_put_slice(&row->ck, bytes)
+                                                     : corrupt(row, "original clustering values", err);
+    } else {
+        uint8_t position;
+        bool empty;
+        rc = base_ckey_get(column->type, column->descending, &row->ck_reader, &row->ck, &empty, &position, err);
+        if (rc == BASE_OK && position)
+            rc = corrupt(row, "clustering key", err);
+    }
+    if (rc == BASE_OK)
+        row->ck_ends[++row->ck_known] = row->ck.len;
+    return rc;
+}
+
+static int clustering_begin(struct vtabi_row *row, struct base_err *err)
+{
+    row->ck_number = row->number;
+    row->ck_known = 0;
+    row->ck_ends[0] = 0;
+    base_buf_reset(&row->ck);
+    row->ck_original = row->live.row.len && (row->live.row.data[0] & BASE_ROW_ORIGINALS);
+    row->ck_reader = base_reader(row->live.ckey);
+    if (row->ck_original) {
+        struct base_row head;
+        if (!base_row_decode(row->live.row, &head))
+            return corrupt(row, "row", err);
+        row->ck_reader = base_reader(head.originals);
+    }
+    return BASE_OK;
+}
+
+static int clustering_value(struct vtabi_row *row, uint32_t position, struct base_slice *value, struct base_err *err)
+{
+    if (row->ck_number != row->number) {
+        int rc = clustering_begin(row, err);
+        if (rc != BASE_OK)
+            return rc;
+    }
+    while (row->ck_known <= position) {
+        int rc = clustering_next(row, err);
+        if (rc != BASE_OK)
+            return rc;
+    }
+    size_t from = row->ck_ends[position];
+    *value = base_slice(row->ck.data + from, row->ck_ends[position + 1] - from);
+    return BASE_OK;
+}
+
+/* --- cells ----------------------------------------------------------------------------------------------------- */
+
+static int cells_begin(struct vtabi_row *row, struct vtabi_cells *cells, struct base_slice encoded,
+                       struct base_err *err)
+{
+    struct base_row head;
+    cells->number = row->number;
+    cells->upto = 0;
+    if (encoded.len == 0) {
+        cells->upto = UINT32_MAX;
+        return BASE_OK;
+    }
+    if (!base_row_decode(encoded, &head))
+        return corrupt(row, "row", err);
+    cells->it = base_cells_begin(&head);
+    return BASE_OK;
+}
+
+/* Index cells until the column `id` is passed or found. */
+static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct vtabi_slot **found,
+                      struct base_err *err)
+{
+    struct vtabi_cells *cells = &row->cells[is_static];
+    *found = NULL;
+    if (cells->number != row->number) {
+        int rc = cells_begin(row, cells, is_static ? row->live.static_row : row->live.row, err);
+        if (rc != BASE_OK)
+            return rc;
+    }
+    while (cells->upto < id) {
+        struct base_cells before = cells->it;
+        struct base_cell cell;
+        int n = base_cells_next(&cells->it, &cell);
+        if (n < 0)
+            return corrupt(row, "cells", err);
+        if (n == 0) {
+            cells->upto = UINT32_MAX;
+            break;
+        }
+        cells->upto = cell.column;
+        if (cell.column >= row->binding->id_count || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
+            continue;
+        struct vtabi_slot *slot = &row->slots[cell.column];
+        if (slot->number != row->number)
+            *slot = (struct vtabi_slot){.number = row->number, .value = cell.value, .cells = before};
+    }
+    if (row->slots[id].number == row->number)
+        *found = &row->slots[id];
+    return BASE_OK;
+}
+
+/* All cells of one multi-cell column. */
+static int gather(struct vtabi_row *row, const struct vtabi_slot *slot, size_t *count, struct base_err *err)
+{
+    struct base_cells it = slot->cells;
+    struct base_cell cell;
+    uint32_t column = 0;
+    int n;
+    *count = 0;
+    while ((n = base_cells_next(&it, &cell)) > 0 && (*count == 0 || cell.column == column)) {
+        column = cell.column;
+        if (*count == row->gathered_cap) {
+            size_t cap = row->gathered_cap ? 2 * row->gathered_cap : 16;
+            struct base_cell *grown = sqlite3_realloc64(row->gathered, cap * sizeof *grown);
+            if (!grown)
+                return base_err_set(err, BASE_E_NOMEM, "out of memory");
+            row->gathered = grown;
+            row->gathered_cap = cap;
+        }
+        row->gathered[(*count)++] = cell;
+    }
+    return n < 0 ? corrupt(row, "cells", err) : BASE_OK;
+}
+
+static int cell_value(struct vtabi_row *row, const struct base_column *column, struct base_slice *value,
+                      bool *present, struct base_err *err)
+{
+    struct vtabi_slot *slot;
+    int rc = cells_find(row, column->kind == BASE_COLUMN_STATIC, column->id, &slot, err);
+    if (rc != BASE_OK || !slot)
+        return rc;
+    *present = true;
+    *value = slot->value;
+    if (BASE_LIKELY(!base_type_is_multicell(column->type)))
+        return BASE_OK;
+    size_t count;
+    rc = gather(row, slot, &count, err);
+    base_buf_reset(&row->value);
+    if (rc == BASE_OK)
+        rc = base_collection_assemble(column->type, row->gathered, count, &row->value, err);
+    *value = base_buf_view(&row->value);
+    return rc;
+}
+
+/* --- values ---------------------------------------------------------------------------------------------------- */
+
+int vtabi_row_value(struct vtabi_row *row, const struct base_column *column, struct base_slice *value, bool *present,
+                    struct base_err *err)
+{
+    *value = (struct base_slice){0};
+    *present = false;
+    if (!column)
+        return BASE_OK; /* dropped */
+    switch (column->kind) {
+    case BASE_COLUMN_PARTITION_KEY:
+        *present = true;
+        return partition_value(row, column->position, value, err);
+    case BASE_COLUMN_CLUSTERING:
+        *present = row->live.ckey.len > 0;
+        return *present ? clustering_value(row, column->position, value, err) : BASE_OK;
+    case BASE_COLUMN_STATIC:
+    case BASE_COLUMN_REGULAR:
+        break;
+    }
+    return cell_value(row, column, value, present, err);
+}
+
+int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column, struct base_sql_value *out,
+                  struct base_err *err)
+{
+    struct base_slice value;
+    bool present;
+    out->kind = BASE_SQL_NULL;
+    int rc = vtabi_row_value(row, column, &value, &present, err);
+    if (rc != BASE_OK || !present)
+        return rc;
+    base_buf_reset(&row->scratch);
+    rc = base_value_to_sql(column->type, value, out, &row->scratch, err);
+    if (rc != BASE_OK)
+        rc = base_err_wrap(err, rc, "%.*s.%.*s", BASE_SLICE_ARG(row->binding->table->name),
+                           BASE_SLICE_ARG(column->name));
+    return rc;
+}
+
+/* ttl: of the row's marker, or, in a row that only UPDATE made, of the cell that lives longest; writetime: the latest of all. */
+bool vtabi_row_times(struct vtabi_row *row, int64_t now_s, int64_t *ttl_s, int64_t *writetime_us)
+{
+    struct base_slice encoded = row->live.ckey.len ? row->live.row : row->live.static_row;
+    struct base_row head;
+    struct base_cell cell;
+    bool mortal = true;
+    int64_t expires_s = 0;
+    int n = 0;
+    *ttl_s = -1;
+    *writetime_us = BASE_TS_NONE;
+    if (encoded.len == 0 || !base_row_decode(encoded, &head))
+        return encoded.len == 0;
+    *writetime_us = base_row_liveness_ts(&head);
+    bool marker = (head.flags & BASE_ROW_LIVENESS) != 0;
+    if (marker) {
+        mortal = (head.flags & BASE_ROW_LIVENESS_TTL) != 0;
+        expires_s = head.expires_s;
+    }
+    struct base_cells it = base_cells_begin(&head);
+    while ((n = base_cells_next(&it, &cell)) > 0) {
+        if (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION))
+            continue;
+        if (cell.ts > *writetime_us)
+            *writetime_us = cell.ts;
+        if (marker)
+            continue;
+        mortal = mortal && (cell.flags & BASE_CELL_EXPIRING);
+        expires_s = cell.local_s > expires_s ? cell.local_s : expires_s;
+    }
+    if (mortal && expires_s)
+        *ttl_s = expires_s > now_s ? expires_s - now_s : 0;
+    return n == 0;
+}
