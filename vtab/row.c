@@ -6,7 +6,6 @@
  * 3. Static and regular columns share the slots: a column is one or the other. */
 #include "vtab/vtab_private.h"
 
-#include "base/collection.h"
 #include "base/key.h"
 
 int vtabi_row_init(struct vtabi_row *row, const struct vtabi_binding *binding)
@@ -222,7 +221,7 @@ static int cell_value(struct vtabi_row *row, const struct base_column *column, s
     rc = gather(row, slot, &count, err);
     base_buf_reset(&row->value);
     if (rc == BASE_OK)
-        rc = base_collection_assemble(column->type, row->gathered, count, &row->value, err);
+        rc = vtabi_collection_assemble(column->type, row->gathered, count, &row->scratch, &row->value, err);
     *value = base_buf_view(&row->value);
     return rc;
 }

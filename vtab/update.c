@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 
-#include "base/collection.h"
 #include "base/key.h"
 
 #define WRITETIME_AHEAD_MAX_US (INT64_C(86400) * 1000000) /* a timestamp past tomorrow would hide all later writes */
@@ -37,7 +36,7 @@ struct write {
 void vtabi_writer_init(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value, &writer->pk, &writer->pkey, &writer->ckey, &writer->originals,
-                               &writer->row, &writer->static_row, &writer->mutation};
+                               &writer->row, &writer->static_row, &writer->mutation, &writer->path};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_init(bufs[i], VTABI_BUF_MAX);
 }
@@ -45,7 +44,7 @@ void vtabi_writer_init(struct vtabi_writer *writer)
 void vtabi_writer_fini(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value, &writer->pk, &writer->pkey, &writer->ckey, &writer->originals,
-                               &writer->row, &writer->static_row, &writer->mutation};
+                               &writer->row, &writer->static_row, &writer->mutation, &writer->path};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
 }
@@ -274,12 +273,10 @@ static int put_value(struct write *w, struct base_row_builder *row, const struct
                      struct base_slice value)
 {
     if (base_type_is_multicell(c->type)) {
-        struct base_cell deletion = {.column = c->id, .ts = w->ts - 1, .local_s = w->now_s,
-                                     .flags = BASE_CELL_COMPLEX_DELETION};
-        int rc = base_row_put_cell(row, &deletion);
-        struct base_cell like = {.column = c->id, .ts = w->ts, .ttl = w->ttl, .local_s = w->ttl ? expires_s(w) : 0,
+        struct base_cell like = {.column = c->id, .ts = w->ts, .ttl = w->ttl,
+                                 .local_s = w->ttl ? expires_s(w) : w->now_s,
                                  .flags = w->ttl ? BASE_CELL_EXPIRING : 0};
-        return rc == BASE_OK ? base_collection_put(row, c->type, value, &like, w->err) : rc;
+        return vtabi_collection_put(row, c->type, value, &like, &w->w->path, w->err);
     }
     if (w->ttl == 0)
         return base_row_put_value(row, c->id, value);

@@ -61,9 +61,12 @@ struct vtabi_binding {
     bool has_static;
 };
 
+
+struct vtabi_row;
+
 /* Buffers of one write, kept for their memory. */
 struct vtabi_writer {
-    struct base_buf value, pk, pkey, ckey, originals, row, static_row, mutation;
+    struct base_buf value, pk, pkey, ckey, originals, row, static_row, mutation, path;
 };
 
 struct vtabi_table {
@@ -238,6 +241,17 @@ BASE_MUST int vtabi_row_sql(struct vtabi_row *row, const struct base_column *col
                             struct base_err *err);
 /* The row's hidden columns: seconds left to live (-1: it does not expire) and the latest write. */
 BASE_MUST bool vtabi_row_times(struct vtabi_row *row, int64_t now_s, int64_t *ttl_s, int64_t *writetime_us);
+
+/* --- collection.c --------------------------------------------------------------------------------------- */
+
+/* The cells of one multi-cell column, ascending by path, as its serialized value, appended. */
+BASE_MUST int vtabi_collection_assemble(const struct base_type *type, const struct base_cell *cells, size_t n,
+                                        struct base_buf *scratch, struct base_buf *out, struct base_err *err);
+/* Assign a serialized value: deletion of what was, then the elements. `like` has column, ts, and EXPIRING with
+ * ttl and expiry (else local_s is now). `path` is scratch. */
+BASE_MUST int vtabi_collection_put(struct base_row_builder *row, const struct base_type *type,
+                                   struct base_slice value, const struct base_cell *like, struct base_buf *path,
+                                   struct base_err *err);
 
 /* --- update.c ------------------------------------------------------------------------------------------ */
 
