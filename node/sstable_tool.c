@@ -101,13 +101,23 @@ static int each_file(struct tool *tool, const char *dir, file_fn fn)
     if (n)
         qsort(files, n, sizeof *files, by_id);
     for (size_t i = 0; i < n && rc == BASE_OK; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, files[i].name);
-        rc = one_file(tool, path, fn);
+        int len = snprintf(path, sizeof path, "%s/%s", dir, files[i].name);
+        if (len < 0 || len >= (int)sizeof path)
+            rc = base_err_set(tool->err, BASE_E_LIMIT, "%s: the path is too long", dir);
+        else
+            rc = one_file(tool, path, fn);
         if (rc == BASE_E_NOTFOUND) /* a running node compacted it away */
             rc = BASE_OK;
     }
     base_buf_fini(&names);
     return rc;
+}
+
+/* False when the path is too long: then there is nothing there either. */
+static bool join(char out[NODEI_PATH_LEN_MAX], const char *path, const char *rest)
+{
+    int len = snprintf(out, NODEI_PATH_LEN_MAX, "%s%s", path, rest);
+    return len >= 0 && len < NODEI_PATH_LEN_MAX;
 }
 
 static bool is_directory(const char *path)
@@ -126,19 +136,16 @@ static int run_on(struct tool *tool, const char *path, file_fn fn)
         return base_err_set(tool->err, BASE_E_NOTFOUND, "there is no file or directory %s", path);
     if (!S_ISDIR(st.st_mode)) {
         const char *slash = strrchr(path, '/');
-        if (slash)
-            snprintf(data_dir, sizeof data_dir, "%.*s/../..", (int)(slash - path), path);
-        else
-            snprintf(data_dir, sizeof data_dir, "../..");
-        load_schema(tool, data_dir);
+        snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+        if (join(data_dir, dir, "/../.."))
+            load_schema(tool, data_dir);
         return one_file(tool, path, fn);
     }
     for (size_t i = 0; i < BASE_COUNT(inner); i++) {
-        snprintf(dir, sizeof dir, "%s%s", path, inner[i]);
-        if (!is_directory(dir))
+        if (!join(dir, path, inner[i]) || !is_directory(dir))
             continue;
-        snprintf(data_dir, sizeof data_dir, "%s%s", path, outer[i]);
-        load_schema(tool, data_dir);
+        if (join(data_dir, path, outer[i]))
+            load_schema(tool, data_dir);
         return each_file(tool, dir, fn);
     }
     return BASE_OK;
