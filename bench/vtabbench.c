@@ -5,48 +5,18 @@
  * Inserts by random key in transactions of 1,000; point selects by full key inside BEGIN; a scan of one
  * partition of 100,000 rows of 2 columns; first query of a new process. */
 #include <getopt.h>
-#include <sqlite3.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+
+#include "bench/bench_sql.h"
 
 enum { ROUNDS_MAX = 15, SCAN_ROWS = 100000 };
 
 static size_t row_count = 500000;
 static const char *root = "/tmp/vtabbench", *extension = "./ringlet";
 
-static double now_s(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-static uint64_t mix(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-static void exec(sqlite3 *db, const char *sql)
-{
-    char *message = NULL;
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK) {
-        fprintf(stderr, "vtabbench: %s: %s\n", sql, message);
-        exit(1);
-    }
-}
-
 static void check(sqlite3 *db, int ok)
 {
-    if (!ok) {
-        fprintf(stderr, "vtabbench: %s\n", sqlite3_errmsg(db));
-        exit(1);
-    }
+    if (!ok)
+        bench_fail(db, "check");
 }
 
 enum side { RINGLET, NATIVE };
@@ -64,28 +34,22 @@ static sqlite3 *open_database(enum side side, int fresh)
         exit(1);
     if (sqlite3_open(path, &db) != SQLITE_OK)
         exit(1);
-    exec(db, "PRAGMA journal_mode=WAL");
-    exec(db, "PRAGMA synchronous=NORMAL");
-    if (side == RINGLET) {
-        char *message = NULL;
-        sqlite3_enable_load_extension(db, 1);
-        if (sqlite3_load_extension(db, extension, NULL, &message) != SQLITE_OK) {
-            fprintf(stderr, "vtabbench: %s\n", message);
-            exit(1);
-        }
-    }
+    bench_exec(db, "PRAGMA journal_mode=WAL");
+    bench_exec(db, "PRAGMA synchronous=NORMAL");
+    if (side == RINGLET)
+        bench_load(db, extension);
     return db;
 }
 
 static void create_tables(sqlite3 *db, enum side side)
 {
     if (side == RINGLET) {
-        exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}')");
-        exec(db, "CREATE VIRTUAL TABLE kv USING ringlet(keyspace='bench', k BLOB PRIMARY KEY, v BLOB)");
-        exec(db, "CREATE VIRTUAL TABLE series USING ringlet(keyspace='bench', p INT, c BIGINT, v BIGINT, PRIMARY KEY (p, c))");
+        bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}')");
+        bench_exec(db, "CREATE VIRTUAL TABLE kv USING ringlet(keyspace='bench', k BLOB PRIMARY KEY, v BLOB)");
+        bench_exec(db, "CREATE VIRTUAL TABLE series USING ringlet(keyspace='bench', p INT, c BIGINT, v BIGINT, PRIMARY KEY (p, c))");
     } else {
-        exec(db, "CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID");
-        exec(db, "CREATE TABLE series(p INT, c INTEGER, v INTEGER, PRIMARY KEY (p, c)) WITHOUT ROWID");
+        bench_exec(db, "CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID");
+        bench_exec(db, "CREATE TABLE series(p INT, c INTEGER, v INTEGER, PRIMARY KEY (p, c)) WITHOUT ROWID");
     }
 }
 
@@ -94,26 +58,26 @@ static double insert_random(sqlite3 *db)
     sqlite3_stmt *stmt;
     uint8_t key[16], value[100];
     check(db, sqlite3_prepare_v2(db, "INSERT INTO kv(k, v) VALUES (?, ?)", -1, &stmt, NULL) == SQLITE_OK);
-    double start = now_s();
+    double start = bench_now_s();
     for (size_t i = 0; i < row_count; i++) {
-        uint64_t a = mix(i), b = mix(~i);
+        uint64_t a = bench_mix(i), b = bench_mix(~i);
         memcpy(key, &a, 8);
         memcpy(key + 8, &b, 8);
         for (size_t at = 0; at < 48; at += 8) {
-            uint64_t v = mix(i * 31 + at);
+            uint64_t v = bench_mix(i * 31 + at);
             memcpy(value + at, &v, 8);
             memcpy(value + 50 + at, &v, 8);
         }
         if (i % 1000 == 0)
-            exec(db, "BEGIN");
+            bench_exec(db, "BEGIN");
         sqlite3_bind_blob(stmt, 1, key, 16, SQLITE_STATIC);
         sqlite3_bind_blob(stmt, 2, value, 100, SQLITE_STATIC);
         check(db, sqlite3_step(stmt) == SQLITE_DONE);
         sqlite3_reset(stmt);
         if (i % 1000 == 999)
-            exec(db, "COMMIT");
+            bench_exec(db, "COMMIT");
     }
-    double rate = (double)row_count / (now_s() - start);
+    double rate = (double)row_count / (bench_now_s() - start);
     sqlite3_finalize(stmt);
     return rate;
 }
@@ -124,16 +88,16 @@ static double select_points(sqlite3 *db, size_t n)
     sqlite3_stmt *stmt;
     uint8_t key[16];
     check(db, sqlite3_prepare_v2(db, "SELECT v FROM kv WHERE k = ?", -1, &stmt, NULL) == SQLITE_OK);
-    double start = now_s();
+    double start = bench_now_s();
     for (size_t i = 0; i < n; i++) {
-        uint64_t k = mix(seed++) % row_count, a = mix(k), b = mix(~k);
+        uint64_t k = bench_mix(seed++) % row_count, a = bench_mix(k), b = bench_mix(~k);
         memcpy(key, &a, 8);
         memcpy(key + 8, &b, 8);
         sqlite3_bind_blob(stmt, 1, key, 16, SQLITE_STATIC);
         check(db, sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == 100);
         sqlite3_reset(stmt);
     }
-    double rate = (double)n / (now_s() - start);
+    double rate = (double)n / (bench_now_s() - start);
     sqlite3_finalize(stmt);
     return rate;
 }
@@ -142,15 +106,15 @@ static void fill_series(sqlite3 *db)
 {
     sqlite3_stmt *stmt;
     check(db, sqlite3_prepare_v2(db, "INSERT INTO series(p, c, v) VALUES (1, ?, ?)", -1, &stmt, NULL) == SQLITE_OK);
-    exec(db, "BEGIN");
+    bench_exec(db, "BEGIN");
     for (int i = 0; i < SCAN_ROWS; i++) {
         sqlite3_bind_int64(stmt, 1, i);
-        sqlite3_bind_int64(stmt, 2, (int64_t)(mix((uint64_t)i) >> 20));
+        sqlite3_bind_int64(stmt, 2, (int64_t)(bench_mix((uint64_t)i) >> 20));
         check(db, sqlite3_step(stmt) == SQLITE_DONE);
         sqlite3_reset(stmt);
     }
     sqlite3_finalize(stmt);
-    exec(db, "COMMIT");
+    bench_exec(db, "COMMIT");
 }
 
 static double scan_partition(sqlite3 *db, int times)
@@ -159,7 +123,7 @@ static double scan_partition(sqlite3 *db, int times)
     int64_t sum = 0;
     size_t rows = 0;
     check(db, sqlite3_prepare_v2(db, "SELECT c, v FROM series WHERE p = 1", -1, &stmt, NULL) == SQLITE_OK);
-    double start = now_s();
+    double start = bench_now_s();
     for (int i = 0; i < times; i++) {
         while (sqlite3_step(stmt) == SQLITE_ROW) {
             sum += sqlite3_column_int64(stmt, 0) ^ sqlite3_column_int64(stmt, 1);
@@ -167,7 +131,7 @@ static double scan_partition(sqlite3 *db, int times)
         }
         sqlite3_reset(stmt);
     }
-    double rate = (double)rows / (now_s() - start);
+    double rate = (double)rows / (bench_now_s() - start);
     check(db, rows == (size_t)times * SCAN_ROWS && sum != 0);
     sqlite3_finalize(stmt);
     return rate;
@@ -181,21 +145,21 @@ static void run(enum side side, int round)
     results[side][INSERT][round] = insert_random(db);
     fill_series(db);
     if (side == RINGLET) { /* both sides read what is on disk, settled */
-        exec(db, "SELECT ringlet_nodetool('flush')");
+        bench_exec(db, "SELECT ringlet_nodetool('flush')");
     } else {
-        exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+        bench_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
     }
     sqlite3_close(db);
     db = open_database(side, 0);
-    exec(db, "BEGIN");
+    bench_exec(db, "BEGIN");
     select_points(db, n / 2);
     results[side][POINT][round] = select_points(db, n);
-    exec(db, "COMMIT");
+    bench_exec(db, "COMMIT");
     results[side][POINT_AUTO][round] = select_points(db, n);
-    exec(db, "BEGIN");
+    bench_exec(db, "BEGIN");
     scan_partition(db, 3);
     results[side][SCAN][round] = scan_partition(db, 20);
-    exec(db, "COMMIT");
+    bench_exec(db, "COMMIT");
     sqlite3_close(db);
 }
 
