@@ -54,7 +54,16 @@ BASE_MUST int cql_describe_keyspace(const struct base_keyspace *keyspace, struct
 /* An identifier, quoted if CQL needs it. */
 BASE_MUST int cql_put_identifier(struct base_slice name, struct base_buf *out);
 
-/* Defaults as Cassandra 5 has them, and validation of option maps. */
+/* Defaults as Cassandra 5 has them. Static text: valid for ever. */
 void cql_table_options_default(struct base_table_options *options);
+/* What the store needs of a table's option maps, as numbers; defaults for what the maps do not say. */
+struct cql_storage {
+    int compressor, compression_level; /* enum base_compressor */
+    bool compaction_enabled;
+    uint32_t min_threshold, max_threshold;
+    double bucket_low, bucket_high;
+    uint64_t min_sstable_size;
+};
+void cql_table_storage(const struct base_table_options *options, struct cql_storage *out);
 
 #endif

@@ -1,0 +1,110 @@
+/* Shared by cql/'s files only: tokens, the parser's door, analysis helpers. */
+#ifndef CQL_PRIVATE_H
+#define CQL_PRIVATE_H
+
+#include "cql/ast.h"
+
+/* --- lexer -------------------------------------------------------------------------------------------- */
+
+/* Tokens are CQLI_TK_* of the generated grammar.h; these two are the lexer's own. */
+enum { CQLI_TOKEN_END = 0, CQLI_TOKEN_BAD = -1 };
+
+struct cqli_token {
+    const uint8_t *start; /* in the text */
+    size_t len;
+    int kind;
+    const char *fault; /* BAD: what is wrong */
+};
+struct cqli_lexer {
+    const uint8_t *cursor, *limit;
+};
+/* The next token; blanks and comments are skipped. */
+struct cqli_token cqli_lex(struct cqli_lexer *lexer);
+
+/* Keywords, any case. */
+struct cqli_keyword {
+    const char *word; /* upper case */
+    int token;        /* as the grammar knows it; CQLI_TK_IDENT when it has no use for it yet */
+    bool reserved;    /* may not be a name unless quoted */
+};
+const struct cqli_keyword *cqli_keyword_find(struct base_slice word); /* NULL: none */
+const char *cqli_token_name(int kind);                                /* for messages; never NULL */
+
+/* --- parser ------------------------------------------------------------------------------------------- */
+
+/* Parse options at the grammar's door: what to begin with. */
+enum cqli_entry { CQLI_ENTRY_STATEMENT, CQLI_ENTRY_COLUMNS, CQLI_ENTRY_OPTIONS };
+
+struct cqli_parse {
+    struct base_arena *arena;
+    struct base_slice text;
+    struct cql_statement *statement;
+    struct cqli_token token; /* the one just given to the grammar: where an error is */
+    int rc;                  /* the first error; the grammar stops at it */
+    struct base_err *err;
+};
+/* Parse `text` into p->statement (which must be there, empty). p->arena, text, err are the caller's. */
+BASE_MUST int cqli_parse(struct cqli_parse *p, enum cqli_entry entry);
+/* "line L:C: " and the message, once. */
+void cqli_fail_at(struct cqli_parse *p, const uint8_t *at, int code, const char *fmt, ...) BASE_PRINTF(4, 5);
+
+/* The generated grammar's door, in cql/grammar.y's own code. */
+struct cqli_grammar;
+struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p); /* in the arena; NULL when out of memory */
+void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token);
+
+/* What the grammar's actions make; p->rc becomes NOMEM when there is no memory, and NULL comes back. */
+struct base_slice cqli_identifier(struct cqli_parse *p, struct cqli_token token);
+struct cql_term *cqli_term(struct cqli_parse *p, enum cql_term_kind kind, struct cqli_token token);
+void *cqli_zalloc(struct cqli_parse *p, size_t size);
+/* The text of the tokens from `start` up to `end`, without comments. */
+struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, const uint8_t *end);
+
+/* --- analysis ----------------------------------------------------------------------------------------- */
+
+struct cqli_analysis {
+    struct base_arena *arena;
+    const struct cql_statement *statement;
+    const struct cql_context *context;
+    struct cql_ddl *out;
+    struct base_err *err;
+};
+int cqli_no_memory(struct cqli_analysis *a);
+/* The target's keyspace: named, or the session's; it exists and may be changed. */
+BASE_MUST int cqli_target_keyspace(struct cqli_analysis *a, const struct base_keyspace **out);
+/* A type's text, with user types of the keyspace. */
+BASE_MUST int cqli_resolve_type(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                                struct base_slice text, const struct base_type **out);
+/* Is the name a built-in type's? Then no user type may have it. */
+bool cqli_type_name_is_builtin(struct base_slice name);
+
+int cqli_analyze_type(struct cqli_analysis *a);
+int cqli_analyze_table(struct cqli_analysis *a);
+
+/* Apply WITH's properties over *options (the defaults, or the table's). `id` (may be NULL) takes ID. */
+BASE_MUST int cqli_table_options(struct cqli_analysis *a, const struct cql_property *properties,
+                                 struct base_table_options *options, struct base_uuid *id);
+BASE_MUST int cqli_keyspace_options(struct cqli_analysis *a, struct base_keyspace *keyspace, bool create);
+
+/* Option maps (cql/option_map.c). */
+struct cqli_map {
+    struct base_option items[32];
+    size_t count;
+    const char *what; /* "compaction", for messages */
+};
+BASE_MUST int cqli_map_from_term(struct cqli_analysis *a, const char *what, const struct cql_term *term,
+                                 struct cqli_map *map);
+/* The value (data NULL: absent), which is taken out of the map. */
+struct base_slice cqli_map_take(struct cqli_map *map, const char *key);
+BASE_MUST int cqli_map_put(struct cqli_analysis *a, struct cqli_map *map, const char *key, struct base_slice value);
+/* Sorted, in the arena. */
+BASE_MUST int cqli_map_to_options(struct cqli_analysis *a, struct cqli_map *map, struct base_options *out);
+/* A class name without its Java package. */
+struct base_slice cqli_short_class(struct base_slice name);
+
+/* Literals as values; false when they are not. */
+bool cqli_slice_to_i64(struct base_slice text, int64_t *out);
+bool cqli_slice_to_double(struct base_slice text, double *out);
+bool cqli_slice_to_bool(struct base_slice text, bool *out);
+
+#endif

@@ -1,0 +1,251 @@
+/* Schema to CQL: statements that make the same thing again. Parsing what is written here gives the same
+ * schema (a test says so), so names and strings are quoted wherever they must be. */
+#include "cql/cql_private.h"
+
+/* The first error stays; nothing is written after it. */
+struct writer {
+    struct base_buf *out;
+    int rc;
+    bool has_option; /* something stands behind WITH already */
+};
+
+static void put(struct writer *w, struct base_slice s)
+{
+    if (w->rc == BASE_OK)
+        w->rc = base_buf_put_slice(w->out, s);
+}
+
+static void put_text(struct writer *w, const char *text)
+{
+    put(w, base_slice_str(text));
+}
+
+static void put_name(struct writer *w, struct base_slice name)
+{
+    if (w->rc == BASE_OK)
+        w->rc = cql_put_identifier(name, w->out);
+}
+
+static void put_qualified(struct writer *w, struct base_slice keyspace, struct base_slice name)
+{
+    put_name(w, keyspace);
+    put_text(w, ".");
+    put_name(w, name);
+}
+
+static void put_type(struct writer *w, const struct base_type *type)
+{
+    if (w->rc == BASE_OK)
+        w->rc = base_type_print(type, w->out);
+}
+
+/* The bytes with every `quote` doubled, between quotes. */
+static int put_quoted(struct base_slice s, uint8_t quote, struct base_buf *out)
+{
+    int rc = base_buf_put_u8(out, quote);
+    for (size_t i = 0; rc == BASE_OK && i < s.len; i++) {
+        if (s.data[i] == quote)
+            rc = base_buf_put_u8(out, quote);
+        if (rc == BASE_OK)
+            rc = base_buf_put_u8(out, s.data[i]);
+    }
+    return rc == BASE_OK ? base_buf_put_u8(out, quote) : rc;
+}
+
+static void put_string(struct writer *w, struct base_slice s)
+{
+    if (w->rc == BASE_OK)
+        w->rc = put_quoted(s, '\'', w->out);
+}
+
+static void put_i64(struct writer *w, int64_t v)
+{
+    if (w->rc == BASE_OK)
+        w->rc = base_buf_printf(w->out, "%lld", (long long)v);
+}
+
+static void put_double(struct writer *w, double v)
+{
+    uint8_t bytes[8];
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    base_put_be64(bytes, bits);
+    if (w->rc == BASE_OK) /* not printf: that one follows our host's locale */
+        w->rc = base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE), base_slice(bytes, sizeof bytes), w->out, NULL);
+}
+
+static void put_map(struct writer *w, const struct base_options *options)
+{
+    put_text(w, "{");
+    for (size_t i = 0; i < options->count; i++) {
+        put_text(w, i ? ", " : "");
+        put_string(w, options->items[i].key);
+        put_text(w, ": ");
+        put_string(w, options->items[i].value);
+    }
+    put_text(w, "}");
+}
+
+/* Quoted unless it is lower case and no reserved word. */
+int cql_put_identifier(struct base_slice name, struct base_buf *out)
+{
+    const struct cqli_keyword *keyword = cqli_keyword_find(name);
+    bool plain = name.len && name.data[0] >= 'a' && name.data[0] <= 'z' && !(keyword && keyword->reserved);
+    for (size_t i = 0; plain && i < name.len; i++) {
+        uint8_t c = name.data[i];
+        plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    }
+    /* true and false are literals, though no keywords */
+    if (plain && (base_slice_equal(name, BASE_SLICE_LIT("true")) || base_slice_equal(name, BASE_SLICE_LIT("false"))))
+        plain = false;
+    return plain ? base_buf_put_slice(out, name) : put_quoted(name, '"', out);
+}
+
+static int finish(const struct writer *w, size_t start)
+{
+    if (w->rc != BASE_OK)
+        w->out->len = start;
+    return w->rc;
+}
+
+int cql_describe_keyspace(const struct base_keyspace *keyspace, struct base_buf *out)
+{
+    size_t start = out->len;
+    struct writer w = {.out = out};
+    put_text(&w, "CREATE KEYSPACE ");
+    put_name(&w, keyspace->name);
+    put_text(&w, " WITH replication = ");
+    put_map(&w, &keyspace->replication);
+    put_text(&w, " AND durable_writes = ");
+    put_text(&w, keyspace->durable_writes ? "true" : "false");
+    put_text(&w, ";");
+    return finish(&w, start);
+}
+
+int cql_describe_type(const struct base_user_type *type, struct base_buf *out)
+{
+    size_t start = out->len;
+    struct writer w = {.out = out};
+    put_text(&w, "CREATE TYPE ");
+    put_qualified(&w, type->keyspace, type->name);
+    put_text(&w, " (");
+    for (uint32_t i = 0; i < type->type->param_count; i++) {
+        put_text(&w, i ? ",\n    " : "\n    ");
+        put_name(&w, type->type->field_names[i]);
+        put_text(&w, " ");
+        put_type(&w, type->type->params[i]);
+    }
+    put_text(&w, "\n);");
+    return finish(&w, start);
+}
+
+static void put_names(struct writer *w, const struct base_column *columns, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        put_text(w, i ? ", " : "");
+        put_name(w, columns[i].name);
+    }
+}
+
+static void put_columns(struct writer *w, const struct base_table *t)
+{
+    bool single = t->partition_key_count == 1 && t->clustering_count == 0;
+    for (size_t i = 0; i < t->column_count; i++) {
+        put_text(w, i ? ",\n    " : "\n    ");
+        put_name(w, t->columns[i].name);
+        put_text(w, " ");
+        put_type(w, t->columns[i].type);
+        if (t->columns[i].kind == BASE_COLUMN_STATIC)
+            put_text(w, " static");
+        if (single && i == 0)
+            put_text(w, " PRIMARY KEY");
+    }
+    if (single)
+        return;
+    put_text(w, ",\n    PRIMARY KEY (");
+    put_text(w, t->partition_key_count > 1 ? "(" : "");
+    put_names(w, t->columns, t->partition_key_count);
+    put_text(w, t->partition_key_count > 1 ? ")" : "");
+    put_text(w, t->clustering_count ? ", " : "");
+    put_names(w, t->columns + t->partition_key_count, t->clustering_count);
+    put_text(w, ")");
+}
+
+static void put_option(struct writer *w, const char *name)
+{
+    put_text(w, w->has_option ? "\n    AND " : " WITH ");
+    w->has_option = true;
+    put_text(w, name);
+    put_text(w, " = ");
+}
+
+static void put_table_options(struct writer *w, const struct base_table_options *o)
+{
+    put_option(w, "additional_write_policy");
+    put_string(w, o->additional_write_policy);
+    put_option(w, "allow_auto_snapshot");
+    put_text(w, o->allow_auto_snapshot ? "true" : "false");
+    put_option(w, "bloom_filter_fp_chance");
+    put_double(w, o->bloom_filter_fp_chance);
+    put_option(w, "caching");
+    put_map(w, &o->caching);
+    put_option(w, "cdc");
+    put_text(w, o->cdc ? "true" : "false");
+    put_option(w, "comment");
+    put_string(w, o->comment);
+    put_option(w, "compaction");
+    put_map(w, &o->compaction);
+    put_option(w, "compression");
+    put_map(w, &o->compression);
+    put_option(w, "memtable");
+    put_string(w, o->memtable);
+    put_option(w, "crc_check_chance");
+    put_double(w, o->crc_check_chance);
+    put_option(w, "default_time_to_live");
+    put_i64(w, o->default_time_to_live_s);
+    put_option(w, "extensions");
+    put_map(w, &o->extensions);
+    put_option(w, "gc_grace_seconds");
+    put_i64(w, o->gc_grace_s);
+    put_option(w, "incremental_backups");
+    put_text(w, o->incremental_backups ? "true" : "false");
+    put_option(w, "max_index_interval");
+    put_i64(w, o->max_index_interval);
+    put_option(w, "memtable_flush_period_in_ms");
+    put_i64(w, o->memtable_flush_period_ms);
+    put_option(w, "min_index_interval");
+    put_i64(w, o->min_index_interval);
+    put_option(w, "read_repair");
+    put_string(w, o->read_repair);
+    put_option(w, "speculative_retry");
+    put_string(w, o->speculative_retry);
+}
+
+static void put_clustering_order(struct writer *w, const struct base_table *t)
+{
+    put_text(w, " WITH CLUSTERING ORDER BY (");
+    for (size_t i = 0; i < t->clustering_count; i++) {
+        const struct base_column *column = &t->columns[t->partition_key_count + i];
+        put_text(w, i ? ", " : "");
+        put_name(w, column->name);
+        put_text(w, column->descending ? " DESC" : " ASC");
+    }
+    put_text(w, ")");
+    w->has_option = true;
+}
+
+int cql_describe_table(const struct base_table *table, struct base_buf *out)
+{
+    size_t start = out->len;
+    struct writer w = {.out = out};
+    put_text(&w, "CREATE TABLE ");
+    put_qualified(&w, table->keyspace, table->name);
+    put_text(&w, " (");
+    put_columns(&w, table);
+    put_text(&w, "\n)");
+    if (table->clustering_count)
+        put_clustering_order(&w, table);
+    put_table_options(&w, &table->options);
+    put_text(&w, ";");
+    return finish(&w, start);
+}

@@ -1,0 +1,412 @@
+/* CQL's grammar, for lemon. One statement a text.
+ *
+ * How to add a statement: its words into cql/keyword.c, a rule under `statement`, what it says into
+ * cql/ast.h, its meaning into an analyze file. An action only stores; what needs the schema, or judges
+ * values, is analysis.
+ *
+ * Unreserved keywords fall back to IDENT, as in Cassandra: they are names wherever the grammar has no
+ * use for the word. Lists are left-recursive, so that a long one does not grow the stack; only nested
+ * types and maps do, and the stack has a fixed size: deeper text is refused. */
+
+%name cqliGrammar
+%token_prefix CQLI_TK_
+%token_type {struct cqli_token}
+%default_type {struct cqli_token}
+%extra_context {struct cqli_parse *p}
+%stack_size 256
+
+%include {
+#include <stdio.h>
+
+#include "cql/cql_private.h"
+
+/* The grammar can fail only through p->rc: the caller looks at it after every token. */
+#define YYNOERRORRECOVERY 1
+#define YYPARSEFREENEVERNULL 1
+
+/* A list under construction: nonterminals pass it by value. */
+struct names {
+    struct cql_name_item *head, *tail;
+};
+struct columns {
+    struct cql_column_def *head, *tail;
+};
+struct terms {
+    struct cql_term *head, *tail;
+};
+enum { PROPERTIES_MAX = 64 };
+
+/* Where something begins and ends in the text. */
+struct span {
+    const uint8_t *start, *end;
+};
+
+static struct span span_of(struct cqli_token from, struct cqli_token to)
+{
+    return (struct span){from.start, to.start + to.len};
+}
+
+#define APPEND(list, item)                                                                         \
+    do {                                                                                           \
+        if ((list).tail)                                                                           \
+            (list).tail->next = (item);                                                            \
+        else                                                                                       \
+            (list).head = (item);                                                                  \
+        if (item)                                                                                  \
+            (list).tail = (item);                                                                  \
+    } while (0)
+
+static struct cql_name_item *name_item(struct cqli_parse *p, struct base_slice name)
+{
+    struct cql_name_item *item = cqli_zalloc(p, sizeof *item);
+    if (item)
+        item->name = name;
+    return item;
+}
+
+static struct cql_column_def *column_def(struct cqli_parse *p, struct base_slice name, struct span type)
+{
+    struct cql_column_def *def = cqli_zalloc(p, sizeof *def);
+    if (def) {
+        def->name = name;
+        def->type = cqli_type_text(p, type.start, type.end);
+    }
+    return def;
+}
+
+static void add_property(struct cqli_parse *p, struct base_slice name, const struct cql_term *value)
+{
+    struct cql_property *property = cqli_zalloc(p, sizeof *property), **at = &p->statement->properties;
+    if (!property)
+        return;
+    property->name = name;
+    property->value = value;
+    for (int count = 0; *at; at = &(*at)->next) {
+        if (++count >= PROPERTIES_MAX) { /* and so the search below stays short */
+            cqli_fail_at(p, p->token.start, BASE_E_LIMIT, "more than %d properties", PROPERTIES_MAX);
+            return;
+        }
+        if (base_slice_equal((*at)->name, name)) {
+            cqli_fail_at(p, p->token.start, BASE_E_SYNTAX, "Multiple definitions for property '%.*s'",
+                         BASE_SLICE_ARG(name));
+            return;
+        }
+    }
+    *at = property;
+}
+}
+
+/* Tokens that no rule needs yet, so that the lexer may know them. */
+%token RESERVED SEMI QMARK PLUS MINUS STAR SLASH PERCENT LE GE NE LS RS NAN INFINITY.
+
+%fallback IDENT EXISTS KEY STATIC CLUSTERING COMPACT STORAGE TYPE TIMESTAMP.
+
+%syntax_error {
+    char expected[256];
+    size_t len = 0, count = 0;
+    expected[0] = 0;
+    for (int t = 1; t < YYNTOKEN; t++) {
+        int at = yy_shift_ofst[yypParser->yytos->stateno] + t;
+        if (at < 0 || at >= (int)YY_NLOOKAHEAD || yy_lookahead[at] != t || yy_action[at] == YY_ERROR_ACTION)
+            continue;
+        const char *name = cqli_token_name(t);
+        count++;
+        int n = snprintf(expected + len, sizeof expected - len, "%s%s", len ? ", " : "", name);
+        len = n > 0 && (size_t)n < sizeof expected - len ? len + (size_t)n : len;
+    }
+    (void)yymajor;
+    if (TOKEN.kind == CQLI_TOKEN_END)
+        cqli_fail_at(p, TOKEN.start, BASE_E_SYNTAX, "no viable alternative at input '<EOF>'%s%s",
+                     count && count <= 8 ? ": expected " : "", count <= 8 ? expected : "");
+    else
+        cqli_fail_at(p, TOKEN.start, BASE_E_SYNTAX, "no viable alternative at input '%.*s'%s%s",
+                     TOKEN.len > 40 ? 40 : (int)TOKEN.len, (const char *)TOKEN.start,
+                     count && count <= 8 ? ": expected " : "", count <= 8 ? expected : "");
+}
+
+%stack_overflow {
+    cqli_fail_at(p, p->token.start, BASE_E_LIMIT, "types or literals are nested too deep");
+}
+
+input ::= statement semicolons.
+/* The lexer's first token says where to begin, when it is not a statement. */
+input ::= ENTRY_COLUMNS table_elements.
+input ::= ENTRY_OPTIONS.
+input ::= ENTRY_OPTIONS table_options.
+semicolons ::= .
+semicolons ::= SEMI.
+
+/* --- names ------------------------------------------------------------------------------------------- */
+
+%type ident {struct base_slice}
+ident(A) ::= IDENT(T). { A = cqli_identifier(p, T); }
+ident(A) ::= QUOTED_NAME(T). { A = cqli_identifier(p, T); }
+
+target ::= ident(N). { p->statement->target.name = N; }
+target ::= ident(K) DOT ident(N). {
+    p->statement->target.keyspace = K;
+    p->statement->target.name = N;
+}
+keyspace_target ::= ident(N). { p->statement->target.name = N; }
+
+if_exists ::= .
+if_exists ::= IF EXISTS. { p->statement->conditional = true; }
+if_not_exists ::= .
+if_not_exists ::= IF NOT EXISTS. { p->statement->conditional = true; }
+alter_if_exists ::= .
+alter_if_exists ::= IF EXISTS. { p->statement->alter_conditional = true; }
+alter_if_not_exists ::= .
+alter_if_not_exists ::= IF NOT EXISTS. { p->statement->alter_conditional = true; }
+
+/* --- keyspaces --------------------------------------------------------------------------------------- */
+
+statement ::= CREATE KEYSPACE if_not_exists keyspace_target WITH properties. {
+    p->statement->kind = CQL_CREATE_KEYSPACE;
+}
+statement ::= ALTER KEYSPACE if_exists keyspace_target WITH properties. {
+    p->statement->kind = CQL_ALTER_KEYSPACE;
+}
+statement ::= DROP KEYSPACE if_exists keyspace_target. { p->statement->kind = CQL_DROP_KEYSPACE; }
+statement ::= USE keyspace_target. { p->statement->kind = CQL_USE; }
+
+/* --- tables ------------------------------------------------------------------------------------------ */
+
+statement ::= CREATE TABLE if_not_exists target LP table_elements RP with_table_options. {
+    p->statement->kind = CQL_CREATE_TABLE;
+}
+statement ::= DROP TABLE if_exists target. { p->statement->kind = CQL_DROP_TABLE; }
+statement ::= TRUNCATE target. { p->statement->kind = CQL_TRUNCATE; }
+statement ::= TRUNCATE TABLE target. { p->statement->kind = CQL_TRUNCATE; }
+
+%type columns {struct columns}
+table_elements ::= columns(C). { p->statement->columns = C.head; }
+columns(A) ::= column_def(C). {
+    A = (struct columns){0};
+    if (C)
+        APPEND(A, C);
+}
+columns(A) ::= primary_key. { A = (struct columns){0}; }
+columns(A) ::= columns(L) COMMA column_def(C). {
+    A = L;
+    APPEND(A, C);
+}
+columns(A) ::= columns(L) COMMA primary_key. { A = L; }
+
+%type column_def {struct cql_column_def *}
+column_def(A) ::= ident(N) comparator(T) static_or_not(S) primary_or_not(P). {
+    A = column_def(p, N, T);
+    if (A) {
+        A->is_static = S;
+        A->is_primary_key = P;
+    }
+}
+%type static_or_not {bool}
+static_or_not(A) ::= . { A = false; }
+static_or_not(A) ::= STATIC. { A = true; }
+%type primary_or_not {bool}
+primary_or_not(A) ::= . { A = false; }
+primary_or_not(A) ::= PRIMARY KEY. { A = true; }
+
+primary_key ::= PRIMARY KEY LP partition_key(K) RP. {
+    p->statement->primary_key_count++;
+    p->statement->partition_key = K.head;
+}
+primary_key ::= PRIMARY KEY LP partition_key(K) COMMA names(C) RP. {
+    p->statement->primary_key_count++;
+    p->statement->partition_key = K.head;
+    p->statement->clustering = C.head;
+}
+%type partition_key {struct names}
+partition_key(A) ::= ident(N). {
+    struct cql_name_item *item = name_item(p, N);
+    A = (struct names){item, item};
+}
+partition_key(A) ::= LP names(L) RP. { A = L; }
+
+%type names {struct names}
+names(A) ::= ident(N). {
+    struct cql_name_item *item = name_item(p, N);
+    A = (struct names){item, item};
+}
+names(A) ::= names(L) COMMA ident(N). {
+    struct cql_name_item *item = name_item(p, N);
+    A = L;
+    APPEND(A, item);
+}
+
+with_table_options ::= .
+with_table_options ::= WITH table_options.
+table_options ::= table_option.
+table_options ::= table_options AND table_option.
+table_option ::= property.
+table_option ::= COMPACT STORAGE. { p->statement->compact_storage = true; }
+table_option ::= CLUSTERING ORDER BY LP orders(L) RP. { p->statement->clustering_order = L.head; }
+
+%type orders {struct names}
+%type order {struct cql_name_item *}
+orders(A) ::= order(O). { A = (struct names){O, O}; }
+orders(A) ::= orders(L) COMMA order(O). {
+    A = L;
+    APPEND(A, O);
+}
+order(A) ::= ident(N). { A = name_item(p, N); }
+order(A) ::= ident(N) ASC. { A = name_item(p, N); }
+order(A) ::= ident(N) DESC. {
+    A = name_item(p, N);
+    if (A)
+        A->descending = true;
+}
+
+/* --- altering ---------------------------------------------------------------------------------------- */
+
+statement ::= ALTER TABLE if_exists target alteration. { p->statement->kind = CQL_ALTER_TABLE; }
+statement ::= ALTER TYPE if_exists target alteration. { p->statement->kind = CQL_ALTER_TYPE; }
+
+alteration ::= ADD alter_if_not_exists added_columns(L). {
+    p->statement->alter = CQL_ALTER_ADD;
+    p->statement->columns = L.head;
+}
+alteration ::= ADD alter_if_not_exists LP added_columns(L) RP. {
+    p->statement->alter = CQL_ALTER_ADD;
+    p->statement->columns = L.head;
+}
+alteration ::= DROP alter_if_exists names(L) using_timestamp. {
+    p->statement->alter = CQL_ALTER_DROP;
+    p->statement->names = L.head;
+}
+alteration ::= DROP alter_if_exists LP names(L) RP using_timestamp. {
+    p->statement->alter = CQL_ALTER_DROP;
+    p->statement->names = L.head;
+}
+alteration ::= RENAME alter_if_exists renames(L). {
+    p->statement->alter = CQL_ALTER_RENAME;
+    p->statement->names = L.head;
+}
+alteration ::= WITH properties. { p->statement->alter = CQL_ALTER_WITH; }
+alteration ::= ALTER alter_if_exists ident(N) TYPE comparator. {
+    p->statement->alter = CQL_ALTER_COLUMN_TYPE;
+    p->statement->names = name_item(p, N);
+}
+
+%type added_columns {struct columns}
+added_columns(A) ::= added_column(C). { A = (struct columns){C, C}; }
+added_columns(A) ::= added_columns(L) COMMA added_column(C). {
+    A = L;
+    APPEND(A, C);
+}
+%type added_column {struct cql_column_def *}
+added_column(A) ::= ident(N) comparator(T) static_or_not(S). {
+    A = column_def(p, N, T);
+    if (A)
+        A->is_static = S;
+}
+
+using_timestamp ::= .
+using_timestamp ::= USING TIMESTAMP INTEGER(T). { p->statement->timestamp = base_slice(T.start, T.len); }
+
+%type renames {struct names}
+%type rename {struct cql_name_item *}
+renames(A) ::= rename(R). { A = (struct names){R, R}; }
+renames(A) ::= renames(L) AND rename(R). {
+    A = L;
+    APPEND(A, R);
+}
+rename(A) ::= ident(N) TO ident(O). {
+    A = name_item(p, N);
+    if (A)
+        A->other = O;
+}
+
+/* --- types ------------------------------------------------------------------------------------------- */
+
+statement ::= CREATE TYPE if_not_exists target LP fields(L) RP. {
+    p->statement->kind = CQL_CREATE_TYPE;
+    p->statement->columns = L.head;
+}
+statement ::= DROP TYPE if_exists target. { p->statement->kind = CQL_DROP_TYPE; }
+
+%type fields {struct columns}
+fields(A) ::= ident(N) comparator(T). {
+    struct cql_column_def *def = column_def(p, N, T);
+    A = (struct columns){def, def};
+}
+fields(A) ::= fields(L) COMMA ident(N) comparator(T). {
+    struct cql_column_def *def = column_def(p, N, T);
+    A = L;
+    APPEND(A, def);
+}
+
+/* Only where a type begins and ends is found here: base_type_parse reads it. */
+%type comparator {struct span}
+%type type_word {struct span}
+comparator(A) ::= type_word(W). { A = W; }
+comparator(A) ::= type_word(W) LT type_params GT(E). { A = (struct span){W.start, E.start + E.len}; }
+comparator(A) ::= IDENT(K) DOT type_word(W). { A = (struct span){K.start, W.end}; }
+comparator(A) ::= QUOTED_NAME(K) DOT type_word(W). { A = (struct span){K.start, W.end}; }
+comparator(A) ::= STRING(S). { A = span_of(S, S); }
+comparator(A) ::= IDENT(W) LP INTEGER RP(E). {
+    A = span_of(W, E);
+    cqli_fail_at(p, W.start, BASE_E_SYNTAX, "CQL types have no length: write %.*s", (int)W.len, (const char *)W.start);
+}
+type_word(A) ::= IDENT(W). { A = span_of(W, W); }
+type_word(A) ::= QUOTED_NAME(W). { A = span_of(W, W); }
+type_word(A) ::= SET(W). { A = span_of(W, W); }
+type_params ::= type_param.
+type_params ::= type_params COMMA type_param.
+type_param ::= comparator.
+type_param ::= INTEGER.
+
+/* --- properties, literals ---------------------------------------------------------------------------- */
+
+properties ::= property.
+properties ::= properties AND property.
+property ::= ident(N) EQ term(V). { add_property(p, N, V); }
+
+%type term {struct cql_term *}
+term(A) ::= STRING(T). { A = cqli_term(p, CQL_TERM_STRING, T); }
+term(A) ::= INTEGER(T). { A = cqli_term(p, CQL_TERM_INTEGER, T); }
+term(A) ::= FLOAT(T). { A = cqli_term(p, CQL_TERM_FLOAT, T); }
+term(A) ::= BOOLEAN(T). { A = cqli_term(p, CQL_TERM_BOOLEAN, T); }
+term(A) ::= DURATION(T). { A = cqli_term(p, CQL_TERM_DURATION, T); }
+term(A) ::= UUID(T). { A = cqli_term(p, CQL_TERM_UUID, T); }
+term(A) ::= BLOB(T). { A = cqli_term(p, CQL_TERM_BLOB, T); }
+term(A) ::= IDENT(T). { A = cqli_term(p, CQL_TERM_WORD, T); }
+term(A) ::= map(M). { A = M; }
+
+%type map {struct cql_term *}
+map(A) ::= LB(T) RB. { A = cqli_term(p, CQL_TERM_MAP, T); }
+map(A) ::= LB(T) entries(L) RB. {
+    A = cqli_term(p, CQL_TERM_MAP, T);
+    if (A)
+        A->items = L.head;
+}
+%type entries {struct terms}
+entries(A) ::= term(K) COLON term(V). {
+    A = (struct terms){0};
+    APPEND(A, K);
+    APPEND(A, V);
+}
+entries(A) ::= entries(L) COMMA term(K) COLON term(V). {
+    A = L;
+    APPEND(A, K);
+    APPEND(A, V);
+}
+
+%code {
+struct cqli_grammar {
+    struct yyParser parser;
+};
+
+struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p)
+{
+    struct cqli_grammar *grammar = base_arena_alloc(p->arena, sizeof *grammar);
+    if (grammar)
+        cqliGrammarInit(&grammar->parser, p);
+    return grammar;
+}
+
+void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token)
+{
+    cqliGrammar(&grammar->parser, kind, token);
+}
+}

@@ -1,0 +1,143 @@
+/* CQL's keywords, those of Cassandra 5, in one sorted table: lexer, messages and quoting use it.
+ *
+ * A reserved word is a name only in quotes. Words that the grammar has no rule for yet are plain names
+ * (IDENT) when unreserved and RESERVED when reserved, so that no table made today has a column
+ * that tomorrow's grammar cannot read. */
+#include "cql/cql_private.h"
+#include "cql/grammar.h"
+
+#define USED(word) {#word, CQLI_TK_##word, true}
+#define FREE(word) {#word, CQLI_TK_##word, false}
+#define RESERVED_ONLY(word) {#word, CQLI_TK_RESERVED, true}
+
+static const struct cqli_keyword keywords[] = {
+    USED(ADD),
+    RESERVED_ONLY(ALLOW),
+    USED(ALTER),
+    USED(AND),
+    RESERVED_ONLY(APPLY),
+    USED(ASC),
+    RESERVED_ONLY(AUTHORIZE),
+    RESERVED_ONLY(BATCH),
+    RESERVED_ONLY(BEGIN),
+    USED(BY),
+    FREE(CLUSTERING),
+    {"COLUMNFAMILY", CQLI_TK_TABLE, true},
+    FREE(COMPACT),
+    USED(CREATE),
+    RESERVED_ONLY(DELETE),
+    USED(DESC),
+    RESERVED_ONLY(DESCRIBE),
+    USED(DROP),
+    RESERVED_ONLY(ENTRIES),
+    RESERVED_ONLY(EXECUTE),
+    FREE(EXISTS),
+    RESERVED_ONLY(FROM),
+    RESERVED_ONLY(FULL),
+    RESERVED_ONLY(GRANT),
+    USED(IF),
+    RESERVED_ONLY(IN),
+    RESERVED_ONLY(INDEX),
+    USED(INFINITY),
+    RESERVED_ONLY(INSERT),
+    RESERVED_ONLY(INTO),
+    RESERVED_ONLY(IS),
+    FREE(KEY),
+    USED(KEYSPACE),
+    RESERVED_ONLY(LIMIT),
+    RESERVED_ONLY(MATERIALIZED),
+    RESERVED_ONLY(MODIFY),
+    USED(NAN),
+    RESERVED_ONLY(NORECURSIVE),
+    USED(NOT),
+    RESERVED_ONLY(NULL),
+    RESERVED_ONLY(OF),
+    RESERVED_ONLY(ON),
+    RESERVED_ONLY(OR),
+    USED(ORDER),
+    USED(PRIMARY),
+    USED(RENAME),
+    RESERVED_ONLY(REVOKE),
+    {"SCHEMA", CQLI_TK_KEYSPACE, true},
+    RESERVED_ONLY(SELECT),
+    USED(SET),
+    FREE(STATIC),
+    FREE(STORAGE),
+    USED(TABLE),
+    FREE(TIMESTAMP),
+    USED(TO),
+    RESERVED_ONLY(TOKEN),
+    USED(TRUNCATE),
+    FREE(TYPE),
+    RESERVED_ONLY(UNLOGGED),
+    RESERVED_ONLY(UPDATE),
+    USED(USE),
+    USED(USING),
+    RESERVED_ONLY(VIEW),
+    RESERVED_ONLY(WHERE),
+    USED(WITH),
+};
+
+enum { WORD_LEN_MAX = 16 };
+
+const struct cqli_keyword *cqli_keyword_find(struct base_slice word)
+{
+    char upper[WORD_LEN_MAX];
+    if (word.len >= sizeof upper)
+        return NULL;
+    for (size_t i = 0; i < word.len; i++) {
+        uint8_t c = word.data[i];
+        upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    upper[word.len] = 0;
+    size_t low = 0, high = BASE_COUNT(keywords);
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int c = strcmp(keywords[mid].word, upper);
+        if (c == 0)
+            return &keywords[mid];
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+static const struct {
+    int kind;
+    const char *name;
+} others[] = {
+    {CQLI_TOKEN_END, "the end"},
+    {CQLI_TK_IDENT, "a name"},
+    {CQLI_TK_QUOTED_NAME, "a quoted name"},
+    {CQLI_TK_STRING, "a string"},
+    {CQLI_TK_INTEGER, "an integer"},
+    {CQLI_TK_FLOAT, "a number"},
+    {CQLI_TK_BOOLEAN, "true or false"},
+    {CQLI_TK_DURATION, "a duration"},
+    {CQLI_TK_UUID, "a uuid"},
+    {CQLI_TK_BLOB, "a blob"},
+    {CQLI_TK_LP, "'('"},
+    {CQLI_TK_RP, "')'"},
+    {CQLI_TK_LB, "'{'"},
+    {CQLI_TK_RB, "'}'"},
+    {CQLI_TK_LT, "'<'"},
+    {CQLI_TK_GT, "'>'"},
+    {CQLI_TK_COMMA, "','"},
+    {CQLI_TK_SEMI, "';'"},
+    {CQLI_TK_COLON, "':'"},
+    {CQLI_TK_DOT, "'.'"},
+    {CQLI_TK_EQ, "'='"},
+};
+
+const char *cqli_token_name(int kind)
+{
+    for (size_t i = 0; i < BASE_COUNT(others); i++)
+        if (others[i].kind == kind)
+            return others[i].name;
+    for (size_t i = 0; i < BASE_COUNT(keywords); i++)
+        if (keywords[i].token == kind && keywords[i].token != CQLI_TK_RESERVED)
+            return keywords[i].token == CQLI_TK_TABLE ? "TABLE" : keywords[i].word;
+    return "something else";
+}

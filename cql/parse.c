@@ -1,0 +1,203 @@
+/* Text to syntax tree: feeds the lexer's tokens to the grammar, and says where an error is.
+ *
+ * 1. Nothing recurses over the text: the lexer is a loop, the grammar has a stack of fixed size.
+ * 2. Everything made lives in the caller's arena; there is no state between calls.
+ * 3. The text is valid UTF-8, checked once, so names and strings cut from it are. */
+#include <stdio.h>
+
+#include "cql/cql_private.h"
+#include "cql/grammar.h"
+
+/* Line from 1, column from 0 in characters, as Cassandra counts. */
+static void position(struct base_slice text, const uint8_t *at, unsigned *line, unsigned *column)
+{
+    *line = 1;
+    *column = 0;
+    for (const uint8_t *c = text.data; c < at; c++) {
+        if (*c == '\n') {
+            ++*line;
+            *column = 0;
+        } else if ((*c & 0xC0) != 0x80) { /* not the rest of a character */
+            ++*column;
+        }
+    }
+}
+
+void cqli_fail_at(struct cqli_parse *p, const uint8_t *at, int code, const char *fmt, ...)
+{
+    if (p->rc != BASE_OK)
+        return;
+    char text[768];
+    unsigned line, column;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    position(p->text, at, &line, &column);
+    p->rc = base_err_set(p->err, code, "line %u:%u: %s", line, column, text);
+}
+
+void *cqli_zalloc(struct cqli_parse *p, size_t size)
+{
+    void *memory = base_arena_zalloc(p->arena, size);
+    if (!memory && p->rc == BASE_OK)
+        p->rc = base_err_set(p->err, BASE_E_NOMEM, "parse: %s", base_err_words(BASE_E_NOMEM));
+    return memory;
+}
+
+/* The text between quotes of `width` bytes, with doubled quotes (of one byte) made single. */
+static struct base_slice unquote(struct cqli_parse *p, struct cqli_token token, size_t width, uint8_t quote)
+{
+    struct base_slice raw = base_slice(token.start + width, token.len - 2 * width);
+    if (width != 1 || !raw.len || !memchr(raw.data, quote, raw.len))
+        return raw;
+    uint8_t *out = cqli_zalloc(p, raw.len);
+    size_t n = 0;
+    for (size_t i = 0; out && i < raw.len; i++) {
+        out[n++] = raw.data[i];
+        if (raw.data[i] == quote)
+            i++;
+    }
+    return base_slice(out, n);
+}
+
+struct base_slice cqli_identifier(struct cqli_parse *p, struct cqli_token token)
+{
+    if (token.start[0] == '"')
+        return unquote(p, token, 1, '"');
+    bool folded = true;
+    for (size_t i = 0; folded && i < token.len; i++)
+        folded = token.start[i] < 'A' || token.start[i] > 'Z';
+    if (folded)
+        return base_slice(token.start, token.len);
+    uint8_t *out = cqli_zalloc(p, token.len);
+    for (size_t i = 0; out && i < token.len; i++) {
+        uint8_t c = token.start[i];
+        out[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+    }
+    return base_slice(out, out ? token.len : 0);
+}
+
+struct cql_term *cqli_term(struct cqli_parse *p, enum cql_term_kind kind, struct cqli_token token)
+{
+    struct cql_term *term = cqli_zalloc(p, sizeof *term);
+    if (!term)
+        return NULL;
+    term->kind = kind;
+    term->text = base_slice(token.start, token.len);
+    if (kind == CQL_TERM_STRING)
+        term->text = unquote(p, token, token.start[0] == '$' ? 2 : 1, '\'');
+    return term;
+}
+
+/* Most types have no comment inside: then the text is used as it is. */
+struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, const uint8_t *end)
+{
+    struct base_slice text = base_slice(start, (size_t)(end - start));
+    if (!text.len || (!memchr(text.data, '-', text.len) && !memchr(text.data, '/', text.len)))
+        return text;
+    uint8_t *out = cqli_zalloc(p, text.len);
+    size_t n = 0;
+    struct cqli_lexer lexer = {start, end};
+    for (struct cqli_token t = cqli_lex(&lexer); out && t.kind > CQLI_TOKEN_END; t = cqli_lex(&lexer)) {
+        memcpy(out + n, t.start, t.len);
+        n += t.len;
+    }
+    return base_slice(out, n);
+}
+
+/* A statement of CQL that is not there yet is better named than called a syntax error. */
+static bool refuse_unsupported(struct cqli_parse *p, struct cqli_token first)
+{
+    static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN", "GRANT", "REVOKE",
+                                        "LIST",   "DESC",   "DESCRIBE"};
+    for (size_t i = 0; i < BASE_COUNT(words); i++)
+        if (base_slice_equal_nocase(base_slice(first.start, first.len), base_slice_str(words[i]))) {
+            cqli_fail_at(p, first.start, BASE_E_INVALID,
+                         "%s is not supported in CQL yet: CREATE, ALTER and DROP of KEYSPACE, TABLE and TYPE, "
+                         "TRUNCATE and USE are; rows are read and written with SQL",
+                         words[i]);
+            return true;
+        }
+    return false;
+}
+
+static int check_text(struct cqli_parse *p)
+{
+    if (p->text.len > CQL_TEXT_LEN_MAX)
+        return base_err_set(p->err, BASE_E_LIMIT, "a statement of %zu bytes: the limit is %u", p->text.len,
+                            CQL_TEXT_LEN_MAX);
+    if (p->text.len && base_value_validate(base_type_scalar(BASE_TYPE_TEXT), p->text, NULL) != BASE_OK)
+        return base_err_set(p->err, BASE_E_SYNTAX, "the statement is not valid UTF-8");
+    return BASE_OK;
+}
+
+int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
+{
+    p->rc = check_text(p);
+    if (p->rc != BASE_OK)
+        return p->rc;
+    struct cqli_grammar *grammar = cqli_grammar_new(p);
+    if (!grammar)
+        return base_err_set(p->err, BASE_E_NOMEM, "parse: %s", base_err_words(BASE_E_NOMEM));
+    struct cqli_lexer lexer = {p->text.data, p->text.data + p->text.len};
+    struct cqli_token start = {p->text.data, 0, CQLI_TOKEN_END, NULL};
+    if (entry == CQLI_ENTRY_COLUMNS)
+        cqli_grammar_feed(grammar, CQLI_TK_ENTRY_COLUMNS, start);
+    else if (entry == CQLI_ENTRY_OPTIONS)
+        cqli_grammar_feed(grammar, CQLI_TK_ENTRY_OPTIONS, start);
+    for (bool first = true; p->rc == BASE_OK;) {
+        struct cqli_token token = cqli_lex(&lexer);
+        p->token = token;
+        if (token.kind == CQLI_TOKEN_BAD)
+            cqli_fail_at(p, token.start, BASE_E_SYNTAX, "%s", token.fault);
+        else if (first && token.kind == CQLI_TK_SEMI && entry == CQLI_ENTRY_STATEMENT)
+            continue; /* an empty statement before this one */
+        else if (!first || entry != CQLI_ENTRY_STATEMENT || !refuse_unsupported(p, token))
+            cqli_grammar_feed(grammar, token.kind, token);
+        first = false;
+        if (token.kind == CQLI_TOKEN_END)
+            break;
+    }
+    return p->rc;
+}
+
+int cql_parse(struct base_arena *arena, struct base_slice text, struct cql_statement **out, struct base_err *err)
+{
+    struct cqli_parse p = {.arena = arena, .text = text, .err = err};
+    *out = NULL;
+    p.statement = base_arena_zalloc(arena, sizeof *p.statement);
+    if (!p.statement)
+        return base_err_set(err, BASE_E_NOMEM, "parse: %s", base_err_words(BASE_E_NOMEM));
+    int rc = cqli_parse(&p, CQLI_ENTRY_STATEMENT);
+    if (rc == BASE_OK)
+        *out = p.statement;
+    return rc;
+}
+
+enum cql_statement_kind cql_statement_kind(const struct cql_statement *statement)
+{
+    return statement->kind;
+}
+
+struct base_slice cql_use_keyspace(const struct cql_statement *statement)
+{
+    BASE_ASSERT(statement->kind == CQL_USE);
+    return statement->target.name;
+}
+
+size_t cql_split(struct base_slice script)
+{
+    struct cqli_lexer lexer = {script.data, script.data + script.len};
+    bool empty = true;
+    for (;;) {
+        struct cqli_token token = cqli_lex(&lexer);
+        if (token.kind == CQLI_TOKEN_END)
+            return empty ? 0 : script.len;
+        if (token.kind == CQLI_TOKEN_BAD) /* the parser will say what is wrong with the rest */
+            return script.len;
+        if (token.kind == CQLI_TK_SEMI && !empty)
+            return (size_t)(token.start + token.len - script.data);
+        empty = empty && token.kind == CQLI_TK_SEMI; /* a lone ';' is part of what follows */
+    }
+}
