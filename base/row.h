@@ -6,7 +6,7 @@
  *         row_ts le64           always: the liveness timestamp, else the first cell's, else the deletion's
  *         [ttl varint, expires_s varint]       LIVENESS_TTL
  *         [del_ts zigzag(row_ts - ts), del_s varint]   DELETION
- *         [originals: varint length, bytes]    ORIGINALS: the clustering values' own bytes
+ *         [originals: varint length, bytes]    ORIGINALS: each clustering value as bytes (varint length, value)
  *         cell*                 to the end; ascending by (column, complex deletion first, path)
  * cell := column delta varint   from the previous cell's column (the first: from 0)
  *         flags u8
