@@ -2,6 +2,7 @@
 #ifndef BASE_PRIVATE_H
 #define BASE_PRIVATE_H
 
+#include "base/json.h"
 #include "base/type.h"
 
 /* --- types (type.c) ----------------------------------------------------------------------------- */
@@ -48,9 +49,20 @@ const char *basei_type_text(const struct base_type *type, char *text, size_t siz
 /* The same for a user's bytes: printable, cut with "…" past about 60 characters. */
 const char *basei_bytes_text(struct base_slice bytes, char *text, size_t size);
 
+/* A name as CQL writes it: quoted when it must be. */
+BASE_MUST int basei_put_identifier(struct base_buf *out, struct base_slice name);
+
+/* --- building collections (element.c) ------------------------------------------------------------ */
+
+/* Around an element's bytes: its length goes in front, in the parent's manner. `at` is where begin was
+ * called. end: INVALID for an empty value in a vector of fixed-size elements. */
+BASE_MUST int basei_element_begin(const struct base_type *parent, struct base_buf *out);
+BASE_MUST int basei_element_end(const struct base_type *parent, const struct base_type *type, struct base_buf *out, size_t at);
+/* Sort the serialized set or map that is the end of `out` from `start` on; equal elements once. */
+BASE_MUST int basei_collection_sort(const struct base_type *type, struct base_buf *out, size_t start);
+
 /* --- bytes -------------------------------------------------------------------------------------- */
 
-bool basei_utf8_valid(struct base_slice text);
 bool basei_ascii_valid(struct base_slice text);
 struct base_slice basei_trim(struct base_slice text); /* without ASCII blanks at both ends */
 static inline bool basei_is_digit(uint8_t c)

@@ -176,7 +176,7 @@ bool basei_timestamp_parse(struct base_slice text, int64_t *ms, bool *exact)
     if (whole(text, ms))
         return true;
     struct cursor c = cursor(text);
-    int64_t days, ns = 0, ahead_s = 0, at;
+    int64_t days, ns = 0, ahead_s = 0;
     if (!date(&c, &days))
         return false;
     if (c.p < c.end && (*c.p == 'T' || *c.p == 't' || (*c.p == ' ' && c.end - c.p > 1 && basei_is_digit(c.p[1])))) {
@@ -187,9 +187,11 @@ bool basei_timestamp_parse(struct base_slice text, int64_t *ms, bool *exact)
     if (!zone(&c, &ahead_s) || c.p != c.end)
         return false;
     *exact = ns % 1000000 == 0;
-    if (__builtin_mul_overflow(days, (int64_t)86400000, &at))
+    __int128 at = (__int128)days * 86400000 + ns / 1000000 - ahead_s * 1000;
+    if (at < INT64_MIN || at > INT64_MAX)
         return false;
-    return !__builtin_add_overflow(at, ns / 1000000 - ahead_s * 1000, ms);
+    *ms = (int64_t)at;
+    return true;
 }
 
 bool basei_date_parse(struct base_slice text, uint32_t *days)

@@ -70,7 +70,7 @@ int basei_decimal_put_number(struct base_buf *out, const struct basei_number *nu
     int64_t scale = (int64_t)number->fraction.len - number->exponent;
     size_t start = out->len;
     if (scale < INT32_MIN || scale > INT32_MAX)
-        return BASE_E_LIMIT;
+        return BASE_E_INVALID;
     uint8_t bytes[4];
     base_put_be32(bytes, (uint32_t)(int32_t)scale);
     int rc = base_buf_put(out, bytes, 4);

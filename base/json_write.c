@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/json.h"
+#include "base/base_private.h"
 
 /* Length of the valid UTF-8 sequence at p, or 0. */
 static size_t utf8_len(const uint8_t *p, const uint8_t *end)
@@ -172,11 +172,7 @@ void base_json_double(struct base_json_writer *w, double value)
         base_json_null(w);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    basei_double_print(value, text); /* whatever locale the host has set */
     put_text(w, text);
 }
 

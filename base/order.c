@@ -355,39 +355,22 @@ static int elements_put(const struct base_type *type, struct base_slice value, s
     return said(type, base_buf_put_u8(out, MARK_END), err);
 }
 
-/* A decoded element: its length goes before it (a vint or nothing in a vector). */
+/* A decoded element, with its length as the parent has it. */
 static int element_get(const struct base_type *type, const struct base_type *parent, uint8_t mark,
                        struct base_reader *in, bool inverted, struct base_buf *out, struct base_err *err)
 {
     size_t at = out->len;
-    bool in_vector = parent->kind == BASE_TYPE_VECTOR;
     if (mark == MARK_EMPTY && !basei_type_has_empty(type))
         return damaged(parent, err);
-    int rc = in_vector ? BASE_OK : base_buf_put(out, "\0\0\0\0", 4);
+    int rc = basei_element_begin(parent, out);
     if (rc != BASE_OK)
         return said(parent, rc, err);
     if (mark == MARK_VALUE)
         rc = base_order_decode(type, in, inverted, out, err);
     if (rc != BASE_OK)
         return rc;
-    if (!in_vector) {
-        base_put_be32(out->data + at, (uint32_t)(out->len - at - 4));
-    } else if (basei_vector_element_size(type) == 0) {
-        uint8_t bytes[9];
-        struct base_buf len = {.data = bytes, .cap = sizeof bytes, .len_max = sizeof bytes};
-        size_t size = out->len - at;
-        rc = basei_uvint_put(&len, size);
-        BASE_ASSERT(rc == BASE_OK);
-        rc = base_buf_reserve(out, len.len);
-        if (rc != BASE_OK)
-            return said(parent, rc, err);
-        memmove(out->data + at + len.len, out->data + at, size);
-        memcpy(out->data + at, bytes, len.len);
-        out->len += len.len;
-    } else if (out->len - at != basei_vector_element_size(type)) {
-        return damaged(parent, err);
-    }
-    return BASE_OK;
+    rc = basei_element_end(parent, type, out, at);
+    return said(parent, rc == BASE_E_INVALID ? BASE_E_CORRUPT : rc, err);
 }
 
 static int elements_get(const struct base_type *type, struct base_reader *in, bool inverted, struct base_buf *out,

@@ -1,4 +1,4 @@
-/* Small things about bytes and text that the codecs share: UTF-8, hexadecimal, escaping, quoting for
+/* Small things about bytes and text that the codecs share: hexadecimal, escaping, quoting for
  * messages. */
 #include "base/base_private.h"
 
@@ -13,32 +13,6 @@ bool basei_ascii_valid(struct base_slice text)
     for (; i < text.len; i++)
         if (text.data[i] & 0x80)
             return false;
-    return true;
-}
-
-/* Shortest form, no surrogates, at most U+10FFFF. */
-bool basei_utf8_valid(struct base_slice text)
-{
-    const uint8_t *p = text.data, *end = p + text.len;
-    while (p < end) {
-        if (end - p >= 8 && !(base_get_le64(p) & 0x8080808080808080ULL)) {
-            p += 8;
-            continue;
-        }
-        uint8_t c = *p++;
-        if (c < 0x80)
-            continue;
-        unsigned more = c >= 0xC2 && c <= 0xDF ? 1 : c >= 0xE0 && c <= 0xEF ? 2 : c >= 0xF0 && c <= 0xF4 ? 3 : 0;
-        if (more == 0 || (size_t)(end - p) < more)
-            return false;
-        uint8_t lo = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
-        uint8_t hi = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
-        if (*p < lo || *p > hi)
-            return false;
-        for (p++; --more; p++)
-            if ((*p & 0xC0) != 0x80)
-                return false;
-    }
     return true;
 }
 
@@ -166,7 +140,7 @@ const char *basei_bytes_text(struct base_slice bytes, char *text, size_t size)
         n = size - 4;
         whole = false;
     }
-    const bool utf8 = basei_utf8_valid(base_slice(bytes.data, n));
+    const bool utf8 = base_utf8_valid(base_slice(bytes.data, n));
     for (size_t i = 0; i < n; i++) {
         uint8_t c = bytes.data[i];
         text[i] = c < 0x20 || c == 0x7F || (c >= 0x80 && !utf8) ? '?' : (char)c;

@@ -115,7 +115,7 @@ static bool is_reserved(struct base_slice name)
     return false;
 }
 
-static int put_identifier(struct base_buf *out, struct base_slice name)
+int basei_put_identifier(struct base_buf *out, struct base_slice name)
 {
     bool plain = name.len > 0 && name.data[0] >= 'a' && name.data[0] <= 'z';
     for (size_t i = 0; plain && i < name.len; i++) {
@@ -139,7 +139,7 @@ int base_type_print(const struct base_type *type, struct base_buf *out)
     bool frozen = type->frozen && type->kind != BASE_TYPE_TUPLE && type->kind != BASE_TYPE_VECTOR;
     int rc = frozen ? put_text(out, "frozen<") : BASE_OK;
     if (rc == BASE_OK)
-        rc = type->kind == BASE_TYPE_UDT ? put_identifier(out, type->name)
+        rc = type->kind == BASE_TYPE_UDT ? basei_put_identifier(out, type->name)
                                          : put_text(out, basei_kind_name(type->kind));
     if (type->kind != BASE_TYPE_UDT && type->param_count) {
         for (uint32_t i = 0; rc == BASE_OK && i < type->param_count; i++) {

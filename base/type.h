@@ -3,8 +3,9 @@
  *
  * A type is immutable and lives in the arena (or static storage) that it was made in. Values are
  * serialized exactly as the native protocol's specification says (v4/v5, section 6); collections
- * with 32-bit lengths. A zero-length value of a fixed-width type is CQL's "empty" value: valid for
- * all but counter, duration and collections.
+ * with 32-bit lengths. A zero-length value of a type that is not text or blob is CQL's "empty" value:
+ * valid (as in Cassandra) for all but counter, duration, date, time, smallint, tinyint and what has
+ * elements. Of a tuple or UDT zero bytes mean that every field is null. To SQL it is NULL.
  *
  * No function here keeps a pointer to its arguments; none does I/O; all are thread-safe. */
 #ifndef BASE_TYPE_H
@@ -96,6 +97,11 @@ BASE_MUST int base_value_validate(const struct base_type *type, struct base_slic
                                   struct base_err *err);
 /* Cassandra's order of two valid values: <0, 0, >0. */
 int base_value_compare(const struct base_type *type, struct base_slice a, struct base_slice b);
+
+/* The same value with its sets and maps sorted, each element once, at every depth: what drivers send
+ * need not be. Appended. INVALID when it is not valid. */
+BASE_MUST int base_value_normalize(const struct base_type *type, struct base_slice value,
+                                   struct base_buf *out, struct base_err *err);
 
 /* Elements of a serialized list, set, map (key and value alternate), tuple, UDT or vector. */
 struct base_elements {
