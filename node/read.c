@@ -78,13 +78,13 @@ int node_read_open(struct node_session *session, const struct base_table *table,
                    int consistency, struct node_read **read_io, struct base_err *err)
 {
     struct node_read *read = *read_io;
-    BASE_ASSERT(!read || (read->session == session && !read->open));
-    BASE_ASSERT(base_uuid_equal(cmd->table_id, table->id));
     int rc = nodei_check_usable(session->node, err);
     if (rc == BASE_OK)
         rc = nodei_check_consistency(consistency, false, err);
     if (rc != BASE_OK)
         return rc;
+    BASE_ASSERT(!read || (read->session == session && !read->open));
+    BASE_ASSERT(base_uuid_equal(cmd->table_id, table->id));
     if (!read) {
         read = calloc(1, sizeof *read);
         if (!read)

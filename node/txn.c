@@ -108,14 +108,16 @@ int node_write(struct node_session *session, const struct base_table *table, str
     nodei_leave(session);
     if (rc != BASE_OK)
         return rc;
-    if (!txn->open) {
-        rc = send(session, mutations, mutation_count, ref.durable, err);
-    } else {
-        if (session->unlogged && txn->buf.len + mutations.len > UNLOGGED_CHUNK)
+    bool whole = !txn->open;
+    if (!whole && session->unlogged) {
+        size_t chunk = txn->buf.len_max < UNLOGGED_CHUNK ? txn->buf.len_max : UNLOGGED_CHUNK;
+        if (txn->buf.len + mutations.len > chunk)
             rc = apply(session, err);
-        if (rc == BASE_OK)
-            rc = append(session, mutations, mutation_count, ref.durable, err);
+        whole = mutations.len > chunk;
     }
+    if (rc == BASE_OK)
+        rc = whole ? send(session, mutations, mutation_count, ref.durable, err)
+                   : append(session, mutations, mutation_count, ref.durable, err);
     if (rc == BASE_OK)
         return BASE_OK;
     return base_err_wrap(err, rc, "write to %.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));

@@ -55,11 +55,11 @@ START_TEST(flush_compact_and_tablestats)
         for (int i = 0; i < 10; i++)
             OK(fixture_write(fixture.session, "s1", i, i));
         OK(admin("flush", "lab", "readings"));
-        JSON_HAS("\"tables\":1");
+        JSON_HAS("\"tables\": 1");
     }
     TEXT_HAS("flushed 1 table: 1 SSTables before, 2 now");
     OK(admin("tablestats", "lab.readings", NULL));
-    JSON_HAS("\"sstable_count\":2");
+    JSON_HAS("\"sstable_count\": 2");
     TEXT_HAS("Keyspace: lab");
     TEXT_HAS("\t\tTable: readings");
     TEXT_HAS("\t\tSSTable count: 2");
@@ -67,7 +67,7 @@ START_TEST(flush_compact_and_tablestats)
     OK(admin("compact", "lab", NULL));
     TEXT_HAS("compacted 1 table: 2 SSTables before, 1 now");
     OK(admin("tablestats", NULL, NULL));
-    JSON_HAS("\"total_number_of_tables\":1");
+    JSON_HAS("\"total_number_of_tables\": 1");
     TEXT_HAS("SSTable count: 1");
     ck_assert_int_eq(fixture_count(fixture.session), 10);
 }
@@ -79,7 +79,7 @@ START_TEST(info_and_version)
     OK(admin("info", NULL, NULL));
     base_uuid_print(fixture.node->identity.host_id, id);
     JSON_HAS(id);
-    JSON_HAS("\"memtable_space\":\"64MiB\"");
+    JSON_HAS("\"memtable_space\": \"64MiB\"");
     TEXT_HAS(id);
     TEXT_HAS("Block Cache");
     OK(admin("version", NULL, NULL));
@@ -157,20 +157,20 @@ START_TEST(sstables_offline)
     OK(admin("flush", NULL, NULL));
     /* While the node runs its catalog is left alone: bytes. */
     OK(tool("dump", fixture.dir, true));
-    ck_assert_int_eq(count_lines("\"type\":\"row\""), 11);
+    ck_assert_int_eq(count_lines("\"type\": \"row\""), 11);
     TEXT_HAS("0x");
     fixture_close();
     OK(tool("dump", fixture.dir, true));
-    ck_assert_int_eq(count_lines("\"type\":\"row\""), 11);
-    TEXT_HAS("\"key\":[\"s1\"]");
-    TEXT_HAS("\"clustering\":[9]");
-    TEXT_HAS("\"name\":\"celsius\",\"value\":49");
-    TEXT_HAS("\"deletion_info\":{\"marked_deleted\":\"2");
+    ck_assert_int_eq(count_lines("\"type\": \"row\""), 11);
+    TEXT_HAS("\"key\": [\"s1\"]");
+    TEXT_HAS("\"clustering\": [9]");
+    TEXT_HAS("\"name\": \"celsius\", \"value\": 49");
+    TEXT_HAS("\"deletion_info\": {\"marked_deleted\": \"2");
     OK(tool("metadata", fixture.dir, false));
     TEXT_HAS("Table: lab.readings");
     TEXT_HAS("Rows: 11");
     OK(tool("metadata", fixture.dir, true));
-    TEXT_HAS("\"rows\":11");
+    TEXT_HAS("\"rows\": 11");
     OK(tool("verify", fixture.dir, false));
     TEXT_HAS(": ok, 2 partitions, 11 rows");
     FAILS(BASE_E_NOTFOUND, tool("verify", "/nonexistent", false));
@@ -190,7 +190,7 @@ START_TEST(damage_is_told_and_fails)
     ck_assert_int_eq(system(command), 0);
     FAILS(BASE_E_CORRUPT, tool("verify", fixture.dir, true));
     SAYS("1 of 1 SSTables are damaged");
-    TEXT_HAS("\"ok\":false");
+    TEXT_HAS("\"ok\": false");
     snprintf(command, sizeof command, "rm %s/store/sst/*", fixture.dir);
     ck_assert_int_eq(system(command), 0);
     snprintf(command, sizeof command, "rm -r %s/store", fixture.dir);

@@ -110,6 +110,7 @@ static int child_uses_parents_node(void)
     struct node_session *session;
     struct base_read cmd = BASE_READ_INIT;
     char owner[32];
+    cmd.table_id = fixture.table->id;
     if (!node_is_forked(fixture.node))
         return 1;
     if (node_session_new(fixture.node, &session, NULL) != BASE_E_CLOSED)
