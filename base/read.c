@@ -64,6 +64,16 @@ static int prepare_filter(const struct base_rows *rows, const struct base_filter
     return BASE_OK;
 }
 
+static void free_filters(struct base_rows *rows)
+{
+    if (!rows->filters)
+        return;
+    for (size_t i = 0; i < rows->cmd->filter_count; i++)
+        base_buf_fini(&rows->filters[i].path_buf);
+    free(rows->filters);
+    rows->filters = NULL;
+}
+
 static int prepare(struct base_rows *rows, struct base_err *err)
 {
     rows->filters = calloc(rows->cmd->filter_count, sizeof *rows->filters);
@@ -71,8 +81,10 @@ static int prepare(struct base_rows *rows, struct base_err *err)
         return base_err_set(err, BASE_E_NOMEM, "%zu conditions", rows->cmd->filter_count);
     for (size_t i = 0; i < rows->cmd->filter_count; i++) {
         int rc = prepare_filter(rows, &rows->cmd->filters[i], &rows->filters[i], err);
-        if (rc != BASE_OK)
+        if (rc != BASE_OK) {
+            free_filters(rows);
             return rc;
+        }
     }
     return BASE_OK;
 }
@@ -316,11 +328,7 @@ int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct bas
 
 void base_rows_close(struct base_rows *rows)
 {
-    if (rows->filters) {
-        for (size_t i = 0; i < rows->cmd->filter_count; i++)
-            base_buf_fini(&rows->filters[i].path_buf);
-        free(rows->filters);
-    }
+    free_filters(rows);
     if (rows->source)
         rows->source->ops->close(rows->source);
     base_buf_fini(&rows->scratch);

@@ -413,6 +413,29 @@ static int merge_cells(struct merging *m)
     return BASE_OK;
 }
 
+/* Is `newer` the merge of both? So it is when a row was written whole again, the common case: no deletion, nothing
+ * mortal, one timestamp a row, and every column of the older one in the newer one. */
+static bool replaces(struct base_slice newer, struct base_slice older, struct base_deletion covering)
+{
+    struct base_row n, o;
+    if (!base_row_decode(newer, &n) || !base_row_decode(older, &o) || base_row_is_void(&n) ||
+        ((n.flags | o.flags) & ~BASE_ROW_LIVENESS) || n.row_ts <= o.row_ts || n.row_ts <= covering.ts ||
+        (o.flags & ~n.flags))
+        return false;
+    struct base_cells n_cells = base_cells_begin(&n), o_cells = base_cells_begin(&o);
+    struct base_cell n_cell = {0}, o_cell;
+    int more, n_more = base_cells_next(&n_cells, &n_cell);
+    while ((more = base_cells_next(&o_cells, &o_cell)) > 0) {
+        while (n_more > 0 && n_cell.column < o_cell.column && !(n_cell.flags & ~BASE_CELL_EMPTY))
+            n_more = base_cells_next(&n_cells, &n_cell);
+        if (n_more <= 0 || n_cell.column != o_cell.column || ((n_cell.flags | o_cell.flags) & ~BASE_CELL_EMPTY))
+            return false;
+    }
+    while (n_more > 0) /* the rest is not looked at for columns, but for damage */
+        n_more = base_cells_next(&n_cells, &n_cell);
+    return more == 0 && n_more == 0;
+}
+
 static int merge_some(const struct base_slice *encoded, size_t n, struct base_deletion covering,
                       struct base_buf *out)
 {
@@ -476,6 +499,12 @@ int base_row_merge(const struct base_slice *versions, size_t n, struct base_dele
                    struct base_buf *out)
 {
     BASE_ASSERT(n >= 1);
+    if (n == 2) {
+        if (replaces(versions[0], versions[1], covering))
+            return base_buf_put_slice(out, versions[0]);
+        if (replaces(versions[1], versions[0], covering))
+            return base_buf_put_slice(out, versions[1]);
+    }
     return n <= VERSIONS_MAX ? merge_some(versions, n, covering, out)
                              : merge_many(versions, n, covering, out);
 }

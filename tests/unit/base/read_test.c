@@ -313,7 +313,8 @@ START_TEST(impossible_filters_are_refused)
         cmd.filters = &filters[i];
         cmd.filter_count = 1;
         base_rows_open(&rows, &cmd, table, &source.source);
-        ck_fails(base_rows_next(&rows, &row, &err), BASE_E_INVALID, err);
+        for (int again = 0; again < 2; again++)
+            ck_fails(base_rows_next(&rows, &row, &err), BASE_E_INVALID, err);
         base_rows_close(&rows);
         ck_assert(source.closed);
     }

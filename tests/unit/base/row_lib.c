@@ -75,9 +75,31 @@ static int random_cells(struct rng *rng, struct base_row_builder *b, int64_t row
     return rc;
 }
 
+void row_random_plain(struct rng *rng, struct base_buf *out)
+{
+    static const uint8_t letters[] = "abc";
+    size_t start = out->len;
+    while (out->len == start) {
+        struct base_row_builder b;
+        int rc = base_row_begin(&b, out, below(rng, 6));
+        if (rc == BASE_OK && below(rng, 2))
+            rc = base_row_put_liveness(&b, 0, 0);
+        for (uint32_t column = 4; column < 8 && rc == BASE_OK; column++) {
+            if (below(rng, 4))
+                rc = base_row_put_value(&b, column, base_slice(letters + below(rng, 3), below(rng, 2)));
+        }
+        ck_assert_int_eq(rc, BASE_OK);
+        base_row_end(&b);
+    }
+}
+
 void row_random(struct rng *rng, struct base_buf *out)
 {
     static const char *const originals[] = {"", "", "1.0", "1.00"};
+    if (below(rng, 4) == 0) {
+        row_random_plain(rng, out);
+        return;
+    }
     size_t start = out->len;
     while (out->len == start) {
         struct base_row_builder b;

@@ -251,6 +251,53 @@ START_TEST(counters_merge_by_shard)
 }
 END_TEST
 
+/* Shards of hosts 0 … 3, each maybe. */
+static void counter_random(struct rng *rng, struct base_buf *out)
+{
+    struct base_buf context;
+    struct base_row_builder b;
+    base_buf_init(&context, 1000);
+    for (uint8_t host = 0; host < 4; host++) {
+        if (below(rng, 2))
+            shard_put(&context, host, below(rng, 3), below(rng, 3));
+    }
+    struct base_cell cell = {.column = 3, .ts = below(rng, 3), .flags = BASE_CELL_COUNTER, .value = base_buf_view(&context)};
+    if (below(rng, 8) == 0)
+        cell = (struct base_cell){.column = 3, .ts = below(rng, 3), .flags = BASE_CELL_DEAD, .local_s = below(rng, 3)};
+    ck_assert_int_eq(base_row_begin(&b, out, 1), BASE_OK);
+    ck_assert_int_eq(base_row_put_cell(&b, &cell), BASE_OK);
+    base_row_end(&b);
+    base_buf_fini(&context);
+}
+
+START_TEST(counter_laws_hold)
+{
+    struct rng rng = rng_seeded(test_seed() ^ 3);
+    struct base_buf rows[3], left[2], right[2];
+    struct base_buf *all[] = {&rows[0], &rows[1], &rows[2], &left[0], &left[1], &right[0], &right[1]};
+    for (size_t i = 0; i < BASE_COUNT(all); i++)
+        base_buf_init(all[i], 1000);
+    for (unsigned round = 0; round < test_rounds(20000); round++) {
+        for (size_t i = 0; i < BASE_COUNT(all); i++)
+            base_buf_reset(all[i]);
+        for (int i = 0; i < 3; i++)
+            counter_random(&rng, &rows[i]);
+        struct base_slice ab[2] = {base_buf_view(&rows[0]), base_buf_view(&rows[1])};
+        struct base_slice cb[2] = {base_buf_view(&rows[2]), base_buf_view(&rows[1])};
+        ck_assert_int_eq(base_row_merge(ab, 2, BASE_DELETION_NONE, &left[0]), BASE_OK);
+        ck_assert_int_eq(base_row_merge(cb, 2, BASE_DELETION_NONE, &right[0]), BASE_OK);
+        struct base_slice ab_c[3] = {base_buf_view(&left[0]), base_buf_view(&rows[2]), base_buf_view(&left[0])};
+        struct base_slice cb_a[2] = {base_buf_view(&right[0]), base_buf_view(&rows[0])};
+        ck_assert_int_eq(base_row_merge(ab_c, 3, BASE_DELETION_NONE, &left[1]), BASE_OK);
+        ck_assert_int_eq(base_row_merge(cb_a, 2, BASE_DELETION_NONE, &right[1]), BASE_OK);
+        ck_assert_msg(base_slice_equal(base_buf_view(&left[1]), base_buf_view(&right[1])), "round %u", round);
+        ck_assert(base_row_check(base_buf_view(&left[1])));
+    }
+    for (size_t i = 0; i < BASE_COUNT(all); i++)
+        base_buf_fini(all[i]);
+}
+END_TEST
+
 /* --- laws ----------------------------------------------------------------------------------------------- */
 
 /* Merge in a random tree of groups; under the covering deletion only at the root, or everywhere. */
@@ -308,10 +355,11 @@ START_TEST(merge_laws_hold)
     base_buf_init(&got, 1 << 20);
     for (unsigned round = 0; round < test_rounds(20000); round++) {
         size_t n = 1 + below(&rng, round % 50 == 0 ? 24 : 5);
+        bool plain = below(&rng, 3) == 0;
         struct base_slice views[25];
         for (size_t i = 0; i < n; i++) {
             base_buf_reset(&rows[i]);
-            row_random(&rng, &rows[i]);
+            plain ? row_random_plain(&rng, &rows[i]) : row_random(&rng, &rows[i]);
             ck_assert_msg(base_row_check(base_buf_view(&rows[i])), "seed %llu round %u", (unsigned long long)seed, round);
             views[i] = base_buf_view(&rows[i]);
         }
@@ -523,6 +571,7 @@ int main(void)
     tcase_add_test(tc, cell_ties);
     tcase_add_test(tc, row_merge_known_answers);
     tcase_add_test(tc, counters_merge_by_shard);
+    tcase_add_test(tc, counter_laws_hold);
     tcase_add_test(tc, merge_laws_hold);
     tcase_add_test(tc, purge_known_answers);
     tcase_add_test(tc, purge_laws_hold);
