@@ -6,6 +6,7 @@
  * 3. Static and regular columns share the slots: a column is one or the other. */
 #include "vtab/vtab_private.h"
 
+#include "base/collection.h"
 #include "base/key.h"
 
 int vtabi_row_init(struct vtabi_row *row, const struct vtabi_binding *binding)
@@ -34,7 +35,6 @@ int vtabi_row_init(struct vtabi_row *row, const struct vtabi_binding *binding)
 void vtabi_row_fini(struct vtabi_row *row)
 {
     sqlite3_free(row->pk_values);
-    sqlite3_free(row->gathered);
     base_buf_fini(&row->pkey);
     base_buf_fini(&row->pk);
     base_buf_fini(&row->ck);
@@ -183,27 +183,26 @@ static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct
     return BASE_OK;
 }
 
-/* All cells of one multi-cell column. */
-static int gather(struct vtabi_row *row, const struct vtabi_slot *slot, size_t *count, struct base_err *err)
+/* All cells of one multi-cell column as its serialized value. */
+static int assemble(struct vtabi_row *row, const struct vtabi_slot *slot, const struct base_column *column,
+                    struct base_slice *value, bool *present, struct base_err *err)
 {
     struct base_cells it = slot->cells;
+    struct base_implode implode;
     struct base_cell cell;
-    uint32_t column = 0;
-    int n;
-    *count = 0;
-    while ((n = base_cells_next(&it, &cell)) > 0 && (*count == 0 || cell.column == column)) {
-        column = cell.column;
-        if (*count == row->gathered_cap) {
-            size_t cap = row->gathered_cap ? 2 * row->gathered_cap : 16;
-            struct base_cell *grown = sqlite3_realloc64(row->gathered, cap * sizeof *grown);
-            if (!grown)
-                return base_err_set(err, BASE_E_NOMEM, "out of memory");
-            row->gathered = grown;
-            row->gathered_cap = cap;
-        }
-        row->gathered[(*count)++] = cell;
-    }
-    return n < 0 ? corrupt(row, "cells", err) : BASE_OK;
+    bool is_null = true;
+    int n = 0;
+    base_buf_reset(&row->value);
+    int rc = base_implode_begin(&implode, column->type, &row->value, err);
+    while (rc == BASE_OK && (n = base_cells_next(&it, &cell)) > 0 && cell.column == column->id)
+        rc = base_implode_add(&implode, &cell, err);
+    if (n < 0)
+        return corrupt(row, "cells", err);
+    if (rc == BASE_OK)
+        rc = base_implode_end(&implode, &is_null, err);
+    *present = !is_null;
+    *value = base_buf_view(&row->value);
+    return rc;
 }
 
 static int cell_value(struct vtabi_row *row, const struct base_column *column, struct base_slice *value,
@@ -213,17 +212,11 @@ static int cell_value(struct vtabi_row *row, const struct base_column *column, s
     int rc = cells_find(row, column->kind == BASE_COLUMN_STATIC, column->id, &slot, err);
     if (rc != BASE_OK || !slot)
         return rc;
+    if (BASE_UNLIKELY(base_type_is_multicell(column->type)))
+        return assemble(row, slot, column, value, present, err);
     *present = true;
     *value = slot->value;
-    if (BASE_LIKELY(!base_type_is_multicell(column->type)))
-        return BASE_OK;
-    size_t count;
-    rc = gather(row, slot, &count, err);
-    base_buf_reset(&row->value);
-    if (rc == BASE_OK)
-        rc = vtabi_collection_assemble(column->type, row->gathered, count, &row->scratch, &row->value, err);
-    *value = base_buf_view(&row->value);
-    return rc;
+    return BASE_OK;
 }
 
 /* --- values ---------------------------------------------------------------------------------------------------- */

@@ -36,7 +36,7 @@ struct write {
 void vtabi_writer_init(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value, &writer->pk, &writer->pkey, &writer->ckey, &writer->originals,
-                               &writer->row, &writer->static_row, &writer->mutation, &writer->path};
+                               &writer->row, &writer->static_row, &writer->mutation};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_init(bufs[i], VTABI_BUF_MAX);
 }
@@ -44,7 +44,7 @@ void vtabi_writer_init(struct vtabi_writer *writer)
 void vtabi_writer_fini(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value, &writer->pk, &writer->pkey, &writer->ckey, &writer->originals,
-                               &writer->row, &writer->static_row, &writer->mutation, &writer->path};
+                               &writer->row, &writer->static_row, &writer->mutation};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
 }
@@ -276,7 +276,7 @@ static int put_value(struct write *w, struct base_row_builder *row, const struct
         struct base_cell like = {.column = c->id, .ts = w->ts, .ttl = w->ttl,
                                  .local_s = w->ttl ? expires_s(w) : w->now_s,
                                  .flags = w->ttl ? BASE_CELL_EXPIRING : 0};
-        return vtabi_collection_put(row, c->type, value, &like, &w->w->path, w->err);
+        return vtabi_collection_put(row, c->type, value, &like, w->err);
     }
     if (w->ttl == 0)
         return base_row_put_value(row, c->id, value);

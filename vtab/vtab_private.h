@@ -66,7 +66,7 @@ struct vtabi_row;
 
 /* Buffers of one write, kept for their memory. */
 struct vtabi_writer {
-    struct base_buf value, pk, pkey, ckey, originals, row, static_row, mutation, path;
+    struct base_buf value, pk, pkey, ckey, originals, row, static_row, mutation;
 };
 
 struct vtabi_table {
@@ -226,8 +226,6 @@ struct vtabi_row {
     } cells[2];
     struct vtabi_slot *slots; /* by column id */
     struct base_buf scratch, value;
-    struct base_cell *gathered; /* the cells of one collection */
-    size_t gathered_cap;
 };
 BASE_MUST int vtabi_row_init(struct vtabi_row *row, const struct vtabi_binding *binding);
 void vtabi_row_fini(struct vtabi_row *row);
@@ -244,14 +242,10 @@ BASE_MUST bool vtabi_row_times(struct vtabi_row *row, int64_t now_s, int64_t *tt
 
 /* --- collection.c --------------------------------------------------------------------------------------- */
 
-/* The cells of one multi-cell column, ascending by path, as its serialized value, appended. */
-BASE_MUST int vtabi_collection_assemble(const struct base_type *type, const struct base_cell *cells, size_t n,
-                                        struct base_buf *scratch, struct base_buf *out, struct base_err *err);
 /* Assign a serialized value: deletion of what was, then the elements. `like` has column, ts, and EXPIRING with
- * ttl and expiry (else local_s is now). `path` is scratch. */
+ * ttl and expiry (else local_s is now). */
 BASE_MUST int vtabi_collection_put(struct base_row_builder *row, const struct base_type *type,
-                                   struct base_slice value, const struct base_cell *like, struct base_buf *path,
-                                   struct base_err *err);
+                                   struct base_slice value, const struct base_cell *like, struct base_err *err);
 
 /* --- update.c ------------------------------------------------------------------------------------------ */
 
