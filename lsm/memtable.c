@@ -27,6 +27,7 @@ struct lsmi_memtable *lsmi_memtable_new(unsigned shard_count, _Atomic uint64_t *
     atomic_init(&mt->refs, 1);
     mt->shard_count = shard_count;
     mt->size_total = size_total;
+    atomic_init(&mt->log_from, UINT64_MAX);
     pthread_rwlockattr_t attr;
     pthread_rwlockattr_init(&attr);
     /* A stream of readers must not keep a writer out. */

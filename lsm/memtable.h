@@ -58,7 +58,10 @@ struct lsmi_memtable {
     unsigned shard_count; /* 1 (no locks, can roll back) or LSMI_SHARDS_MAX */
     _Atomic uint64_t size_bytes;
     _Atomic uint64_t *size_total; /* of all memtables of a store, or NULL */
-    uint64_t log_from, log_upto;  /* commit-log positions that it covers; the store's business */
+    /* The store's business: */
+    _Atomic uint64_t log_from; /* commit-log position of the first record in it; UINT64_MAX: none */
+    uint64_t log_upto;         /* all of the table's records before this are in it or in older ones */
+    _Atomic bool unlogged;     /* holds mutations that are in no log */
     struct lsmi_mt_shard shards[];
 };
 
