@@ -424,6 +424,7 @@ static void flush_failed(struct lsm_table *table, const struct base_err *err)
     pthread_mutex_lock(&table->lock);
     table->flush_failures++;
     table->flush_err = *err;
+    f->failing = true;
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -447,7 +448,7 @@ static enum base_step flush_step(struct base_job *job)
         pthread_mutex_lock(&table->lock);
         bool end = stop || table->dropped || table->view->memtable_count == 1;
         if (end)
-            f->posted = false;
+            f->posted = f->failing = false;
         pthread_mutex_unlock(&table->lock);
         if (end) {
             flush_end(table);
@@ -456,11 +457,14 @@ static enum base_step flush_step(struct base_job *job)
     }
     struct base_err err;
     base_err_clear(&err);
-    if (flush_once(table, &err) == BASE_OK) {
+    if (flush_once(table, &err) != BASE_OK) {
+        flush_failed(table, &err);
+    } else if (f->retry.delay_ns && f->phase == LSMI_FLUSH_PICK) { /* committed */
         f->retry.delay_ns = 0;
-        return BASE_STEP_AGAIN;
+        pthread_mutex_lock(&table->lock);
+        f->failing = false;
+        pthread_mutex_unlock(&table->lock);
     }
-    flush_failed(table, &err);
     return BASE_STEP_AGAIN;
 }
 

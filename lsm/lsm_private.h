@@ -50,7 +50,7 @@ struct lsmi_retry {
 
 struct lsmi_flush {
     struct base_job job;
-    bool posted;  /* under table->lock */
+    bool posted, failing; /* under table->lock */
     enum { LSMI_FLUSH_PICK, LSMI_FLUSH_COPY, LSMI_FLUSH_COMMIT } phase;
     struct lsmi_retry retry;
     struct lsmi_view *view; /* pins what is being flushed */
@@ -66,7 +66,8 @@ struct lsmi_flush {
 
 struct lsmi_compact {
     struct base_job job;
-    bool posted;  /* under table->lock */
+    bool posted, failing; /* under table->lock */
+    bool again;           /* likewise: poked while posted */
     enum { LSMI_COMPACT_PICK, LSMI_COMPACT_STEP, LSMI_COMPACT_COMMIT } phase;
     struct lsmi_retry retry;
     struct lsmi_view *view; /* pins the inputs */
@@ -97,7 +98,7 @@ struct lsm_table {
     bool compact_stopped;               /* an input is damaged */
     uint64_t major_asked, major_done;
     double compact_fraction;
-    _Atomic uint64_t reads, writes, bloom_checks, compacted_bytes;
+    _Atomic uint64_t reads, writes, compacted_bytes;
 };
 
 struct lsm_store {

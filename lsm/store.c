@@ -367,9 +367,9 @@ int lsm_quiesce(struct lsm_store *store, struct base_err *err)
         for (size_t i = 0; i < count; i++) {
             struct lsm_table *table = tables[i];
             pthread_mutex_lock(&table->lock);
-            if (table->flush.posted && table->flush.retry_noted)
+            if (table->flush.posted && table->flush.failing)
                 failed = table->flush_err;
-            if (table->compact.posted && table->compact.retry_noted)
+            if (table->compact.posted && table->compact.failing)
                 failed = table->compact_err;
             pthread_mutex_unlock(&table->lock);
             lsmi_table_release(table);
@@ -401,6 +401,10 @@ void lsm_table_get_stats(struct lsm_table *table, struct lsm_table_stats *stats)
         if (info->partition_size_max > stats->partition_size_max)
             stats->partition_size_max = info->partition_size_max;
         partition_bytes += info->data_bytes_uncompressed;
+        uint64_t checks, false_positives;
+        lsmi_sst_bloom_counts(view->sstables[i], &checks, &false_positives);
+        stats->bloom_checks += checks;
+        stats->bloom_false_positives += false_positives;
     }
     stats->sstable_count = view->sstable_count;
     if (stats->partition_estimate)
@@ -420,8 +424,6 @@ void lsm_table_get_stats(struct lsm_table *table, struct lsm_table_stats *stats)
     pthread_mutex_unlock(&table->lock);
     stats->reads = atomic_load(&table->reads);
     stats->writes = atomic_load(&table->writes);
-    stats->bloom_checks = atomic_load(&table->bloom_checks);
-    stats->bloom_false_positives = atomic_load(&table->bloom_false_positives);
     stats->compacted_bytes = atomic_load(&table->compacted_bytes);
 }
 

@@ -195,7 +195,7 @@ int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_
     }
     pthread_rwlock_rdlock(&store->switch_lock);
     struct base_mutation first;
-    struct lsm_table *table;
+    struct lsm_table *table = NULL;
     uint64_t position = 0;
     size_t applied = 0;
     int rc = group_check(store, group, mutation_count, &first, &table, err);
