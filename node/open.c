@@ -6,7 +6,7 @@
  *   store/        commit log, SSTables
  *
  * Invariants:
- *  1. Nothing in the directory is read or written before the lock is held, and the lock is the last thing to go.
+ *  1. Catalog and store are not touched before the lock is held, and the lock is the last thing to go.
  *  2. A directory that holds something that is not ours is refused: we tighten modes and, for temporary nodes, remove.
  *  3. Every start has a generation of its own, on disk before anything is served.
  *  4. Order of closing: store (it needs the executor to flush), executor, timestamps, catalog, lock. */
@@ -163,6 +163,8 @@ static int open_store(struct node *node, struct base_err *err)
     options.sync = (enum lsm_sync)s->commitlog_sync;
     options.sync_period_ns = s->commitlog_sync_period_ns;
     options.commitlog_segment_size = s->commitlog_segment_size;
+    if (node->temporary) /* nothing is logged: do not take a segment's space for it */
+        options.commitlog_segment_size = 1u << 20;
     options.commitlog_total_size = s->commitlog_total_space;
     options.memtable_size_max = s->memtable_space;
     options.cache_size_max = s->file_cache_size;
