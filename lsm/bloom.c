@@ -68,7 +68,7 @@ static void add(uint8_t *section, uint32_t line_count, int64_t token)
 static double bits_per_key(double fp_chance)
 {
     double ideal = -log2(fp_chance) * 1.442695;
-    return ideal * 1.02 + ideal * ideal * 0.0065; /* the longer, the more an overfull line hurts */
+    return ideal * 0.985 + ideal * ideal * 0.009; /* the longer, the more an overfull line hurts */
 }
 
 void lsmi_bloom_builder_init(struct lsmi_bloom_builder *b, double fp_chance, uint64_t count_hint)

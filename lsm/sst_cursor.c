@@ -198,7 +198,8 @@ int lsmi_cursor_target(struct lsmi_sst_cursor *c, struct base_slice pkey, struct
     if (rc)
         return rc;
     uint8_t *at = c->target.data;
-    memcpy(at, pkey.data, pkey.len);
+    if (pkey.len)
+        memcpy(at, pkey.data, pkey.len);
     at += pkey.len;
     if (ckey.len)
         memcpy(at, ckey.data, ckey.len);

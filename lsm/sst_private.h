@@ -120,6 +120,8 @@ BASE_MUST int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint6
 BASE_MUST int lsmi_sst_read_filter(struct lsm_sstable *sst, struct lsmi_filter **out, struct base_err *err);
 void lsmi_filter_free(struct lsmi_filter *filter);
 
+/* Nothing was written so far. */
+bool lsmi_sst_writer_is_empty(const struct lsmi_sst_writer *w);
 /* A source that never fills the cache and reads ahead from the start: compaction, verification, tools. */
 BASE_MUST int lsmi_sst_source_init_scan(struct lsmi_sst_source *src, struct lsm_sstable *sst, const struct base_read *cmd,
                                         struct base_err *err);

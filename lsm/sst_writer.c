@@ -487,6 +487,11 @@ uint64_t lsmi_sst_writer_size(const struct lsmi_sst_writer *w)
     return w->offset;
 }
 
+bool lsmi_sst_writer_is_empty(const struct lsmi_sst_writer *w)
+{
+    return w->info.partition_count == 0;
+}
+
 static int write_filter_and_metadata(struct lsmi_sst_writer *w, struct base_err *err)
 {
     struct base_slice filter;

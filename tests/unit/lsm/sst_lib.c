@@ -139,6 +139,10 @@ void model_make(struct model *m, struct rng *rng, const struct model_shape *shap
         uint8_t pk[40];
         size_t len = 1 + rng_below(rng, sizeof pk);
         rng_fill(rng, pk, len);
+        if (shape->key_space) {
+            len = 2;
+            base_put_le16(pk, (uint16_t)rng_below(rng, shape->key_space));
+        }
         base_buf_reset(&pkey);
         ck_assert_int_eq(base_pkey_put(base_slice(pk, len), &pkey), BASE_OK);
         m->partitions[i].pkey = keep(&m->arena, pkey.data, pkey.len);
