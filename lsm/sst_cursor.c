@@ -8,7 +8,7 @@
  *     of them. */
 #include "lsm/sst_cursor.h"
 
-enum { WINDOW_MIN = 64 * 1024, WINDOW_MAX = 256 * 1024, RUN_TO_READ_AHEAD = 2 };
+enum { WINDOW_MIN = 64 * 1024, WINDOW_MAX = 256 * 1024, RUN_TO_READ_AHEAD = 2, RUN_TO_READ_FAR_AHEAD = 32 };
 
 int lsmi_cursor_new(struct lsmi_sst_cursor **out)
 {
@@ -136,8 +136,7 @@ static size_t window_wanted(const struct lsmi_sst_cursor *c)
         return WINDOW_MAX;
     if (c->run < RUN_TO_READ_AHEAD)
         return 0;
-    size_t wanted = (size_t)WINDOW_MIN << ((c->run - RUN_TO_READ_AHEAD) / 16);
-    return c->run < 64 && wanted < WINDOW_MAX ? wanted : WINDOW_MAX;
+    return c->run < RUN_TO_READ_FAR_AHEAD ? WINDOW_MIN : WINDOW_MAX;
 }
 
 /* Set `data` to the block the leaf points at. */
