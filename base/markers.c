@@ -56,7 +56,8 @@ static void heap_pop(struct sweep *s)
     s->heap[i] = last;
 }
 
-static bool sweep_init(struct sweep *s, struct base_arena *arena, const struct base_range_deletion *ranges, size_t n)
+static bool sweep_init(struct sweep *s, struct base_arena *arena,
+                       const struct base_range_deletion *ranges, size_t n)
 {
     s->by_lo = base_arena_alloc(arena, n * sizeof *s->by_lo);
     s->heap = base_arena_alloc(arena, n * sizeof *s->heap);

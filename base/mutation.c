@@ -77,8 +77,8 @@ bool base_mutation_decode(struct base_reader *in, struct base_mutation *out)
     return true;
 }
 
-/* A whole clustering key of the wanted positions (at: a row; else a bound); components are not decoded: that takes
- * the schema. */
+/* A whole clustering key of the wanted positions (at: a row; else a bound); components are not decoded:
+ * that takes the schema. */
 static bool ckey_check(struct base_slice ckey, bool at)
 {
     if (ckey.len == 0 || ckey.len > BASE_CKEY_LEN_MAX)

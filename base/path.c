@@ -37,7 +37,8 @@ int base_path_get(const struct base_type *type, const struct base_cell *cell, st
         return rc;
     if (position != 0 || base_reader_left(&in) != 0) {
         scratch->len = start;
-        return base_err_set(err, BASE_E_CORRUPT, "a cell's path of %zu bytes is not one element", cell->path.len);
+        return base_err_set(err, BASE_E_CORRUPT, "a cell's path of %zu bytes is not one element",
+                            cell->path.len);
     }
     *element = base_slice(scratch->data + start, scratch->len - start);
     return BASE_OK;

@@ -193,17 +193,19 @@ static int clustering_holds(struct base_rows *rows, const struct base_rows_filte
     return value_holds(f, base_buf_view(&rows->scratch), holds);
 }
 
-static int partition_key_holds(struct base_rows *rows, const struct base_rows_filter *f, bool *holds, struct base_err *err)
+static int partition_key_holds(struct base_rows *rows, const struct base_rows_filter *f, bool *holds,
+                               struct base_err *err)
 {
     const struct base_table *table = rows->table;
     struct base_slice few[8], *values = few;
     *holds = false;
-    if (table->partition_key_count > BASE_COUNT(few) && !(values = calloc(table->partition_key_count, sizeof *values)))
+    size_t count = table->partition_key_count;
+    if (count > BASE_COUNT(few) && !(values = calloc(count, sizeof *values)))
         return base_err_set(err, BASE_E_NOMEM, "a partition key's values");
     base_buf_reset(&rows->scratch);
     int rc = base_pkey_decode(rows->partition.pkey, &rows->scratch, err);
     if (rc == BASE_OK)
-        rc = base_pk_split(base_buf_view(&rows->scratch), values, table->partition_key_count, err);
+        rc = base_pk_split(base_buf_view(&rows->scratch), values, count, err);
     if (rc == BASE_OK)
         rc = value_holds(f, values[f->column->position], holds);
     if (values != few)
@@ -261,7 +263,8 @@ void base_rows_open(struct base_rows *rows, const struct base_read *cmd, const s
     base_buf_init(&rows->scratch, SCRATCH_LEN_MAX);
 }
 
-static int give(struct base_rows *rows, struct base_slice ckey, struct base_slice row, struct base_live_row *out)
+static int give(struct base_rows *rows, struct base_slice ckey, struct base_slice row,
+                struct base_live_row *out)
 {
     *out = (struct base_live_row){rows->partition.pkey, rows->partition.static_row, ckey, row};
     rows->rows_left--;
@@ -320,7 +323,8 @@ int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct bas
                 return give(rows, item.ckey, item.row, out);
         } else if (item.kind == BASE_ITEM_END) {
             rows->in_partition = false;
-            if (rows->partition_rows_seen == 0 && rows->partition.static_row.len && static_may_stand_alone(rows))
+            if (rows->partition_rows_seen == 0 && rows->partition.static_row.len &&
+                static_may_stand_alone(rows))
                 return give(rows, (struct base_slice){0}, (struct base_slice){0}, out);
         }
     }

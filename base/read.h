@@ -49,14 +49,14 @@ struct base_live_row {
     struct base_slice row;        /* encoded; empty with ckey */
 };
 
-/* The consumer: live rows of a merged stream (one without tombstones), with the command's filters and limits. A
- * partition without rows whose static row is live yields one row with an empty ckey when the command's slices
- * are the whole partition or none at all, and no filter asks for a column that this row cannot
- * have (Cassandra's rule). Takes the source over. `table` and `cmd` must outlive it. Reusable: open
- * again on the same struct after close.
+/* The consumer: live rows of a merged stream (one without tombstones), with the command's filters
+ * and limits. A partition without rows whose static row is live yields one row with an empty ckey
+ * when the command's slices are the whole partition or none at all, and no filter asks for a
+ * column that this row cannot have (Cassandra's rule). Takes the source over. `table` and `cmd`
+ * must outlive it. Reusable: open again on the same struct after close.
  *
- * cmd->columns is not applied here: rows may hold cells of other columns, and whoever reads cells
- * skips those it did not ask for. */
+ * cmd->columns is not applied here: rows may hold cells of other columns, and whoever reads
+ * cells skips those it did not ask for. */
 struct base_rows_filter;
 struct base_rows {
     const struct base_read *cmd;

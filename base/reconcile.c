@@ -77,68 +77,6 @@ static bool deletion_supersedes(struct base_deletion a, struct base_deletion b)
     return a.ts > b.ts || (a.ts == b.ts && a.local_s > b.local_s);
 }
 
-/* --- counters ------------------------------------------------------------------------------------- */
-
-struct shard {
-    struct base_slice host; /* 16 bytes */
-    int64_t clock, count;
-    struct base_slice encoded; /* all of it */
-};
-
-/* 1 with a shard, 0 at the end, -1 when damaged or not after *shard (hosts ascend). */
-static int shard_next(struct base_reader *in, struct shard *shard)
-{
-    if (base_reader_left(in) == 0)
-        return 0;
-    struct base_slice last = shard->host;
-    const uint8_t *begin = in->p;
-    uint64_t clock, count;
-    if (!base_get_raw(in, 16, &shard->host) || !base_get_varint(in, &clock) || !base_get_varint(in, &count))
-        return -1;
-    if (last.len && memcmp(last.data, shard->host.data, 16) >= 0)
-        return -1;
-    shard->clock = base_unzigzag(clock);
-    shard->count = base_unzigzag(count);
-    shard->encoded = base_slice(begin, (size_t)(in->p - begin));
-    return 1;
-}
-
-int base_counter_merge(struct base_slice a, struct base_slice b, struct base_buf *out)
-{
-    size_t start = out->len;
-    struct base_reader in_a = base_reader(a), in_b = base_reader(b);
-    struct shard sa = {0}, sb = {0};
-    int more_a = shard_next(&in_a, &sa), more_b = shard_next(&in_b, &sb), rc = BASE_OK;
-    while (rc == BASE_OK && more_a >= 0 && more_b >= 0 && more_a + more_b > 0) {
-        int c = !more_a ? 1 : !more_b ? -1 : memcmp(sa.host.data, sb.host.data, 16);
-        bool take_a = c < 0;
-        if (c == 0)
-            take_a = sa.clock != sb.clock ? sa.clock > sb.clock : sa.count >= sb.count;
-        rc = base_buf_put_slice(out, take_a ? sa.encoded : sb.encoded);
-        if (c <= 0)
-            more_a = shard_next(&in_a, &sa);
-        if (c >= 0)
-            more_b = shard_next(&in_b, &sb);
-    }
-    if (rc == BASE_OK && (more_a < 0 || more_b < 0))
-        rc = BASE_E_CORRUPT;
-    if (rc != BASE_OK)
-        out->len = start;
-    return rc;
-}
-
-bool base_counter_total(struct base_slice context, int64_t *total)
-{
-    struct base_reader in = base_reader(context);
-    struct shard shard = {0};
-    uint64_t sum = 0;
-    int more;
-    while ((more = shard_next(&in, &shard)) > 0)
-        sum += (uint64_t)shard.count;
-    *total = more == 0 ? (int64_t)sum : 0;
-    return more == 0;
-}
-
 /* --- writing a result ------------------------------------------------------------------------------ */
 
 /* The head is written when the first cell, or the end, tells its row_ts: the liveness's timestamp,
@@ -257,8 +195,8 @@ static int strongest_in(const struct base_row *row, struct base_deletion *strong
     return more == 0 ? BASE_OK : BASE_E_CORRUPT;
 }
 
-/* The originals of the version with the strongest content stay: whatever the order in which deletions come in, that
- * version is there as long as there is anything, so every order chooses the same. */
+/* The originals of the version with the strongest content stay: whatever the order in which deletions
+ * come in, that version is there as long as there is anything, so every order chooses the same. */
 static int merge_originals(struct merging *m)
 {
     struct base_deletion best = BASE_DELETION_NONE;
@@ -413,8 +351,8 @@ static int merge_cells(struct merging *m)
     return BASE_OK;
 }
 
-/* Is `newer` the merge of both? So it is when a row was written whole again, the common case: no deletion, nothing
- * mortal, one timestamp a row, and every column of the older one in the newer one. */
+/* Is `newer` the merge of both? So it is when a row was written whole again, the common case: no
+ * deletion, nothing mortal, one timestamp a row, and every column of the older one in the newer one. */
 static bool replaces(struct base_slice newer, struct base_slice older, struct base_deletion covering)
 {
     struct base_row n, o;
@@ -428,7 +366,8 @@ static bool replaces(struct base_slice newer, struct base_slice older, struct ba
     while ((more = base_cells_next(&o_cells, &o_cell)) > 0) {
         while (n_more > 0 && n_cell.column < o_cell.column && !(n_cell.flags & ~BASE_CELL_EMPTY))
             n_more = base_cells_next(&n_cells, &n_cell);
-        if (n_more <= 0 || n_cell.column != o_cell.column || ((n_cell.flags | o_cell.flags) & ~BASE_CELL_EMPTY))
+        if (n_more <= 0 || n_cell.column != o_cell.column ||
+            ((n_cell.flags | o_cell.flags) & ~BASE_CELL_EMPTY))
             return false;
     }
     while (n_more > 0) /* the rest is not looked at for columns, but for damage */

@@ -6,7 +6,7 @@
  *         row_ts le64           always: the liveness timestamp, else the first cell's, else the deletion's
  *         [ttl varint, expires_s varint]       LIVENESS_TTL
  *         [del_ts zigzag(row_ts - ts), del_s varint]   DELETION
- *         [originals: varint length, bytes]    ORIGINALS: each clustering value as bytes (varint length, value)
+ *         [originals: varint length, bytes]    ORIGINALS: each clustering value as length, bytes
  *         cell*                 to the end; ascending by (column, complex deletion first, path)
  * cell := column delta varint   from the previous cell's column (the first: from 0)
  *         flags u8
@@ -162,7 +162,8 @@ struct base_row_builder {
 };
 /* row_ts: see above; any value is correct, the liveness timestamp is required if there is one. */
 BASE_MUST int base_row_begin(struct base_row_builder *b, struct base_buf *out, int64_t row_ts);
-BASE_MUST int base_row_put_liveness(struct base_row_builder *b, int32_t ttl, int64_t expires_s); /* ttl 0: none */
+/* ttl 0: none, and expires_s is not looked at. */
+BASE_MUST int base_row_put_liveness(struct base_row_builder *b, int32_t ttl, int64_t expires_s);
 BASE_MUST int base_row_put_deletion(struct base_row_builder *b, struct base_deletion deletion);
 BASE_MUST int base_row_put_originals(struct base_row_builder *b, struct base_slice originals);
 /* Flags OWN_TS, EMPTY, PATH, PATH_ORIGINAL are derived from the fields; DEAD, EXPIRING,
@@ -181,8 +182,8 @@ void base_row_end(struct base_row_builder *b);
  * (CASSANDRA-7346). Two live counter cells are not chosen from but merged: base_counter_merge. */
 int base_cell_compare(const struct base_cell *a, const struct base_cell *b);
 
-/* Counter contexts: (host id 16 bytes, clock zigzag varint, count zigzag varint)* ascending by host id. Append
- * the merge of two: per host the greater clock, on a tie the greater count. CORRUPT, NOMEM, LIMIT. */
+/* Counter contexts: (host id 16 bytes, clock zigzag varint, count zigzag varint)* ascending by host
+ * id. Append the merge of two: per host the greater clock, on a tie the greater count. CORRUPT, NOMEM, LIMIT. */
 BASE_MUST int base_counter_merge(struct base_slice a, struct base_slice b, struct base_buf *out);
 /* The counter's value: the sum of the shards' counts, wrapping. False when the bytes are damaged. */
 BASE_MUST bool base_counter_total(struct base_slice context, int64_t *total);

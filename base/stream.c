@@ -187,8 +187,8 @@ static inline bool row_untouched(struct base_slice row, struct base_deletion cov
            (!(row.data[0] & BASE_ROW_OWN_TS) && (int64_t)base_get_le64(row.data + 1) > covering.ts);
 }
 
-static int resolve(struct merge *m, const struct base_slice *versions, size_t n, struct base_deletion covering,
-                   struct scratch *scratch, struct base_slice *out)
+static int resolve(struct merge *m, const struct base_slice *versions, size_t n,
+                   struct base_deletion covering, struct scratch *scratch, struct base_slice *out)
 {
     if (BASE_LIKELY(n == 1 && row_untouched(versions[0], covering))) {
         *out = versions[0];
@@ -212,7 +212,8 @@ static int merge_fail(struct merge *m, int rc, struct base_item *out)
     return rc;
 }
 
-static int merge_damaged(struct merge *m, struct base_item *out, struct base_err *err, int rc, const char *what)
+static int merge_damaged(struct merge *m, struct base_item *out, struct base_err *err, int rc,
+                         const char *what)
 {
     merge_fail(m, rc, out);
     return base_err_set(err, rc, "merge of %zu sources: %s", m->active_count, what);
@@ -394,7 +395,9 @@ static int merge_static(struct merge *m, struct base_partition *out, struct base
     if (BASE_LIKELY(n == 0))
         return BASE_OK;
     int rc = resolve(m, m->versions, n, m->partition_deletion, &m->static_scratch, &out->static_row);
-    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "merge of %zu sources: a static row cannot be read", n);
+    if (rc != BASE_OK)
+        return base_err_set(err, rc, "merge of %zu sources: a static row cannot be read", n);
+    return BASE_OK;
 }
 
 /* The head of the partition that the active inputs stand at. */
@@ -434,7 +437,8 @@ static int merge_partition(struct base_source *src, struct base_partition *out, 
         }
         if (rc == BASE_OK)
             rc = enter_partition(m, out, err);
-        bool empty = m->options.keep_tombstones && base_deletion_is_none(out->deletion) && out->static_row.len == 0;
+        bool empty = m->options.keep_tombstones && base_deletion_is_none(out->deletion) &&
+                     out->static_row.len == 0;
         if (rc == BASE_OK && empty) { /* then it takes an item to be a partition */
             rc = merge_next(src, &m->first, err);
             m->has_first = empty = rc == BASE_OK && m->first.kind != BASE_ITEM_END;

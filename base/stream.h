@@ -76,16 +76,16 @@ struct base_merge_options {
     void *ctx;
 };
 
-/* Merge n sources into one source (n may be 0). Takes the sources over: closing the merge closes them,
- * also on failure of this call. Rows with equal ckey are reconciled (base_row_merge) under the
- * merged deletions, then purged at options->purge (its live_only is not looked at: keep_tombstones
- * says it); rows that vanish are skipped. Markers and deletions that say nothing after that are gone,
- * and what stays is normalized. A source whose markers do not fit each other, or that leaves a range
- * deletion open at a partition's end, is CORRUPT. Without keep_tombstones the output has live rows only: no markers, no deletions, and partitions
- * without a live static row still appear (with zero rows) — the consumer counts. With them, empty
- * partitions are skipped.
- * One source, no deletion in sight, and a row without mortal cells: the row is passed through
- * without a copy. */
+/* Merge n sources into one source (n may be 0). Takes the sources over: closing the merge closes
+ * them, also on failure of this call. Rows with equal ckey are reconciled (base_row_merge) under
+ * the merged deletions, then purged at options->purge (its live_only is not looked at:
+ * keep_tombstones says it); rows that vanish are skipped. Markers and deletions that say nothing
+ * after that are gone, and what stays is normalized. A source whose markers do not fit each
+ * other, or that leaves a range deletion open at a partition's end, is CORRUPT. Without
+ * keep_tombstones the output has live rows only: no markers, no deletions, and partitions without
+ * a live static row still appear (with zero rows) — the consumer counts. With them, empty
+ * partitions are skipped. One source, no deletion in sight, and a row without mortal cells: the
+ * row is passed through without a copy. */
 BASE_MUST int base_merge_open(struct base_source *const *sources, size_t n,
                               const struct base_merge_options *options, struct base_source **out,
                               struct base_err *err);
@@ -102,7 +102,8 @@ struct base_marker {
     struct base_slice ckey;
     struct base_deletion before, after;
 };
-/* Sorted, normalized markers of n deletions in any order; ckeys borrow from the input. *out lives in the arena. */
+/* Sorted, normalized markers of n deletions in any order; ckeys borrow from the input. *out lives in
+ * the arena. Deletions that delete nothing (lo not below hi) are skipped. */
 BASE_MUST int base_markers_normalize(struct base_arena *arena, const struct base_range_deletion *ranges,
                                      size_t n, struct base_marker **out, size_t *out_count);
 
