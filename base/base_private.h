@@ -63,7 +63,24 @@ BASE_MUST int basei_collection_sort(const struct base_type *type, struct base_bu
 
 /* --- bytes -------------------------------------------------------------------------------------- */
 
-bool basei_ascii_valid(struct base_slice text);
+/* Inline: it is on every path of text, before the slower base_utf8_valid. */
+static inline bool basei_ascii_valid(struct base_slice text)
+{
+    const uint64_t high = 0x8080808080808080ULL;
+    uint64_t seen = 0;
+    size_t i = 0;
+    for (; i + 8 <= text.len; i += 8)
+        seen |= base_get_le64(text.data + i);
+    if (text.len >= 8) /* the last eight again, some of them twice */
+        return !((seen | base_get_le64(text.data + text.len - 8)) & high);
+    for (; i < text.len; i++)
+        seen |= text.data[i];
+    return !(seen & high);
+}
+static inline bool basei_text_valid(struct base_slice text)
+{
+    return BASE_LIKELY(basei_ascii_valid(text)) || base_utf8_valid(text);
+}
 struct base_slice basei_trim(struct base_slice text); /* without ASCII blanks at both ends */
 static inline bool basei_is_digit(uint8_t c)
 {

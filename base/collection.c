@@ -1,4 +1,4 @@
-/* Multi-cell collections to cells and back. See collection.h for the paths.
+/* Multi-cell collections to cells and back.
  *
  * Invariant: a value's elements in their order have ascending paths, for the order encoding orders as
  * base_value_compare does; explode checks it, so that a row's cells stay sorted. */
@@ -12,81 +12,6 @@ static int failed(const struct base_type *type, int rc, struct base_err *err)
     if (rc == BASE_E_CORRUPT)
         return base_err_set(err, rc, "damaged cell of a %s", basei_type_text(type, name, sizeof name));
     return base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
-}
-
-/* --- paths ---------------------------------------------------------------------------------------- */
-
-int base_path_of_key(const struct base_type *type, struct base_slice key, struct base_buf *out, bool *exact,
-                     struct base_err *err)
-{
-    BASE_ASSERT(type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP);
-    const struct base_type *inner = type->params[0];
-    size_t start = out->len;
-    /* The empty value first: one marker byte before every path, as in clustering keys. */
-    bool empty = key.len == 0 && basei_type_has_empty(inner);
-    int rc = base_buf_put_u8(out, empty ? 0x00 : 0x01);
-    *exact = true;
-    if (rc != BASE_OK)
-        return failed(type, rc, err);
-    if (empty)
-        return BASE_OK;
-    rc = base_order_encode(inner, key, out, exact, err);
-    if (rc != BASE_OK)
-        out->len = start;
-    return rc;
-}
-
-int base_path_to_key(const struct base_type *type, const struct base_cell *cell, struct base_buf *out, struct base_err *err)
-{
-    BASE_ASSERT(type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP);
-    struct base_reader r = base_reader(cell->path);
-    size_t start = out->len;
-    uint8_t marker;
-    if (cell->path_original.len) {
-        int rc = base_buf_put_slice(out, cell->path_original);
-        return rc == BASE_OK ? rc : failed(type, rc, err);
-    }
-    if (!base_get_u8(&r, &marker) || marker > 1)
-        return failed(type, BASE_E_CORRUPT, err);
-    int rc = marker ? base_order_decode(type->params[0], &r, false, out, err) : BASE_OK;
-    if (rc == BASE_OK && (base_reader_left(&r) || (!marker && !basei_type_has_empty(type->params[0]))))
-        rc = failed(type, BASE_E_CORRUPT, err);
-    if (rc != BASE_OK)
-        out->len = start;
-    return rc;
-}
-
-void base_path_of_item(const struct base_uuid *timeuuid, uint8_t path[16])
-{
-    struct base_buf buf = {.data = path, .cap = 16, .len_max = 16};
-    int rc = base_order_encode(base_type_scalar(BASE_TYPE_TIMEUUID), base_slice(timeuuid->b, 16), &buf, NULL, NULL);
-    BASE_ASSERT(rc == BASE_OK && buf.len == 16);
-}
-
-int base_path_to_item(const struct base_cell *cell, struct base_uuid *timeuuid, struct base_err *err)
-{
-    struct base_buf buf = {.data = timeuuid->b, .cap = 16, .len_max = 16};
-    struct base_reader r = base_reader(cell->path);
-    if (cell->path.len == 16 &&
-        base_order_decode(base_type_scalar(BASE_TYPE_TIMEUUID), &r, false, &buf, NULL) == BASE_OK)
-        return BASE_OK;
-    *timeuuid = (struct base_uuid){{0}};
-    return base_err_set(err, BASE_E_CORRUPT, "damaged cell of a list: its path is no timeuuid");
-}
-
-void base_path_of_field(uint32_t field, uint8_t path[2])
-{
-    BASE_ASSERT(field <= UINT16_MAX);
-    base_put_be16(path, (uint16_t)field);
-}
-
-int base_path_to_field(const struct base_type *type, const struct base_cell *cell, uint32_t *field, struct base_err *err)
-{
-    *field = 0;
-    if (cell->path.len != 2)
-        return failed(type, BASE_E_CORRUPT, err);
-    *field = base_get_be16(cell->path.data);
-    return BASE_OK;
 }
 
 /* --- value to cells -------------------------------------------------------------------------------- */
@@ -106,48 +31,37 @@ void base_explode_fini(struct base_explode *it)
     base_buf_fini(&it->path_before);
 }
 
-/* The path of an element, checked to come after the one before. */
-static int next_key(struct base_explode *it, struct base_slice key, struct base_cell *cell, struct base_err *err)
+/* The path of an element (a set's, a map's key, a list item's timeuuid), checked to come after the one
+ * before. */
+static int next_path(struct base_explode *it, struct base_slice key, struct base_cell *cell, struct base_err *err)
 {
     struct base_buf swap = it->path;
-    bool exact;
+    bool exact = true;
     it->path = it->path_before;
     it->path_before = swap;
     it->path.len = 0;
-    int rc = base_path_of_key(it->type, key, &it->path, &exact, err);
+    int rc = base_path_put(it->type, key, &it->path, &exact, err);
     if (rc != BASE_OK)
         return rc;
-    if (it->index && base_slice_compare(base_buf_view(&it->path_before), base_buf_view(&it->path)) >= 0)
+    cell->path = base_buf_view(&it->path);
+    if (it->index && base_slice_compare(base_buf_view(&it->path_before), cell->path) >= 0)
         return base_err_set(err, BASE_E_INVALID, "the elements of a %s are not sorted, each once",
                             basei_kind_name(it->type->kind));
-    cell->path = base_buf_view(&it->path);
     if (!exact)
         cell->path_original = key;
-    return BASE_OK;
-}
-
-static int fixed_path(struct base_explode *it, size_t len, uint8_t **path, struct base_err *err)
-{
-    it->path.len = 0;
-    int rc = base_buf_reserve(&it->path, len);
-    if (rc != BASE_OK)
-        return failed(it->type, rc, err);
-    it->path.len = len;
-    *path = it->path.data;
     return BASE_OK;
 }
 
 static int next_cell(struct base_explode *it, struct base_slice element, const struct base_uuid *list_item,
                      struct base_cell *cell, struct base_err *err)
 {
-    uint8_t *path = NULL;
     bool is_null;
     int rc;
     switch (it->type->kind) {
     case BASE_TYPE_SET:
-        return next_key(it, element, cell, err);
+        return next_path(it, element, cell, err);
     case BASE_TYPE_MAP:
-        rc = next_key(it, element, cell, err);
+        rc = next_path(it, element, cell, err);
         if (rc != BASE_OK)
             return rc;
         return base_elements_next(&it->elements, &cell->value, &is_null) && !is_null
@@ -155,21 +69,17 @@ static int next_cell(struct base_explode *it, struct base_slice element, const s
                    : failed(it->type, BASE_E_CORRUPT, err);
     case BASE_TYPE_LIST:
         BASE_ASSERT(list_item);
-        rc = fixed_path(it, 16, &path, err);
-        if (rc == BASE_OK)
-            base_path_of_item(list_item, path);
-        break;
+        cell->value = element;
+        return next_path(it, base_slice(list_item->b, 16), cell, err);
     default: /* UDT */
-        rc = fixed_path(it, 2, &path, err);
-        if (rc == BASE_OK)
-            base_path_of_field(it->index, path);
-        break;
-    }
-    if (rc == BASE_OK) {
+        it->path.len = 0;
+        rc = base_path_put_field((uint16_t)it->index, &it->path);
+        if (rc != BASE_OK)
+            return failed(it->type, rc, err);
         cell->path = base_buf_view(&it->path);
         cell->value = element;
+        return BASE_OK;
     }
-    return rc;
 }
 
 int base_explode_next(struct base_explode *it, const struct base_uuid *list_item, struct base_cell *cell, bool *end,
@@ -215,13 +125,20 @@ static int put_sized(struct base_buf *out, struct base_slice value)
     return rc;
 }
 
+/* A path's element goes straight to where the value wants it, or is copied there from the cell. */
 static int add_key(struct base_implode *im, const struct base_cell *cell, struct base_err *err)
 {
     size_t at = im->out->len;
+    struct base_slice key;
     int rc = base_buf_put(im->out, "\0\0\0\0", 4);
     if (rc != BASE_OK)
         return failed(im->type, rc, err);
-    rc = base_path_to_key(im->type, cell, im->out, err);
+    rc = base_path_get(im->type, cell, im->out, &key, err);
+    if (rc == BASE_OK && im->out->len == at + 4 && key.len) { /* borrowed: nothing was appended */
+        rc = base_buf_put_slice(im->out, key);
+        if (rc != BASE_OK)
+            failed(im->type, rc, err);
+    }
     if (rc == BASE_OK)
         base_put_be32(im->out->data + at, (uint32_t)(im->out->len - at - 4));
     return rc;
@@ -251,13 +168,14 @@ int base_implode_add(struct base_implode *im, const struct base_cell *cell, stru
             rc = put_sized(im->out, cell->value);
         break;
     case BASE_TYPE_LIST:
-        rc = cell->path.len == 16 ? put_sized(im->out, cell->value) : BASE_E_CORRUPT;
+        rc = cell->path.len ? put_sized(im->out, cell->value) : BASE_E_CORRUPT;
         break;
     default: { /* UDT */
-        uint32_t field;
-        rc = base_path_to_field(im->type, cell, &field, err);
-        if (rc != BASE_OK || field >= im->type->param_count)
-            return rc; /* a field that a newer schema has: not for us */
+        uint16_t field;
+        if (!base_path_get_field(cell->path, &field))
+            return failed(im->type, BASE_E_CORRUPT, err);
+        if (field >= im->type->param_count)
+            return BASE_OK; /* a field that a newer schema has: not for us */
         rc = field < im->count ? BASE_E_CORRUPT : add_nulls(im, field);
         if (rc == BASE_OK)
             rc = put_sized(im->out, cell->value);

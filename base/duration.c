@@ -12,7 +12,8 @@ int basei_uvint_put(struct base_buf *out, uint64_t v)
     uint8_t bytes[9];
     for (int i = extra; i > 0; i--, v >>= 8)
         bytes[i] = (uint8_t)v;
-    bytes[0] = extra == 8 ? 0xFF : (uint8_t)(v | (uint8_t)~(0xFF >> extra));
+    unsigned ones = 0xFF00u >> extra & 0xFFu;
+    bytes[0] = (uint8_t)(extra == 8 ? ones : ones | v);
     return base_buf_put(out, bytes, (size_t)extra + 1);
 }
 

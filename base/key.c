@@ -189,6 +189,19 @@ int base_ckey_put(const struct base_type *type, bool descending, struct base_sli
     return BASE_OK;
 }
 
+/* A string that holds no 00, and of a text only ASCII: its encoding is its bytes and the terminator. */
+static bool get_common_string(enum base_type_kind kind, struct base_reader *in, struct base_buf *out)
+{
+    const uint8_t *zero = memchr(in->p, 0, base_reader_left(in));
+    if (!zero || zero == in->p || in->end - zero < 2 || zero[1] != 0x01)
+        return false;
+    struct base_slice text = base_slice(in->p, (size_t)(zero - in->p));
+    if ((kind != BASE_TYPE_BLOB && !basei_ascii_valid(text)) || base_buf_put_slice(out, text) != BASE_OK)
+        return false;
+    in->p = zero + 2;
+    return true;
+}
+
 /* As put_common. The reader stands after NEXT. */
 static inline bool get_common(enum base_type_kind kind, bool descending, struct base_reader *in, struct base_buf *out)
 {
@@ -209,6 +222,10 @@ static inline bool get_common(enum base_type_kind kind, bool descending, struct 
         out->len += 4;
         in->p += 4;
         return true;
+    case BASE_TYPE_TEXT:
+    case BASE_TYPE_ASCII:
+    case BASE_TYPE_BLOB:
+        return !descending && get_common_string(kind, in, out);
     default:
         return false;
     }

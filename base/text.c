@@ -4,18 +4,6 @@
 
 #include <stdio.h>
 
-bool basei_ascii_valid(struct base_slice text)
-{
-    size_t i = 0;
-    for (; i + 8 <= text.len; i += 8)
-        if (base_get_le64(text.data + i) & 0x8080808080808080ULL)
-            return false;
-    for (; i < text.len; i++)
-        if (text.data[i] & 0x80)
-            return false;
-    return true;
-}
-
 static bool is_blank(uint8_t c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

@@ -92,7 +92,7 @@ static int validate_scalar(const struct base_type *type, struct base_slice value
     case BASE_TYPE_ASCII:
         return basei_ascii_valid(value) ? BASE_OK : refuse(type, err, "a byte above 127", 0);
     case BASE_TYPE_TEXT:
-        return base_utf8_valid(value) ? BASE_OK : refuse(type, err, "its bytes are not UTF-8", 0);
+        return basei_text_valid(value) ? BASE_OK : refuse(type, err, "its bytes are not UTF-8", 0);
     case BASE_TYPE_TIMEUUID:
         return value.data[6] >> 4 == 1 ? BASE_OK : refuse(type, err, "not a version 1 uuid", 0);
     case BASE_TYPE_INET:

@@ -391,7 +391,7 @@ int base_value_to_sql(const struct base_type *type, struct base_slice value, str
         return BASE_OK;
     case BASE_TYPE_TEXT:
     case BASE_TYPE_ASCII:
-        if (!(type->kind == BASE_TYPE_TEXT ? base_utf8_valid(value) : basei_ascii_valid(value)))
+        if (!(type->kind == BASE_TYPE_TEXT ? basei_text_valid(value) : basei_ascii_valid(value)))
             return damaged(type, value, err);
         out->kind = BASE_SQL_TEXT;
         out->bytes = value;

@@ -165,7 +165,7 @@ int basei_scalar_from_text(const struct base_type *type, struct base_slice text,
     BASE_ASSERT(basei_is_scalar(type));
     switch (type->kind) {
     case BASE_TYPE_TEXT:
-        return base_utf8_valid(text) ? base_buf_put_slice(out, text) : BASE_E_INVALID;
+        return basei_text_valid(text) ? base_buf_put_slice(out, text) : BASE_E_INVALID;
     case BASE_TYPE_ASCII:
         return basei_ascii_valid(text) ? base_buf_put_slice(out, text) : BASE_E_INVALID;
     case BASE_TYPE_BLOB:

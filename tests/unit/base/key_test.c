@@ -260,7 +260,7 @@ START_TEST(partition_keys)
     base_buf_init(&back, 70000);
     base_buf_init(&last, BASE_PKEY_LEN_MAX);
     for (uint64_t i = 0; i < iterations * 10; i++) {
-        struct base_slice in[3], out[3];
+        struct base_slice in[3], out[4];
         size_t n = 1 + rng_below(&r, 3), at = 0;
         values.len = pk.len = pkey.len = back.len = 0;
         ck_assert_int_eq(base_buf_reserve(&values, 100), BASE_OK);
