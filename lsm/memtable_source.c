@@ -163,6 +163,11 @@ static int slice_markers(struct lsmi_mt_source *src)
         rc = bound_position(src, range->hi, BASE_KEY_AFTER, &hi);
     if (rc != BASE_OK)
         return rc;
+    if (lo.len && base_slice_equal(lo, hi)) { /* between two rows: nothing lies in it, nothing is open over it */
+        src->bound_first = src->bound_last = lo;
+        src->marker_at = markers_below(src, lo, !src->cmd->reversed);
+        return BASE_OK;
+    }
     if (src->cmd->reversed) {
         src->bound_first = hi;
         src->bound_last = lo;
