@@ -105,7 +105,7 @@ static void add_property(struct cqli_parse *p, struct base_slice name, const str
     char expected[256];
     size_t len = 0, count = 0;
     expected[0] = 0;
-    for (int t = 1; t < YYNTOKEN; t++) {
+    for (int t = 0; t < YYNTOKEN; t++) {
         int at = yy_shift_ofst[yypParser->yytos->stateno] + t;
         if (at < 0 || at >= (int)YY_NLOOKAHEAD || yy_lookahead[at] != t || yy_action[at] == YY_ERROR_ACTION)
             continue;

@@ -446,7 +446,7 @@ START_TEST(definitions_of_a_virtual_table)
     ck_ok(define("a int PRIMARY KEY", ""), err);
     must("DROP TABLE readings");
     ck_fails(define("a INTEGER PRIMARY KEY", ""), BASE_E_INVALID, err);
-    ck_assert_str_eq(err.text, "column a: unknown type INTEGER: did you mean int or bigint?");
+    ck_assert_str_eq(err.text, "column a: unknown type integer: did you mean int or bigint?");
     ck_fails(define("a int PRIMARY KEY NOT NULL", ""), BASE_E_SYNTAX, err);
     ck_assert_ptr_nonnull(strstr(err.text, "column definitions: line 1:18: no viable alternative at input 'NOT'"));
     ck_fails(define("a int PRIMARY KEY) WITH comment = 'x'", ""), BASE_E_SYNTAX, err);

@@ -129,12 +129,12 @@ END_TEST
 
 START_TEST(errors_say_where_and_what_was_expected)
 {
-    syntax("CREATE TABEL x (a int)", "line 1:7: no viable alternative at input 'TABEL': expected KEYSPACE, TABLE, TYPE");
+    syntax("CREATE TABEL x (a int)", "line 1:7: no viable alternative at input 'TABEL': expected TYPE, KEYSPACE, TABLE");
     syntax("CREATE TABLE x\n  (a int primary)", "line 2:16: no viable alternative at input ')': expected KEY");
     syntax("CREATE TABLE x (a int", "line 1:21: no viable alternative at input '<EOF>'");
     syntax("USE \xc3\xa4", "line 1:4: ");
     syntax("ALTER TABLE t WITH comment = '\xc3\xa4\xc3\xb6' x", "line 1:34: ");
-    syntax("USE a b", "line 1:6: no viable alternative at input 'b': expected ");
+    syntax("USE a b", "line 1:6: no viable alternative at input 'b': expected the end");
     syntax("USE 'a", "line 1:4: a string that does not end");
     syntax("USE \"a", "line 1:4: a quoted name that does not end");
     syntax("USE \"\"", "line 1:4: an empty name");
