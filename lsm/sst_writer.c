@@ -299,11 +299,12 @@ static int enter_partition(struct lsmi_sst_writer *w, bool continued, struct bas
     return rc ? fail(w, rc, "a partition", err) : BASE_OK;
 }
 
-/* The partition under way has something to say: count it and enter it. */
-static int begin_partition(struct lsmi_sst_writer *w, struct base_err *err)
+/* The partition under way has something to say: count it and enter it. It begins with its first item (of
+ * item_size; 0: it has none), so that a block's end does not come between them. */
+static int begin_partition(struct lsmi_sst_writer *w, size_t item_size, struct base_err *err)
 {
     int rc = BASE_OK;
-    if (block_is_full(w, w->pkey.len + w->static_row.len + 32))
+    if (block_is_full(w, w->pkey.len + w->static_row.len + 32 + item_size))
         rc = write_block(w, false, err);
     if (!rc)
         rc = enter_partition(w, false, err);
@@ -326,10 +327,12 @@ static int end_partition(struct lsmi_sst_writer *w, struct base_err *err)
         return BASE_OK;
     if (!base_deletion_is_none(w->open))
         return fail(w, BASE_E_CORRUPT, "a range deletion without an end", err);
+    bool says_something = w->static_row.len || !base_deletion_is_none(w->deletion);
+    int rc = !w->partition_begun && says_something ? begin_partition(w, 0, err) : BASE_OK;
     if (w->partition_begun)
         lsmi_count_partition_end(&w->count);
     w->in_partition = false;
-    return BASE_OK;
+    return rc;
 }
 
 int lsmi_sst_writer_partition(struct lsmi_sst_writer *w, const struct base_partition *partition, struct base_err *err)
@@ -353,8 +356,7 @@ int lsmi_sst_writer_partition(struct lsmi_sst_writer *w, const struct base_parti
     w->in_partition = true;
     w->partition_begun = w->first_written = false;
     w->first_offset = w->first_len = 0;
-    bool says_something = partition->static_row.len || !base_deletion_is_none(partition->deletion);
-    return says_something ? begin_partition(w, err) : BASE_OK;
+    return BASE_OK;
 }
 
 /* Order, lengths and the markers' normal form. NULL, or what is wrong. */
@@ -378,10 +380,10 @@ int lsmi_sst_writer_item(struct lsmi_sst_writer *w, const struct base_item *item
     if (wrong)
         return fail(w, BASE_E_CORRUPT, wrong, err);
     int rc = BASE_OK;
-    if (!w->partition_begun)
-        rc = begin_partition(w, err);
-    if (!rc && block_is_full(w, item->ckey.len + item->row.len + 8)) {
-        /* The partition goes on in the next block if it has an entry (or only its head) in this one. */
+    size_t size = item->ckey.len + item->row.len + 8;
+    if (!w->partition_begun) {
+        rc = begin_partition(w, size, err);
+    } else if (block_is_full(w, size)) {
         rc = write_block(w, true, err);
         if (!rc)
             rc = enter_partition(w, true, err);
