@@ -4,8 +4,8 @@
  * the process, and two openers in one process do not exclude each other; flock(2) does nothing over some
  * network file systems. Invariants:
  *  1. The lock decides, the text in the file (the owner's process id) only explains: a stale text is harmless.
- *  2. The kernel drops the lock with the last copy of the descriptor. A forked child has a copy: the registry's
- *     fork handler closes it (registry.c). */
+ *  2. The lock belongs to the open file, which a forked child shares: release unlocks for all copies; a child only closes
+ *     its own (forget), so that it does not hold the directory after its parent's sudden end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +85,16 @@ int nodei_dirlock_acquire(const char *dir, int *fd_out, struct base_err *err)
 }
 
 void nodei_dirlock_release(int fd)
+{
+    struct flock unlock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    if (fd < 0)
+        return;
+    int rc = fcntl(fd, F_OFD_SETLK, &unlock);
+    BASE_ASSERT(rc == 0);
+    close(fd);
+}
+
+void nodei_dirlock_forget(int fd)
 {
     if (fd >= 0)
         close(fd);

@@ -43,7 +43,8 @@ int nodei_settings_each(const struct nodei_settings *settings, int (*each)(void 
 
 /* Lock DIR/LOCK with an open-file-description lock; *fd holds it until closed. BUSY names the owner's process. */
 BASE_MUST int nodei_dirlock_acquire(const char *dir, int *fd, struct base_err *err);
-void nodei_dirlock_release(int fd);
+void nodei_dirlock_release(int fd); /* the owner's */
+void nodei_dirlock_forget(int fd);  /* a forked child's copy: the owner keeps the lock */
 
 /* --- timestamps (timestamp.c) ---------------------------------------------------------------------------- */
 

@@ -40,7 +40,7 @@ static void after_fork_in_child(void)
 {
     for (struct node *node = registry.nodes; node; node = node->next) {
         atomic_store(&node->forked, true);
-        nodei_dirlock_release(node->lock_fd);
+        nodei_dirlock_forget(node->lock_fd);
     }
     registry.nodes = NULL;
     /* Nobody waits here: the waiters' threads stayed behind. */

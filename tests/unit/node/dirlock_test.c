@@ -90,6 +90,20 @@ START_TEST(the_lock_ends_with_the_process)
 }
 END_TEST
 
+START_TEST(copies_of_the_descriptor)
+{
+    int fd, second;
+    ck_assert_int_eq(nodei_dirlock_acquire(dir, &fd, &err), 0);
+    int copy = dup(fd); /* as a forked child has */
+    nodei_dirlock_forget(dup(fd));
+    ck_assert_int_eq(nodei_dirlock_acquire(dir, &second, &err), BASE_E_BUSY);
+    nodei_dirlock_release(fd); /* although the copy is open */
+    ck_assert_int_eq(nodei_dirlock_acquire(dir, &second, &err), 0);
+    nodei_dirlock_release(second);
+    close(copy);
+}
+END_TEST
+
 START_TEST(links_are_not_followed)
 {
     ck_assert_int_eq(symlink("/tmp/ringlet-lock-elsewhere", lock_path), 0);
@@ -107,6 +121,7 @@ int main(void)
     tcase_add_test(tc, a_second_owner_is_told_who_has_it);
     tcase_add_test(tc, a_stale_text_is_harmless);
     tcase_add_test(tc, the_lock_ends_with_the_process);
+    tcase_add_test(tc, copies_of_the_descriptor);
     tcase_add_test(tc, links_are_not_followed);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
