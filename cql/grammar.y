@@ -8,7 +8,7 @@
  * use for the word. Lists are left-recursive, so that a long one does not grow the stack; only nested
  * types and maps do, and the stack has a fixed size: deeper text is refused. */
 
-%name cqliGrammar
+%name cqli_lemon
 %token_prefix CQLI_TK_
 %token_type {struct cqli_token}
 %default_type {struct cqli_token}
@@ -401,12 +401,12 @@ struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p)
 {
     struct cqli_grammar *grammar = base_arena_alloc(p->arena, sizeof *grammar);
     if (grammar)
-        cqliGrammarInit(&grammar->parser, p);
+        cqli_lemonInit(&grammar->parser, p);
     return grammar;
 }
 
 void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token)
 {
-    cqliGrammar(&grammar->parser, kind, token);
+    cqli_lemon(&grammar->parser, kind, token);
 }
 }
