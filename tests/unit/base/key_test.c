@@ -58,6 +58,80 @@ START_TEST(token_known_answers)
 }
 END_TEST
 
+/* Encode a value as one component. */
+static void component(const struct base_type *type, bool descending, struct base_slice value, struct base_buf *out,
+                      bool *exact)
+{
+    struct base_err err;
+    *exact = true;
+    int rc = base_ckey_put(type, descending, value, out, exact, &err);
+    ck_assert_msg(rc == BASE_OK, "%s", err.text);
+}
+
+/* The examples of docs/formats/keys.md: what is on disk must not change unseen. */
+START_TEST(format_known_answers)
+{
+    static const struct {
+        const char *type, *json;
+        bool descending;
+        const char *hex;
+    } known[] = {
+        {"text", "\"ab\"", false, "0x3061620001"},
+        {"text", "\"ab\"", true, "0x309e9dfffe"},
+        {"text", "\"\"", false, "0x2f"},
+        {"text", "\"\"", true, "0x31"},
+        {"blob", "\"0x0061\"", false, "0x3000ff610001"},
+        {"int", "-1", false, "0x307fffffff"},
+        {"bigint", "1", false, "0x308000000000000001"},
+        {"bigint", "1", true, "0x307ffffffffffffffe"},
+        {"boolean", "true", false, "0x3001"},
+        {"date", "\"1970-01-01\"", false, "0x3080000000"},
+        {"double", "1.0", false, "0x30bff0000000000000"},
+        {"double", "-0.0", false, "0x307fffffffffffffff"},
+        {"uuid", "\"123e4567-e89b-42d3-a456-426614174000\"", false, "0x304123e4567e89b2d3a456426614174000"},
+        {"uuid", "\"123e4567-e89b-12d3-a456-426614174000\"", false, "0x3012d3e89b123e4567a456426614174000"},
+        {"timeuuid", "\"123e4567-e89b-12d3-a456-426614174000\"", false, "0x3012d3e89b123e456724d6c2e69497c080"},
+        {"inet", "\"1.2.3.4\"", false, "0x30010203040001"},
+        {"varint", "1", false, "0x308101"},
+        {"varint", "-1", false, "0x307eff"},
+        {"varint", "256", false, "0x30820100"},
+        {"decimal", "1.50", false, "0x30028000000000001000"},
+        {"decimal", "-1.5", false, "0x30007fffffffffffefff"},
+        {"decimal", "0", false, "0x3001"},
+        {"frozen<list<int>>", "[1, 2]", false, "0x300480000001048000000201"},
+        {"tuple<int, int>", "[null, 1]", false, "0x3002048000000101"},
+        {"tuple<int, int>", "[1, null]", false, "0x30048000000101"},
+        {"frozen<map<int, text>>", "{\"1\": \"\"}", false, "0x3004800000010301"},
+        {"vector<tinyint, 2>", "[0, 1]", false, "0x300480048101"},
+    };
+    struct base_arena arena;
+    struct base_buf value, key, hex;
+    base_arena_init(&arena);
+    base_buf_init(&value, 1000);
+    base_buf_init(&key, 1000);
+    base_buf_init(&hex, 1000);
+    for (size_t i = 0; i < BASE_COUNT(known); i++) {
+        const struct base_type *type;
+        bool exact;
+        value.len = key.len = hex.len = 0;
+        ck_assert_int_eq(base_type_parse(&arena, base_slice_str(known[i].type), NULL, &type, NULL), BASE_OK);
+        ck_assert_int_eq(base_value_from_json(type, base_slice_str(known[i].json), &value, NULL), BASE_OK);
+        component(type, known[i].descending, base_buf_view(&value), &key, &exact);
+        ck_assert_int_eq(basei_put_hex(&hex, base_buf_view(&key)) | base_buf_put_u8(&hex, 0), 0);
+        ck_assert_str_eq((const char *)hex.data, known[i].hex);
+    }
+    key.len = hex.len = 0;
+    ck_assert_int_eq(base_pkey_put(base_slice("\0\0\0\1", 4), &key), BASE_OK);
+    ck_assert_int_eq(basei_put_hex(&hex, base_buf_view(&key)) | base_buf_put_u8(&hex, 0), 0);
+    ck_assert_int_eq(base_token_get(key.data), -4069959284402364209LL);
+    ck_assert_str_eq((const char *)hex.data, "0x478499982ae4e0cf00ff00ff00ff010001");
+    base_arena_fini(&arena);
+    base_buf_fini(&value);
+    base_buf_fini(&key);
+    base_buf_fini(&hex);
+}
+END_TEST
+
 START_TEST(token_bytes_sort)
 {
     static const int64_t tokens[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX};
@@ -72,16 +146,6 @@ START_TEST(token_bytes_sort)
     }
 }
 END_TEST
-
-/* Encode a value as one component with its end. */
-static void component(const struct base_type *type, bool descending, struct base_slice value, struct base_buf *out,
-                      bool *exact)
-{
-    struct base_err err;
-    *exact = true;
-    int rc = base_ckey_put(type, descending, value, out, exact, &err);
-    ck_assert_msg(rc == BASE_OK, "%s", err.text);
-}
 
 static void check_decode(const struct base_type *type, bool descending, struct base_slice value, struct base_slice key,
                          bool exact)
@@ -354,6 +418,7 @@ int main(int argc, char **argv)
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, token_known_answers);
+    tcase_add_test(tc, format_known_answers);
     tcase_add_test(tc, token_bytes_sort);
     tcase_add_test(tc, order_of_scalars);
     tcase_add_test(tc, order_of_nested_types);
