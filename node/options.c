@@ -19,7 +19,7 @@ enum kind { TEXT, NUMBER, SIZE, RATE, DURATION, WORD };
 
 struct option {
     const char *name;
-    const char *alias; /* Cassandra's name for the same thing where ours is plainer */
+    const char *alias; /* a plainer name, taken as well */
     enum kind kind;
     size_t offset;
     size_t size;              /* TEXT: of the field */
@@ -44,7 +44,7 @@ static const struct option options[] = {
     TEXT_OPTION(dc, "datacenter1"),
     {"file_cache_size", NULL, SIZE, FIELD(file_cache_size), 1 * MIB, 16 * TIB, "64MiB", NULL},
     TEXT_OPTION(listen_address, "127.0.0.1"),
-    {"memtable_space", "memtable_heap_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB, "64MiB", NULL},
+    {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB, "64MiB", NULL},
     {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, 1536, "16", NULL},
     TEXT_OPTION(rack, "rack1"),
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
@@ -88,6 +88,10 @@ static bool parse_units(const char *text, const struct unit *units, const char *
             return false;
     if (at == text)
         return false;
+    if (n == 0 && *at == 0) { /* nothing is nothing in every unit; the range says whether it may be */
+        *out = 0;
+        return true;
+    }
     while (*at == ' ')
         at++;
     for (; units->name; units++) {
@@ -170,7 +174,7 @@ static int set_number(struct nodei_settings *settings, const struct option *o, c
     static const char *const shapes[] = {
         [NUMBER] = "a whole number",
         [SIZE] = "a whole number with B, KiB, MiB, GiB or TiB, like 64MiB",
-        [RATE] = "a whole number with KiB/s, MiB/s or GiB/s, like 64MiB/s (0MiB/s: no limit)",
+        [RATE] = "a whole number with KiB/s, MiB/s or GiB/s, like 64MiB/s (0: no limit)",
         [DURATION] = "a whole number with us, ms, s, m, h or d, like 10ms",
     };
     const struct unit *units = o->kind == NUMBER ? none : o->kind == DURATION ? duration_units : size_units;

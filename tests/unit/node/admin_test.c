@@ -79,7 +79,7 @@ START_TEST(info_and_version)
     OK(admin("info", NULL, NULL));
     base_uuid_print(fixture.node->identity.host_id, id);
     JSON_HAS(id);
-    JSON_HAS("\"memtable_space\": \"64MiB\"");
+    JSON_HAS("\"memtable_heap_space\": \"64MiB\"");
     TEXT_HAS(id);
     TEXT_HAS("Block Cache");
     OK(admin("version", NULL, NULL));

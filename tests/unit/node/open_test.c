@@ -47,7 +47,7 @@ START_TEST(one_directory_is_one_node)
     unlink(link);
     node_release(b);
     FAILS(BASE_E_CONFIG, open_with(fixture.dir, "memtable_space", "32MiB", &b));
-    SAYS("memtable_space = 64MiB, not 32MiB");
+    SAYS("memtable_heap_space = 64MiB, not 32MiB");
     FAILS(BASE_E_CONFIG, open_with(fixture.dir, "memtable_spaces", "32MiB", &b));
     node_release(a);
     OK(open_with(fixture.dir, "memtable_space", "32MiB", &a));

@@ -48,6 +48,9 @@ START_TEST(values_have_units)
     ck_assert_uint_eq(settings.commitlog_sync, LSM_SYNC_BATCH);
     ck_assert_int_eq(nodei_settings_set(&settings, "compaction_throughput", "0MiB/s", &err), 0);
     ck_assert_uint_eq(settings.compaction_throughput, 0);
+    ck_assert_int_eq(nodei_settings_set(&settings, "compaction_throughput", "1KiB/s", &err), 0);
+    ck_assert_int_eq(nodei_settings_set(&settings, "compaction_throughput", "0", &err), 0);
+    ck_assert_uint_eq(settings.compaction_throughput, 0);
     ck_assert_int_eq(nodei_settings_set(&settings, "cluster_name", "it's ours", &err), 0);
     ck_assert_str_eq(settings.cluster_name, "it's ours");
 }
@@ -62,6 +65,7 @@ START_TEST(what_does_not_fit_is_refused)
     refused("memtable_space", "1.5GiB", "like 64MiB");
     refused("memtable_space", "99999999999999999999TiB", "like 64MiB");
     refused("memtable_space", "20000000TiB", "like 64MiB");
+    refused("memtable_space", "0", "from 1MiB to 1TiB");
     refused("memtable_space", "1B", "from 1MiB to 1TiB");
     refused("compaction_throughput", "64MiB", "like 64MiB/s");
     refused("commitlog_sync_period", "10", "like 10ms");
@@ -109,7 +113,7 @@ START_TEST(printing_round_trips)
     ck_assert_int_eq(nodei_settings_set(&settings, "compaction_throughput", "0MiB/s", &err), 0);
     struct seen seen = {0};
     ck_assert_int_eq(nodei_settings_each(&settings, remember, &seen), 0);
-    ck_assert_ptr_nonnull(strstr(seen.text, "memtable_space=1537KiB;"));
+    ck_assert_ptr_nonnull(strstr(seen.text, "memtable_heap_space=1537KiB;"));
     ck_assert_ptr_nonnull(strstr(seen.text, "commitlog_sync_period=90s;"));
     ck_assert_ptr_nonnull(strstr(seen.text, "compaction_throughput=0MiB/s;"));
     struct nodei_settings again;
