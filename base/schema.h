@@ -65,7 +65,7 @@ struct base_table {
     const struct base_dropped_column *dropped;
     size_t dropped_count;
     uint32_t next_column_id; /* ids start at 1 */
-    int64_t truncated_us;    /* data with ts <= this are gone; INT64_MIN: never truncated */
+    int64_t truncated_us;    /* the time of its last TRUNCATE; INT64_MIN: never truncated */
     struct base_table_options options;
     /* In a snapshot's tables: column indexes by ascending id. NULL in a table that is not in one yet. */
     const uint16_t *columns_by_id;

@@ -13,7 +13,6 @@
  *                  written meanwhile was concurrent with it. */
 #include <stdio.h>
 
-#include "base/compress.h"
 #include "node/schema_private.h"
 
 #define CHANGE_SIZE_MAX (64u << 20)
@@ -55,54 +54,29 @@ void nodei_schema_close(struct node *node)
 
 /* --- tables in the store ------------------------------------------------------------------------------------------ */
 
-static double option_double(const struct base_options *options, const char *key, double otherwise)
-{
-    struct base_slice text = base_options_get(options, key);
-    char copy[32];
-    if (!text.data || text.len == 0 || text.len >= sizeof copy)
-        return otherwise;
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = 0;
-    char *end;
-    double value = strtod(copy, &end);
-    return *end == 0 ? value : otherwise; /* the analyser refused what is no number */
-}
-
-static bool option_is(const struct base_options *options, const char *key, const char *value)
-{
-    struct base_slice text = base_options_get(options, key);
-    return text.data && base_slice_equal_nocase(text, base_slice_str(value));
-}
-
-static int compressor_of(const struct base_options *compression, int *level)
-{
-    struct base_slice class = base_options_get(compression, "class");
-    int compressor = class.data ? base_compressor_by_name(class) : BASE_COMPRESS_LZ4;
-    *level = (int)option_double(compression, "compression_level", 0);
-    bool off = option_is(compression, "enabled", "false") || (class.data && class.len == 0);
-    return off || compressor < 0 ? BASE_COMPRESS_NONE : compressor;
-}
-
 void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out)
 {
     const struct base_table_options *o = &table->options;
+    struct cql_storage storage;
+    cql_table_storage(o, &storage);
     snprintf(name_text, 2 * BASE_NAME_LEN_MAX + 2, "%.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     *out = (struct lsm_table_desc){
         .id = table->id,
         .name = name_text,
         .gc_grace_s = o->gc_grace_s,
         .bloom_fp_chance = o->bloom_filter_fp_chance,
-        .compaction_enabled = !option_is(&o->compaction, "enabled", "false"),
-        .min_threshold = (uint32_t)option_double(&o->compaction, "min_threshold", 4),
-        .max_threshold = (uint32_t)option_double(&o->compaction, "max_threshold", 32),
-        .bucket_low = option_double(&o->compaction, "bucket_low", 0.5),
-        .bucket_high = option_double(&o->compaction, "bucket_high", 1.5),
-        .min_sstable_size = (uint64_t)option_double(&o->compaction, "min_sstable_size", 50 << 20),
+        .compressor = storage.compressor,
+        .compression_level = storage.compression_level,
+        .compaction_enabled = storage.compaction_enabled,
+        .min_threshold = storage.min_threshold,
+        .max_threshold = storage.max_threshold,
+        .bucket_low = storage.bucket_low,
+        .bucket_high = storage.bucket_high,
+        .min_sstable_size = storage.min_sstable_size,
         .dropped = table->dropped,
         .dropped_count = table->dropped_count,
         .truncated_us = INT64_MIN,
     };
-    out->compressor = compressor_of(&o->compression, &out->compression_level);
 }
 
 static int open_table(struct node *node, const struct base_table *table, struct base_err *err)
