@@ -126,7 +126,17 @@ static int drop_gone(sqlite3 *db, const char *schema, const struct base_keyspace
     return rc;
 }
 
-static int import(struct vtabi_host *host, const char *name, size_t *count, struct base_err *err)
+/* "lab.readings, lab.stations" */
+static int put_names(const struct base_keyspace *keyspace, struct base_buf *out)
+{
+    int rc = BASE_OK;
+    for (size_t i = 0; rc == BASE_OK && i < keyspace->table_count; i++)
+        rc = base_buf_printf(out, "%s%.*s.%.*s", i ? ", " : "", BASE_SLICE_ARG(keyspace->name),
+                             BASE_SLICE_ARG(keyspace->tables[i]->name));
+    return rc;
+}
+
+static int import(struct vtabi_host *host, const char *name, struct base_buf *names, struct base_err *err)
 {
     struct vtabi_link *link;
     int rc = vtabi_host_default(host, &link, err);
@@ -140,7 +150,8 @@ static int import(struct vtabi_host *host, const char *name, size_t *count, stru
         rc = import_table(host->db, name, keyspace->tables[i], err);
     if (rc == BASE_OK)
         rc = drop_gone(host->db, name, keyspace, schema, err);
-    *count = rc == BASE_OK ? keyspace->table_count : 0;
+    if (rc == BASE_OK)
+        rc = put_names(keyspace, names);
     base_schema_release(schema);
     return rc;
 }
@@ -148,14 +159,17 @@ static int import(struct vtabi_host *host, const char *name, size_t *count, stru
 void vtabi_import(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     struct base_err err = {0};
-    size_t count = 0;
+    struct base_buf names;
     (void)argc;
     char *name = sqlite3_mprintf("%s", sqlite3_value_text(argv[0]));
-    int rc = name ? import(sqlite3_user_data(context), name, &count, &err)
+    base_buf_init(&names, VTABI_BUF_MAX);
+    int rc = name ? import(sqlite3_user_data(context), name, &names, &err)
                   : base_err_set(&err, BASE_E_NOMEM, "out of memory");
     if (rc == BASE_OK)
-        sqlite3_result_int64(context, (sqlite3_int64)count);
+        sqlite3_result_text64(context, names.len ? (const char *)names.data : "", names.len, SQLITE_TRANSIENT,
+                              SQLITE_UTF8);
     else
         vtabi_fail_function(context, rc, &err);
+    base_buf_fini(&names);
     sqlite3_free(name);
 }

@@ -1,0 +1,37 @@
+-- hidden columns
+SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}');
+CREATE VIRTUAL TABLE r USING ringlet(keyspace='lab', a TEXT, c INT, v INT, PRIMARY KEY (a, c));
+INSERT INTO r(a, c, v, writetime) VALUES ('x', 1, 10, 1000);
+INSERT INTO r(a, c, v, writetime) VALUES ('x', 1, 11, 999);
+SELECT v, writetime, ttl, consistency FROM r WHERE a = 'x';
+INSERT INTO r(a, c, v, ttl) VALUES ('x', 2, 20, 3600);
+SELECT v, ttl BETWEEN 3590 AND 3600, writetime > 1700000000000000 FROM r WHERE a = 'x' AND c = 2;
+INSERT INTO r(a, c, ttl) VALUES ('x', 3, -1);
+INSERT INTO r(a, c, ttl) VALUES ('x', 3, 630720001);
+INSERT INTO r(a, c, ttl) VALUES ('x', 3, 'soon');
+INSERT INTO r(a, c, writetime) VALUES ('x', 3, 99999999999999999);
+INSERT INTO r(a, c, writetime) VALUES ('x', 3, 'now');
+INSERT INTO r(a, c, consistency) VALUES ('x', 3, 'QUORUM');
+INSERT INTO r(a, c, consistency) VALUES ('x', 4, 'MOST');
+INSERT INTO r(a, c, consistency) VALUES ('x', 4, 'SERIAL');
+SELECT c, consistency FROM r WHERE a = 'x' AND consistency = 'one' ORDER BY c;
+SELECT * FROM r WHERE a = 'x' AND consistency = 'MOST';
+UPDATE r SET v = 21, ttl = 100 WHERE a = 'x' AND c = 1;
+SELECT v, ttl FROM r WHERE a = 'x' AND c = 1;
+SELECT count(*) FROM r WHERE a = 'x' AND allow_filtering = 1;
+SELECT count(*) FROM r(1);
+SELECT count(*) FROM r WHERE allow_filtering = TRUE;
+SELECT count(*) FROM r WHERE allow_filtering IS 1;
+SELECT count(*) FROM r WHERE allow_filtering <> 0;
+SELECT count(*) FROM r WHERE allow_filtering > 0;
+SELECT typeof(k), length(k) > 8 FROM r WHERE a = 'x' AND c = 1;
+SELECT count(*) FROM r WHERE k = (SELECT k FROM r WHERE a = 'x' AND c = 1);
+SELECT count(*) FROM r WHERE k = 'no key';
+SELECT count(*) FROM r WHERE k = x'0102';
+-- a user's column of that name wins
+CREATE VIRTUAL TABLE clash USING ringlet(keyspace='lab', k TEXT PRIMARY KEY, ttl INT, writetime TEXT, consistency TEXT, allow_filtering INT);
+INSERT INTO clash(k, ttl, writetime, consistency, allow_filtering, ringlet_ttl) VALUES ('a', 1, 'w', 'c', 7, 500);
+SELECT * FROM clash WHERE k = 'a';
+SELECT ringlet_ttl BETWEEN 490 AND 500, ringlet_writetime > 0, typeof(ringlet_k) FROM clash WHERE k = 'a';
+SELECT ttl FROM clash WHERE ttl = 1;
+SELECT ttl FROM clash WHERE ttl = 1 AND ringlet_allow_filtering = 1;

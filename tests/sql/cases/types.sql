@@ -1,0 +1,42 @@
+-- every scalar type in its SQL form, and the other forms that are taken
+SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}');
+CREATE VIRTUAL TABLE t USING ringlet(keyspace='lab', id INT PRIMARY KEY, a ASCII, b TEXT, c TINYINT, d SMALLINT, e INT, f BIGINT, g VARINT, h FLOAT, i DOUBLE, j DECIMAL, l BOOLEAN, m BLOB, n TIMESTAMP, o DATE, p TIME, q UUID, r TIMEUUID, s INET, u DURATION);
+INSERT INTO t VALUES (1, 'ascii', 'tëxt', -128, -32768, -2147483648, -9223372036854775808, '-170141183460469231731687303715884105728', 1.5, 2.25, '123456789012345678901234567890.1234567890', 1, x'00ff', '2026-11-23T10:00:00', '2026-11-23', '10:00:00.5', 'C5B19D14-8A0B-4BB5-A8C1-54ED1F37A7BB', '0f5bb6e0-1e3b-11ee-be56-0242ac120002', '10.0.0.1', '1y2mo3d4h5m6s');
+SELECT * FROM t WHERE id = 1;
+SELECT typeof(a), typeof(c), typeof(f), typeof(g), typeof(h), typeof(i), typeof(j), typeof(l), typeof(m), typeof(n), typeof(q), typeof(s), typeof(u) FROM t WHERE id = 1;
+INSERT INTO t(id, c, e, f, g, h, i, j, l, m, n, o, p, q) VALUES (2, '7', '42', 43.0, 44, 1, '2.5', 1.25, 'true', '0xCAFE', 1767225600000, '2026-01-01', 3600000000000, x'c5b19d148a0b4bb5a8c154ed1f37a7bb');
+SELECT c, e, f, g, h, i, j, l, m, n, o, p, q FROM t WHERE id = 2;
+INSERT INTO t(id, h, i) VALUES (3, 'NaN', '-Infinity'), (4, 'Infinity', 9e999);
+SELECT id, h, i, typeof(h), typeof(i) FROM t WHERE id IN (3, 4) ORDER BY id;
+INSERT INTO t(id, n) VALUES (5, '2026-11-23 10:00:00+02:00'), (6, '2026-11-23T10:00:00.123456Z'), (7, '1969-12-31');
+SELECT id, n, datetime(n) FROM t WHERE id IN (5, 6, 7) ORDER BY id;
+INSERT INTO t(id, c) VALUES (9, 128);
+INSERT INTO t(id, c) VALUES (9, 1.5);
+INSERT INTO t(id, e) VALUES (9, x'01');
+INSERT INTO t(id, i) VALUES (9, 'warm');
+INSERT INTO t(id, n) VALUES (9, 'tomorrow');
+INSERT INTO t(id, o) VALUES (9, '2026-02-30');
+INSERT INTO t(id, q) VALUES (9, 'no-uuid');
+INSERT INTO t(id, r) VALUES (9, 'c5b19d14-8a0b-4bb5-a8c1-54ed1f37a7bb');
+INSERT INTO t(id, s) VALUES (9, '300.1.1.1');
+INSERT INTO t(id, a) VALUES (9, 'ünicode');
+INSERT INTO t(id, l) VALUES (9, 2);
+SELECT count(*) FROM t WHERE id = 9;
+-- comparisons by the type, not by the text
+SELECT id FROM t WHERE g > 9 AND allow_filtering = 1;
+SELECT id FROM t WHERE n = 1767225600000 AND allow_filtering = 1;
+SELECT id FROM t WHERE q = 'C5B19D14-8A0B-4BB5-A8C1-54ED1F37A7BB' AND allow_filtering = 1 ORDER BY id;
+SELECT id FROM t WHERE j < 100 AND allow_filtering = 1;
+SELECT id FROM t WHERE o >= '2026-01-02' AND allow_filtering = 1;
+-- decimals: 1.0 and 1.00 are two partitions but one clustering value, with the bytes as written
+CREATE VIRTUAL TABLE dp USING ringlet(keyspace='lab', p DECIMAL PRIMARY KEY, v INT);
+INSERT INTO dp VALUES ('1.0', 1), ('1.00', 2);
+SELECT p, v FROM dp WHERE p = '1.0';
+SELECT count(*) FROM dp WHERE allow_filtering = 1;
+CREATE VIRTUAL TABLE dc USING ringlet(keyspace='lab', a INT, c DECIMAL, v INT, PRIMARY KEY (a, c));
+INSERT INTO dc VALUES (1, '1.00', 1), (1, '-5', 2), (1, '10.5', 3), (1, '2e2', 4);
+INSERT INTO dc VALUES (1, '1.0', 5);
+SELECT c, v FROM dc WHERE a = 1;
+SELECT c, v FROM dc WHERE a = 1 AND c = 1 ORDER BY c DESC;
+SELECT c FROM dc WHERE a = 1 ORDER BY c DESC;
+SELECT c FROM dc WHERE a = 1 AND c > '1.000' AND c <= '200';
