@@ -5,6 +5,8 @@
  * 3. Refusals come from here, not from the planner, and name the way out. */
 #include "vtab/vtab_private.h"
 
+#include <stdio.h>
+
 #include "base/key.h"
 
 struct cursor {
@@ -112,13 +114,18 @@ static int cursor_bind(struct cursor *c, struct base_err *err)
 
 /* --- arguments ------------------------------------------------------------------------------------------------- */
 
-static int refuse(const struct cursor *c, const char *idx_str, struct base_err *err)
+/* `missing` is what the planner found, or NULL: name the whole key. */
+static int refuse(const struct cursor *c, const char *missing, struct base_err *err)
 {
     const struct vtabi_table *table = table_of(c);
-    const char *missing = idx_str ? strchr(idx_str, ':') : NULL;
+    const struct base_table *schema = c->binding->table;
+    char names[512] = "";
+    for (size_t i = 0, at = 0; !missing && i < schema->partition_key_count && at < sizeof names; i++)
+        at += (size_t)snprintf(names + at, sizeof names - at, "%s%.*s", i ? ", " : "",
+                               BASE_SLICE_ARG(schema->columns[i].name));
     return base_err_set(err, BASE_E_INVALID,
-                        "%s: a query needs = or IN on the whole partition key; missing:%s. To read the whole table "
-                        "instead, say so: AND %.*s = 1", table->name, missing ? missing + 1 : " all of it",
+                        "%s: a query needs = or IN on the whole partition key; missing: %s. To read the whole table "
+                        "instead, say so: AND %.*s = 1", table->name, missing ? missing : names,
                         BASE_SLICE_ARG(table->allow_name));
 }
 
@@ -299,7 +306,7 @@ int vtabi_cursor_filter(sqlite3_vtab_cursor *cursor, int idx_num, const char *id
     unsigned filter_count = c->plan.filter_count;
     int rc = cursor_bind(c, &err);
     if (rc == BASE_OK && c->plan.kind == VTABI_PLAN_REFUSED)
-        rc = refuse(c, idx_str, &err);
+        rc = refuse(c, idx_str && strchr(idx_str, ':') ? strchr(idx_str, ':') + 2 : NULL, &err);
     c->consistency = table->host->consistency;
     c->left = UINT64_MAX;
     c->skip = 0;

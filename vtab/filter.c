@@ -2,12 +2,12 @@
  * is never left for SQLite to compare again as text). A NULL never matches. */
 #include "vtab/vtab_private.h"
 
-static int wrap_operand(const struct base_column *column, int rc, struct base_err *err)
+int vtabi_wrap_column(const struct vtabi_table *table, const struct base_column *column, int rc, struct base_err *err)
 {
-    return base_err_wrap(err, rc, "%.*s", BASE_SLICE_ARG(column->name));
+    return base_err_wrap(err, rc, "%s.%.*s", table->name, BASE_SLICE_ARG(column->name));
 }
 
-int vtabi_operand_equal(const struct base_column *column, sqlite3_value *in, struct base_buf *out, bool *none,
+int vtabi_operand_equal(const struct vtabi_table *table, const struct base_column *column, sqlite3_value *in, struct base_buf *out, bool *none,
                         struct base_err *err)
 {
     struct base_sql_value sql;
@@ -19,7 +19,7 @@ int vtabi_operand_equal(const struct base_column *column, sqlite3_value *in, str
         return BASE_OK;
     int rc = base_operand_from_sql(column->type, &sql, &operand, out, err);
     if (rc != BASE_OK)
-        return wrap_operand(column, rc, err);
+        return vtabi_wrap_column(table, column, rc, err);
     *none = operand != BASE_OPERAND_EXACT;
     if (*none)
         out->len = from;
@@ -41,7 +41,7 @@ static bool next_filter(const char **p, char *op, int *column)
     return *end == ']';
 }
 
-static int set_list(struct vtabi_filter *filter, const struct base_column *column, sqlite3_value *list,
+static int set_list(const struct vtabi_table *table, struct vtabi_filter *filter, const struct base_column *column, sqlite3_value *list,
                     struct base_err *err)
 {
     sqlite3_value *value;
@@ -51,7 +51,7 @@ static int set_list(struct vtabi_filter *filter, const struct base_column *colum
     for (sqlite = sqlite3_vtab_in_first(list, &value); rc == BASE_OK && sqlite == SQLITE_OK && value;
          sqlite = sqlite3_vtab_in_next(list, &value)) {
         bool none;
-        rc = vtabi_operand_equal(column, value, &filter->values, &none, err);
+        rc = vtabi_operand_equal(table, column, value, &filter->values, &none, err);
         if (rc != BASE_OK || none)
             continue;
         if (count == cap) {
@@ -103,7 +103,7 @@ static void adjust(struct vtabi_filter *filter, enum base_operand operand)
     filter->never = !filter->always;
 }
 
-static int set_single(struct vtabi_filter *filter, const struct base_column *column, sqlite3_value *in,
+static int set_single(const struct vtabi_table *table, struct vtabi_filter *filter, const struct base_column *column, sqlite3_value *in,
                       struct base_err *err)
 {
     struct base_sql_value sql;
@@ -112,7 +112,7 @@ static int set_single(struct vtabi_filter *filter, const struct base_column *col
     if (sql.kind != BASE_SQL_NULL) {
         int rc = base_operand_from_sql(column->type, &sql, &operand, &filter->values, err);
         if (rc != BASE_OK)
-            return wrap_operand(column, rc, err);
+            return vtabi_wrap_column(table, column, rc, err);
     }
     adjust(filter, operand);
     filter->operands = sqlite3_malloc64(sizeof filter->operands[0]);
@@ -142,9 +142,9 @@ int vtabi_filters_parse(const struct vtabi_table *table, const struct vtabi_bind
         if (!column)
             filter->never = true; /* dropped since the plan was made: NULL */
         else if (filter->op == '~')
-            rc = set_list(filter, column, argv[i], err);
+            rc = set_list(table, filter, column, argv[i], err);
         else
-            rc = set_single(filter, column, argv[i], err);
+            rc = set_single(table, filter, column, argv[i], err);
     }
     if (rc != BASE_OK) {
         vtabi_filters_free(*filters, count);

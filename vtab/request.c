@@ -109,7 +109,7 @@ static int add_value(struct vtabi_request *request, struct lists *lists, struct 
 {
     bool none;
     size_t at = request->values.len;
-    int rc = vtabi_operand_equal(column, in, &request->values, &none, err);
+    int rc = vtabi_operand_equal(request->table, column, in, &request->values, &none, err);
     if (rc != BASE_OK || none)
         return rc;
     void *spans = lists->spans;
@@ -184,7 +184,7 @@ static bool tuple_next(const struct vtabi_request *request, struct lists *lists,
 
 static int too_many(struct base_err *err)
 {
-    return base_err_set(err, BASE_E_LIMIT, "the IN lists make more than %u combinations", PRODUCT_MAX);
+    return base_err_set(err, BASE_E_LIMIT, "the query's IN lists make more than %u combinations", PRODUCT_MAX);
 }
 
 /* --- partitions ------------------------------------------------------------------------------------------------- */
@@ -243,7 +243,7 @@ struct bound {
 };
 
 /* *nothing: no value satisfies it. */
-static int convert_bound(struct bound *bound, bool is_lower, bool strict, const struct base_column *column,
+static int convert_bound(const struct vtabi_table *table, struct bound *bound, bool is_lower, bool strict, const struct base_column *column,
                          sqlite3_value *in, bool *nothing, struct base_err *err)
 {
     struct base_sql_value sql;
@@ -256,7 +256,7 @@ static int convert_bound(struct bound *bound, bool is_lower, bool strict, const 
     if (sql.kind != BASE_SQL_NULL)
         rc = base_operand_from_sql(column->type, &sql, &operand, &value, err);
     if (rc != BASE_OK)
-        rc = base_err_wrap(err, rc, "%.*s", BASE_SLICE_ARG(column->name));
+        rc = vtabi_wrap_column(table, column, rc, err);
     switch (rc == BASE_OK ? operand : BASE_OPERAND_LOW) {
     case BASE_OPERAND_NONE:
         *nothing = true;
@@ -400,7 +400,7 @@ static int build_slices(struct vtabi_request *request, struct lists *lists, cons
 
 /* --- all --------------------------------------------------------------------------------------------------------- */
 
-static int convert_bounds(const struct vtabi_plan *plan, const struct base_table *schema, sqlite3_value **argv,
+static int convert_bounds(const struct vtabi_table *table, const struct vtabi_plan *plan, const struct base_table *schema, sqlite3_value **argv,
                           int *used, struct bound *lower, struct bound *upper, bool *nothing, struct base_err *err)
 {
     int rc = BASE_OK;
@@ -408,9 +408,9 @@ static int convert_bounds(const struct vtabi_plan *plan, const struct base_table
         return rc;
     const struct base_column *column = &schema->columns[schema->partition_key_count + plan->prefix_count];
     if (plan->lower)
-        rc = convert_bound(lower, true, plan->lower == VTABI_BOUND_STRICT, column, argv[(*used)++], nothing, err);
+        rc = convert_bound(table, lower, true, plan->lower == VTABI_BOUND_STRICT, column, argv[(*used)++], nothing, err);
     if (rc == BASE_OK && plan->upper)
-        rc = convert_bound(upper, false, plan->upper == VTABI_BOUND_STRICT, column, argv[(*used)++], nothing, err);
+        rc = convert_bound(table, upper, false, plan->upper == VTABI_BOUND_STRICT, column, argv[(*used)++], nothing, err);
     return rc;
 }
 
@@ -429,7 +429,7 @@ static int build_partition(struct vtabi_request *request, const struct base_tabl
     for (size_t i = 0; rc == BASE_OK && i < keys; i++)
         rc = add_list(request, &lists, &lists.lists[i], &schema->columns[i], plan->in, argv[(*used)++], err);
     if (rc == BASE_OK)
-        rc = convert_bounds(plan, schema, argv, used, &lower, &upper, &nothing, err);
+        rc = convert_bounds(request->table, plan, schema, argv, used, &lower, &upper, &nothing, err);
     if (rc == BASE_OK && !nothing)
         rc = build_partitions(request, &lists, schema->partition_key_count, err);
     request->whole = plan->prefix_count == 0 && !plan->lower && !plan->upper;
@@ -449,6 +449,7 @@ int vtabi_request_build(struct vtabi_request *request, const struct vtabi_table 
     base_buf_reset(&request->values);
     base_buf_reset(&request->keys);
     base_buf_reset(&request->bounds);
+    request->table = table;
     request->part_count = request->range_count = 0;
     request->whole = false;
     *used = 0;
@@ -456,8 +457,7 @@ int vtabi_request_build(struct vtabi_request *request, const struct vtabi_table 
         rc = build_keys(request, plan, argv[(*used)++], err);
     else if (plan->kind == VTABI_PLAN_PARTITION)
         rc = build_partition(request, binding->table, plan, argv, used, err);
-    if (rc != BASE_OK)
-        return base_err_wrap(err, rc, "%s", table->name);
-    sort_parts(request);
-    return BASE_OK;
+    if (rc == BASE_OK)
+        sort_parts(request);
+    return rc;
 }

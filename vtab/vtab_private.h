@@ -161,8 +161,10 @@ BASE_MUST int vtabi_filters_parse(const struct vtabi_table *table, const struct 
 void vtabi_filters_free(struct vtabi_filter *filters, size_t count);
 BASE_MUST int vtabi_filters_match(const struct vtabi_table *table, const struct vtabi_filter *filters, size_t count,
                                   struct vtabi_row *row, bool *match, struct base_err *err);
+/* Put "readings.celsius: " before the text. */
+int vtabi_wrap_column(const struct vtabi_table *table, const struct base_column *column, int rc, struct base_err *err);
 /* Serialized operand of an equality; *none: no value of the type is equal to it. */
-BASE_MUST int vtabi_operand_equal(const struct base_column *column, sqlite3_value *in, struct base_buf *out,
+BASE_MUST int vtabi_operand_equal(const struct vtabi_table *table, const struct base_column *column, sqlite3_value *in, struct base_buf *out,
                                   bool *none, struct base_err *err);
 
 /* --- request.c: a plan and its arguments as keys and slices ------------------------------------------------ */
@@ -171,6 +173,7 @@ struct vtabi_span {
     size_t at, len, pkey_len; /* in `keys`; a key of a single row: its first pkey_len bytes are the partition's */
 };
 struct vtabi_request {
+    const struct vtabi_table *table; /* for messages */
     struct base_buf values, keys, bounds;
     struct vtabi_span *parts; /* partitions (KEY: rows), ascending */
     size_t part_count, part_cap;

@@ -26,6 +26,18 @@
 
 #define CONNECTIONS_MAX 4
 
+/* Check's assertions work only inside of a test: when a case is printed, its failure ends the program. */
+static bool in_check;
+#define must(condition, ...)                                                                       \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            if (in_check)                                                                          \
+                ck_abort_msg(__VA_ARGS__);                                                         \
+            fprintf(stderr, __VA_ARGS__);                                                          \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
 struct session {
     char dir[256];
     struct {
@@ -43,7 +55,7 @@ static void say(struct session *s, const char *text, size_t len)
     if (s->len + len + 1 > s->cap) {
         s->cap = 2 * (s->len + len + 1);
         s->out = realloc(s->out, s->cap);
-        ck_assert(s->out != NULL);
+        must(s->out, "out of memory");
     }
     memcpy(s->out + s->len, text, len);
     s->len += len;
@@ -72,17 +84,17 @@ static void connect_to(struct session *s, const char *name, const char *file)
             return;
         }
     }
-    ck_assert_int_lt(i, CONNECTIONS_MAX);
+    must(i < CONNECTIONS_MAX, "too many connections");
     if (file)
         snprintf(path, sizeof path, "%s", file);
     else
         snprintf(path, sizeof path, "%s/app.db", s->dir);
     snprintf(s->connections[i].name, sizeof s->connections[i].name, "%s", name);
-    ck_assert_int_eq(sqlite3_open(path, &s->connections[i].db), SQLITE_OK);
+    must(sqlite3_open(path, &s->connections[i].db) == SQLITE_OK, "cannot open %s", path);
     s->db = s->connections[i].db;
     sqlite3_enable_load_extension(s->db, 1);
     int rc = sqlite3_load_extension(s->db, extension(), NULL, &message);
-    ck_assert_msg(rc == SQLITE_OK, "%s: %s", extension(), message);
+    must(rc == SQLITE_OK, "%s: %s", extension(), message);
     sqlite3_exec(s->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
 }
 
@@ -90,7 +102,7 @@ static void disconnect(struct session *s)
 {
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         if (s->connections[i].db)
-            ck_assert_int_eq(sqlite3_close(s->connections[i].db), SQLITE_OK);
+            must(sqlite3_close(s->connections[i].db) == SQLITE_OK, "close: a statement is left");
         s->connections[i].db = NULL;
     }
 }
@@ -137,7 +149,7 @@ static void run_statement(struct session *s, const char *sql)
     char *explained = sqlite3_mprintf("%s%s", s->plan ? "EXPLAIN QUERY PLAN " : "", sql);
     int rc = sqlite3_prepare_v2(s->db, explained, -1, &statement, NULL);
     while (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        ck_assert_uint_lt(count, sizeof rows / sizeof rows[0]);
+        must(count < sizeof rows / sizeof rows[0], "too many rows to sort");
         put_row(s, statement, s->sort ? &rows[count++] : NULL);
         rc = SQLITE_OK;
     }
@@ -179,7 +191,7 @@ static void run_command(struct session *s, const char *line)
     } else if (strcmp(line, ".changes") == 0) {
         s->changes = true;
     } else {
-        ck_abort_msg("unknown command %s", line);
+        must(false, "unknown command %s", line);
     }
 }
 
@@ -200,14 +212,14 @@ static void run_script(struct session *s, FILE *script)
                 say(s, line, strlen(line));
             continue;
         }
-        ck_assert_uint_lt(strlen(sql) + strlen(line), sizeof sql);
+        must(strlen(sql) + strlen(line) < sizeof sql, "a statement too long");
         strcat(sql, line);
         if (sqlite3_complete(sql)) {
             run_statement(s, sql);
             sql[0] = 0;
         }
     }
-    ck_assert_msg(!sql[0], "a statement without its end: %s", sql);
+    must(!sql[0], "a statement without its end: %s", sql);
 }
 
 /* The output of a case; the caller frees it. */
@@ -217,15 +229,15 @@ static char *run_case(const char *path)
     char clean[400];
     const char *root = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
     snprintf(s.dir, sizeof s.dir, "%s/ringlet-sql-XXXXXX", root);
-    ck_assert_msg(mkdtemp(s.dir) != NULL, "%s: %s", s.dir, strerror(errno));
+    must(mkdtemp(s.dir), "%s: %s", s.dir, strerror(errno));
     FILE *script = fopen(path, "r");
-    ck_assert_msg(script != NULL, "%s: %s", path, strerror(errno));
+    must(script, "%s: %s", path, strerror(errno));
     connect_to(&s, "main", NULL);
     run_script(&s, script);
     fclose(script);
     disconnect(&s);
     snprintf(clean, sizeof clean, "rm -rf '%s'", s.dir);
-    ck_assert_int_eq(system(clean), 0);
+    must(system(clean) == 0, "cannot remove %s", s.dir);
     if (!s.out)
         say(&s, "", 0);
     return s.out;
@@ -234,11 +246,11 @@ static char *run_case(const char *path)
 static char *read_whole(const char *path)
 {
     FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
+    must(file, "%s: %s", path, strerror(errno));
     char *text = calloc(1, 1 << 20);
-    ck_assert(text != NULL);
+    must(text, "out of memory");
     size_t n = fread(text, 1, (1 << 20) - 1, file);
-    ck_assert_uint_lt(n, (1 << 20) - 1);
+    must(n < (1 << 20) - 1, "%s is too long", path);
     fclose(file);
     return text;
 }
@@ -290,6 +302,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "no cases in %s\n", case_folder());
         return 1;
     }
+    in_check = true;
     Suite *suite = suite_create("sql");
     TCase *tcase = tcase_create("cases");
     tcase_set_timeout(tcase, 60);
