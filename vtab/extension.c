@@ -12,13 +12,15 @@ SQLITE_EXTENSION_INIT1
 __attribute__((visibility("default"))) int sqlite3_ringlet_init(sqlite3 *db, char **message,
                                                                 const sqlite3_api_routines *api);
 
-/* ringlet_version exists already in this connection: it was loaded before. */
+/* ringlet_version exists already in this connection: it was loaded before. (The pragma, not the table of its
+ * name: that would read the schema, before it can be known which tables are our shadow tables.) */
 static bool is_loaded(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;
-    bool loaded = sqlite3_prepare_v2(db, "SELECT 1 FROM pragma_function_list WHERE name = 'ringlet_version'", -1,
-                                     &statement, NULL) == SQLITE_OK &&
-                  sqlite3_step(statement) == SQLITE_ROW;
+    bool loaded = false;
+    if (sqlite3_prepare_v2(db, "PRAGMA function_list", -1, &statement, NULL) == SQLITE_OK)
+        while (!loaded && sqlite3_step(statement) == SQLITE_ROW)
+            loaded = sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "ringlet_version") == 0;
     sqlite3_finalize(statement);
     return loaded;
 }

@@ -68,6 +68,18 @@ static void say_line(struct session *s, const char *text)
     say(s, "\n", 1);
 }
 
+/* A message, with DIR for the case's own directory. */
+static void say_message(struct session *s, const char *text)
+{
+    const char *dir = strstr(text, s->dir);
+    if (dir) {
+        say(s, text, (size_t)(dir - text));
+        say(s, "DIR", 3);
+        text = dir + strlen(s->dir);
+    }
+    say_line(s, text);
+}
+
 static const char *extension(void)
 {
     const char *path = getenv("RINGLET_EXTENSION");
@@ -161,7 +173,7 @@ static void run_statement(struct session *s, const char *sql)
     }
     if (rc != SQLITE_DONE && rc != SQLITE_OK) {
         say(s, "error: ", 7);
-        say_line(s, s->like ? "(any)" : sqlite3_errmsg(s->db));
+        say_message(s, s->like ? "(any)" : sqlite3_errmsg(s->db));
     }
     sqlite3_finalize(statement);
     sqlite3_free(explained);

@@ -5,7 +5,7 @@ CREATE VIRTUAL TABLE t USING ringlet(keyspace='lab', id INT PRIMARY KEY, l LIST<
 INSERT INTO t VALUES (1, '[3, 1, 2]', '["b", "a", "b"]', '{"z": 1, "a": 2}', '[1, "x"]', '{"room": "lab", "floor": 2}', '{"room": "attic"}', '[1, 2]', '{"k": [1, 2]}', '[1, 2.5, -3]');
 SELECT * FROM t WHERE id = 1;
 SELECT m ->> '$.a', l ->> 2, u ->> '$.room' FROM t WHERE id = 1;
-SELECT value FROM t, json_each(t.l) WHERE id = 1;
+SELECT value FROM t, json_each(t.l) WHERE t.id = 1;
 -- assignment replaces all of it
 UPDATE t SET m = '{"b": 3}', l = json_array(9), s = json('[]') WHERE id = 1;
 SELECT l, s, m FROM t WHERE id = 1;

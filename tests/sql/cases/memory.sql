@@ -4,7 +4,9 @@ SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {''class'': ''SimpleS
 CREATE VIRTUAL TABLE temp.r USING ringlet(keyspace='lab', a TEXT PRIMARY KEY, v INT);
 INSERT INTO r VALUES ('x', 1);
 SELECT * FROM r WHERE a = 'x';
+
 .memory n
+.like
 SELECT ringlet_import('lab');
 ATTACH ':memory:' AS lab;
 .like
