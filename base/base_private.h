@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "base/type.h"
 
-/* --- types (type.c) ----------------------------------------------------------------------------- */
+/* --- types (type.c) -----------------------------------------------------------------------------
+ */
 
 const char *basei_kind_name(enum base_type_kind kind); /* "int", "list", … */
 /* Bytes of every non-empty value of a scalar, 0 when they vary (and for types with parameters). */
@@ -22,7 +23,8 @@ static inline size_t basei_type_fixed_size(const struct base_type *type)
  * (Cassandra's valueLengthIfFixed: tinyint, smallint, date and time count as variable there.) */
 size_t basei_vector_element_size(const struct base_type *element);
 /* Is the zero-length value one of the type's values, apart from all others? (Cassandra's
- * allowsEmpty; not collections; not tuples and UDTs, whose zero bytes mean that all fields are null.) */
+ * allowsEmpty; not collections; not tuples and UDTs, whose zero bytes mean that all fields are
+ * null.) */
 static inline bool basei_type_has_empty(const struct base_type *type)
 {
     switch (type->kind) {
@@ -52,16 +54,20 @@ const char *basei_bytes_text(struct base_slice bytes, char *text, size_t size);
 /* A name as CQL writes it: quoted when it must be. */
 BASE_MUST int basei_put_identifier(struct base_buf *out, struct base_slice name);
 
-/* --- building collections (element.c) ------------------------------------------------------------ */
+/* --- building collections (element.c) ------------------------------------------------------------
+ */
 
-/* Around an element's bytes: its length goes in front, in the parent's manner. `at` is where begin was
- * called. end: INVALID for an empty value in a vector of fixed-size elements. */
+/* Around an element's bytes: its length goes in front, in the parent's manner. `at` is where begin
+ * was called. end: INVALID for an empty value in a vector of fixed-size elements. */
 BASE_MUST int basei_element_begin(const struct base_type *parent, struct base_buf *out);
-BASE_MUST int basei_element_end(const struct base_type *parent, const struct base_type *type, struct base_buf *out, size_t at);
+BASE_MUST int basei_element_end(const struct base_type *parent, const struct base_type *type,
+                                struct base_buf *out, size_t at);
 /* Sort the serialized set or map that is the end of `out` from `start` on; equal elements once. */
-BASE_MUST int basei_collection_sort(const struct base_type *type, struct base_buf *out, size_t start);
+BASE_MUST int basei_collection_sort(const struct base_type *type, struct base_buf *out,
+                                    size_t start);
 
-/* --- bytes -------------------------------------------------------------------------------------- */
+/* --- bytes --------------------------------------------------------------------------------------
+ */
 
 /* Inline: it is on every path of text, before the slower base_utf8_valid. */
 static inline bool basei_ascii_valid(struct base_slice text)
@@ -87,16 +93,19 @@ static inline bool basei_is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 int basei_hex_digit(uint8_t c); /* 0..15, or -1 */
-BASE_MUST int basei_put_hex(struct base_buf *out, struct base_slice bytes); /* "0x" and the digits */
+BASE_MUST int basei_put_hex(struct base_buf *out,
+                            struct base_slice bytes); /* "0x" and the digits */
 /* Text of "0x" and an even number of digits to bytes; false when it is not that. */
-BASE_MUST int basei_hex_parse(struct base_slice text, struct base_buf *out); /* INVALID, NOMEM, LIMIT */
+BASE_MUST int basei_hex_parse(struct base_slice text,
+                              struct base_buf *out); /* INVALID, NOMEM, LIMIT */
 
 /* Write value with 00 as 00 FF, and the terminator 00 01; room for 2 * len + 2. Returns the end. */
 uint8_t *basei_escape(uint8_t *p, struct base_slice value);
 /* Read it back (complemented when `inverted`), appending. CORRUPT, NOMEM, LIMIT. */
 BASE_MUST int basei_unescape(struct base_reader *in, bool inverted, struct base_buf *out);
 
-/* --- numbers (number.c) ------------------------------------------------------------------------- */
+/* --- numbers (number.c) -------------------------------------------------------------------------
+ */
 
 /* The longest varint, in bytes, and more digits than it can have. Cassandra has no limit, but GMP
  * aborts the process when memory ends, so it is kept from large sizes. */
@@ -115,11 +124,13 @@ bool basei_number_parse(struct base_slice text, struct basei_number *number);
  * whole. */
 void basei_number_floor(const struct basei_number *number, int64_t *out, int *side, bool *exact);
 
-struct base_slice basei_varint_minimal(struct base_slice value); /* without superfluous sign bytes */
+struct base_slice
+basei_varint_minimal(struct base_slice value); /* without superfluous sign bytes */
 int basei_varint_compare(struct base_slice a, struct base_slice b);
 BASE_MUST int basei_varint_put_i64(struct base_buf *out, int64_t v);
 /* floor() of a number as a varint; LIMIT past BASEI_DIGITS_MAX. */
-BASE_MUST int basei_varint_put_number(struct base_buf *out, const struct basei_number *number, bool *exact);
+BASE_MUST int basei_varint_put_number(struct base_buf *out, const struct basei_number *number,
+                                      bool *exact);
 BASE_MUST int basei_varint_print(struct base_slice value, struct base_buf *out);
 BASE_MUST int basei_decimal_put_number(struct base_buf *out, const struct basei_number *number);
 /* As java.math.BigDecimal prints, so that reading it back gives the same bytes. */
@@ -129,20 +140,23 @@ BASE_MUST int basei_decimal_order_put(struct base_slice value, struct base_buf *
 BASE_MUST int basei_decimal_order_get(struct base_reader *in, bool inverted, struct base_buf *out);
 
 /* The shortest digits that read back as the same double (or float), locale or not; at least one
- * digit after the point ("1.0", "1e+300"). `text` has room for 32 bytes. NaN, Infinity, -Infinity. */
+ * digit after the point ("1.0", "1e+300"). `text` has room for 32 bytes. NaN, Infinity, -Infinity.
+ */
 size_t basei_double_print(double v, char *text);
 size_t basei_float_print(float v, char *text);
 /* The nearest double or float of a number's text, or of NaN, Infinity, -Infinity in any case. */
 bool basei_double_parse(struct base_slice text, double *out);
 bool basei_float_parse(struct base_slice text, float *out);
 
-/* --- dates and times (datetime.c) --------------------------------------------------------------- */
+/* --- dates and times (datetime.c) ---------------------------------------------------------------
+ */
 
-/* ISO 8601 in the forms of DESIGN.md §11 to milliseconds since 1970 (rounded down) and whether that
- * was exact. A whole number is milliseconds. */
+/* ISO 8601 in the forms of DESIGN.md §11 to milliseconds since 1970 (rounded down), and whether
+ * that was exact. A whole number is milliseconds. */
 bool basei_timestamp_parse(struct base_slice text, int64_t *ms, bool *exact);
 #define BASEI_TIMESTAMP_LEN 40
-size_t basei_timestamp_print(int64_t ms, char separator, char *text); /* room for BASEI_TIMESTAMP_LEN */
+size_t basei_timestamp_print(int64_t ms, char separator,
+                             char *text);                      /* room for BASEI_TIMESTAMP_LEN */
 bool basei_date_parse(struct base_slice text, uint32_t *days); /* yyyy-mm-dd, or the raw number */
 size_t basei_date_print(uint32_t days, char *text);            /* room for 24 */
 bool basei_time_parse(struct base_slice text, int64_t *ns);
@@ -162,21 +176,27 @@ bool basei_duration_decode(struct base_slice value, struct basei_duration *out);
 BASE_MUST int basei_duration_encode(const struct basei_duration *duration, struct base_buf *out);
 BASE_MUST int basei_duration_print(const struct basei_duration *duration, struct base_buf *out);
 
-/* --- scalars' text (value_text.c) --------------------------------------------------------------- */
+/* --- scalars' text (value_text.c) ---------------------------------------------------------------
+ */
 
 /* CQL literal text (without quotes) to bytes. INVALID without a message: basei_refuse says it. */
-BASE_MUST int basei_scalar_from_text(const struct base_type *type, struct base_slice text, struct base_buf *out);
+BASE_MUST int basei_scalar_from_text(const struct base_type *type, struct base_slice text,
+                                     struct base_buf *out);
 /* The other way; the value is not trusted: CORRUPT. */
-BASE_MUST int basei_scalar_to_text(const struct base_type *type, struct base_slice value, struct base_buf *out);
+BASE_MUST int basei_scalar_to_text(const struct base_type *type, struct base_slice value,
+                                   struct base_buf *out);
 /* Fixed-width pieces. The getters need a value of the right length. */
-BASE_MUST int basei_integer_put(enum base_type_kind kind, int64_t v, struct base_buf *out); /* INVALID: out of range */
+BASE_MUST int basei_integer_put(enum base_type_kind kind, int64_t v,
+                                struct base_buf *out); /* INVALID: out of range */
 BASE_MUST int basei_double_put(struct base_buf *out, double v);
 BASE_MUST int basei_float_put(struct base_buf *out, float v);
 int64_t basei_integer_get(struct base_slice value);
 double basei_double_get(struct base_slice value);
 float basei_float_get(struct base_slice value);
-/* "cannot take TEXT 'abc' as int: give a whole number in -2147483648..2147483647". Returns INVALID. */
-int basei_refuse(const struct base_type *type, const struct base_sql_value *in, struct base_err *err);
+/* "cannot take TEXT 'abc' as int: give a whole number in -2147483648..2147483647". Returns INVALID.
+ */
+int basei_refuse(const struct base_type *type, const struct base_sql_value *in,
+                 struct base_err *err);
 
 /* How JSON text is to look. */
 enum basei_json_style {
@@ -184,6 +204,7 @@ enum basei_json_style {
     BASEI_JSON_SQL,       /* DESIGN.md §11: elements look as columns of their type would */
 };
 BASE_MUST int basei_value_put_json(const struct base_type *type, struct base_slice value,
-                                   enum basei_json_style style, struct base_buf *out, struct base_err *err);
+                                   enum basei_json_style style, struct base_buf *out,
+                                   struct base_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* Multi-cell collections to cells and back.
  *
- * Invariant: a value's elements in their order have ascending paths, for the order encoding orders as
- * base_value_compare does; explode checks it, so that a row's cells stay sorted. */
+ * Invariant: a value's elements in their order have ascending paths, for the order encoding orders
+ * as base_value_compare does; explode checks it, so that a row's cells stay sorted. */
 #include "base/collection.h"
 
 #include "base/base_private.h"
@@ -10,19 +10,23 @@ static int failed(const struct base_type *type, int rc, struct base_err *err)
 {
     char name[200];
     if (rc == BASE_E_CORRUPT)
-        return base_err_set(err, rc, "damaged cell of a %s", basei_type_text(type, name, sizeof name));
+        return base_err_set(err, rc, "damaged cell of a %s",
+                            basei_type_text(type, name, sizeof name));
     return base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
 }
 
-/* --- value to cells -------------------------------------------------------------------------------- */
+/* --- value to cells
+ * -------------------------------------------------------------------------------- */
 
-int base_explode_begin(struct base_explode *it, const struct base_type *type, struct base_slice value, struct base_err *err)
+int base_explode_begin(struct base_explode *it, const struct base_type *type,
+                       struct base_slice value, struct base_err *err)
 {
     BASE_ASSERT(base_type_is_multicell(type));
     *it = (struct base_explode){.type = type};
     base_buf_init(&it->path, 1 << 20);
     base_buf_init(&it->path_before, 1 << 20);
-    return base_elements_begin(&it->elements, type, value) ? BASE_OK : failed(type, BASE_E_CORRUPT, err);
+    return base_elements_begin(&it->elements, type, value) ? BASE_OK
+                                                           : failed(type, BASE_E_CORRUPT, err);
 }
 
 void base_explode_fini(struct base_explode *it)
@@ -31,9 +35,10 @@ void base_explode_fini(struct base_explode *it)
     base_buf_fini(&it->path_before);
 }
 
-/* The path of an element (a set's, a map's key, a list item's timeuuid), checked to come after the one
- * before. */
-static int next_path(struct base_explode *it, struct base_slice key, struct base_cell *cell, struct base_err *err)
+/* The path of an element (a set's, a map's key, a list item's timeuuid), checked to come after the
+ * one before. */
+static int next_path(struct base_explode *it, struct base_slice key, struct base_cell *cell,
+                     struct base_err *err)
 {
     struct base_buf swap = it->path;
     bool exact = true;
@@ -52,8 +57,9 @@ static int next_path(struct base_explode *it, struct base_slice key, struct base
     return BASE_OK;
 }
 
-static int next_cell(struct base_explode *it, struct base_slice element, const struct base_uuid *list_item,
-                     struct base_cell *cell, struct base_err *err)
+static int next_cell(struct base_explode *it, struct base_slice element,
+                     const struct base_uuid *list_item, struct base_cell *cell,
+                     struct base_err *err)
 {
     bool is_null;
     int rc;
@@ -82,8 +88,8 @@ static int next_cell(struct base_explode *it, struct base_slice element, const s
     }
 }
 
-int base_explode_next(struct base_explode *it, const struct base_uuid *list_item, struct base_cell *cell, bool *end,
-                      struct base_err *err)
+int base_explode_next(struct base_explode *it, const struct base_uuid *list_item,
+                      struct base_cell *cell, bool *end, struct base_err *err)
 {
     struct base_slice element;
     bool is_null;
@@ -94,7 +100,8 @@ int base_explode_next(struct base_explode *it, const struct base_uuid *list_item
             *end = true;
             return BASE_OK;
         }
-        if (!base_elements_next(&it->elements, &element, &is_null) || (is_null && it->type->kind != BASE_TYPE_UDT))
+        if (!base_elements_next(&it->elements, &element, &is_null) ||
+            (is_null && it->type->kind != BASE_TYPE_UDT))
             return failed(it->type, BASE_E_CORRUPT, err);
         if (!is_null)
             break;
@@ -104,9 +111,11 @@ int base_explode_next(struct base_explode *it, const struct base_uuid *list_item
     return rc;
 }
 
-/* --- cells to value --------------------------------------------------------------------------------- */
+/* --- cells to value
+ * --------------------------------------------------------------------------------- */
 
-int base_implode_begin(struct base_implode *im, const struct base_type *type, struct base_buf *out, struct base_err *err)
+int base_implode_begin(struct base_implode *im, const struct base_type *type, struct base_buf *out,
+                       struct base_err *err)
 {
     BASE_ASSERT(base_type_is_multicell(type));
     *im = (struct base_implode){.type = type, .out = out, .start = out->len};

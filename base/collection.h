@@ -1,8 +1,8 @@
-/* Multi-cell collections (base_type_is_multicell): one cell an element, so that concurrent changes merge.
- * Whole values to cells and back; what a cell's path is says base/path.h.
+/* Multi-cell collections (base_type_is_multicell): one cell an element, so that concurrent changes
+ * merge. Whole values to cells and back; what a cell's path is says base/path.h.
  *
- * A set's cells have no value; of a UDT, null fields have no cell; a collection without cells is null.
- * Thread-safe; no I/O. */
+ * A set's cells have no value; of a UDT, null fields have no cell; a collection without cells is
+ * null. Thread-safe; no I/O. */
 #ifndef BASE_COLLECTION_H
 #define BASE_COLLECTION_H
 
@@ -17,18 +17,18 @@ struct base_explode {
 };
 /* `value`: serialized, valid, its sets and maps sorted (base_value_normalize; what
  * base_value_from_sql and _from_json make is). It must outlive the walk. CORRUPT. */
-BASE_MUST int base_explode_begin(struct base_explode *it, const struct base_type *type, struct base_slice value,
-                                 struct base_err *err);
-/* The next element as path, path_original and value of *cell (all else is left alone). *cell borrows from
- * `it` and the value until the next call. list_item: for a list the item's timeuuid (RFC 4122
- * bytes), ascending from call to call; NULL otherwise. *end: there was none. INVALID when not
- * sorted, CORRUPT, NOMEM, LIMIT. */
-BASE_MUST int base_explode_next(struct base_explode *it, const struct base_uuid *list_item, struct base_cell *cell,
-                                bool *end, struct base_err *err);
+BASE_MUST int base_explode_begin(struct base_explode *it, const struct base_type *type,
+                                 struct base_slice value, struct base_err *err);
+/* The next element as path, path_original and value of *cell (all else is left alone). *cell
+ * borrows from `it` and the value until the next call. list_item: for a list the item's timeuuid
+ * (RFC 4122 bytes), ascending from call to call; NULL otherwise. *end: there was none. INVALID when
+ * not sorted, CORRUPT, NOMEM, LIMIT. */
+BASE_MUST int base_explode_next(struct base_explode *it, const struct base_uuid *list_item,
+                                struct base_cell *cell, bool *end, struct base_err *err);
 void base_explode_fini(struct base_explode *it);
 
-/* Cells to a value: feed the live cells of one column in their order. Dead cells and complex deletions
- * are skipped. */
+/* Cells to a value: feed the live cells of one column in their order. Dead cells and complex
+ * deletions are skipped. */
 struct base_implode {
     const struct base_type *type;
     struct base_buf *out;
@@ -36,9 +36,10 @@ struct base_implode {
     uint32_t count; /* elements; fields of a UDT */
     bool any;
 };
-BASE_MUST int base_implode_begin(struct base_implode *im, const struct base_type *type, struct base_buf *out,
-                                 struct base_err *err);
-BASE_MUST int base_implode_add(struct base_implode *im, const struct base_cell *cell, struct base_err *err);
+BASE_MUST int base_implode_begin(struct base_implode *im, const struct base_type *type,
+                                 struct base_buf *out, struct base_err *err);
+BASE_MUST int base_implode_add(struct base_implode *im, const struct base_cell *cell,
+                               struct base_err *err);
 /* The value is out->data from im->start on; *is_null: there was no cell, and `out` is as it was. */
 BASE_MUST int base_implode_end(struct base_implode *im, bool *is_null, struct base_err *err);
 

@@ -1,10 +1,12 @@
 /* Dates, times, timestamps and durations: text to numbers and back, by the proleptic Gregorian
- * calendar with a year 0, as java.time has it. No clock and no time zone of the machine is looked at. */
+ * calendar with a year 0, as java.time has it. No clock and no time zone of the machine is looked
+ * at. */
 #include "base/base_private.h"
 
 #include <stdio.h>
 
-/* --- the calendar ------------------------------------------------------------------------------- */
+/* --- the calendar -------------------------------------------------------------------------------
+ */
 
 /* Days since 1970-01-01 of a civil date, and back; years in ±300 million. (The method: count from
  * 0000-03-01, so that the leap day ends the year; 146097 days make 400 years.) */
@@ -39,7 +41,8 @@ static int days_in_month(int64_t year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------
+ */
 
 struct cursor {
     const uint8_t *p, *end;
@@ -94,8 +97,8 @@ static bool date(struct cursor *c, int64_t *days)
     bool negative = take(c, '-');
     if (!negative)
         take(c, '+');
-    if (!digits(c, 4, 9, &year, NULL) || !take(c, '-') || !small(c, 1, 2, &month) || !take(c, '-') ||
-        !small(c, 1, 2, &day))
+    if (!digits(c, 4, 9, &year, NULL) || !take(c, '-') || !small(c, 1, 2, &month) ||
+        !take(c, '-') || !small(c, 1, 2, &day))
         return false;
     year = negative ? -year : year;
     if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month))
@@ -179,7 +182,8 @@ bool basei_timestamp_parse(struct base_slice text, int64_t *ms, bool *exact)
     int64_t days, ns = 0, ahead_s = 0;
     if (!date(&c, &days))
         return false;
-    if (c.p < c.end && (*c.p == 'T' || *c.p == 't' || (*c.p == ' ' && c.end - c.p > 1 && basei_is_digit(c.p[1])))) {
+    if (c.p < c.end && (*c.p == 'T' || *c.p == 't' ||
+                        (*c.p == ' ' && c.end - c.p > 1 && basei_is_digit(c.p[1])))) {
         c.p++;
         if (!time_of_day(&c, &ns))
             return false;
@@ -220,7 +224,8 @@ bool basei_time_parse(struct base_slice text, int64_t *ns)
     return time_of_day(&c, ns) && c.p == c.end;
 }
 
-/* --- printing ----------------------------------------------------------------------------------- */
+/* --- printing -----------------------------------------------------------------------------------
+ */
 
 static char *put_number(char *p, uint64_t v, int width)
 {
@@ -238,7 +243,8 @@ static char *put_date(char *p, int64_t days)
     if (year >= 0 && year <= 9999)
         p = put_number(p, (uint64_t)year, 4);
     else
-        p += snprintf(p, 16, "%c%04lld", year < 0 ? '-' : '+', (long long)(year < 0 ? -year : year));
+        p +=
+            snprintf(p, 16, "%c%04lld", year < 0 ? '-' : '+', (long long)(year < 0 ? -year : year));
     *p++ = '-';
     p = put_number(p, (uint64_t)month, 2);
     *p++ = '-';

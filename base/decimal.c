@@ -36,7 +36,8 @@ static void decimal_fini(struct decimal *d)
  * caller calls decimal_fini. */
 static int decimal_init(struct decimal *d, struct base_slice value)
 {
-    d->text = (struct base_buf){.data = d->small, .cap = sizeof d->small, .len_max = sizeof d->small};
+    d->text =
+        (struct base_buf){.data = d->small, .cap = sizeof d->small, .len_max = sizeof d->small};
     if (value.len < 5)
         return BASE_E_CORRUPT;
     struct base_slice unscaled = basei_varint_minimal(base_slice(value.data + 4, value.len - 4));
@@ -120,7 +121,8 @@ int basei_decimal_compare(struct base_slice a, struct base_slice b)
     struct decimal x, y;
     int c;
     if (a.len >= 5 && b.len >= 5 && memcmp(a.data, b.data, 4) == 0)
-        return basei_varint_compare(base_slice(a.data + 4, a.len - 4), base_slice(b.data + 4, b.len - 4));
+        return basei_varint_compare(base_slice(a.data + 4, a.len - 4),
+                                    base_slice(b.data + 4, b.len - 4));
     if (decimal_init(&x, a) != BASE_OK)
         return base_slice_compare(a, b); /* beyond our limits or memory: some fixed order */
     if (decimal_init(&y, b) != BASE_OK) {
@@ -136,8 +138,8 @@ int basei_decimal_compare(struct base_slice a, struct base_slice b)
     return c;
 }
 
-/* Is this the form that decoding gives back: no zero at the end but where the scale would leave int32
- * without it; zero has scale 0? */
+/* Is this the form that decoding gives back: no zero at the end but where the scale would leave
+ * int32 without it; zero has scale 0? */
 static bool is_canonical(const struct decimal *d, struct base_slice value)
 {
     struct base_slice unscaled = base_slice(value.data + 4, value.len - 4);
@@ -176,7 +178,8 @@ int basei_decimal_order_put(struct base_slice value, struct base_buf *out, bool 
 }
 
 /* Digits and exponent to bytes: the fewest digits, more only where the scale would leave int32. */
-static int put_canonical(struct base_buf *out, bool negative, const char *digits, size_t len, int64_t exponent)
+static int put_canonical(struct base_buf *out, bool negative, const char *digits, size_t len,
+                         int64_t exponent)
 {
     int64_t scale = (int64_t)len - 1 - exponent;
     if (scale > INT32_MAX || scale < (int64_t)INT32_MIN - BASEI_DIGITS_MAX)
@@ -230,7 +233,8 @@ int basei_decimal_order_get(struct base_reader *in, bool inverted, struct base_b
     in->p++;
     len -= digits[len - 1] == '0';
     valid = valid && digits[0] != '0' && digits[len - 1] != '0';
-    int rc = valid ? put_canonical(out, sign == SIGN_NEGATIVE, digits, len, (int64_t)biased - EXPONENT_BIAS)
+    int rc = valid ? put_canonical(out, sign == SIGN_NEGATIVE, digits, len,
+                                   (int64_t)biased - EXPONENT_BIAS)
                    : BASE_E_CORRUPT;
     if (digits != small)
         free(digits);

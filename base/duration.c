@@ -2,7 +2,8 @@
  * number of leading ones of the first byte is the number of bytes that follow; zigzag). */
 #include "base/base_private.h"
 
-/* --- bytes -------------------------------------------------------------------------------------- */
+/* --- bytes --------------------------------------------------------------------------------------
+ */
 
 int basei_uvint_put(struct base_buf *out, uint64_t v)
 {
@@ -52,7 +53,8 @@ bool basei_duration_decode(struct base_slice value, struct basei_duration *out)
     struct base_reader r = base_reader(value);
     int64_t months, days, ns;
     *out = (struct basei_duration){0};
-    if (!get_vint(&r, &months) || !get_vint(&r, &days) || !get_vint(&r, &ns) || base_reader_left(&r))
+    if (!get_vint(&r, &months) || !get_vint(&r, &days) || !get_vint(&r, &ns) ||
+        base_reader_left(&r))
         return false;
     if (months < INT32_MIN || months > INT32_MAX || days < INT32_MIN || days > INT32_MAX)
         return false;
@@ -75,7 +77,8 @@ int basei_duration_encode(const struct basei_duration *duration, struct base_buf
     return rc;
 }
 
-/* --- text --------------------------------------------------------------------------------------- */
+/* --- text ---------------------------------------------------------------------------------------
+ */
 
 /* Totals while reading: magnitudes. */
 struct sum {
@@ -84,7 +87,8 @@ struct sum {
 
 static bool add(uint64_t *total, uint64_t count, uint64_t each)
 {
-    return !__builtin_mul_overflow(count, each, &count) && !__builtin_add_overflow(*total, count, total);
+    return !__builtin_mul_overflow(count, each, &count) &&
+           !__builtin_add_overflow(*total, count, total);
 }
 
 enum { IN_MONTHS, IN_DAYS, IN_NS };
@@ -95,15 +99,24 @@ struct unit {
 };
 /* In the order they must have. */
 static const struct unit units[] = {
-    {"y", IN_MONTHS, 12},       {"mo", IN_MONTHS, 1},      {"w", IN_DAYS, 7},
-    {"d", IN_DAYS, 1},          {"h", IN_NS, 3600000000000}, {"m", IN_NS, 60000000000},
-    {"s", IN_NS, 1000000000},   {"ms", IN_NS, 1000000},    {"us", IN_NS, 1000},
-    {"\xC2\xB5s", IN_NS, 1000}, {"ns", IN_NS, 1},
+    {"y", IN_MONTHS, 12},
+    {"mo", IN_MONTHS, 1},
+    {"w", IN_DAYS, 7},
+    {"d", IN_DAYS, 1},
+    {"h", IN_NS, 3600000000000},
+    {"m", IN_NS, 60000000000},
+    {"s", IN_NS, 1000000000},
+    {"ms", IN_NS, 1000000},
+    {"us", IN_NS, 1000},
+    {"\xC2\xB5s", IN_NS, 1000},
+    {"ns", IN_NS, 1},
 };
 
 static bool add_unit(struct sum *sum, const struct unit *unit, uint64_t count)
 {
-    uint64_t *total = unit->what == IN_MONTHS ? &sum->months : unit->what == IN_DAYS ? &sum->days : &sum->ns;
+    uint64_t *total = unit->what == IN_MONTHS ? &sum->months
+                      : unit->what == IN_DAYS ? &sum->days
+                                              : &sum->ns;
     return add(total, count, unit->each);
 }
 
@@ -132,7 +145,8 @@ static bool parse_units(struct base_slice text, struct sum *sum)
         while (n < text.len && !basei_is_digit(text.data[n]))
             n++;
         struct base_slice name = base_slice(text.data, n);
-        while (next < BASE_COUNT(units) && !base_slice_equal_nocase(name, base_slice_str(units[next].name)))
+        while (next < BASE_COUNT(units) &&
+               !base_slice_equal_nocase(name, base_slice_str(units[next].name)))
             next++;
         if (next == BASE_COUNT(units) || !add_unit(sum, &units[next++], count))
             return false;
@@ -146,8 +160,14 @@ static bool parse_units(struct base_slice text, struct sum *sum)
 static bool parse_iso(struct base_slice text, struct sum *sum)
 {
     static const char letters[] = "YMWDTHMS"; /* their order */
-    static const struct unit iso[] = {{"", IN_MONTHS, 12}, {"", IN_MONTHS, 1}, {"", IN_DAYS, 7}, {"", IN_DAYS, 1}, {0},
-                                      {"", IN_NS, 3600000000000}, {"", IN_NS, 60000000000}, {"", IN_NS, 1000000000}};
+    static const struct unit iso[] = {{"", IN_MONTHS, 12},
+                                      {"", IN_MONTHS, 1},
+                                      {"", IN_DAYS, 7},
+                                      {"", IN_DAYS, 1},
+                                      {0},
+                                      {"", IN_NS, 3600000000000},
+                                      {"", IN_NS, 60000000000},
+                                      {"", IN_NS, 1000000000}};
     size_t next = 0;
     const size_t t = 4;
     if (text.len == 0)
@@ -214,23 +234,26 @@ bool basei_duration_parse(struct base_slice text, struct basei_duration *out)
         return false;
     if ((text.data[0] | 0x20) == 'p') {
         struct base_slice rest = base_slice(text.data + 1, text.len - 1);
-        ok = memchr(rest.data, '-', rest.len) ? parse_iso_alternative(rest, &sum) : parse_iso(rest, &sum);
+        ok = memchr(rest.data, '-', rest.len) ? parse_iso_alternative(rest, &sum)
+                                              : parse_iso(rest, &sum);
     } else {
         ok = parse_units(text, &sum);
     }
     if (!ok || sum.months > INT32_MAX || sum.days > INT32_MAX || sum.ns > INT64_MAX)
         return false;
     int sign = negative ? -1 : 1;
-    *out = (struct basei_duration){sign * (int32_t)sum.months, sign * (int32_t)sum.days, sign * (int64_t)sum.ns};
+    *out = (struct basei_duration){sign * (int32_t)sum.months, sign * (int32_t)sum.days,
+                                   sign * (int64_t)sum.ns};
     return true;
 }
 
 int basei_duration_print(const struct basei_duration *duration, struct base_buf *out)
 {
     bool negative = duration->months < 0 || duration->days < 0 || duration->ns < 0;
-    uint64_t left[3] = {(uint64_t)(duration->months < 0 ? -(int64_t)duration->months : duration->months),
-                        (uint64_t)(duration->days < 0 ? -(int64_t)duration->days : duration->days),
-                        duration->ns < 0 ? 0 - (uint64_t)duration->ns : (uint64_t)duration->ns};
+    uint64_t left[3] = {
+        (uint64_t)(duration->months < 0 ? -(int64_t)duration->months : duration->months),
+        (uint64_t)(duration->days < 0 ? -(int64_t)duration->days : duration->days),
+        duration->ns < 0 ? 0 - (uint64_t)duration->ns : (uint64_t)duration->ns};
     size_t start = out->len;
     int rc = negative ? base_buf_put_u8(out, '-') : BASE_OK;
     if (rc == BASE_OK && !left[0] && !left[1] && !left[2])

@@ -7,7 +7,8 @@ int basei_element_begin(const struct base_type *parent, struct base_buf *out)
     return parent->kind == BASE_TYPE_VECTOR ? BASE_OK : base_buf_put(out, "\0\0\0\0", 4);
 }
 
-int basei_element_end(const struct base_type *parent, const struct base_type *type, struct base_buf *out, size_t at)
+int basei_element_end(const struct base_type *parent, const struct base_type *type,
+                      struct base_buf *out, size_t at)
 {
     if (parent->kind != BASE_TYPE_VECTOR) {
         BASE_ASSERT(out->len >= at + 4);
@@ -30,7 +31,8 @@ int basei_element_end(const struct base_type *parent, const struct base_type *ty
     return BASE_OK;
 }
 
-/* --- sorting --------------------------------------------------------------------------------------- */
+/* --- sorting
+ * --------------------------------------------------------------------------------------- */
 
 struct entry {
     struct base_slice key;
@@ -46,8 +48,8 @@ static int compare_entries(const void *a, const void *b, void *ctx)
 }
 
 /* Take the serialized set or map apart. *sorted: it is as it should be. */
-static int take_apart(const struct base_type *type, struct base_slice value, struct entry *entries, uint32_t count,
-                      bool *sorted)
+static int take_apart(const struct base_type *type, struct base_slice value, struct entry *entries,
+                      uint32_t count, bool *sorted)
 {
     struct base_elements it;
     struct base_slice ignored;
@@ -59,7 +61,8 @@ static int take_apart(const struct base_type *type, struct base_slice value, str
         const uint8_t *from = it.reader.p;
         if (!base_elements_next(&it, &entries[i].key, &is_null) || is_null)
             return BASE_E_CORRUPT;
-        if (type->kind == BASE_TYPE_MAP && (!base_elements_next(&it, &ignored, &is_null) || is_null))
+        if (type->kind == BASE_TYPE_MAP &&
+            (!base_elements_next(&it, &ignored, &is_null) || is_null))
             return BASE_E_CORRUPT;
         entries[i].whole = base_slice(from, (size_t)(it.reader.p - from));
         entries[i].index = i;
@@ -84,7 +87,8 @@ int basei_collection_sort(const struct base_type *type, struct base_buf *out, si
     struct entry *entries = malloc(count * sizeof *entries);
     if (!entries)
         return BASE_E_NOMEM;
-    int rc = take_apart(type, base_slice(out->data + start, out->len - start), entries, count, &sorted);
+    int rc =
+        take_apart(type, base_slice(out->data + start, out->len - start), entries, count, &sorted);
     if (rc != BASE_OK || sorted)
         goto out;
     qsort_r(entries, count, sizeof *entries, compare_entries, (void *)(uintptr_t)type->params[0]);
@@ -95,7 +99,8 @@ int basei_collection_sort(const struct base_type *type, struct base_buf *out, si
     uint8_t *p = copy + 4;
     for (uint32_t i = 0; i < count; i++) {
         /* Of equal elements a set keeps the first, a map the last. */
-        const struct entry *before = i ? &entries[i - 1] : NULL, *after = i + 1 < count ? &entries[i + 1] : NULL;
+        const struct entry *before = i ? &entries[i - 1] : NULL,
+                           *after = i + 1 < count ? &entries[i + 1] : NULL;
         const struct entry *other = type->kind == BASE_TYPE_SET ? before : after;
         if (other && base_value_compare(type->params[0], other->key, entries[i].key) == 0)
             continue;
@@ -112,7 +117,8 @@ out:
     return rc;
 }
 
-/* --- normalizing ------------------------------------------------------------------------------------ */
+/* --- normalizing
+ * ------------------------------------------------------------------------------------ */
 
 static int normalize(const struct base_type *type, struct base_slice value, struct base_buf *out)
 {
@@ -128,7 +134,9 @@ static int normalize(const struct base_type *type, struct base_slice value, stru
     for (uint32_t i = 0; rc == BASE_OK && it.left; i++) {
         struct base_slice element;
         bool is_null;
-        const struct base_type *inner = type->params[fields ? i : type->kind == BASE_TYPE_MAP ? i & 1 : 0];
+        const struct base_type *inner = type->params[fields                        ? i
+                                                     : type->kind == BASE_TYPE_MAP ? i & 1
+                                                                                   : 0];
         size_t at = out->len;
         if (!base_elements_next(&it, &element, &is_null) || (is_null && !fields))
             return BASE_E_CORRUPT;
@@ -147,7 +155,8 @@ static int normalize(const struct base_type *type, struct base_slice value, stru
     return rc;
 }
 
-int base_value_normalize(const struct base_type *type, struct base_slice value, struct base_buf *out, struct base_err *err)
+int base_value_normalize(const struct base_type *type, struct base_slice value,
+                         struct base_buf *out, struct base_err *err)
 {
     size_t start = out->len;
     int rc = base_value_validate(type, value, err);

@@ -4,8 +4,8 @@
  * 1. A failing function leaves `out` as long as it was.
  * 2. Escaped bytes end with 00 01 and hold 00 only as 00 FF, so no pkey is a prefix of another.
  * 3. The NEXT, EMPTY and position bytes are never complemented: only what follows NEXT is. */
-#include "base/base_private.h"
 #include "base/key.h"
+#include "base/base_private.h"
 
 void base_token_put(uint8_t out[8], int64_t token)
 {
@@ -26,7 +26,8 @@ int base_pk_compose(const struct base_slice *values, size_t n, struct base_buf *
         size_t own = n > 1 ? values[i].len + 3 : values[i].len;
         if (values[i].len > BASE_PK_LEN_MAX || (len += own) > BASE_PK_LEN_MAX)
             return base_err_set(err, BASE_E_LIMIT,
-                                "partition key too long: at most %d bytes are possible", BASE_PK_LEN_MAX);
+                                "partition key too long: at most %d bytes are possible",
+                                BASE_PK_LEN_MAX);
     }
     if (len == 0)
         return base_err_set(err, BASE_E_INVALID, "Key may not be empty");
@@ -64,12 +65,14 @@ int base_pk_split(struct base_slice pk, struct base_slice *values, size_t n, str
             !base_get_u8(&r, &end) || end != 0) {
             memset(values, 0, n * sizeof *values);
             return base_err_set(err, BASE_E_CORRUPT,
-                                "damaged partition key: component %zu of %zu is cut or badly ended", i + 1, n);
+                                "damaged partition key: component %zu of %zu is cut or badly ended",
+                                i + 1, n);
         }
     }
     if (base_reader_left(&r)) {
         memset(values, 0, n * sizeof *values);
-        return base_err_set(err, BASE_E_CORRUPT, "damaged partition key: %zu bytes after component %zu",
+        return base_err_set(err, BASE_E_CORRUPT,
+                            "damaged partition key: %zu bytes after component %zu",
                             base_reader_left(&r), n);
     }
     return BASE_OK;
@@ -126,7 +129,8 @@ static void complement(struct base_buf *out, size_t from)
 
 /* The commonest components, without base_order_encode's generality: 8-byte numbers, ints, strings.
  * False: not one of them, or no memory; nothing was written. */
-static inline bool put_common(enum base_type_kind kind, bool descending, struct base_slice value, struct base_buf *out)
+static inline bool put_common(enum base_type_kind kind, bool descending, struct base_slice value,
+                              struct base_buf *out)
 {
     const uint64_t flip = descending ? UINT64_MAX : 0;
     switch (kind) {
@@ -142,13 +146,15 @@ static inline bool put_common(enum base_type_kind kind, bool descending, struct 
         if (value.len != 4 || base_buf_reserve(out, 5) != BASE_OK)
             return false;
         out->data[out->len] = BASE_KEY_NEXT;
-        base_put_be32(out->data + out->len + 1, base_get_be32(value.data) ^ 1U << 31 ^ (uint32_t)flip);
+        base_put_be32(out->data + out->len + 1,
+                      base_get_be32(value.data) ^ 1U << 31 ^ (uint32_t)flip);
         out->len += 5;
         return true;
     case BASE_TYPE_TEXT:
     case BASE_TYPE_ASCII:
     case BASE_TYPE_BLOB:
-        if (value.len == 0 || value.len > 4096 || descending || base_buf_reserve(out, 3 + 2 * value.len) != BASE_OK)
+        if (value.len == 0 || value.len > 4096 || descending ||
+            base_buf_reserve(out, 3 + 2 * value.len) != BASE_OK)
             return false;
         out->data[out->len] = BASE_KEY_NEXT;
         out->len = (size_t)(basei_escape(out->data + out->len + 1, value) - out->data);
@@ -189,21 +195,25 @@ int base_ckey_put(const struct base_type *type, bool descending, struct base_sli
     return BASE_OK;
 }
 
-/* A string that holds no 00, and of a text only ASCII: its encoding is its bytes and the terminator. */
-static bool get_common_string(enum base_type_kind kind, struct base_reader *in, struct base_buf *out)
+/* A string that holds no 00, and of a text only ASCII: its encoding is its bytes and the
+ * terminator. */
+static bool get_common_string(enum base_type_kind kind, struct base_reader *in,
+                              struct base_buf *out)
 {
     const uint8_t *zero = memchr(in->p, 0, base_reader_left(in));
     if (!zero || zero == in->p || in->end - zero < 2 || zero[1] != 0x01)
         return false;
     struct base_slice text = base_slice(in->p, (size_t)(zero - in->p));
-    if ((kind != BASE_TYPE_BLOB && !basei_ascii_valid(text)) || base_buf_put_slice(out, text) != BASE_OK)
+    if ((kind != BASE_TYPE_BLOB && !basei_ascii_valid(text)) ||
+        base_buf_put_slice(out, text) != BASE_OK)
         return false;
     in->p = zero + 2;
     return true;
 }
 
 /* As put_common. The reader stands after NEXT. */
-static inline bool get_common(enum base_type_kind kind, bool descending, struct base_reader *in, struct base_buf *out)
+static inline bool get_common(enum base_type_kind kind, bool descending, struct base_reader *in,
+                              struct base_buf *out)
 {
     const uint64_t flip = descending ? UINT64_MAX : 0;
     switch (kind) {
@@ -238,7 +248,8 @@ int base_ckey_get(const struct base_type *type, bool descending, struct base_rea
     *empty = false;
     *position = 0;
     if (!base_get_u8(in, &byte))
-        return base_err_set(err, BASE_E_CORRUPT, "damaged clustering key: it ends without a position byte");
+        return base_err_set(err, BASE_E_CORRUPT,
+                            "damaged clustering key: it ends without a position byte");
     switch (byte) {
     case BASE_KEY_NEXT:
         if (get_common(type->kind, descending, in, out))
@@ -260,5 +271,7 @@ int base_ckey_get(const struct base_type *type, bool descending, struct base_rea
         break;
     }
     base_reader_fail(in);
-    return base_err_set(err, BASE_E_CORRUPT, "damaged clustering key: byte 0x%02x where a component or its end must be", byte);
+    return base_err_set(err, BASE_E_CORRUPT,
+                        "damaged clustering key: byte 0x%02x where a component or its end must be",
+                        byte);
 }

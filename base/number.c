@@ -13,7 +13,8 @@
 
 #define EXPONENT_MAX (1LL << 40)
 
-/* --- literals ----------------------------------------------------------------------------------- */
+/* --- literals -----------------------------------------------------------------------------------
+ */
 
 static struct base_slice take_digits(struct base_slice text, size_t *at)
 {
@@ -57,7 +58,8 @@ bool basei_number_parse(struct base_slice text, struct basei_number *number)
 /* The i-th digit of whole and fraction together. */
 static uint8_t digit_at(const struct basei_number *n, size_t i)
 {
-    return (uint8_t)((i < n->whole.len ? n->whole.data[i] : n->fraction.data[i - n->whole.len]) - '0');
+    return (uint8_t)((i < n->whole.len ? n->whole.data[i] : n->fraction.data[i - n->whole.len]) -
+                     '0');
 }
 
 static size_t digit_count(const struct basei_number *n)
@@ -112,7 +114,8 @@ void basei_number_floor(const struct basei_number *n, int64_t *out, int *side, b
         *out = n->negative ? (int64_t)(0 - v) : (int64_t)v;
 }
 
-/* --- floats ------------------------------------------------------------------------------------- */
+/* --- floats -------------------------------------------------------------------------------------
+ */
 
 /* The C locale: a static object of glibc's, not an allocation. */
 static locale_t c_locale(void)
@@ -224,7 +227,8 @@ size_t basei_float_print(float v, char *text)
     return len;
 }
 
-/* --- varints: two's complement, big-endian ------------------------------------------------------- */
+/* --- varints: two's complement, big-endian -------------------------------------------------------
+ */
 
 struct base_slice basei_varint_minimal(struct base_slice value)
 {
@@ -260,7 +264,7 @@ static int put_mpz(struct base_buf *out, mpz_t z)
 {
     bool negative = mpz_sgn(z) < 0;
     if (negative)
-        mpz_com(z, z); /* -z - 1: its complement is z */
+        mpz_com(z, z);                         /* -z - 1: its complement is z */
     size_t len = mpz_sizeinbase(z, 2) / 8 + 1; /* a bit for the sign */
     int rc = len > BASEI_VARINT_LEN_MAX ? BASE_E_LIMIT : base_buf_reserve(out, len);
     if (rc != BASE_OK)

@@ -28,7 +28,8 @@ static int said(const struct base_type *type, int rc, struct base_err *err)
     return base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
 }
 
-/* --- scalars ------------------------------------------------------------------------------------- */
+/* --- scalars -------------------------------------------------------------------------------------
+ */
 
 static uint64_t uuid_time(uint64_t msb)
 {
@@ -157,7 +158,8 @@ static int varint_get(struct base_reader *in, bool inverted, struct base_buf *ou
 }
 
 /* The fixed-width types. p has room for 16. */
-static void fixed_put(enum base_type_kind kind, const uint8_t *v, size_t size, uint8_t *p, bool *exact)
+static void fixed_put(enum base_type_kind kind, const uint8_t *v, size_t size, uint8_t *p,
+                      bool *exact)
 {
     switch (kind) {
     case BASE_TYPE_BIGINT:
@@ -245,7 +247,8 @@ static int escaped_put(struct base_slice value, struct base_buf *out)
     return rc;
 }
 
-static int scalar_put(const struct base_type *type, struct base_slice value, struct base_buf *out, bool *exact)
+static int scalar_put(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                      bool *exact)
 {
     size_t size = basei_type_fixed_size(type);
     if (size) {
@@ -266,7 +269,8 @@ static int scalar_put(const struct base_type *type, struct base_slice value, str
     }
 }
 
-static int scalar_get(const struct base_type *type, struct base_reader *in, bool inverted, struct base_buf *out)
+static int scalar_get(const struct base_type *type, struct base_reader *in, bool inverted,
+                      struct base_buf *out)
 {
     size_t size = basei_type_fixed_size(type), start = out->len;
     if (size) {
@@ -301,17 +305,19 @@ static int scalar_get(const struct base_type *type, struct base_reader *in, bool
     }
 }
 
-/* --- elements ------------------------------------------------------------------------------------ */
+/* --- elements ------------------------------------------------------------------------------------
+ */
 
 static const struct base_type *element_type(const struct base_type *type, uint32_t i)
 {
     if (type->kind == BASE_TYPE_MAP)
         return type->params[i & 1];
-    return type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT ? type->params[i] : type->params[0];
+    return type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT ? type->params[i]
+                                                                        : type->params[0];
 }
 
-static int element_put(const struct base_type *type, struct base_slice value, struct base_buf *out, bool *exact,
-                       struct base_err *err)
+static int element_put(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                       bool *exact, struct base_err *err)
 {
     bool empty = value.len == 0 && basei_type_has_empty(type), own_exact = true;
     int rc = base_buf_put_u8(out, empty ? MARK_EMPTY : MARK_VALUE);
@@ -324,8 +330,8 @@ static int element_put(const struct base_type *type, struct base_slice value, st
     return rc;
 }
 
-static int elements_put(const struct base_type *type, struct base_slice value, struct base_buf *out, bool *exact,
-                        struct base_err *err)
+static int elements_put(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                        bool *exact, struct base_err *err)
 {
     const bool is_tuple = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
     struct base_elements it;
@@ -357,7 +363,8 @@ static int elements_put(const struct base_type *type, struct base_slice value, s
 
 /* A decoded element, with its length as the parent has it. */
 static int element_get(const struct base_type *type, const struct base_type *parent, uint8_t mark,
-                       struct base_reader *in, bool inverted, struct base_buf *out, struct base_err *err)
+                       struct base_reader *in, bool inverted, struct base_buf *out,
+                       struct base_err *err)
 {
     size_t at = out->len;
     if (mark == MARK_EMPTY && !basei_type_has_empty(type))
@@ -373,8 +380,8 @@ static int element_get(const struct base_type *type, const struct base_type *par
     return said(parent, rc == BASE_E_INVALID ? BASE_E_CORRUPT : rc, err);
 }
 
-static int elements_get(const struct base_type *type, struct base_reader *in, bool inverted, struct base_buf *out,
-                        struct base_err *err)
+static int elements_get(const struct base_type *type, struct base_reader *in, bool inverted,
+                        struct base_buf *out, struct base_err *err)
 {
     const bool is_tuple = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
     const bool is_vector = type->kind == BASE_TYPE_VECTOR, is_map = type->kind == BASE_TYPE_MAP;
@@ -411,10 +418,11 @@ static int elements_get(const struct base_type *type, struct base_reader *in, bo
     return BASE_OK;
 }
 
-/* --- both ---------------------------------------------------------------------------------------- */
+/* --- both ----------------------------------------------------------------------------------------
+ */
 
-int base_order_encode(const struct base_type *type, struct base_slice value, struct base_buf *out, bool *exact,
-                      struct base_err *err)
+int base_order_encode(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                      bool *exact, struct base_err *err)
 {
     size_t start = out->len;
     bool own_exact = true;
@@ -433,8 +441,8 @@ int base_order_encode(const struct base_type *type, struct base_slice value, str
     return rc;
 }
 
-int base_order_decode(const struct base_type *type, struct base_reader *in, bool inverted, struct base_buf *out,
-                      struct base_err *err)
+int base_order_decode(const struct base_type *type, struct base_reader *in, bool inverted,
+                      struct base_buf *out, struct base_err *err)
 {
     size_t start = out->len;
     int rc;

@@ -28,7 +28,8 @@
     X(TINYINT, "tinyint", 1)                                                                       \
     X(DURATION, "duration", 0)
 
-#define X(name, text, size) static const struct base_type scalar_##name = {.kind = BASE_TYPE_##name};
+#define X(name, text, size)                                                                        \
+    static const struct base_type scalar_##name = {.kind = BASE_TYPE_##name};
 SCALARS(X)
 #undef X
 
@@ -91,7 +92,8 @@ size_t basei_vector_element_size(const struct base_type *element)
     }
 }
 
-/* --- printing ----------------------------------------------------------------------------------- */
+/* --- printing -----------------------------------------------------------------------------------
+ */
 
 static int put_text(struct base_buf *out, const char *text)
 {
@@ -102,13 +104,15 @@ static int put_text(struct base_buf *out, const char *text)
 static bool is_reserved(struct base_slice name)
 {
     static const char *const words[] = {
-        "add", "allow", "alter", "and", "apply", "asc", "authorize", "batch", "begin", "by",
-        "columnfamily", "create", "default", "delete", "desc", "describe", "drop", "entries",
-        "execute", "from", "full", "grant", "if", "in", "index", "infinity", "insert", "into", "is",
-        "keyspace", "limit", "materialized", "mbean", "mbeans", "modify", "nan", "norecursive", "not",
-        "null", "of", "on", "or", "order", "primary", "rename", "replace", "revoke", "schema",
-        "select", "set", "table", "to", "token", "truncate", "unlogged", "unset", "update", "use",
-        "using", "view", "where", "with"};
+        "add",    "allow",       "alter",  "and",          "apply",    "asc",      "authorize",
+        "batch",  "begin",       "by",     "columnfamily", "create",   "default",  "delete",
+        "desc",   "describe",    "drop",   "entries",      "execute",  "from",     "full",
+        "grant",  "if",          "in",     "index",        "infinity", "insert",   "into",
+        "is",     "keyspace",    "limit",  "materialized", "mbean",    "mbeans",   "modify",
+        "nan",    "norecursive", "not",    "null",         "of",       "on",       "or",
+        "order",  "primary",     "rename", "replace",      "revoke",   "schema",   "select",
+        "set",    "table",       "to",     "token",        "truncate", "unlogged", "unset",
+        "update", "use",         "using",  "view",         "where",    "with"};
     for (size_t i = 0; i < BASE_COUNT(words); i++)
         if (base_slice_equal(name, base_slice_str(words[i])))
             return true;
@@ -171,7 +175,8 @@ const char *basei_type_text(const struct base_type *type, char *text, size_t siz
     return text;
 }
 
-/* --- equality, copies --------------------------------------------------------------------------- */
+/* --- equality, copies ---------------------------------------------------------------------------
+ */
 
 bool base_type_equal(const struct base_type *a, const struct base_type *b)
 {
@@ -191,12 +196,13 @@ bool base_type_equal(const struct base_type *a, const struct base_type *b)
 }
 
 /* A new type like `type`, with its parameters made by `each`. Names are copied when `deep`. */
-static const struct base_type *remake(struct base_arena *arena, const struct base_type *type, bool deep,
-                                      const struct base_type *(*each)(struct base_arena *,
-                                                                      const struct base_type *))
+static const struct base_type *
+remake(struct base_arena *arena, const struct base_type *type, bool deep,
+       const struct base_type *(*each)(struct base_arena *, const struct base_type *))
 {
     struct base_type *copy = base_arena_alloc(arena, sizeof *copy);
-    const struct base_type **params = base_arena_alloc(arena, (type->param_count + 1) * sizeof *params);
+    const struct base_type **params =
+        base_arena_alloc(arena, (type->param_count + 1) * sizeof *params);
     if (!copy || !params)
         return NULL;
     *copy = *type;
@@ -240,19 +246,22 @@ const struct base_type *base_type_freeze(struct base_arena *arena, const struct 
 {
     if (is_frozen_through(type))
         return type;
-    struct base_type *copy = (struct base_type *)(uintptr_t)remake(arena, type, false, base_type_freeze);
+    struct base_type *copy =
+        (struct base_type *)(uintptr_t)remake(arena, type, false, base_type_freeze);
     if (copy)
         copy->frozen = true;
     return copy;
 }
 
-static int check_key(const struct base_type *type, const struct base_type *whole, struct base_err *err)
+static int check_key(const struct base_type *type, const struct base_type *whole,
+                     struct base_err *err)
 {
     char text[200];
     if (type->kind == BASE_TYPE_COUNTER)
         return base_err_set(err, BASE_E_INVALID, "a primary key column cannot be a counter");
     if (type->kind == BASE_TYPE_DURATION)
-        return base_err_set(err, BASE_E_INVALID, "duration type is not supported for a primary key column%s%s",
+        return base_err_set(err, BASE_E_INVALID,
+                            "duration type is not supported for a primary key column%s%s",
                             whole == type ? "" : ": ",
                             whole == type ? "" : basei_type_text(whole, text, sizeof text));
     if (base_type_is_multicell(type))

@@ -102,10 +102,12 @@ static int check_element(struct parser *p, const struct base_type *type)
         return base_err_set(p->err, BASE_E_INVALID, "counters are not allowed inside collections");
     if (base_type_is_multicell(type) && type->kind == BASE_TYPE_UDT)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "non-frozen UDTs are not allowed inside collections: use frozen<%s>", text);
+                            "non-frozen UDTs are not allowed inside collections: use frozen<%s>",
+                            text);
     if (base_type_is_multicell(type))
-        return base_err_set(p->err, BASE_E_INVALID,
-                            "non-frozen collections are not allowed inside collections: use frozen<%s>", text);
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            "non-frozen collections are not allowed inside collections: use frozen<%s>", text);
     return BASE_OK;
 }
 
@@ -144,12 +146,14 @@ static int number(struct parser *p, uint32_t *out)
     blanks(p);
     uint32_t v = 0;
     size_t start = p->at;
-    for (; p->at < p->text.len && basei_is_digit(p->text.data[p->at]) && v <= DIMENSION_MAX; p->at++)
+    for (; p->at < p->text.len && basei_is_digit(p->text.data[p->at]) && v <= DIMENSION_MAX;
+         p->at++)
         v = v * 10 + (uint32_t)(p->text.data[p->at] - '0');
     if (p->at == start)
         return fail(p, "the vector's dimension");
     if (v == 0 || v > DIMENSION_MAX)
-        return base_err_set(p->err, BASE_E_INVALID, "vectors may have 1 to %d dimensions", DIMENSION_MAX);
+        return base_err_set(p->err, BASE_E_INVALID, "vectors may have 1 to %d dimensions",
+                            DIMENSION_MAX);
     *out = v;
     return BASE_OK;
 }
@@ -221,7 +225,8 @@ static int collection(struct parser *p, enum base_type_kind kind, const struct b
 /* Elements are checked when it is known that nothing around freezes them. */
 static int check_nesting(struct parser *p, const struct base_type *type)
 {
-    bool is_collection = type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
+    bool is_collection =
+        type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
     for (uint32_t i = 0; is_collection && i < type->param_count; i++) {
         int rc = check_element(p, type->params[i]);
         if (rc != BASE_OK)
@@ -240,9 +245,10 @@ static int frozen(struct parser *p, const struct base_type **out)
     if (!take(p, '>'))
         return fail(p, "'>'");
     if (basei_is_scalar(inner))
-        return base_err_set(p->err, BASE_E_INVALID,
-                            "frozen<> is only allowed on collections, tuples, and user-defined types (got %s)",
-                            basei_type_text(inner, text, sizeof text));
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            "frozen<> is only allowed on collections, tuples, and user-defined types (got %s)",
+            basei_type_text(inner, text, sizeof text));
     *out = base_type_freeze(p->arena, inner);
     return *out ? check_nesting(p, *out) : no_memory(p);
 }
@@ -253,8 +259,8 @@ static int user_type(struct parser *p, struct base_slice keyspace, struct base_s
     *out = p->resolver ? p->resolver->find(p->resolver->ctx, keyspace, name) : NULL;
     if (*out)
         return BASE_OK;
-    return base_err_set(p->err, BASE_E_NOTFOUND, "unknown type %.*s%s%.*s", BASE_SLICE_ARG(keyspace),
-                        keyspace.len ? "." : "", BASE_SLICE_ARG(name));
+    return base_err_set(p->err, BASE_E_NOTFOUND, "unknown type %.*s%s%.*s",
+                        BASE_SLICE_ARG(keyspace), keyspace.len ? "." : "", BASE_SLICE_ARG(name));
 }
 
 static int parse_one(struct parser *p, const struct base_type **out)
@@ -262,7 +268,8 @@ static int parse_one(struct parser *p, const struct base_type **out)
     struct base_slice name, keyspace = {0};
     bool quoted;
     if (blanks(p), p->at < p->text.len && p->text.data[p->at] == '\'')
-        return base_err_set(p->err, BASE_E_INVALID, "custom types (a Java class in quotes) are not supported");
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "custom types (a Java class in quotes) are not supported");
     int rc = identifier(p, &name, &quoted);
     if (rc != BASE_OK)
         return rc;
@@ -285,7 +292,8 @@ static int parse_one(struct parser *p, const struct base_type **out)
         for (size_t i = 0; i < BASE_COUNT(kinds); i++)
             if (base_slice_equal(name, base_slice_str(kinds[i].name)))
                 return collection(p, kinds[i].kind, out);
-        return base_err_set(p->err, BASE_E_SYNTAX, "type %.*s takes no parameters", BASE_SLICE_ARG(name));
+        return base_err_set(p->err, BASE_E_SYNTAX, "type %.*s takes no parameters",
+                            BASE_SLICE_ARG(name));
     }
     *out = quoted ? NULL : scalar_by_name(name);
     return *out ? BASE_OK : user_type(p, keyspace, name, out);
@@ -294,7 +302,8 @@ static int parse_one(struct parser *p, const struct base_type **out)
 static int parse(struct parser *p, const struct base_type **out)
 {
     if (++p->depth > BASE_TYPE_DEPTH_MAX)
-        return base_err_set(p->err, BASE_E_LIMIT, "types may be nested %d deep, no deeper", BASE_TYPE_DEPTH_MAX);
+        return base_err_set(p->err, BASE_E_LIMIT, "types may be nested %d deep, no deeper",
+                            BASE_TYPE_DEPTH_MAX);
     int rc = parse_one(p, out);
     p->depth--;
     return rc;
@@ -330,8 +339,10 @@ int base_type_parse(struct base_arena *arena, struct base_slice text,
     blanks(&p);
     if (rc == BASE_OK && p.at < text.len)
         rc = fail(&p, "the end");
-    if (rc == BASE_OK && depth_of(type) > BASE_TYPE_DEPTH_MAX) /* user types bring depth of their own */
-        rc = base_err_set(err, BASE_E_LIMIT, "types may be nested %d deep, no deeper", BASE_TYPE_DEPTH_MAX);
+    if (rc == BASE_OK &&
+        depth_of(type) > BASE_TYPE_DEPTH_MAX) /* user types bring depth of their own */
+        rc = base_err_set(err, BASE_E_LIMIT, "types may be nested %d deep, no deeper",
+                          BASE_TYPE_DEPTH_MAX);
     if (rc == BASE_OK)
         rc = check_all_nesting(&p, type);
     if (rc == BASE_OK)

@@ -4,9 +4,11 @@
  * the type's (BASE_TYPE_DEPTH_MAX). */
 #include "base/base_private.h"
 
-/* --- elements ----------------------------------------------------------------------------------- */
+/* --- elements -----------------------------------------------------------------------------------
+ */
 
-bool base_elements_begin(struct base_elements *it, const struct base_type *type, struct base_slice value)
+bool base_elements_begin(struct base_elements *it, const struct base_type *type,
+                         struct base_slice value)
 {
     struct base_slice count;
     *it = (struct base_elements){.reader = base_reader(value), .kind = type->kind};
@@ -65,21 +67,25 @@ bool base_elements_next(struct base_elements *it, struct base_slice *element, bo
     *is_null = size == -1;
     if (size > 0 && !base_get_raw(&it->reader, (size_t)size, element))
         return false;
-    if ((it->kind == BASE_TYPE_TUPLE || it->kind == BASE_TYPE_UDT) && base_reader_left(&it->reader) == 0)
+    if ((it->kind == BASE_TYPE_TUPLE || it->kind == BASE_TYPE_UDT) &&
+        base_reader_left(&it->reader) == 0)
         it->left = 0; /* fewer fields than the type has: the rest are null */
     return true;
 }
 
-/* --- validity ------------------------------------------------------------------------------------ */
+/* --- validity ------------------------------------------------------------------------------------
+ */
 
-static int refuse(const struct base_type *type, struct base_err *err, const char *fault, size_t number)
+static int refuse(const struct base_type *type, struct base_err *err, const char *fault,
+                  size_t number)
 {
     char text[200];
-    return base_err_set(err, BASE_E_INVALID, "not a valid %s: %s%.0zu", basei_type_text(type, text, sizeof text),
-                        fault, number);
+    return base_err_set(err, BASE_E_INVALID, "not a valid %s: %s%.0zu",
+                        basei_type_text(type, text, sizeof text), fault, number);
 }
 
-static int validate_scalar(const struct base_type *type, struct base_slice value, struct base_err *err)
+static int validate_scalar(const struct base_type *type, struct base_slice value,
+                           struct base_err *err)
 {
     struct basei_duration duration;
     size_t size = basei_type_fixed_size(type);
@@ -96,12 +102,16 @@ static int validate_scalar(const struct base_type *type, struct base_slice value
     case BASE_TYPE_TIMEUUID:
         return value.data[6] >> 4 == 1 ? BASE_OK : refuse(type, err, "not a version 1 uuid", 0);
     case BASE_TYPE_INET:
-        return value.len == 4 || value.len == 16 ? BASE_OK : refuse(type, err, "neither 4 nor 16 bytes", 0);
+        return value.len == 4 || value.len == 16 ? BASE_OK
+                                                 : refuse(type, err, "neither 4 nor 16 bytes", 0);
     case BASE_TYPE_TIME:
-        return base_get_be64(value.data) < (uint64_t)BASEI_DAY_NS ? BASE_OK : refuse(type, err, "not within a day", 0);
+        return base_get_be64(value.data) < (uint64_t)BASEI_DAY_NS
+                   ? BASE_OK
+                   : refuse(type, err, "not within a day", 0);
     case BASE_TYPE_VARINT:
-        return value.len <= BASEI_VARINT_LEN_MAX ? BASE_OK
-                                                 : refuse(type, err, "longer than the possible bytes ", BASEI_VARINT_LEN_MAX);
+        return value.len <= BASEI_VARINT_LEN_MAX
+                   ? BASE_OK
+                   : refuse(type, err, "longer than the possible bytes ", BASEI_VARINT_LEN_MAX);
     case BASE_TYPE_DECIMAL:
         if (value.len < 5)
             return refuse(type, err, "fewer than 5 bytes", 0);
@@ -148,7 +158,8 @@ int base_value_validate(const struct base_type *type, struct base_slice value, s
         int rc = is_null ? BASE_OK : base_value_validate(element_type(type, i), element, err);
         if (rc != BASE_OK) {
             char text[200];
-            return base_err_wrap(err, rc, "%s, element %u", basei_type_text(type, text, sizeof text), i + 1);
+            return base_err_wrap(err, rc, "%s, element %u",
+                                 basei_type_text(type, text, sizeof text), i + 1);
         }
     }
     if (base_reader_left(&it.reader))
@@ -156,7 +167,8 @@ int base_value_validate(const struct base_type *type, struct base_slice value, s
     return BASE_OK;
 }
 
-/* --- order --------------------------------------------------------------------------------------- */
+/* --- order ---------------------------------------------------------------------------------------
+ */
 
 static int compare_signed(struct base_slice a, struct base_slice b)
 {
@@ -204,7 +216,8 @@ static int compare_double(double x, double y)
     int a = x != x, b = y != y;
     if (a || b)
         return a - b;
-    return __builtin_signbit(y) != 0 ? (__builtin_signbit(x) ? 0 : 1) : -(__builtin_signbit(x) != 0);
+    return __builtin_signbit(y) != 0 ? (__builtin_signbit(x) ? 0 : 1)
+                                     : -(__builtin_signbit(x) != 0);
 }
 
 static double get_double(const struct base_type *type, const uint8_t *p)
@@ -249,7 +262,8 @@ static int compare_scalar(const struct base_type *type, struct base_slice a, str
     }
 }
 
-static int compare_collections(const struct base_type *type, struct base_slice a, struct base_slice b)
+static int compare_collections(const struct base_type *type, struct base_slice a,
+                               struct base_slice b)
 {
     struct base_elements x, y;
     if (!base_elements_begin(&x, type, a) || !base_elements_begin(&y, type, b))
@@ -275,7 +289,8 @@ static int compare_tuples(const struct base_type *type, struct base_slice a, str
     for (uint32_t i = 0; ok && i < type->param_count; i++) {
         struct base_slice xe = {0}, ye = {0};
         bool x_null = true, y_null = true;
-        ok = (!x.left || base_elements_next(&x, &xe, &x_null)) && (!y.left || base_elements_next(&y, &ye, &y_null));
+        ok = (!x.left || base_elements_next(&x, &xe, &x_null)) &&
+             (!y.left || base_elements_next(&y, &ye, &y_null));
         int c = x_null || y_null ? y_null - x_null : base_value_compare(type->params[i], xe, ye);
         if (ok && c)
             return c;

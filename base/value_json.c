@@ -4,7 +4,8 @@
  * The recursion goes by the type, so its depth is the type's; the reader bounds the text's. */
 #include "base/base_private.h"
 
-/* --- reading -------------------------------------------------------------------------------------- */
+/* --- reading
+ * -------------------------------------------------------------------------------------- */
 
 struct from_json {
     struct base_json_reader reader;
@@ -12,17 +13,19 @@ struct from_json {
     struct base_err *err;
 };
 
-static int read_value(struct from_json *f, const struct base_type *type, const struct base_json_token *token,
-                      struct base_buf *out);
+static int read_value(struct from_json *f, const struct base_type *type,
+                      const struct base_json_token *token, struct base_buf *out);
 
 static int refuse(struct from_json *f, const struct base_type *type, struct base_slice text)
 {
-    return basei_refuse(type, &(struct base_sql_value){.kind = BASE_SQL_JSON, .bytes = text}, f->err);
+    return basei_refuse(type, &(struct base_sql_value){.kind = BASE_SQL_JSON, .bytes = text},
+                        f->err);
 }
 
 static int failed(struct from_json *f, const struct base_type *type, int rc)
 {
-    return base_err_set(f->err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
+    return base_err_set(f->err, rc, "%s value: %s", basei_kind_name(type->kind),
+                        base_err_words(rc));
 }
 
 static bool is_string_type(const struct base_type *type)
@@ -31,8 +34,8 @@ static bool is_string_type(const struct base_type *type)
 }
 
 /* A scalar from a string's text (as a value or as a map's key). "" is CQL's empty value. */
-static int read_scalar_text(struct from_json *f, const struct base_type *type, struct base_slice text,
-                            struct base_buf *out)
+static int read_scalar_text(struct from_json *f, const struct base_type *type,
+                            struct base_slice text, struct base_buf *out)
 {
     if (text.len == 0 && basei_type_has_empty(type))
         return BASE_OK;
@@ -42,17 +45,19 @@ static int read_scalar_text(struct from_json *f, const struct base_type *type, s
     return rc == BASE_OK ? rc : failed(f, type, rc);
 }
 
-static int read_scalar(struct from_json *f, const struct base_type *type, const struct base_json_token *token,
-                       struct base_buf *out)
+static int read_scalar(struct from_json *f, const struct base_type *type,
+                       const struct base_json_token *token, struct base_buf *out)
 {
     int rc;
     switch (token->kind) {
     case BASE_JSON_STRING:
         f->text.len = 0;
         rc = base_json_unescape(token, &f->text);
-        return rc == BASE_OK ? read_scalar_text(f, type, base_buf_view(&f->text), out) : failed(f, type, rc);
+        return rc == BASE_OK ? read_scalar_text(f, type, base_buf_view(&f->text), out)
+                             : failed(f, type, rc);
     case BASE_JSON_NUMBER:
-        return is_string_type(type) ? refuse(f, type, token->text) : read_scalar_text(f, type, token->text, out);
+        return is_string_type(type) ? refuse(f, type, token->text)
+                                    : read_scalar_text(f, type, token->text, out);
     case BASE_JSON_TRUE:
     case BASE_JSON_FALSE:
         if (type->kind == BASE_TYPE_BOOLEAN) {
@@ -66,11 +71,13 @@ static int read_scalar(struct from_json *f, const struct base_type *type, const 
 }
 
 /* A value with its length in front (as vectors have it, when in one). */
-static int read_element(struct from_json *f, const struct base_type *parent, const struct base_type *type,
-                        const struct base_json_token *token, struct base_buf *out)
+static int read_element(struct from_json *f, const struct base_type *parent,
+                        const struct base_type *type, const struct base_json_token *token,
+                        struct base_buf *out)
 {
     if (token->kind == BASE_JSON_NULL)
-        return base_err_set(f->err, BASE_E_INVALID, "null is not possible inside a %s", basei_kind_name(parent->kind));
+        return base_err_set(f->err, BASE_E_INVALID, "null is not possible inside a %s",
+                            basei_kind_name(parent->kind));
     size_t at = out->len;
     int rc = basei_element_begin(parent, out);
     if (rc != BASE_OK)
@@ -79,13 +86,16 @@ static int read_element(struct from_json *f, const struct base_type *parent, con
     if (rc != BASE_OK)
         return rc;
     rc = basei_element_end(parent, type, out, at);
-    return rc == BASE_E_INVALID ? base_err_set(f->err, rc, "an empty value is not possible inside a %s", basei_kind_name(parent->kind))
-           : rc == BASE_OK      ? rc
-                                : failed(f, parent, rc);
+    return rc == BASE_E_INVALID
+               ? base_err_set(f->err, rc, "an empty value is not possible inside a %s",
+                              basei_kind_name(parent->kind))
+           : rc == BASE_OK ? rc
+                           : failed(f, parent, rc);
 }
 
 /* The elements of an array, up to `most`; how many in *count. */
-static int read_array(struct from_json *f, const struct base_type *type, uint32_t most, struct base_buf *out, uint32_t *count)
+static int read_array(struct from_json *f, const struct base_type *type, uint32_t most,
+                      struct base_buf *out, uint32_t *count)
 {
     struct base_json_token token;
     const bool is_tuple = type->kind == BASE_TYPE_TUPLE;
@@ -95,7 +105,8 @@ static int read_array(struct from_json *f, const struct base_type *type, uint32_
         if (rc != BASE_OK || token.kind == BASE_JSON_ARRAY_END)
             return rc;
         if (*count == most)
-            return base_err_set(f->err, BASE_E_INVALID, "too many elements: the %s takes %u", basei_kind_name(type->kind), most);
+            return base_err_set(f->err, BASE_E_INVALID, "too many elements: the %s takes %u",
+                                basei_kind_name(type->kind), most);
         if (is_tuple && token.kind == BASE_JSON_NULL) {
             rc = base_buf_put(out, "\xff\xff\xff\xff", 4);
             if (rc != BASE_OK)
@@ -109,8 +120,8 @@ static int read_array(struct from_json *f, const struct base_type *type, uint32_
 }
 
 /* A map's key from a member's name: the text form of a scalar, the JSON of anything else. */
-static int read_key(struct from_json *f, const struct base_type *map, const struct base_json_token *token,
-                    struct base_buf *out)
+static int read_key(struct from_json *f, const struct base_type *map,
+                    const struct base_json_token *token, struct base_buf *out)
 {
     const struct base_type *type = map->params[0];
     size_t at = out->len;
@@ -128,7 +139,8 @@ static int read_key(struct from_json *f, const struct base_type *map, const stru
     return rc == BASE_OK ? rc : failed(f, map, rc);
 }
 
-static int read_member_value(struct from_json *f, const struct base_type *type, struct base_buf *out)
+static int read_member_value(struct from_json *f, const struct base_type *type,
+                             struct base_buf *out)
 {
     struct base_json_token token;
     int rc = base_json_next(&f->reader, &token, f->err);
@@ -141,13 +153,15 @@ static int read_pair(struct from_json *f, const struct base_type *type, struct b
     struct base_json_token token;
     int rc = base_json_next(&f->reader, &token, f->err);
     if (rc == BASE_OK && token.kind == BASE_JSON_ARRAY_END)
-        return base_err_set(f->err, BASE_E_INVALID, "an entry of a map is [key, value], not an empty array");
+        return base_err_set(f->err, BASE_E_INVALID,
+                            "an entry of a map is [key, value], not an empty array");
     if (rc == BASE_OK)
         rc = read_element(f, type, type->params[0], &token, out);
     if (rc == BASE_OK)
         rc = base_json_next(&f->reader, &token, f->err);
     if (rc == BASE_OK && token.kind == BASE_JSON_ARRAY_END)
-        return base_err_set(f->err, BASE_E_INVALID, "an entry of a map is [key, value], not a key alone");
+        return base_err_set(f->err, BASE_E_INVALID,
+                            "an entry of a map is [key, value], not a key alone");
     if (rc == BASE_OK)
         rc = read_element(f, type, type->params[1], &token, out);
     if (rc == BASE_OK)
@@ -157,12 +171,14 @@ static int read_pair(struct from_json *f, const struct base_type *type, struct b
     return rc;
 }
 
-static int read_map(struct from_json *f, const struct base_type *type, bool object, struct base_buf *out, uint32_t *count)
+static int read_map(struct from_json *f, const struct base_type *type, bool object,
+                    struct base_buf *out, uint32_t *count)
 {
     struct base_json_token token;
     for (*count = 0;; ++*count) {
         int rc = base_json_next(&f->reader, &token, f->err);
-        if (rc != BASE_OK || token.kind == BASE_JSON_OBJECT_END || token.kind == BASE_JSON_ARRAY_END)
+        if (rc != BASE_OK || token.kind == BASE_JSON_OBJECT_END ||
+            token.kind == BASE_JSON_ARRAY_END)
             return rc;
         if (object) {
             rc = read_key(f, type, &token, out);
@@ -179,8 +195,8 @@ static int read_map(struct from_json *f, const struct base_type *type, bool obje
 }
 
 /* Lists, sets, maps: the count in front; sets and maps sorted afterwards. */
-static int read_collection(struct from_json *f, const struct base_type *type, const struct base_json_token *token,
-                           struct base_buf *out)
+static int read_collection(struct from_json *f, const struct base_type *type,
+                           const struct base_json_token *token, struct base_buf *out)
 {
     const bool object = token->kind == BASE_JSON_OBJECT;
     size_t start = out->len;
@@ -190,7 +206,8 @@ static int read_collection(struct from_json *f, const struct base_type *type, co
     int rc = base_buf_put(out, "\0\0\0\0", 4);
     if (rc != BASE_OK)
         return failed(f, type, rc);
-    rc = type->kind == BASE_TYPE_MAP ? read_map(f, type, object, out, &count) : read_array(f, type, UINT32_MAX, out, &count);
+    rc = type->kind == BASE_TYPE_MAP ? read_map(f, type, object, out, &count)
+                                     : read_array(f, type, UINT32_MAX, out, &count);
     if (rc != BASE_OK)
         return rc;
     base_put_be32(out->data + start, count);
@@ -207,7 +224,8 @@ static uint32_t find_field(const struct base_type *type, struct base_slice name)
     if (name.len >= 2 && name.data[0] == '"' && name.data[name.len - 1] == '"')
         inner = base_slice(name.data + 1, name.len - 2);
     for (uint32_t i = 0; i < type->param_count; i++)
-        if (base_slice_equal(type->field_names[i], name) || (inner.data && base_slice_equal(type->field_names[i], inner)))
+        if (base_slice_equal(type->field_names[i], name) ||
+            (inner.data && base_slice_equal(type->field_names[i], inner)))
             return i;
     for (uint32_t i = 0; i < type->param_count; i++)
         if (base_slice_equal_nocase(type->field_names[i], name))
@@ -219,7 +237,8 @@ struct field {
     size_t at, len; /* in the fields' buffer, the length in front included; len 0: null */
 };
 
-static int read_fields(struct from_json *f, const struct base_type *type, struct base_buf *values, struct field *fields)
+static int read_fields(struct from_json *f, const struct base_type *type, struct base_buf *values,
+                       struct field *fields)
 {
     struct base_json_token token;
     char name[100];
@@ -234,7 +253,8 @@ static int read_fields(struct from_json *f, const struct base_type *type, struct
         basei_bytes_text(base_buf_view(&f->text), name, sizeof name);
         uint32_t i = find_field(type, base_buf_view(&f->text));
         if (i == UINT32_MAX)
-            return base_err_set(f->err, BASE_E_INVALID, "user type %.*s has no field '%s'", BASE_SLICE_ARG(type->name), name);
+            return base_err_set(f->err, BASE_E_INVALID, "user type %.*s has no field '%s'",
+                                BASE_SLICE_ARG(type->name), name);
         fields[i] = (struct field){values->len, 0};
         rc = base_json_next(&f->reader, &token, f->err);
         if (rc == BASE_OK && token.kind == BASE_JSON_NULL)
@@ -247,7 +267,8 @@ static int read_fields(struct from_json *f, const struct base_type *type, struct
     }
 }
 
-static int read_udt(struct from_json *f, const struct base_type *type, const struct base_json_token *token, struct base_buf *out)
+static int read_udt(struct from_json *f, const struct base_type *type,
+                    const struct base_json_token *token, struct base_buf *out)
 {
     struct base_buf values;
     if (token->kind != BASE_JSON_OBJECT)
@@ -268,10 +289,11 @@ static int read_udt(struct from_json *f, const struct base_type *type, const str
     return rc;
 }
 
-static int read_value(struct from_json *f, const struct base_type *type, const struct base_json_token *token,
-                      struct base_buf *out)
+static int read_value(struct from_json *f, const struct base_type *type,
+                      const struct base_json_token *token, struct base_buf *out)
 {
-    uint32_t count = 0, wanted = type->kind == BASE_TYPE_TUPLE ? type->param_count : type->dimension;
+    uint32_t count = 0,
+             wanted = type->kind == BASE_TYPE_TUPLE ? type->param_count : type->dimension;
     int rc;
     switch (type->kind) {
     case BASE_TYPE_LIST:
@@ -286,14 +308,16 @@ static int read_value(struct from_json *f, const struct base_type *type, const s
             return refuse(f, type, token->text);
         rc = read_array(f, type, wanted, out, &count);
         if (rc == BASE_OK && count != wanted)
-            rc = base_err_set(f->err, BASE_E_INVALID, "too few elements: the %s takes %u, not %u", basei_kind_name(type->kind), wanted, count);
+            rc = base_err_set(f->err, BASE_E_INVALID, "too few elements: the %s takes %u, not %u",
+                              basei_kind_name(type->kind), wanted, count);
         return rc;
     default:
         return read_scalar(f, type, token, out);
     }
 }
 
-int base_value_from_json(const struct base_type *type, struct base_slice json, struct base_buf *out, struct base_err *err)
+int base_value_from_json(const struct base_type *type, struct base_slice json, struct base_buf *out,
+                         struct base_err *err)
 {
     struct from_json f = {.err = err};
     struct base_json_token token;
@@ -311,12 +335,14 @@ int base_value_from_json(const struct base_type *type, struct base_slice json, s
     out->len = start;
     if (rc == BASE_E_SYNTAX || !basei_is_scalar(type)) {
         char name[200];
-        return base_err_wrap(err, rc == BASE_E_SYNTAX ? BASE_E_INVALID : rc, "%s", basei_type_text(type, name, sizeof name));
+        return base_err_wrap(err, rc == BASE_E_SYNTAX ? BASE_E_INVALID : rc, "%s",
+                             basei_type_text(type, name, sizeof name));
     }
     return rc;
 }
 
-/* --- writing -------------------------------------------------------------------------------------- */
+/* --- writing
+ * -------------------------------------------------------------------------------------- */
 
 static int put(struct base_buf *out, const char *text)
 {
@@ -326,7 +352,8 @@ static int put(struct base_buf *out, const char *text)
 static int damaged(const struct base_type *type, struct base_err *err)
 {
     char name[200];
-    return base_err_set(err, BASE_E_CORRUPT, "damaged value: its bytes are not a %s", basei_type_text(type, name, sizeof name));
+    return base_err_set(err, BASE_E_CORRUPT, "damaged value: its bytes are not a %s",
+                        basei_type_text(type, name, sizeof name));
 }
 
 static bool prints_as_number(enum base_type_kind kind)
@@ -348,8 +375,8 @@ static bool prints_as_number(enum base_type_kind kind)
     }
 }
 
-static int put_scalar(const struct base_type *type, struct base_slice value, enum basei_json_style style, bool quoted,
-                      struct base_buf *out)
+static int put_scalar(const struct base_type *type, struct base_slice value,
+                      enum basei_json_style style, bool quoted, struct base_buf *out)
 {
     size_t at = out->len;
     if (is_string_type(type)) {
@@ -374,14 +401,15 @@ static int put_scalar(const struct base_type *type, struct base_slice value, enu
         BASE_ASSERT(text.len < sizeof copy);
         memcpy(copy, text.data, text.len);
         out->len = at;
-        return style == BASEI_JSON_CASSANDRA ? put(out, "null") : base_buf_printf(out, "\"%s\"", copy);
+        return style == BASEI_JSON_CASSANDRA ? put(out, "null")
+                                             : base_buf_printf(out, "\"%s\"", copy);
     }
     return quoted ? base_buf_put_u8(out, '"') : BASE_OK;
 }
 
 /* A map's key: a JSON string, of the key's JSON where that is not a string. */
-static int put_key(const struct base_type *type, struct base_slice value, enum basei_json_style style, struct base_buf *out,
-                   struct base_err *err)
+static int put_key(const struct base_type *type, struct base_slice value,
+                   enum basei_json_style style, struct base_buf *out, struct base_err *err)
 {
     if (basei_is_scalar(type))
         return put_scalar(type, value, style, true, out);
@@ -411,8 +439,9 @@ static int put_field_name(struct base_slice name, enum basei_json_style style, s
 }
 
 /* Element i of a value with elements, what comes before it included. */
-static int put_element(const struct base_type *type, uint32_t i, struct base_slice element, bool is_null,
-                       enum basei_json_style style, struct base_buf *out, struct base_err *err)
+static int put_element(const struct base_type *type, uint32_t i, struct base_slice element,
+                       bool is_null, enum basei_json_style style, struct base_buf *out,
+                       struct base_err *err)
 {
     const bool is_map = type->kind == BASE_TYPE_MAP, is_key = is_map && i % 2 == 0;
     const bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
@@ -427,11 +456,12 @@ static int put_element(const struct base_type *type, uint32_t i, struct base_sli
         return rc;
     if (is_null)
         return fields ? put(out, "null") : BASE_E_CORRUPT;
-    return is_key ? put_key(inner, element, style, out, err) : basei_value_put_json(inner, element, style, out, err);
+    return is_key ? put_key(inner, element, style, out, err)
+                  : basei_value_put_json(inner, element, style, out, err);
 }
 
-static int put_elements(const struct base_type *type, struct base_slice value, enum basei_json_style style, struct base_buf *out,
-                        struct base_err *err)
+static int put_elements(const struct base_type *type, struct base_slice value,
+                        enum basei_json_style style, struct base_buf *out, struct base_err *err)
 {
     const bool object = type->kind == BASE_TYPE_MAP || type->kind == BASE_TYPE_UDT;
     const bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
@@ -454,19 +484,22 @@ static int put_elements(const struct base_type *type, struct base_slice value, e
     return rc == BASE_OK ? put(out, object ? "}" : "]") : rc;
 }
 
-int basei_value_put_json(const struct base_type *type, struct base_slice value, enum basei_json_style style, struct base_buf *out,
-                         struct base_err *err)
+int basei_value_put_json(const struct base_type *type, struct base_slice value,
+                         enum basei_json_style style, struct base_buf *out, struct base_err *err)
 {
     size_t start = out->len;
-    int rc = basei_is_scalar(type) ? put_scalar(type, value, style, false, out) : put_elements(type, value, style, out, err);
+    int rc = basei_is_scalar(type) ? put_scalar(type, value, style, false, out)
+                                   : put_elements(type, value, style, out, err);
     if (rc == BASE_OK)
         return rc;
     out->len = start;
     return rc == BASE_E_CORRUPT ? damaged(type, err)
-                                : base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
+                                : base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind),
+                                               base_err_words(rc));
 }
 
-int base_value_to_json(const struct base_type *type, struct base_slice value, struct base_buf *out, struct base_err *err)
+int base_value_to_json(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                       struct base_err *err)
 {
     return basei_value_put_json(type, value, BASEI_JSON_CASSANDRA, out, err);
 }

@@ -1,5 +1,5 @@
-/* Serialized values as CQL literals. At top level a string is its text alone; inside a collection it
- * is quoted as CQL needs it. */
+/* Serialized values as CQL literals. At top level a string is its text alone; inside a collection
+ * it is quoted as CQL needs it. */
 #include "base/base_private.h"
 
 static int put(struct base_buf *out, const char *text)
@@ -22,7 +22,8 @@ static bool is_quoted(enum base_type_kind kind)
     }
 }
 
-static int put_scalar(const struct base_type *type, struct base_slice value, bool top, struct base_buf *out)
+static int put_scalar(const struct base_type *type, struct base_slice value, bool top,
+                      struct base_buf *out)
 {
     if (top || (value.len && !is_quoted(type->kind)))
         return basei_scalar_to_text(type, value, out);
@@ -47,9 +48,11 @@ static int put_scalar(const struct base_type *type, struct base_slice value, boo
     return rc == BASE_OK ? put(out, "'") : rc;
 }
 
-static int put_value(const struct base_type *type, struct base_slice value, bool top, struct base_buf *out);
+static int put_value(const struct base_type *type, struct base_slice value, bool top,
+                     struct base_buf *out);
 
-static int put_element(const struct base_type *type, uint32_t i, struct base_slice element, bool is_null, struct base_buf *out)
+static int put_element(const struct base_type *type, uint32_t i, struct base_slice element,
+                       bool is_null, struct base_buf *out)
 {
     const bool is_map = type->kind == BASE_TYPE_MAP;
     const bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
@@ -91,12 +94,15 @@ static int put_elements(const struct base_type *type, struct base_slice value, s
     return rc == BASE_OK ? base_buf_put(out, brackets + 1, 1) : rc;
 }
 
-static int put_value(const struct base_type *type, struct base_slice value, bool top, struct base_buf *out)
+static int put_value(const struct base_type *type, struct base_slice value, bool top,
+                     struct base_buf *out)
 {
-    return basei_is_scalar(type) ? put_scalar(type, value, top, out) : put_elements(type, value, out);
+    return basei_is_scalar(type) ? put_scalar(type, value, top, out)
+                                 : put_elements(type, value, out);
 }
 
-int base_value_to_text(const struct base_type *type, struct base_slice value, struct base_buf *out, struct base_err *err)
+int base_value_to_text(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                       struct base_err *err)
 {
     char name[200];
     size_t start = out->len;
@@ -105,6 +111,7 @@ int base_value_to_text(const struct base_type *type, struct base_slice value, st
         return rc;
     out->len = start;
     if (rc == BASE_E_CORRUPT)
-        return base_err_set(err, rc, "damaged value: its bytes are not a %s", basei_type_text(type, name, sizeof name));
+        return base_err_set(err, rc, "damaged value: its bytes are not a %s",
+                            basei_type_text(type, name, sizeof name));
     return base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
 }

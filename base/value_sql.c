@@ -1,15 +1,16 @@
 /* SQL values to serialized bytes and back (DESIGN.md §11), and comparison operands.
  *
- * A value that a column takes must be in the type's domain, or the statement is refused. A comparison
- * operand need not be: `tiny < 1000` is true of every tinyint. So operands are placed in the type's
- * order: exactly on a value, between two, below all or above all. */
+ * A value that a column takes must be in the type's domain, or the statement is refused. A
+ * comparison operand need not be: `tiny < 1000` is true of every tinyint. So operands are placed in
+ * the type's order: exactly on a value, between two, below all or above all. */
 #include "base/base_private.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 
-/* --- from SQL ------------------------------------------------------------------------------------- */
+/* --- from SQL
+ * ------------------------------------------------------------------------------------- */
 
 static int put_integer_text(const struct base_type *type, int64_t v, struct base_buf *out)
 {
@@ -89,7 +90,8 @@ static int from_blob(const struct base_type *type, struct base_slice bytes, stru
     return BASE_E_INVALID;
 }
 
-static int convert(const struct base_type *type, const struct base_sql_value *in, struct base_buf *out)
+static int convert(const struct base_type *type, const struct base_sql_value *in,
+                   struct base_buf *out)
 {
     switch (in->kind) {
     case BASE_SQL_INTEGER:
@@ -107,7 +109,8 @@ static int convert(const struct base_type *type, const struct base_sql_value *in
     return BASE_E_INVALID;
 }
 
-static int said(const struct base_type *type, const struct base_sql_value *in, int rc, struct base_err *err)
+static int said(const struct base_type *type, const struct base_sql_value *in, int rc,
+                struct base_err *err)
 {
     if (rc == BASE_E_INVALID)
         return basei_refuse(type, in, err);
@@ -119,8 +122,8 @@ static bool is_text(const struct base_sql_value *in)
     return in->kind == BASE_SQL_TEXT || in->kind == BASE_SQL_JSON;
 }
 
-int base_value_from_sql(const struct base_type *type, const struct base_sql_value *in, struct base_buf *out,
-                        struct base_err *err)
+int base_value_from_sql(const struct base_type *type, const struct base_sql_value *in,
+                        struct base_buf *out, struct base_err *err)
 {
     size_t start = out->len;
     int rc;
@@ -139,7 +142,8 @@ int base_value_from_sql(const struct base_type *type, const struct base_sql_valu
     return said(type, in, rc, err);
 }
 
-/* --- operands ------------------------------------------------------------------------------------- */
+/* --- operands
+ * ------------------------------------------------------------------------------------- */
 
 /* The number's place among a kind's integers. */
 static int place_integer(const struct base_type *type, int64_t floor_value, int side, bool exact,
@@ -184,8 +188,8 @@ static int place_integer(const struct base_type *type, int64_t floor_value, int 
     return from_integer(type, floor_value, out);
 }
 
-static int place_real_among_integers(const struct base_type *type, double v, enum base_operand *operand,
-                                     struct base_buf *out)
+static int place_real_among_integers(const struct base_type *type, double v,
+                                     enum base_operand *operand, struct base_buf *out)
 {
     if (v >= TWO_63 || v < -TWO_63)
         return place_integer(type, 0, v < 0 ? -1 : 1, true, operand, out);
@@ -193,8 +197,8 @@ static int place_real_among_integers(const struct base_type *type, double v, enu
 }
 
 /* Against a double or float column: a number, exactly. */
-static int place_double(const struct base_type *type, double v, bool exact, enum base_operand *operand,
-                        struct base_buf *out)
+static int place_double(const struct base_type *type, double v, bool exact,
+                        enum base_operand *operand, struct base_buf *out)
 {
     if (type->kind == BASE_TYPE_DOUBLE) {
         *operand = exact ? BASE_OPERAND_EXACT : BASE_OPERAND_BELOW;
@@ -207,8 +211,8 @@ static int place_double(const struct base_type *type, double v, bool exact, enum
     return basei_float_put(out, f);
 }
 
-static int place_integer_among_doubles(const struct base_type *type, int64_t v, enum base_operand *operand,
-                                       struct base_buf *out)
+static int place_integer_among_doubles(const struct base_type *type, int64_t v,
+                                       enum base_operand *operand, struct base_buf *out)
 {
     double d = (double)v;
     if (d >= TWO_63 || (int64_t)d > v) /* rounded up: take the double below */
@@ -226,8 +230,8 @@ static int place_real_among_varints(double v, enum base_operand *operand, struct
     return from_real(base_type_scalar(BASE_TYPE_VARINT), floor(v), out);
 }
 
-static int place_text(const struct base_type *type, struct base_slice text, enum base_operand *operand,
-                      struct base_buf *out)
+static int place_text(const struct base_type *type, struct base_slice text,
+                      enum base_operand *operand, struct base_buf *out)
 {
     struct basei_number number;
     int64_t v;
@@ -260,8 +264,8 @@ static int place_text(const struct base_type *type, struct base_slice text, enum
     }
 }
 
-static int place_number(const struct base_type *type, const struct base_sql_value *in, enum base_operand *operand,
-                        struct base_buf *out)
+static int place_number(const struct base_type *type, const struct base_sql_value *in,
+                        enum base_operand *operand, struct base_buf *out)
 {
     const bool real = in->kind == BASE_SQL_REAL;
     switch (type->kind) {
@@ -296,8 +300,8 @@ static int place_number(const struct base_type *type, const struct base_sql_valu
     return convert(type, in, out);
 }
 
-int base_operand_from_sql(const struct base_type *type, const struct base_sql_value *in, enum base_operand *operand,
-                          struct base_buf *out, struct base_err *err)
+int base_operand_from_sql(const struct base_type *type, const struct base_sql_value *in,
+                          enum base_operand *operand, struct base_buf *out, struct base_err *err)
 {
     size_t start = out->len;
     int rc;
@@ -331,16 +335,19 @@ int base_operand_from_sql(const struct base_type *type, const struct base_sql_va
     return said(type, in, rc, err);
 }
 
-/* --- to SQL --------------------------------------------------------------------------------------- */
+/* --- to SQL
+ * --------------------------------------------------------------------------------------- */
 
 static int damaged(const struct base_type *type, struct base_slice value, struct base_err *err)
 {
     int rc = base_value_validate(type, value, err);
-    return rc == BASE_OK ? base_err_set(err, BASE_E_CORRUPT, "damaged %s", basei_kind_name(type->kind))
-                         : base_err_wrap(err, BASE_E_CORRUPT, "damaged value");
+    return rc == BASE_OK
+               ? base_err_set(err, BASE_E_CORRUPT, "damaged %s", basei_kind_name(type->kind))
+               : base_err_wrap(err, BASE_E_CORRUPT, "damaged value");
 }
 
-static void set_text(struct base_sql_value *out, const struct base_buf *scratch, size_t from, enum base_sql_kind kind)
+static void set_text(struct base_sql_value *out, const struct base_buf *scratch, size_t from,
+                     enum base_sql_kind kind)
 {
     out->kind = kind;
     out->bytes = base_slice(scratch->data + from, scratch->len - from);
@@ -360,14 +367,15 @@ static int floating_to_sql(double v, struct base_sql_value *out)
     return BASE_OK;
 }
 
-int base_value_to_sql(const struct base_type *type, struct base_slice value, struct base_sql_value *out,
-                      struct base_buf *scratch, struct base_err *err)
+int base_value_to_sql(const struct base_type *type, struct base_slice value,
+                      struct base_sql_value *out, struct base_buf *scratch, struct base_err *err)
 {
     size_t size = basei_type_fixed_size(type), start = scratch->len;
     *out = (struct base_sql_value){.kind = BASE_SQL_NULL};
     if (size && value.len != size)
-        return value.len == 0 && basei_type_has_empty(type) ? BASE_OK /* CQL's empty value: no SQL value is closer */
-                                                            : damaged(type, value, err);
+        return value.len == 0 && basei_type_has_empty(type)
+                   ? BASE_OK /* CQL's empty value: no SQL value is closer */
+                   : damaged(type, value, err);
     switch (type->kind) {
     case BASE_TYPE_TINYINT:
     case BASE_TYPE_SMALLINT:
@@ -405,7 +413,9 @@ int base_value_to_sql(const struct base_type *type, struct base_slice value, str
         int rc = basei_scalar_to_text(type, value, scratch);
         if (rc == BASE_OK)
             set_text(out, scratch, start, BASE_SQL_TEXT);
-        return rc == BASE_OK || rc == BASE_E_NOMEM || rc == BASE_E_LIMIT ? rc : damaged(type, value, err);
+        return rc == BASE_OK || rc == BASE_E_NOMEM || rc == BASE_E_LIMIT
+                   ? rc
+                   : damaged(type, value, err);
     }
     int rc = basei_value_put_json(type, value, BASEI_JSON_SQL, scratch, err);
     if (rc == BASE_OK)

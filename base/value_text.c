@@ -1,13 +1,14 @@
 /* Scalars as CQL literal text, and back; and the message that says what a type would have taken.
  *
- * Reading takes what a user or a driver's tool writes; printing gives one form that reads back as the
- * very same bytes (decimals keep their scale, floats their bits but a NaN's). */
+ * Reading takes what a user or a driver's tool writes; printing gives one form that reads back as
+ * the very same bytes (decimals keep their scale, floats their bits but a NaN's). */
 #include "base/base_private.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 
-/* --- from text ------------------------------------------------------------------------------------ */
+/* --- from text
+ * ------------------------------------------------------------------------------------ */
 
 /* Bytes of the big-endian two's complement integer kinds; 0 for others. */
 static int integer_size(enum base_type_kind kind)
@@ -95,7 +96,8 @@ static int varint_from_text(struct base_slice text, struct base_buf *out)
 static int decimal_from_text(struct base_slice text, struct base_buf *out)
 {
     struct basei_number number;
-    return basei_number_parse(text, &number) ? basei_decimal_put_number(out, &number) : BASE_E_INVALID;
+    return basei_number_parse(text, &number) ? basei_decimal_put_number(out, &number)
+                                             : BASE_E_INVALID;
 }
 
 /* A finite literal may not become infinite: that is out of range. */
@@ -104,20 +106,27 @@ static bool is_infinite(double v)
     return v - v != 0 && v == v;
 }
 
-static int floating_from_text(enum base_type_kind kind, struct base_slice text, struct base_buf *out)
+static int floating_from_text(enum base_type_kind kind, struct base_slice text,
+                              struct base_buf *out)
 {
     double d;
     float f;
-    bool named = text.len && !basei_is_digit(text.data[text.len - 1]) && text.data[text.len - 1] != '.';
+    bool named =
+        text.len && !basei_is_digit(text.data[text.len - 1]) && text.data[text.len - 1] != '.';
     if (kind == BASE_TYPE_DOUBLE)
-        return basei_double_parse(text, &d) && (named || !is_infinite(d)) ? basei_double_put(out, d) : BASE_E_INVALID;
-    return basei_float_parse(text, &f) && (named || !is_infinite((double)f)) ? basei_float_put(out, f) : BASE_E_INVALID;
+        return basei_double_parse(text, &d) && (named || !is_infinite(d)) ? basei_double_put(out, d)
+                                                                          : BASE_E_INVALID;
+    return basei_float_parse(text, &f) && (named || !is_infinite((double)f))
+               ? basei_float_put(out, f)
+               : BASE_E_INVALID;
 }
 
 static int boolean_from_text(struct base_slice text, struct base_buf *out)
 {
-    bool yes = base_slice_equal_nocase(text, BASE_SLICE_LIT("true")) || base_slice_equal(text, BASE_SLICE_LIT("1"));
-    bool no = base_slice_equal_nocase(text, BASE_SLICE_LIT("false")) || base_slice_equal(text, BASE_SLICE_LIT("0"));
+    bool yes = base_slice_equal_nocase(text, BASE_SLICE_LIT("true")) ||
+               base_slice_equal(text, BASE_SLICE_LIT("1"));
+    bool no = base_slice_equal_nocase(text, BASE_SLICE_LIT("false")) ||
+              base_slice_equal(text, BASE_SLICE_LIT("0"));
     return yes || no ? base_buf_put_u8(out, yes) : BASE_E_INVALID;
 }
 
@@ -139,10 +148,12 @@ static int inet_from_text(struct base_slice text, struct base_buf *out)
     copy[text.len] = 0;
     if (inet_pton(AF_INET, copy, address) == 1)
         return base_buf_put(out, address, 4);
-    return inet_pton(AF_INET6, copy, address) == 1 ? base_buf_put(out, address, 16) : BASE_E_INVALID;
+    return inet_pton(AF_INET6, copy, address) == 1 ? base_buf_put(out, address, 16)
+                                                   : BASE_E_INVALID;
 }
 
-static int temporal_from_text(enum base_type_kind kind, struct base_slice text, struct base_buf *out)
+static int temporal_from_text(enum base_type_kind kind, struct base_slice text,
+                              struct base_buf *out)
 {
     int64_t v;
     uint32_t days;
@@ -150,17 +161,20 @@ static int temporal_from_text(enum base_type_kind kind, struct base_slice text, 
     struct basei_duration duration;
     switch (kind) {
     case BASE_TYPE_TIMESTAMP:
-        return basei_timestamp_parse(text, &v, &exact) ? put_be64(out, (uint64_t)v) : BASE_E_INVALID;
+        return basei_timestamp_parse(text, &v, &exact) ? put_be64(out, (uint64_t)v)
+                                                       : BASE_E_INVALID;
     case BASE_TYPE_DATE:
         return basei_date_parse(text, &days) ? put_be32(out, days) : BASE_E_INVALID;
     case BASE_TYPE_TIME:
         return basei_time_parse(text, &v) ? put_be64(out, (uint64_t)v) : BASE_E_INVALID;
     default:
-        return basei_duration_parse(text, &duration) ? basei_duration_encode(&duration, out) : BASE_E_INVALID;
+        return basei_duration_parse(text, &duration) ? basei_duration_encode(&duration, out)
+                                                     : BASE_E_INVALID;
     }
 }
 
-int basei_scalar_from_text(const struct base_type *type, struct base_slice text, struct base_buf *out)
+int basei_scalar_from_text(const struct base_type *type, struct base_slice text,
+                           struct base_buf *out)
 {
     BASE_ASSERT(basei_is_scalar(type));
     switch (type->kind) {
@@ -200,7 +214,8 @@ int basei_scalar_from_text(const struct base_type *type, struct base_slice text,
     }
 }
 
-/* --- to text -------------------------------------------------------------------------------------- */
+/* --- to text
+ * -------------------------------------------------------------------------------------- */
 
 int64_t basei_integer_get(struct base_slice value)
 {
@@ -226,7 +241,8 @@ float basei_float_get(struct base_slice value)
     return v;
 }
 
-int basei_scalar_to_text(const struct base_type *type, struct base_slice value, struct base_buf *out)
+int basei_scalar_to_text(const struct base_type *type, struct base_slice value,
+                         struct base_buf *out)
 {
     char text[64];
     size_t len;
@@ -275,14 +291,16 @@ int basei_scalar_to_text(const struct base_type *type, struct base_slice value, 
         len = basei_time_print((int64_t)base_get_be64(value.data), text);
         break;
     case BASE_TYPE_DURATION:
-        return basei_duration_decode(value, &duration) ? basei_duration_print(&duration, out) : BASE_E_CORRUPT;
+        return basei_duration_decode(value, &duration) ? basei_duration_print(&duration, out)
+                                                       : BASE_E_CORRUPT;
     default:
         return base_buf_printf(out, "%lld", (long long)basei_integer_get(value));
     }
     return base_buf_put(out, text, len);
 }
 
-/* --- refusals ------------------------------------------------------------------------------------- */
+/* --- refusals
+ * ------------------------------------------------------------------------------------- */
 
 static const char *accepted(enum base_type_kind kind)
 {
@@ -308,7 +326,8 @@ static const char *accepted(enum base_type_kind kind)
     case BASE_TYPE_UUID:
         return "TEXT such as '123e4567-e89b-12d3-a456-426614174000' or a BLOB of 16 bytes";
     case BASE_TYPE_TIMEUUID:
-        return "a version 1 uuid, TEXT such as '123e4567-e89b-12d3-a456-426614174000' or a BLOB of 16 bytes";
+        return "a version 1 uuid, TEXT such as '123e4567-e89b-12d3-a456-426614174000' or a BLOB of "
+               "16 bytes";
     case BASE_TYPE_INET:
         return "an IPv4 or IPv6 address such as '192.0.2.1' or '2001:db8::1'";
     case BASE_TYPE_DATE:
@@ -341,7 +360,8 @@ static const char *accepted(enum base_type_kind kind)
     }
 }
 
-int basei_refuse(const struct base_type *type, const struct base_sql_value *in, struct base_err *err)
+int basei_refuse(const struct base_type *type, const struct base_sql_value *in,
+                 struct base_err *err)
 {
     char name[200], value[100];
     if (!err)
@@ -349,21 +369,24 @@ int basei_refuse(const struct base_type *type, const struct base_sql_value *in, 
     basei_type_text(type, name, sizeof name);
     switch (in->kind) {
     case BASE_SQL_NULL:
-        return base_err_set(err, BASE_E_INVALID, "cannot take NULL as %s: give %s", name, accepted(type->kind));
-    case BASE_SQL_INTEGER:
-        return base_err_set(err, BASE_E_INVALID, "cannot take INTEGER %lld as %s: give %s", (long long)in->integer, name,
+        return base_err_set(err, BASE_E_INVALID, "cannot take NULL as %s: give %s", name,
                             accepted(type->kind));
+    case BASE_SQL_INTEGER:
+        return base_err_set(err, BASE_E_INVALID, "cannot take INTEGER %lld as %s: give %s",
+                            (long long)in->integer, name, accepted(type->kind));
     case BASE_SQL_REAL:
         basei_double_print(in->real, value);
-        return base_err_set(err, BASE_E_INVALID, "cannot take REAL %s as %s: give %s", value, name, accepted(type->kind));
-    case BASE_SQL_BLOB:
-        return base_err_set(err, BASE_E_INVALID, "cannot take BLOB of %zu bytes as %s: give %s", in->bytes.len, name,
+        return base_err_set(err, BASE_E_INVALID, "cannot take REAL %s as %s: give %s", value, name,
                             accepted(type->kind));
+    case BASE_SQL_BLOB:
+        return base_err_set(err, BASE_E_INVALID, "cannot take BLOB of %zu bytes as %s: give %s",
+                            in->bytes.len, name, accepted(type->kind));
     case BASE_SQL_JSON:
     case BASE_SQL_TEXT:
         break;
     }
     return base_err_set(err, BASE_E_INVALID, "cannot take %s '%s' as %s: give %s",
-                        in->kind == BASE_SQL_JSON ? "JSON" : "TEXT", basei_bytes_text(in->bytes, value, sizeof value), name,
+                        in->kind == BASE_SQL_JSON ? "JSON" : "TEXT",
+                        basei_bytes_text(in->bytes, value, sizeof value), name,
                         accepted(type->kind));
 }

@@ -1,5 +1,5 @@
-/* What keys and values cost without a store under them: ns a call. A regression check, not a comparison:
- * `bench/typebench [calls]`. */
+/* What keys and values cost without a store under them: ns a call. A regression check, not a
+ * comparison: `bench/typebench [calls]`. */
 #include <stdio.h>
 #include <time.h>
 
@@ -53,7 +53,8 @@ static void bench_pkey(void)
     report("base_pkey_put (token in it), 16 bytes", start);
 }
 
-static void bench_ckey(const char *what, enum base_type_kind kind, bool descending, struct base_slice value)
+static void bench_ckey(const char *what, enum base_type_kind kind, bool descending,
+                       struct base_slice value)
 {
     const struct base_type *type = base_type_scalar(kind);
     char text[80];
@@ -114,12 +115,17 @@ int main(int argc, char **argv)
     bench_ckey("text (20)", BASE_TYPE_TEXT, false, text);
     bench_ckey("text desc (20)", BASE_TYPE_TEXT, true, text);
     bench_ckey("uuid", BASE_TYPE_UUID, false, BASE_SLICE_LIT("0123456789abcdef"));
-    bench_sql("int", BASE_TYPE_INT, (struct base_sql_value){.kind = BASE_SQL_INTEGER, .integer = 123456});
-    bench_sql("bigint", BASE_TYPE_BIGINT, (struct base_sql_value){.kind = BASE_SQL_INTEGER, .integer = 123456});
-    bench_sql("double", BASE_TYPE_DOUBLE, (struct base_sql_value){.kind = BASE_SQL_REAL, .real = 1.5});
-    bench_sql("text (20)", BASE_TYPE_TEXT, (struct base_sql_value){.kind = BASE_SQL_TEXT, .bytes = text});
+    bench_sql("int", BASE_TYPE_INT,
+              (struct base_sql_value){.kind = BASE_SQL_INTEGER, .integer = 123456});
+    bench_sql("bigint", BASE_TYPE_BIGINT,
+              (struct base_sql_value){.kind = BASE_SQL_INTEGER, .integer = 123456});
+    bench_sql("double", BASE_TYPE_DOUBLE,
+              (struct base_sql_value){.kind = BASE_SQL_REAL, .real = 1.5});
+    bench_sql("text (20)", BASE_TYPE_TEXT,
+              (struct base_sql_value){.kind = BASE_SQL_TEXT, .bytes = text});
     bench_sql("timestamp", BASE_TYPE_TIMESTAMP,
-              (struct base_sql_value){.kind = BASE_SQL_TEXT, .bytes = BASE_SLICE_LIT("2026-11-23T10:00:00.000Z")});
+              (struct base_sql_value){.kind = BASE_SQL_TEXT,
+                                      .bytes = BASE_SLICE_LIT("2026-11-23T10:00:00.000Z")});
     base_buf_fini(&out);
     base_buf_fini(&scratch);
     return 0;

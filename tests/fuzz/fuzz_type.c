@@ -1,9 +1,9 @@
-/* Fuzz target: bytes as a type's name, as a value of a type, as a key, as JSON. Nothing may crash; what is
- * accepted must come back the same through every form.
+/* Fuzz target: bytes as a type's name, as a value of a type, as a key, as JSON. Nothing may crash;
+ * what is accepted must come back the same through every form.
  *
  * Input: the first byte chooses; type names and values are parted by a newline. */
-#include "base/key.h"
 #include "base/json.h"
+#include "base/key.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,7 +36,8 @@ static void through_key(const struct base_type *type, struct base_slice value)
     uint8_t position;
     base_buf_init(&key, 1 << 22);
     base_buf_init(&back, 1 << 22);
-    if (base_type_check_key(type, NULL) == BASE_OK && base_ckey_put(type, false, value, &key, &exact, NULL) == BASE_OK) {
+    if (base_type_check_key(type, NULL) == BASE_OK &&
+        base_ckey_put(type, false, value, &key, &exact, NULL) == BASE_OK) {
         struct base_reader in = base_reader(base_buf_view(&key));
         require(base_ckey_get(type, false, &in, &back, &empty, &position, NULL) == BASE_OK);
         require(base_value_compare(type, value, base_buf_view(&back)) == 0);
@@ -78,7 +79,8 @@ static void fuzz_key(const struct base_type *type, struct base_slice key, bool d
     bool empty;
     uint8_t position;
     base_buf_init(&out, 1 << 22);
-    if (base_ckey_get(type, descending, &in, &out, &empty, &position, NULL) == BASE_OK && !position && !empty)
+    if (base_ckey_get(type, descending, &in, &out, &empty, &position, NULL) == BASE_OK &&
+        !position && !empty)
         require(base_value_validate(type, base_buf_view(&out), NULL) == BASE_OK);
     out.len = 0;
     size_t len = base_pkey_len(key);
@@ -117,7 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const uint8_t *line = memchr(data + 1, '\n', size - 1);
     struct base_slice name = base_slice(data + 1, line ? (size_t)(line - data) - 1 : size - 1);
-    struct base_slice rest = line ? base_slice(line + 1, (size_t)(data + size - line) - 1) : (struct base_slice){0};
+    struct base_slice rest =
+        line ? base_slice(line + 1, (size_t)(data + size - line) - 1) : (struct base_slice){0};
     base_arena_init(&arena);
     const struct base_type *type = parse(&arena, name);
     if (type && data[0] == 'v')

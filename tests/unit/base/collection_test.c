@@ -11,8 +11,8 @@ static const struct base_type *multicell_type(struct rng *r, struct base_arena *
 {
     for (;;) {
         const struct base_type *type = random_type(r, arena, 3, false);
-        if (type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP ||
-            type->kind == BASE_TYPE_UDT) {
+        if (type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET ||
+            type->kind == BASE_TYPE_MAP || type->kind == BASE_TYPE_UDT) {
             ((struct base_type *)(uintptr_t)type)->frozen = false; /* ours, just made */
             return type;
         }
@@ -29,7 +29,8 @@ static struct base_uuid item_id(uint32_t i)
 }
 
 /* Explode `value` into a row's cells, read the row back, implode. */
-static void round_trip(const struct base_type *type, struct base_slice value, struct base_buf *out, bool *is_null)
+static void round_trip(const struct base_type *type, struct base_slice value, struct base_buf *out,
+                       bool *is_null)
 {
     struct base_explode it;
     struct base_err err;
@@ -43,7 +44,8 @@ static void round_trip(const struct base_type *type, struct base_slice value, st
         struct base_cell cell = {.column = 7, .ts = 100};
         struct base_uuid id = item_id(i);
         bool end;
-        int rc = base_explode_next(&it, type->kind == BASE_TYPE_LIST ? &id : NULL, &cell, &end, &err);
+        int rc =
+            base_explode_next(&it, type->kind == BASE_TYPE_LIST ? &id : NULL, &cell, &end, &err);
         ck_assert_msg(rc == BASE_OK, "%s", err.text);
         if (end)
             break;
@@ -110,7 +112,8 @@ START_TEST(random_collections)
         if (is_null)
             ck_assert_uint_eq(out.len, 0);
         else if (has_fields(type)) /* fields missing at the end may come back as nulls */
-            ck_assert_int_eq(base_value_compare(type, base_buf_view(&out), base_buf_view(&sorted)), 0);
+            ck_assert_int_eq(base_value_compare(type, base_buf_view(&out), base_buf_view(&sorted)),
+                             0);
         else
             ck_assert(base_slice_equal(base_buf_view(&out), base_buf_view(&sorted)));
         base_arena_reset(&arena);
@@ -126,7 +129,8 @@ START_TEST(unsorted_is_refused_and_normalized)
 {
     const struct base_type *params[] = {base_type_scalar(BASE_TYPE_TINYINT)};
     const struct base_type set = {.kind = BASE_TYPE_SET, .param_count = 1, .params = params};
-    struct base_slice value = base_slice("\0\0\0\x03\0\0\0\x01\x02\0\0\0\x01\xff\0\0\0\x01\x02", 19);
+    struct base_slice value =
+        base_slice("\0\0\0\x03\0\0\0\x01\x02\0\0\0\x01\xff\0\0\0\x01\x02", 19);
     struct base_explode it;
     struct base_cell cell;
     struct base_err err;
@@ -138,7 +142,8 @@ START_TEST(unsorted_is_refused_and_normalized)
     base_explode_fini(&it);
     base_buf_init(&out, 100);
     ck_assert_int_eq(base_value_normalize(&set, value, &out, &err), BASE_OK);
-    ck_assert(base_slice_equal(base_buf_view(&out), base_slice("\0\0\0\x02\0\0\0\x01\xff\0\0\0\x01\x02", 14)));
+    ck_assert(base_slice_equal(base_buf_view(&out),
+                               base_slice("\0\0\0\x02\0\0\0\x01\xff\0\0\0\x01\x02", 14)));
     base_buf_fini(&out);
 }
 END_TEST
@@ -154,8 +159,13 @@ START_TEST(dead_cells_are_no_elements)
     base_buf_init(&out, 100);
     ck_assert_int_eq(base_buf_put_u8(&out, 'x'), BASE_OK);
     ck_assert_int_eq(base_implode_begin(&im, &list, &out, &err), BASE_OK);
-    ck_assert_int_eq(base_implode_add(&im, &(struct base_cell){.flags = BASE_CELL_COMPLEX_DELETION}, &err), BASE_OK);
-    ck_assert_int_eq(base_implode_add(&im, &(struct base_cell){.flags = BASE_CELL_DEAD, .path = BASE_SLICE_LIT("p")}, &err), BASE_OK);
+    ck_assert_int_eq(
+        base_implode_add(&im, &(struct base_cell){.flags = BASE_CELL_COMPLEX_DELETION}, &err),
+        BASE_OK);
+    ck_assert_int_eq(
+        base_implode_add(
+            &im, &(struct base_cell){.flags = BASE_CELL_DEAD, .path = BASE_SLICE_LIT("p")}, &err),
+        BASE_OK);
     ck_assert_int_eq(base_implode_end(&im, &is_null, &err), BASE_OK);
     ck_assert(is_null);
     ck_assert_uint_eq(out.len, 1);

@@ -1,5 +1,6 @@
-/* Keys: tokens by Cassandra's own answers, and the order encoding against base_value_compare. Without
- * these, drivers would route to the wrong node, and rows would be lost in their own table. */
+/* Keys: tokens by Cassandra's own answers, and the order encoding against base_value_compare.
+ * Without these, drivers would route to the wrong node, and rows would be lost in their own table.
+ */
 #include <check.h>
 
 #include "base/key.h"
@@ -30,14 +31,19 @@ START_TEST(token_known_answers)
     } known[] = {
         {"123", 3, -7468325962851647638LL},
         {"9223372036854775807", 19, 7162290910810015547LL},
-        {"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10", 16, -5563837382979743776LL},
-        {"\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11", 16, -1513403162740402161LL},
-        {"\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16", 16, 8228893370679682632LL},
+        {"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10", 16,
+         -5563837382979743776LL},
+        {"\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11", 16,
+         -1513403162740402161LL},
+        {"\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16", 16,
+         8228893370679682632LL},
         {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, 5457549051747178710LL},
-        {"\x00\x01\x02\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16, 6463632673159404390LL},
+        {"\x00\x01\x02\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 16,
+         6463632673159404390LL},
         {"\0\0\0\0", 4, -3485513579396041028LL},
         {"\x00\x01\x7f\x7f", 4, 6573459401642635627LL},
-        {"\x00\xff\xff\xff", 4, 123573637386978882LL}, /* here the sign of the tail's bytes matters */
+        {"\x00\xff\xff\xff", 4,
+         123573637386978882LL}, /* here the sign of the tail's bytes matters */
         {"\xff\x01\x02\x03", 4, -2839127690952877842LL},
         {"\xe2\xe7", 2, -8582699461035929883LL},
         {"\xe2\xe7\xe2\xe7\xe2\xe7\x01", 7, 2222373981930033306LL},
@@ -59,8 +65,8 @@ START_TEST(token_known_answers)
 END_TEST
 
 /* Encode a value as one component. */
-static void component(const struct base_type *type, bool descending, struct base_slice value, struct base_buf *out,
-                      bool *exact)
+static void component(const struct base_type *type, bool descending, struct base_slice value,
+                      struct base_buf *out, bool *exact)
 {
     struct base_err err;
     *exact = true;
@@ -88,9 +94,12 @@ START_TEST(format_known_answers)
         {"date", "\"1970-01-01\"", false, "0x3080000000"},
         {"double", "1.0", false, "0x30bff0000000000000"},
         {"double", "-0.0", false, "0x307fffffffffffffff"},
-        {"uuid", "\"123e4567-e89b-42d3-a456-426614174000\"", false, "0x304123e4567e89b2d3a456426614174000"},
-        {"uuid", "\"123e4567-e89b-12d3-a456-426614174000\"", false, "0x3012d3e89b123e4567a456426614174000"},
-        {"timeuuid", "\"123e4567-e89b-12d3-a456-426614174000\"", false, "0x3012d3e89b123e456724d6c2e69497c080"},
+        {"uuid", "\"123e4567-e89b-42d3-a456-426614174000\"", false,
+         "0x304123e4567e89b2d3a456426614174000"},
+        {"uuid", "\"123e4567-e89b-12d3-a456-426614174000\"", false,
+         "0x3012d3e89b123e4567a456426614174000"},
+        {"timeuuid", "\"123e4567-e89b-12d3-a456-426614174000\"", false,
+         "0x3012d3e89b123e456724d6c2e69497c080"},
         {"inet", "\"1.2.3.4\"", false, "0x30010203040001"},
         {"varint", "1", false, "0x308101"},
         {"varint", "-1", false, "0x307eff"},
@@ -114,8 +123,10 @@ START_TEST(format_known_answers)
         const struct base_type *type;
         bool exact;
         value.len = key.len = hex.len = 0;
-        ck_assert_int_eq(base_type_parse(&arena, base_slice_str(known[i].type), NULL, &type, NULL), BASE_OK);
-        ck_assert_int_eq(base_value_from_json(type, base_slice_str(known[i].json), &value, NULL), BASE_OK);
+        ck_assert_int_eq(base_type_parse(&arena, base_slice_str(known[i].type), NULL, &type, NULL),
+                         BASE_OK);
+        ck_assert_int_eq(base_value_from_json(type, base_slice_str(known[i].json), &value, NULL),
+                         BASE_OK);
         component(type, known[i].descending, base_buf_view(&value), &key, &exact);
         ck_assert_int_eq(basei_put_hex(&hex, base_buf_view(&key)) | base_buf_put_u8(&hex, 0), 0);
         ck_assert_str_eq((const char *)hex.data, known[i].hex);
@@ -147,8 +158,8 @@ START_TEST(token_bytes_sort)
 }
 END_TEST
 
-static void check_decode(const struct base_type *type, bool descending, struct base_slice value, struct base_slice key,
-                         bool exact)
+static void check_decode(const struct base_type *type, bool descending, struct base_slice value,
+                         struct base_slice key, bool exact)
 {
     struct base_buf back, again;
     struct base_err err;
@@ -167,15 +178,20 @@ static void check_decode(const struct base_type *type, bool descending, struct b
     char text[200];
     struct base_buf hex;
     base_buf_init(&hex, 1 << 20);
-    ck_assert_int_eq(basei_put_hex(&hex, value) | base_buf_put(&hex, " ", 1) | basei_put_hex(&hex, got) | base_buf_put_u8(&hex, 0), 0);
-    ck_assert_msg(exact == base_slice_equal(got, value), "%s %d: %s", basei_type_text(type, text, sizeof text), exact, (char *)hex.data);
+    ck_assert_int_eq(basei_put_hex(&hex, value) | base_buf_put(&hex, " ", 1) |
+                         basei_put_hex(&hex, got) | base_buf_put_u8(&hex, 0),
+                     0);
+    ck_assert_msg(exact == base_slice_equal(got, value), "%s %d: %s",
+                  basei_type_text(type, text, sizeof text), exact, (char *)hex.data);
     base_buf_fini(&hex);
     component(type, descending, got, &again, &exact_again);
-    ck_assert(base_slice_equal(base_buf_view(&again), key)); /* the canonical form has the same key */
-    for (size_t cut = 0; cut < key.len; cut++) { /* and no prefix of it decodes */
+    ck_assert(
+        base_slice_equal(base_buf_view(&again), key)); /* the canonical form has the same key */
+    for (size_t cut = 0; cut < key.len; cut++) {       /* and no prefix of it decodes */
         back.len = 0;
         r = base_reader(base_slice(key.data, cut));
-        ck_assert_int_eq(base_ckey_get(type, descending, &r, &back, &empty, &position, NULL), BASE_E_CORRUPT);
+        ck_assert_int_eq(base_ckey_get(type, descending, &r, &back, &empty, &position, NULL),
+                         BASE_E_CORRUPT);
         ck_assert_uint_eq(back.len, 0);
     }
     base_buf_fini(&back);
@@ -199,8 +215,10 @@ static void check_pair(const struct base_type *type, struct base_slice a, struct
             char text[200];
             struct base_buf hex;
             base_buf_init(&hex, 1 << 20);
-            ck_assert_int_eq(basei_put_hex(&hex, a) | base_buf_put(&hex, " ", 1) | basei_put_hex(&hex, b), 0);
-            ck_abort_msg("%s %s: order %d, keys %d", basei_type_text(type, text, sizeof text), (char *)hex.data, want, got);
+            ck_assert_int_eq(
+                basei_put_hex(&hex, a) | base_buf_put(&hex, " ", 1) | basei_put_hex(&hex, b), 0);
+            ck_abort_msg("%s %s: order %d, keys %d", basei_type_text(type, text, sizeof text),
+                         (char *)hex.data, want, got);
         }
         if (got) { /* neither is a prefix of the other: they differ inside the shorter one */
             size_t n = x.len < y.len ? x.len : y.len;
@@ -223,7 +241,8 @@ static void check_type(struct rng *r, const struct base_type *type, uint64_t n)
         a.len = b.len = 0;
         random_value(r, type, true, &a);
         random_value(r, type, true, &b);
-        ck_assert_msg(base_value_validate(type, base_buf_view(&a), &err) == BASE_OK, "%s", err.text);
+        ck_assert_msg(base_value_validate(type, base_buf_view(&a), &err) == BASE_OK, "%s",
+                      err.text);
         if (rng_below(r, 8) == 0) { /* near neighbours */
             b.len = 0;
             ck_assert_int_eq(base_buf_put_slice(&b, base_buf_view(&a)), BASE_OK);
@@ -283,7 +302,8 @@ START_TEST(positions)
         component(type, descending, BASE_SLICE_LIT("ab"), &keys[1], &exact);
         put_position(&keys[1], BASE_KEY_AT);
         component(type, descending, BASE_SLICE_LIT("ab"), &keys[2], &exact);
-        component(type, descending, BASE_SLICE_LIT(""), &keys[2], &exact); /* an empty second component */
+        component(type, descending, BASE_SLICE_LIT(""), &keys[2],
+                  &exact); /* an empty second component */
         put_position(&keys[2], BASE_KEY_AT);
         component(type, descending, BASE_SLICE_LIT("ab"), &keys[3], &exact);
         component(type, descending, BASE_SLICE_LIT("x"), &keys[3], &exact);
@@ -292,12 +312,15 @@ START_TEST(positions)
         put_position(&keys[4], BASE_KEY_AFTER);
         for (int i = 0; i < 5; i++) {
             uint8_t is_static = BASE_KEY_STATIC;
-            ck_assert_int_lt(base_slice_compare(base_slice(&is_static, 1), base_buf_view(&keys[i])), 0);
+            ck_assert_int_lt(base_slice_compare(base_slice(&is_static, 1), base_buf_view(&keys[i])),
+                             0);
             for (int j = 0; j < 5; j++) {
                 int want = (i > j) - (i < j);
                 if (descending && ((i == 2 && j == 3) || (i == 3 && j == 2)))
                     want = -want;
-                ck_assert_int_eq(sign(base_slice_compare(base_buf_view(&keys[i]), base_buf_view(&keys[j]))), want);
+                ck_assert_int_eq(
+                    sign(base_slice_compare(base_buf_view(&keys[i]), base_buf_view(&keys[j]))),
+                    want);
             }
         }
         /* a neighbour is outside on both sides */
@@ -305,8 +328,10 @@ START_TEST(positions)
         base_buf_init(&other, 100);
         component(type, descending, BASE_SLICE_LIT("abc"), &other, &exact);
         put_position(&other, BASE_KEY_AT);
-        ck_assert_int_eq(sign(base_slice_compare(base_buf_view(&other), base_buf_view(&keys[4]))), descending ? -1 : 1);
-        ck_assert_int_eq(sign(base_slice_compare(base_buf_view(&other), base_buf_view(&keys[0]))), descending ? -1 : 1);
+        ck_assert_int_eq(sign(base_slice_compare(base_buf_view(&other), base_buf_view(&keys[4]))),
+                         descending ? -1 : 1);
+        ck_assert_int_eq(sign(base_slice_compare(base_buf_view(&other), base_buf_view(&keys[0]))),
+                         descending ? -1 : 1);
         base_buf_fini(&other);
         for (int i = 0; i < 5; i++)
             base_buf_fini(&keys[i]);
@@ -346,7 +371,8 @@ START_TEST(partition_keys)
         ck_assert_int_eq(base_pkey_decode(base_buf_view(&pkey), &back, NULL), BASE_OK);
         ck_assert(base_slice_equal(base_buf_view(&back), base_buf_view(&pk)));
         if (n > 1) {
-            ck_assert_int_eq(base_pk_split(base_slice(pk.data, pk.len - 1), out, n, NULL), BASE_E_CORRUPT);
+            ck_assert_int_eq(base_pk_split(base_slice(pk.data, pk.len - 1), out, n, NULL),
+                             BASE_E_CORRUPT);
             ck_assert_int_eq(base_pk_split(base_buf_view(&pk), out, n + 1, NULL), BASE_E_CORRUPT);
         }
     }
@@ -369,10 +395,12 @@ START_TEST(limits)
     ck_assert_int_eq(base_pk_compose(two, 2, &out, &err), BASE_E_LIMIT);
     ck_assert_int_eq(base_pk_compose(&nothing, 1, &out, &err), BASE_E_INVALID);
     ck_assert_str_eq(err.text, "Key may not be empty");
-    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), false, base_slice(big, 65535), &out, NULL, &err),
+    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), false, base_slice(big, 65535),
+                                   &out, NULL, &err),
                      BASE_E_LIMIT);
-    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_INT), true, base_slice(big, 3), &out, NULL, &err),
-                     BASE_E_INVALID);
+    ck_assert_int_eq(
+        base_ckey_put(base_type_scalar(BASE_TYPE_INT), true, base_slice(big, 3), &out, NULL, &err),
+        BASE_E_INVALID);
     ck_assert_uint_eq(out.len, 0);
     base_buf_fini(&out);
 }

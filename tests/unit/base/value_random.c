@@ -8,23 +8,28 @@ static void put(struct base_buf *out, const void *data, size_t len)
 
 static void random_fixed(struct rng *r, size_t size, struct base_buf *out)
 {
-    static const uint64_t edges[] = {0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
-                                     INT64_MAX, 1ULL << 63, UINT64_MAX, 0x100, 0xFF00FF00FF00FF00ULL};
+    static const uint64_t edges[] = {0,          1,          2,          0x7F,
+                                     0x80,       0xFF,       0x7FFF,     0x8000,
+                                     0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, INT64_MAX,
+                                     1ULL << 63, UINT64_MAX, 0x100,      0xFF00FF00FF00FF00ULL};
     uint8_t bytes[16];
     for (int i = 0; i < 16; i += 8)
-        base_put_be64(bytes + i, rng_below(r, 2) ? edges[rng_below(r, BASE_COUNT(edges))] : rng_next(r));
+        base_put_be64(bytes + i,
+                      rng_below(r, 2) ? edges[rng_below(r, BASE_COUNT(edges))] : rng_next(r));
     put(out, bytes + 16 - size, size);
 }
 
 static void random_floating(struct rng *r, bool is_float, struct base_buf *out)
 {
-    static const double edges[] = {0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 1e300, -1e300, 1e38, 5e-324, 16777217.0};
+    static const double edges[] = {0.0,   -0.0,   1.0,  -1.0,   0.1,       -0.1,
+                                   1e300, -1e300, 1e38, 5e-324, 16777217.0};
     uint8_t bytes[8];
     double v = edges[rng_below(r, BASE_COUNT(edges))];
     uint64_t bits = rng_next(r);
     switch (rng_below(r, 4)) {
     case 0: /* NaNs and infinities of every kind */
-        bits = (rng_below(r, 2) << 63) | 0x7FF0000000000000ULL | (rng_below(r, 2) ? rng_next(r) >> 12 : 0);
+        bits = (rng_below(r, 2) << 63) | 0x7FF0000000000000ULL |
+               (rng_below(r, 2) ? rng_next(r) >> 12 : 0);
         break;
     case 1:
         memcpy(&bits, &v, 8);
@@ -37,7 +42,8 @@ static void random_floating(struct rng *r, bool is_float, struct base_buf *out)
         uint32_t small = (uint32_t)bits;
         switch (rng_below(r, 3)) {
         case 0:
-            small = 0x7F800000U | (uint32_t)(rng_below(r, 2) << 31) | (rng_below(r, 2) ? (uint32_t)bits >> 9 : 0);
+            small = 0x7F800000U | (uint32_t)(rng_below(r, 2) << 31) |
+                    (rng_below(r, 2) ? (uint32_t)bits >> 9 : 0);
             break;
         case 1:
             memcpy(&small, &f, 4);
@@ -69,12 +75,14 @@ static void random_bytes(struct rng *r, size_t min, size_t max, bool text, struc
 static void random_decimal(struct rng *r, struct base_buf *out)
 {
     static const int32_t scales[] = {0, 1, 2, 3, -1, -2, INT32_MAX, INT32_MIN, 100, -100};
-    static const int64_t unscaled[] = {0, 1, 10, 100, 1000, -1, -10, -100, 99, 999, -99, 12, 120, 1200, -12, -120};
+    static const int64_t unscaled[] = {0,  1,   10,  100, 1000, -1,   -10, -100,
+                                       99, 999, -99, 12,  120,  1200, -12, -120};
     uint8_t bytes[4];
     base_put_be32(bytes, (uint32_t)scales[rng_below(r, rng_below(r, 4) ? 6 : BASE_COUNT(scales))]);
     put(out, bytes, 4);
     if (rng_below(r, 3))
-        BASE_ASSERT(basei_varint_put_i64(out, unscaled[rng_below(r, BASE_COUNT(unscaled))]) == BASE_OK);
+        BASE_ASSERT(basei_varint_put_i64(out, unscaled[rng_below(r, BASE_COUNT(unscaled))]) ==
+                    BASE_OK);
     else
         random_bytes(r, 1, rng_below(r, 8) ? 12 : 200, false, out);
 }
@@ -83,7 +91,8 @@ static void random_time(struct rng *r, struct base_buf *out)
 {
     static const int64_t edges[] = {0, 1, BASEI_DAY_NS - 1};
     uint8_t bytes[8];
-    base_put_be64(bytes, rng_below(r, 2) ? rng_below(r, BASEI_DAY_NS) : (uint64_t)edges[rng_below(r, 3)]);
+    base_put_be64(bytes,
+                  rng_below(r, 2) ? rng_below(r, BASEI_DAY_NS) : (uint64_t)edges[rng_below(r, 3)]);
     put(out, bytes, 8);
 }
 
@@ -145,9 +154,11 @@ static void random_scalar(struct rng *r, const struct base_type *type, struct ba
 }
 
 /* A length and the value; in a vector as its layout has it. */
-static void random_element(struct rng *r, const struct base_type *parent, const struct base_type *type, struct base_buf *out)
+static void random_element(struct rng *r, const struct base_type *parent,
+                           const struct base_type *type, struct base_buf *out)
 {
-    size_t at = out->len, fixed = parent->kind == BASE_TYPE_VECTOR ? basei_vector_element_size(type) : 0;
+    size_t at = out->len,
+           fixed = parent->kind == BASE_TYPE_VECTOR ? basei_vector_element_size(type) : 0;
     if (fixed) {
         random_value(r, type, false, out);
         return;
@@ -190,7 +201,8 @@ void random_value(struct rng *r, const struct base_type *type, bool empty, struc
         return;
     case BASE_TYPE_TUPLE:
     case BASE_TYPE_UDT: {
-        uint32_t count = rng_below(r, 4) ? type->param_count : (uint32_t)rng_below(r, type->param_count + 1);
+        uint32_t count =
+            rng_below(r, 4) ? type->param_count : (uint32_t)rng_below(r, type->param_count + 1);
         for (uint32_t i = 0; i < count; i++) {
             if (rng_below(r, 3) == 0)
                 put(out, "\xff\xff\xff\xff", 4);
@@ -208,7 +220,8 @@ void random_value(struct rng *r, const struct base_type *type, bool empty, struc
 static const struct base_type *random_scalar_type(struct rng *r, bool key)
 {
     for (;;) {
-        const struct base_type *type = base_type_scalar((enum base_type_kind)rng_below(r, BASE_TYPE_DURATION + 1));
+        const struct base_type *type =
+            base_type_scalar((enum base_type_kind)rng_below(r, BASE_TYPE_DURATION + 1));
         if (type && type->kind != BASE_TYPE_COUNTER && (!key || type->kind != BASE_TYPE_DURATION))
             return type;
     }
@@ -216,8 +229,8 @@ static const struct base_type *random_scalar_type(struct rng *r, bool key)
 
 const struct base_type *random_type(struct rng *r, struct base_arena *arena, int depth, bool key)
 {
-    static const enum base_type_kind kinds[] = {BASE_TYPE_LIST, BASE_TYPE_SET, BASE_TYPE_MAP, BASE_TYPE_TUPLE,
-                                                BASE_TYPE_UDT, BASE_TYPE_VECTOR};
+    static const enum base_type_kind kinds[] = {BASE_TYPE_LIST,  BASE_TYPE_SET, BASE_TYPE_MAP,
+                                                BASE_TYPE_TUPLE, BASE_TYPE_UDT, BASE_TYPE_VECTOR};
     if (depth <= 1 || rng_below(r, 3) == 0)
         return random_scalar_type(r, key);
     struct base_type *type = base_arena_zalloc(arena, sizeof *type);
@@ -229,7 +242,9 @@ const struct base_type *random_type(struct rng *r, struct base_arena *arena, int
     type->frozen = true;
     type->params = params;
     bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
-    type->param_count = fields ? 1 + (uint32_t)rng_below(r, 3) : type->kind == BASE_TYPE_MAP ? 2 : 1;
+    type->param_count = fields                        ? 1 + (uint32_t)rng_below(r, 3)
+                        : type->kind == BASE_TYPE_MAP ? 2
+                                                      : 1;
     for (uint32_t i = 0; i < type->param_count; i++) {
         bool hashed = (type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP) && i == 0;
         params[i] = random_type(r, arena, depth - 1, key || hashed);
