@@ -21,25 +21,26 @@ struct lsmi_keys {
 
 enum lsmi_block_kind { LSMI_BLOCK_DATA = 1, LSMI_BLOCK_INDEX = 2 };
 
-/* A block in memory: immutable once parsed, freed with its last reference. */
+/* A block in memory: immutable once parsed, freed with its last reference. What the cache looks at comes
+ * first, in one cache line; then the view, in the next. */
 struct lsmi_block {
     _Atomic uint32_t refs;
-    /* The cache's (lsm/cache.c), under its shard's lock: */
+    uint32_t size;
+    uint64_t file, offset; /* identity; offset is also where the frame lies in the file */
+    struct lsmi_block *hash_next; /* this, and the next three, are the cache's, under its shard's lock */
+    struct lsmi_block *clock_next, *clock_prev;
     uint8_t used;
     bool cached;
-    struct lsmi_block *hash_next, *clock_next, *clock_prev;
-    uint64_t file, offset; /* identity; offset is also where the frame lies in the file */
-    uint32_t frame_len;
     /* Set by lsmi_block_parse: */
     bool wide; /* offsets are u32 */
     uint8_t flags;
     uint32_t level; /* index blocks: 1 is the level above the data */
-    struct base_slice prefix;
     struct lsmi_keys keys; /* data: partitions (their pkeys); index: separators */
     struct lsmi_keys rows; /* data: rows and markers of all partitions; prefixes are the partitions' own */
+    struct base_slice prefix;
     const uint8_t *child_ends; /* index: le32 each, from child_base */
     uint64_t child_base;
-    uint32_t size;
+    uint32_t frame_len;
     uint8_t bytes[];
 };
 

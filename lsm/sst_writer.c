@@ -474,7 +474,8 @@ int lsmi_sst_writer_open(const struct lsmi_sst_params *params, struct lsmi_sst_w
             base_buf_init(&w->levels[i].bytes, (size_t)4 << 30);
         }
         set_info(w, params);
-        rc = base_fs_open(w->fs, w->path, BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE, &w->file, err);
+        int flags = BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE;
+        rc = base_fs_open(w->fs, w->path, params->direct ? flags | BASE_OPEN_DIRECT : flags, &w->file, err);
     }
     if (rc) {
         free_writer(w);

@@ -27,6 +27,7 @@ struct lsmi_sst_params {
     uint32_t block_size;           /* uncompressed target */
     double bloom_fp_chance;
     uint64_t partition_count_hint; /* upper estimate, sizes the filter; the writer may gather tokens and be exact */
+    bool direct; /* write around the page cache (BASE_OPEN_DIRECT): for output that is large and not read soon */
     uint32_t level;
     uint64_t commitlog_from, commitlog_upto; /* positions covered */
     int64_t repaired_at_ms;
