@@ -179,6 +179,26 @@ START_TEST(sstables_offline)
 }
 END_TEST
 
+START_TEST(a_dump_shows_every_tombstone)
+{
+    for (int i = 0; i < 10; i++)
+        OK(fixture_write(fixture.session, "s1", i, i + 40));
+    fixture_delete_range(fixture.session, "s1", 3, 5);
+    fixture_delete_partition(fixture.session, "s2");
+    ck_assert_int_eq(fixture_count(fixture.session), 7);
+    OK(admin("flush", NULL, NULL));
+    fixture_close();
+    OK(tool("dump", fixture.dir, false));
+    ck_assert_int_eq(count_lines("\"type\": \"range_tombstone_bound\""), 2);
+    TEXT_HAS("\"clustering\": [3], \"position\": \"before\", \"deletion_after\": {\"marked_deleted\": \"2");
+    TEXT_HAS("\"clustering\": [5], \"position\": \"after\", \"deletion_before\": {\"marked_deleted\": \"2");
+    ck_assert_int_eq(count_lines("\"type\": \"partition\""), 1);
+    TEXT_HAS("\"key\": [\"s2\"]");
+    ck_assert_int_eq(count_lines("\"type\": \"row\""), 7);
+    fixture_open();
+}
+END_TEST
+
 START_TEST(damage_is_told_and_fails)
 {
     for (int i = 0; i < 10; i++)
@@ -210,6 +230,7 @@ int main(void)
     tcase_add_test(tc, mistakes_are_explained);
     tcase_add_test(tc, metrics);
     tcase_add_test(tc, sstables_offline);
+    tcase_add_test(tc, a_dump_shows_every_tombstone);
     tcase_add_test(tc, damage_is_told_and_fails);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

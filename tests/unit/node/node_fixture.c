@@ -136,6 +136,40 @@ int fixture_write(struct node_session *session, const char *sensor, int ts, int 
     return rc;
 }
 
+void fixture_delete_range(struct node_session *session, const char *sensor, int from, int upto)
+{
+    struct base_buf pkey, unused, lo, hi, mutation;
+    struct node *node = node_session_node(session);
+    put_keys(sensor, from, &pkey, &lo);
+    put_keys(sensor, upto, &unused, &hi);
+    lo.data[lo.len - 1] = BASE_KEY_BEFORE;
+    hi.data[hi.len - 1] = BASE_KEY_AFTER;
+    base_buf_init(&mutation, 1 << 20);
+    struct base_range_deletion range = {base_buf_view(&lo), base_buf_view(&hi), {node_timestamp(node), node_now_s(node)}};
+    OK(base_mutation_put(&mutation, fixture.table->id, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0}, &range,
+                         1, NULL, 0));
+    OK(node_write(session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_ONE, &fixture.err));
+    base_buf_fini(&pkey);
+    base_buf_fini(&unused);
+    base_buf_fini(&lo);
+    base_buf_fini(&hi);
+    base_buf_fini(&mutation);
+}
+
+void fixture_delete_partition(struct node_session *session, const char *sensor)
+{
+    struct base_buf pkey, ckey, mutation;
+    struct node *node = node_session_node(session);
+    put_keys(sensor, 0, &pkey, &ckey);
+    base_buf_init(&mutation, 1 << 20);
+    struct base_deletion deletion = {node_timestamp(node), node_now_s(node)};
+    OK(base_mutation_put(&mutation, fixture.table->id, base_buf_view(&pkey), deletion, (struct base_slice){0}, NULL, 0, NULL, 0));
+    OK(node_write(session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_ONE, &fixture.err));
+    base_buf_fini(&pkey);
+    base_buf_fini(&ckey);
+    base_buf_fini(&mutation);
+}
+
 static int celsius_of(struct base_slice encoded)
 {
     struct base_row row;

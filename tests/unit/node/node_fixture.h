@@ -47,6 +47,9 @@ void fixture_find_table(void); /* schema, table: of now */
 
 /* A row, written now; celsius < 0: the row's deletion. */
 int fixture_write(struct node_session *session, const char *sensor, int ts, int celsius);
+/* Deletes the rows with from <= ts <= upto, or the whole partition. */
+void fixture_delete_range(struct node_session *session, const char *sensor, int from, int upto);
+void fixture_delete_partition(struct node_session *session, const char *sensor);
 /* celsius of a row, -1: there is none. */
 int fixture_get(struct node_session *session, const char *sensor, int ts);
 int fixture_count(struct node_session *session); /* rows of the whole table */

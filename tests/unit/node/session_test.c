@@ -197,6 +197,24 @@ static void model_check(const struct model *m, unsigned seed, int step)
     ck_assert_int_eq(fixture_count(fixture.session), n);
 }
 
+/* A range of one sensor's rows; past the last key: the whole partition. */
+static void model_delete(struct model *m, int which, int from, int upto)
+{
+    char sensor[8];
+    snprintf(sensor, sizeof sensor, "s%d", which);
+    if (upto >= KEYS)
+        from = 0;
+    if (upto < from)
+        return;
+    if (upto >= KEYS)
+        fixture_delete_partition(fixture.session, sensor);
+    else
+        fixture_delete_range(fixture.session, sensor, from, upto);
+    for (int k = from; k <= upto && k < KEYS; k++)
+        if (k % 3 == which)
+            m->now[k] = -1;
+}
+
 static void run_model(unsigned seed, int steps)
 {
     struct model m;
@@ -236,8 +254,10 @@ static void run_model(unsigned seed, int steps)
             memcpy(m.now, committed, sizeof m.now);
             OK(node_txn_begin(fixture.session, &fixture.err));
             level = -1;
-        } else if (dice < 93) {
+        } else if (dice < 92) {
             model_check(&m, seed, step);
+        } else {
+            model_delete(&m, k % 3, rand_r(&state) % KEYS, rand_r(&state) % (KEYS + KEYS / 3));
         }
     }
     model_check(&m, seed, steps);
