@@ -106,7 +106,8 @@ struct lsmi_mt_source {
     /* the slice */
     size_t slice; /* counted in reading direction */
     enum { LSMI_SLICE_ENTER, LSMI_SLICE_OPEN, LSMI_SLICE_INSIDE } state;
-    struct base_slice bound_first, bound_last; /* of its markers, in reading direction; never AT */
+    struct base_slice bound_first, bound_last; /* where it announces and closes what is open; never AT */
+    struct base_slice slice_last;              /* its far bound as it was given */
     /* the page of rows */
     struct lsmi_btree_cursor row_cursor;
     uint32_t row_count; /* of the partition's tree when row_cursor was good */

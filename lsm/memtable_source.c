@@ -164,20 +164,22 @@ static int slice_markers(struct lsmi_mt_source *src)
     if (rc != BASE_OK)
         return rc;
     if (lo.len && base_slice_equal(lo, hi)) { /* between two rows: nothing lies in it, nothing is open over it */
-        src->bound_first = src->bound_last = lo;
+        src->bound_first = src->bound_last = src->slice_last = lo;
         src->marker_at = markers_below(src, lo, !src->cmd->reversed);
         return BASE_OK;
     }
     if (src->cmd->reversed) {
         src->bound_first = hi;
         src->bound_last = lo;
-        src->marker_at = hi.len ? markers_below(src, hi, false) : src->marker_count;
+        src->slice_last = range->lo;
+        src->marker_at = hi.len ? markers_below(src, range->hi, false) : src->marker_count;
         if (src->marker_at < src->marker_count)
             src->open = src->markers[src->marker_at].before;
     } else {
         src->bound_first = lo;
         src->bound_last = hi;
-        src->marker_at = lo.len ? markers_below(src, lo, true) : 0;
+        src->slice_last = range->hi;
+        src->marker_at = lo.len ? markers_below(src, range->lo, true) : 0;
         if (src->marker_at > 0)
             src->open = src->markers[src->marker_at - 1].after;
     }
@@ -192,13 +194,13 @@ static const struct base_marker *marker_peek(const struct lsmi_mt_source *src)
         if (src->marker_count == 0 || src->marker_at == 0)
             return NULL;
         marker = &src->markers[src->marker_at - 1];
-        if (src->bound_last.len && base_slice_compare(marker->ckey, src->bound_last) <= 0)
+        if (src->slice_last.len && base_slice_compare(marker->ckey, src->slice_last) <= 0)
             return NULL;
     } else {
         if (src->marker_at >= src->marker_count)
             return NULL;
         marker = &src->markers[src->marker_at];
-        if (src->bound_last.len && base_slice_compare(marker->ckey, src->bound_last) >= 0)
+        if (src->slice_last.len && base_slice_compare(marker->ckey, src->slice_last) >= 0)
             return NULL;
     }
     return marker;

@@ -188,10 +188,15 @@ static void compare(struct lsmi_memtable *mt, struct lsmi_mt_source *src, const 
         src->source.ops->close(&src->source);
     }
     drop_bare(&got);
-    if (!base_slice_equal(base_buf_view(&expected), base_buf_view(&got)))
-        ck_abort_msg("%s: expected\n%.*s\ngot\n%.*s", cmd->reversed ? "reversed" : "forward",
-                     (int)(expected.len < 1500 ? expected.len : 1500), (char *)expected.data,
-                     (int)(got.len < 1500 ? got.len : 1500), (char *)got.data);
+    if (!base_slice_equal(base_buf_view(&expected), base_buf_view(&got))) {
+        size_t at = 0;
+        while (at < expected.len && at < got.len && expected.data[at] == got.data[at])
+            at++;
+        at = at > 500 ? at - 500 : 0;
+        ck_abort_msg("%s: at %zu of %zu, %zu: expected\n%.*s\ngot\n%.*s", cmd->reversed ? "reversed" : "forward", at,
+                     expected.len, got.len, (int)(expected.len - at < 900 ? expected.len - at : 900),
+                     (char *)expected.data + at, (int)(got.len - at < 900 ? got.len - at : 900), (char *)got.data + at);
+    }
     base_buf_fini(&expected);
     base_buf_fini(&got);
 }
