@@ -289,7 +289,7 @@ int lsmi_log_cancel(struct lsmi_log *log, uint64_t position, struct base_err *er
 
 /* --- syncing --------------------------------------------------------------------------------------------- */
 
-/* Sync every segment from `unsynced` on; the lock is given up meanwhile. Segments that are not synced
+/* Sync every segment from `unsynced` on; the lock is given up meanwhile. While `syncing`, those segments
  * are not discarded, so the list stays. */
 static int sync_segments(struct lsmi_log *log, struct base_err *err)
 {
@@ -385,9 +385,13 @@ void lsmi_log_discard(struct lsmi_log *log, uint64_t low)
 {
     struct lsmi_segment *gone = NULL;
     pthread_mutex_lock(&log->lock);
-    while (log->oldest && log->oldest != log->newest && log->oldest != log->unsynced &&
-           log->oldest->id < low >> 32) {
+    while (log->oldest && log->oldest != log->newest && log->oldest->id < low >> 32) {
         struct lsmi_segment *segment = log->oldest;
+        if (segment == log->unsynced) {
+            if (log->syncing) /* its file is in use; the next discard finds it synced */
+                break;
+            log->unsynced = segment->next; /* nobody will ever need it: no need to sync it */
+        }
         log->oldest = segment->next;
         log->segment_count--;
         atomic_fetch_sub_explicit(&log->size_bytes, segment->size, memory_order_relaxed);

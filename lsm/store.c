@@ -159,18 +159,38 @@ static struct lsm_store *store_new(const struct lsm_options *options)
     return store;
 }
 
+/* Make the directories and their names durable, the store's own in its parent too. */
 static int dirs_make(struct lsm_store *store, struct base_err *err)
 {
-    char sst[LSMI_PATH_MAX], log[LSMI_PATH_MAX];
+    char path[LSMI_PATH_MAX];
     struct base_fs *fs = store->options.fs;
-    lsmi_sstable_dir(store, sst);
-    snprintf(log, sizeof log, "%s/commitlog", store->dir);
+    struct base_file *current;
+    snprintf(path, sizeof path, "%s/CURRENT", store->dir);
+    if (base_fs_open(fs, path, BASE_OPEN_READ, &current, NULL) == BASE_OK) {
+        base_file_close(current); /* written after all this was done */
+        return BASE_OK;
+    }
     int rc = base_fs_mkdir(fs, store->dir, err);
+    lsmi_sstable_dir(store, path);
     if (rc == BASE_OK)
-        rc = base_fs_mkdir(fs, sst, err);
+        rc = base_fs_mkdir(fs, path, err);
+    snprintf(path, sizeof path, "%s/commitlog", store->dir);
     if (rc == BASE_OK)
-        rc = base_fs_mkdir(fs, log, err);
-    return rc == BASE_OK ? base_fs_sync_dir(fs, store->dir, err) : rc;
+        rc = base_fs_mkdir(fs, path, err);
+    if (rc == BASE_OK)
+        rc = base_fs_sync_dir(fs, store->dir, err);
+    if (rc != BASE_OK)
+        return rc;
+    size_t len = strlen(store->dir);
+    while (len > 1 && store->dir[len - 1] == '/')
+        len--;
+    while (len > 0 && store->dir[len - 1] != '/')
+        len--;
+    while (len > 1 && store->dir[len - 1] == '/')
+        len--;
+    snprintf(path, sizeof path, "%.*s", len ? (int)len : 1, len ? store->dir : ".");
+    rc = base_fs_sync_dir(fs, path, err);
+    return rc == BASE_E_UNAUTHORIZED ? BASE_OK : rc; /* a parent that we may enter but not read */
 }
 
 int lsm_open(const struct lsm_options *options, struct lsm_store **out, struct base_err *err)
