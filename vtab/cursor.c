@@ -114,12 +114,16 @@ static int cursor_bind(struct cursor *c, struct base_err *err)
 
 /* --- arguments ------------------------------------------------------------------------------------------------- */
 
-/* `missing` is what the planner found, or NULL: name the whole key. */
+/* `missing` is what the planner found, or NULL: name the whole key. DELETE and UPDATE with LIMIT, as a connection's
+ * first statement on the table, are compiled by SQLite 3.40 before it knows that there is no rowid. */
 static int refuse(const struct cursor *c, const char *missing, struct base_err *err)
 {
     const struct vtabi_table *table = table_of(c);
     const struct base_table *schema = c->binding->table;
     char names[512] = "";
+    if (missing && strcmp(missing, VTABI_PLAN_AGAIN) == 0)
+        return base_err_set(err, BASE_E_STALE, "%s: SQLite met the table for the first time in this statement and "
+                                               "took it for one with rowids; run it again", table->name);
     for (size_t i = 0, at = 0; !missing && i < schema->partition_key_count && at < sizeof names; i++)
         at += (size_t)snprintf(names + at, sizeof names - at, "%s%.*s", i ? ", " : "",
                                BASE_SLICE_ARG(schema->columns[i].name));

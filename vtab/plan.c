@@ -376,6 +376,13 @@ static void plan_common(struct planner *p)
 static void say_missing(struct planner *p)
 {
     const char *separator = "refused: ";
+    for (int i = 0; i < p->info->nConstraint; i++) {
+        const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
+        if (c->iColumn < 0 && is_equality(c->op)) { /* see refuse() in cursor.c */
+            say(p, "refused: " VTABI_PLAN_AGAIN);
+            return;
+        }
+    }
     for (size_t i = 0; p->binding && i < p->binding->table->partition_key_count; i++) {
         if (find_equality(p, p->binding->partition[i]) >= 0)
             continue;

@@ -33,6 +33,9 @@ struct vtabi_plan {
 #define VTABI_PLAN_PREFIX_MAX 2047u
 #define VTABI_PLAN_FILTERS_MAX 63u
 
+/* What idxStr says instead of missing columns when the statement must be compiled again. */
+#define VTABI_PLAN_AGAIN "rowid"
+
 int vtabi_plan_encode(const struct vtabi_plan *plan);
 void vtabi_plan_decode(int idx_num, struct vtabi_plan *plan);
 /* xBestIndex. Never fails a legal query: without the key columns the plan is REFUSED and dear. */

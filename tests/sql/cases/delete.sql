@@ -23,3 +23,15 @@ SELECT * FROM r WHERE a = 'x';
 .changes
 DELETE FROM r WHERE k IN (SELECT k FROM r WHERE a = 'x');
 SELECT count(*) FROM r WHERE a = 'x';
+-- compiled before SQLite knows the table: refused, and right the second time
+INSERT INTO r VALUES ('l', 1, 1), ('l', 2, 2);
+.reopen
+DELETE FROM r WHERE a = 'l' ORDER BY c LIMIT 1;
+SELECT count(*) FROM r WHERE a = 'l';
+.changes
+DELETE FROM r WHERE a = 'l' ORDER BY c LIMIT 1;
+SELECT c FROM r WHERE a = 'l';
+.reopen
+UPDATE r SET v = 9 WHERE a = 'l' LIMIT 1;
+.changes
+UPDATE r SET v = 9 WHERE a = 'l' LIMIT 1;
