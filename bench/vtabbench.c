@@ -1,6 +1,6 @@
 /* vtabbench: the same SQL on a Ringlet table and on SQLite's own table in a WAL file, side by side.
  *
- *   vtabbench [--rows N] [--dir DIR] [--rounds N] [--extension build/ringlet]
+ *   vtabbench [--rows N] [--dir DIR] [--rounds N] [--extension build/ringlet] [--only ringlet|native] [--reuse]
  *
  * Inserts by random key in transactions of 1,000; point selects by full key inside BEGIN; a scan of one
  * partition of 100,000 rows of 2 columns; first query of a new process. */
@@ -11,6 +11,7 @@
 enum { ROUNDS_MAX = 15, SCAN_ROWS = 100000 };
 
 static size_t row_count = 500000;
+static int reuse; /* --reuse: read what an earlier run left, for profiles */
 static const char *root = "/tmp/vtabbench", *extension = "./ringlet";
 
 static void check(sqlite3 *db, int ok)
@@ -140,16 +141,16 @@ static double scan_partition(sqlite3 *db, int times)
 static void run(enum side side, int round)
 {
     size_t n = row_count / 4 < 250000 ? row_count / 4 : 250000;
-    sqlite3 *db = open_database(side, 1);
-    create_tables(db, side);
-    results[side][INSERT][round] = insert_random(db);
-    fill_series(db);
-    if (side == RINGLET) { /* both sides read what is on disk, settled */
-        bench_exec(db, "SELECT ringlet_nodetool('flush')");
-    } else {
-        bench_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+    sqlite3 *db;
+    if (!reuse) {
+        db = open_database(side, 1);
+        create_tables(db, side);
+        results[side][INSERT][round] = insert_random(db);
+        fill_series(db);
+        /* Both sides read what is on disk. */
+        bench_exec(db, side == RINGLET ? "SELECT ringlet_nodetool('flush')" : "PRAGMA wal_checkpoint(TRUNCATE)");
+        sqlite3_close(db);
     }
-    sqlite3_close(db);
     db = open_database(side, 0);
     bench_exec(db, "BEGIN");
     select_points(db, n / 2);
@@ -173,7 +174,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"rows", required_argument, NULL, 'r'}, {"dir", required_argument, NULL, 'd'}, {"rounds", required_argument, NULL, 'n'},
-        {"extension", required_argument, NULL, 'x'}, {"only", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0},
+        {"extension", required_argument, NULL, 'x'}, {"only", required_argument, NULL, 'o'}, {"reuse", no_argument, NULL, 'u'}, {NULL, 0, NULL, 0},
     };
     int rounds = 3, only = -1, option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -187,6 +188,8 @@ int main(int argc, char **argv)
             extension = optarg;
         else if (option == 'o')
             only = strcmp(optarg, "ringlet") == 0 ? RINGLET : NATIVE;
+        else if (option == 'u')
+            reuse = 1;
         else
             return 2;
     }
