@@ -153,6 +153,27 @@ BASE_MUST int base_operand_from_sql(const struct base_type *type, const struct b
 BASE_MUST int base_value_to_sql(const struct base_type *type, struct base_slice value,
                                 struct base_sql_value *out, struct base_buf *scratch,
                                 struct base_err *err);
+/* The commonest of those without a call: true when done, else nothing was touched but *out. */
+static inline bool base_value_to_sql_quick(const struct base_type *type, struct base_slice value,
+                                           struct base_sql_value *out)
+{
+    switch (type->kind) {
+    case BASE_TYPE_BIGINT:
+        out->kind = BASE_SQL_INTEGER;
+        out->integer = value.len == 8 ? (int64_t)base_get_be64(value.data) : 0;
+        return value.len == 8;
+    case BASE_TYPE_INT:
+        out->kind = BASE_SQL_INTEGER;
+        out->integer = value.len == 4 ? (int32_t)base_get_be32(value.data) : 0;
+        return value.len == 4;
+    case BASE_TYPE_BLOB:
+        out->kind = BASE_SQL_BLOB;
+        out->bytes = value;
+        return true;
+    default:
+        return false;
+    }
+}
 /* CQL literal text (1, 'abc' without the quotes, 0xff, 2011-02-03T04:05:00.000Z, [1, 2], {…}) appended. */
 BASE_MUST int base_value_to_text(const struct base_type *type, struct base_slice value,
                                  struct base_buf *out, struct base_err *err);

@@ -258,7 +258,7 @@ static bool is_wanted(const struct cursor *c, const struct base_live_row *live)
 static int advance(struct cursor *c, struct base_err *err)
 {
     while (c->left) {
-        struct base_live_row live;
+        struct base_live_row *live = &c->row.live;
         bool match = true;
         if (!c->reading) {
             bool more;
@@ -268,16 +268,16 @@ static int advance(struct cursor *c, struct base_err *err)
             if (!more)
                 break;
         }
-        int rc = node_read_next(c->read, &live, err);
+        vtabi_row_next(&c->row);
+        int rc = node_read_next(c->read, live, err);
         if (rc != BASE_OK)
             return rc;
-        if (live.pkey.len == 0) {
+        if (live->pkey.len == 0) {
             node_read_close(c->read);
             c->reading = false;
             continue;
         }
-        vtabi_row_set(&c->row, &live);
-        if (!is_wanted(c, &live))
+        if (!is_wanted(c, live))
             continue;
         if (c->plan.filter_count) {
             rc = vtabi_filters_match(table_of(c), c->filters, c->plan.filter_count, &c->row, &match, err);

@@ -43,12 +43,6 @@ void vtabi_row_fini(struct vtabi_row *row)
     *row = (struct vtabi_row){0};
 }
 
-void vtabi_row_set(struct vtabi_row *row, const struct base_live_row *live)
-{
-    row->live = *live;
-    row->number++;
-}
-
 static int corrupt(const struct vtabi_row *row, const char *what, struct base_err *err)
 {
     return base_err_set(err, BASE_E_CORRUPT, "%.*s.%.*s: damaged %s", BASE_SLICE_ARG(row->binding->table->keyspace),
@@ -134,50 +128,53 @@ static int clustering_value(struct vtabi_row *row, uint32_t position, struct bas
 
 /* --- cells ----------------------------------------------------------------------------------------------------- */
 
-static int cells_begin(struct vtabi_row *row, struct vtabi_cells *cells, struct base_slice encoded,
-                       struct base_err *err)
-{
-    struct base_row head;
-    cells->number = row->number;
-    cells->upto = 0;
-    if (encoded.len == 0) {
-        cells->upto = UINT32_MAX;
-        return BASE_OK;
-    }
-    if (!base_row_decode(encoded, &head))
-        return corrupt(row, "row", err);
-    cells->it = base_cells_begin(&head);
-    return BASE_OK;
-}
-
-/* Index cells until the column `id` is passed or found. */
+/* Index cells until the column `id` is passed or found. The iterator stays in registers while it runs: a copy
+ * of what was just written piecewise would wait for the store buffer, a third of a scan's time. */
 static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct vtabi_slot **found,
                       struct base_err *err)
 {
     struct vtabi_cells *cells = &row->cells[is_static];
+    struct base_cells it = {.column = 0};
+    uint32_t upto = 0;
     *found = NULL;
     if (cells->number != row->number) {
-        int rc = cells_begin(row, cells, is_static ? row->live.static_row : row->live.row, err);
-        if (rc != BASE_OK)
-            return rc;
+        struct base_slice encoded = is_static ? row->live.static_row : row->live.row;
+        struct base_row head;
+        if (encoded.len == 0)
+            upto = UINT32_MAX;
+        else if (!base_row_decode(encoded, &head))
+            return corrupt(row, "row", err);
+        else
+            it = base_cells_begin(&head);
+    } else {
+        it = cells->it;
+        upto = cells->upto;
     }
-    while (cells->upto < id) {
-        struct base_cells before = cells->it;
+    while (upto < id) {
+        const uint8_t *at = it.reader.p;
+        uint32_t column_before = it.column;
         struct base_cell cell;
-        int n = base_cells_next(&cells->it, &cell);
+        int n = base_cells_next(&it, &cell);
         if (n < 0)
             return corrupt(row, "cells", err);
         if (n == 0) {
-            cells->upto = UINT32_MAX;
+            upto = UINT32_MAX;
             break;
         }
-        cells->upto = cell.column;
+        upto = cell.column;
         if (cell.column >= row->binding->id_count || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
             continue;
         struct vtabi_slot *slot = &row->slots[cell.column];
-        if (slot->number != row->number)
-            *slot = (struct vtabi_slot){.number = row->number, .value = cell.value, .cells = before};
+        if (slot->number != row->number) {
+            slot->number = row->number;
+            slot->value = cell.value;
+            slot->at = at;
+            slot->column_before = column_before;
+        }
     }
+    cells->number = row->number;
+    cells->it = it;
+    cells->upto = upto;
     if (row->slots[id].number == row->number)
         *found = &row->slots[id];
     return BASE_OK;
@@ -187,11 +184,13 @@ static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct
 static int assemble(struct vtabi_row *row, const struct vtabi_slot *slot, const struct base_column *column,
                     struct base_slice *value, bool *present, struct base_err *err)
 {
-    struct base_cells it = slot->cells;
+    struct base_cells it = row->cells[column->kind == BASE_COLUMN_STATIC].it;
     struct base_implode implode;
     struct base_cell cell;
     bool is_null = true;
     int n = 0;
+    it.reader.p = slot->at;
+    it.column = slot->column_before;
     base_buf_reset(&row->value);
     int rc = base_implode_begin(&implode, column->type, &row->value, err);
     while (rc == BASE_OK && (n = base_cells_next(&it, &cell)) > 0 && cell.column == column->id)
@@ -251,6 +250,8 @@ int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column, struc
     int rc = vtabi_row_value(row, column, &value, &present, err);
     if (rc != BASE_OK || !present)
         return rc;
+    if (BASE_LIKELY(base_value_to_sql_quick(column->type, value, out)))
+        return BASE_OK;
     base_buf_reset(&row->scratch);
     rc = base_value_to_sql(column->type, value, out, &row->scratch, err);
     if (rc != BASE_OK)

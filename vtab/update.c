@@ -617,7 +617,8 @@ static int update_known(struct write *w, struct base_slice pkey, struct base_sli
         return rc;
     rc = probe(w, pkey, ckey, &live, &found);
     if (rc == BASE_OK && found) {
-        vtabi_row_set(&old, &live);
+        old.live = live;
+        vtabi_row_next(&old);
         w->old = &old;
         rc = set_hidden(w);
         if (rc == BASE_OK && ckey.len) {

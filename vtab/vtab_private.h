@@ -204,7 +204,8 @@ int vtabi_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
 struct vtabi_slot {
     uint64_t number;         /* of the row this was found in */
     struct base_slice value; /* a plain cell's value */
-    struct base_cells cells; /* a multi-cell column: the iterator at its first cell */
+    const uint8_t *at;       /* a multi-cell column: its first cell, … */
+    uint32_t column_before;  /* … and the column of the cell before it */
 };
 struct vtabi_row {
     const struct vtabi_binding *binding;
@@ -232,8 +233,11 @@ struct vtabi_row {
 };
 BASE_MUST int vtabi_row_init(struct vtabi_row *row, const struct vtabi_binding *binding);
 void vtabi_row_fini(struct vtabi_row *row);
-/* A new live row (borrowed as node_read_next says). */
-void vtabi_row_set(struct vtabi_row *row, const struct base_live_row *live);
+/* Another live row is about to be read into row->live: what was decoded is stale. */
+static inline void vtabi_row_next(struct vtabi_row *row)
+{
+    row->number++;
+}
 /* A column's serialized value; *present false: NULL (as for column NULL: dropped). Valid until the next call. */
 BASE_MUST int vtabi_row_value(struct vtabi_row *row, const struct base_column *column, struct base_slice *value,
                               bool *present, struct base_err *err);
