@@ -64,5 +64,22 @@ BASE_MUST static inline int base_ckey_end(enum base_key_byte position, struct ba
 BASE_MUST int base_ckey_get(const struct base_type *type, bool descending, struct base_reader *in,
                             struct base_buf *out, bool *empty, uint8_t *position,
                             struct base_err *err);
+/* base_ckey_get's commonest case without a call: the first component of a ckey when it is a bigint or an
+ * int. False: not one of them (or damaged): use base_ckey_get. */
+static inline bool base_ckey_first_integer(const struct base_type *type, bool descending, struct base_slice ckey,
+                                           int64_t *out)
+{
+    if (type->kind == BASE_TYPE_BIGINT && ckey.len >= 10 && ckey.data[0] == BASE_KEY_NEXT) {
+        uint64_t v = base_get_be64(ckey.data + 1);
+        *out = (int64_t)((descending ? ~v : v) ^ (uint64_t)1 << 63);
+        return true;
+    }
+    if (type->kind == BASE_TYPE_INT && ckey.len >= 6 && ckey.data[0] == BASE_KEY_NEXT) {
+        uint32_t v = base_get_be32(ckey.data + 1);
+        *out = (int32_t)((descending ? ~v : v) ^ (uint32_t)1 << 31);
+        return true;
+    }
+    return false;
+}
 
 #endif

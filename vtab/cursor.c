@@ -418,33 +418,39 @@ static sqlite3_value *echo_of(const struct cursor *c, const struct base_column *
     return c->echo[base + column->position];
 }
 
-int vtabi_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
+static int column_slow(struct cursor *c, sqlite3_context *context, int column)
 {
-    struct cursor *c = (struct cursor *)cursor;
     const struct vtabi_table *table = table_of(c);
     struct base_err err;
     int rc;
-    if (sqlite3_vtab_nochange(context))
-        return SQLITE_OK; /* UPDATE will not write it */
     int index = column - table->column_first;
     err.text[0] = 0;
-    if (BASE_LIKELY(index >= 0 && index < table->column_count)) {
+    if (index >= 0 && index < table->column_count) {
         struct base_sql_value value;
         const struct base_column *described = c->binding->columns[index];
-        sqlite3_value *echo = BASE_UNLIKELY(c->echo != NULL) ? echo_of(c, described) : NULL;
+        sqlite3_value *echo = c->echo ? echo_of(c, described) : NULL;
         if (echo) {
             sqlite3_result_value(context, echo);
             return SQLITE_OK;
         }
         rc = vtabi_row_sql(&c->row, described, &value, &err);
-        if (BASE_LIKELY(rc == BASE_OK)) {
+        if (rc == BASE_OK)
             vtabi_value_result(context, &value);
-            return SQLITE_OK;
-        }
     } else {
         rc = hidden_column(c, context, column, &err);
-        if (rc == BASE_OK)
-            return SQLITE_OK;
     }
-    return vtabi_fail(cursor->pVtab, rc, &err);
+    return rc == BASE_OK ? SQLITE_OK : vtabi_fail(c->base.pVtab, rc, &err);
+}
+
+int vtabi_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
+{
+    struct cursor *c = (struct cursor *)cursor;
+    const struct vtabi_table *table = table_of(c);
+    int index = column - table->column_first;
+    if (sqlite3_vtab_nochange(context))
+        return SQLITE_OK; /* UPDATE will not write it */
+    if (BASE_LIKELY(index >= 0 && index < table->column_count && !c->echo &&
+                    vtabi_row_quick(&c->row, c->binding->columns[index], context)))
+        return SQLITE_OK;
+    return column_slow(c, context, column);
 }

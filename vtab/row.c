@@ -241,6 +241,32 @@ int vtabi_row_value(struct vtabi_row *row, const struct base_column *column, str
     return cell_value(row, column, value, present, err);
 }
 
+bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column, sqlite3_context *context)
+{
+    struct base_sql_value value;
+    struct vtabi_slot *slot;
+    if (!column)
+        return false;
+    if (column->kind == BASE_COLUMN_CLUSTERING) {
+        if (column->position ||
+            !base_ckey_first_integer(column->type, column->descending, row->live.ckey, &value.integer))
+            return false;
+        sqlite3_result_int64(context, value.integer);
+        return true;
+    }
+    if (column->kind != BASE_COLUMN_REGULAR || cells_find(row, false, column->id, &slot, NULL) != BASE_OK)
+        return false;
+    if (!slot)
+        return true; /* NULL, as SQLite has it already */
+    if (!base_value_to_sql_quick(column->type, slot->value, &value))
+        return false;
+    if (value.kind == BASE_SQL_INTEGER)
+        sqlite3_result_int64(context, value.integer);
+    else
+        vtabi_value_result(context, &value);
+    return true;
+}
+
 int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column, struct base_sql_value *out,
                   struct base_err *err)
 {

@@ -244,6 +244,8 @@ BASE_MUST int vtabi_row_value(struct vtabi_row *row, const struct base_column *c
 /* The same as a SQL value. */
 BASE_MUST int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column, struct base_sql_value *out,
                             struct base_err *err);
+/* The commonest columns straight to SQLite's result; false: ask vtabi_row_sql (nothing was set). */
+bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column, sqlite3_context *context);
 /* The row's hidden columns: seconds left to live (-1: it does not expire) and the latest write. */
 BASE_MUST bool vtabi_row_times(struct vtabi_row *row, int64_t now_s, int64_t *ttl_s, int64_t *writetime_us);
 
