@@ -1,9 +1,10 @@
-/* nodetool's commands on this node: each answers with one JSON document. admin_render.c lays it out.
+/* nodetool's commands on this node: each answers with one JSON document. admin_render.c lays it
+ * out.
  *
- * Keys of `tablestats` are nodetool's (its -F json), and what we do not measure is left out rather than invented.
- * A command goes through a session of its own, so that a table cannot be dropped under it: DROP waits for
- * a running flush or compaction, of any table. To add a command: a row in the table, a function, a case in
- * admin_render.c if its answer needs a layout. */
+ * Keys of `tablestats` are nodetool's (its -F json), and what we do not measure is left out rather
+ * than invented. A command goes through a session of its own, so that a table cannot be dropped
+ * under it: DROP waits for a running flush or compaction, of any table. To add a command: a row in
+ * the table, a function, a case in admin_render.c if its answer needs a layout. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -21,11 +22,13 @@ struct call {
     struct base_err *err;
 };
 
-/* --- tables named by arguments ---------------------------------------------------------------------------- */
+/* --- tables named by arguments ---------------------------------------------------------------- */
 
-typedef int (*table_fn)(struct call *call, const struct base_table *table, struct lsm_table *place, void *ctx);
+typedef int (*table_fn)(struct call *call, const struct base_table *table, struct lsm_table *place,
+                        void *ctx);
 
-static int each_of_keyspace(struct call *call, const struct base_keyspace *keyspace, table_fn fn, void *ctx)
+static int each_of_keyspace(struct call *call, const struct base_keyspace *keyspace, table_fn fn,
+                            void *ctx)
 {
     int rc = BASE_OK;
     for (size_t i = 0; i < keyspace->table_count && rc == BASE_OK; i++) {
@@ -36,13 +39,14 @@ static int each_of_keyspace(struct call *call, const struct base_keyspace *keysp
     return rc;
 }
 
-static int one_table(struct call *call, struct base_slice keyspace, struct base_slice name, table_fn fn, void *ctx)
+static int one_table(struct call *call, struct base_slice keyspace, struct base_slice name,
+                     table_fn fn, void *ctx)
 {
     const struct base_table *table = base_schema_table(call->schema, keyspace, name);
     struct lsm_table *place = table ? lsm_table_find(call->node->store, table->id) : NULL;
     if (!place)
-        return base_err_set(call->err, BASE_E_NOTFOUND, "there is no table %.*s.%.*s", BASE_SLICE_ARG(keyspace),
-                            BASE_SLICE_ARG(name));
+        return base_err_set(call->err, BASE_E_NOTFOUND, "there is no table %.*s.%.*s",
+                            BASE_SLICE_ARG(keyspace), BASE_SLICE_ARG(name));
     return fn(call, table, place, ctx);
 }
 
@@ -65,7 +69,8 @@ static int each_table(struct call *call, table_fn fn, void *ctx)
     }
     const char *dot = strchr(call->args[0], '.');
     if (dot && call->arg_count == 1)
-        return one_table(call, base_slice(call->args[0], (size_t)(dot - call->args[0])), base_slice_str(dot + 1), fn, ctx);
+        return one_table(call, base_slice(call->args[0], (size_t)(dot - call->args[0])),
+                         base_slice_str(dot + 1), fn, ctx);
     const struct base_keyspace *keyspace = find_keyspace(call, base_slice_str(call->args[0]));
     if (!keyspace)
         return BASE_E_NOTFOUND;
@@ -76,27 +81,30 @@ static int each_table(struct call *call, table_fn fn, void *ctx)
     return rc;
 }
 
-/* --- flush, compact ------------------------------------------------------------------------------------------ */
+/* --- flush, compact --------------------------------------------------------------------------- */
 
 struct totals {
     uint64_t tables, sstables;
 };
 
-static int flush_table(struct call *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+static int flush_table(struct call *call, const struct base_table *table, struct lsm_table *place,
+                       void *ctx)
 {
     (void)table;
     ((struct totals *)ctx)->tables++;
     return lsm_flush(call->node->store, place, NULL, call->err);
 }
 
-static int compact_table(struct call *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+static int compact_table(struct call *call, const struct base_table *table, struct lsm_table *place,
+                         void *ctx)
 {
     (void)table;
     ((struct totals *)ctx)->tables++;
     return lsm_compact(call->node->store, place, NULL, call->err);
 }
 
-static int count_sstables(struct call *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+static int count_sstables(struct call *call, const struct base_table *table,
+                          struct lsm_table *place, void *ctx)
 {
     (void)call;
     (void)table;
@@ -137,7 +145,7 @@ static int run_compact(struct call *call)
     return maintain(call, compact_table);
 }
 
-/* --- tablestats ----------------------------------------------------------------------------------------------- */
+/* --- tablestats ------------------------------------------------------------------------------- */
 
 static void put_u64(struct call *call, const char *key, uint64_t value)
 {
@@ -157,7 +165,8 @@ static void put_str(struct call *call, const char *key, const char *value)
     base_json_str(&call->json, value);
 }
 
-static int put_table(struct call *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+static int put_table(struct call *call, const struct base_table *table, struct lsm_table *place,
+                     void *ctx)
 {
     (void)ctx;
     struct lsm_table_stats s;
@@ -188,7 +197,8 @@ static int put_table(struct call *call, const struct base_table *table, struct l
     return BASE_OK;
 }
 
-static int add_counts(struct call *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+static int add_counts(struct call *call, const struct base_table *table, struct lsm_table *place,
+                      void *ctx)
 {
     (void)call;
     (void)table;
@@ -202,7 +212,8 @@ static int add_counts(struct call *call, const struct base_table *table, struct 
 }
 
 /* One keyspace; all of its tables, or the one called `only`. */
-static int put_keyspace(struct call *call, const struct base_keyspace *keyspace, struct base_slice only)
+static int put_keyspace(struct call *call, const struct base_keyspace *keyspace,
+                        struct base_slice only)
 {
     struct lsm_table_stats sum = {0};
     int rc = each_of_keyspace(call, keyspace, add_counts, &sum);
@@ -229,7 +240,8 @@ static int run_tablestats(struct call *call)
     lsm_get_stats(call->node->store, &stats);
     base_json_open_object(&call->json);
     put_u64(call, "total_number_of_tables", stats.table_count);
-    for (size_t k = 0; call->arg_count == 0 && k < call->schema->keyspace_count && rc == BASE_OK; k++)
+    for (size_t k = 0; call->arg_count == 0 && k < call->schema->keyspace_count && rc == BASE_OK;
+         k++)
         rc = put_keyspace(call, &call->schema->keyspaces[k], (struct base_slice){0});
     for (size_t i = 0; i < call->arg_count && rc == BASE_OK; i++) {
         const char *arg = call->args[i], *dot = strchr(arg, '.');
@@ -243,7 +255,7 @@ static int run_tablestats(struct call *call)
     return rc;
 }
 
-/* --- info, version ---------------------------------------------------------------------------------------------- */
+/* --- info, version ---------------------------------------------------------------------------- */
 
 /* Resident memory of the whole process, the host's included. */
 static uint64_t resident_bytes(void)
@@ -299,7 +311,8 @@ static int run_info(struct call *call)
     put_u64(call, "process_id", (uint64_t)getpid());
     put_u64(call, "load_bytes", s.disk_bytes);
     put_u64(call, "generation", node->identity.generation);
-    put_u64(call, "uptime_seconds", (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
+    put_u64(call, "uptime_seconds",
+            (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
     put_u64(call, "resident_bytes", resident_bytes());
     put_u64(call, "memtable_bytes", s.memtable_bytes);
     put_str(call, "data_center", node->settings.dc);
@@ -329,7 +342,7 @@ static int run_version(struct call *call)
     return BASE_OK;
 }
 
-/* --- the table of commands ------------------------------------------------------------------------------------------ */
+/* --- the table of commands -------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -381,8 +394,8 @@ static int run(struct call *call, int (*command)(struct call *), struct base_buf
     return rc;
 }
 
-int node_admin(struct node *node, const char *command, const char *const *args, size_t arg_count, struct base_buf *json,
-               struct base_err *err)
+int node_admin(struct node *node, const char *command, const char *const *args, size_t arg_count,
+               struct base_buf *json, struct base_err *err)
 {
     size_t i = 0;
     while (i < BASE_COUNT(commands) && strcmp(command, commands[i].name) != 0)

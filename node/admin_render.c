@@ -1,5 +1,6 @@
-/* The answers of node_admin laid out for people, in nodetool's layout, from the JSON alone (the program gets it
- * over HTTP). Members it does not know are printed by their key: an older program shows a newer node's answer. */
+/* The answers of node_admin laid out for people, in nodetool's layout, from the JSON alone (the
+ * program gets it over HTTP). Members it does not know are printed by their key: an older program
+ * shows a newer node's answer. */
 #include <stdio.h>
 
 #include "base/json.h"
@@ -104,7 +105,8 @@ static void put_scalar(struct layout *l, struct base_slice value)
         l->rc = base_json_next(&reader, &token, l->err);
     if (l->rc != BASE_OK)
         return;
-    l->rc = token.kind == BASE_JSON_STRING ? base_json_unescape(&token, l->out) : base_buf_put_slice(l->out, value);
+    l->rc = token.kind == BASE_JSON_STRING ? base_json_unescape(&token, l->out)
+                                           : base_buf_put_slice(l->out, value);
 }
 
 static struct base_slice find(struct layout *l, struct base_slice object, const char *key)
@@ -125,7 +127,7 @@ static double number(struct layout *l, struct base_slice object, const char *key
     return strtod(text, NULL);
 }
 
-/* --- tablestats ------------------------------------------------------------------------------------------------- */
+/* --- tablestats ------------------------------------------------------------------------------- */
 
 static void put_stat(struct layout *l, const char *indent, const struct members *m)
 {
@@ -182,7 +184,7 @@ static void render_tablestats(struct layout *l, struct base_slice json)
     put(l, "----------------\n");
 }
 
-/* --- info ---------------------------------------------------------------------------------------------------------- */
+/* --- info ------------------------------------------------------------------------------------- */
 
 static void put_line(struct layout *l, const char *label, struct base_slice value)
 {
@@ -209,7 +211,8 @@ static void render_info(struct layout *l, struct base_slice json)
     struct base_slice cache = find(l, json, "block_cache"), log = find(l, json, "commitlog");
     if (!cache.len || !log.len) {
         if (l->rc == BASE_OK)
-            l->rc = base_err_set(l->err, BASE_E_INVALID, "the answer lacks block_cache or commitlog");
+            l->rc =
+                base_err_set(l->err, BASE_E_INVALID, "the answer lacks block_cache or commitlog");
         return;
     }
     put_line(l, "ID", find(l, json, "id"));
@@ -219,30 +222,35 @@ static void render_info(struct layout *l, struct base_slice json)
     put(l, "%-23s: %s\n", "Load", size_text(number(l, json, "load_bytes"), a, sizeof a));
     put_line(l, "Generation No", find(l, json, "generation"));
     put_line(l, "Uptime (seconds)", find(l, json, "uptime_seconds"));
-    put(l, "%-23s: %s\n", "Memory (resident)", size_text(number(l, json, "resident_bytes"), a, sizeof a));
+    put(l, "%-23s: %s\n", "Memory (resident)",
+        size_text(number(l, json, "resident_bytes"), a, sizeof a));
     put(l, "%-23s: %s\n", "Memtables", size_text(number(l, json, "memtable_bytes"), a, sizeof a));
     put_line(l, "Data Center", find(l, json, "data_center"));
     put_line(l, "Rack", find(l, json, "rack"));
     put_line(l, "Schema epoch", find(l, json, "schema_epoch"));
-    put(l, "%-23s: %.0f (%.0f SSTables)\n", "Tables", number(l, json, "tables"), number(l, json, "sstables"));
-    put(l, "%-23s: entries %.0f, size %s, capacity %s, %.0f hits, %.0f requests, %.3f hit rate\n", "Block Cache",
-        number(l, cache, "entries"), size_text(number(l, cache, "size_bytes"), a, sizeof a),
+    put(l, "%-23s: %.0f (%.0f SSTables)\n", "Tables", number(l, json, "tables"),
+        number(l, json, "sstables"));
+    put(l, "%-23s: entries %.0f, size %s, capacity %s, %.0f hits, %.0f requests, %.3f hit rate\n",
+        "Block Cache", number(l, cache, "entries"),
+        size_text(number(l, cache, "size_bytes"), a, sizeof a),
         size_text(number(l, cache, "capacity_bytes"), b, sizeof b), number(l, cache, "hits"),
         number(l, cache, "requests"), number(l, cache, "hit_rate"));
     put(l, "%-23s: %s in %.0f segments, %.0f records, %.0f syncs\n", "Commit Log",
-        size_text(number(l, log, "size_bytes"), a, sizeof a), number(l, log, "segments"), number(l, log, "records"),
-        number(l, log, "syncs"));
+        size_text(number(l, log, "size_bytes"), a, sizeof a), number(l, log, "segments"),
+        number(l, log, "records"), number(l, log, "syncs"));
     if (base_slice_equal(find(l, json, "writes_stopped"), BASE_SLICE_LIT("true")))
-        put(l, "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n", "Writes");
+        put(l, "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n",
+            "Writes");
 }
 
-/* --- flush, compact, version ------------------------------------------------------------------------------------------- */
+/* --- flush, compact, version ------------------------------------------------------------------ */
 
 static void render_maintenance(struct layout *l, const char *done, struct base_slice json)
 {
     double tables = number(l, json, "tables");
-    put(l, "%s %.0f table%s: %.0f SSTables before, %.0f now\n", done, tables, tables == 1 ? "" : "s",
-        number(l, json, "sstables_before"), number(l, json, "sstables_after"));
+    put(l, "%s %.0f table%s: %.0f SSTables before, %.0f now\n", done, tables,
+        tables == 1 ? "" : "s", number(l, json, "sstables_before"),
+        number(l, json, "sstables_after"));
 }
 
 static void render_version(struct layout *l, struct base_slice json)
@@ -252,7 +260,8 @@ static void render_version(struct layout *l, struct base_slice json)
     put(l, "\n");
 }
 
-int node_admin_render(const char *command, struct base_slice json, struct base_buf *text, struct base_err *err)
+int node_admin_render(const char *command, struct base_slice json, struct base_buf *text,
+                      struct base_err *err)
 {
     struct layout l = {.out = text, .err = err};
     size_t start = text->len;

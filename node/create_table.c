@@ -1,13 +1,15 @@
 /* CREATE VIRTUAL TABLE … USING ringlet(…): make the table, or see that the one there is the same.
  *
- * "The same" is judged by analysing the definition against the schema without the table, which is exactly what would be
- * created; so there is one analyser and no second parser of definitions. Columns must agree in
- * all; options only where the definition departs from the default, for who writes none has no opinion. */
+ * "The same" is judged by analysing the definition against the schema without the table, which is
+ * exactly what would be created; so there is one analyser and no second parser of definitions.
+ * Columns must agree in all; options only where the definition departs from the default, for who
+ * writes none has no opinion. */
 #include <stdio.h>
 
 #include "node/schema_private.h"
 
-static int differs(struct base_err *err, const struct base_table *table, const char *fmt, ...) BASE_PRINTF(3, 4);
+static int differs(struct base_err *err, const struct base_table *table, const char *fmt, ...)
+    BASE_PRINTF(3, 4);
 static int differs(struct base_err *err, const struct base_table *table, const char *fmt, ...)
 {
     char what[512];
@@ -15,22 +17,24 @@ static int differs(struct base_err *err, const struct base_table *table, const c
     va_start(ap, fmt);
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
-    return base_err_set(err, BASE_E_EXISTS, "table %.*s.%.*s exists and differs: %s", BASE_SLICE_ARG(table->keyspace),
-                        BASE_SLICE_ARG(table->name), what);
+    return base_err_set(err, BASE_E_EXISTS, "table %.*s.%.*s exists and differs: %s",
+                        BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), what);
 }
 
-/* --- columns --------------------------------------------------------------------------------------------------- */
+/* --- columns ---------------------------------------------------------------------------------- */
 
-static int type_differs(const struct base_table *table, const struct base_column *there, const struct base_column *wanted,
-                        struct base_err *err)
+static int type_differs(const struct base_table *table, const struct base_column *there,
+                        const struct base_column *wanted, struct base_err *err)
 {
     struct base_buf a, b;
     base_buf_init(&a, 65536);
     base_buf_init(&b, 65536);
-    bool printed = base_type_print(there->type, &a) == BASE_OK && base_type_print(wanted->type, &b) == BASE_OK;
-    int rc = printed ? differs(err, table, "column %.*s is %.*s, not %.*s", BASE_SLICE_ARG(there->name),
-                               BASE_SLICE_ARG(base_buf_view(&a)), BASE_SLICE_ARG(base_buf_view(&b)))
-                     : differs(err, table, "column %.*s has another type", BASE_SLICE_ARG(there->name));
+    bool printed =
+        base_type_print(there->type, &a) == BASE_OK && base_type_print(wanted->type, &b) == BASE_OK;
+    int rc = printed
+                 ? differs(err, table, "column %.*s is %.*s, not %.*s", BASE_SLICE_ARG(there->name),
+                           BASE_SLICE_ARG(base_buf_view(&a)), BASE_SLICE_ARG(base_buf_view(&b)))
+                 : differs(err, table, "column %.*s has another type", BASE_SLICE_ARG(there->name));
     base_buf_fini(&a);
     base_buf_fini(&b);
     return rc;
@@ -43,7 +47,8 @@ static void describe_place(const struct base_column *column, char *text, size_t 
         snprintf(text, size, "partition key column %u", column->position + 1);
         break;
     case BASE_COLUMN_CLUSTERING:
-        snprintf(text, size, "clustering column %u %s", column->position + 1, column->descending ? "DESC" : "ASC");
+        snprintf(text, size, "clustering column %u %s", column->position + 1,
+                 column->descending ? "DESC" : "ASC");
         break;
     case BASE_COLUMN_STATIC:
         snprintf(text, size, "a static column");
@@ -54,8 +59,8 @@ static void describe_place(const struct base_column *column, char *text, size_t 
     }
 }
 
-static int compare_column(const struct base_table *table, const struct base_column *there, const struct base_column *wanted,
-                          struct base_err *err)
+static int compare_column(const struct base_table *table, const struct base_column *there,
+                          const struct base_column *wanted, struct base_err *err)
 {
     char a[64], b[64];
     if (!base_type_equal(there->type, wanted->type))
@@ -67,12 +72,14 @@ static int compare_column(const struct base_table *table, const struct base_colu
     return BASE_OK;
 }
 
-static int compare_columns(const struct base_table *table, const struct base_table *wanted, struct base_err *err)
+static int compare_columns(const struct base_table *table, const struct base_table *wanted,
+                           struct base_err *err)
 {
     for (size_t i = 0; i < wanted->column_count; i++) {
         const struct base_column *there = base_table_column(table, wanted->columns[i].name);
         if (!there)
-            return differs(err, table, "it has no column %.*s (attach with USING ringlet(%.*s.%.*s))",
+            return differs(err, table,
+                           "it has no column %.*s (attach with USING ringlet(%.*s.%.*s))",
                            BASE_SLICE_ARG(wanted->columns[i].name), BASE_SLICE_ARG(table->keyspace),
                            BASE_SLICE_ARG(table->name));
         int rc = compare_column(table, there, &wanted->columns[i], err);
@@ -81,35 +88,41 @@ static int compare_columns(const struct base_table *table, const struct base_tab
     }
     for (size_t i = 0; i < table->column_count; i++)
         if (!base_table_column(wanted, table->columns[i].name))
-            return differs(err, table, "it also has a column %.*s (attach with USING ringlet(%.*s.%.*s))",
+            return differs(err, table,
+                           "it also has a column %.*s (attach with USING ringlet(%.*s.%.*s))",
                            BASE_SLICE_ARG(table->columns[i].name), BASE_SLICE_ARG(table->keyspace),
                            BASE_SLICE_ARG(table->name));
     return BASE_OK;
 }
 
-/* --- options --------------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 static bool maps_equal(const struct base_options *a, const struct base_options *b)
 {
     bool equal = a->count == b->count;
     for (size_t i = 0; equal && i < a->count; i++)
-        equal = base_slice_equal(a->items[i].key, b->items[i].key) && base_slice_equal(a->items[i].value, b->items[i].value);
+        equal = base_slice_equal(a->items[i].key, b->items[i].key) &&
+                base_slice_equal(a->items[i].value, b->items[i].value);
     return equal;
 }
 
-/* The name of the first option that `wanted` sets (departs from the default) and `there` has otherwise; NULL: none. */
-static const char *first_difference(const struct base_table_options *there, const struct base_table_options *wanted)
+/* The name of the first option that `wanted` sets (departs from the default) and `there` has
+ * otherwise; NULL: none. */
+static const char *first_difference(const struct base_table_options *there,
+                                    const struct base_table_options *wanted)
 {
     struct base_table_options defaults;
     cql_table_options_default(&defaults);
-#define NUMBER(field, name)                                                                                            \
-    if (wanted->field != defaults.field && wanted->field != there->field)                                              \
+#define NUMBER(field, name)                                                                        \
+    if (wanted->field != defaults.field && wanted->field != there->field)                          \
         return name;
-#define SLICE(field)                                                                                                   \
-    if (!base_slice_equal(wanted->field, defaults.field) && !base_slice_equal(wanted->field, there->field))            \
+#define SLICE(field)                                                                               \
+    if (!base_slice_equal(wanted->field, defaults.field) &&                                        \
+        !base_slice_equal(wanted->field, there->field))                                            \
         return #field;
-#define MAP(field)                                                                                                     \
-    if (!maps_equal(&wanted->field, &defaults.field) && !maps_equal(&wanted->field, &there->field))                    \
+#define MAP(field)                                                                                 \
+    if (!maps_equal(&wanted->field, &defaults.field) &&                                            \
+        !maps_equal(&wanted->field, &there->field))                                                \
         return #field;
     SLICE(comment)
     NUMBER(default_time_to_live_s, "default_time_to_live")
@@ -136,29 +149,34 @@ static const char *first_difference(const struct base_table_options *there, cons
     return NULL;
 }
 
-/* --- create or attach --------------------------------------------------------------------------------------------- */
+/* --- create or attach ------------------------------------------------------------------------- */
 
 struct definition {
     struct base_slice keyspace, name, columns, with;
 };
 
-static int create(struct node_session *session, struct base_arena *arena, const struct definition *d, struct base_err *err)
+static int create(struct node_session *session, struct base_arena *arena,
+                  const struct definition *d, struct base_err *err)
 {
     struct cql_context context = nodei_cql_context(session);
     struct cql_ddl ddl = {0};
-    int rc = cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
+    int rc =
+        cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
     if (rc != BASE_OK)
         return rc;
     BASE_ASSERT(!ddl.nothing && ddl.change.kind == BASE_CHANGE_TABLE_CREATE);
     return nodei_schema_apply(session->node, &ddl.change, err);
 }
 
-static int compare(struct node_session *session, struct base_arena *arena, const struct base_table *there,
-                   const struct definition *d, struct base_err *err)
+static int compare(struct node_session *session, struct base_arena *arena,
+                   const struct base_table *there, const struct definition *d, struct base_err *err)
 {
     struct cql_context context = nodei_cql_context(session);
-    struct base_change drop = {.kind = BASE_CHANGE_TABLE_DROP, .expected_epoch = context.schema->epoch,
-                               .keyspace = there->keyspace, .name = there->name, .table_id = there->id};
+    struct base_change drop = {.kind = BASE_CHANGE_TABLE_DROP,
+                               .expected_epoch = context.schema->epoch,
+                               .keyspace = there->keyspace,
+                               .name = there->name,
+                               .table_id = there->id};
     struct base_schema *without;
     struct cql_ddl ddl = {0};
     int rc = base_schema_apply(context.schema, &drop, &without, err);
@@ -177,12 +195,14 @@ static int compare(struct node_session *session, struct base_arena *arena, const
     return rc;
 }
 
-int node_create_table(struct node_session *session, struct base_slice keyspace, struct base_slice name,
-                      struct base_slice definitions, struct base_slice with, bool *attached, struct base_err *err)
+int node_create_table(struct node_session *session, struct base_slice keyspace,
+                      struct base_slice name, struct base_slice definitions, struct base_slice with,
+                      bool *attached, struct base_err *err)
 {
     struct node *node = session->node;
     struct base_arena arena;
-    struct definition d = {keyspace.len ? keyspace : base_slice_str(session->keyspace), name, definitions, with};
+    struct definition d = {keyspace.len ? keyspace : base_slice_str(session->keyspace), name,
+                           definitions, with};
     *attached = false;
     int rc = nodei_check_usable(node, err);
     if (rc != BASE_OK)

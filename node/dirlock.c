@@ -1,11 +1,13 @@
 /* The lock on a data directory: an open-file-description lock on DIR/LOCK.
  *
- * Why that kind: a process-owned POSIX lock vanishes when any descriptor of the file is closed anywhere in
- * the process, and two openers in one process do not exclude each other; flock(2) does nothing over some
- * network file systems. Invariants:
- *  1. The lock decides, the text in the file (the owner's process id) only explains: a stale text is harmless.
- *  2. The lock belongs to the open file, which a forked child shares: release unlocks for all copies; a child only closes
- *     its own (forget), so that it does not hold the directory after its parent's sudden end. */
+ * Why that kind: a process-owned POSIX lock vanishes when any descriptor of the file is closed
+ * anywhere in the process, and two openers in one process do not exclude each other; flock(2) does
+ * nothing over some network file systems. Invariants:
+ *  1. The lock decides, the text in the file (the owner's process id) only explains: a stale text
+ * is harmless.
+ *  2. The lock belongs to the open file, which a forked child shares: release unlocks for all
+ * copies; a child only closes its own (forget), so that it does not hold the directory after its
+ * parent's sudden end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,9 +38,10 @@ static int busy(struct base_err *err, const char *dir, int fd)
     if (owner <= 0)
         return base_err_set(err, BASE_E_BUSY, "directory %s is in use by another process", dir);
     if (owner == (long)getpid())
-        return base_err_set(err, BASE_E_BUSY,
-                            "directory %s is in use by process %ld: this one, through another copy of the library",
-                            dir, owner);
+        return base_err_set(
+            err, BASE_E_BUSY,
+            "directory %s is in use by process %ld: this one, through another copy of the library",
+            dir, owner);
     return base_err_set(err, BASE_E_BUSY, "directory %s is in use by process %ld", dir, owner);
 }
 
@@ -49,12 +52,13 @@ static int write_owner(int fd)
     return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len ? 0 : -1;
 }
 
-/* Is the locked file still the one that the name leads to? (A directory may be removed and made anew between open and
- * lock: then we hold a lock on nothing.) */
+/* Is the locked file still the one that the name leads to? (A directory may be removed and made
+ * anew between open and lock: then we hold a lock on nothing.) */
 static bool still_named(int fd, const char *path)
 {
     struct stat mine, named;
-    return fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
+    return fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_dev == named.st_dev &&
+           mine.st_ino == named.st_ino;
 }
 
 int nodei_dirlock_acquire(const char *dir, int *fd_out, struct base_err *err)

@@ -1,11 +1,11 @@
-/* The executor port over threads: a thread a lane, so that a sync is never behind a flush and a flush
- * never behind a compaction.
+/* The executor port over threads: a thread a lane, so that a sync is never behind a flush and a
+ * flush never behind a compaction.
  *
  * Relies on: pthreads. Invariants:
  *  1. A lane's thread is started by its first job and never before: a host that only reads has no
  *     thread of ours.
- *  2. Threads block every signal: a signal to the host's process runs the host's handler on a thread of the
- *     host's.
+ *  2. Threads block every signal: a signal to the host's process runs the host's handler on a
+ * thread of the host's.
  *  3. A thread sleeps without a timeout unless a delayed job is pending; then until the earliest is
  *     due. So an idle node has no wake-up at all (counted in node_lane_stats.wakeups).
  *  4. Within a lane jobs take turns step by step, in the order of posting; a job belongs to one
@@ -55,7 +55,8 @@ static uint64_t mono_ns(void)
 
 static struct timespec timespec_at(uint64_t ns)
 {
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u),
+                             .tv_nsec = (long)(ns % 1000000000u)};
 }
 
 static uint64_t add_saturating(uint64_t a, uint64_t b)
@@ -63,7 +64,7 @@ static uint64_t add_saturating(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-/* --- queues (under the lane's mutex) ------------------------------------------------------------------ */
+/* --- queues (under the lane's mutex) ---------------------------------------------------------- */
 
 static void push_ready(struct lane *lane, struct base_job *job)
 {
@@ -110,7 +111,7 @@ static void move_due(struct lane *lane, uint64_t now_ns)
     }
 }
 
-/* --- the thread --------------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void announce_done(struct executor *executor)
 {
@@ -171,7 +172,8 @@ static void *lane_main(void *arg)
 /* Under the lane's mutex. On failure the jobs stay queued; the next post or wait tries again. */
 static void lane_start(struct lane *lane)
 {
-    static const char *const names[BASE_LANE_COUNT] = {"ringlet-sync", "ringlet-flush", "ringlet-compact"};
+    static const char *const names[BASE_LANE_COUNT] = {"ringlet-sync", "ringlet-flush",
+                                                       "ringlet-compact"};
     pthread_attr_t attr;
     if (lane->started || lane->stopping || pthread_attr_init(&attr) != 0)
         return;
@@ -187,7 +189,7 @@ static void lane_start(struct lane *lane)
     lane->stats.running = lane->started;
 }
 
-/* --- the port ----------------------------------------------------------------------------------------- */
+/* --- the port --------------------------------------------------------------------------------- */
 
 static void executor_post(struct base_executor *e, struct base_job *job)
 {
@@ -207,8 +209,8 @@ static bool executor_stopping(struct base_executor *e)
     return atomic_load_explicit(&executor_of(e)->stopping, memory_order_relaxed);
 }
 
-/* Returns at once when a job was done since the last wait returned: the caller looked at its condition before
- * it called, and that job may have been the one. */
+/* Returns at once when a job was done since the last wait returned: the caller looked at its
+ * condition before it called, and that job may have been the one. */
 static void executor_wait(struct base_executor *e, uint64_t timeout_ns)
 {
     struct executor *executor = executor_of(e);
@@ -236,7 +238,8 @@ static const struct base_executor_ops executor_ops = {
     .wait = executor_wait,
 };
 
-void node_executor_get_stats(struct base_executor *e, enum base_lane lane, struct node_lane_stats *stats)
+void node_executor_get_stats(struct base_executor *e, enum base_lane lane,
+                             struct node_lane_stats *stats)
 {
     struct lane *l = &executor_of(e)->lanes[lane];
     pthread_mutex_lock(&l->mutex);
@@ -291,7 +294,8 @@ void node_executor_close(struct base_executor *e)
         pthread_mutex_unlock(&lane->mutex);
     }
     for (int i = 0; i < BASE_LANE_COUNT; i++) {
-        BASE_ASSERT(!executor->lanes[i].started || !pthread_equal(pthread_self(), executor->lanes[i].thread));
+        BASE_ASSERT(!executor->lanes[i].started ||
+                    !pthread_equal(pthread_self(), executor->lanes[i].thread));
         if (executor->lanes[i].started)
             pthread_join(executor->lanes[i].thread, NULL);
     }

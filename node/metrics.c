@@ -1,6 +1,8 @@
-/* Metrics by Prometheus' conventions: counters end in _total, sizes are bytes. One call of `each` a sample.
+/* Metrics by Prometheus' conventions: counters end in _total, sizes are bytes. One call of `each` a
+ * sample.
  *
- * Values are read without stopping anybody; samples of one call may be from slightly different moments. */
+ * Values are read without stopping anybody; samples of one call may be from slightly different
+ * moments. */
 #include <stdio.h>
 
 #include "config.h"
@@ -97,7 +99,8 @@ static void put_store(struct sink *sink, struct node *node)
 
 static void put_lanes(struct sink *sink, struct node *node)
 {
-    static const char *const labels[BASE_LANE_COUNT] = {"pool=\"sync\"", "pool=\"flush\"", "pool=\"compact\""};
+    static const char *const labels[BASE_LANE_COUNT] = {"pool=\"sync\"", "pool=\"flush\"",
+                                                        "pool=\"compact\""};
     for (int i = 0; i < BASE_LANE_COUNT; i++) {
         struct node_lane_stats s;
         node_executor_get_stats(node->executor, (enum base_lane)i, &s);
@@ -107,7 +110,8 @@ static void put_lanes(struct sink *sink, struct node *node)
     }
 }
 
-int node_metrics(struct node *node, int (*each)(void *, const char *, const char *, double), void *ctx)
+int node_metrics(struct node *node, int (*each)(void *, const char *, const char *, double),
+                 void *ctx)
 {
     struct sink sink = {each, ctx, 0};
     struct node_session *session;
@@ -115,9 +119,11 @@ int node_metrics(struct node *node, int (*each)(void *, const char *, const char
     if (rc != BASE_OK)
         return rc;
     put(&sink, "ringlet_build_info", "version=\"" PACKAGE_VERSION "\"", 1);
-    put(&sink, "ringlet_uptime_seconds", "", (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
+    put(&sink, "ringlet_uptime_seconds", "",
+        (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
     put(&sink, "ringlet_schema_epoch", "", node_schema_epoch(node));
-    put(&sink, "ringlet_transactions_total", "", atomic_load_explicit(&node->transactions, memory_order_relaxed));
+    put(&sink, "ringlet_transactions_total", "",
+        atomic_load_explicit(&node->transactions, memory_order_relaxed));
     put_store(&sink, node);
     put_lanes(&sink, node);
     put_tables(&sink, node, session);

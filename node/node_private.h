@@ -14,7 +14,7 @@
 #define NODEI_PATH_LEN_MAX 4096
 #define NODEI_FORMAT_VERSION 1 /* of the data directory as a whole */
 
-/* --- settings (options.c) ------------------------------------------------------------------------------ */
+/* --- settings (options.c) --------------------------------------------------------------------- */
 
 /* One field an option; numbers are all 64 bits wide, so that one table describes them. */
 struct nodei_settings {
@@ -30,23 +30,29 @@ struct nodei_settings {
     uint64_t write_request_timeout_ns;
 };
 void nodei_settings_init(struct nodei_settings *settings); /* the defaults */
-/* CONFIG: an unknown name (the text names the nearest), a value that does not fit (the text says what does). */
-BASE_MUST int nodei_settings_set(struct nodei_settings *settings, const char *name, const char *value, struct base_err *err);
+/* CONFIG: an unknown name (the text names the nearest), a value that does not fit (the text says
+ * what does). */
+BASE_MUST int nodei_settings_set(struct nodei_settings *settings, const char *name,
+                                 const char *value, struct base_err *err);
 /* Every option of a YAML file. NOTFOUND when there is no file. */
-BASE_MUST int nodei_settings_load(struct nodei_settings *settings, const char *path, struct base_err *err);
+BASE_MUST int nodei_settings_load(struct nodei_settings *settings, const char *path,
+                                  struct base_err *err);
 /* CONFIG and a text that names the first option in which `wanted` differs from what is `open`. */
-BASE_MUST int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted, struct base_err *err);
+BASE_MUST int nodei_settings_agree(const struct nodei_settings *open,
+                                   const struct nodei_settings *wanted, struct base_err *err);
 /* Calls `each` for every option with its value as text. */
-int nodei_settings_each(const struct nodei_settings *settings, int (*each)(void *ctx, const char *name, const char *value), void *ctx);
+int nodei_settings_each(const struct nodei_settings *settings,
+                        int (*each)(void *ctx, const char *name, const char *value), void *ctx);
 
-/* --- the directory's lock (dirlock.c) ------------------------------------------------------------------- */
+/* --- the directory's lock (dirlock.c) --------------------------------------------------------- */
 
-/* Lock DIR/LOCK with an open-file-description lock; *fd holds it until closed. BUSY names the owner's process. */
+/* Lock DIR/LOCK with an open-file-description lock; *fd holds it until closed. BUSY names the
+ * owner's process. */
 BASE_MUST int nodei_dirlock_acquire(const char *dir, int *fd, struct base_err *err);
 void nodei_dirlock_release(int fd); /* the owner's */
 void nodei_dirlock_forget(int fd);  /* a forked child's copy: the owner keeps the lock */
 
-/* --- timestamps (timestamp.c) ---------------------------------------------------------------------------- */
+/* --- timestamps (timestamp.c) ----------------------------------------------------------------- */
 
 struct nodei_timestamps {
     _Atomic int64_t last_us;  /* the latest given out */
@@ -60,7 +66,7 @@ BASE_MUST int nodei_timestamps_open(struct node *node, struct base_err *err);
 /* Writes the exact floor, so that the next start need not skip ahead. */
 void nodei_timestamps_close(struct node *node);
 
-/* --- the node ----------------------------------------------------------------------------------------------- */
+/* --- the node --------------------------------------------------------------------------------- */
 
 enum nodei_state { NODEI_OPENING, NODEI_OPEN, NODEI_CLOSING };
 
@@ -99,20 +105,25 @@ struct node {
     _Atomic uint64_t transactions; /* committed, with something in them */
 };
 
-/* node_open with a configuration file between the directory's own and the options (the daemon's); may be NULL. */
-BASE_MUST int nodei_open_configured(const struct node_config *config, const char *config_file, struct node **out, struct base_err *err);
-/* Registry → open.c: everything between a fresh struct with dir, settings and ports unset, and a node that works. */
+/* node_open with a configuration file between the directory's own and the options (the daemon's);
+ * may be NULL. */
+BASE_MUST int nodei_open_configured(const struct node_config *config, const char *config_file,
+                                    struct node **out, struct base_err *err);
+/* Registry → open.c: everything between a fresh struct with dir, settings and ports unset, and a
+ * node that works. */
 BASE_MUST int nodei_start(struct node *node, struct base_err *err);
 /* Undo nodei_start, also a half of it. */
 void nodei_stop(struct node *node);
-BASE_MUST int nodei_check_usable(const struct node *node, struct base_err *err); /* CLOSED in a forked child */
+BASE_MUST int nodei_check_usable(const struct node *node,
+                                 struct base_err *err); /* CLOSED in a forked child */
 /* STOPPED when the store writes no more, else 0: GET /healthz. */
 BASE_MUST int nodei_health(struct node *node, struct base_err *err);
 struct base_random *nodei_random(struct node *node);
-void nodei_listen_address(const struct node *node, char *address, size_t size); /* "127.0.0.1:7000" */
+void nodei_listen_address(const struct node *node, char *address,
+                          size_t size); /* "127.0.0.1:7000" */
 struct base_uuid nodei_uuid_v4(struct base_random *random);
 
-/* --- sessions (session.c) --------------------------------------------------------------------------------------- */
+/* --- sessions (session.c) --------------------------------------------------------------------- */
 
 /* What a session remembers of a table, good for one epoch. */
 struct nodei_table_ref {
@@ -131,7 +142,7 @@ struct nodei_mark { /* a savepoint */
 
 struct nodei_txn {
     bool open;
-    bool durable; /* some table's keyspace has durable writes */
+    bool durable;        /* some table's keyspace has durable writes */
     struct base_buf buf; /* mutations, encoded, in order */
     size_t count;
     struct nodei_mark *marks;
@@ -154,8 +165,8 @@ struct node_session {
     struct nodei_txn txn;
 };
 
-/* Between enter and leave no table that was in the schema at enter loses its lsm_table: DROP waits for us.
- * Keep it short; no user code inside. */
+/* Between enter and leave no table that was in the schema at enter loses its lsm_table: DROP waits
+ * for us. Keep it short; no user code inside. */
 void nodei_enter(struct node_session *session);
 void nodei_leave(struct node_session *session);
 /* The table's place in the store. Inside only. NOTFOUND when it was dropped. */
@@ -169,14 +180,15 @@ static inline bool nodei_interrupted(const struct node_session *session)
 }
 BASE_MUST int nodei_check_consistency(int consistency, bool is_write, struct base_err *err);
 
-/* --- transactions (txn.c) ------------------------------------------------------------------------------------------ */
+/* --- transactions (txn.c) --------------------------------------------------------------------- */
 
-/* The transaction's writes as a source for cmd; *out NULL when there are none. Unlogged ones are sent first. */
+/* The transaction's writes as a source for cmd; *out NULL when there are none. Unlogged ones are
+ * sent first. */
 BASE_MUST int nodei_txn_source(struct node_session *session, const struct base_read *cmd,
                                struct base_source **out, struct base_err *err);
 void nodei_txn_fini(struct node_session *session);
 
-/* --- schema (schema.c) ------------------------------------------------------------------------------------------------ */
+/* --- schema (schema.c) ------------------------------------------------------------------------ */
 
 /* Read the schema from the catalog and open its tables in the store (before replay). */
 BASE_MUST int nodei_schema_open(struct node *node, struct base_err *err);
@@ -186,7 +198,7 @@ void nodei_schema_close(struct node *node);
 /* What the store needs to know; name_text is caller's storage of 2 * BASE_NAME_LEN_MAX + 2. */
 void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out);
 
-/* --- administration (admin.c) -------------------------------------------------------------------------------------------- */
+/* --- administration (admin.c) ----------------------------------------------------------------- */
 
 bool nodei_admin_changes_state(const char *command);
 

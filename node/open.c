@@ -6,10 +6,13 @@
  *   store/        commit log, SSTables
  *
  * Invariants:
- *  1. Catalog and store are not touched before the lock is held, and the lock is the last thing to go.
- *  2. A directory that holds something that is not ours is refused: we tighten modes and, for temporary nodes, remove.
+ *  1. Catalog and store are not touched before the lock is held, and the lock is the last thing to
+ * go.
+ *  2. A directory that holds something that is not ours is refused: we tighten modes and, for
+ * temporary nodes, remove.
  *  3. Every start has a generation of its own, on disk before anything is served.
- *  4. Order of closing: store (it needs the executor to flush), executor, timestamps, catalog, lock. */
+ *  4. Order of closing: store (it needs the executor to flush), executor, timestamps, catalog,
+ * lock. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +25,7 @@
 /* Replaying up to this much at the next start is cheaper than flushing it now. */
 #define CLOSE_FLUSH_OVER_BYTES (4u << 20)
 
-/* --- the directory ------------------------------------------------------------------------------------------- */
+/* --- the directory ---------------------------------------------------------------------------- */
 
 static const char *const our_names[] = {"LOCK", "catalog", "store", "token", "ringlet.yaml"};
 
@@ -53,9 +56,10 @@ static int claim_directory(struct node *node, struct base_err *err)
     if (rc != BASE_OK || c.is_ours)
         return rc;
     if (c.has_foreign)
-        return base_err_set(err, BASE_E_CONFIG,
-                            "directory %s is no data directory but holds \"%s\": name a new or an empty one", node->dir,
-                            c.foreign);
+        return base_err_set(
+            err, BASE_E_CONFIG,
+            "directory %s is no data directory but holds \"%s\": name a new or an empty one",
+            node->dir, c.foreign);
     if (chmod(node->dir, 0700) != 0) {
         char text[128];
         int errnum = errno;
@@ -93,10 +97,11 @@ static void remove_directory(struct node *node)
     if (fd >= 0)
         remove_contents(fd);
     if (rmdir(node->dir) != 0)
-        base_logf(node->log, BASE_LOG_WARN, "the temporary directory %s could not be removed", node->dir);
+        base_logf(node->log, BASE_LOG_WARN, "the temporary directory %s could not be removed",
+                  node->dir);
 }
 
-/* --- identity -------------------------------------------------------------------------------------------------- */
+/* --- identity --------------------------------------------------------------------------------- */
 
 struct base_uuid nodei_uuid_v4(struct base_random *random)
 {
@@ -113,12 +118,14 @@ static int check_identity(const struct node *node, struct base_err *err)
     struct nodei_settings defaults;
     nodei_settings_init(&defaults);
     if (id->format_version != NODEI_FORMAT_VERSION)
-        return base_err_set(err, BASE_E_VERSION, "the directory has format %u; this version reads format %u",
+        return base_err_set(err, BASE_E_VERSION,
+                            "the directory has format %u; this version reads format %u",
                             (unsigned)id->format_version, (unsigned)NODEI_FORMAT_VERSION);
     /* As Cassandra: a node does not wander between clusters. The default name demands nothing. */
     if (strcmp(node->settings.cluster_name, defaults.cluster_name) != 0 &&
         strcmp(node->settings.cluster_name, id->cluster_name) != 0)
-        return base_err_set(err, BASE_E_CONFIG, "cluster_name is \"%s\", but the node belongs to \"%s\"",
+        return base_err_set(err, BASE_E_CONFIG,
+                            "cluster_name is \"%s\", but the node belongs to \"%s\"",
                             node->settings.cluster_name, id->cluster_name);
     return BASE_OK;
 }
@@ -130,7 +137,8 @@ static int take_identity(struct node *node, struct base_err *err)
     int rc = cat_identity_get(node->catalog, id, err);
     if (rc == BASE_E_NOTFOUND) {
         base_err_clear(err);
-        *id = (struct cat_identity){.host_id = nodei_uuid_v4(node->random), .format_version = NODEI_FORMAT_VERSION};
+        *id = (struct cat_identity){.host_id = nodei_uuid_v4(node->random),
+                                    .format_version = NODEI_FORMAT_VERSION};
         snprintf(id->cluster_name, sizeof id->cluster_name, "%s", node->settings.cluster_name);
         rc = BASE_OK;
     } else if (rc == BASE_OK) {
@@ -144,7 +152,7 @@ static int take_identity(struct node *node, struct base_err *err)
     return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "count this start");
 }
 
-/* --- store ------------------------------------------------------------------------------------------------------ */
+/* --- store ------------------------------------------------------------------------------------ */
 
 static int open_store(struct node *node, struct base_err *err)
 {
@@ -240,7 +248,8 @@ static void close_store(struct node *node)
         return;
     if (!node->temporary)
         flush_unlogged(node);
-    if (lsm_close(node->store, node->temporary ? UINT64_MAX : CLOSE_FLUSH_OVER_BYTES, &err) != BASE_OK)
+    if (lsm_close(node->store, node->temporary ? UINT64_MAX : CLOSE_FLUSH_OVER_BYTES, &err) !=
+        BASE_OK)
         base_logf(node->log, BASE_LOG_ERROR, "close %s: %s", node->dir, err.text);
     node->store = NULL;
 }
@@ -267,7 +276,7 @@ void nodei_stop(struct node *node)
     pthread_mutex_destroy(&node->sessions_mutex);
 }
 
-/* --- small questions --------------------------------------------------------------------------------------------- */
+/* --- small questions -------------------------------------------------------------------------- */
 
 const char *node_dir(const struct node *node)
 {
@@ -278,7 +287,8 @@ int nodei_check_usable(const struct node *node, struct base_err *err)
 {
     if (BASE_UNLIKELY(node_is_forked(node)))
         return base_err_set(err, BASE_E_CLOSED,
-                            "%s was opened before this process was forked: open the database again", node->dir);
+                            "%s was opened before this process was forked: open the database again",
+                            node->dir);
     return BASE_OK;
 }
 
@@ -287,7 +297,8 @@ int nodei_health(struct node *node, struct base_err *err)
     struct lsm_stats stats;
     lsm_get_stats(node->store, &stats);
     if (stats.stopped)
-        return base_err_set(err, BASE_E_STOPPED, "the store stopped writing after a failed write; see the log");
+        return base_err_set(err, BASE_E_STOPPED,
+                            "the store stopped writing after a failed write; see the log");
     return BASE_OK;
 }
 

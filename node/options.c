@@ -28,31 +28,39 @@ struct option {
     const char *const *words; /* WORD: the value's number is the place */
 };
 
-static const char *const sync_words[] = {[LSM_SYNC_PERIODIC] = "periodic", [LSM_SYNC_BATCH] = "batch", NULL};
+static const char *const sync_words[] = {
+    [LSM_SYNC_PERIODIC] = "periodic", [LSM_SYNC_BATCH] = "batch", NULL};
 
-#define TEXT_OPTION(name, value)                                                                                       \
-    {#name, NULL, TEXT, offsetof(struct nodei_settings, name), sizeof(((struct nodei_settings *)0)->name), 0, 0, value, NULL}
+#define TEXT_FIELD(name)                                                                           \
+    offsetof(struct nodei_settings, name), sizeof(((struct nodei_settings *)0)->name)
 #define FIELD(name) offsetof(struct nodei_settings, name), 0
 
 static const struct option options[] = {
-    TEXT_OPTION(cluster_name, "Test Cluster"),
-    {"commitlog_segment_size", NULL, SIZE, FIELD(commitlog_segment_size), 1 * MIB, 1 * GIB, "32MiB", NULL},
+    {"cluster_name", NULL, TEXT, TEXT_FIELD(cluster_name), 0, 0, "Test Cluster", NULL},
+    {"commitlog_segment_size", NULL, SIZE, FIELD(commitlog_segment_size), 1 * MIB, 1 * GIB, "32MiB",
+     NULL},
     {"commitlog_sync", NULL, WORD, FIELD(commitlog_sync), 0, 1, "periodic", sync_words},
-    {"commitlog_sync_period", NULL, DURATION, FIELD(commitlog_sync_period_ns), 1 * MS, 3600 * SECOND, "10ms", NULL},
-    {"commitlog_total_space", NULL, SIZE, FIELD(commitlog_total_space), 8 * MIB, 1 * TIB, "256MiB", NULL},
-    {"compaction_throughput", NULL, RATE, FIELD(compaction_throughput), 0, 1 * TIB, "64MiB/s", NULL},
-    TEXT_OPTION(dc, "datacenter1"),
+    {"commitlog_sync_period", NULL, DURATION, FIELD(commitlog_sync_period_ns), 1 * MS,
+     3600 * SECOND, "10ms", NULL},
+    {"commitlog_total_space", NULL, SIZE, FIELD(commitlog_total_space), 8 * MIB, 1 * TIB, "256MiB",
+     NULL},
+    {"compaction_throughput", NULL, RATE, FIELD(compaction_throughput), 0, 1 * TIB, "64MiB/s",
+     NULL},
+    {"dc", NULL, TEXT, TEXT_FIELD(dc), 0, 0, "datacenter1", NULL},
     {"file_cache_size", NULL, SIZE, FIELD(file_cache_size), 1 * MIB, 16 * TIB, "64MiB", NULL},
-    TEXT_OPTION(listen_address, "127.0.0.1"),
-    {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB, "64MiB", NULL},
+    {"listen_address", NULL, TEXT, TEXT_FIELD(listen_address), 0, 0, "127.0.0.1", NULL},
+    {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB,
+     "64MiB", NULL},
     {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, 1536, "16", NULL},
-    TEXT_OPTION(rack, "rack1"),
+    {"rack", NULL, TEXT, TEXT_FIELD(rack), 0, 0, "rack1", NULL},
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
-    {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB", NULL},
-    {"write_request_timeout", NULL, DURATION, FIELD(write_request_timeout_ns), 10 * MS, 3600 * SECOND, "10s", NULL},
+    {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB",
+     NULL},
+    {"write_request_timeout", NULL, DURATION, FIELD(write_request_timeout_ns), 10 * MS,
+     3600 * SECOND, "10s", NULL},
 };
 
-/* --- fields ---------------------------------------------------------------------------------------------------- */
+/* --- fields ----------------------------------------------------------------------------------- */
 
 static uint64_t number_of(const struct nodei_settings *settings, const struct option *o)
 {
@@ -66,30 +74,39 @@ static void number_put(struct nodei_settings *settings, const struct option *o, 
     memcpy((char *)settings + o->offset, &n, sizeof n);
 }
 
-/* --- units ------------------------------------------------------------------------------------------------------ */
+/* --- units ------------------------------------------------------------------------------------ */
 
 struct unit {
     const char *name;
     uint64_t factor;
 };
-static const struct unit size_units[] = {{"TiB", TIB}, {"GiB", GIB}, {"MiB", MIB}, {"KiB", KIB}, {"B", 1}, {NULL, 0}};
+static const struct unit size_units[] = {{"TiB", TIB}, {"GiB", GIB}, {"MiB", MIB},
+                                         {"KiB", KIB}, {"B", 1},     {NULL, 0}};
 static const struct unit duration_units[] = {
-    {"d", 86400 * SECOND}, {"h", 3600 * SECOND}, {"m", 60 * SECOND}, {"s", SECOND},
-    {"ms", MS}, {"us", 1000}, {"ns", 1}, {NULL, 0},
+    {"d", 86400 * SECOND},
+    {"h", 3600 * SECOND},
+    {"m", 60 * SECOND},
+    {"s", SECOND},
+    {"ms", MS},
+    {"us", 1000},
+    {"ns", 1},
+    {NULL, 0},
 };
 
 /* A whole number and a unit; `suffix` ("/s") must follow. */
-static bool parse_units(const char *text, const struct unit *units, const char *suffix, uint64_t *out)
+static bool parse_units(const char *text, const struct unit *units, const char *suffix,
+                        uint64_t *out)
 {
     uint64_t n = 0;
     const char *at = text;
     for (; *at >= '0' && *at <= '9'; at++)
-        if (__builtin_mul_overflow(n, 10u, &n) || __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
+        if (__builtin_mul_overflow(n, 10u, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
             return false;
     if (at == text)
         return false;
-    if (n == 0 && *at == 0) { /* nothing is nothing in every unit; the range says whether it may be */
-        *out = 0;
+    if (n == 0 && *at == 0) {
+        *out = 0; /* nothing is nothing in every unit; the range says whether it may be */
         return true;
     }
     while (*at == ' ')
@@ -103,10 +120,12 @@ static bool parse_units(const char *text, const struct unit *units, const char *
 }
 
 /* The shortest exact spelling. */
-static void print_units(uint64_t n, const struct unit *units, const char *suffix, char *text, size_t size)
+static void print_units(uint64_t n, const struct unit *units, const char *suffix, char *text,
+                        size_t size)
 {
     const struct unit *best = units;
-    while (best[1].name && (n == 0 ? strcmp(best->name, "MiB") != 0 && strcmp(best->name, "ms") != 0 : n % best->factor != 0))
+    while (best[1].name && (n == 0 ? strcmp(best->name, "MiB") != 0 && strcmp(best->name, "ms") != 0
+                                   : n % best->factor != 0))
         best++;
     snprintf(text, size, "%" PRIu64 "%s%s", n / best->factor, best->name, suffix);
 }
@@ -133,7 +152,8 @@ static void print_number(const struct option *o, uint64_t n, char *text, size_t 
     }
 }
 
-static void print_value(const struct nodei_settings *settings, const struct option *o, char *text, size_t size)
+static void print_value(const struct nodei_settings *settings, const struct option *o, char *text,
+                        size_t size)
 {
     if (o->kind == TEXT)
         snprintf(text, size, "%s", (const char *)settings + o->offset);
@@ -141,20 +161,23 @@ static void print_value(const struct nodei_settings *settings, const struct opti
         print_number(o, number_of(settings, o), text, size);
 }
 
-/* --- setting ---------------------------------------------------------------------------------------------------- */
+/* --- setting ---------------------------------------------------------------------------------- */
 
-static int set_text(struct nodei_settings *settings, const struct option *o, const char *value, struct base_err *err)
+static int set_text(struct nodei_settings *settings, const struct option *o, const char *value,
+                    struct base_err *err)
 {
     size_t len = strlen(value);
     if (len == 0)
         return base_err_set(err, BASE_E_CONFIG, "%s is empty", o->name);
     if (len >= o->size)
-        return base_err_set(err, BASE_E_CONFIG, "%s is longer than %zu bytes", o->name, o->size - 1);
+        return base_err_set(err, BASE_E_CONFIG, "%s is longer than %zu bytes", o->name,
+                            o->size - 1);
     memcpy((char *)settings + o->offset, value, len + 1);
     return BASE_OK;
 }
 
-static int set_word(struct nodei_settings *settings, const struct option *o, const char *value, struct base_err *err)
+static int set_word(struct nodei_settings *settings, const struct option *o, const char *value,
+                    struct base_err *err)
 {
     char all[128] = "";
     for (uint64_t i = 0; o->words[i]; i++) {
@@ -168,7 +191,8 @@ static int set_word(struct nodei_settings *settings, const struct option *o, con
     return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is none of: %s", o->name, value, all);
 }
 
-static int set_number(struct nodei_settings *settings, const struct option *o, const char *value, struct base_err *err)
+static int set_number(struct nodei_settings *settings, const struct option *o, const char *value,
+                      struct base_err *err)
 {
     static const struct unit none[] = {{"", 1}, {NULL, 0}};
     static const char *const shapes[] = {
@@ -177,15 +201,19 @@ static int set_number(struct nodei_settings *settings, const struct option *o, c
         [RATE] = "a whole number with KiB/s, MiB/s or GiB/s, like 64MiB/s (0: no limit)",
         [DURATION] = "a whole number with us, ms, s, m, h or d, like 10ms",
     };
-    const struct unit *units = o->kind == NUMBER ? none : o->kind == DURATION ? duration_units : size_units;
+    const struct unit *units = o->kind == NUMBER     ? none
+                               : o->kind == DURATION ? duration_units
+                                                     : size_units;
     uint64_t n;
     if (!parse_units(value, units, o->kind == RATE ? "/s" : "", &n))
-        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is not %s", o->name, value, shapes[o->kind]);
+        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is not %s", o->name, value,
+                            shapes[o->kind]);
     if (n < o->min || n > o->max) {
         char min[32], max[32];
         print_number(o, o->min, min, sizeof min);
         print_number(o, o->max, max, sizeof max);
-        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is out of range: from %s to %s", o->name, value, min, max);
+        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is out of range: from %s to %s",
+                            o->name, value, min, max);
     }
     number_put(settings, o, n);
     return BASE_OK;
@@ -228,18 +256,20 @@ static int unknown(const char *name, struct base_err *err)
         }
     }
     if (nearest)
-        return base_err_set(err, BASE_E_CONFIG, "there is no option \"%s\"; the nearest is %s", name, nearest);
+        return base_err_set(err, BASE_E_CONFIG, "there is no option \"%s\"; the nearest is %s",
+                            name, nearest);
     return base_err_set(err, BASE_E_CONFIG, "there is no option \"%s\"", name);
 }
 
-int nodei_settings_set(struct nodei_settings *settings, const char *name, const char *value, struct base_err *err)
+int nodei_settings_set(struct nodei_settings *settings, const char *name, const char *value,
+                       struct base_err *err)
 {
     BASE_ASSERT(name && value);
     for (size_t i = 0; i < BASE_COUNT(options); i++) {
         const struct option *o = &options[i];
         if (strcmp(name, o->name) != 0 && !(o->alias && strcmp(name, o->alias) == 0))
             continue;
-        return o->kind == TEXT ? set_text(settings, o, value, err)
+        return o->kind == TEXT   ? set_text(settings, o, value, err)
                : o->kind == WORD ? set_word(settings, o, value, err)
                                  : set_number(settings, o, value, err);
     }
@@ -255,20 +285,23 @@ void nodei_settings_init(struct nodei_settings *settings)
     }
 }
 
-int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted, struct base_err *err)
+int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted,
+                         struct base_err *err)
 {
     for (size_t i = 0; i < BASE_COUNT(options); i++) {
         char a[128], b[128];
         print_value(open, &options[i], a, sizeof a);
         print_value(wanted, &options[i], b, sizeof b);
         if (strcmp(a, b) != 0)
-            return base_err_set(err, BASE_E_CONFIG, "it is open already in this process with %s = %s, not %s",
+            return base_err_set(err, BASE_E_CONFIG,
+                                "it is open already in this process with %s = %s, not %s",
                                 options[i].name, a, b);
     }
     return BASE_OK;
 }
 
-int nodei_settings_each(const struct nodei_settings *settings, int (*each)(void *, const char *, const char *), void *ctx)
+int nodei_settings_each(const struct nodei_settings *settings,
+                        int (*each)(void *, const char *, const char *), void *ctx)
 {
     int rc = BASE_OK;
     for (size_t i = 0; i < BASE_COUNT(options) && rc == BASE_OK; i++) {

@@ -17,18 +17,19 @@ struct base_random *node_real_random(void);
 /* One thread a lane, started by the lane's first job, with every signal blocked. No thread runs
  * while its lane has nothing due. */
 BASE_MUST int node_executor_open(struct base_executor **out, struct base_err *err);
-/* Stop: steps that run come to their end, nothing starts any more, threads are joined; then every job
- * that was not done is cancelled on the caller's thread, in the order of posting. Frees. Whoever posts must have stopped
- * before (a store is closed first). Not from inside a step. */
+/* Stop: steps that run come to their end, nothing starts any more, threads are joined; then every
+ * job that was not done is cancelled on the caller's thread, in the order of posting. Frees.
+ * Whoever posts must have stopped before (a store is closed first). Not from inside a step. */
 void node_executor_close(struct base_executor *executor);
 
 struct node_lane_stats {
     uint64_t pending;   /* posted and not done, the running one included */
     uint64_t completed; /* jobs that answered DONE */
     uint64_t steps;
-    uint64_t wakeups;   /* times the thread came back from sleep: constant when idle */
-    bool running;       /* the thread was started */
+    uint64_t wakeups; /* times the thread came back from sleep: constant when idle */
+    bool running;     /* the thread was started */
 };
-void node_executor_get_stats(struct base_executor *executor, enum base_lane lane, struct node_lane_stats *stats);
+void node_executor_get_stats(struct base_executor *executor, enum base_lane lane,
+                             struct node_lane_stats *stats);
 
 #endif

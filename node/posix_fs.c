@@ -4,14 +4,14 @@
  *  1. Every descriptor is close-on-exec: a host that runs programs does not leak our files to them.
  *  2. Calls cut short by a signal or by the kernel's size limit go on where they were; the caller
  *     sees all or an error.
- *  3. preallocate writes zeros past the old end (after asking the file system for the space, so that
- *     a full disk is known before anything is written): only written blocks make a later
- *     fdatasync cheap, for unwritten extents have to be converted in the journal first (baselines: 200
- *     against 350 µs), and only through the page cache do small appends later need no read.
- *  4. BASE_OPEN_DIRECT is a hint. A write whose offset, length and memory are aligned goes around the
- *     page cache through a second descriptor; any other write, or a file system that refuses, takes the
- *     ordinary way. Linux keeps both coherent within one file for bytes that do not overlap in flight,
- *     and one writer at a time is what the port's users have. */
+ *  3. preallocate writes zeros past the old end (after asking the file system for the space, so
+ * that a full disk is known before anything is written): only written blocks make a later fdatasync
+ * cheap, for unwritten extents have to be converted in the journal first (baselines: 200 against
+ * 350 µs), and only through the page cache do small appends later need no read.
+ *  4. BASE_OPEN_DIRECT is a hint. A write whose offset, length and memory are aligned goes around
+ * the page cache through a second descriptor; any other write, or a file system that refuses, takes
+ * the ordinary way. Linux keeps both coherent within one file for bytes that do not overlap in
+ * flight, and one writer at a time is what the port's users have. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,12 +43,14 @@ static int fail(struct base_err *err, const char *operation, const char *path)
     int errnum = errno;
     char text[128];
     int code = errnum == EFBIG ? BASE_E_NOSPACE : base_err_from_errno(errnum);
-    return base_err_set(err, code, "%s %s: %s", operation, path, strerror_r(errnum, text, sizeof text));
+    return base_err_set(err, code, "%s %s: %s", operation, path,
+                        strerror_r(errnum, text, sizeof text));
 }
 
-/* --- files ----------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
-static int posix_read(struct base_file *f, uint64_t offset, void *buf, size_t len, size_t *got, struct base_err *err)
+static int posix_read(struct base_file *f, uint64_t offset, void *buf, size_t len, size_t *got,
+                      struct base_err *err)
 {
     struct posix_file *file = posix_file(f);
     *got = 0;
@@ -92,7 +94,8 @@ static bool is_direct_write(uint64_t offset, const void *buf, size_t len)
     return len && ((offset | (uintptr_t)buf | len) & (DIRECT_ALIGN - 1)) == 0;
 }
 
-static int posix_write(struct base_file *f, uint64_t offset, const void *buf, size_t len, struct base_err *err)
+static int posix_write(struct base_file *f, uint64_t offset, const void *buf, size_t len,
+                       struct base_err *err)
 {
     struct posix_file *file = posix_file(f);
     if (file->direct_fd >= 0 && is_direct_write(offset, buf, len)) {
@@ -160,7 +163,8 @@ static int posix_preallocate(struct base_file *f, uint64_t size, struct base_err
         at += n;
     }
     if (size > old_size)
-        (void)sync_file_range(file->fd, (off_t)old_size, (off_t)(size - old_size), SYNC_FILE_RANGE_WRITE); /* a hint: start now */
+        (void)sync_file_range(file->fd, (off_t)old_size, (off_t)(size - old_size),
+                              SYNC_FILE_RANGE_WRITE); /* a hint: start now */
     return BASE_OK;
 fail:
     rc = fail(err, "preallocate", file->path);
@@ -189,7 +193,7 @@ static const struct base_file_ops posix_file_ops = {
     .close = posix_close,
 };
 
-/* --- names ------------------------------------------------------------------------------------------ */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static int open_retry(const char *path, int flags, mode_t mode)
 {
@@ -200,7 +204,8 @@ static int open_retry(const char *path, int flags, mode_t mode)
     return fd;
 }
 
-static int posix_open(struct base_fs *fs, const char *path, int flags, struct base_file **out, struct base_err *err)
+static int posix_open(struct base_fs *fs, const char *path, int flags, struct base_file **out,
+                      struct base_err *err)
 {
     (void)fs;
     BASE_ASSERT(flags & (BASE_OPEN_READ | BASE_OPEN_WRITE));
@@ -220,7 +225,8 @@ static int posix_open(struct base_fs *fs, const char *path, int flags, struct ba
     }
     file->direct_fd = -1;
     if ((flags & BASE_OPEN_DIRECT) && (flags & BASE_OPEN_WRITE))
-        file->direct_fd = open_retry(path, O_CLOEXEC | O_WRONLY | O_DIRECT, 0); /* refused (tmpfs): without */
+        file->direct_fd =
+            open_retry(path, O_CLOEXEC | O_WRONLY | O_DIRECT, 0); /* refused (tmpfs): without */
     file->file.ops = &posix_file_ops;
     memcpy(file->path, path, len);
     *out = &file->file;
@@ -265,7 +271,8 @@ static int posix_rmdir(struct base_fs *fs, const char *path, struct base_err *er
     return rmdir(path) == 0 ? BASE_OK : fail(err, "remove directory", path);
 }
 
-static int posix_list(struct base_fs *fs, const char *path, int (*each)(void *, const char *), void *ctx, struct base_err *err)
+static int posix_list(struct base_fs *fs, const char *path, int (*each)(void *, const char *),
+                      void *ctx, struct base_err *err)
 {
     (void)fs;
     DIR *dir = opendir(path);
@@ -305,7 +312,8 @@ static int posix_sync_dir(struct base_fs *fs, const char *path, struct base_err 
     return rc;
 }
 
-static int posix_free_bytes(struct base_fs *fs, const char *path, uint64_t *free_bytes, struct base_err *err)
+static int posix_free_bytes(struct base_fs *fs, const char *path, uint64_t *free_bytes,
+                            struct base_err *err)
 {
     (void)fs;
     struct statvfs st;

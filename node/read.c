@@ -1,7 +1,9 @@
-/* Reads: the store's merged stream, with the open transaction's writes merged in, through base_rows.
+/* Reads: the store's merged stream, with the open transaction's writes merged in, through
+ * base_rows.
  *
- * A point read allocates nothing once its node_read has been used: close parks the store's stream (pins released, memory
- * kept) and open takes it up again. No lock shared with other sessions is taken (session.c says how a table stays alive).
+ * A point read allocates nothing once its node_read has been used: close parks the store's stream
+ * (pins released, memory kept) and open takes it up again. No lock shared with other sessions is
+ * taken (session.c says how a table stays alive).
  *
  * Interrupts: looked for every ROWS_PER_POLL rows; and where rows may be skipped without end (token
  * ranges, filters) by a source in between that counts items. */
@@ -22,7 +24,7 @@ struct node_read {
     uint32_t item_count;
 };
 
-/* --- polling --------------------------------------------------------------------------------------------------- */
+/* --- polling ---------------------------------------------------------------------------------- */
 
 static int interrupted(struct base_err *err)
 {
@@ -50,9 +52,10 @@ static void stay_open(struct base_source *src)
     (void)src; /* the node_read owns the stream */
 }
 
-static const struct base_source_ops poll_ops = {.partition = poll_partition, .next = poll_next, .close = stay_open};
+static const struct base_source_ops poll_ops = {
+    .partition = poll_partition, .next = poll_next, .close = stay_open};
 
-/* --- the calls -------------------------------------------------------------------------------------------------- */
+/* --- the calls -------------------------------------------------------------------------------- */
 
 static int open_stream(struct node_read *read, const struct base_table *table, struct base_err *err)
 {
@@ -74,8 +77,9 @@ static int open_stream(struct node_read *read, const struct base_table *table, s
     return rc;
 }
 
-int node_read_open(struct node_session *session, const struct base_table *table, const struct base_read *cmd,
-                   int consistency, struct node_read **read_io, struct base_err *err)
+int node_read_open(struct node_session *session, const struct base_table *table,
+                   const struct base_read *cmd, int consistency, struct node_read **read_io,
+                   struct base_err *err)
 {
     struct node_read *read = *read_io;
     int rc = nodei_check_usable(session->node, err);
@@ -99,7 +103,8 @@ int node_read_open(struct node_session *session, const struct base_table *table,
     read->row_count = 0;
     rc = open_stream(read, table, err);
     if (rc != BASE_OK)
-        return base_err_wrap(err, rc, "read %.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
+        return base_err_wrap(err, rc, "read %.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
+                             BASE_SLICE_ARG(table->name));
     bool may_skip = read->cmd.pkey.len == 0 || read->cmd.filter_count > 0;
     base_rows_open(&read->rows, &read->cmd, table, may_skip ? &read->poll : read->stream);
     read->open = true;

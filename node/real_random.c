@@ -1,5 +1,6 @@
 /* The random port over getrandom(2). It cannot fail once the kernel's pool is initialized, which it
- * is long before anybody can load us; a kernel without the call is an environment we do not support. */
+ * is long before anybody can load us; a kernel without the call is an environment we do not
+ * support. */
 #include <errno.h>
 #include <sys/random.h>
 

@@ -1,15 +1,17 @@
-/* The registry of the nodes that are open in this process: the only global state there is. It is here
- * because LMDB forbids opening an environment twice in a process, and because connections of one host that name
- * the same directory must share one node.
+/* The registry of the nodes that are open in this process: the only global state there is. It is
+ * here because LMDB forbids opening an environment twice in a process, and because connections of
+ * one host that name the same directory must share one node.
  *
- * Relies on: a node is known by its directory's device and inode, so that no spelling of a path opens it twice.
- * Invariants:
- *  1. The mutex is held for a moment only, never over I/O: opening and closing run outside of it, with the entry
- *     in state OPENING or CLOSING; whoever wants the same directory waits on the condition.
- *  2. A forked child never gets a node of its parent: the fork handler takes the mutex before the fork,
- *     and in the child marks every node forked, closes the child's copies of the locks (else the child would
- *     hold the directory after its parent's end), and empties the list. What the nodes
- *     own (memory, descriptors) is left alone: their threads are not here, their mutexes may be in any state. */
+ * Relies on: a node is known by its directory's device and inode, so that no spelling of a path
+ * opens it twice. Invariants:
+ *  1. The mutex is held for a moment only, never over I/O: opening and closing run outside of it,
+ * with the entry in state OPENING or CLOSING; whoever wants the same directory waits on the
+ * condition.
+ *  2. A forked child never gets a node of its parent: the fork handler takes the mutex before the
+ * fork, and in the child marks every node forked, closes the child's copies of the locks (else the
+ * child would hold the directory after its parent's end), and empties the list. What the nodes own
+ * (memory, descriptors) is left alone: their threads are not here, their mutexes may be in any
+ * state. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -24,7 +26,7 @@ static struct {
     bool has_fork_handler;
 } registry = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-/* --- fork -------------------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------------- */
 
 static void before_fork(void)
 {
@@ -48,7 +50,7 @@ static void after_fork_in_child(void)
     pthread_mutex_unlock(&registry.mutex);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int make_directory(const char *dir, struct stat *st, struct base_err *err)
 {
@@ -66,14 +68,16 @@ static int make_directory(const char *dir, struct stat *st, struct base_err *err
     return BASE_OK;
 }
 
-/* Defaults, the directory's ringlet.yaml, the daemon's file, the options: the later the stronger. */
-static int resolve_settings(const struct node_config *config, const char *config_file, struct nodei_settings *settings,
-                            struct base_err *err)
+/* Defaults, the directory's ringlet.yaml, the daemon's file, the options: the later the stronger.
+ */
+static int resolve_settings(const struct node_config *config, const char *config_file,
+                            struct nodei_settings *settings, struct base_err *err)
 {
     char path[NODEI_PATH_LEN_MAX];
     nodei_settings_init(settings);
     if (snprintf(path, sizeof path, "%s/ringlet.yaml", config->dir) >= (int)sizeof path)
-        return base_err_set(err, BASE_E_LIMIT, "data directory %s: the path is too long", config->dir);
+        return base_err_set(err, BASE_E_LIMIT, "data directory %s: the path is too long",
+                            config->dir);
     int rc = nodei_settings_load(settings, path, err);
     if (rc == BASE_E_NOTFOUND) {
         base_err_clear(err);
@@ -87,7 +91,8 @@ static int resolve_settings(const struct node_config *config, const char *config
 }
 
 /* Options given again must be what the open node has; options not given demand nothing. */
-static int check_options(const struct node *node, const struct node_config *config, struct base_err *err)
+static int check_options(const struct node *node, const struct node_config *config,
+                         struct base_err *err)
 {
     struct nodei_settings wanted = node->settings;
     int rc = BASE_OK;
@@ -133,7 +138,8 @@ static void free_node(struct node *node)
     free(node);
 }
 
-/* Under the mutex: the open node of this directory, or NULL after the last one that was closing is gone. */
+/* Under the mutex: the open node of this directory, or NULL after the last one that was closing is
+ * gone. */
 static struct node *find_settled(const struct stat *st)
 {
     for (;;) {
@@ -146,7 +152,8 @@ static struct node *find_settled(const struct stat *st)
     }
 }
 
-static int start(struct node *node, const struct node_config *config, const char *config_file, struct base_err *err)
+static int start(struct node *node, const struct node_config *config, const char *config_file,
+                 struct base_err *err)
 {
     int rc = resolve_settings(config, config_file, &node->settings, err);
     if (rc == BASE_OK)
@@ -165,7 +172,8 @@ static int start(struct node *node, const struct node_config *config, const char
     return rc;
 }
 
-int nodei_open_configured(const struct node_config *config, const char *config_file, struct node **out, struct base_err *err)
+int nodei_open_configured(const struct node_config *config, const char *config_file,
+                          struct node **out, struct base_err *err)
 {
     struct stat st;
     *out = NULL;
@@ -174,7 +182,8 @@ int nodei_open_configured(const struct node_config *config, const char *config_f
         return rc;
     pthread_mutex_lock(&registry.mutex);
     if (!registry.has_fork_handler)
-        registry.has_fork_handler = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+        registry.has_fork_handler =
+            pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
     struct node *node = registry.has_fork_handler ? find_settled(&st) : NULL;
     bool is_new = !node;
     if (!registry.has_fork_handler) {

@@ -1,16 +1,17 @@
 /* The schema: which snapshot is current, and how statements change it.
  *
- * A change goes: analysed against the current snapshot → a snapshot with it applied → the catalog's log (durable: from here
- * on it has happened) → the store → published. One at a time, under the DDL mutex, for some of it waits
- * for the disk; readers take a reference under a mutex that is held for a moment.
+ * A change goes: analysed against the current snapshot → a snapshot with it applied → the catalog's
+ * log (durable: from here on it has happened) → the store → published. One at a time, under the DDL
+ * mutex, for some of it waits for the disk; readers take a reference under a mutex that is held for
+ * a moment.
  *
  * What a crash may cut off, and who mends it:
- *   CREATE TABLE   the store knows the table first. Not in the log: lsm_replay removes what nobody declared.
- *   ALTER TABLE    the log first; the store gets its description anew at every start.
- *   DROP           the log first; lsm_replay removes what nobody declared.
- *   TRUNCATE       the log first, then the store, then "truncated_epoch" in the catalog's local state. A start
- *                  that finds a TRUNCATE as the log's last entry past that mark does it again: what was
- *                  written meanwhile was concurrent with it. */
+ *   CREATE TABLE   the store knows the table first. Not in the log: lsm_replay removes what nobody
+ * declared. ALTER TABLE    the log first; the store gets its description anew at every start. DROP
+ * the log first; lsm_replay removes what nobody declared. TRUNCATE       the log first, then the
+ * store, then "truncated_epoch" in the catalog's local state. A start that finds a TRUNCATE as the
+ * log's last entry past that mark does it again: what was written meanwhile was concurrent with it.
+ */
 #include <stdio.h>
 
 #include "node/schema_private.h"
@@ -18,7 +19,7 @@
 #define CHANGE_SIZE_MAX (64u << 20)
 #define TRUNCATED_EPOCH "truncated_epoch"
 
-/* --- snapshots ------------------------------------------------------------------------------------------------- */
+/* --- snapshots -------------------------------------------------------------------------------- */
 
 struct base_schema *node_schema(struct node *node)
 {
@@ -52,14 +53,15 @@ void nodei_schema_close(struct node *node)
     node->schema = NULL;
 }
 
-/* --- tables in the store ------------------------------------------------------------------------------------------ */
+/* --- tables in the store ---------------------------------------------------------------------- */
 
 void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out)
 {
     const struct base_table_options *o = &table->options;
     struct cql_storage storage;
     cql_table_storage(o, &storage);
-    snprintf(name_text, 2 * BASE_NAME_LEN_MAX + 2, "%.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
+    snprintf(name_text, 2 * BASE_NAME_LEN_MAX + 2, "%.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
+             BASE_SLICE_ARG(table->name));
     *out = (struct lsm_table_desc){
         .id = table->id,
         .name = name_text,
@@ -94,7 +96,8 @@ static void drop_table(struct node *node, struct base_uuid id)
     struct base_err err = {0};
     struct lsm_table *place = lsm_table_find(node->store, id);
     if (place && lsm_table_drop(node->store, place, &err) != BASE_OK)
-        base_logf(node->log, BASE_LOG_WARN, "files of a dropped table stay until the next start: %s", err.text);
+        base_logf(node->log, BASE_LOG_WARN,
+                  "files of a dropped table stay until the next start: %s", err.text);
 }
 
 int nodei_schema_open(struct node *node, struct base_err *err)
@@ -110,7 +113,8 @@ int nodei_schema_open(struct node *node, struct base_err *err)
     return rc;
 }
 
-static int truncate_table(struct node *node, struct base_uuid id, uint64_t epoch, struct base_err *err)
+static int truncate_table(struct node *node, struct base_uuid id, uint64_t epoch,
+                          struct base_err *err)
 {
     struct lsm_table *place = lsm_table_find(node->store, id);
     int rc = place ? lsm_table_truncate(place, err) : BASE_OK;
@@ -143,14 +147,16 @@ int nodei_schema_heal(struct node *node, struct base_err *err)
         rc = truncate_table(node, change.table_id, epoch, err);
     base_arena_fini(&arena);
     base_buf_fini(&bytes);
-    return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "the last schema change, %llu", (unsigned long long)epoch);
+    return rc == BASE_OK
+               ? BASE_OK
+               : base_err_wrap(err, rc, "the last schema change, %llu", (unsigned long long)epoch);
 }
 
-/* --- applying a change ------------------------------------------------------------------------------------------------ */
+/* --- applying a change ------------------------------------------------------------------------ */
 
 /* What goes to the store before the log. */
-static int prepare_store(struct node *node, const struct base_change *change, const struct base_schema *after,
-                         struct base_err *err)
+static int prepare_store(struct node *node, const struct base_change *change,
+                         const struct base_schema *after, struct base_err *err)
 {
     if (change->kind != BASE_CHANGE_TABLE_CREATE)
         return BASE_OK;
@@ -160,8 +166,8 @@ static int prepare_store(struct node *node, const struct base_change *change, co
 }
 
 /* … and after it, before the change is published. */
-static int follow_store(struct node *node, const struct base_change *change, const struct base_schema *after,
-                        struct base_err *err)
+static int follow_store(struct node *node, const struct base_change *change,
+                        const struct base_schema *after, struct base_err *err)
 {
     if (change->kind == BASE_CHANGE_TABLE_TRUNCATE)
         return truncate_table(node, change->table_id, after->epoch, err);
@@ -178,7 +184,8 @@ static int follow_store(struct node *node, const struct base_change *change, con
 }
 
 /* … and after nobody can reach the tables any more. */
-static void drop_from_store(struct node *node, const struct base_change *change, const struct base_schema *before)
+static void drop_from_store(struct node *node, const struct base_change *change,
+                            const struct base_schema *before)
 {
     if (change->kind == BASE_CHANGE_TABLE_DROP) {
         drop_table(node, change->table_id);
@@ -189,8 +196,8 @@ static void drop_from_store(struct node *node, const struct base_change *change,
     }
 }
 
-static int append_log(struct node *node, const struct base_change *change, const struct base_schema *after,
-                      struct base_err *err)
+static int append_log(struct node *node, const struct base_change *change,
+                      const struct base_schema *after, struct base_err *err)
 {
     struct base_buf bytes;
     base_buf_init(&bytes, CHANGE_SIZE_MAX);
@@ -206,7 +213,8 @@ static int append_log(struct node *node, const struct base_change *change, const
 int nodei_schema_apply(struct node *node, const struct base_change *change, struct base_err *err)
 {
     struct base_schema *before = node->schema, *after; /* only we replace it */
-    bool drops = change->kind == BASE_CHANGE_TABLE_DROP || change->kind == BASE_CHANGE_KEYSPACE_DROP;
+    bool drops =
+        change->kind == BASE_CHANGE_TABLE_DROP || change->kind == BASE_CHANGE_KEYSPACE_DROP;
     int rc = base_schema_apply(before, change, &after, err);
     if (rc != BASE_OK)
         return rc;
@@ -234,20 +242,28 @@ int nodei_schema_apply(struct node *node, const struct base_change *change, stru
     return rc;
 }
 
-/* --- statements ----------------------------------------------------------------------------------------------------------- */
+/* --- statements ------------------------------------------------------------------------------- */
 
-static int put_result(struct base_buf *result, const struct base_change *change, struct base_err *err)
+static int put_result(struct base_buf *result, const struct base_change *change,
+                      struct base_err *err)
 {
     static const char *const words[] = {
-        [BASE_CHANGE_KEYSPACE_CREATE] = "created keyspace", [BASE_CHANGE_KEYSPACE_ALTER] = "altered keyspace",
-        [BASE_CHANGE_KEYSPACE_DROP] = "dropped keyspace",   [BASE_CHANGE_TYPE_CREATE] = "created type",
-        [BASE_CHANGE_TYPE_ALTER] = "altered type",          [BASE_CHANGE_TYPE_DROP] = "dropped type",
-        [BASE_CHANGE_TABLE_CREATE] = "created table",       [BASE_CHANGE_TABLE_ALTER] = "altered table",
-        [BASE_CHANGE_TABLE_DROP] = "dropped table",         [BASE_CHANGE_TABLE_TRUNCATE] = "truncated table",
+        [BASE_CHANGE_KEYSPACE_CREATE] = "created keyspace",
+        [BASE_CHANGE_KEYSPACE_ALTER] = "altered keyspace",
+        [BASE_CHANGE_KEYSPACE_DROP] = "dropped keyspace",
+        [BASE_CHANGE_TYPE_CREATE] = "created type",
+        [BASE_CHANGE_TYPE_ALTER] = "altered type",
+        [BASE_CHANGE_TYPE_DROP] = "dropped type",
+        [BASE_CHANGE_TABLE_CREATE] = "created table",
+        [BASE_CHANGE_TABLE_ALTER] = "altered table",
+        [BASE_CHANGE_TABLE_DROP] = "dropped table",
+        [BASE_CHANGE_TABLE_TRUNCATE] = "truncated table",
     };
     bool of_keyspace = change->kind <= BASE_CHANGE_KEYSPACE_DROP;
-    int rc = base_buf_printf(result, "%s %.*s%s%.*s", words[change->kind], BASE_SLICE_ARG(change->keyspace),
-                             of_keyspace ? "" : ".", of_keyspace ? 0 : (int)change->name.len, (const char *)change->name.data);
+    int rc =
+        base_buf_printf(result, "%s %.*s%s%.*s", words[change->kind],
+                        BASE_SLICE_ARG(change->keyspace), of_keyspace ? "" : ".",
+                        of_keyspace ? 0 : (int)change->name.len, (const char *)change->name.data);
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
@@ -262,8 +278,9 @@ struct cql_context nodei_cql_context(struct node_session *session)
     };
 }
 
-static int run_ddl(struct node_session *session, struct base_arena *arena, const struct cql_statement *statement,
-                   struct base_buf *result, struct base_err *err)
+static int run_ddl(struct node_session *session, struct base_arena *arena,
+                   const struct cql_statement *statement, struct base_buf *result,
+                   struct base_err *err)
 {
     struct node *node = session->node;
     struct cql_ddl ddl = {0};
@@ -281,20 +298,23 @@ static int run_ddl(struct node_session *session, struct base_arena *arena, const
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-static int run_use(struct node_session *session, struct base_slice keyspace, struct base_buf *result, struct base_err *err)
+static int run_use(struct node_session *session, struct base_slice keyspace,
+                   struct base_buf *result, struct base_err *err)
 {
     struct base_schema *schema = node_schema(session->node);
     bool found = base_schema_keyspace(schema, keyspace) != NULL;
     base_schema_release(schema);
     if (!found || keyspace.len > BASE_NAME_LEN_MAX)
-        return base_err_set(err, BASE_E_NOTFOUND, "keyspace '%.*s' does not exist", BASE_SLICE_ARG(keyspace));
+        return base_err_set(err, BASE_E_NOTFOUND, "keyspace '%.*s' does not exist",
+                            BASE_SLICE_ARG(keyspace));
     memcpy(session->keyspace, keyspace.data, keyspace.len);
     session->keyspace[keyspace.len] = 0;
     int rc = base_buf_printf(result, "using keyspace %s", session->keyspace);
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-int node_cql(struct node_session *session, struct base_slice text, struct base_buf *result, struct base_err *err)
+int node_cql(struct node_session *session, struct base_slice text, struct base_buf *result,
+             struct base_err *err)
 {
     struct base_arena arena;
     struct cql_statement *statement;

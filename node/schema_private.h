@@ -8,6 +8,7 @@
 /* Both need the DDL mutex. The context is the current schema, now, with an id for a new table. */
 struct cql_context nodei_cql_context(struct node_session *session);
 /* Make the change durable, do it, publish it. On an error from the log nothing has changed. */
-BASE_MUST int nodei_schema_apply(struct node *node, const struct base_change *change, struct base_err *err);
+BASE_MUST int nodei_schema_apply(struct node *node, const struct base_change *change,
+                                 struct base_err *err);
 
 #endif

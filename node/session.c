@@ -1,15 +1,18 @@
-/* Sessions: one connection's defaults, its open transaction, and its way to a table's place in the store.
+/* Sessions: one connection's defaults, its open transaction, and its way to a table's place in the
+ * store.
  *
- * The hot path takes no lock shared with others: a session remembers the lsm_table of the tables that it used last, good as
- * long as the schema's epoch stands. What keeps a remembered table alive is not the memory of it but `inside`:
+ * The hot path takes no lock shared with others: a session remembers the lsm_table of the tables
+ * that it used last, good as long as the schema's epoch stands. What keeps a remembered table alive
+ * is not the memory of it but `inside`:
  *
  *   session                                   DROP TABLE (schema.c)
- *   inside := 1 + epoch        (seq_cst)      publish the schema without the table, epoch + 1   (seq_cst)
- *   read the epoch again; what is             wait until every session's `inside` is 0 or says that it
- *   remembered for it may be used               came in at the new epoch
- *   inside := 0                               take the table from the store
+ *   inside := 1 + epoch        (seq_cst)      publish the schema without the table, epoch + 1
+ * (seq_cst) read the epoch again; what is             wait until every session's `inside` is 0 or
+ * says that it remembered for it may be used               came in at the new epoch inside := 0
+ * take the table from the store
  *
- * Either the session sees the new epoch and finds the table gone, or DROP sees the session inside and waits. */
+ * Either the session sees the new epoch and finds the table gone, or DROP sees the session inside
+ * and waits. */
 #include <time.h>
 
 #include "node/node_private.h"
@@ -60,18 +63,20 @@ struct node *node_session_node(struct node_session *session)
     return session->node;
 }
 
-void node_session_on_interrupt(struct node_session *session, bool (*interrupted)(void *ctx), void *ctx)
+void node_session_on_interrupt(struct node_session *session, bool (*interrupted)(void *ctx),
+                               void *ctx)
 {
     session->interrupted = interrupted;
     session->interrupt_ctx = ctx;
 }
 
-/* --- tables -------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 void nodei_enter(struct node_session *session)
 {
     BASE_ASSERT(atomic_load_explicit(&session->inside, memory_order_relaxed) == 0);
-    atomic_store(&session->inside, 1 + atomic_load_explicit(&session->node->schema_epoch, memory_order_relaxed));
+    atomic_store(&session->inside,
+                 1 + atomic_load_explicit(&session->node->schema_epoch, memory_order_relaxed));
 }
 
 void nodei_leave(struct node_session *session)
@@ -85,19 +90,21 @@ static int find_slow(struct node_session *session, const struct base_table *tabl
     struct node *node = session->node;
     struct base_schema *schema = node_schema(node);
     const struct base_table *current = base_schema_table_by_id(schema, table->id);
-    const struct base_keyspace *keyspace = current ? base_schema_keyspace(schema, current->keyspace) : NULL;
+    const struct base_keyspace *keyspace =
+        current ? base_schema_keyspace(schema, current->keyspace) : NULL;
     struct lsm_table *place = current ? lsm_table_find(node->store, table->id) : NULL;
     if (place && keyspace)
-        *out = (struct nodei_table_ref){table->id, epoch, place, keyspace->durable_writes && !node->temporary};
+        *out = (struct nodei_table_ref){table->id, epoch, place,
+                                        keyspace->durable_writes && !node->temporary};
     base_schema_release(schema);
     if (!place || !keyspace)
-        return base_err_set(err, BASE_E_NOTFOUND, "table %.*s.%.*s was dropped", BASE_SLICE_ARG(table->keyspace),
-                            BASE_SLICE_ARG(table->name));
+        return base_err_set(err, BASE_E_NOTFOUND, "table %.*s.%.*s was dropped",
+                            BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     return BASE_OK;
 }
 
-int nodei_table_find(struct node_session *session, const struct base_table *table, struct nodei_table_ref *out,
-                     struct base_err *err)
+int nodei_table_find(struct node_session *session, const struct base_table *table,
+                     struct nodei_table_ref *out, struct base_err *err)
 {
     BASE_ASSERT(atomic_load_explicit(&session->inside, memory_order_relaxed) != 0);
     uint64_t epoch = atomic_load(&session->node->schema_epoch);
@@ -131,10 +138,11 @@ void nodei_wait_for_sessions(struct node *node, uint64_t epoch)
         nanosleep(&pause, NULL);
 }
 
-/* --- consistency levels --------------------------------------------------------------------------------------- */
+/* --- consistency levels ----------------------------------------------------------------------- */
 
 static const char *const level_names[] = {
-    "ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "SERIAL", "LOCAL_SERIAL", "LOCAL_ONE",
+    "ANY",          "ONE",         "TWO",    "THREE",        "QUORUM",    "ALL",
+    "LOCAL_QUORUM", "EACH_QUORUM", "SERIAL", "LOCAL_SERIAL", "LOCAL_ONE",
 };
 
 int node_consistency_parse(struct base_slice name)
@@ -165,14 +173,17 @@ int nodei_check_consistency(int consistency, bool is_write, struct base_err *err
     case NODE_CL_EACH_QUORUM:
         if (is_write)
             return BASE_OK;
-        return base_err_set(err, BASE_E_INVALID, "consistency level %s is only for writes", level_names[consistency]);
+        return base_err_set(err, BASE_E_INVALID, "consistency level %s is only for writes",
+                            level_names[consistency]);
     case NODE_CL_SERIAL:
     case NODE_CL_LOCAL_SERIAL:
         if (!is_write)
             return BASE_OK;
-        return base_err_set(err, BASE_E_INVALID,
-                            "consistency level %s is only for conditional writes; it cannot be used for this one",
-                            level_names[consistency]);
+        return base_err_set(
+            err, BASE_E_INVALID,
+            "consistency level %s is only for conditional writes; it cannot be used for this one",
+            level_names[consistency]);
     }
-    return base_err_set(err, BASE_E_INVALID, "there is no consistency level with code %d", consistency);
+    return base_err_set(err, BASE_E_INVALID, "there is no consistency level with code %d",
+                        consistency);
 }

@@ -1,7 +1,9 @@
-/* ringlet sstable dump: what is in an SSTable, one JSON object a line, with sstabledump's member names.
+/* ringlet sstable dump: what is in an SSTable, one JSON object a line, with sstabledump's member
+ * names.
  *
- * The file's bytes are not trusted and the schema may not be the one they were written under: what does not decode is shown as
- * hexadecimal ("0x…"), and a column that the table no longer has by its number. */
+ * The file's bytes are not trusted and the schema may not be the one they were written under: what
+ * does not decode is shown as hexadecimal ("0x…"), and a column that the table no longer has by its
+ * number. */
 #include <stdio.h>
 #include <time.h>
 
@@ -21,7 +23,7 @@ struct dump {
     struct base_err *err;
 };
 
-/* --- values --------------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static void put_hex(struct dump *d, struct base_slice bytes)
 {
@@ -30,7 +32,8 @@ static void put_hex(struct dump *d, struct base_slice bytes)
     base_buf_init(&text, LINE_SIZE_MAX);
     int rc = base_buf_put(&text, "0x", 2);
     for (size_t i = 0; i < bytes.len && rc == BASE_OK; i++)
-        rc = base_buf_put(&text, (char[]){digits[bytes.data[i] >> 4], digits[bytes.data[i] & 15]}, 2);
+        rc = base_buf_put(&text, (char[]){digits[bytes.data[i] >> 4], digits[bytes.data[i] & 15]},
+                          2);
     base_json_string(&d->json, base_buf_view(&text));
     if (rc != BASE_OK && d->json.rc == BASE_OK)
         d->json.rc = rc;
@@ -40,7 +43,8 @@ static void put_hex(struct dump *d, struct base_slice bytes)
 static void put_value(struct dump *d, const struct base_type *type, struct base_slice value)
 {
     base_buf_reset(&d->value);
-    if (type && value.len == 0 && type->kind != BASE_TYPE_TEXT && type->kind != BASE_TYPE_ASCII && type->kind != BASE_TYPE_BLOB)
+    if (type && value.len == 0 && type->kind != BASE_TYPE_TEXT && type->kind != BASE_TYPE_ASCII &&
+        type->kind != BASE_TYPE_BLOB)
         base_json_str(&d->json, "");
     else if (type && base_value_to_json(type, value, &d->value, NULL) == BASE_OK)
         base_json_raw(&d->json, base_buf_view(&d->value));
@@ -54,8 +58,9 @@ static void put_time_us(struct dump *d, const char *key, int64_t us)
     time_t s = (time_t)(us >= 0 ? us / 1000000 : -((-us + 999999) / 1000000));
     struct tm tm;
     if (gmtime_r(&s, &tm) && tm.tm_year < 8100)
-        snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                 tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(us - (int64_t)s * 1000000));
+        snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900,
+                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                 (int)(us - (int64_t)s * 1000000));
     else
         snprintf(text, sizeof text, "%lld us", (long long)us);
     base_json_key(&d->json, key);
@@ -68,8 +73,8 @@ static void put_time_s(struct dump *d, const char *key, int64_t s)
     time_t t = (time_t)s;
     struct tm tm;
     if (gmtime_r(&t, &tm) && tm.tm_year < 8100)
-        snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-                 tm.tm_min, tm.tm_sec);
+        snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
+                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
     else
         snprintf(text, sizeof text, "%lld s", (long long)s);
     base_json_key(&d->json, key);
@@ -87,7 +92,7 @@ static void put_deletion(struct dump *d, const char *key, struct base_deletion d
     base_json_close_object(&d->json);
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static void put_partition_key(struct dump *d)
 {
@@ -98,7 +103,8 @@ static void put_partition_key(struct dump *d)
     base_json_key(&d->json, "key");
     base_json_open_array(&d->json);
     base_buf_reset(&d->scratch);
-    bool known = n && (values = calloc(n, sizeof *values)) && base_pkey_decode(pkey, &d->scratch, NULL) == BASE_OK &&
+    bool known = n && (values = calloc(n, sizeof *values)) &&
+                 base_pkey_decode(pkey, &d->scratch, NULL) == BASE_OK &&
                  base_pk_split(base_buf_view(&d->scratch), values, n, NULL) == BASE_OK;
     for (size_t i = 0; known && i < n; i++)
         put_value(d, d->table->columns[i].type, values[i]);
@@ -130,7 +136,8 @@ static void put_clustering(struct dump *d, struct base_slice ckey, struct base_s
         struct base_slice original;
         bool empty;
         base_buf_reset(&d->scratch);
-        if (base_ckey_get(column->type, column->descending, &in, &d->scratch, &empty, &position, NULL) != BASE_OK) {
+        if (base_ckey_get(column->type, column->descending, &in, &d->scratch, &empty, &position,
+                          NULL) != BASE_OK) {
             put_hex(d, ckey);
             break;
         }
@@ -154,7 +161,7 @@ static const char *position_name(struct base_slice ckey)
     }
 }
 
-/* --- cells -------------------------------------------------------------------------------------------------------- */
+/* --- cells ------------------------------------------------------------------------------------ */
 
 static const struct base_type *name_column(struct dump *d, uint32_t id)
 {
@@ -179,7 +186,8 @@ static const struct base_type *name_column(struct dump *d, uint32_t id)
 }
 
 /* The cell's path; returns the type of its value. */
-static const struct base_type *put_path(struct dump *d, const struct base_type *type, const struct base_cell *cell)
+static const struct base_type *put_path(struct dump *d, const struct base_type *type,
+                                        const struct base_cell *cell)
 {
     struct base_slice element;
     uint16_t field;
@@ -187,14 +195,21 @@ static const struct base_type *put_path(struct dump *d, const struct base_type *
     base_json_open_array(&d->json);
     const struct base_type *value_type = NULL;
     base_buf_reset(&d->scratch);
-    if (type && type->kind == BASE_TYPE_UDT && base_path_get_field(cell->path, &field) && field < type->param_count) {
+    if (type && type->kind == BASE_TYPE_UDT && base_path_get_field(cell->path, &field) &&
+        field < type->param_count) {
         base_json_string(&d->json, type->field_names[field]);
         value_type = type->params[field];
-    } else if (type && (type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP || type->kind == BASE_TYPE_LIST) &&
+    } else if (type &&
+               (type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP ||
+                type->kind == BASE_TYPE_LIST) &&
                base_path_get(type, cell, &d->scratch, &element, NULL) == BASE_OK) {
-        put_value(d, type->kind == BASE_TYPE_LIST ? base_type_scalar(BASE_TYPE_TIMEUUID) : type->params[0], element);
-        value_type = type->kind == BASE_TYPE_SET ? base_type_scalar(BASE_TYPE_TEXT)
-                     : type->kind == BASE_TYPE_MAP ? type->params[1] : type->params[0];
+        put_value(d,
+                  type->kind == BASE_TYPE_LIST ? base_type_scalar(BASE_TYPE_TIMEUUID)
+                                               : type->params[0],
+                  element);
+        value_type = type->kind == BASE_TYPE_SET   ? base_type_scalar(BASE_TYPE_TEXT)
+                     : type->kind == BASE_TYPE_MAP ? type->params[1]
+                                                   : type->params[0];
     } else {
         put_hex(d, cell->path);
     }
@@ -244,7 +259,7 @@ static int put_cells(struct dump *d, const struct base_row *row)
     return more == 0 ? BASE_OK : base_err_set(d->err, BASE_E_CORRUPT, "a row's cells are damaged");
 }
 
-/* --- lines ---------------------------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static void begin_line(struct dump *d, const char *type)
 {
@@ -323,8 +338,8 @@ static int dump_partition(struct dump *d, struct base_source *source)
     return rc;
 }
 
-int nodei_sstable_dump(struct lsm_sstable *sst, const struct base_table *table, const struct nodei_printer *printer,
-                       struct base_err *err)
+int nodei_sstable_dump(struct lsm_sstable *sst, const struct base_table *table,
+                       const struct nodei_printer *printer, struct base_err *err)
 {
     struct lsm_sstable_info info;
     struct base_source *source;

@@ -1,4 +1,5 @@
-/* Between sstable_tool.c (which files, which command) and sstable_dump.c (an SSTable's rows as JSON). */
+/* Between sstable_tool.c (which files, which command) and sstable_dump.c (an SSTable's rows as
+ * JSON). */
 #ifndef NODE_SSTABLE_PRIVATE_H
 #define NODE_SSTABLE_PRIVATE_H
 
@@ -9,8 +10,8 @@ struct nodei_printer {
     void *ctx;
 };
 
-/* One JSON object a line: partitions with a deletion, static rows, rows, range tombstone bounds. With `table`
- * NULL keys, paths and values are hexadecimal. */
+/* One JSON object a line: partitions with a deletion, static rows, rows, range tombstone bounds.
+ * With `table` NULL keys, paths and values are hexadecimal. */
 BASE_MUST int nodei_sstable_dump(struct lsm_sstable *sst, const struct base_table *table,
                                  const struct nodei_printer *printer, struct base_err *err);
 

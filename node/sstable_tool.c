@@ -1,6 +1,7 @@
-/* ringlet sstable dump | metadata | verify: works on files, without a node. The names of tables and columns and their types
- * come from the catalog beside the files, if nobody has the directory open (SSTables are immutable: a running
- * node's files can be read as well, but its catalog is left alone); else values are shown as bytes. */
+/* ringlet sstable dump | metadata | verify: works on files, without a node. The names of tables and
+ * columns and their types come from the catalog beside the files, if nobody has the directory open
+ * (SSTables are immutable: a running node's files can be read as well, but its catalog is left
+ * alone); else values are shown as bytes. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -26,7 +27,7 @@ static int print(struct tool *tool, struct base_slice text)
     return rc == BASE_OK ? BASE_OK : base_err_set(tool->err, rc, "print: %s", base_err_words(rc));
 }
 
-/* --- the schema ------------------------------------------------------------------------------------------------ */
+/* --- the schema ------------------------------------------------------------------------------- */
 
 /* Of a data directory that nobody uses; without success the tools do with bytes. */
 static void load_schema(struct tool *tool, const char *data_dir)
@@ -35,7 +36,8 @@ static void load_schema(struct tool *tool, const char *data_dir)
     struct cat_catalog *catalog;
     struct stat st;
     int lock_fd;
-    if (snprintf(path, sizeof path, "%s/catalog", data_dir) >= (int)sizeof path || stat(path, &st) != 0)
+    if (snprintf(path, sizeof path, "%s/catalog", data_dir) >= (int)sizeof path ||
+        stat(path, &st) != 0)
         return;
     if (nodei_dirlock_acquire(data_dir, &lock_fd, NULL) != BASE_OK)
         return;
@@ -47,12 +49,13 @@ static void load_schema(struct tool *tool, const char *data_dir)
     nodei_dirlock_release(lock_fd);
 }
 
-static const struct base_table *table_of(const struct tool *tool, const struct lsm_sstable_info *info)
+static const struct base_table *table_of(const struct tool *tool,
+                                         const struct lsm_sstable_info *info)
 {
     return tool->schema ? base_schema_table_by_id(tool->schema, info->table_id) : NULL;
 }
 
-/* --- which files ------------------------------------------------------------------------------------------------ */
+/* --- which files ------------------------------------------------------------------------------ */
 
 /* "17.sst" → 17. */
 static bool parse_name(const char *name, uint64_t *id)
@@ -151,7 +154,7 @@ static int run_on(struct tool *tool, const char *path, file_fn fn)
     return BASE_OK;
 }
 
-/* --- metadata ------------------------------------------------------------------------------------------------------ */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 struct member {
     const char *key, *label;
@@ -175,7 +178,8 @@ static size_t members_of(const struct lsm_sstable_info *info, char ids[3][37], s
         {"id", "Id", U64, info->id, 0, NULL},
         {"level", "SSTable Level", U64, info->level, 0, NULL},
         {"file_size", "File size", U64, info->file_size, 0, NULL},
-        {"data_size_uncompressed", "Data size uncompressed", U64, info->data_bytes_uncompressed, 0, NULL},
+        {"data_size_uncompressed", "Data size uncompressed", U64, info->data_bytes_uncompressed, 0,
+         NULL},
         {"compressor", "Compressor", TEXT, 0, 0, compressor ? compressor : "unknown"},
         {"blocks", "Blocks", U64, info->block_count, 0, NULL},
         {"index_size", "Index size", U64, info->index_bytes, 0, NULL},
@@ -190,8 +194,10 @@ static size_t members_of(const struct lsm_sstable_info *info, char ids[3][37], s
         {"last_token", "Last token", I64, 0, info->token_max, NULL},
         {"minimum_timestamp", "Minimum timestamp", I64, 0, info->ts_min, NULL},
         {"maximum_timestamp", "Maximum timestamp", I64, 0, info->ts_max, NULL},
-        {"minimum_local_deletion_time", "SSTable min local deletion time", I64, 0, info->local_s_min, NULL},
-        {"maximum_local_deletion_time", "SSTable max local deletion time", I64, 0, info->local_s_max, NULL},
+        {"minimum_local_deletion_time", "SSTable min local deletion time", I64, 0,
+         info->local_s_min, NULL},
+        {"maximum_local_deletion_time", "SSTable max local deletion time", I64, 0,
+         info->local_s_max, NULL},
         {"ttl_max", "TTL max", I64, 0, info->ttl_max, NULL},
         {"commitlog_from", "Commit log from", U64, info->commitlog_from, 0, NULL},
         {"commitlog_upto", "Commit log upto", U64, info->commitlog_upto, 0, NULL},
@@ -253,14 +259,16 @@ static int metadata_file(struct tool *tool, const char *path)
     }
     if (rc == BASE_OK)
         rc = base_buf_put_u8(&out, '\n');
-    rc = rc == BASE_OK ? print(tool, base_buf_view(&out)) : base_err_set(tool->err, rc, "%s", base_err_words(rc));
+    rc = rc == BASE_OK ? print(tool, base_buf_view(&out))
+                       : base_err_set(tool->err, rc, "%s", base_err_words(rc));
     base_buf_fini(&out);
     return rc;
 }
 
-/* --- verify, dump ---------------------------------------------------------------------------------------------------- */
+/* --- verify, dump ----------------------------------------------------------------------------- */
 
-static int verdict(struct tool *tool, const char *path, const struct lsm_sstable_info *info, const struct base_err *fault)
+static int verdict(struct tool *tool, const char *path, const struct lsm_sstable_info *info,
+                   const struct base_err *fault)
 {
     struct base_buf out;
     base_buf_init(&out, ANSWER_SIZE_MAX);
@@ -284,10 +292,12 @@ static int verdict(struct tool *tool, const char *path, const struct lsm_sstable
     } else if (fault) {
         rc = base_buf_printf(&out, "%s: DAMAGED: %s\n", path, fault->text);
     } else {
-        rc = base_buf_printf(&out, "%s: ok, %" PRIu64 " partitions, %" PRIu64 " rows, %" PRIu64 " bytes\n", path,
-                             info->partition_count, info->row_count, info->file_size);
+        rc = base_buf_printf(
+            &out, "%s: ok, %" PRIu64 " partitions, %" PRIu64 " rows, %" PRIu64 " bytes\n", path,
+            info->partition_count, info->row_count, info->file_size);
     }
-    rc = rc == BASE_OK ? print(tool, base_buf_view(&out)) : base_err_set(tool->err, rc, "%s", base_err_words(rc));
+    rc = rc == BASE_OK ? print(tool, base_buf_view(&out))
+                       : base_err_set(tool->err, rc, "%s", base_err_words(rc));
     base_buf_fini(&out);
     return rc;
 }
@@ -323,8 +333,9 @@ static int dump_file(struct tool *tool, const char *path)
     return rc == BASE_OK ? BASE_OK : base_err_wrap(tool->err, rc, "%s", path);
 }
 
-int node_sstable_command(const char *command, const char *path, bool json, int (*print_fn)(void *, struct base_slice),
-                         void *ctx, struct base_err *err)
+int node_sstable_command(const char *command, const char *path, bool json,
+                         int (*print_fn)(void *, struct base_slice), void *ctx,
+                         struct base_err *err)
 {
     static const struct {
         const char *name;
@@ -336,11 +347,13 @@ int node_sstable_command(const char *command, const char *path, bool json, int (
         if (strcmp(command, commands[i].name) == 0)
             fn = commands[i].fn;
     if (!fn)
-        return base_err_set(err, BASE_E_NOTFOUND, "there is no command \"sstable %s\": dump, metadata, verify", command);
+        return base_err_set(err, BASE_E_NOTFOUND,
+                            "there is no command \"sstable %s\": dump, metadata, verify", command);
     int rc = run_on(&tool, path, fn);
     if (tool.schema)
         base_schema_release(tool.schema);
     if (rc == BASE_OK && tool.damaged_count)
-        rc = base_err_set(err, BASE_E_CORRUPT, "%zu of %zu SSTables are damaged", tool.damaged_count, tool.file_count);
+        rc = base_err_set(err, BASE_E_CORRUPT, "%zu of %zu SSTables are damaged",
+                          tool.damaged_count, tool.file_count);
     return rc;
 }

@@ -1,14 +1,15 @@
-/* Write timestamps: microseconds, strictly increasing per node, also when the clock goes back across a
- * restart (DESIGN.md §3).
+/* Write timestamps: microseconds, strictly increasing per node, also when the clock goes back
+ * across a restart (DESIGN.md §3).
  *
- * The catalog holds a limit: no timestamp at or past it was given out. It is moved ahead in steps of
- * RESERVE_US, at half of the step by a background job, so that under load nobody waits for it; only the first timestamp
- * after a start or a pause longer than the step writes it on the caller's thread. A clean close writes
- * the exact end; after a crash the next run begins up to RESERVE_US ahead of the clock and lets it catch up.
+ * The catalog holds a limit: no timestamp at or past it was given out. It is moved ahead in steps
+ * of RESERVE_US, at half of the step by a background job, so that under load nobody waits for it;
+ * only the first timestamp after a start or a pause longer than the step writes it on the caller's
+ * thread. A clean close writes the exact end; after a crash the next run begins up to RESERVE_US
+ * ahead of the clock and lets it catch up.
  *
  * Invariants:
- *  1. A timestamp is returned only when a limit greater than it is on disk (if the disk refuses: after
- *     that was logged; writes will be refused by the store for the same cause).
+ *  1. A timestamp is returned only when a limit greater than it is on disk (if the disk refuses:
+ * after that was logged; writes will be refused by the store for the same cause).
  *  2. last_us only grows. */
 #include "node/node_private.h"
 
@@ -25,7 +26,8 @@ static void renew(struct node *node, int64_t ts)
         int64_t limit = ts + RESERVE_US;
         if (cat_local_put_i64(node->catalog, FLOOR_NAME, limit, &err) != BASE_OK)
             base_logf(node->log, BASE_LOG_WARN,
-                      "timestamps may repeat if this process crashes and the clock goes back: %s", err.text);
+                      "timestamps may repeat if this process crashes and the clock goes back: %s",
+                      err.text);
         atomic_store(&t->limit_us, limit);
     }
     pthread_mutex_unlock(&t->mutex);
@@ -58,14 +60,17 @@ int nodei_timestamps_open(struct node *node, struct base_err *err)
     int64_t ahead_s = (floor_us - base_clock_wall(node->clock).us) / 1000000;
     if (ahead_s > 60)
         base_logf(node->log, BASE_LOG_WARN,
-                  "write timestamps go on %lld s ahead of the clock: it was ahead when this node ran before",
+                  "write timestamps go on %lld s ahead of the clock: it was ahead when this node "
+                  "ran before",
                   (long long)ahead_s);
     pthread_mutex_init(&t->mutex, NULL);
     atomic_init(&t->last_us, floor_us);
     atomic_init(&t->limit_us, node->temporary ? INT64_MAX : floor_us);
     atomic_init(&t->renewal_posted, false);
-    t->renewal = (struct base_job){.step = renewal_step, .cancelled = renewal_cancelled,
-                                   .name = "timestamp floor", .lane = BASE_LANE_FLUSH};
+    t->renewal = (struct base_job){.step = renewal_step,
+                                   .cancelled = renewal_cancelled,
+                                   .name = "timestamp floor",
+                                   .lane = BASE_LANE_FLUSH};
     return BASE_OK;
 }
 
@@ -75,8 +80,10 @@ void nodei_timestamps_close(struct node *node)
     struct base_err err = {0};
     int64_t limit = atomic_load(&t->limit_us), next = atomic_load(&t->last_us) + 1;
     BASE_ASSERT(!atomic_load(&t->renewal_posted));
-    if (limit != INT64_MAX && next < limit && cat_local_put_i64(node->catalog, FLOOR_NAME, next, &err) != BASE_OK)
-        base_logf(node->log, BASE_LOG_WARN, "the next start will skip some seconds of timestamps: %s", err.text);
+    if (limit != INT64_MAX && next < limit &&
+        cat_local_put_i64(node->catalog, FLOOR_NAME, next, &err) != BASE_OK)
+        base_logf(node->log, BASE_LOG_WARN,
+                  "the next start will skip some seconds of timestamps: %s", err.text);
     pthread_mutex_destroy(&t->mutex);
 }
 

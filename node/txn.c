@@ -1,23 +1,28 @@
-/* Transactions: writes gather, encoded and in order, in one buffer; COMMIT is one group to the store.
+/* Transactions: writes gather, encoded and in order, in one buffer; COMMIT is one group to the
+ * store.
  *
- * Reads inside see them through an overlay, a memtable of the transaction's own, made when something is first
- * read and caught up to the buffer's end before each read: a bulk load that never reads pays nothing.
+ * Reads inside see them through an overlay, a memtable of the transaction's own, made when
+ * something is first read and caught up to the buffer's end before each read: a bulk load that
+ * never reads pays nothing.
  *
  * Invariants:
- *  1. A savepoint is a place in the buffer (and in the overlay, once that got there). Rolling back cuts both; it cannot fail.
+ *  1. A savepoint is a place in the buffer (and in the overlay, once that got there). Rolling back
+ * cuts both; it cannot fail.
  *  2. overlay_upto <= buf.len, and stands on a mutation's boundary.
  *  3. marks ascend by level and by len.
  *  4. A failed apply leaves everything as it was: COMMIT can be tried again. */
 #include "node/node_private.h"
 
 #define UNLOGGED_CHUNK (1u << 20) /* unlogged: sent on when this much has gathered */
-#define KEEP_BYTES (1u << 20)     /* a buffer larger than this is not kept for the next transaction */
-#define WAIT_SLICE_NS 50000000u   /* back-pressure: how often an interrupt is looked for */
+#define KEEP_BYTES (1u << 20)   /* a buffer larger than this is not kept for the next transaction */
+#define WAIT_SLICE_NS 50000000u /* back-pressure: how often an interrupt is looked for */
 
-/* --- to the store ------------------------------------------------------------------------------------------------ */
+/* --- to the store ----------------------------------------------------------------------------- */
 
-/* One group; waits under back-pressure in slices, so that an interrupt ends it and DROP TABLE gets its turn. */
-static int send(struct node_session *session, struct base_slice group, size_t count, bool durable, struct base_err *err)
+/* One group; waits under back-pressure in slices, so that an interrupt ends it and DROP TABLE gets
+ * its turn. */
+static int send(struct node_session *session, struct base_slice group, size_t count, bool durable,
+                struct base_err *err)
 {
     struct node *node = session->node;
     uint64_t left = node->settings.write_request_timeout_ns;
@@ -33,11 +38,12 @@ static int send(struct node_session *session, struct base_slice group, size_t co
         if (rc != BASE_E_OVERLOADED || left == 0)
             return rc;
         if (nodei_interrupted(session))
-            return base_err_set(err, BASE_E_INTERRUPTED, "interrupted while waiting for memory; nothing was written");
+            return base_err_set(err, BASE_E_INTERRUPTED,
+                                "interrupted while waiting for memory; nothing was written");
     }
 }
 
-/* --- the buffer ---------------------------------------------------------------------------------------------------- */
+/* --- the buffer ------------------------------------------------------------------------------- */
 
 static void drop_overlay(struct nodei_txn *txn)
 {
@@ -74,12 +80,14 @@ static int apply(struct node_session *session, struct base_err *err)
 static int too_large(struct node_session *session, struct base_err *err)
 {
     return base_err_set(err, BASE_E_LIMIT,
-                        "the transaction is larger than transaction_size_max (%llu KiB): commit more often, or SELECT "
+                        "the transaction is larger than transaction_size_max (%llu KiB): commit "
+                        "more often, or SELECT "
                         "ringlet_batch('unlogged'), which streams writes without atomicity",
                         (unsigned long long)(session->node->settings.transaction_size_max >> 10));
 }
 
-static int append(struct node_session *session, struct base_slice mutations, size_t count, bool durable, struct base_err *err)
+static int append(struct node_session *session, struct base_slice mutations, size_t count,
+                  bool durable, struct base_err *err)
 {
     struct nodei_txn *txn = &session->txn;
     int rc = base_buf_put_slice(&txn->buf, mutations);
@@ -92,8 +100,9 @@ static int append(struct node_session *session, struct base_slice mutations, siz
     return BASE_OK;
 }
 
-int node_write(struct node_session *session, const struct base_table *table, struct base_slice mutations,
-               size_t mutation_count, int consistency, struct base_err *err)
+int node_write(struct node_session *session, const struct base_table *table,
+               struct base_slice mutations, size_t mutation_count, int consistency,
+               struct base_err *err)
 {
     struct nodei_table_ref ref;
     struct nodei_txn *txn = &session->txn;
@@ -120,10 +129,11 @@ int node_write(struct node_session *session, const struct base_table *table, str
                    : append(session, mutations, mutation_count, ref.durable, err);
     if (rc == BASE_OK)
         return BASE_OK;
-    return base_err_wrap(err, rc, "write to %.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
+    return base_err_wrap(err, rc, "write to %.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
+                         BASE_SLICE_ARG(table->name));
 }
 
-/* --- begin, savepoints, end ------------------------------------------------------------------------------------------ */
+/* --- begin, savepoints, end ------------------------------------------------------------------- */
 
 int node_txn_begin(struct node_session *session, struct base_err *err)
 {
@@ -212,7 +222,9 @@ void nodei_txn_fini(struct node_session *session)
 int node_session_set_batch(struct node_session *session, bool unlogged, struct base_err *err)
 {
     if (session->unlogged != unlogged && session->txn.count > 0)
-        return base_err_set(err, BASE_E_INVALID, "the batch mode cannot change inside a transaction that has written: commit first");
+        return base_err_set(
+            err, BASE_E_INVALID,
+            "the batch mode cannot change inside a transaction that has written: commit first");
     session->unlogged = unlogged;
     return BASE_OK;
 }
@@ -222,7 +234,7 @@ bool node_session_batch_unlogged(const struct node_session *session)
     return session->unlogged;
 }
 
-/* --- reading one's own writes -------------------------------------------------------------------------------------------- */
+/* --- reading one's own writes ----------------------------------------------------------------- */
 
 /* Give the savepoints at this place of the buffer their place in the overlay. */
 static void mark_overlay(struct nodei_txn *txn, size_t *next_mark)
@@ -238,7 +250,8 @@ static int catch_up(struct nodei_txn *txn, struct base_err *err)
         next_mark++;
     while (txn->overlay_upto < txn->buf.len) {
         mark_overlay(txn, &next_mark);
-        struct base_reader reader = {txn->buf.data + txn->overlay_upto, txn->buf.data + txn->buf.len};
+        struct base_reader reader = {txn->buf.data + txn->overlay_upto,
+                                     txn->buf.data + txn->buf.len};
         const uint8_t *from = reader.p;
         struct base_mutation mutation;
         bool decoded = base_mutation_decode(&reader, &mutation);
@@ -253,7 +266,8 @@ static int catch_up(struct nodei_txn *txn, struct base_err *err)
     return BASE_OK;
 }
 
-int nodei_txn_source(struct node_session *session, const struct base_read *cmd, struct base_source **out, struct base_err *err)
+int nodei_txn_source(struct node_session *session, const struct base_read *cmd,
+                     struct base_source **out, struct base_err *err)
 {
     struct nodei_txn *txn = &session->txn;
     *out = NULL;

@@ -1,6 +1,8 @@
-/* Configuration files: one YAML mapping of option names to plain values, read with libyaml's events.
+/* Configuration files: one YAML mapping of option names to plain values, read with libyaml's
+ * events.
  *
- * What is deeper than that (cassandra.yaml's seed_provider and the like) is refused with its line. */
+ * What is deeper than that (cassandra.yaml's seed_provider and the like) is refused with its line.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <yaml.h>
@@ -16,7 +18,8 @@ struct file {
 
 static int fail(const struct file *f, struct base_err *err, const char *what)
 {
-    return base_err_set(err, BASE_E_CONFIG, "%s line %zu: %s", f->path, f->event.start_mark.line + 1, what);
+    return base_err_set(err, BASE_E_CONFIG, "%s line %zu: %s", f->path,
+                        f->event.start_mark.line + 1, what);
 }
 
 static int next(struct file *f, struct base_err *err)
@@ -25,7 +28,8 @@ static int next(struct file *f, struct base_err *err)
         yaml_event_delete(&f->event);
     f->has_event = false;
     if (!yaml_parser_parse(&f->parser, &f->event))
-        return base_err_set(err, BASE_E_CONFIG, "%s line %zu: %s", f->path, f->parser.problem_mark.line + 1,
+        return base_err_set(err, BASE_E_CONFIG, "%s line %zu: %s", f->path,
+                            f->parser.problem_mark.line + 1,
                             f->parser.problem ? f->parser.problem : "cannot be read");
     f->has_event = true;
     return BASE_OK;
@@ -88,7 +92,8 @@ int nodei_settings_load(struct nodei_settings *settings, const char *path, struc
     if (!in) {
         char text[128];
         int errnum = errno;
-        return base_err_set(err, base_err_from_errno(errnum), "read %s: %s", path, strerror_r(errnum, text, sizeof text));
+        return base_err_set(err, base_err_from_errno(errnum), "read %s: %s", path,
+                            strerror_r(errnum, text, sizeof text));
     }
     int rc;
     if (!yaml_parser_initialize(&f.parser)) {

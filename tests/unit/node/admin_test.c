@@ -1,5 +1,5 @@
-/* Administration, metrics, and the tools for SSTables. Without these tests an operator would read numbers that no
- * program can parse, and a dump could leave rows out. */
+/* Administration, metrics, and the tools for SSTables. Without these tests an operator would read
+ * numbers that no program can parse, and a dump could leave rows out. */
 #include <unistd.h>
 
 #include "base/json.h"
@@ -46,8 +46,10 @@ static int admin(const char *command, const char *a, const char *b)
     return rc;
 }
 
-#define JSON_HAS(part) ck_assert_msg(strstr((char *)json.data, part), "no %s in %s", part, (char *)json.data)
-#define TEXT_HAS(part) ck_assert_msg(strstr((char *)text.data, part), "no %s in %s", part, (char *)text.data)
+#define JSON_HAS(part)                                                                             \
+    ck_assert_msg(strstr((char *)json.data, part), "no %s in %s", part, (char *)json.data)
+#define TEXT_HAS(part)                                                                             \
+    ck_assert_msg(strstr((char *)text.data, part), "no %s in %s", part, (char *)text.data)
 
 START_TEST(flush_compact_and_tablestats)
 {
@@ -98,7 +100,8 @@ START_TEST(mistakes_are_explained)
     FAILS(BASE_E_NOTFOUND, admin("tablestats", "lab.x", NULL));
     FAILS(BASE_E_INVALID, admin("info", "x", NULL));
     ck_assert_int_ne(node_admin_render("info", BASE_SLICE_LIT("{\"id\":"), &text, &fixture.err), 0);
-    ck_assert_int_ne(node_admin_render("tablestats", BASE_SLICE_LIT("[1]"), &text, &fixture.err), 0);
+    ck_assert_int_ne(node_admin_render("tablestats", BASE_SLICE_LIT("[1]"), &text, &fixture.err),
+                     0);
     ck_assert_int_ne(node_admin_render("info", BASE_SLICE_LIT("{}"), &text, &fixture.err), 0);
 }
 END_TEST
@@ -124,7 +127,7 @@ START_TEST(metrics)
 }
 END_TEST
 
-/* --- sstable tools ------------------------------------------------------------------------------------------------ */
+/* --- sstable tools ---------------------------------------------------------------------------- */
 
 static int print(void *ctx, struct base_slice line)
 {
@@ -190,8 +193,10 @@ START_TEST(a_dump_shows_every_tombstone)
     fixture_close();
     OK(tool("dump", fixture.dir, false));
     ck_assert_int_eq(count_lines("\"type\": \"range_tombstone_bound\""), 2);
-    TEXT_HAS("\"clustering\": [3], \"position\": \"before\", \"deletion_after\": {\"marked_deleted\": \"2");
-    TEXT_HAS("\"clustering\": [5], \"position\": \"after\", \"deletion_before\": {\"marked_deleted\": \"2");
+    TEXT_HAS("\"clustering\": [3], \"position\": \"before\", \"deletion_after\": "
+             "{\"marked_deleted\": \"2");
+    TEXT_HAS("\"clustering\": [5], \"position\": \"after\", \"deletion_before\": "
+             "{\"marked_deleted\": \"2");
     ck_assert_int_eq(count_lines("\"type\": \"partition\""), 1);
     TEXT_HAS("\"key\": [\"s2\"]");
     ck_assert_int_eq(count_lines("\"type\": \"row\""), 7);
@@ -206,7 +211,10 @@ START_TEST(damage_is_told_and_fails)
     OK(admin("flush", NULL, NULL));
     fixture_close();
     char command[512];
-    snprintf(command, sizeof command, "for f in %s/store/sst/*.sst; do printf '\\377\\377\\377\\377' | dd of=$f bs=1 seek=100 conv=notrunc status=none; done", fixture.dir);
+    snprintf(command, sizeof command,
+             "for f in %s/store/sst/*.sst; do printf '\\377\\377\\377\\377' | dd of=$f bs=1 "
+             "seek=100 conv=notrunc status=none; done",
+             fixture.dir);
     ck_assert_int_eq(system(command), 0);
     FAILS(BASE_E_CORRUPT, tool("verify", fixture.dir, true));
     SAYS("1 of 1 SSTables are damaged");

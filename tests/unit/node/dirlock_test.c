@@ -41,7 +41,8 @@ START_TEST(a_second_owner_is_told_who_has_it)
     int status;
     waitpid(child, &status, 0);
     ck_assert_int_eq(status, 0);
-    /* Closing another descriptor of the file must not drop the lock (a process-owned one would go here). */
+    /* Closing another descriptor of the file must not drop the lock (a process-owned one would go
+     * here). */
     int other = open(lock_path, O_RDONLY);
     close(other);
     ck_assert_int_eq(nodei_dirlock_acquire(dir, &second, &err), BASE_E_BUSY);

@@ -56,8 +56,12 @@ static void counting_cancelled(struct base_job *job)
 
 static struct counting_job counting(int lane, int steps)
 {
-    return (struct counting_job){.job = {.step = counting_step, .cancelled = counting_cancelled, .name = "count", .lane = lane},
-                                 .steps_wanted = steps, .between = BASE_STEP_AGAIN};
+    return (struct counting_job){.job = {.step = counting_step,
+                                         .cancelled = counting_cancelled,
+                                         .name = "count",
+                                         .lane = lane},
+                                 .steps_wanted = steps,
+                                 .between = BASE_STEP_AGAIN};
 }
 
 static void wait_done(struct counting_job *job)
@@ -69,7 +73,8 @@ static void wait_done(struct counting_job *job)
 
 START_TEST(runs_to_the_end)
 {
-    struct counting_job a = counting(BASE_LANE_SYNC, 1), b = counting(BASE_LANE_FLUSH, 100), c = counting(BASE_LANE_COMPACT, 3);
+    struct counting_job a = counting(BASE_LANE_SYNC, 1), b = counting(BASE_LANE_FLUSH, 100),
+                        c = counting(BASE_LANE_COMPACT, 3);
     base_executor_post(executor, &a.job);
     base_executor_post(executor, &b.job);
     base_executor_post(executor, &c.job);
@@ -85,7 +90,8 @@ END_TEST
 /* A lane that is busy for a second does not delay the others; in the same lane jobs take turns. */
 START_TEST(lanes_do_not_wait_for_each_other)
 {
-    struct counting_job slow = counting(BASE_LANE_COMPACT, 100), quick = counting(BASE_LANE_COMPACT, 1);
+    struct counting_job slow = counting(BASE_LANE_COMPACT, 100),
+                        quick = counting(BASE_LANE_COMPACT, 1);
     struct counting_job sync = counting(BASE_LANE_SYNC, 1), flush = counting(BASE_LANE_FLUSH, 1);
     slow.step_ms = 10;
     base_executor_post(executor, &slow.job);
@@ -104,7 +110,8 @@ END_TEST
 
 START_TEST(delays_are_kept)
 {
-    struct counting_job late = counting(BASE_LANE_SYNC, 1), later = counting(BASE_LANE_SYNC, 2), now = counting(BASE_LANE_SYNC, 1);
+    struct counting_job late = counting(BASE_LANE_SYNC, 1), later = counting(BASE_LANE_SYNC, 2),
+                        now = counting(BASE_LANE_SYNC, 1);
     uint64_t start = now_ns();
     later.job.delay_ns = 80000000;
     later.between = BASE_STEP_WAIT; /* 80 ms, then 80 ms again */
@@ -146,7 +153,8 @@ END_TEST
 
 START_TEST(stop_cancels_what_is_left)
 {
-    struct counting_job running = counting(BASE_LANE_FLUSH, 1000000), queued = counting(BASE_LANE_FLUSH, 1000000);
+    struct counting_job running = counting(BASE_LANE_FLUSH, 1000000),
+                        queued = counting(BASE_LANE_FLUSH, 1000000);
     struct counting_job delayed = counting(BASE_LANE_SYNC, 1);
     running.step_ms = 1;
     delayed.job.delay_ns = UINT64_MAX;
@@ -201,8 +209,12 @@ static void *post_chains(void *arg)
 {
     for (int i = 0; i < 20; i++) {
         struct chain_job *c = malloc(sizeof *c);
-        *c = (struct chain_job){.job = {.step = chain_step, .cancelled = chain_cancelled, .name = "chain", .lane = i % BASE_LANE_COUNT},
-                                .left = 99, .count = arg};
+        *c = (struct chain_job){.job = {.step = chain_step,
+                                        .cancelled = chain_cancelled,
+                                        .name = "chain",
+                                        .lane = i % BASE_LANE_COUNT},
+                                .left = 99,
+                                .count = arg};
         base_executor_post(executor, &c->job);
     }
     return NULL;
@@ -228,7 +240,8 @@ static enum base_step mask_step(struct base_job *job)
     struct counting_job *c = BASE_CONTAINER(job, struct counting_job, job);
     sigset_t mask;
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    c->steps = sigismember(&mask, SIGINT) && sigismember(&mask, SIGTERM) && sigismember(&mask, SIGALRM) && sigismember(&mask, SIGUSR1);
+    c->steps = sigismember(&mask, SIGINT) && sigismember(&mask, SIGTERM) &&
+               sigismember(&mask, SIGALRM) && sigismember(&mask, SIGUSR1);
     c->done = 1;
     return BASE_STEP_DONE;
 }

@@ -64,15 +64,18 @@ void fixture_find_table(void)
     if (fixture.schema)
         base_schema_release(fixture.schema);
     fixture.schema = node_schema(fixture.node);
-    fixture.table = base_schema_table(fixture.schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("readings"));
+    fixture.table =
+        base_schema_table(fixture.schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("readings"));
 }
 
 void fixture_setup(void)
 {
     fixture_make_dir();
     fixture_open();
-    fixture_cql("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
-    fixture_cql("CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
+    fixture_cql("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                "'replication_factor': 1}");
+    fixture_cql(
+        "CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
     fixture_find_table();
     ck_assert_ptr_nonnull(fixture.table);
 }
@@ -100,7 +103,8 @@ static void put_keys(const char *sensor, int ts, struct base_buf *pkey, struct b
     base_buf_init(ckey, BASE_CKEY_LEN_MAX);
     OK(base_pk_compose(&value, 1, &pk, &fixture.err));
     OK(base_pkey_put(base_buf_view(&pk), pkey));
-    OK(base_ckey_put(base_type_scalar(BASE_TYPE_INT), false, be32(bytes, ts), ckey, &exact, &fixture.err));
+    OK(base_ckey_put(base_type_scalar(BASE_TYPE_INT), false, be32(bytes, ts), ckey, &exact,
+                     &fixture.err));
     OK(base_ckey_end(BASE_KEY_AT, ckey));
     base_buf_fini(&pk);
 }
@@ -125,8 +129,10 @@ int fixture_write(struct node_session *session, const char *sensor, int ts, int 
         OK(base_row_put_deletion(&builder, (struct base_deletion){now, node_now_s(node)}));
     }
     base_row_end(&builder);
-    OK(base_mutation_put_row(&mutation, fixture.table->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)));
-    int rc = node_write(session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_LOCAL_QUORUM, &err);
+    OK(base_mutation_put_row(&mutation, fixture.table->id, base_buf_view(&pkey),
+                             base_buf_view(&ckey), base_buf_view(&row)));
+    int rc =
+        node_write(session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_LOCAL_QUORUM, &err);
     if (rc != BASE_OK)
         fixture.err = err;
     base_buf_fini(&pkey);
@@ -145,9 +151,10 @@ void fixture_delete_range(struct node_session *session, const char *sensor, int 
     lo.data[lo.len - 1] = BASE_KEY_BEFORE;
     hi.data[hi.len - 1] = BASE_KEY_AFTER;
     base_buf_init(&mutation, 1 << 20);
-    struct base_range_deletion range = {base_buf_view(&lo), base_buf_view(&hi), {node_timestamp(node), node_now_s(node)}};
-    OK(base_mutation_put(&mutation, fixture.table->id, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0}, &range,
-                         1, NULL, 0));
+    struct base_range_deletion range = {
+        base_buf_view(&lo), base_buf_view(&hi), {node_timestamp(node), node_now_s(node)}};
+    OK(base_mutation_put(&mutation, fixture.table->id, base_buf_view(&pkey), BASE_DELETION_NONE,
+                         (struct base_slice){0}, &range, 1, NULL, 0));
     OK(node_write(session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_ONE, &fixture.err));
     base_buf_fini(&pkey);
     base_buf_fini(&unused);
@@ -163,7 +170,8 @@ void fixture_delete_partition(struct node_session *session, const char *sensor)
     put_keys(sensor, 0, &pkey, &ckey);
     base_buf_init(&mutation, 1 << 20);
     struct base_deletion deletion = {node_timestamp(node), node_now_s(node)};
-    OK(base_mutation_put(&mutation, fixture.table->id, base_buf_view(&pkey), deletion, (struct base_slice){0}, NULL, 0, NULL, 0));
+    OK(base_mutation_put(&mutation, fixture.table->id, base_buf_view(&pkey), deletion,
+                         (struct base_slice){0}, NULL, 0, NULL, 0));
     OK(node_write(session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_ONE, &fixture.err));
     base_buf_fini(&pkey);
     base_buf_fini(&ckey);

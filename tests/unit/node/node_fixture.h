@@ -1,6 +1,6 @@
-/* What the tests of the whole node share: a directory, a node, a session, and rows of one simple table
- *   lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))
- * written and read below SQL. */
+/* What the tests of the whole node share: a directory, a node, a session, and rows of one simple
+ * table lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts)) written and read
+ * below SQL. */
 #ifndef TESTS_UNIT_NODE_FIXTURE_H
 #define TESTS_UNIT_NODE_FIXTURE_H
 
@@ -10,18 +10,20 @@
 #include "base/key.h"
 #include "node/node_private.h"
 
-#define OK(expr)                                                                                                       \
-    do {                                                                                                               \
-        int rc_ = (expr);                                                                                              \
-        ck_assert_msg(rc_ == 0, "%s: %d %s", #expr, rc_, fixture.err.text);                                            \
+#define OK(expr)                                                                                   \
+    do {                                                                                           \
+        int rc_ = (expr);                                                                          \
+        ck_assert_msg(rc_ == 0, "%s: %d %s", #expr, rc_, fixture.err.text);                        \
     } while (0)
-#define FAILS(code, expr)                                                                                              \
-    do {                                                                                                               \
-        fixture.err = (struct base_err){0};                                                                            \
-        int rc_ = (expr);                                                                                              \
-        ck_assert_msg(rc_ == (code), "%s: %d %s, not %d", #expr, rc_, fixture.err.text, (code));                       \
+#define FAILS(code, expr)                                                                          \
+    do {                                                                                           \
+        fixture.err = (struct base_err){0};                                                        \
+        int rc_ = (expr);                                                                          \
+        ck_assert_msg(rc_ == (code), "%s: %d %s, not %d", #expr, rc_, fixture.err.text, (code));   \
     } while (0)
-#define SAYS(part) ck_assert_msg(strstr(fixture.err.text, part), "\"%s\" does not say \"%s\"", fixture.err.text, part)
+#define SAYS(part)                                                                                 \
+    ck_assert_msg(strstr(fixture.err.text, part), "\"%s\" does not say \"%s\"", fixture.err.text,  \
+                  part)
 
 struct fixture {
     char dir[64];
@@ -38,7 +40,7 @@ void fixture_make_dir(void);
 void fixture_remove_dir(void);
 void fixture_open(void);  /* node and session */
 void fixture_close(void); /* … and what hangs on them */
-void fixture_setup(void);    /* directory, node, session, keyspace, table */
+void fixture_setup(void); /* directory, node, session, keyspace, table */
 void fixture_teardown(void);
 /* One CQL statement that must succeed; the text of its result. */
 const char *fixture_cql(const char *text);

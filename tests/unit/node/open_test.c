@@ -1,5 +1,6 @@
-/* Opening, sharing, forking, closing. Without these tests two processes could own a directory, a forked child could
- * write through its parent's files, and time that goes back could repeat timestamps. */
+/* Opening, sharing, forking, closing. Without these tests two processes could own a directory, a
+ * forked child could write through its parent's files, and time that goes back could repeat
+ * timestamps. */
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,7 +37,8 @@ START_TEST(one_directory_is_one_node)
     struct node *a, *b;
     char spelling[160], link[128];
     OK(open_with(fixture.dir, NULL, NULL, &a));
-    snprintf(spelling, sizeof spelling, "%.60s/../%.60s/", fixture.dir, fixture.dir + strlen("/tmp/"));
+    snprintf(spelling, sizeof spelling, "%.60s/../%.60s/", fixture.dir,
+             fixture.dir + strlen("/tmp/"));
     OK(open_with(spelling, NULL, NULL, &b));
     ck_assert_ptr_eq(a, b);
     node_release(b);
@@ -115,7 +117,8 @@ static int child_uses_parents_node(void)
         return 1;
     if (node_session_new(fixture.node, &session, NULL) != BASE_E_CLOSED)
         return 2;
-    if (node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read, NULL) != BASE_E_CLOSED)
+    if (node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read, NULL) !=
+        BASE_E_CLOSED)
         return 3;
     if (open_with(fixture.dir, NULL, NULL, &node) != BASE_E_BUSY)
         return 4;
@@ -135,7 +138,8 @@ START_TEST(a_forked_child_enters_as_another_process)
     OK(fixture_write(fixture.session, "s1", 2, 21));
     ck_assert_int_eq(fixture_get(fixture.session, "s1", 1), 20);
     ck_assert_int_eq(fixture_get(fixture.session, "s1", 2), 21);
-    FAILS(BASE_E_CONFIG, open_with(fixture.dir, "num_tokens", "1", &(struct node *){NULL})); /* still ours */
+    FAILS(BASE_E_CONFIG,
+          open_with(fixture.dir, "num_tokens", "1", &(struct node *){NULL})); /* still ours */
 }
 END_TEST
 
@@ -179,7 +183,8 @@ static int child_opens_after_parent(void)
     return 2;
 }
 
-/* And it may take the directory over, with a node of its own, though it inherited the registry's memory. */
+/* And it may take the directory over, with a node of its own, though it inherited the registry's
+ * memory. */
 START_TEST(a_child_can_take_over)
 {
     pid_t child = fork();
@@ -216,7 +221,7 @@ START_TEST(temporary_directories_go)
 }
 END_TEST
 
-/* --- timestamps ---------------------------------------------------------------------------------------------- */
+/* --- timestamps ------------------------------------------------------------------------------- */
 
 #define STAMPS 20000
 static int64_t stamps[4 * STAMPS]; /* a quarter a thread */

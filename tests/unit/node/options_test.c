@@ -147,7 +147,8 @@ static int load(const char *text)
 
 START_TEST(yaml)
 {
-    ck_assert_int_eq(load("# mine\ncluster_name: 'Lab 1'\nmemtable_space: 8MiB\nstorage_port: 7100\n"), 0);
+    ck_assert_int_eq(
+        load("# mine\ncluster_name: 'Lab 1'\nmemtable_space: 8MiB\nstorage_port: 7100\n"), 0);
     ck_assert_str_eq(settings.cluster_name, "Lab 1");
     ck_assert_uint_eq(settings.memtable_space, 8u << 20);
     ck_assert_uint_eq(settings.storage_port, 7100);

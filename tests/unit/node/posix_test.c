@@ -37,7 +37,8 @@ static const char *path_of(const char *name)
 static struct base_file *open_file(const char *name, int flags)
 {
     struct base_file *f;
-    ck_assert_msg(base_fs_open(node_posix_fs(), path_of(name), flags, &f, &err) == 0, "%s", err.text);
+    ck_assert_msg(base_fs_open(node_posix_fs(), path_of(name), flags, &f, &err) == 0, "%s",
+                  err.text);
     return f;
 }
 
@@ -71,12 +72,14 @@ END_TEST
 START_TEST(opening_tells_missing_from_existing)
 {
     struct base_file *f;
-    ck_assert_int_eq(base_fs_open(node_posix_fs(), path_of("no"), BASE_OPEN_READ, &f, &err), BASE_E_NOTFOUND);
+    ck_assert_int_eq(base_fs_open(node_posix_fs(), path_of("no"), BASE_OPEN_READ, &f, &err),
+                     BASE_E_NOTFOUND);
     ck_assert_ptr_null(f);
     ck_assert_ptr_nonnull(strstr(err.text, path_of("no")));
     int exclusive = BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE;
     base_file_close(open_file("b", exclusive));
-    ck_assert_int_eq(base_fs_open(node_posix_fs(), path_of("b"), exclusive, &f, &err), BASE_E_EXISTS);
+    ck_assert_int_eq(base_fs_open(node_posix_fs(), path_of("b"), exclusive, &f, &err),
+                     BASE_E_EXISTS);
 }
 END_TEST
 
@@ -106,7 +109,8 @@ START_TEST(preallocation_takes_space_and_reads_zeros)
 }
 END_TEST
 
-/* A file-size limit stands in for the full disk: the kernel cuts the write in the middle, then refuses. */
+/* A file-size limit stands in for the full disk: the kernel cuts the write in the middle, then
+ * refuses. */
 START_TEST(a_full_disk_is_named)
 {
     signal(SIGXFSZ, SIG_IGN);
@@ -145,7 +149,8 @@ END_TEST
 
 START_TEST(direct_is_only_a_hint)
 {
-    struct base_file *f = open_file("e", BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE | BASE_OPEN_DIRECT);
+    struct base_file *f =
+        open_file("e", BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE | BASE_OPEN_DIRECT);
     uint8_t *block = aligned_alloc(4096, 16384), buf[16384 + 7];
     ck_assert_ptr_nonnull(block);
     for (size_t i = 0; i < 16384; i++)

@@ -1,20 +1,24 @@
-/* Sessions: schema changes, transactions with savepoints, reads of one's own writes, dropping what others use. Without
- * these tests a ROLLBACK could keep writes or a DROP could pull a table from under a reader. */
+/* Sessions: schema changes, transactions with savepoints, reads of one's own writes, dropping what
+ * others use. Without these tests a ROLLBACK could keep writes or a DROP could pull a table from
+ * under a reader. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "tests/unit/node/node_fixture.h"
 
-/* --- schema ------------------------------------------------------------------------------------------------------ */
+/* --- schema ----------------------------------------------------------------------------------- */
 
 START_TEST(statements_answer_with_one_line)
 {
     uint64_t epoch = node_schema_epoch(fixture.node);
-    ck_assert_str_eq(fixture_cql("CREATE TYPE lab.address (street text)"), "created type lab.address");
+    ck_assert_str_eq(fixture_cql("CREATE TYPE lab.address (street text)"),
+                     "created type lab.address");
     ck_assert_uint_eq(node_schema_epoch(fixture.node), epoch + 1);
-    ck_assert_str_eq(fixture_cql("ALTER TABLE lab.readings ADD note text;"), "altered table lab.readings");
-    ck_assert_str_eq(fixture_cql("CREATE TABLE IF NOT EXISTS lab.readings (a int PRIMARY KEY)"), "nothing to do");
+    ck_assert_str_eq(fixture_cql("ALTER TABLE lab.readings ADD note text;"),
+                     "altered table lab.readings");
+    ck_assert_str_eq(fixture_cql("CREATE TABLE IF NOT EXISTS lab.readings (a int PRIMARY KEY)"),
+                     "nothing to do");
     ck_assert_uint_eq(node_schema_epoch(fixture.node), epoch + 2);
     FAILS(BASE_E_EXISTS, fixture_try_cql("CREATE TABLE lab.readings (a int PRIMARY KEY)"));
     FAILS(BASE_E_SYNTAX, fixture_try_cql("CREATE TABEL x"));
@@ -58,7 +62,8 @@ START_TEST(a_truncate_that_was_cut_off_is_finished)
 {
     OK(fixture_write(fixture.session, "s1", 1, 20));
     fixture_cql("TRUNCATE lab.readings");
-    OK(fixture_write(fixture.session, "s1", 2, 21)); /* stands for a row that the store should have dropped */
+    OK(fixture_write(fixture.session, "s1", 2,
+                     21)); /* stands for a row that the store should have dropped */
     OK(cat_local_put_i64(fixture.node->catalog, "truncated_epoch", 0, &fixture.err));
     fixture_close();
     fixture_open();
@@ -80,8 +85,10 @@ START_TEST(a_dropped_table_is_named)
     SAYS("lab.readings");
     struct base_read cmd = BASE_READ_INIT;
     cmd.table_id = fixture.table->id;
-    FAILS(BASE_E_NOTFOUND, node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read, &fixture.err));
-    fixture_cql("CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
+    FAILS(BASE_E_NOTFOUND, node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE,
+                                          &fixture.read, &fixture.err));
+    fixture_cql(
+        "CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
     fixture_find_table();
     ck_assert_int_eq(fixture_count(fixture.session), 0);
 }
@@ -89,8 +96,8 @@ END_TEST
 
 static int create(const char *columns, const char *with, bool *attached)
 {
-    return node_create_table(fixture.session, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("weather"), base_slice_str(columns),
-                             base_slice_str(with), attached, &fixture.err);
+    return node_create_table(fixture.session, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("weather"),
+                             base_slice_str(columns), base_slice_str(with), attached, &fixture.err);
 }
 
 START_TEST(creating_what_exists_attaches_or_tells_the_difference)
@@ -102,24 +109,30 @@ START_TEST(creating_what_exists_attaches_or_tells_the_difference)
     uint64_t epoch = node_schema_epoch(fixture.node);
     OK(create(columns, "CLUSTERING ORDER BY (day DESC) AND comment = 'w'", &attached));
     ck_assert(attached);
-    OK(create(columns, "CLUSTERING ORDER BY (day DESC)", &attached)); /* no opinion on the comment */
+    OK(create(columns, "CLUSTERING ORDER BY (day DESC)",
+              &attached)); /* no opinion on the comment */
     ck_assert(attached);
     ck_assert_uint_eq(node_schema_epoch(fixture.node), epoch);
     FAILS(BASE_E_EXISTS, create(columns, "", &attached));
     SAYS("column day is clustering column 1 DESC, not clustering column 1 ASC");
     ck_assert(!attached);
-    FAILS(BASE_E_EXISTS, create(columns, "CLUSTERING ORDER BY (day DESC) AND comment = 'x'", &attached));
+    FAILS(BASE_E_EXISTS,
+          create(columns, "CLUSTERING ORDER BY (day DESC) AND comment = 'x'", &attached));
     SAYS("comment");
-    FAILS(BASE_E_EXISTS, create("place TEXT, day DATE, high INT, PRIMARY KEY (place, day)", "CLUSTERING ORDER BY (day DESC)", &attached));
+    FAILS(BASE_E_EXISTS, create("place TEXT, day DATE, high INT, PRIMARY KEY (place, day)",
+                                "CLUSTERING ORDER BY (day DESC)", &attached));
     SAYS("column high is double, not int");
-    FAILS(BASE_E_EXISTS, create("place TEXT, day DATE, PRIMARY KEY (place, day)", "CLUSTERING ORDER BY (day DESC)", &attached));
+    FAILS(BASE_E_EXISTS, create("place TEXT, day DATE, PRIMARY KEY (place, day)",
+                                "CLUSTERING ORDER BY (day DESC)", &attached));
     SAYS("it also has a column high");
-    FAILS(BASE_E_EXISTS, create("place TEXT, day DATE, high DOUBLE, low DOUBLE, PRIMARY KEY (place, day)", "CLUSTERING ORDER BY (day DESC)", &attached));
+    FAILS(BASE_E_EXISTS,
+          create("place TEXT, day DATE, high DOUBLE, low DOUBLE, PRIMARY KEY (place, day)",
+                 "CLUSTERING ORDER BY (day DESC)", &attached));
     SAYS("it has no column low");
 }
 END_TEST
 
-/* --- transactions --------------------------------------------------------------------------------------------------- */
+/* --- transactions ----------------------------------------------------------------------------- */
 
 START_TEST(a_transaction_sees_itself_and_nobody_else_does)
 {
@@ -148,7 +161,8 @@ START_TEST(a_transaction_sees_itself_and_nobody_else_does)
 }
 END_TEST
 
-/* A cursor that stays open while its transaction is rolled back, committed, ended (sqlite_facts §5). */
+/* A cursor that stays open while its transaction is rolled back, committed, ended (sqlite_facts
+ * §5). */
 START_TEST(cursors_outlive_the_transaction)
 {
     struct base_read cmd = BASE_READ_INIT;
@@ -161,7 +175,8 @@ START_TEST(cursors_outlive_the_transaction)
         OK(fixture_write(fixture.session, "s1", i, i));
     cmd.table_id = fixture.table->id;
     cmd.slices = base_slices_all;
-    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read, &fixture.err));
+    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read,
+                      &fixture.err));
     OK(node_read_next(fixture.read, &row, &fixture.err));
     node_txn_end(fixture.session);
     for (n = 1; n < 100; n++) {
@@ -169,7 +184,8 @@ START_TEST(cursors_outlive_the_transaction)
         if (!row.pkey.len)
             break;
     }
-    ck_assert_int_ge(n, 10); /* all that was committed; what was rolled back may still be in its picture */
+    ck_assert_int_ge(
+        n, 10); /* all that was committed; what was rolled back may still be in its picture */
     node_read_close(fixture.read);
     ck_assert_int_eq(fixture_count(fixture.session), 10);
 }
@@ -191,7 +207,8 @@ static void model_check(const struct model *m, unsigned seed, int step)
         char sensor[8];
         snprintf(sensor, sizeof sensor, "s%d", k % 3);
         int got = fixture_get(fixture.session, sensor, k);
-        ck_assert_msg(got == m->now[k], "seed %u step %d key %d: %d, not %d", seed, step, k, got, m->now[k]);
+        ck_assert_msg(got == m->now[k], "seed %u step %d key %d: %d, not %d", seed, step, k, got,
+                      m->now[k]);
         n += m->now[k] >= 0;
     }
     ck_assert_int_eq(fixture_count(fixture.session), n);
@@ -347,7 +364,7 @@ START_TEST(keyspaces_without_durable_writes_survive_a_clean_stop)
 }
 END_TEST
 
-/* --- reads ------------------------------------------------------------------------------------------------------------ */
+/* --- reads ------------------------------------------------------------------------------------ */
 
 static bool always(void *ctx)
 {
@@ -368,7 +385,8 @@ START_TEST(interrupts_end_long_reads)
     node_session_on_interrupt(fixture.session, always, &asked);
     cmd.table_id = fixture.table->id;
     cmd.slices = base_slices_all;
-    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read, &fixture.err));
+    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read,
+                      &fixture.err));
     for (int i = 0; i < 5000 && rc == 0; i++)
         rc = node_read_next(fixture.read, &row, &fixture.err);
     ck_assert_int_eq(rc, BASE_E_INTERRUPTED);
@@ -377,11 +395,14 @@ START_TEST(interrupts_end_long_reads)
     node_session_on_interrupt(fixture.session, NULL, NULL);
     node_read_close(fixture.read);
     /* One call that skips everything must see it too. */
-    struct base_filter filter = {.column = base_table_column(fixture.table, BASE_SLICE_LIT("celsius"))->id,
-                                 .op = BASE_FILTER_EQ, .operand = base_slice("\xff\xff\xff\xff", 4)};
+    struct base_filter filter = {
+        .column = base_table_column(fixture.table, BASE_SLICE_LIT("celsius"))->id,
+        .op = BASE_FILTER_EQ,
+        .operand = base_slice("\xff\xff\xff\xff", 4)};
     cmd.filters = &filter;
     cmd.filter_count = 1;
-    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read, &fixture.err));
+    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ONE, &fixture.read,
+                      &fixture.err));
     node_session_on_interrupt(fixture.session, always, &asked);
     FAILS(BASE_E_INTERRUPTED, node_read_next(fixture.read, &row, &fixture.err));
     node_session_on_interrupt(fixture.session, NULL, NULL);
@@ -392,9 +413,12 @@ START_TEST(levels_are_checked)
 {
     struct base_read cmd = BASE_READ_INIT;
     cmd.table_id = fixture.table->id;
-    FAILS(BASE_E_INVALID, node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ANY, &fixture.read, &fixture.err));
-    FAILS(BASE_E_INVALID, node_read_open(fixture.session, fixture.table, &cmd, 77, &fixture.read, &fixture.err));
-    FAILS(BASE_E_INVALID, node_write(fixture.session, fixture.table, BASE_SLICE_LIT("x"), 1, NODE_CL_SERIAL, &fixture.err));
+    FAILS(BASE_E_INVALID, node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_ANY,
+                                         &fixture.read, &fixture.err));
+    FAILS(BASE_E_INVALID,
+          node_read_open(fixture.session, fixture.table, &cmd, 77, &fixture.read, &fixture.err));
+    FAILS(BASE_E_INVALID, node_write(fixture.session, fixture.table, BASE_SLICE_LIT("x"), 1,
+                                     NODE_CL_SERIAL, &fixture.err));
     ck_assert_int_eq(node_consistency_parse(BASE_SLICE_LIT("local_Quorum")), NODE_CL_LOCAL_QUORUM);
     ck_assert_int_eq(node_consistency_parse(BASE_SLICE_LIT("most")), -1);
     ck_assert_str_eq(node_consistency_name(NODE_CL_ALL), "ALL");
@@ -402,7 +426,7 @@ START_TEST(levels_are_checked)
 }
 END_TEST
 
-/* --- many sessions ------------------------------------------------------------------------------------------------------ */
+/* --- many sessions ---------------------------------------------------------------------------- */
 
 static atomic_bool stop;
 static atomic_int missing, worked;
@@ -418,7 +442,8 @@ static void *use_table(void *arg)
         return NULL;
     while (!stop) {
         struct base_schema *schema = node_schema(fixture.node);
-        const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("readings"));
+        const struct base_table *table =
+            base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("readings"));
         struct base_read cmd = BASE_READ_INIT;
         struct base_live_row row;
         cmd.slices = base_slices_all;
@@ -451,7 +476,8 @@ START_TEST(tables_come_and_go_under_readers)
         for (int k = 0; k < 20; k++)
             OK(fixture_write(fixture.session, "s1", k, k));
         fixture_cql("DROP TABLE lab.readings");
-        fixture_cql("CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
+        fixture_cql("CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY "
+                    "(sensor, ts))");
         fixture_find_table();
         ck_assert_int_eq(fixture_count(fixture.session), 0);
     }
