@@ -188,7 +188,8 @@ static bool get_partition_body(const struct record *r, struct lsmi_block_partiti
     uint64_t row_begin, first_len;
     uint8_t flags = 0;
     *p = (struct lsmi_block_partition){.deletion = BASE_DELETION_NONE, .open = BASE_DELETION_NONE};
-    if (!base_get_varint(&in, &row_begin) || row_begin > UINT32_MAX || !base_get_bytes(&in, &p->ckey_prefix))
+    if (!base_get_varint(&in, &row_begin) || row_begin > UINT32_MAX || !base_get_bytes(&in, &p->ckey_prefix) ||
+        p->ckey_prefix.len > BASE_CKEY_LEN_MAX)
         return false;
     p->row_begin = (uint32_t)row_begin;
     if (r->bit && (!base_get_u8(&in, &flags) || flags == 0 || (flags & ~LSMI_PARTITION_FLAGS)))

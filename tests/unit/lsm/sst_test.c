@@ -441,6 +441,67 @@ START_TEST(removal_waits_for_the_last_reference)
 }
 END_TEST
 
+struct reader {
+    struct lsm_sstable *sst;
+    const struct model *m;
+    uint64_t seed;
+    uint64_t rows;
+};
+
+/* No Check calls off the main thread: count, and let it judge. */
+static void *read_points(void *arg)
+{
+    struct reader *r = arg;
+    struct rng rng = rng_seeded(r->seed);
+    struct lsmi_sst_source src = {0};
+    struct base_read cmd = BASE_READ_INIT;
+    struct base_partition p;
+    struct base_item item;
+    cmd.slices = slices_whole;
+    for (int i = 0; i < 3000; i++) {
+        const struct model_partition *wanted = &r->m->partitions[rng_below(&rng, r->m->count)];
+        cmd.pkey = wanted->pkey;
+        cmd.reversed = i & 1;
+        bool ok = lsmi_sst_may_contain(r->sst, cmd.pkey) && lsmi_sst_source_init(&src, r->sst, &cmd, NULL) == BASE_OK;
+        ok = ok && src.source.ops->partition(&src.source, &p, NULL) == BASE_OK && base_slice_equal(p.pkey, cmd.pkey);
+        uint64_t rows = 0;
+        while (ok && src.source.ops->next(&src.source, &item, NULL) == BASE_OK && item.kind != BASE_ITEM_END)
+            rows++;
+        src.source.ops->close(&src.source);
+        r->rows += ok && rows == wanted->item_count;
+    }
+    lsmi_sst_source_fini(&src);
+    return NULL;
+}
+
+START_TEST(many_threads_read_one_table)
+{
+    static const struct model_shape shape = {.partitions = 500, .items_max = 30, .value_max = 60, .components = 2, .marker_percent = 10};
+    struct rng rng = rng_seeded(21);
+    struct sim_fs *fs = sim_fs_new(1);
+    struct lsmi_cache *cache = lsmi_cache_new(100000);
+    struct model m;
+    model_make(&m, &rng, &shape);
+    struct lsmi_sst_params params = test_params(sim_fs_port(fs), path);
+    model_write(&m, &params, NULL);
+    struct lsm_sstable *sst = open_sst(fs, cache);
+    pthread_t threads[4];
+    struct reader readers[4];
+    for (uint64_t i = 0; i < 4; i++) {
+        readers[i] = (struct reader){sst, &m, i, 0};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_points, &readers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        ck_assert_uint_eq(readers[i].rows, 3000);
+    }
+    lsmi_sst_release(sst);
+    lsmi_cache_free(cache);
+    model_free(&m);
+    sim_fs_free(fs);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sst");
@@ -456,6 +517,7 @@ int main(void)
     tcase_add_test(tc, the_writer_refuses_disorder);
     tcase_add_test(tc, a_failing_disk_fails_the_write_and_leaves_nothing);
     tcase_add_test(tc, removal_waits_for_the_last_reference);
+    tcase_add_test(tc, many_threads_read_one_table);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }
