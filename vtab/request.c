@@ -283,7 +283,7 @@ static int put_position(struct base_buf *out, size_t prefix_at, size_t prefix_le
                         enum base_key_byte position)
 {
     int rc = base_buf_reserve(out, prefix_len);
-    if (rc == BASE_OK) {
+    if (rc == BASE_OK && prefix_len) {
         memcpy(out->data + out->len, out->data + prefix_at, prefix_len);
         out->len += prefix_len;
     }

@@ -41,7 +41,7 @@ static const char *const mirror_types[K_COUNT] = {
 struct column {
     enum kind kind;
     bool descending;
-    char name[8];
+    char name[16];
 };
 struct test {
     struct rng rng;
