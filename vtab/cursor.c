@@ -12,7 +12,7 @@
 struct cursor {
     sqlite3_vtab_cursor base; /* first */
     struct vtabi_binding *binding; /* NULL before the first xFilter */
-    struct vtabi_link *link;
+    struct vtabi_link *link; /* counted in it */
     struct node_read *read;
     bool reading; /* `read` is open */
     struct base_read cmd;
@@ -37,12 +37,17 @@ static struct vtabi_table *table_of(const struct cursor *c)
 
 int vtabi_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
-    struct cursor *c = sqlite3_malloc64(sizeof *c);
-    (void)vtab;
-    if (!c)
-        return SQLITE_NOMEM;
-    memset(c, 0, sizeof *c);
-    vtabi_request_init(&c->request);
+    struct vtabi_table *table = (struct vtabi_table *)vtab;
+    struct cursor *c = table->spare_cursor;
+    if (c) {
+        table->spare_cursor = NULL;
+    } else {
+        c = sqlite3_malloc64(sizeof *c);
+        if (!c)
+            return SQLITE_NOMEM;
+        memset(c, 0, sizeof *c);
+        vtabi_request_init(&c->request);
+    }
     c->eof = true;
     *out = &c->base;
     return SQLITE_OK;
@@ -72,27 +77,50 @@ static void cursor_reset(struct cursor *c)
     c->now_s = 0;
 }
 
-/* Let go of what belongs to one binding and link. */
+/* Give the read back to the link, for the next cursor. */
+static void cursor_detach(struct cursor *c)
+{
+    if (!c->link)
+        return;
+    BASE_ASSERT(c->link->cursor_count > 0);
+    c->link->cursor_count--;
+    if (c->link->spare_read)
+        node_read_free(c->read);
+    else
+        c->link->spare_read = c->read;
+    c->read = NULL;
+    c->link = NULL;
+}
+
 static void cursor_unbind(struct cursor *c)
 {
     if (!c->binding)
         return;
-    node_read_free(c->read);
-    c->read = NULL;
     vtabi_row_fini(&c->row);
     vtabi_binding_release(c->binding);
     c->binding = NULL;
-    BASE_ASSERT(c->link->cursor_count > 0);
-    c->link->cursor_count--;
 }
 
-int vtabi_cursor_close(sqlite3_vtab_cursor *cursor)
+void vtabi_cursor_free(struct cursor *c)
 {
-    struct cursor *c = (struct cursor *)cursor;
-    cursor_reset(c);
+    if (!c)
+        return;
     cursor_unbind(c);
     vtabi_request_fini(&c->request);
     sqlite3_free(c);
+}
+
+/* One cursor stays with the table: a statement that runs again finds its buffers. */
+int vtabi_cursor_close(sqlite3_vtab_cursor *cursor)
+{
+    struct cursor *c = (struct cursor *)cursor;
+    struct vtabi_table *table = table_of(c);
+    cursor_reset(c);
+    cursor_detach(c);
+    if (table->spare_cursor)
+        vtabi_cursor_free(c);
+    else
+        table->spare_cursor = c;
     return SQLITE_OK;
 }
 
@@ -100,15 +128,22 @@ static int cursor_bind(struct cursor *c, struct base_err *err)
 {
     struct vtabi_table *table = table_of(c);
     int rc = vtabi_table_bind(table, err);
-    if (rc != BASE_OK || c->binding == table->binding)
-        return rc;
-    cursor_unbind(c);
-    rc = vtabi_row_init(&c->row, table->binding);
     if (rc != BASE_OK)
-        return base_err_set(err, rc, "out of memory");
-    c->binding = vtabi_binding_acquire(table->binding);
-    c->link = table->link;
-    c->link->cursor_count++;
+        return rc;
+    if (c->binding != table->binding) {
+        cursor_unbind(c);
+        rc = vtabi_row_init(&c->row, table->binding);
+        if (rc != BASE_OK)
+            return base_err_set(err, rc, "out of memory");
+        c->binding = vtabi_binding_acquire(table->binding);
+    }
+    if (c->link != table->link) {
+        cursor_detach(c);
+        c->link = table->link;
+        c->link->cursor_count++;
+        c->read = c->link->spare_read;
+        c->link->spare_read = NULL;
+    }
     return BASE_OK;
 }
 

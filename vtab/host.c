@@ -31,10 +31,12 @@ static void link_close(struct vtabi_link *link)
         return;
     if (!node_is_forked(link->node)) {
         node_read_free(link->probe);
+        node_read_free(link->spare_read);
         node_session_free(link->session);
         node_release(link->node);
     }
     link->probe = NULL;
+    link->spare_read = NULL;
     link->session = NULL;
     link->node = NULL;
 }

@@ -222,6 +222,7 @@ static int shadow_read(struct vtabi_table *table, struct vtabi_declared **out, i
 static void table_free(struct vtabi_table *table)
 {
     vtabi_txn_leave(table);
+    vtabi_cursor_free(table->spare_cursor);
     vtabi_binding_release(table->binding);
     vtabi_writer_fini(&table->writer);
     base_arena_fini(&table->arena);

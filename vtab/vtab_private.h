@@ -31,6 +31,7 @@ struct vtabi_link {
     struct base_range probe_range;
     bool probing; /* it is open */
     unsigned cursor_count;   /* cursors that hold a read of this session */
+    struct node_read *spare_read; /* a closed cursor's, for the next one */
     /* The transaction that all tables of the link share (txn.c). */
     unsigned joined_count, synced_count, sync_round;
     int *levels; /* announced savepoints, ascending */
@@ -63,6 +64,7 @@ struct vtabi_binding {
 
 
 struct vtabi_row;
+struct cursor; /* cursor.c */
 
 /* Buffers of one write, kept for their memory. */
 struct vtabi_writer {
@@ -92,6 +94,7 @@ struct vtabi_table {
     int scan_consistency;
     int64_t scan_s;
     struct vtabi_writer writer;
+    struct cursor *spare_cursor; /* a closed one: statements that run again allocate nothing */
 };
 
 /* --- host.c: connections, links -------------------------------------------------------------------- */
@@ -197,6 +200,7 @@ int vtabi_cursor_filter(sqlite3_vtab_cursor *cursor, int idx_num, const char *id
 int vtabi_cursor_next(sqlite3_vtab_cursor *cursor);
 int vtabi_cursor_eof(sqlite3_vtab_cursor *cursor);
 int vtabi_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column);
+void vtabi_cursor_free(struct cursor *cursor); /* a spare one; NULL is fine */
 int vtabi_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
 
 /* --- row.c: one live row, decoded column by column ----------------------------------------------------- */
