@@ -433,7 +433,9 @@ void lsmi_log_get_stats(struct lsmi_log *log, struct lsmi_log_stats *stats)
 
 static int log_close_newest(struct lsmi_log *log, struct base_err *err)
 {
-    if (!log->newest || !log->newest->file || log->cause.code)
+    if (log->cause.code) /* what was written last may not be durable: a close that says OK would promise it */
+        return base_err_set(err, BASE_E_IO, "%s", log->cause.text);
+    if (!log->newest || !log->newest->file)
         return BASE_OK;
     int rc = lsmi_log_sync(log, UINT64_MAX, err);
     if (rc == BASE_OK)

@@ -57,6 +57,7 @@ struct replay {
     struct window window;
     struct base_buf cancelled; /* positions, le64 */
     uint64_t synced_max;       /* the greatest `synced` of any record */
+    uint64_t dirty;            /* end of the last record that matters: a group or a cancellation */
     uint64_t end;              /* position where the log ends */
     struct lsmi_segment *end_segment; /* NULL: there are no segments */
     bool torn;                 /* it ends without an END record */
@@ -159,6 +160,8 @@ static int segment_walk(struct replay *r, const struct lsmi_segment *segment, bo
         int rc = record_get(r, segment->seed, offset, &record, &size, err);
         if (rc == BASE_OK && size)
             rc = record_handle(r, position, &record, err);
+        if (size && (record.kind == LSMI_RECORD_GROUP || record.kind == LSMI_RECORD_CANCEL))
+            r->dirty = position + size;
         if (rc != BASE_OK) {
             char path[LSMI_LOG_PATH_MAX];
             lsmi_segment_path(log, segment->id, path);
@@ -277,6 +280,21 @@ static int apply_all(struct replay *r, const struct lsmi_log_sink *sink, struct 
     return BASE_OK;
 }
 
+/* What is replayed becomes readable, flushed, and the ground of later records, whose `synced` is behind it: so it must be
+ * durable first. After the death of a process alone it may not be; after a clean close the log says that it is. */
+static int make_durable(struct replay *r, struct base_err *err)
+{
+    if (!r->torn && r->synced_max >= r->dirty)
+        return BASE_OK;
+    int rc = BASE_OK;
+    for (struct lsmi_segment *segment = r->log->oldest; segment && rc == BASE_OK; segment = segment->next) {
+        rc = segment_open(r, segment, err);
+        if (rc == BASE_OK)
+            rc = base_file_sync(r->window.file, err);
+    }
+    return rc == BASE_OK ? base_fs_sync_dir(r->log->fs, r->log->dir, err) : rc;
+}
+
 /* The log is ready for records: they go to a new segment, made when the first one comes. */
 static void begin_writing(struct lsmi_log *log)
 {
@@ -300,6 +318,8 @@ int lsmi_log_replay(struct lsmi_log *log, const struct lsmi_log_sink *sink, stru
     int rc = verify_all(&r, err);
     if (rc == BASE_OK && r.torn && (rc = cut_tail(&r, err)) != BASE_OK)
         base_err_wrap(err, rc, "replay: cut the torn tail");
+    if (rc == BASE_OK && (rc = make_durable(&r, err)) != BASE_OK)
+        base_err_wrap(err, rc, "replay: sync");
     if (rc == BASE_OK)
         rc = apply_all(&r, sink, err);
     base_file_close(r.window.file);

@@ -393,7 +393,7 @@ static enum base_step compact_step(struct base_job *job)
     if (!stop && lsmi_retry_waits(store, &c->retry, &job->delay_ns))
         return BASE_STEP_WAIT;
     pthread_mutex_lock(&table->lock);
-    stop |= table->compact_stopped;
+    stop |= table->compact_stopped || table->dropped; /* what is left of a dropped table is only pinned by readers */
     pthread_mutex_unlock(&table->lock);
     struct base_err err;
     base_err_clear(&err);

@@ -344,6 +344,14 @@ static int flush_commit(struct lsm_table *table, struct base_err *err)
     int rc = BASE_OK;
     uint64_t low = 0;
     struct lsmi_view *next = NULL;
+    /* A group may span tables: none of it may be durable here before all of it is in the log, or a power loss
+     * would leave a part of it, and a later group without an earlier one. */
+    if (store->replayed && f->memtable->log_upto)
+        rc = lsmi_log_sync(store->log, f->memtable->log_upto, err);
+    if (rc != BASE_OK) {
+        base_buf_fini(&edit);
+        return rc;
+    }
     pthread_mutex_lock(&store->manifest_lock);
     if (!still_there(table, f->memtable)) { /* truncated or dropped meanwhile */
         if (f->sstable)

@@ -92,7 +92,8 @@ BASE_MUST int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, stru
 /* Apply `group`: any number of encoded mutations (base/mutation.h) one after another, as one
  * commit-log record: after a crash all of them are there or none. Each mutation becomes visible
  * whole. The bytes must have passed base_mutation_check if they come from outside. mutation_count:
- * how many. On failure nothing is applied. Waits when memtables are full (back-pressure) up to
+ * how many. On failure nothing is applied, but when only the sync failed (IO): then readers see the group, whether it
+ * survives is unknown, and the store has stopped writing. Waits when memtables are full (back-pressure) up to
  * timeout_ns, then OVERLOADED. NOSPACE, STOPPED, NOTFOUND (a table that is not open), LIMIT. */
 BASE_MUST int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_count,
                         enum lsm_durability durability, uint64_t timeout_ns, struct base_err *err);

@@ -492,7 +492,9 @@ uint64_t lsmi_sst_writer_size(const struct lsmi_sst_writer *w)
 
 bool lsmi_sst_writer_is_empty(const struct lsmi_sst_writer *w)
 {
-    return w->info.partition_count == 0;
+    /* The partition under way begins with its first item or at its end: until then it is not counted. */
+    bool pending = w->in_partition && !w->partition_begun && (w->static_row.len || !base_deletion_is_none(w->deletion));
+    return w->info.partition_count == 0 && !pending;
 }
 
 static int write_filter_and_metadata(struct lsmi_sst_writer *w, struct base_err *err)
