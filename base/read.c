@@ -277,6 +277,35 @@ static int give(struct base_rows *rows, struct base_slice ckey, struct base_slic
 }
 
 /* The next partition whose own conditions hold; in_partition false at the end. */
+/* Does the row live only by cells of dropped columns? Such a row is gone, though its cells stay in the store until a
+ * compaction. An id in `dropped` is not used again, so that a timestamp need not be looked at. */
+static int only_dropped(const struct base_table *table, struct base_slice encoded, bool *only)
+{
+    struct base_row row;
+    struct base_cell cell;
+    int more;
+    *only = false;
+    if (!base_row_decode(encoded, &row))
+        return BASE_E_CORRUPT;
+    if (row.flags & BASE_ROW_LIVENESS)
+        return BASE_OK;
+    struct base_cells it = base_cells_begin(&row);
+    while ((more = base_cells_next(&it, &cell)) > 0) {
+        size_t i = 0;
+        while (i < table->dropped_count && table->dropped[i].id != cell.column)
+            i++;
+        if (i == table->dropped_count)
+            return BASE_OK;
+    }
+    *only = true;
+    return more < 0 ? BASE_E_CORRUPT : BASE_OK;
+}
+
+static int row_damaged(const struct base_rows *rows, int rc, struct base_err *err)
+{
+    return base_err_set(err, rc, "a row of table %.*s cannot be read", BASE_SLICE_ARG(rows->table->name));
+}
+
 static int next_partition(struct base_rows *rows, struct base_err *err)
 {
     bool hold = true;
@@ -285,6 +314,13 @@ static int next_partition(struct base_rows *rows, struct base_err *err)
         int rc = rows->source->ops->partition(rows->source, &rows->partition, err);
         if (rc != BASE_OK || rows->partition.pkey.len == 0)
             return rc;
+        if (BASE_UNLIKELY(rows->table->dropped_count && rows->partition.static_row.len)) {
+            bool gone;
+            if ((rc = only_dropped(rows->table, rows->partition.static_row, &gone)) != BASE_OK)
+                return row_damaged(rows, rc, err);
+            if (gone)
+                rows->partition.static_row = (struct base_slice){0};
+        }
         if (rows->filters && (rc = filters_hold(rows, NULL, &hold, err)) != BASE_OK)
             return rc;
     } while (!hold);
@@ -316,7 +352,12 @@ int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct bas
         if ((rc = rows->source->ops->next(rows->source, &item, err)) != BASE_OK)
             return rc;
         if (BASE_LIKELY(item.kind == BASE_ITEM_ROW)) {
-            bool hold = true;
+            bool hold = true, gone = false;
+            if (BASE_UNLIKELY(rows->table->dropped_count) &&
+                (rc = only_dropped(rows->table, item.row, &gone)) != BASE_OK)
+                return row_damaged(rows, rc, err);
+            if (BASE_UNLIKELY(gone))
+                continue;
             if (rows->filters && (rc = filters_hold(rows, &item, &hold, err)) != BASE_OK)
                 return rc;
             if (hold)

@@ -13,6 +13,7 @@
 static struct base_arena arena;
 static struct base_err err;
 static const struct base_table *table;
+static bool without_liveness; /* rows with cells as UPDATE makes them */
 enum { PK = 1, CK, ST, V, TAGS, SCORES, ITEMS, FROZEN }; /* column ids, in the order below */
 
 static struct base_slice put(struct base_buf *buf)
@@ -82,7 +83,8 @@ static struct base_slice row_of(int32_t v)
     char name[16];
     base_buf_init(&buf, 1000);
     ck_assert_int_eq(base_row_begin(&b, &buf, 1), BASE_OK);
-    ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
+    if (!without_liveness || v < 0)
+        ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     if (v >= 0) {
         static const uint8_t id[2][16] = {{0, 0, 0, 1, 0, 0, 0x10, 0, 0x80}, {0, 0, 0, 2, 0, 0, 0x10, 0, 0x80}};
         ck_assert_int_eq(base_row_put_value(&b, V, int_value(v)), BASE_OK);
@@ -253,6 +255,27 @@ START_TEST(static_rows_alone)
 }
 END_TEST
 
+START_TEST(rows_of_dropped_columns_are_gone)
+{
+    struct base_read cmd = BASE_READ_INIT;
+    struct base_dropped_column dropped[] = {{.id = ST}, {.id = V}, {.id = TAGS}, {.id = SCORES}, {.id = ITEMS}, {.id = FROZEN}};
+    struct base_table after = *table;
+    cmd.slices = base_slices_all;
+    after.dropped = dropped;
+    after.dropped_count = 1;
+    table = &after;
+    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* no static row alone any more */
+    after.dropped_count = 6;
+    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* INSERTed: they live without cells */
+    without_liveness = true;
+    after.dropped_count = 5;
+    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* FROZEN is still there */
+    after.dropped_count = 6;
+    ck_assert_str_eq(read_rows(&cmd, NULL), "1:1 ");
+    without_liveness = false;
+}
+END_TEST
+
 START_TEST(filters_hold)
 {
     struct base_filter filters[2] = {0};
@@ -363,6 +386,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, limits);
     tcase_add_test(tc, static_rows_alone);
+    tcase_add_test(tc, rows_of_dropped_columns_are_gone);
     tcase_add_test(tc, filters_hold);
     tcase_add_test(tc, impossible_filters_are_refused);
     tcase_add_test(tc, paths_come_back);
