@@ -2,6 +2,8 @@
  * whole by xFilter: there are as many as tables or metrics. */
 #include "vtab/vtab_private.h"
 
+#include "base/json.h"
+
 struct listing {
     const char *declaration;
     int column_count;
@@ -77,7 +79,55 @@ static int put_definition(struct base_buf *rows, const struct base_table *table)
     return rc;
 }
 
-static int put_table(struct base_buf *rows, const struct base_table *table)
+static int put_integer(struct base_buf *rows, int64_t integer)
+{
+    int rc = base_buf_put_u8(rows, BASE_SQL_INTEGER);
+    return rc == BASE_OK ? base_buf_put(rows, &integer, sizeof integer) : rc;
+}
+
+/* The sum of the members `a` and `b` (may be NULL), wherever they are in the document. */
+static int64_t sum_members(struct base_slice json, const char *a, const char *b)
+{
+    struct base_json_reader reader;
+    struct base_json_token token;
+    int64_t sum = 0;
+    bool wanted = false;
+    base_json_begin(&reader, json);
+    while (base_json_next(&reader, &token, NULL) == BASE_OK && token.kind != BASE_JSON_END) {
+        char number[24];
+        if (wanted && token.kind == BASE_JSON_NUMBER && token.text.len < sizeof number) {
+            memcpy(number, token.text.data, token.text.len);
+            number[token.text.len] = 0;
+            sum += strtoll(number, NULL, 10);
+        }
+        wanted = token.kind == BASE_JSON_KEY && (base_slice_equal(token.text, base_slice_str(a)) ||
+                                                 (b && base_slice_equal(token.text, base_slice_str(b))));
+    }
+    return sum;
+}
+
+/* Estimates of the store: rows and bytes on disk. */
+static int put_sizes(struct base_buf *rows, struct vtabi_link *link, const struct base_table *table)
+{
+    struct base_buf json;
+    const char *arg = NULL;
+    base_buf_init(&json, VTABI_BUF_MAX);
+    int rc = base_buf_printf(&json, "%.*s.%.*s%c", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), 0);
+    char *name = rc == BASE_OK ? vtabi_strdup(base_slice_str((const char *)json.data)) : NULL;
+    base_buf_reset(&json);
+    arg = name;
+    rc = name ? node_admin(link->node, "tablestats", &arg, 1, &json, NULL) : BASE_E_NOMEM;
+    struct base_slice stats = base_buf_view(&json);
+    if (rc == BASE_OK)
+        rc = put_integer(rows, sum_members(stats, "number_of_rows_estimate", "memtable_row_count"));
+    if (rc == BASE_OK)
+        rc = put_integer(rows, sum_members(stats, "space_used_live", NULL));
+    sqlite3_free(name);
+    base_buf_fini(&json);
+    return rc;
+}
+
+static int put_table(struct base_buf *rows, struct vtabi_link *link, const struct base_table *table)
 {
     char id[37];
     size_t keys = table->partition_key_count;
@@ -94,6 +144,8 @@ static int put_table(struct base_buf *rows, const struct base_table *table)
                        table->column_count - keys - table->clustering_count);
     if (rc == BASE_OK)
         rc = put_text(rows, base_slice_str(id));
+    if (rc == BASE_OK)
+        rc = put_sizes(rows, link, table);
     return rc == BASE_OK ? put_definition(rows, table) : rc;
 }
 
@@ -103,7 +155,7 @@ static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *c
     int rc = BASE_OK;
     for (size_t k = 0; k < schema->keyspace_count; k++) {
         for (size_t t = 0; rc == BASE_OK && t < schema->keyspaces[k].table_count; t++) {
-            rc = put_table(rows, schema->keyspaces[k].tables[t]);
+            rc = put_table(rows, link, schema->keyspaces[k].tables[t]);
             (*count)++;
         }
     }
@@ -141,7 +193,7 @@ static int fill_metrics(struct vtabi_link *link, struct base_buf *rows, size_t *
 
 static const struct listing listings[] = {
     {"CREATE TABLE x(keyspace TEXT, name TEXT, partition_key TEXT, clustering TEXT, columns TEXT, id TEXT, "
-     "definition TEXT)", 7, fill_tables},
+     "row_estimate INTEGER, disk_bytes INTEGER, definition TEXT)", 9, fill_tables},
     {"CREATE TABLE x(name TEXT, labels TEXT, value REAL)", 3, fill_metrics},
 };
 struct listing_aux {

@@ -1,6 +1,6 @@
 /* One transaction for all tables of a link.
  *
- * What SQLite does (tests/sql/transactions_test.c shows each):
+ * What SQLite does (tests/sql/cases/transactions.sql and late_busy.sql show it):
  * 1. xSync may fail, xCommit may not: the batch is applied at the last xSync.
  * 2. After a COMMIT that ended in SQLITE_BUSY, COMMIT calls xSync again for every table: a round of counting
  *    begins when a table that was counted comes again. Applying twice does nothing the second time.
