@@ -147,6 +147,14 @@ int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_sli
     return BASE_OK;
 }
 
+#if SQLITE_VERSION_NUMBER >= 3041000
+static bool is_interrupted(void *arg)
+{
+    struct vtabi_host *host = arg;
+    return sqlite3_libversion_number() >= 3041000 && sqlite3_is_interrupted(host->db);
+}
+#endif
+
 int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, size_t option_count, bool create,
                     struct base_err *err)
 {
@@ -178,6 +186,9 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
         node_release(node);
         return rc;
     }
+#if SQLITE_VERSION_NUMBER >= 3041000 /* older ones cannot be asked; SQLite itself looks between rows */
+    node_session_on_interrupt(session, is_interrupted, link->host);
+#endif
     link->node = node;
     link->session = session;
     return BASE_OK;
