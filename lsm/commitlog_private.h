@@ -15,6 +15,7 @@ enum { LSMI_SEGMENT_VERSION = 1 };
 struct lsmi_segment {
     struct lsmi_segment *next; /* the newer one */
     uint64_t id, size, seed;
+    uint64_t used; /* replay: where its records end */
     struct base_file *file; /* NULL: of an earlier process, only kept until it is not needed */
 };
 

@@ -178,12 +178,28 @@ static int segment_walk(struct replay *r, const struct lsmi_segment *segment, bo
     }
 }
 
+/* A header that does not verify was never finished, and nothing follows it, when the segment before has no END record (it
+ * gets one when this one is ready), or when there is none before and no first record. Else it is damage. */
+static bool header_unfinished(struct replay *r, const struct lsmi_segment *segment)
+{
+    struct base_slice bytes;
+    if (segment != r->log->oldest)
+        return r->torn;
+    if (window_get(&r->window, LSMI_SEGMENT_START, LSMI_RECORD_HEADER, &bytes, NULL) != BASE_OK)
+        return false;
+    for (size_t i = 0; i < bytes.len; i++)
+        if (bytes.data[i])
+            return false;
+    return true;
+}
+
 /* The first pass: verify, and find the end. */
 static int verify_all(struct replay *r, struct base_err *err)
 {
     for (struct lsmi_segment *segment = r->log->oldest; segment; segment = segment->next) {
         int rc = segment_open(r, segment, err);
-        bool blank = rc == BASE_E_NOTFOUND; /* made, but not written to before the crash */
+        bool blank = rc == BASE_E_NOTFOUND || /* made, but not written to before the crash */
+                     (rc == BASE_E_CORRUPT && header_unfinished(r, segment));
         if (rc != BASE_OK && !blank)
             return rc;
         uint64_t upto = LSMI_SEGMENT_START;
@@ -192,6 +208,7 @@ static int verify_all(struct replay *r, struct base_err *err)
         if (!r->torn) {
             if (!blank)
                 rc = segment_walk(r, segment, &ended, &upto, err);
+            segment->used = blank ? 0 : upto;
             r->end = lsmi_position(segment->id, upto);
             r->end_segment = segment;
             r->torn = !ended;
@@ -209,6 +226,53 @@ static int verify_all(struct replay *r, struct base_err *err)
                             "file, or rebuild this node from its replicas", path, (unsigned)r->end);
     }
     return BASE_OK;
+}
+
+/* Write the bytes from `offset` on again, as they are, and sync. */
+static int segment_rewrite(struct replay *r, struct lsmi_segment *segment, uint64_t offset, struct base_err *err)
+{
+    char path[LSMI_LOG_PATH_MAX];
+    struct base_file *file;
+    lsmi_segment_path(r->log, segment->id, path);
+    int rc = segment_open(r, segment, err);
+    if (rc == BASE_OK)
+        rc = base_fs_open(r->log->fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE, &file, err);
+    if (rc != BASE_OK)
+        return rc;
+    while (rc == BASE_OK && offset < segment->used) {
+        struct base_slice bytes;
+        uint64_t left = segment->used - offset;
+        rc = window_get(&r->window, offset, left < WINDOW ? (size_t)left : WINDOW, &bytes, err);
+        if (rc == BASE_OK && bytes.len == 0)
+            rc = base_err_set(err, BASE_E_CORRUPT, "%s: became shorter at offset %llu", path, (unsigned long long)offset);
+        if (rc == BASE_OK)
+            rc = base_file_write(file, offset, bytes.data, bytes.len, err);
+        offset += bytes.len;
+    }
+    if (rc == BASE_OK)
+        rc = base_file_sync(file, err);
+    base_file_close(file);
+    return rc;
+}
+
+/* What is replayed becomes readable and the ground of later records, whose `synced` is behind it: so it must be durable
+ * before. After the death of a process alone it may not be, and after a sync that failed the cache may only pretend
+ * that it is: hence what no record calls synced is written again, not only synced. */
+static int make_durable(struct replay *r, struct base_err *err)
+{
+    if (r->synced_max >= r->dirty)
+        return BASE_OK;
+    int rc = BASE_OK;
+    uint64_t first = r->synced_max >> 32;
+    for (struct lsmi_segment *segment = r->log->oldest; segment && rc == BASE_OK; segment = segment->next) {
+        bool sound = segment->used > LSMI_SEGMENT_START && segment->id >= first;
+        uint64_t from = segment->id == first ? (uint32_t)r->synced_max & ~(uint64_t)511 : 0;
+        if (sound && from < segment->used)
+            rc = segment_rewrite(r, segment, from, err);
+        if (segment == r->end_segment)
+            break;
+    }
+    return rc;
 }
 
 /* Close the segment in which the log ends with an END record; its size is its length. */
@@ -280,21 +344,6 @@ static int apply_all(struct replay *r, const struct lsmi_log_sink *sink, struct 
     return BASE_OK;
 }
 
-/* What is replayed becomes readable, flushed, and the ground of later records, whose `synced` is behind it: so it must be
- * durable first. After the death of a process alone it may not be; after a clean close the log says that it is. */
-static int make_durable(struct replay *r, struct base_err *err)
-{
-    if (!r->torn && r->synced_max >= r->dirty)
-        return BASE_OK;
-    int rc = BASE_OK;
-    for (struct lsmi_segment *segment = r->log->oldest; segment && rc == BASE_OK; segment = segment->next) {
-        rc = segment_open(r, segment, err);
-        if (rc == BASE_OK)
-            rc = base_file_sync(r->window.file, err);
-    }
-    return rc == BASE_OK ? base_fs_sync_dir(r->log->fs, r->log->dir, err) : rc;
-}
-
 /* The log is ready for records: they go to a new segment, made when the first one comes. */
 static void begin_writing(struct lsmi_log *log)
 {
@@ -316,10 +365,10 @@ int lsmi_log_replay(struct lsmi_log *log, const struct lsmi_log_sink *sink, stru
     struct replay r = {.log = log};
     base_buf_init(&r.cancelled, SIZE_MAX / 2);
     int rc = verify_all(&r, err);
+    if (rc == BASE_OK && (rc = make_durable(&r, err)) != BASE_OK)
+        base_err_wrap(err, rc, "replay: make durable");
     if (rc == BASE_OK && r.torn && (rc = cut_tail(&r, err)) != BASE_OK)
         base_err_wrap(err, rc, "replay: cut the torn tail");
-    if (rc == BASE_OK && (rc = make_durable(&r, err)) != BASE_OK)
-        base_err_wrap(err, rc, "replay: sync");
     if (rc == BASE_OK)
         rc = apply_all(&r, sink, err);
     base_file_close(r.window.file);

@@ -277,7 +277,7 @@ static int rewrite(struct lsmi_manifest *m, struct base_err *err)
     char path[PATH_MAX_];
     struct base_buf edit;
     base_buf_init(&edit, (size_t)1 << 30);
-    next.number = m->number + 1;
+    next.number = m->number + 1 + m->attempts;
     file_path(m, next.number, path);
     uint64_t salt = base_random_u64(m->random);
     next.seed = base_checksum_seeded(&next.number, sizeof next.number, salt);
@@ -301,12 +301,16 @@ static int rewrite(struct lsmi_manifest *m, struct base_err *err)
         rc = record_append(&next, LSMI_RECORD_EDIT, base_buf_view(&edit), true, err);
     if (rc == BASE_OK)
         rc = base_fs_sync_dir(m->fs, m->dir, err);
+    bool named = rc == BASE_OK; /* from here on CURRENT may name the file: then it stays as it is */
     if (rc == BASE_OK)
         rc = current_write(m, next.number, err);
     base_buf_fini(&edit);
     if (rc != BASE_OK) {
-        base_file_close(next.file); /* the file stays: CURRENT may name it already */
+        base_file_close(next.file);
+        if (!named)
+            (void)!base_fs_remove(m->fs, path, NULL);
         m->rewrite = true;
+        m->attempts += named;
         return base_err_wrap(err, rc, "manifest: rewrite");
     }
     file_path(m, m->number, path);
@@ -314,7 +318,8 @@ static int rewrite(struct lsmi_manifest *m, struct base_err *err)
     if (m->number)
         (void)!base_fs_remove(m->fs, path, NULL); /* if it stays, nobody reads it */
     next.synced = next.live_size = next.offset;
-    next.rewrite = false;
+    next.rewrite = next.unconfirmed = false;
+    next.attempts = 0;
     *m = next;
     return BASE_OK;
 }
@@ -414,14 +419,17 @@ static int load(struct lsmi_manifest *m, const char *path, struct base_slice byt
         return base_err_set(err, BASE_E_VERSION, "%s: format version %u; this program knows %d", path,
                             base_get_le32(bytes.data + 8), VERSION);
     m->seed = base_checksum_seeded(&m->number, sizeof m->number, base_get_le64(bytes.data + 16));
-    uint64_t offset = FIRST;
+    uint64_t offset = FIRST, edits_end = FIRST, synced = 0;
     for (;;) {
         struct lsmi_record record;
         struct base_slice rest = base_slice(bytes.data + offset, bytes.len - (size_t)offset);
         uint64_t size = lsmi_record_open(rest, m->seed, offset, &record);
         if (size == 0)
             break;
+        synced = record.synced > synced ? record.synced : synced;
         if (record.kind == LSMI_RECORD_EDIT) {
+            if (offset > FIRST) /* the first was synced before CURRENT named the file */
+                edits_end = offset + size;
             int rc = reserve(m, record.payload.len / 2 + 1);
             if (rc != BASE_OK)
                 return base_err_set(err, rc, "%s: out of memory", path);
@@ -435,8 +443,10 @@ static int load(struct lsmi_manifest *m, const char *path, struct base_slice byt
     if (offset == FIRST || synced_beyond(bytes, m->seed, offset))
         return base_err_set(err, BASE_E_CORRUPT, "%s: damaged edit at offset %llu: restore the file, or rebuild "
                             "this node from its replicas", path, (unsigned long long)offset);
-    m->offset = m->synced = m->live_size = offset;
+    m->offset = m->live_size = offset;
+    m->synced = synced; /* the last mark itself may not be on the disk */
     m->rewrite = offset != bytes.len; /* a torn tail: nothing is appended behind it */
+    m->unconfirmed = synced < edits_end;
     return BASE_OK;
 }
 
@@ -466,6 +476,10 @@ int lsmi_manifest_open(struct base_fs *fs, struct base_random *random, const cha
         rc = load(m, path, base_slice(data, len), err);
     if (rc == BASE_OK)
         rc = base_fs_open(fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE, &m->file, err);
+    /* The last edit may be in the cache only (its sync failed, or its process died before): what is removed on its word must
+     * not be missed when it is gone after a power loss. A second sync would prove nothing. */
+    if (rc == BASE_OK && m->unconfirmed)
+        rc = rewrite(m, err);
     free(data);
     if (rc != BASE_OK)
         lsmi_manifest_close(m);
