@@ -1,11 +1,12 @@
 /* A fixed workload, broken at every place where the disk can fail it. Without this a missing sync, a manifest that is
  * switched too early or a log that is cut at the wrong place would show only on a customer's machine.
  *
- *   power_test [power|kill|eio|enospc|full|torn|all] [--seed N] [--seeds N] [--stride N] [--k FIRST] [--trace FILE]
+ *   power_test [power|kill|eio|two|enospc|full|torn|all] [--seed N] [--seeds N] [--stride N] [--k FIRST] [--trace FILE]
  *
  *   power   cut the power at the k-th changing operation, k = 0, 1, 2 … until it is not reached
  *   kill    end the process there instead: nothing acknowledged may be lost in any sync mode
  *   eio     the k-th operation of any kind fails once, or for good
+ *   two     the k-th operation fails once, and a little later the power goes
  *   enospc  the k-th writing operation finds no space, three times over
  *   full    a disk of a real size fills up, then space comes back
  *   torn    the newest log segment is cut at every byte of its last records
@@ -225,7 +226,7 @@ static void run_faulty(struct world *w)
         world_check_all(w);
 }
 
-static uint64_t sweep_eio(uint64_t seed)
+static uint64_t sweep_eio(uint64_t seed, bool twice)
 {
     uint64_t k = first_k;
     for (bool hit = true; hit; k += stride) {
@@ -234,14 +235,16 @@ static uint64_t sweep_eio(uint64_t seed)
         BASE_ASSERT(w);
         options_make(&o, seed);
         world_init(w, &o, trace_out);
-        fprintf(stderr, "\reio seed %" PRIu64 " k %" PRIu64 " ", seed, k);
-        sim_fs_fail(w->fs, SIM_FS_ANY, k, k % 4 == 3 ? UINT64_MAX : 1, BASE_E_IO);
+        fprintf(stderr, "\r%s seed %" PRIu64 " k %" PRIu64 " ", twice ? "two" : "eio", seed, k);
+        sim_fs_fail(w->fs, SIM_FS_ANY, k, !twice && k % 4 == 3 ? UINT64_MAX : 1, BASE_E_IO);
+        if (twice)
+            sim_fs_cut_power(w->fs, SIM_FS_ANY, k + 1 + k * 7 % 61);
         run_faulty(w);
         hit = sim_fs_clear_faults(w->fs) > 0;
         w->faulty = false;
-        if (w->store && !truncating)
+        if (w->store && !truncating && !sim_fs_is_off(w->fs))
             world_check_all(w);
-        world_crash(w, k % 2);
+        world_crash(w, twice || k % 2);
         check_recovered(w);
         world_fini(w);
         free(w);
@@ -402,7 +405,9 @@ int main(int argc, char **argv)
         if (all || strcmp(what, "kill") == 0)
             printf("kill seed %" PRIu64 ": %" PRIu64 " places\n", seed, sweep_death(seed, false));
         if (all || strcmp(what, "eio") == 0)
-            printf("eio seed %" PRIu64 ": %" PRIu64 " places\n", seed, sweep_eio(seed));
+            printf("eio seed %" PRIu64 ": %" PRIu64 " places\n", seed, sweep_eio(seed, false));
+        if (all || strcmp(what, "two") == 0)
+            printf("two seed %" PRIu64 ": %" PRIu64 " places\n", seed, sweep_eio(seed, true));
         if (all || strcmp(what, "enospc") == 0)
             printf("enospc seed %" PRIu64 ": %" PRIu64 " places\n", seed, sweep_enospc(seed));
         if (all || strcmp(what, "full") == 0)

@@ -177,7 +177,9 @@ static void op_alter(struct run *run)
         t->desc.dropped_count++;
         model_table_set_dropped(t->model, t->dropped, t->desc.dropped_count);
     } else {
-        t->desc.truncated_us = w->gen.now_us - (int64_t)rng_below(&w->rng, 10000000);
+        int64_t truncated_us = w->gen.now_us - (int64_t)rng_below(&w->rng, 10000000);
+        if (truncated_us > t->desc.truncated_us) /* never back: what is gone is gone */
+            t->desc.truncated_us = truncated_us;
         model_table_set_truncated(t->model, t->desc.truncated_us);
     }
     t->desc.min_threshold = (uint32_t)rng_between(&w->rng, 2, 4);
