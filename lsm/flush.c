@@ -194,7 +194,7 @@ static int flush_begin(struct lsm_table *table, struct base_err *err)
     if (!f->source)
         return base_err_set(err, BASE_E_NOMEM, "flush: out of memory");
     struct base_source *source = &f->source->source;
-    bool any = lsmi_mt_source_init(f->source, f->memtable, &f->cmd, f->view->floor);
+    bool any = lsmi_mt_source_init(f->source, f->memtable, &f->cmd, BASE_DELETION_NONE);
     /* Through the merge, so that what a deletion in the same memtable shadows is not written. */
     struct base_merge_options options = {
         .keep_tombstones = true,

@@ -83,8 +83,9 @@ BASE_MUST int lsm_table_truncate(struct lsm_table *table, struct base_err *err);
 struct lsm_table *lsm_table_find(struct lsm_store *store, struct base_uuid id); /* NULL: none [loop] */
 /* Tables on disk that nobody declared (dropped while we were away): removed by lsm_replay. */
 BASE_MUST int lsm_replay(struct lsm_store *store, struct base_err *err);
-/* Flush what is worth it (replay longer than `flush_over_bytes`), stop background jobs, close. Waits for
- * readers' snapshots to be released first: their owner must do that. */
+/* Flush what is worth it (replay longer than `flush_over_bytes`), stop background jobs, close. BUSY, and the store is
+ * still open, while a stream of lsm_read is neither closed nor parked. On any other error it is closed all the
+ * same: IO says that what was written last may not be durable. */
 BASE_MUST int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, struct base_err *err);
 
 /* --- writing ------------------------------------------------------------------------------------ */
@@ -104,7 +105,7 @@ BASE_MUST int lsm_sync(struct lsm_store *store, struct base_err *err);
 
 /* A raw stream of the table's data at this moment (base/stream.h): every memtable and SSTable that can
  * hold something of the command, merged, tombstones kept if asked. The stream pins what it reads; it is
- * not thread-safe itself. Extra sources (an open transaction's writes) are merged in and taken
+ * not thread-safe itself. cmd and what it points to must outlive its use (to park or close). Extra sources (an open transaction's writes) are merged in and taken
  * over, also on failure. `*reuse` may hold a source of an earlier lsm_read on any table: its memory is
  * used again (and it is closed); pass NULL for none. */
 BASE_MUST int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tombstones,

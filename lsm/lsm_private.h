@@ -84,6 +84,7 @@ struct lsm_table {
     struct lsm_store *store;
     struct base_uuid id;
     atomic_int refs; /* the store's, and each posted job's */
+    uint64_t replay_from; /* what is before it in the log was in SSTables when the table was opened */
     pthread_mutex_t lock;
     struct lsmi_desc *desc;
     struct lsmi_view *view;
@@ -112,8 +113,8 @@ struct lsm_store {
     pthread_rwlock_t switch_lock;
     struct lsm_table **tables; /* open addressing by id; table_cap a power of two */
     size_t table_count, table_cap;
-    bool replayed;
-    uint64_t replay_position; /* while replaying */
+    atomic_bool replayed;
+    _Atomic uint64_t replay_position; /* while replaying: behind the last group that was applied */
     atomic_bool closing;
     atomic_int jobs; /* posted */
     struct base_job sync_job, spare_job;

@@ -35,6 +35,7 @@ struct lsmi_memtable *lsmi_memtable_new(unsigned shard_count, _Atomic uint64_t *
     for (unsigned i = 0; i < shard_count; i++) {
         pthread_rwlock_init(&mt->shards[i].lock, &attr);
         base_arena_init(&mt->shards[i].arena);
+        mt->shards[i].ts_min = INT64_MAX;
         base_buf_init(&mt->shards[i].scratch, ROW_SIZE_MAX);
     }
     pthread_rwlockattr_destroy(&attr);
@@ -128,9 +129,20 @@ static int version_push(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, u
     return BASE_OK;
 }
 
+/* A bound on the row's timestamps without a look at its cells. */
+static int64_t row_ts_bound(struct base_slice row)
+{
+    if (row.len < 9 || (row.data[0] & BASE_ROW_OWN_TS))
+        return INT64_MIN;
+    return (int64_t)base_get_le64(row.data + 1);
+}
+
 static int row_push(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, uint64_t seq,
                     struct lsmi_version **slot, struct base_slice row)
 {
+    int64_t ts = row_ts_bound(row);
+    if (ts < shard->ts_min)
+        shard->ts_min = ts;
     if (!*slot)
         return version_push(mt, shard, seq, slot, row.data, row.len);
     struct base_slice versions[2] = {{(*slot)->bytes, (*slot)->len}, row};

@@ -49,6 +49,7 @@ struct lsmi_mt_shard {
     struct lsmi_btree partitions;
     _Atomic uint64_t seq; /* of the last whole mutation */
     uint64_t row_count;
+    int64_t ts_min; /* no cell or row is older; INT64_MAX: none yet */
     struct base_buf scratch;   /* merged rows on their way to the arena */
     struct lsmi_mt_undo *undo; /* overlays only: the newest change first */
 };
@@ -98,6 +99,7 @@ struct lsmi_mt_source {
     uint32_t part_count; /* of the shard's tree when part_cursor was good */
     struct base_partition head;
     struct base_deletion deletion_floor; /* truncation: the least partition deletion */
+    struct base_deletion head_floor;     /* the same, or none where the shard has nothing so old */
     /* the partition's range deletions, as markers */
     struct base_arena arena;
     struct base_marker *markers;

@@ -263,7 +263,7 @@ static int replay_group(void *ctx, uint64_t position, struct base_slice group, s
         if (!base_mutation_decode(&in, &m))
             return base_err_set(err, BASE_E_CORRUPT, "a mutation does not decode");
         struct lsm_table *table = lsmi_table_lookup(store, m.table_id);
-        if (!table || position < lsmi_manifest_flushed_upto(&store->manifest, m.table_id))
+        if (!table || position < table->replay_from)
             continue;
         int rc = lsmi_apply(table, &m, position, err);
         if (rc != BASE_OK)
@@ -281,18 +281,29 @@ static int drop_undeclared(struct lsm_store *store, struct base_err *err)
     base_buf_init(&edit, (size_t)1 << 24);
     int rc = BASE_OK;
     const struct lsmi_manifest *m = &store->manifest;
+    uint64_t *files = malloc((m->sstable_count + 1) * sizeof *files);
+    size_t file_count = 0;
+    if (!files)
+        rc = BASE_E_NOMEM;
     for (size_t i = 0; i < m->sstable_count + m->table_count && rc == BASE_OK; i++) {
-        struct base_uuid id = i < m->sstable_count ? m->sstables[i].table_id : m->tables[i - m->sstable_count].id;
-        if (!lsmi_table_lookup(store, id))
-            rc = lsmi_edit_drop(&edit, id);
+        bool file = i < m->sstable_count;
+        struct base_uuid id = file ? m->sstables[i].table_id : m->tables[i - m->sstable_count].id;
+        if (lsmi_table_lookup(store, id))
+            continue;
+        rc = lsmi_edit_drop(&edit, id);
+        if (file)
+            files[file_count++] = m->sstables[i].id;
     }
     if (rc != BASE_OK)
         base_err_set(err, rc, "out of memory");
-    if (rc == BASE_OK && edit.len) {
+    if (rc == BASE_OK && edit.len)
         rc = lsmi_manifest_commit(&store->manifest, base_buf_view(&edit), err);
-        if (rc == BASE_OK)
-            rc = clean(store, true, err);
+    for (size_t i = 0; i < file_count && rc == BASE_OK; i++) {
+        char path[LSMI_PATH_MAX];
+        lsmi_sstable_path(store, files[i], path);
+        (void)!base_fs_remove(store->options.fs, path, NULL); /* if it stays, the next open removes it */
     }
+    free(files);
     base_buf_fini(&edit);
     return rc;
 }
@@ -367,12 +378,13 @@ int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, struct base_er
     atomic_store(&store->closing, true);
     while (atomic_load(&store->jobs) > 0)
         base_executor_wait(store->options.executor, LSMI_WAIT_NS);
-    for (size_t i = 0; i < store->table_cap; i++) {
-        if (!store->tables[i])
-            continue;
-        BASE_ASSERT(atomic_load(&store->tables[i]->view->refs) == 1); /* readers have gone: their owner's promise */
+    for (size_t i = 0; i < store->table_cap; i++)
+        if (store->tables[i] && atomic_load(&store->tables[i]->view->refs) > 1) {
+            atomic_store(&store->closing, false);
+            return base_err_set(err, BASE_E_BUSY, "close store: a read is still open; close it first");
+        }
+    for (size_t i = 0; i < store->table_cap; i++)
         lsmi_table_release(store->tables[i]);
-    }
     int rc = lsmi_log_close(store->log, err);
     store_free(store);
     return rc == BASE_OK ? rc : base_err_wrap(err, rc, "close store");

@@ -274,6 +274,7 @@ int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc, s
     size_t n = 0;
     pthread_mutex_lock(&store->manifest_lock);
     int rc = sstables_open(store, desc->id, &sstables, &n, err);
+    uint64_t replay_from = lsmi_manifest_flushed_upto(&store->manifest, desc->id);
     pthread_mutex_unlock(&store->manifest_lock);
     if (rc != BASE_OK)
         return base_err_wrap(err, rc, "open table %s", desc->name);
@@ -283,6 +284,7 @@ int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc, s
     free(sstables);
     if (!table)
         return base_err_set(err, BASE_E_NOMEM, "open table %s: out of memory", desc->name);
+    table->replay_from = replay_from;
     pthread_rwlock_wrlock(&store->switch_lock);
     bool ok = map_grow(store);
     if (ok) {
@@ -414,6 +416,9 @@ static int truncate_locked(struct lsm_table *table, struct base_buf *edit, struc
     pthread_rwlock_unlock(&store->switch_lock);
     if (rc != BASE_OK || !next)
         rc = base_err_set(err, rc != BASE_OK ? rc : BASE_E_NOMEM, "out of memory");
+    /* A power cut gives positions behind the log's durable end to other records: `upto` must not be there. */
+    if (rc == BASE_OK && store->replayed)
+        rc = lsmi_log_sync(store->log, upto, err);
     if (rc == BASE_OK)
         rc = lsmi_manifest_commit(&store->manifest, base_buf_view(edit), err);
     if (rc == BASE_OK) {

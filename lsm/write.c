@@ -109,6 +109,9 @@ static int wait_for_space(struct lsm_store *store, uint64_t timeout_ns, struct b
         uint64_t used = atomic_load_explicit(&store->memtable_bytes, memory_order_relaxed);
         if (used < store->options.memtable_size_max)
             return BASE_OK;
+        int rc = lsmi_log_usable(store->log, err);
+        if (rc != BASE_OK)
+            return rc;
         uint64_t waited = lsmi_now_ns(store) - start;
         if (waited >= timeout_ns || lsmi_stopping(store))
             return base_err_set(err, BASE_E_OVERLOADED, "memtables hold %llu of %llu bytes and flushing does not "

@@ -618,6 +618,61 @@ START_TEST(test_back_pressure)
 }
 END_TEST
 
+/* Data up to the truncation time of the description are gone, wherever they are and whenever they come. */
+START_TEST(test_truncated_us)
+{
+    struct world w;
+    world_init(&w, 14);
+    world_open(&w);
+    for (int round = 0; round < 2; round++) { /* both in an SSTable and in the memtable */
+        for (uint64_t k = 0; k < 40; k++)
+            put(&w, k + 100 * (uint64_t)round, k % 2 ? 5 : 50, "v");
+        if (round == 0)
+            ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+    }
+    ck_assert_uint_eq(count_rows(&w, w.table), 80);
+    struct lsm_table_desc desc = desc_of(T1);
+    desc.truncated_us = 10;
+    ck_ok(lsm_table_alter(w.table, &desc, &w.err), w.err);
+    put(&w, 300, 9, "too late");
+    for (int round = 0; round < 3; round++) {
+        ck_assert_uint_eq(count_rows(&w, w.table), 40);
+        ck_assert_str_eq(get(&w, 1), "");
+        ck_assert_str_eq(get(&w, 101), "");
+        ck_assert_str_eq(get(&w, 2), "v");
+        ck_assert_str_eq(get(&w, 300), "");
+        if (round == 0)
+            ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+        else
+            ck_ok(lsm_compact(w.store, NULL, NULL, &w.err), w.err);
+    }
+    struct lsm_table_stats stats;
+    lsm_table_get_stats(w.table, &stats);
+    ck_assert_uint_eq(stats.row_count_estimate, 40);
+    world_close(&w, 0);
+    world_fini(&w);
+}
+END_TEST
+
+START_TEST(test_close_busy)
+{
+    struct world w;
+    world_init(&w, 15);
+    world_open(&w);
+    put(&w, 1, 1, "v");
+    struct base_source *src;
+    struct base_read cmd = BASE_READ_INIT;
+    cmd.slices = base_slices_all;
+    ck_ok(lsm_read(w.table, &cmd, false, NULL, 0, NULL, &src, &w.err), w.err);
+    ck_fails(lsm_close(w.store, 0, &w.err), BASE_E_BUSY, w.err);
+    put(&w, 2, 1, "v"); /* it is still open */
+    lsm_read_park(src);
+    src->ops->close(src);
+    world_close(&w, 0);
+    world_fini(&w);
+}
+END_TEST
+
 /* What is not logged is lost by a crash and kept by a close. */
 START_TEST(test_unlogged)
 {
@@ -656,6 +711,8 @@ int main(void)
     tcase_add_test(tc, test_compaction);
     tcase_add_test(tc, test_back_pressure);
     tcase_add_test(tc, test_unlogged);
+    tcase_add_test(tc, test_truncated_us);
+    tcase_add_test(tc, test_close_busy);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }
