@@ -86,6 +86,9 @@ void node_read_free(struct node_read *read);
 /* A write timestamp: microseconds, strictly increasing per node, across restarts (DESIGN.md §3). */
 int64_t node_timestamp(struct node *node);
 int64_t node_now_s(struct node *node);
+/* Time and chance for those who have no node open: microseconds since 1970, bytes of the kernel's generator. */
+int64_t node_wall_us(void);
+void node_random(void *out, size_t len);
 
 /* Transactions. Outside of begin…commit node_write applies at once. Within, writes gather (encoded, in order), reads see them,
  * commit applies them as one atomic group with their timestamps. LIMIT past transaction_size_max (the text names

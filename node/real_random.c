@@ -2,8 +2,10 @@
  * is long before anybody can load us; a kernel without the call is an environment we do not
  * support. */
 #include <errno.h>
+#include <limits.h>
 #include <sys/random.h>
 
+#include "node/client.h"
 #include "node/ports.h"
 
 static void real_fill(struct base_random *random, void *buf, unsigned len)
@@ -27,4 +29,10 @@ struct base_random *node_real_random(void)
 {
     static struct base_random random = {.ops = &real_random_ops}; /* never written */
     return &random;
+}
+
+void node_random(void *out, size_t len)
+{
+    BASE_ASSERT(len <= UINT_MAX);
+    real_fill(NULL, out, (unsigned)len);
 }

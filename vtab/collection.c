@@ -5,8 +5,6 @@
  * elements are written. An empty collection is none at all. */
 #include "vtab/vtab_private.h"
 
-#include <sys/random.h>
-
 #include "base/collection.h"
 
 #define UUID_EPOCH_TICKS INT64_C(0x01B21DD213814000) /* 100 ns from 1582-10-15 to 1970 */
@@ -29,8 +27,8 @@ static int put_elements(struct base_row_builder *row, struct base_explode *it, c
 {
     bool is_list = it->type->kind == BASE_TYPE_LIST, end = false;
     uint8_t node[8];
-    if (is_list && getrandom(node, sizeof node, 0) != (ssize_t)sizeof node)
-        return base_err_set(err, BASE_E_INTERNAL, "no random bytes from the system");
+    if (is_list)
+        node_random(node, sizeof node);
     for (uint32_t i = 0;; i++) {
         struct base_cell cell = *like;
         struct base_uuid position;

@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -262,14 +260,6 @@ static void batch_function(sqlite3_context *context, int argc, sqlite3_value **a
 
 /* --- identifiers and tokens --------------------------------------------------------------------------------------- */
 
-static bool random_bytes(sqlite3_context *context, void *out, size_t len)
-{
-    if (getrandom(out, len, 0) == (ssize_t)len)
-        return true;
-    sqlite3_result_error(context, "no random bytes from the system", -1);
-    return false;
-}
-
 static void result_uuid(sqlite3_context *context, struct base_uuid id)
 {
     char text[37];
@@ -282,8 +272,7 @@ static void uuid_function(sqlite3_context *context, int argc, sqlite3_value **ar
     struct base_uuid id;
     (void)argc;
     (void)argv;
-    if (!random_bytes(context, id.b, sizeof id.b))
-        return;
+    node_random(id.b, sizeof id.b);
     id.b[6] = (uint8_t)((id.b[6] & 0x0F) | 0x40);
     id.b[8] = (uint8_t)((id.b[8] & 0x3F) | 0x80);
     result_uuid(context, id);
@@ -301,14 +290,11 @@ static void timeuuid_function(sqlite3_context *context, int argc, sqlite3_value 
         sqlite3_result_error(context, "ringlet_timeuuid([milliseconds since 1970])", -1);
         return;
     }
-    if (!random_bytes(context, id.b, sizeof id.b))
-        return;
+    node_random(id.b, sizeof id.b);
     if (argc == 1) {
         ticks = (uint64_t)sqlite3_value_int64(argv[0]) * 10000 + UUID_EPOCH_TICKS;
     } else {
-        struct timespec now;
-        clock_gettime(CLOCK_REALTIME, &now);
-        ticks = (uint64_t)now.tv_sec * 10000000 + (uint64_t)now.tv_nsec / 100 + UUID_EPOCH_TICKS;
+        ticks = (uint64_t)node_wall_us() * 10 + UUID_EPOCH_TICKS;
         ticks = ticks > host->uuid_ticks ? ticks : host->uuid_ticks + 1;
         host->uuid_ticks = ticks;
     }

@@ -1,0 +1,142 @@
+/* Writes the corpora's seeds of the targets whose checksums are off: SSTables of several shapes, a commit log, a manifest,
+ * as the real writers make them. Only for when a format changes: make -C build tests/fuzz/seeds && build/tests/fuzz/seeds tests/fuzz/corpus */
+#include <stdio.h>
+
+#include "base/compress.h"
+#include "lsm/commitlog.h"
+#include "lsm/manifest.h"
+#include "tests/lib/sim_fs.h"
+#include "tests/lib/sim_random.h"
+#include "tests/unit/lsm/sst_lib.h"
+
+static void save(const char *corpus, const char *name, struct base_slice head, struct base_slice bytes)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", corpus, name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(head.data, 1, head.len, file) != head.len || fwrite(bytes.data, 1, bytes.len, file) != bytes.len ||
+        fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void sstables(const char *corpus)
+{
+    static const struct {
+        const char *name;
+        struct model_shape shape;
+        int compressor;
+        uint32_t block_size;
+    } seeds[] = {
+        {"sstable/empty", {0}, BASE_COMPRESS_NONE, 256},
+        {"sstable/narrow", {.partitions = 12, .items_max = 1, .value_max = 20}, BASE_COMPRESS_NONE, 256},
+        {"sstable/wide", {.partitions = 3, .items_max = 40, .value_max = 20, .marker_percent = 20, .static_percent = 100,
+                  .deletion_percent = 50, .wide_first = true, .components = 2}, BASE_COMPRESS_NONE, 256},
+        {"sstable/one_block", {.partitions = 2, .items_max = 5, .value_max = 10, .marker_percent = 30, .static_percent = 50,
+                       .deletion_percent = 50, .components = 1}, BASE_COMPRESS_NONE, 4096},
+        {"sstable/lz4", {.partitions = 4, .items_max = 8, .value_max = 30, .components = 1}, BASE_COMPRESS_LZ4, 512},
+        {"sstable/zstd", {.partitions = 4, .items_max = 8, .value_max = 30, .components = 1}, BASE_COMPRESS_ZSTD, 512},
+    };
+    for (size_t i = 0; i < BASE_COUNT(seeds); i++) {
+        struct sim_fs *disk = sim_fs_new(1);
+        struct model model;
+        struct rng rng = rng_seeded(i + 1);
+        model_make(&model, &rng, &seeds[i].shape);
+        struct lsmi_sst_params params = test_params(sim_fs_port(disk), "t.sst");
+        params.compressor = seeds[i].compressor;
+        params.block_size = seeds[i].block_size;
+        model_write(&model, &params, NULL);
+        save(corpus, seeds[i].name, (struct base_slice){0}, sim_fs_bytes(disk, "t.sst"));
+        model_free(&model);
+        sim_fs_free(disk);
+    }
+}
+
+static int ignore(void *ctx, uint64_t position, struct base_slice group, struct base_err *err)
+{
+    (void)ctx;
+    (void)position;
+    (void)group;
+    (void)err;
+    return BASE_OK;
+}
+
+static void commitlog(const char *corpus, struct base_random *random)
+{
+    struct sim_fs *disk = sim_fs_new(1);
+    struct lsmi_log_config config = {.fs = sim_fs_port(disk), .random = random, .dir = "log", .segment_size = 1024};
+    struct lsmi_log_sink sink = {ignore, NULL};
+    struct base_err err;
+    struct lsmi_log *log;
+    uint64_t position;
+    uint8_t length[2];
+    ck_ok(base_fs_mkdir(config.fs, "log", &err), err);
+    ck_ok(lsmi_log_open(&config, &log, &err), err);
+    ck_ok(lsmi_log_replay(log, &sink, &err), err);
+    for (int i = 0; i < 12; i++) {
+        ck_ok(lsmi_log_append(log, base_slice("0123456789012345678901234567890123456789", (size_t)(i * 3 + 1)), 1, &position, &err), err);
+        if (i == 5)
+            ck_ok(lsmi_log_cancel(log, position, &err), err);
+        if (i == 8)
+            ck_ok(lsmi_log_sync(log, position, &err), err);
+    }
+    struct base_slice first = sim_fs_bytes(disk, "log/0000000001.log"), second = sim_fs_bytes(disk, "log/0000000002.log");
+    base_put_le16(length, (uint16_t)first.len);
+    save(corpus, "commitlog/open", base_slice(length, 2), first);
+    ck_ok(lsmi_log_close(log, &err), err);
+    ck_ok(lsmi_log_open(&config, &log, &err), err);
+    ck_ok(lsmi_log_replay(log, &sink, &err), err);
+    ck_ok(lsmi_log_append(log, base_slice("after", 5), 1, &position, &err), err);
+    first = sim_fs_bytes(disk, "log/0000000001.log");
+    second = sim_fs_bytes(disk, "log/0000000002.log");
+    struct base_buf head;
+    base_buf_init(&head, 1 << 20);
+    base_put_le16(length, (uint16_t)first.len);
+    ck_assert_int_eq(base_buf_put(&head, length, 2) | base_buf_put_slice(&head, first), BASE_OK);
+    save(corpus, "commitlog/two", base_buf_view(&head), second);
+    base_buf_fini(&head);
+    ck_ok(lsmi_log_close(log, &err), err);
+    sim_fs_free(disk);
+}
+
+static void manifest(const char *corpus, struct base_random *random)
+{
+    struct sim_fs *disk = sim_fs_new(1);
+    struct base_err err;
+    struct lsmi_manifest m;
+    ck_ok(base_fs_mkdir(sim_fs_port(disk), "dir", &err), err);
+    ck_ok(lsmi_manifest_open(sim_fs_port(disk), random, "dir", &m, &err), err);
+    save(corpus, "manifest/new", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
+    for (uint8_t n = 1; n < 8; n++) {
+        struct lsmi_manifest_sstable sstable = {.id = n, .file_size = 100u * n, .table_id = {{n % 3}}};
+        struct base_buf edit;
+        base_buf_init(&edit, 4096);
+        int rc = lsmi_edit_add(&edit, &sstable) | lsmi_edit_flushed(&edit, sstable.table_id, 50u * n) | lsmi_edit_log_low(&edit, 20u * n);
+        if (n == 4)
+            rc |= lsmi_edit_remove(&edit, 2);
+        if (n == 6)
+            rc |= lsmi_edit_drop(&edit, (struct base_uuid){{1}});
+        ck_assert_int_eq(rc, BASE_OK);
+        ck_ok(lsmi_manifest_commit(&m, base_buf_view(&edit), &err), err);
+        base_buf_fini(&edit);
+    }
+    save(corpus, "manifest/edits", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
+    lsmi_manifest_close(&m);
+    sim_fs_free(disk);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: seeds tests/fuzz/corpus\n");
+        return 2;
+    }
+    struct sim_random random;
+    sim_random_init(&random, 1);
+    sstables(argv[1]);
+    commitlog(argv[1], &random.base);
+    manifest(argv[1], &random.base);
+    sim_random_fini(&random);
+    return 0;
+}
