@@ -83,6 +83,21 @@ static int compare_suffix(const struct lsmi_block *b, const struct lsmi_keys *ke
                               base_slice(target.data + LSMI_HEAD_LEN, target.len - LSMI_HEAD_LEN));
 }
 
+static bool padded(const struct lsmi_block *b, const struct lsmi_keys *keys)
+{
+    for (uint32_t i = 0; i < keys->count; i++) {
+        uint32_t len = get_record(b, keys, i).suffix_len;
+        if (len < LSMI_HEAD_LEN && (load_head(keys, i) & (UINT32_MAX >> 8 * len)) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool lsmi_block_heads_padded(const struct lsmi_block *b)
+{
+    return padded(b, &b->keys) && padded(b, &b->rows);
+}
+
 /* The first head in [lo, hi) that is >= head. */
 static uint32_t heads_lower_bound(const struct lsmi_keys *keys, uint32_t lo, uint32_t hi, uint32_t head)
 {

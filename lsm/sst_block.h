@@ -59,6 +59,8 @@ static inline size_t lsmi_block_cost(const struct lsmi_block *b)
  * the functions below need no checks. Order is not looked at: the checksum speaks for it, and
  * lsm_sstable_verify proves it. */
 BASE_MUST bool lsmi_block_parse(struct lsmi_block *b);
+/* Are the heads of short suffixes padded with zeros? Searches rely on it, memory safety does not: verification asks. */
+bool lsmi_block_heads_padded(const struct lsmi_block *b);
 
 /* A partition's part in one block. */
 struct lsmi_block_partition {

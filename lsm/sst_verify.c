@@ -56,6 +56,8 @@ static int check_index_block(struct verify *v, uint32_t level, struct base_err *
         v->index_begin[level - 1] = b->offset;
     v->index_seen[level - 1] = true;
     v->index_end[level - 1] = b->offset + b->frame_len;
+    if (!lsmi_block_heads_padded(b))
+        return lsmi_sst_corrupt(v->sst, "index block", b->offset, "heads with more than their keys", err);
     for (uint32_t i = 0; i < b->keys.count; i++) {
         int rc = lsmi_block_pkey(b, i, &v->key);
         if (rc)
@@ -196,6 +198,8 @@ static int check_data_block(struct verify *v, struct base_err *err)
     const struct lsmi_block *b = c->data;
     if (b->offset != v->data_end)
         return wrong_data(v, "a gap before it", err);
+    if (!lsmi_block_heads_padded(b))
+        return wrong_data(v, "heads with more than their keys", err);
     v->data_end = b->offset + b->frame_len;
     v->found.block_count++;
     v->found.data_bytes_uncompressed += b->size;

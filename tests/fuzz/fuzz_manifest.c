@@ -21,7 +21,7 @@ static void edit_and_reopen(struct lsmi_manifest *m, struct base_fs *fs, struct 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char current[] = "MANIFEST-0000000001 0000000000000000\n";
+    static const char current[] = "MANIFEST-0000000001 0101010101010101\n";
     struct sim_fs *disk = sim_fs_new(1);
     struct base_fs *fs = sim_fs_port(disk);
     struct lsmi_manifest m;

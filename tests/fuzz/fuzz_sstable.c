@@ -12,14 +12,15 @@ static void walk(struct lsm_sstable *sst, const struct base_read *cmd, bool soun
     struct lsmi_sst_source src = {0};
     struct base_partition partition;
     struct base_item item;
+    struct base_err err = {0};
     int rc = lsmi_sst_source_init(&src, sst, cmd, NULL);
     require(!sound || rc == BASE_OK);
     if (rc != BASE_OK)
         return;
     struct base_source *source = &src.source;
-    while (rc == BASE_OK && (rc = source->ops->partition(source, &partition, NULL)) == BASE_OK && partition.pkey.len) {
+    while (rc == BASE_OK && (rc = source->ops->partition(source, &partition, &err)) == BASE_OK && partition.pkey.len) {
         require(!sound || !partition.static_row.len || base_row_check(partition.static_row));
-        while ((rc = source->ops->next(source, &item, NULL)) == BASE_OK && item.kind != BASE_ITEM_END)
+        while ((rc = source->ops->next(source, &item, &err)) == BASE_OK && item.kind != BASE_ITEM_END)
             require(!sound || item.kind != BASE_ITEM_ROW || base_row_check(item.row));
     }
     require(!sound || rc == BASE_OK);

@@ -9,10 +9,10 @@
 #include "tests/lib/sim_random.h"
 #include "tests/unit/lsm/sst_lib.h"
 
-static void save(const char *corpus, const char *name, struct base_slice head, struct base_slice bytes)
+static void save(const char *folder, const char *name, struct base_slice head, struct base_slice bytes)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s", corpus, name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "wb");
     if (!file || fwrite(head.data, 1, head.len, file) != head.len || fwrite(bytes.data, 1, bytes.len, file) != bytes.len ||
         fclose(file) != 0) {
@@ -21,7 +21,7 @@ static void save(const char *corpus, const char *name, struct base_slice head, s
     }
 }
 
-static void sstables(const char *corpus)
+static void sstables(const char *folder)
 {
     static const struct {
         const char *name;
@@ -47,7 +47,7 @@ static void sstables(const char *corpus)
         params.compressor = seeds[i].compressor;
         params.block_size = seeds[i].block_size;
         model_write(&model, &params, NULL);
-        save(corpus, seeds[i].name, (struct base_slice){0}, sim_fs_bytes(disk, "t.sst"));
+        save(folder, seeds[i].name, (struct base_slice){0}, sim_fs_bytes(disk, "t.sst"));
         model_free(&model);
         sim_fs_free(disk);
     }
@@ -62,7 +62,7 @@ static int ignore(void *ctx, uint64_t position, struct base_slice group, struct 
     return BASE_OK;
 }
 
-static void commitlog(const char *corpus, struct base_random *random)
+static void commitlog(const char *folder, struct base_random *random)
 {
     struct sim_fs *disk = sim_fs_new(1);
     struct lsmi_log_config config = {.fs = sim_fs_port(disk), .random = random, .dir = "log", .segment_size = 1024};
@@ -74,8 +74,8 @@ static void commitlog(const char *corpus, struct base_random *random)
     ck_ok(base_fs_mkdir(config.fs, "log", &err), err);
     ck_ok(lsmi_log_open(&config, &log, &err), err);
     ck_ok(lsmi_log_replay(log, &sink, &err), err);
-    for (int i = 0; i < 12; i++) {
-        ck_ok(lsmi_log_append(log, base_slice("0123456789012345678901234567890123456789", (size_t)(i * 3 + 1)), 1, &position, &err), err);
+    for (int i = 0; i < 20; i++) {
+        ck_ok(lsmi_log_append(log, base_slice("0123456789012345678901234567890123456789", (size_t)(i * 2 + 1)), 1, &position, &err), err);
         if (i == 5)
             ck_ok(lsmi_log_cancel(log, position, &err), err);
         if (i == 8)
@@ -83,7 +83,7 @@ static void commitlog(const char *corpus, struct base_random *random)
     }
     struct base_slice first = sim_fs_bytes(disk, "log/0000000001.log"), second = sim_fs_bytes(disk, "log/0000000002.log");
     base_put_le16(length, (uint16_t)first.len);
-    save(corpus, "commitlog/open", base_slice(length, 2), first);
+    save(folder, "commitlog/open", base_slice(length, 2), first);
     ck_ok(lsmi_log_close(log, &err), err);
     ck_ok(lsmi_log_open(&config, &log, &err), err);
     ck_ok(lsmi_log_replay(log, &sink, &err), err);
@@ -94,20 +94,20 @@ static void commitlog(const char *corpus, struct base_random *random)
     base_buf_init(&head, 1 << 20);
     base_put_le16(length, (uint16_t)first.len);
     ck_assert_int_eq(base_buf_put(&head, length, 2) | base_buf_put_slice(&head, first), BASE_OK);
-    save(corpus, "commitlog/two", base_buf_view(&head), second);
+    save(folder, "commitlog/two", base_buf_view(&head), second);
     base_buf_fini(&head);
     ck_ok(lsmi_log_close(log, &err), err);
     sim_fs_free(disk);
 }
 
-static void manifest(const char *corpus, struct base_random *random)
+static void manifest(const char *folder, struct base_random *random)
 {
     struct sim_fs *disk = sim_fs_new(1);
     struct base_err err;
     struct lsmi_manifest m;
     ck_ok(base_fs_mkdir(sim_fs_port(disk), "dir", &err), err);
     ck_ok(lsmi_manifest_open(sim_fs_port(disk), random, "dir", &m, &err), err);
-    save(corpus, "manifest/new", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
+    save(folder, "manifest/new", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
     for (uint8_t n = 1; n < 8; n++) {
         struct lsmi_manifest_sstable sstable = {.id = n, .file_size = 100u * n, .table_id = {{n % 3}}};
         struct base_buf edit;
@@ -121,10 +121,23 @@ static void manifest(const char *corpus, struct base_random *random)
         ck_ok(lsmi_manifest_commit(&m, base_buf_view(&edit), &err), err);
         base_buf_fini(&edit);
     }
-    save(corpus, "manifest/edits", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
+    save(folder, "manifest/edits", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
     lsmi_manifest_close(&m);
     sim_fs_free(disk);
 }
+
+static const char *corpus;
+
+START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib reports, work in nothing else */
+{
+    struct sim_random random;
+    sim_random_init(&random, 1);
+    sstables(corpus);
+    commitlog(corpus, &random.base);
+    manifest(corpus, &random.base);
+    sim_random_fini(&random);
+}
+END_TEST
 
 int main(int argc, char **argv)
 {
@@ -132,11 +145,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: seeds tests/fuzz/corpus\n");
         return 2;
     }
-    struct sim_random random;
-    sim_random_init(&random, 1);
-    sstables(argv[1]);
-    commitlog(argv[1], &random.base);
-    manifest(argv[1], &random.base);
-    sim_random_fini(&random);
-    return 0;
+    corpus = argv[1];
+    Suite *suite = suite_create("seeds");
+    TCase *tc = tcase_create("seeds");
+    tcase_add_test(tc, write_all);
+    suite_add_tcase(suite, tc);
+    return ck_main(suite);
 }
