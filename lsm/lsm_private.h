@@ -117,6 +117,7 @@ struct lsm_store {
     _Atomic uint64_t replay_position; /* while replaying: behind the last group that was applied */
     atomic_bool closing;
     atomic_int jobs; /* posted */
+    atomic_int open_reads; /* streams that pin a view */
     struct base_job sync_job, spare_job;
     atomic_bool sync_posted, spare_posted;
     uint64_t sync_due_ns;

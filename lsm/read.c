@@ -18,6 +18,7 @@ struct floored {
 struct stream {
     struct base_source source;
     struct base_source *merge;
+    struct lsm_store *store;
     struct lsmi_view *view; /* NULL: parked */
     struct lsmi_mt_source **memtables;
     struct lsmi_sst_source **sstables;
@@ -56,8 +57,11 @@ static const struct base_source_ops floored_ops = {floored_partition, floored_ne
 
 static void unpin(struct stream *s)
 {
+    if (!s->view)
+        return;
     lsmi_view_release(s->view);
     s->view = NULL;
+    atomic_fetch_sub_explicit(&s->store->open_reads, 1, memory_order_release);
 }
 
 /* Close the sources and give up what they pin. */
@@ -242,6 +246,8 @@ int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tom
         close_all(extra, extra_count);
         return base_err_set(err, BASE_E_NOMEM, "read: out of memory");
     }
+    s->store = table->store;
+    atomic_fetch_add_explicit(&s->store->open_reads, 1, memory_order_relaxed);
     pthread_mutex_lock(&table->lock);
     s->view = table->view;
     atomic_fetch_add_explicit(&s->view->refs, 1, memory_order_relaxed);

@@ -373,16 +373,14 @@ int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, struct base_er
 {
     if (!store)
         return BASE_OK;
+    int reads = atomic_load(&store->open_reads);
+    if (reads > 0)
+        return base_err_set(err, BASE_E_BUSY, "close store: %d reads are still open; close them first", reads);
     if (store->replayed)
         close_flush(store, flush_over_bytes);
     atomic_store(&store->closing, true);
     while (atomic_load(&store->jobs) > 0)
         base_executor_wait(store->options.executor, LSMI_WAIT_NS);
-    for (size_t i = 0; i < store->table_cap; i++)
-        if (store->tables[i] && atomic_load(&store->tables[i]->view->refs) > 1) {
-            atomic_store(&store->closing, false);
-            return base_err_set(err, BASE_E_BUSY, "close store: a read is still open; close it first");
-        }
     for (size_t i = 0; i < store->table_cap; i++)
         lsmi_table_release(store->tables[i]);
     int rc = lsmi_log_close(store->log, err);
