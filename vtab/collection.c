@@ -1,8 +1,8 @@
-/* Non-frozen collections and UDTs: a cell an element in the store, one serialized value to the outside
- * (base/collection.h does both ways).
+/* Non-frozen collections and UDTs: a cell an element in the store, one serialized value to the
+ * outside (base/collection.h does both ways).
  *
- * Assignment replaces the whole: what was there is deleted a microsecond before (as Cassandra does), then the
- * elements are written. An empty collection is none at all. */
+ * Assignment replaces the whole: what was there is deleted a microsecond before (as Cassandra
+ * does), then the elements are written. An empty collection is none at all. */
 #include "vtab/vtab_private.h"
 
 #include "base/collection.h"
@@ -22,8 +22,8 @@ static struct base_uuid list_position(int64_t ts, uint32_t i, const uint8_t node
     return id;
 }
 
-static int put_elements(struct base_row_builder *row, struct base_explode *it, const struct base_cell *like,
-                        struct base_err *err)
+static int put_elements(struct base_row_builder *row, struct base_explode *it,
+                        const struct base_cell *like, struct base_err *err)
 {
     bool is_list = it->type->kind == BASE_TYPE_LIST, end = false;
     uint8_t node[8];
@@ -43,11 +43,14 @@ static int put_elements(struct base_row_builder *row, struct base_explode *it, c
     }
 }
 
-int vtabi_collection_put(struct base_row_builder *row, const struct base_type *type, struct base_slice value,
-                         const struct base_cell *like, struct base_err *err)
+int vtabi_collection_put(struct base_row_builder *row, const struct base_type *type,
+                         struct base_slice value, const struct base_cell *like,
+                         struct base_err *err)
 {
     bool expires = (like->flags & BASE_CELL_EXPIRING) != 0;
-    struct base_cell deletion = {.column = like->column, .ts = like->ts - 1, .flags = BASE_CELL_COMPLEX_DELETION,
+    struct base_cell deletion = {.column = like->column,
+                                 .ts = like->ts - 1,
+                                 .flags = BASE_CELL_COMPLEX_DELETION,
                                  .local_s = expires ? like->local_s - like->ttl : like->local_s};
     struct base_cell cell = *like;
     struct base_explode it = {0};

@@ -1,6 +1,8 @@
-/* A scan: partition after partition (or row after row, or the whole table), filtered, skipped, limited.
+/* A scan: partition after partition (or row after row, or the whole table), filtered, skipped,
+ * limited.
  *
- * 1. A cursor holds the binding and the read it began with: COMMIT, ROLLBACK and schema changes leave it alone.
+ * 1. A cursor holds the binding and the read it began with: COMMIT, ROLLBACK and schema changes
+ * leave it alone.
  * 2. xFilter may run many times on one cursor (joins): every buffer is used again.
  * 3. Refusals come from here, not from the planner, and name the way out. */
 #include "vtab/vtab_private.h"
@@ -10,9 +12,9 @@
 #include "base/key.h"
 
 struct cursor {
-    sqlite3_vtab_cursor base; /* first */
+    sqlite3_vtab_cursor base;      /* first */
     struct vtabi_binding *binding; /* NULL before the first xFilter */
-    struct vtabi_link *link; /* counted in it */
+    struct vtabi_link *link;       /* counted in it */
     struct node_read *read;
     bool reading; /* `read` is open */
     struct base_read cmd;
@@ -55,7 +57,8 @@ int vtabi_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 
 static void echo_free(struct cursor *c)
 {
-    size_t keys = c->echo ? c->binding->table->partition_key_count + c->binding->table->clustering_count : 0;
+    size_t keys =
+        c->echo ? c->binding->table->partition_key_count + c->binding->table->clustering_count : 0;
     for (size_t i = 0; i < keys; i++)
         sqlite3_value_free(c->echo[i]);
     sqlite3_free(c->echo);
@@ -147,25 +150,30 @@ static int cursor_bind(struct cursor *c, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- arguments ------------------------------------------------------------------------------------------------- */
+/* --- arguments ------------------------------------------------------------------------------- */
 
-/* `missing` is what the planner found, or NULL: name the whole key. DELETE and UPDATE with LIMIT, as a connection's
- * first statement on the table, are compiled by SQLite 3.40 before it knows that there is no rowid. */
+/* `missing` is what the planner found, or NULL: name the whole key. DELETE and UPDATE with LIMIT,
+ * as a connection's first statement on the table, are compiled by SQLite 3.40 before it knows that
+ * there is no rowid. */
 static int refuse(const struct cursor *c, const char *missing, struct base_err *err)
 {
     const struct vtabi_table *table = table_of(c);
     const struct base_table *schema = c->binding->table;
     char names[512] = "";
     if (missing && strcmp(missing, VTABI_PLAN_AGAIN) == 0)
-        return base_err_set(err, BASE_E_STALE, "%s: SQLite met the table for the first time in this statement and "
-                                               "took it for one with rowids; run it again", table->name);
-    for (size_t i = 0, at = 0; !missing && i < schema->partition_key_count && at < sizeof names; i++)
+        return base_err_set(err, BASE_E_STALE,
+                            "%s: SQLite met the table for the first time in this statement and "
+                            "took it for one with rowids; run it again",
+                            table->name);
+    for (size_t i = 0, at = 0; !missing && i < schema->partition_key_count && at < sizeof names;
+         i++)
         at += (size_t)snprintf(names + at, sizeof names - at, "%s%.*s", i ? ", " : "",
                                BASE_SLICE_ARG(schema->columns[i].name));
     return base_err_set(err, BASE_E_INVALID,
-                        "%s: a query needs = or IN on the whole partition key; missing: %s. To read the whole table "
-                        "instead, say so: AND %.*s = 1", table->name, missing ? missing : names,
-                        BASE_SLICE_ARG(table->allow_name));
+                        "%s: a query needs = or IN on the whole partition key; missing: %s. To "
+                        "read the whole table "
+                        "instead, say so: AND %.*s = 1",
+                        table->name, missing ? missing : names, BASE_SLICE_ARG(table->allow_name));
 }
 
 static int read_consistency(struct cursor *c, sqlite3_value *value, struct base_err *err)
@@ -173,7 +181,8 @@ static int read_consistency(struct cursor *c, sqlite3_value *value, struct base_
     const char *text = (const char *)sqlite3_value_text(value);
     c->consistency = text ? node_consistency_parse(base_slice_str(text)) : -1;
     if (c->consistency < 0)
-        return base_err_set(err, BASE_E_INVALID, "unknown consistency level '%s'", text ? text : "NULL");
+        return base_err_set(err, BASE_E_INVALID, "unknown consistency level '%s'",
+                            text ? text : "NULL");
     c->consistency_value = sqlite3_value_dup(value);
     return c->consistency_value ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "out of memory");
 }
@@ -188,11 +197,13 @@ static uint64_t row_count(sqlite3_value *value, uint64_t when_negative)
 static bool is_natural(const struct base_type *type)
 {
     const char *sql = vtabi_sql_type(type);
-    return strcmp(sql, "TEXT") != 0 || type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII;
+    return strcmp(sql, "TEXT") != 0 || type->kind == BASE_TYPE_TEXT ||
+           type->kind == BASE_TYPE_ASCII;
 }
 
-/* SQLite ignores `omit` for terms past the 16th and tests them on what xColumn gives. For equality xColumn gives
- * the operand itself; a range on a type whose text has many forms cannot be mended: it is refused. */
+/* SQLite ignores `omit` for terms past the 16th and tests them on what xColumn gives. For equality
+ * xColumn gives the operand itself; a range on a type whose text has many forms cannot be mended:
+ * it is refused. */
 static int keep_echo(struct cursor *c, sqlite3_value **argv, struct base_err *err)
 {
     const struct base_table *schema = c->binding->table;
@@ -201,7 +212,8 @@ static int keep_echo(struct cursor *c, sqlite3_value **argv, struct base_err *er
     if (c->plan.kind != VTABI_PLAN_PARTITION)
         return BASE_OK;
     if ((c->plan.lower || c->plan.upper) && !is_natural(schema->columns[fixed].type))
-        return base_err_set(err, BASE_E_INVALID, "%s: a range on %.*s must be among the first 16 terms of WHERE",
+        return base_err_set(err, BASE_E_INVALID,
+                            "%s: a range on %.*s must be among the first 16 terms of WHERE",
                             table_of(c)->name, BASE_SLICE_ARG(schema->columns[fixed].name));
     c->echo = sqlite3_malloc64(keys * sizeof c->echo[0]);
     if (!c->echo)
@@ -219,7 +231,8 @@ static int keep_echo(struct cursor *c, sqlite3_value **argv, struct base_err *er
     return BASE_OK;
 }
 
-static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value **argv, struct base_err *err)
+static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value **argv,
+                            struct base_err *err)
 {
     struct vtabi_table *table = table_of(c);
     int at = 0;
@@ -232,7 +245,8 @@ static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value
             rc = refuse(c, NULL, err);
     }
     if (rc == BASE_OK && c->plan.filter_count)
-        rc = vtabi_filters_parse(table, c->binding, idx_str, argv + at, c->plan.filter_count, &c->filters, err);
+        rc = vtabi_filters_parse(table, c->binding, idx_str, argv + at, c->plan.filter_count,
+                                 &c->filters, err);
     at += (int)c->plan.filter_count;
     if (rc == BASE_OK && c->plan.consistency)
         rc = read_consistency(c, argv[at++], err);
@@ -243,7 +257,7 @@ static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value
     return rc;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 /* Address the next part. False when there is none. */
 static bool next_command(struct cursor *c)
@@ -261,8 +275,9 @@ static bool next_command(struct cursor *c)
         c->row_range = (struct base_range){ckey, ckey};
         c->cmd.slices = ckey.len ? (struct base_slices){&c->row_range, 1} : base_slices_all;
     } else {
-        c->cmd.slices = request->whole ? base_slices_all
-                                       : (struct base_slices){request->ranges, request->range_count};
+        c->cmd.slices = request->whole
+                            ? base_slices_all
+                            : (struct base_slices){request->ranges, request->range_count};
         if (!request->whole && request->range_count == 0)
             return false;
     }
@@ -278,7 +293,8 @@ static int read_open(struct cursor *c, bool *more, struct base_err *err)
     c->cmd.row_limit = c->plan.filter_count || !sum_fits ? UINT64_MAX : c->left + c->skip;
     if (c->plan.kind == VTABI_PLAN_KEY)
         c->cmd.row_limit = 1;
-    int rc = node_read_open(c->link->session, c->binding->table, &c->cmd, c->consistency, &c->read, err);
+    int rc =
+        node_read_open(c->link->session, c->binding->table, &c->cmd, c->consistency, &c->read, err);
     c->reading = rc == BASE_OK;
     return rc;
 }
@@ -286,7 +302,8 @@ static int read_open(struct cursor *c, bool *more, struct base_err *err)
 /* k without a clustering key is the row of a partition that has only static values. */
 static bool is_wanted(const struct cursor *c, const struct base_live_row *live)
 {
-    return c->plan.kind != VTABI_PLAN_KEY || c->cmd.slices.ranges == &c->row_range || live->ckey.len == 0;
+    return c->plan.kind != VTABI_PLAN_KEY || c->cmd.slices.ranges == &c->row_range ||
+           live->ckey.len == 0;
 }
 
 /* Go to the next row that the query wants, or to the end. */
@@ -315,7 +332,8 @@ static int advance(struct cursor *c, struct base_err *err)
         if (!is_wanted(c, live))
             continue;
         if (c->plan.filter_count) {
-            rc = vtabi_filters_match(table_of(c), c->filters, c->plan.filter_count, &c->row, &match, err);
+            rc = vtabi_filters_match(table_of(c), c->filters, c->plan.filter_count, &c->row, &match,
+                                     err);
             if (rc != BASE_OK)
                 return rc;
             if (!match)
@@ -393,9 +411,10 @@ int vtabi_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid)
     return SQLITE_OK;
 }
 
-/* --- columns --------------------------------------------------------------------------------------------------- */
+/* --- columns --------------------------------------------------------------------------------- */
 
-static int times_column(struct cursor *c, sqlite3_context *context, bool want_ttl, struct base_err *err)
+static int times_column(struct cursor *c, sqlite3_context *context, bool want_ttl,
+                        struct base_err *err)
 {
     int64_t ttl_s, writetime_us;
     if (c->now_s == 0) {
@@ -415,7 +434,8 @@ static int key_column(struct cursor *c, sqlite3_context *context)
 {
     struct base_live_row *live = &c->row.live;
     if (live->pkey.data + live->pkey.len == live->ckey.data) { /* one piece already */
-        sqlite3_result_blob64(context, live->pkey.data, live->pkey.len + live->ckey.len, SQLITE_TRANSIENT);
+        sqlite3_result_blob64(context, live->pkey.data, live->pkey.len + live->ckey.len,
+                              SQLITE_TRANSIENT);
         return BASE_OK;
     }
     struct base_buf *scratch = &c->row.scratch;
@@ -428,7 +448,8 @@ static int key_column(struct cursor *c, sqlite3_context *context)
     return rc;
 }
 
-static int hidden_column(struct cursor *c, sqlite3_context *context, int column, struct base_err *err)
+static int hidden_column(struct cursor *c, sqlite3_context *context, int column,
+                         struct base_err *err)
 {
     const struct vtabi_table *table = table_of(c);
     if (column == table->column_key)
@@ -449,7 +470,8 @@ static sqlite3_value *echo_of(const struct cursor *c, const struct base_column *
 {
     if (!column || column->kind == BASE_COLUMN_STATIC || column->kind == BASE_COLUMN_REGULAR)
         return NULL;
-    size_t base = column->kind == BASE_COLUMN_CLUSTERING ? c->binding->table->partition_key_count : 0;
+    size_t base =
+        column->kind == BASE_COLUMN_CLUSTERING ? c->binding->table->partition_key_count : 0;
     return c->echo[base + column->position];
 }
 

@@ -1,12 +1,13 @@
 /* CREATE VIRTUAL TABLE's arguments in, a declaration for SQLite out.
  *
- * SQLite splits arguments at commas outside parentheses and quotes, but inside <>; so they are joined again and
- * split by CQL's rules: options (name = 'value'), one attached table (lab.readings), or column definitions. */
+ * SQLite splits arguments at commas outside parentheses and quotes, but inside <>; so they are
+ * joined again and split by CQL's rules: options (name = 'value'), one attached table
+ * (lab.readings), or column definitions. */
 #include "vtab/vtab_private.h"
 
 #include <ctype.h>
 
-/* --- a small scanner over definitions ------------------------------------------------------------------- */
+/* --- a small scanner over definitions -------------------------------------------------------- */
 
 static bool is_word(uint8_t c)
 {
@@ -83,8 +84,8 @@ static bool next_item(struct base_slice *text, struct base_slice *item)
 }
 
 /* A token's text without its quotes, doubled quotes single; a bare word in lower case if `fold`. */
-static int unquote(struct base_arena *arena, struct base_slice token, bool fold, struct base_slice *out,
-                   struct base_err *err)
+static int unquote(struct base_arena *arena, struct base_slice token, bool fold,
+                   struct base_slice *out, struct base_err *err)
 {
     bool quoted = token.len >= 2 && (token.data[0] == '\'' || token.data[0] == '"');
     uint8_t *text = base_arena_alloc(arena, token.len + 1);
@@ -103,10 +104,11 @@ static int unquote(struct base_arena *arena, struct base_slice token, bool fold,
 
 static bool is_identifier(struct base_slice token)
 {
-    return token.len && (token.data[0] == '"' || (is_word(token.data[0]) && !isdigit(token.data[0])));
+    return token.len &&
+           (token.data[0] == '"' || (is_word(token.data[0]) && !isdigit(token.data[0])));
 }
 
-/* --- the arguments ----------------------------------------------------------------------------------------- */
+/* --- the arguments --------------------------------------------------------------------------- */
 
 /* name = 'value'. False when the item is something else. */
 static bool parse_option(struct base_slice item, struct base_slice *name, struct base_slice *value)
@@ -122,7 +124,8 @@ static int set_option(struct base_arena *arena, struct base_slice name, struct b
                       struct vtabi_definition *out, struct base_err *err)
 {
     if (value.data[0] != '\'' && value.data[0] != '"')
-        return base_err_set(err, BASE_E_INVALID, "option %.*s: its value must be in quotes", BASE_SLICE_ARG(name));
+        return base_err_set(err, BASE_E_INVALID, "option %.*s: its value must be in quotes",
+                            BASE_SLICE_ARG(name));
     if (token_is(name, "keyspace"))
         return unquote(arena, value, false, &out->keyspace, err);
     if (token_is(name, "with"))
@@ -132,7 +135,8 @@ static int set_option(struct base_arena *arena, struct base_slice name, struct b
         return unquote(arena, value, false, &out->table, err);
     }
     if (!token_is(name, "node"))
-        return base_err_set(err, BASE_E_INVALID, "unknown option %.*s: there are keyspace, table, with and node",
+        return base_err_set(err, BASE_E_INVALID,
+                            "unknown option %.*s: there are keyspace, table, with and node",
                             BASE_SLICE_ARG(name));
     int rc = unquote(arena, value, false, &out->node_dir, err);
     if (rc == BASE_OK && (out->node_dir.len == 0 ||
@@ -149,9 +153,11 @@ static int parse_attach(struct base_arena *arena, struct base_slice item, bool *
                         struct vtabi_definition *out, struct base_err *err)
 {
     struct base_slice rest = item;
-    struct base_slice first = next_token(&rest), dot = next_token(&rest), second = next_token(&rest);
+    struct base_slice first = next_token(&rest), dot = next_token(&rest),
+                      second = next_token(&rest);
     struct base_slice more = next_token(&rest);
-    *is_attach = is_identifier(first) && ((dot.len == 0) || (token_is(dot, ".") && is_identifier(second) && !more.len));
+    *is_attach = is_identifier(first) &&
+                 ((dot.len == 0) || (token_is(dot, ".") && is_identifier(second) && !more.len));
     if (!*is_attach)
         return BASE_OK;
     out->attach = true;
@@ -162,8 +168,8 @@ static int parse_attach(struct base_arena *arena, struct base_slice item, bool *
     return rc == BASE_OK ? unquote(arena, dot.len ? second : first, true, &out->table, err) : rc;
 }
 
-static int join_arguments(struct base_arena *arena, int argc, const char *const *argv, struct base_slice *out,
-                          struct base_err *err)
+static int join_arguments(struct base_arena *arena, int argc, const char *const *argv,
+                          struct base_slice *out, struct base_err *err)
 {
     struct base_buf joined;
     base_buf_init(&joined, VTABI_BUF_MAX);
@@ -181,8 +187,8 @@ static int join_arguments(struct base_arena *arena, int argc, const char *const 
 }
 
 /* The table is called as in SQL: in lower case, as CQL folds names that are not quoted. */
-static int default_names(struct base_arena *arena, const char *const *argv, struct vtabi_definition *out,
-                         struct base_err *err)
+static int default_names(struct base_arena *arena, const char *const *argv,
+                         struct vtabi_definition *out, struct base_err *err)
 {
     int rc = BASE_OK;
     if (out->table.len == 0)
@@ -191,12 +197,13 @@ static int default_names(struct base_arena *arena, const char *const *argv, stru
         return rc;
     if (strcmp(argv[1], "main") != 0 && strcmp(argv[1], "temp") != 0)
         return unquote(arena, base_slice_str(argv[1]), true, &out->keyspace, err);
-    return base_err_set(err, BASE_E_INVALID, "no keyspace: write ringlet(keyspace='…', …) or ringlet(keyspace.%s)",
+    return base_err_set(err, BASE_E_INVALID,
+                        "no keyspace: write ringlet(keyspace='…', …) or ringlet(keyspace.%s)",
                         argv[2]);
 }
 
-int vtabi_define_parse(struct base_arena *arena, int argc, const char *const *argv, struct vtabi_definition *out,
-                       struct base_err *err)
+int vtabi_define_parse(struct base_arena *arena, int argc, const char *const *argv,
+                       struct vtabi_definition *out, struct base_err *err)
 {
     struct base_slice text, item;
     struct base_buf columns;
@@ -225,13 +232,14 @@ int vtabi_define_parse(struct base_arena *arena, int argc, const char *const *ar
     if (rc == BASE_OK && out->columns.len == 0)
         out->attach = true;
     if (rc == BASE_OK && out->attach && out->columns.len)
-        rc = base_err_set(err, BASE_E_SYNTAX, "%.*s: a name alone attaches a table that exists; a column needs a type",
+        rc = base_err_set(err, BASE_E_SYNTAX,
+                          "%.*s: a name alone attaches a table that exists; a column needs a type",
                           BASE_SLICE_ARG(out->table));
     base_buf_fini(&columns);
     return rc;
 }
 
-/* --- columns without the node ---------------------------------------------------------------------------------- */
+/* --- columns without the node ---------------------------------------------------------------- */
 
 const char *vtabi_sql_type(const struct base_type *type)
 {
@@ -281,8 +289,8 @@ static struct base_slice type_text(struct base_slice rest)
     return rest;
 }
 
-int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions, struct vtabi_declared **out,
-                         int *count, struct base_err *err)
+int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions,
+                         struct vtabi_declared **out, int *count, struct base_err *err)
 {
     struct base_slice text = definitions, item;
     size_t n = 0;
@@ -296,7 +304,8 @@ int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions
     while (next_item(&text, &item)) {
         const struct base_type *type;
         struct base_slice rest = item, name = next_token(&rest), peek = rest;
-        if (!is_identifier(name) || (token_is(name, "primary") && token_is(next_token(&peek), "key")))
+        if (!is_identifier(name) ||
+            (token_is(name, "primary") && token_is(next_token(&peek), "key")))
             continue;
         struct vtabi_declared *column = &(*out)[(*count)++];
         int rc = unquote(arena, name, true, &column->name, err);
@@ -309,7 +318,7 @@ int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions
     return BASE_OK;
 }
 
-/* --- the declaration ------------------------------------------------------------------------------------------- */
+/* --- the declaration ------------------------------------------------------------------------- */
 
 static bool is_taken(const struct vtabi_declared *columns, int count, const char *name)
 {
@@ -319,9 +328,11 @@ static bool is_taken(const struct vtabi_declared *columns, int count, const char
     return false;
 }
 
-static int put_hidden(const struct vtabi_declared *columns, int count, const char *name, struct base_buf *sql)
+static int put_hidden(const struct vtabi_declared *columns, int count, const char *name,
+                      struct base_buf *sql)
 {
-    return base_buf_printf(sql, "%s%s HIDDEN, ", is_taken(columns, count, name) ? "ringlet_" : "", name);
+    return base_buf_printf(sql, "%s%s HIDDEN, ", is_taken(columns, count, name) ? "ringlet_" : "",
+                           name);
 }
 
 static int put_all_hidden(const struct vtabi_declared *columns, int count, struct base_buf *sql)
@@ -335,9 +346,11 @@ static int put_all_hidden(const struct vtabi_declared *columns, int count, struc
 }
 
 #define HIDDEN_COUNT 4
-#define WIDE_COLUMNS (62 - HIDDEN_COUNT) /* past this, colUsed cannot tell allow_filtering unless it comes first */
+#define WIDE_COLUMNS                                                                               \
+    (62 - HIDDEN_COUNT) /* past this, colUsed cannot tell allow_filtering unless it comes first */
 
-int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *columns, int count, struct base_err *err)
+int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *columns, int count,
+                  struct base_err *err)
 {
     struct base_buf sql;
     bool wide = count > WIDE_COLUMNS;
@@ -370,7 +383,8 @@ int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *column
     table->column_ttl = hidden + 2;
     table->column_writetime = hidden + 3;
     table->column_key = count + HIDDEN_COUNT;
-    table->allow_name = is_taken(columns, count, "allow_filtering") ? BASE_SLICE_LIT("ringlet_allow_filtering")
-                                                                    : BASE_SLICE_LIT("allow_filtering");
+    table->allow_name = is_taken(columns, count, "allow_filtering")
+                            ? BASE_SLICE_LIT("ringlet_allow_filtering")
+                            : BASE_SLICE_LIT("allow_filtering");
     return BASE_OK;
 }

@@ -1,7 +1,8 @@
 /* The entry point: what .load ringlet does.
  *
  * 1. Loading twice into one connection changes nothing.
- * 2. One process has one SQLite for us: a second, different API table is refused, for there is one pointer to it.
+ * 2. One process has one SQLite for us: a second, different API table is refused, for there is one
+ * pointer to it.
  * 3. The library stays loaded (OK_LOAD_PERMANENTLY): nodes have threads that run its code. */
 #include <sqlite3ext.h>
 
@@ -12,15 +13,17 @@ SQLITE_EXTENSION_INIT1
 __attribute__((visibility("default"))) int sqlite3_ringlet_init(sqlite3 *db, char **message,
                                                                 const sqlite3_api_routines *api);
 
-/* ringlet_version exists already in this connection: it was loaded before. (The pragma, not the table of its
- * name: that would read the schema, before it can be known which tables are our shadow tables.) */
+/* ringlet_version exists already in this connection: it was loaded before. (The pragma, not the
+ * table of its name: that would read the schema, before it can be known which tables are our shadow
+ * tables.) */
 static bool is_loaded(sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;
     bool loaded = false;
     if (sqlite3_prepare_v2(db, "PRAGMA function_list", -1, &statement, NULL) == SQLITE_OK)
         while (!loaded && sqlite3_step(statement) == SQLITE_ROW)
-            loaded = sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "ringlet_version") == 0;
+            loaded = sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0),
+                                     "ringlet_version") == 0;
     sqlite3_finalize(statement);
     return loaded;
 }
@@ -28,12 +31,14 @@ static bool is_loaded(sqlite3 *db)
 int sqlite3_ringlet_init(sqlite3 *db, char **message, const sqlite3_api_routines *api)
 {
     if (sqlite3_api && sqlite3_api != api) {
-        *message = api->mprintf("ringlet is loaded by another copy of SQLite in this process already");
+        *message =
+            api->mprintf("ringlet is loaded by another copy of SQLite in this process already");
         return SQLITE_ERROR;
     }
     SQLITE_EXTENSION_INIT2(api)
     if (sqlite3_libversion_number() < 3038000) {
-        *message = sqlite3_mprintf("ringlet needs SQLite 3.38 or later (this is %s)", sqlite3_libversion());
+        *message = sqlite3_mprintf("ringlet needs SQLite 3.38 or later (this is %s)",
+                                   sqlite3_libversion());
         return SQLITE_ERROR;
     }
     if (is_loaded(db))

@@ -1,14 +1,15 @@
-/* Terms that no key took, tested on the decoded row by the column's own type (DESIGN.md §11: what we convert
- * is never left for SQLite to compare again as text). A NULL never matches. */
+/* Terms that no key took, tested on the decoded row by the column's own type (DESIGN.md §11: what
+ * we convert is never left for SQLite to compare again as text). A NULL never matches. */
 #include "vtab/vtab_private.h"
 
-int vtabi_wrap_column(const struct vtabi_table *table, const struct base_column *column, int rc, struct base_err *err)
+int vtabi_wrap_column(const struct vtabi_table *table, const struct base_column *column, int rc,
+                      struct base_err *err)
 {
     return base_err_wrap(err, rc, "%s.%.*s", table->name, BASE_SLICE_ARG(column->name));
 }
 
-int vtabi_operand_equal(const struct vtabi_table *table, const struct base_column *column, sqlite3_value *in, struct base_buf *out, bool *none,
-                        struct base_err *err)
+int vtabi_operand_equal(const struct vtabi_table *table, const struct base_column *column,
+                        sqlite3_value *in, struct base_buf *out, bool *none, struct base_err *err)
 {
     struct base_sql_value sql;
     enum base_operand operand;
@@ -26,7 +27,8 @@ int vtabi_operand_equal(const struct vtabi_table *table, const struct base_colum
     return BASE_OK;
 }
 
-/* The next "op[column]" of idxStr: its operator as one letter and the column. False when there is none. */
+/* The next "op[column]" of idxStr: its operator as one letter and the column. False when there is
+ * none. */
 static bool next_filter(const char **p, char *op, int *column)
 {
     const char *bracket = strchr(*p, '[');
@@ -41,14 +43,15 @@ static bool next_filter(const char **p, char *op, int *column)
     return *end == ']';
 }
 
-static int set_list(const struct vtabi_table *table, struct vtabi_filter *filter, const struct base_column *column, sqlite3_value *list,
-                    struct base_err *err)
+static int set_list(const struct vtabi_table *table, struct vtabi_filter *filter,
+                    const struct base_column *column, sqlite3_value *list, struct base_err *err)
 {
     sqlite3_value *value;
     size_t cap = 0, count = 0;
     size_t *ends = NULL;
     int sqlite, rc = BASE_OK;
-    for (sqlite = sqlite3_vtab_in_first(list, &value); rc == BASE_OK && sqlite == SQLITE_OK && value;
+    for (sqlite = sqlite3_vtab_in_first(list, &value);
+         rc == BASE_OK && sqlite == SQLITE_OK && value;
          sqlite = sqlite3_vtab_in_next(list, &value)) {
         bool none;
         rc = vtabi_operand_equal(table, column, value, &filter->values, &none, err);
@@ -64,7 +67,8 @@ static int set_list(const struct vtabi_table *table, struct vtabi_filter *filter
         }
         ends[count++] = filter->values.len;
     }
-    filter->operands = rc == BASE_OK ? sqlite3_malloc64((count + 1) * sizeof filter->operands[0]) : NULL;
+    filter->operands =
+        rc == BASE_OK ? sqlite3_malloc64((count + 1) * sizeof filter->operands[0]) : NULL;
     if (rc == BASE_OK && !filter->operands)
         rc = base_err_set(err, BASE_E_NOMEM, "out of memory");
     for (size_t i = 0; rc == BASE_OK && i < count; i++) {
@@ -79,7 +83,8 @@ static int set_list(const struct vtabi_table *table, struct vtabi_filter *filter
 /* An operand outside of the type's domain makes the term the same for all rows, or shifts it. */
 static void adjust(struct vtabi_filter *filter, enum base_operand operand)
 {
-    bool less = filter->op == '<' || filter->op == 'l', greater = filter->op == '>' || filter->op == 'g';
+    bool less = filter->op == '<' || filter->op == 'l',
+         greater = filter->op == '>' || filter->op == 'g';
     switch (operand) {
     case BASE_OPERAND_EXACT:
         return;
@@ -103,8 +108,8 @@ static void adjust(struct vtabi_filter *filter, enum base_operand operand)
     filter->never = !filter->always;
 }
 
-static int set_single(const struct vtabi_table *table, struct vtabi_filter *filter, const struct base_column *column, sqlite3_value *in,
-                      struct base_err *err)
+static int set_single(const struct vtabi_table *table, struct vtabi_filter *filter,
+                      const struct base_column *column, sqlite3_value *in, struct base_err *err)
 {
     struct base_sql_value sql;
     enum base_operand operand = BASE_OPERAND_NONE;
@@ -123,8 +128,9 @@ static int set_single(const struct vtabi_table *table, struct vtabi_filter *filt
     return BASE_OK;
 }
 
-int vtabi_filters_parse(const struct vtabi_table *table, const struct vtabi_binding *binding, const char *idx_str,
-                        sqlite3_value **argv, size_t count, struct vtabi_filter **filters, struct base_err *err)
+int vtabi_filters_parse(const struct vtabi_table *table, const struct vtabi_binding *binding,
+                        const char *idx_str, sqlite3_value **argv, size_t count,
+                        struct vtabi_filter **filters, struct base_err *err)
 {
     const char *p = idx_str ? strstr(idx_str, " filter ") : NULL;
     int rc = BASE_OK;
@@ -162,7 +168,8 @@ void vtabi_filters_free(struct vtabi_filter *filters, size_t count)
     sqlite3_free(filters);
 }
 
-static bool compare(const struct vtabi_filter *filter, const struct base_type *type, struct base_slice value)
+static bool compare(const struct vtabi_filter *filter, const struct base_type *type,
+                    struct base_slice value)
 {
     if (filter->always || filter->never)
         return filter->always;
@@ -189,12 +196,13 @@ static bool compare(const struct vtabi_filter *filter, const struct base_type *t
     }
 }
 
-int vtabi_filters_match(const struct vtabi_table *table, const struct vtabi_filter *filters, size_t count,
-                        struct vtabi_row *row, bool *match, struct base_err *err)
+int vtabi_filters_match(const struct vtabi_table *table, const struct vtabi_filter *filters,
+                        size_t count, struct vtabi_row *row, bool *match, struct base_err *err)
 {
     *match = true;
     for (size_t i = 0; i < count && *match; i++) {
-        const struct base_column *column = row->binding->columns[filters[i].column - table->column_first];
+        const struct base_column *column =
+            row->binding->columns[filters[i].column - table->column_first];
         struct base_slice value;
         bool present;
         int rc = vtabi_row_value(row, column, &value, &present, err);

@@ -1,5 +1,5 @@
-/* SQL functions. Those that touch files or change state are DIRECTONLY: no view or trigger of a stranger's
- * database can call them. */
+/* SQL functions. Those that touch files or change state are DIRECTONLY: no view or trigger of a
+ * stranger's database can call them. */
 #include "vtab/vtab_private.h"
 
 #include <errno.h>
@@ -17,7 +17,8 @@ static struct vtabi_host *host_of(sqlite3_context *context)
 
 static void result_buf(sqlite3_context *context, const struct base_buf *buf)
 {
-    sqlite3_result_text64(context, buf->data ? (const char *)buf->data : "", buf->len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    sqlite3_result_text64(context, buf->data ? (const char *)buf->data : "", buf->len,
+                          SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
 static struct base_slice text_argument(sqlite3_value *value)
@@ -26,7 +27,7 @@ static struct base_slice text_argument(sqlite3_value *value)
     return base_slice(text, text ? (size_t)sqlite3_value_bytes(value) : 0);
 }
 
-/* --- statements ---------------------------------------------------------------------------------------------- */
+/* --- statements ------------------------------------------------------------------------------ */
 
 static void version_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
@@ -45,7 +46,8 @@ static void cql_function(sqlite3_context *context, int argc, sqlite3_value **arg
         return;
     }
     if (argc > 1) {
-        sqlite3_result_error(context, "ringlet_cql: statements on keyspaces, types and tables take no values", -1);
+        sqlite3_result_error(
+            context, "ringlet_cql: statements on keyspaces, types and tables take no values", -1);
         return;
     }
     base_buf_init(&result, VTABI_BUF_MAX);
@@ -87,8 +89,8 @@ static bool is_blank(struct base_slice text)
     return true;
 }
 
-static int run_script(struct vtabi_link *link, const char *path, struct base_slice script, int *count,
-                      struct base_err *err)
+static int run_script(struct vtabi_link *link, const char *path, struct base_slice script,
+                      int *count, struct base_err *err)
 {
     size_t len;
     int rc = BASE_OK, line = 1;
@@ -119,7 +121,8 @@ static void source_function(sqlite3_context *context, int argc, sqlite3_value **
     (void)argc;
     const char *path = (const char *)sqlite3_value_text(argv[0]);
     base_buf_init(&script, VTABI_BUF_MAX);
-    int rc = path ? read_file(path, &script, &err) : base_err_set(&err, BASE_E_INVALID, "ringlet_source(file)");
+    int rc = path ? read_file(path, &script, &err)
+                  : base_err_set(&err, BASE_E_INVALID, "ringlet_source(file)");
     if (rc == BASE_OK)
         rc = vtabi_host_default(host_of(context), &link, &err);
     if (rc == BASE_OK)
@@ -131,7 +134,7 @@ static void source_function(sqlite3_context *context, int argc, sqlite3_value **
     base_buf_fini(&script);
 }
 
-/* --- the session ----------------------------------------------------------------------------------------------- */
+/* --- the session ----------------------------------------------------------------------------- */
 
 #define OPTIONS_MAX 64
 
@@ -140,21 +143,24 @@ static int parse_option(char *text, struct node_option *option, struct base_err 
 {
     char *equals = text ? strchr(text, '=') : NULL;
     if (!equals || equals == text)
-        return base_err_set(err, BASE_E_INVALID, "'%s' is no option: write 'name=value'", text ? text : "NULL");
+        return base_err_set(err, BASE_E_INVALID, "'%s' is no option: write 'name=value'",
+                            text ? text : "NULL");
     *equals = 0;
     *option = (struct node_option){text, equals + 1};
     if (strcmp(text, "listen") == 0 || strcmp(text, "seeds") == 0)
-        return base_err_set(err, BASE_E_INVALID, "option %s: this version has embedded nodes only, without a cluster",
+        return base_err_set(err, BASE_E_INVALID,
+                            "option %s: this version has embedded nodes only, without a cluster",
                             text);
     return BASE_OK;
 }
 
-static int open_default(struct vtabi_host *host, const char *dir, const struct node_option *options, size_t count,
-                        struct base_err *err)
+static int open_default(struct vtabi_host *host, const char *dir, const struct node_option *options,
+                        size_t count, struct base_err *err)
 {
     struct vtabi_link *link;
     if (host->default_dir && strcmp(host->default_dir, dir) != 0)
-        return base_err_set(err, BASE_E_BUSY, "%s is open: SELECT ringlet_close() first", host->default_dir);
+        return base_err_set(err, BASE_E_BUSY, "%s is open: SELECT ringlet_close() first",
+                            host->default_dir);
     int rc = vtabi_host_link(host, "main", base_slice_str(dir), &link, err);
     if (rc == BASE_OK)
         rc = vtabi_link_open(link, options, count, true, err);
@@ -183,7 +189,8 @@ static void open_function(sqlite3_context *context, int argc, sqlite3_value **ar
     char *texts[OPTIONS_MAX] = {0};
     const char *path = argc ? (const char *)sqlite3_value_text(argv[0]) : NULL;
     char *dir = path && path[0] ? absolute_path(path) : NULL;
-    int rc = dir ? BASE_OK : base_err_set(&err, BASE_E_INVALID, "ringlet_open(dir [, 'name=value', …])");
+    int rc =
+        dir ? BASE_OK : base_err_set(&err, BASE_E_INVALID, "ringlet_open(dir [, 'name=value', …])");
     if (rc == BASE_OK && argc - 1 > OPTIONS_MAX)
         rc = base_err_set(&err, BASE_E_INVALID, "ringlet_open: more than %d options", OPTIONS_MAX);
     int count = rc == BASE_OK ? argc - 1 : 0;
@@ -222,8 +229,11 @@ static void consistency_function(sqlite3_context *context, int argc, sqlite3_val
     if (argc == 1) {
         int code = node_consistency_parse(text_argument(argv[0]));
         if (code < 0) {
-            sqlite3_result_error(context, "ringlet_consistency: unknown level; there are ANY, ONE, TWO, THREE, QUORUM, "
-                                          "ALL, LOCAL_QUORUM, EACH_QUORUM, SERIAL, LOCAL_SERIAL, LOCAL_ONE", -1);
+            sqlite3_result_error(
+                context,
+                "ringlet_consistency: unknown level; there are ANY, ONE, TWO, THREE, QUORUM, "
+                "ALL, LOCAL_QUORUM, EACH_QUORUM, SERIAL, LOCAL_SERIAL, LOCAL_ONE",
+                -1);
             return;
         }
         host->consistency = code;
@@ -258,7 +268,7 @@ static void batch_function(sqlite3_context *context, int argc, sqlite3_value **a
         sqlite3_result_text(context, host->unlogged ? "unlogged" : "logged", -1, SQLITE_STATIC);
 }
 
-/* --- identifiers and tokens --------------------------------------------------------------------------------------- */
+/* --- identifiers and tokens ------------------------------------------------------------------ */
 
 static void result_uuid(sqlite3_context *context, struct base_uuid id)
 {
@@ -280,7 +290,8 @@ static void uuid_function(sqlite3_context *context, int argc, sqlite3_value **ar
 
 #define UUID_EPOCH_TICKS UINT64_C(0x01B21DD213814000) /* 100 ns from 1582-10-15 to 1970 */
 
-/* Version 1: time, and a random clock sequence and (multicast) node instead of a hardware address. */
+/* Version 1: time, and a random clock sequence and (multicast) node instead of a hardware address.
+ */
 static void timeuuid_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     struct vtabi_host *host = host_of(context);
@@ -306,18 +317,20 @@ static void timeuuid_function(sqlite3_context *context, int argc, sqlite3_value 
     result_uuid(context, id);
 }
 
-/* "keyspace.table" as typed: both parts folded unless quoted is more than a function needs; exact first, then folded. */
+/* "keyspace.table" as typed: both parts folded unless quoted is more than a function needs; exact
+ * first, then folded. */
 static const struct base_table *find_table(const struct base_schema *schema, struct base_slice name)
 {
     const uint8_t *dot = name.len ? memchr(name.data, '.', name.len) : NULL;
     if (!dot)
         return NULL;
     size_t at = (size_t)(dot - name.data);
-    return base_schema_table(schema, base_slice(name.data, at), base_slice(dot + 1, name.len - at - 1));
+    return base_schema_table(schema, base_slice(name.data, at),
+                             base_slice(dot + 1, name.len - at - 1));
 }
 
-static int compose_token(const struct base_table *table, int argc, sqlite3_value **argv, int64_t *token,
-                         struct base_err *err)
+static int compose_token(const struct base_table *table, int argc, sqlite3_value **argv,
+                         int64_t *token, struct base_err *err)
 {
     struct base_buf values, pk;
     size_t n = table->partition_key_count;
@@ -332,8 +345,9 @@ static int compose_token(const struct base_table *table, int argc, sqlite3_value
     for (size_t i = 0; rc == BASE_OK && i < n; i++) {
         struct base_sql_value sql;
         vtabi_value_get(argv[i], &sql);
-        rc = sql.kind == BASE_SQL_NULL ? base_err_set(err, BASE_E_INVALID, "is NULL")
-                                       : base_value_from_sql(table->columns[i].type, &sql, &values, err);
+        rc = sql.kind == BASE_SQL_NULL
+                 ? base_err_set(err, BASE_E_INVALID, "is NULL")
+                 : base_value_from_sql(table->columns[i].type, &sql, &values, err);
         if (rc != BASE_OK)
             rc = base_err_wrap(err, rc, "%.*s.%.*s", BASE_SLICE_ARG(table->name),
                                BASE_SLICE_ARG(table->columns[i].name));
@@ -358,13 +372,15 @@ static void token_function(sqlite3_context *context, int argc, sqlite3_value **a
     struct vtabi_link *link;
     int64_t token = 0;
     struct base_slice name = argc ? text_argument(argv[0]) : (struct base_slice){0};
-    int rc = argc >= 2 ? vtabi_host_default(host_of(context), &link, &err)
-                       : base_err_set(&err, BASE_E_INVALID, "ringlet_token('keyspace.table', key, …)");
+    int rc = argc >= 2
+                 ? vtabi_host_default(host_of(context), &link, &err)
+                 : base_err_set(&err, BASE_E_INVALID, "ringlet_token('keyspace.table', key, …)");
     if (rc == BASE_OK) {
         struct base_schema *schema = node_schema(link->node);
         const struct base_table *table = find_table(schema, name);
         rc = table ? compose_token(table, argc - 1, argv + 1, &token, &err)
-                   : base_err_set(&err, BASE_E_NOTFOUND, "ringlet_token: no table %.*s", BASE_SLICE_ARG(name));
+                   : base_err_set(&err, BASE_E_NOTFOUND, "ringlet_token: no table %.*s",
+                                  BASE_SLICE_ARG(name));
         base_schema_release(schema);
     }
     if (rc == BASE_OK)
@@ -373,7 +389,7 @@ static void token_function(sqlite3_context *context, int argc, sqlite3_value **a
         vtabi_fail_function(context, rc, &err);
 }
 
-/* --- administration ----------------------------------------------------------------------------------------------- */
+/* --- administration -------------------------------------------------------------------------- */
 
 #define NODETOOL_ARGS_MAX 32
 
@@ -428,8 +444,8 @@ int vtabi_functions_register(struct vtabi_host *host)
     for (size_t i = 0; i < BASE_COUNT(functions); i++) {
         vtabi_host_acquire(host);
         int rc = sqlite3_create_function_v2(host->db, functions[i].name, functions[i].argc,
-                                            SQLITE_UTF8 | functions[i].flags, host, functions[i].function, NULL, NULL,
-                                            vtabi_host_release);
+                                            SQLITE_UTF8 | functions[i].flags, host,
+                                            functions[i].function, NULL, NULL, vtabi_host_release);
         if (rc != SQLITE_OK)
             return rc;
     }

@@ -1,8 +1,9 @@
 /* One connection's nodes: which directory is meant, opening it once, closing it.
  *
- * 1. A node is opened at first use; the registry of open nodes is node's, so two connections share one.
- * 2. After fork() the child must not touch what the parent opened: it is refused, and at the end forgotten
- *    instead of closed.
+ * 1. A node is opened at first use; the registry of open nodes is node's, so two connections share
+ * one.
+ * 2. After fork() the child must not touch what the parent opened: it is refused, and at the end
+ * forgotten instead of closed.
  * 3. Links live as long as the host; only their nodes come and go. */
 #include "vtab/vtab_private.h"
 
@@ -86,8 +87,8 @@ static char *relative_to(const char *file, struct base_slice name)
 }
 
 /* *temporary: the directory is ours alone, and made here. */
-static int resolve_dir(struct vtabi_host *host, const char *schema, struct base_slice node_dir, char **out,
-                       bool *temporary, struct base_err *err)
+static int resolve_dir(struct vtabi_host *host, const char *schema, struct base_slice node_dir,
+                       char **out, bool *temporary, struct base_err *err)
 {
     const char *file = database_file(host, schema);
     *out = NULL;
@@ -108,8 +109,8 @@ static int resolve_dir(struct vtabi_host *host, const char *schema, struct base_
             if (!*out) {
                 *out = sqlite3_mprintf("%s/ringlet-XXXXXX", temporary_root());
                 if (*out && !mkdtemp(*out)) {
-                    int rc = base_err_set(err, base_err_from_errno(errno), "temporary directory %s: %s", *out,
-                                          strerror(errno));
+                    int rc = base_err_set(err, base_err_from_errno(errno),
+                                          "temporary directory %s: %s", *out, strerror(errno));
                     sqlite3_free(*out);
                     *out = NULL;
                     return rc;
@@ -141,7 +142,8 @@ int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_sli
         sqlite3_free(dir);
         return base_err_set(err, BASE_E_NOMEM, "out of memory");
     }
-    *link = (struct vtabi_link){.next = host->links, .host = host, .dir = dir, .temporary = temporary};
+    *link =
+        (struct vtabi_link){.next = host->links, .host = host, .dir = dir, .temporary = temporary};
     host->links = link;
     *out = link;
     return BASE_OK;
@@ -155,21 +157,27 @@ static bool is_interrupted(void *arg)
 }
 #endif
 
-int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, size_t option_count, bool create,
-                    struct base_err *err)
+int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, size_t option_count,
+                    bool create, struct base_err *err)
 {
     struct stat st;
     if (link->node && !node_is_forked(link->node))
         return BASE_OK;
     if (link->node)
-        return base_err_set(err, BASE_E_CLOSED,
-                            "this connection was opened before fork(): open the database again in the child");
+        return base_err_set(
+            err, BASE_E_CLOSED,
+            "this connection was opened before fork(): open the database again in the child");
     if (!create && !link->temporary && stat(link->dir, &st) != 0)
-        return base_err_set(err, BASE_E_NOTFOUND,
-                            "data directory %s: %s (move it along with the database file, or DROP the table and "
-                            "create it again)", link->dir, strerror(errno));
+        return base_err_set(
+            err, BASE_E_NOTFOUND,
+            "data directory %s: %s (move it along with the database file, or DROP the table and "
+            "create it again)",
+            link->dir, strerror(errno));
     struct node_config config = {
-        .dir = link->dir, .options = options, .option_count = option_count, .temporary = link->temporary,
+        .dir = link->dir,
+        .options = options,
+        .option_count = option_count,
+        .temporary = link->temporary,
     };
     struct node *node;
     struct node_session *session;
@@ -186,7 +194,8 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
         node_release(node);
         return rc;
     }
-#if SQLITE_VERSION_NUMBER >= 3041000 /* older ones cannot be asked; SQLite itself looks between rows */
+#if SQLITE_VERSION_NUMBER >=                                                                       \
+    3041000 /* older ones cannot be asked; SQLite itself looks between rows */
     node_session_on_interrupt(session, is_interrupted, link->host);
 #endif
     link->node = node;
@@ -198,7 +207,8 @@ int vtabi_host_close(struct vtabi_host *host, struct base_err *err)
 {
     for (struct vtabi_link *link = host->links; link; link = link->next)
         if (link->cursor_count || link->joined_count)
-            return base_err_set(err, BASE_E_BUSY, "%s is in use by a running statement or an open transaction",
+            return base_err_set(err, BASE_E_BUSY,
+                                "%s is in use by a running statement or an open transaction",
                                 link->dir);
     for (struct vtabi_link *link = host->links; link; link = link->next)
         link_close(link);

@@ -1,5 +1,6 @@
-/* ringlet_import('lab'): every table of the keyspace as lab.<table>, in an attached in-memory schema of that
- * name. Run again, it adds what is new, renews tables whose columns changed, and drops what is gone. */
+/* ringlet_import('lab'): every table of the keyspace as lab.<table>, in an attached in-memory
+ * schema of that name. Run again, it adds what is new, renews tables whose columns changed, and
+ * drops what is gone. */
 #include "vtab/vtab_private.h"
 
 static int run(sqlite3 *db, const char *sql, struct base_err *err)
@@ -26,32 +27,38 @@ static int attach(sqlite3 *db, const char *name, struct base_err *err)
     const char *file = sqlite3_db_filename(db, name);
     bool exists = false;
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(db, "SELECT 1 FROM pragma_database_list WHERE name = ?1 COLLATE NOCASE", -1, &statement,
-                           NULL) == SQLITE_OK &&
+    if (sqlite3_prepare_v2(db, "SELECT 1 FROM pragma_database_list WHERE name = ?1 COLLATE NOCASE",
+                           -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC) == SQLITE_OK)
         exists = sqlite3_step(statement) == SQLITE_ROW;
     sqlite3_finalize(statement);
     if (!exists)
         return run_owned(db, sqlite3_mprintf("ATTACH ':memory:' AS \"%w\"", name), err);
-    if ((file && file[0]) || sqlite3_stricmp(name, "main") == 0 || sqlite3_stricmp(name, "temp") == 0)
-        return base_err_set(err, BASE_E_EXISTS, "a database is attached as %s already: detach it, or attach the "
-                                                "tables one by one", name);
+    if ((file && file[0]) || sqlite3_stricmp(name, "main") == 0 ||
+        sqlite3_stricmp(name, "temp") == 0)
+        return base_err_set(err, BASE_E_EXISTS,
+                            "a database is attached as %s already: detach it, or attach the "
+                            "tables one by one",
+                            name);
     return BASE_OK;
 }
 
-/* One text that changes when the columns do, from the schema and from SQLite's view of the imported table. */
+/* One text that changes when the columns do, from the schema and from SQLite's view of the imported
+ * table. */
 static int columns_of_schema(const struct base_table *table, struct base_buf *out)
 {
     int rc = BASE_OK;
     for (uint32_t id = 0; rc == BASE_OK && id < table->next_column_id; id++) {
         const struct base_column *column = base_table_column_by_id(table, id);
         if (column)
-            rc = base_buf_printf(out, "%.*s %s\n", BASE_SLICE_ARG(column->name), vtabi_sql_type(column->type));
+            rc = base_buf_printf(out, "%.*s %s\n", BASE_SLICE_ARG(column->name),
+                                 vtabi_sql_type(column->type));
     }
     return rc;
 }
 
-static int columns_of_import(sqlite3 *db, const char *schema, const char *table, struct base_buf *out)
+static int columns_of_import(sqlite3 *db, const char *schema, const char *table,
+                             struct base_buf *out)
 {
     sqlite3_stmt *statement = NULL;
     char *sql = sqlite3_mprintf("SELECT name, type FROM pragma_table_info(%Q, %Q)", table, schema);
@@ -66,7 +73,8 @@ static int columns_of_import(sqlite3 *db, const char *schema, const char *table,
     return rc;
 }
 
-static int import_table(sqlite3 *db, const char *schema, const struct base_table *table, struct base_err *err)
+static int import_table(sqlite3 *db, const char *schema, const struct base_table *table,
+                        struct base_err *err)
 {
     struct base_buf have, want, keyspace, name;
     char *sql_name = vtabi_strdup(table->name);
@@ -86,9 +94,12 @@ static int import_table(sqlite3 *db, const char *schema, const struct base_table
         if (have.len)
             rc = run_owned(db, sqlite3_mprintf("DROP TABLE \"%w\".\"%w\"", schema, sql_name), err);
         if (rc == BASE_OK)
-            rc = run_owned(db, sqlite3_mprintf("CREATE VIRTUAL TABLE \"%w\".\"%w\" USING ringlet(%.*s.%.*s)", schema,
-                                               sql_name, BASE_SLICE_ARG(base_buf_view(&keyspace)),
-                                               BASE_SLICE_ARG(base_buf_view(&name))), err);
+            rc = run_owned(
+                db,
+                sqlite3_mprintf("CREATE VIRTUAL TABLE \"%w\".\"%w\" USING ringlet(%.*s.%.*s)",
+                                schema, sql_name, BASE_SLICE_ARG(base_buf_view(&keyspace)),
+                                BASE_SLICE_ARG(base_buf_view(&name))),
+                err);
     }
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
@@ -101,8 +112,10 @@ static int drop_gone(sqlite3 *db, const char *schema, const struct base_keyspace
                      const struct base_schema *snapshot, struct base_err *err)
 {
     sqlite3_stmt *statement = NULL;
-    char *sql = sqlite3_mprintf("SELECT name FROM \"%w\".sqlite_schema WHERE type = 'table' AND sql LIKE "
-                                "'%%USING ringlet(%%'", schema);
+    char *sql =
+        sqlite3_mprintf("SELECT name FROM \"%w\".sqlite_schema WHERE type = 'table' AND sql LIKE "
+                        "'%%USING ringlet(%%'",
+                        schema);
     int rc = BASE_OK;
     struct base_buf drops;
     base_buf_init(&drops, VTABI_BUF_MAX);
@@ -136,7 +149,8 @@ static int put_names(const struct base_keyspace *keyspace, struct base_buf *out)
     return rc;
 }
 
-static int import(struct vtabi_host *host, const char *name, struct base_buf *names, struct base_err *err)
+static int import(struct vtabi_host *host, const char *name, struct base_buf *names,
+                  struct base_err *err)
 {
     struct vtabi_link *link;
     int rc = vtabi_host_default(host, &link, err);
@@ -145,7 +159,8 @@ static int import(struct vtabi_host *host, const char *name, struct base_buf *na
     struct base_schema *schema = node_schema(link->node);
     const struct base_keyspace *keyspace = base_schema_keyspace(schema, base_slice_str(name));
     rc = keyspace ? attach(host->db, name, err)
-                  : base_err_set(err, BASE_E_NOTFOUND, "ringlet_import: no keyspace %s in %s", name, link->dir);
+                  : base_err_set(err, BASE_E_NOTFOUND, "ringlet_import: no keyspace %s in %s", name,
+                                 link->dir);
     for (size_t i = 0; rc == BASE_OK && i < keyspace->table_count; i++)
         rc = import_table(host->db, name, keyspace->tables[i], err);
     if (rc == BASE_OK)
@@ -166,8 +181,8 @@ void vtabi_import(sqlite3_context *context, int argc, sqlite3_value **argv)
     int rc = name ? import(sqlite3_user_data(context), name, &names, &err)
                   : base_err_set(&err, BASE_E_NOMEM, "out of memory");
     if (rc == BASE_OK)
-        sqlite3_result_text64(context, names.len ? (const char *)names.data : "", names.len, SQLITE_TRANSIENT,
-                              SQLITE_UTF8);
+        sqlite3_result_text64(context, names.len ? (const char *)names.data : "", names.len,
+                              SQLITE_TRANSIENT, SQLITE_UTF8);
     else
         vtabi_fail_function(context, rc, &err);
     base_buf_fini(&names);

@@ -1,10 +1,11 @@
-/* The planner. It relies on what tests/sql/ proves of SQLite 3.40 (docs: the extension's reference):
+/* The planner. It relies on what tests/sql/ proves of SQLite 3.40 (docs: the extension's
+ * reference):
  *
- * 1. A query may not fail here: SQLite asks for terms of an OR one by one. What cannot be served gets a
- *    plan that costs 1e50 and fails in xFilter, if it is ever run.
+ * 1. A query may not fail here: SQLite asks for terms of an OR one by one. What cannot be served
+ * gets a plan that costs 1e50 and fails in xFilter, if it is ever run.
  * 2. A term is taken only if it compares with BINARY: LIKE adds ranges with NOCASE.
- * 3. A taken term is omitted: SQLite must not test again as text what we converted. It ignores `omit` for
- *    terms past the 16th; the plan says so (echo).
+ * 3. A taken term is omitted: SQLite must not test again as text what we converted. It ignores
+ * `omit` for terms past the 16th; the plan says so (echo).
  * 4. LIMIT is taken only when every other term is taken and the order is ours.
  * 5. IN lists are taken whole; then SQLite believes orderByConsumed, and slices come sorted. */
 #include "vtab/vtab_private.h"
@@ -17,11 +18,11 @@ int vtabi_plan_encode(const struct vtabi_plan *plan)
 {
     BASE_ASSERT(plan->prefix_count <= VTABI_PLAN_PREFIX_MAX);
     BASE_ASSERT(plan->filter_count <= VTABI_PLAN_FILTERS_MAX);
-    unsigned bits = (unsigned)plan->kind | (unsigned)plan->reversed << 2 | (unsigned)plan->in << 3 |
-                    (unsigned)plan->allow << 4 | (unsigned)plan->consistency << 5 |
-                    (unsigned)plan->limit << 6 | (unsigned)plan->offset << 7 |
-                    (unsigned)plan->echo << 8 | (unsigned)plan->lower << 9 |
-                    (unsigned)plan->upper << 11 | plan->prefix_count << 13 | plan->filter_count << 24;
+    unsigned bits =
+        (unsigned)plan->kind | (unsigned)plan->reversed << 2 | (unsigned)plan->in << 3 |
+        (unsigned)plan->allow << 4 | (unsigned)plan->consistency << 5 | (unsigned)plan->limit << 6 |
+        (unsigned)plan->offset << 7 | (unsigned)plan->echo << 8 | (unsigned)plan->lower << 9 |
+        (unsigned)plan->upper << 11 | plan->prefix_count << 13 | plan->filter_count << 24;
     return (int)bits;
 }
 
@@ -47,11 +48,12 @@ void vtabi_plan_decode(int idx_num, struct vtabi_plan *plan)
 /* One call of xBestIndex. */
 struct planner {
     struct vtabi_table *table;
-    const struct vtabi_binding *binding; /* NULL: the node cannot be asked; only REFUSED is possible */
+    const struct vtabi_binding
+        *binding; /* NULL: the node cannot be asked; only REFUSED is possible */
     sqlite3_index_info *info;
     struct vtabi_plan plan;
     int argc;
-    int exact_count;  /* terms that nobody else tests */
+    int exact_count; /* terms that nobody else tests */
     bool in_partition;
     double row_count; /* estimate */
     struct base_buf text;
@@ -64,13 +66,15 @@ static void say(struct planner *p, const char *text)
         p->rc = base_buf_put(&p->text, text, strlen(text));
 }
 
-/* A column's name, with '?' for what is not a word character: xFilter finds the filters by blanks and brackets. */
+/* A column's name, with '?' for what is not a word character: xFilter finds the filters by blanks
+ * and brackets. */
 static void say_column(struct planner *p, int column, const char *op)
 {
     struct base_slice name = vtabi_column_name(p->table, column);
     for (size_t i = 0; p->rc == BASE_OK && i < name.len; i++) {
         uint8_t c = name.data[i];
-        bool word = c >= 0x80 || c == '_' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        bool word = c >= 0x80 || c == '_' || (c >= '0' && c <= '9') ||
+                    ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
         p->rc = base_buf_put_u8(&p->text, word ? c : '?');
     }
     say(p, op);
@@ -87,8 +91,9 @@ static bool may_take(const struct planner *p, int i)
            strcmp(sqlite3_vtab_collation(p->info, i), "BINARY") == 0;
 }
 
-/* The constraint that fixes a key column, single values before IN lists; -1: none. IS counts where the
- * column cannot be NULL (a clustering column is in the row of a partition that has only static values). */
+/* The constraint that fixes a key column, single values before IN lists; -1: none. IS counts where
+ * the column cannot be NULL (a clustering column is in the row of a partition that has only static
+ * values). */
 static int find_equality(const struct planner *p, int column)
 {
     int found = -1;
@@ -131,7 +136,7 @@ static bool take(struct planner *p, int i)
     return in;
 }
 
-/* --- the key -------------------------------------------------------------------------------------------- */
+/* --- the key --------------------------------------------------------------------------------- */
 
 static bool plan_key(struct planner *p)
 {
@@ -191,7 +196,8 @@ static bool plan_partition(struct planner *p)
         say_column(p, column, in ? "=in" : "=");
     }
     single = !p->in_partition;
-    while (p->plan.prefix_count < schema->clustering_count && p->plan.prefix_count < VTABI_PLAN_PREFIX_MAX) {
+    while (p->plan.prefix_count < schema->clustering_count &&
+           p->plan.prefix_count < VTABI_PLAN_PREFIX_MAX) {
         int column = p->binding->clustering[p->plan.prefix_count];
         int i = find_equality(p, column);
         if (i < 0) {
@@ -214,10 +220,10 @@ static bool plan_partition(struct planner *p)
     return true;
 }
 
-/* --- the whole table ---------------------------------------------------------------------------------------- */
+/* --- the whole table ------------------------------------------------------------------------- */
 
-/* allow_filtering in any form that reaches us: a comparison, or the bare word, which only shows in colUsed (all
- * ones means UPDATE, which tells nothing). */
+/* allow_filtering in any form that reaches us: a comparison, or the bare word, which only shows in
+ * colUsed (all ones means UPDATE, which tells nothing). */
 static bool allows_filtering(struct planner *p)
 {
     bool allowed = false;
@@ -260,13 +266,14 @@ static const char *filter_op(unsigned char op, bool in)
     }
 }
 
-/* A comparison that the cursor makes by the column's own type: any that no key took, on a scalar column. */
+/* A comparison that the cursor makes by the column's own type: any that no key took, on a scalar
+ * column. */
 static const char *may_filter(const struct planner *p, int i)
 {
     const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
     int index = c->iColumn - p->table->column_first;
-    if (i >= OMIT_INDEX_END || index < 0 || index >= p->table->column_count || !filter_op(c->op, false) ||
-        !may_take(p, i))
+    if (i >= OMIT_INDEX_END || index < 0 || index >= p->table->column_count ||
+        !filter_op(c->op, false) || !may_take(p, i))
         return NULL;
     const struct base_column *column = p->binding->columns[index];
     if (!column || column->type->kind >= BASE_TYPE_LIST || column->type->kind == BASE_TYPE_DURATION)
@@ -277,7 +284,8 @@ static const char *may_filter(const struct planner *p, int i)
 /* Take what can be tested here. idxStr carries operator and column: " filter celsius>[3]". */
 static void take_filters(struct planner *p)
 {
-    for (int i = 0; i < p->info->nConstraint && p->plan.filter_count < VTABI_PLAN_FILTERS_MAX; i++) {
+    for (int i = 0; i < p->info->nConstraint && p->plan.filter_count < VTABI_PLAN_FILTERS_MAX;
+         i++) {
         const char *op = may_filter(p, i);
         if (!op)
             continue;
@@ -292,15 +300,15 @@ static void take_filters(struct planner *p)
     }
 }
 
-/* --- order, limit ----------------------------------------------------------------------------------------------- */
+/* --- order, limit ---------------------------------------------------------------------------- */
 
 /* Is the column the same in all rows of this plan? */
 static bool is_fixed(const struct planner *p, int column)
 {
     for (int i = 0; i < p->info->nConstraint; i++) {
         const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
-        if (c->iColumn == column && is_equality(c->op) && p->info->aConstraintUsage[i].argvIndex > 0 &&
-            !sqlite3_vtab_in(p->info, i, -1))
+        if (c->iColumn == column && is_equality(c->op) &&
+            p->info->aConstraintUsage[i].argvIndex > 0 && !sqlite3_vtab_in(p->info, i, -1))
             return true;
     }
     return false;
@@ -318,15 +326,16 @@ static void plan_order(struct planner *p)
         const struct sqlite3_index_orderby *by = &p->info->aOrderBy[i];
         if (is_fixed(p, by->iColumn))
             continue;
-        while (next < binding->table->clustering_count && binding->clustering[next] != by->iColumn &&
-               is_fixed(p, binding->clustering[next]))
+        while (next < binding->table->clustering_count &&
+               binding->clustering[next] != by->iColumn && is_fixed(p, binding->clustering[next]))
             next++;
         if (next == binding->table->clustering_count)
             break; /* rows are unique by now: the rest orders nothing */
         int column = binding->clustering[next];
         if (column != by->iColumn)
             return;
-        bool against = binding->columns[column - p->table->column_first]->descending != (by->desc != 0);
+        bool against =
+            binding->columns[column - p->table->column_first]->descending != (by->desc != 0);
         if (decided && against != reversed)
             return;
         decided = true;
@@ -421,7 +430,8 @@ int vtabi_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
     struct vtabi_table *table = (struct vtabi_table *)vtab;
     struct planner p = {.table = table, .info = info};
     base_buf_init(&p.text, VTABI_BUF_MAX);
-    /* When the node cannot be asked, xFilter will say why; DROP and .schema must work all the same. */
+    /* When the node cannot be asked, xFilter will say why; DROP and .schema must work all the same.
+     */
     if (vtabi_table_bind(table, NULL) == BASE_OK)
         p.binding = table->binding;
     if (p.binding) {

@@ -1,5 +1,5 @@
-/* A query plan: what xBestIndex chose and xFilter carries out. The encoding in idxNum is written once,
- * here; idxStr is the same for people (EXPLAIN QUERY PLAN) and carries the filters.
+/* A query plan: what xBestIndex chose and xFilter carries out. The encoding in idxNum is written
+ * once, here; idxStr is the same for people (EXPLAIN QUERY PLAN) and carries the filters.
  *
  * Arguments of xFilter, in this order, each only if the plan has it:
  *   KEY:        k
@@ -23,11 +23,11 @@ enum vtabi_bound { VTABI_BOUND_NONE, VTABI_BOUND_INCLUSIVE, VTABI_BOUND_STRICT }
 struct vtabi_plan {
     enum vtabi_plan_kind kind;
     bool reversed;
-    bool in;          /* some key argument is a whole IN list */
+    bool in;                                /* some key argument is a whole IN list */
     bool allow, consistency, limit, offset; /* an argument for each */
-    bool echo;        /* SQLite tests some taken term again: see request.c */
-    enum vtabi_bound lower, upper; /* on the clustering column after the prefix */
-    unsigned prefix_count;         /* clustering columns with = or IN */
+    bool echo;                              /* SQLite tests some taken term again: see request.c */
+    enum vtabi_bound lower, upper;          /* on the clustering column after the prefix */
+    unsigned prefix_count;                  /* clustering columns with = or IN */
     unsigned filter_count;
 };
 #define VTABI_PLAN_PREFIX_MAX 2047u

@@ -1,8 +1,9 @@
 /* A plan and its arguments become keys and slices.
  *
- * 1. Operands are converted exactly: what no value of the type equals matches nothing; a range's bound moves to
- *    the next value that exists (c < 7.5 is c <= 7). NULL matches nothing.
- * 2. IN lists multiply; partitions and slices come out ascending, each once, so that the order we claim is right.
+ * 1. Operands are converted exactly: what no value of the type equals matches nothing; a range's
+ * bound moves to the next value that exists (c < 7.5 is c <= 7). NULL matches nothing.
+ * 2. IN lists multiply; partitions and slices come out ascending, each once, so that the order we
+ * claim is right.
  * 3. Bounds are positions around a value: descending columns swap the ends. */
 #include "vtab/vtab_private.h"
 
@@ -18,7 +19,7 @@ struct lists {
     struct list *lists; /* one a key column */
     struct value_span {
         size_t at, len;
-    } *spans; /* in request->values */
+    } * spans; /* in request->values */
     size_t span_count, span_cap;
     size_t *odometer;
     struct base_slice *tuple;
@@ -67,11 +68,12 @@ static int add_part(struct vtabi_request *request, size_t at, size_t pkey_len)
     int rc = grow(&parts, request->part_count, &request->part_cap, sizeof request->parts[0]);
     request->parts = parts;
     if (rc == BASE_OK)
-        request->parts[request->part_count++] = (struct vtabi_span){at, request->keys.len - at, pkey_len};
+        request->parts[request->part_count++] =
+            (struct vtabi_span){at, request->keys.len - at, pkey_len};
     return rc;
 }
 
-/* --- rows by k -------------------------------------------------------------------------------------------------- */
+/* --- rows by k ------------------------------------------------------------------------------- */
 
 /* What is no key of ours matches nothing. */
 static int add_key(struct vtabi_request *request, sqlite3_value *in)
@@ -87,22 +89,23 @@ static int add_key(struct vtabi_request *request, sqlite3_value *in)
     return rc == BASE_OK ? add_part(request, at, pkey_len) : rc;
 }
 
-static int build_keys(struct vtabi_request *request, const struct vtabi_plan *plan, sqlite3_value *in,
-                      struct base_err *err)
+static int build_keys(struct vtabi_request *request, const struct vtabi_plan *plan,
+                      sqlite3_value *in, struct base_err *err)
 {
     int rc = BASE_OK;
     if (!plan->in) {
         rc = add_key(request, in);
     } else {
         sqlite3_value *value;
-        for (int sqlite = sqlite3_vtab_in_first(in, &value); rc == BASE_OK && sqlite == SQLITE_OK && value;
+        for (int sqlite = sqlite3_vtab_in_first(in, &value);
+             rc == BASE_OK && sqlite == SQLITE_OK && value;
              sqlite = sqlite3_vtab_in_next(in, &value))
             rc = add_key(request, value);
     }
     return rc == BASE_OK ? rc : no_memory(err);
 }
 
-/* --- values of key columns ------------------------------------------------------------------------------------- */
+/* --- values of key columns ------------------------------------------------------------------- */
 
 static int add_value(struct vtabi_request *request, struct lists *lists, struct list *list,
                      const struct base_column *column, sqlite3_value *in, struct base_err *err)
@@ -123,7 +126,8 @@ static int add_value(struct vtabi_request *request, struct lists *lists, struct 
 }
 
 static int add_list(struct vtabi_request *request, struct lists *lists, struct list *list,
-                    const struct base_column *column, bool may_be_in, sqlite3_value *in, struct base_err *err)
+                    const struct base_column *column, bool may_be_in, sqlite3_value *in,
+                    struct base_err *err)
 {
     sqlite3_value *value = NULL;
     *list = (struct list){lists->span_count, 0};
@@ -139,8 +143,9 @@ static int add_list(struct vtabi_request *request, struct lists *lists, struct l
 static int lists_init(struct lists *lists, size_t count)
 {
     *lists = (struct lists){0};
-    uint8_t *block = sqlite3_malloc64((count + 1) * (sizeof lists->lists[0] + sizeof lists->odometer[0] +
-                                                     sizeof lists->tuple[0]));
+    uint8_t *block =
+        sqlite3_malloc64((count + 1) * (sizeof lists->lists[0] + sizeof lists->odometer[0] +
+                                        sizeof lists->tuple[0]));
     if (!block)
         return BASE_E_NOMEM;
     lists->lists = (struct list *)(void *)block;
@@ -155,8 +160,10 @@ static void lists_fini(struct lists *lists)
     sqlite3_free(lists->spans);
 }
 
-/* The combinations of lists [first, first + n), one after the other. False when there is none (left). */
-static bool tuple_first(const struct vtabi_request *request, struct lists *lists, size_t first, size_t n)
+/* The combinations of lists [first, first + n), one after the other. False when there is none
+ * (left). */
+static bool tuple_first(const struct vtabi_request *request, struct lists *lists, size_t first,
+                        size_t n)
 {
     for (size_t i = first; i < first + n; i++) {
         if (lists->lists[i].count == 0)
@@ -168,7 +175,8 @@ static bool tuple_first(const struct vtabi_request *request, struct lists *lists
     return true;
 }
 
-static bool tuple_next(const struct vtabi_request *request, struct lists *lists, size_t first, size_t n)
+static bool tuple_next(const struct vtabi_request *request, struct lists *lists, size_t first,
+                       size_t n)
 {
     for (size_t i = first + n; i-- > first;) {
         bool carry = ++lists->odometer[i] == lists->lists[i].count;
@@ -184,12 +192,14 @@ static bool tuple_next(const struct vtabi_request *request, struct lists *lists,
 
 static int too_many(struct base_err *err)
 {
-    return base_err_set(err, BASE_E_LIMIT, "the query's IN lists make more than %u combinations", PRODUCT_MAX);
+    return base_err_set(err, BASE_E_LIMIT, "the query's IN lists make more than %u combinations",
+                        PRODUCT_MAX);
 }
 
-/* --- partitions ------------------------------------------------------------------------------------------------- */
+/* --- partitions ------------------------------------------------------------------------------ */
 
-static int build_partitions(struct vtabi_request *request, struct lists *lists, size_t n, struct base_err *err)
+static int build_partitions(struct vtabi_request *request, struct lists *lists, size_t n,
+                            struct base_err *err)
 {
     struct base_buf pk;
     int rc = BASE_OK;
@@ -226,25 +236,28 @@ static void sort_parts(struct vtabi_request *request)
     size_t kept = 0;
     if (request->part_count < 2)
         return;
-    qsort_r(request->parts, request->part_count, sizeof request->parts[0], compare_parts, &request->keys);
+    qsort_r(request->parts, request->part_count, sizeof request->parts[0], compare_parts,
+            &request->keys);
     for (size_t i = 0; i < request->part_count; i++)
-        if (kept == 0 || compare_parts(&request->parts[kept - 1], &request->parts[i], &request->keys) != 0)
+        if (kept == 0 ||
+            compare_parts(&request->parts[kept - 1], &request->parts[i], &request->keys) != 0)
             request->parts[kept++] = request->parts[i];
     request->part_count = kept;
 }
 
-/* --- slices ------------------------------------------------------------------------------------------------------ */
+/* --- slices ---------------------------------------------------------------------------------- */
 
 /* One end of a range on the column after the prefix, encoded. */
 struct bound {
-    bool given;  /* there is a bound (after adjusting) */
+    bool given; /* there is a bound (after adjusting) */
     bool strict;
     struct base_buf bytes; /* base_ckey_put's */
 };
 
 /* *nothing: no value satisfies it. */
-static int convert_bound(const struct vtabi_table *table, struct bound *bound, bool is_lower, bool strict, const struct base_column *column,
-                         sqlite3_value *in, bool *nothing, struct base_err *err)
+static int convert_bound(const struct vtabi_table *table, struct bound *bound, bool is_lower,
+                         bool strict, const struct base_column *column, sqlite3_value *in,
+                         bool *nothing, struct base_err *err)
 {
     struct base_sql_value sql;
     struct base_buf value;
@@ -271,7 +284,8 @@ static int convert_bound(const struct vtabi_table *table, struct bound *bound, b
     case BASE_OPERAND_EXACT:
         bound->given = true;
         bound->strict = operand == BASE_OPERAND_EXACT ? strict : is_lower;
-        rc = base_ckey_put(column->type, column->descending, base_buf_view(&value), &bound->bytes, &exact, err);
+        rc = base_ckey_put(column->type, column->descending, base_buf_view(&value), &bound->bytes,
+                           &exact, err);
         break;
     }
     base_buf_fini(&value);
@@ -279,8 +293,8 @@ static int convert_bound(const struct vtabi_table *table, struct bound *bound, b
 }
 
 /* Append prefix, the bound's component and a position. */
-static int put_position(struct base_buf *out, size_t prefix_at, size_t prefix_len, const struct bound *bound,
-                        enum base_key_byte position)
+static int put_position(struct base_buf *out, size_t prefix_at, size_t prefix_len,
+                        const struct bound *bound, enum base_key_byte position)
 {
     int rc = base_buf_reserve(out, prefix_len);
     if (rc == BASE_OK && prefix_len) {
@@ -292,13 +306,14 @@ static int put_position(struct base_buf *out, size_t prefix_at, size_t prefix_le
     return rc == BASE_OK ? base_ckey_end(position, out) : rc;
 }
 
-/* The range of one prefix. While they are built, ranges hold offsets into `bounds` as lengths from NULL. */
+/* The range of one prefix. While they are built, ranges hold offsets into `bounds` as lengths from
+ * NULL. */
 struct range_span {
     size_t lo, lo_len, hi, hi_len;
 };
 
-static int put_range(struct base_buf *out, size_t at, bool full, bool descending, const struct bound *lower,
-                     const struct bound *upper, struct range_span *span)
+static int put_range(struct base_buf *out, size_t at, bool full, bool descending,
+                     const struct bound *lower, const struct bound *upper, struct range_span *span)
 {
     size_t prefix_len = out->len - at;
     if (full) {
@@ -309,22 +324,26 @@ static int put_range(struct base_buf *out, size_t at, bool full, bool descending
     lo = lo->given ? lo : NULL;
     hi = hi->given ? hi : NULL;
     span->lo = out->len;
-    int rc = put_position(out, at, prefix_len, lo, lo && lo->strict ? BASE_KEY_AFTER : BASE_KEY_BEFORE);
+    int rc =
+        put_position(out, at, prefix_len, lo, lo && lo->strict ? BASE_KEY_AFTER : BASE_KEY_BEFORE);
     span->lo_len = out->len - span->lo;
     span->hi = out->len;
     if (rc == BASE_OK)
-        rc = put_position(out, at, prefix_len, hi, hi && hi->strict ? BASE_KEY_BEFORE : BASE_KEY_AFTER);
+        rc = put_position(out, at, prefix_len, hi,
+                          hi && hi->strict ? BASE_KEY_BEFORE : BASE_KEY_AFTER);
     span->hi_len = out->len - span->hi;
     return rc;
 }
 
 static int compare_ranges(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct base_range *)a)->lo, ((const struct base_range *)b)->lo);
+    return base_slice_compare(((const struct base_range *)a)->lo,
+                              ((const struct base_range *)b)->lo);
 }
 
 /* Offsets to slices, empty ranges out, ascending, each once. */
-static int finish_ranges(struct vtabi_request *request, const struct range_span *spans, size_t count)
+static int finish_ranges(struct vtabi_request *request, const struct range_span *spans,
+                         size_t count)
 {
     const uint8_t *data = request->bounds.data;
     if (count > request->range_cap) {
@@ -336,7 +355,8 @@ static int finish_ranges(struct vtabi_request *request, const struct range_span 
     }
     size_t n = 0, kept = 0;
     for (size_t i = 0; i < count; i++) {
-        struct base_range range = {{data + spans[i].lo, spans[i].lo_len}, {data + spans[i].hi, spans[i].hi_len}};
+        struct base_range range = {{data + spans[i].lo, spans[i].lo_len},
+                                   {data + spans[i].hi, spans[i].hi_len}};
         if (base_slice_compare(range.lo, range.hi) <= 0)
             request->ranges[n++] = range;
     }
@@ -349,20 +369,21 @@ static int finish_ranges(struct vtabi_request *request, const struct range_span 
     return BASE_OK;
 }
 
-static int put_prefix(struct vtabi_request *request, const struct base_table *schema, const struct base_slice *values,
-                      size_t n, struct base_err *err)
+static int put_prefix(struct vtabi_request *request, const struct base_table *schema,
+                      const struct base_slice *values, size_t n, struct base_err *err)
 {
     const struct base_column *columns = schema->columns + schema->partition_key_count;
     bool exact = true;
     int rc = BASE_OK;
     for (size_t i = 0; rc == BASE_OK && i < n; i++)
-        rc = base_ckey_put(columns[i].type, columns[i].descending, values[i], &request->bounds, &exact, err);
+        rc = base_ckey_put(columns[i].type, columns[i].descending, values[i], &request->bounds,
+                           &exact, err);
     return rc;
 }
 
-static int build_slices(struct vtabi_request *request, struct lists *lists, const struct base_table *schema,
-                        const struct vtabi_plan *plan, const struct bound *lower, const struct bound *upper,
-                        struct base_err *err)
+static int build_slices(struct vtabi_request *request, struct lists *lists,
+                        const struct base_table *schema, const struct vtabi_plan *plan,
+                        const struct bound *lower, const struct bound *upper, struct base_err *err)
 {
     size_t first = schema->partition_key_count, n = plan->prefix_count, count = 0, cap = 0;
     bool full = n == schema->clustering_count;
@@ -398,24 +419,30 @@ static int build_slices(struct vtabi_request *request, struct lists *lists, cons
     return rc;
 }
 
-/* --- all --------------------------------------------------------------------------------------------------------- */
+/* --- all ------------------------------------------------------------------------------------- */
 
-static int convert_bounds(const struct vtabi_table *table, const struct vtabi_plan *plan, const struct base_table *schema, sqlite3_value **argv,
-                          int *used, struct bound *lower, struct bound *upper, bool *nothing, struct base_err *err)
+static int convert_bounds(const struct vtabi_table *table, const struct vtabi_plan *plan,
+                          const struct base_table *schema, sqlite3_value **argv, int *used,
+                          struct bound *lower, struct bound *upper, bool *nothing,
+                          struct base_err *err)
 {
     int rc = BASE_OK;
     if (!plan->lower && !plan->upper)
         return rc;
-    const struct base_column *column = &schema->columns[schema->partition_key_count + plan->prefix_count];
+    const struct base_column *column =
+        &schema->columns[schema->partition_key_count + plan->prefix_count];
     if (plan->lower)
-        rc = convert_bound(table, lower, true, plan->lower == VTABI_BOUND_STRICT, column, argv[(*used)++], nothing, err);
+        rc = convert_bound(table, lower, true, plan->lower == VTABI_BOUND_STRICT, column,
+                           argv[(*used)++], nothing, err);
     if (rc == BASE_OK && plan->upper)
-        rc = convert_bound(table, upper, false, plan->upper == VTABI_BOUND_STRICT, column, argv[(*used)++], nothing, err);
+        rc = convert_bound(table, upper, false, plan->upper == VTABI_BOUND_STRICT, column,
+                           argv[(*used)++], nothing, err);
     return rc;
 }
 
 static int build_partition(struct vtabi_request *request, const struct base_table *schema,
-                           const struct vtabi_plan *plan, sqlite3_value **argv, int *used, struct base_err *err)
+                           const struct vtabi_plan *plan, sqlite3_value **argv, int *used,
+                           struct base_err *err)
 {
     struct lists lists;
     struct bound lower = {0}, upper = {0};
@@ -427,9 +454,11 @@ static int build_partition(struct vtabi_request *request, const struct base_tabl
     base_buf_init(&lower.bytes, VTABI_BUF_MAX);
     base_buf_init(&upper.bytes, VTABI_BUF_MAX);
     for (size_t i = 0; rc == BASE_OK && i < keys; i++)
-        rc = add_list(request, &lists, &lists.lists[i], &schema->columns[i], plan->in, argv[(*used)++], err);
+        rc = add_list(request, &lists, &lists.lists[i], &schema->columns[i], plan->in,
+                      argv[(*used)++], err);
     if (rc == BASE_OK)
-        rc = convert_bounds(request->table, plan, schema, argv, used, &lower, &upper, &nothing, err);
+        rc =
+            convert_bounds(request->table, plan, schema, argv, used, &lower, &upper, &nothing, err);
     if (rc == BASE_OK && !nothing)
         rc = build_partitions(request, &lists, schema->partition_key_count, err);
     request->whole = plan->prefix_count == 0 && !plan->lower && !plan->upper;
@@ -442,8 +471,8 @@ static int build_partition(struct vtabi_request *request, const struct base_tabl
 }
 
 int vtabi_request_build(struct vtabi_request *request, const struct vtabi_table *table,
-                        const struct vtabi_binding *binding, const struct vtabi_plan *plan, sqlite3_value **argv,
-                        int *used, struct base_err *err)
+                        const struct vtabi_binding *binding, const struct vtabi_plan *plan,
+                        sqlite3_value **argv, int *used, struct base_err *err)
 {
     int rc = BASE_OK;
     base_buf_reset(&request->values);

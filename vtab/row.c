@@ -1,7 +1,7 @@
 /* One live row, decoded column by column as SQLite asks for them.
  *
- * 1. Nothing is decoded that is not asked for: the partition key once a partition, clustering values and cells
- *    up to the column wanted, in order.
+ * 1. Nothing is decoded that is not asked for: the partition key once a partition, clustering
+ * values and cells up to the column wanted, in order.
  * 2. The row number tells what is stale: setting a row writes nothing but that number.
  * 3. Static and regular columns share the slots: a column is one or the other. */
 #include "vtab/vtab_private.h"
@@ -45,11 +45,13 @@ void vtabi_row_fini(struct vtabi_row *row)
 
 static int corrupt(const struct vtabi_row *row, const char *what, struct base_err *err)
 {
-    return base_err_set(err, BASE_E_CORRUPT, "%.*s.%.*s: damaged %s", BASE_SLICE_ARG(row->binding->table->keyspace),
+    return base_err_set(err, BASE_E_CORRUPT, "%.*s.%.*s: damaged %s",
+                        BASE_SLICE_ARG(row->binding->table->keyspace),
                         BASE_SLICE_ARG(row->binding->table->name), what);
 }
 
-static int partition_value(struct vtabi_row *row, uint32_t position, struct base_slice *value, struct base_err *err)
+static int partition_value(struct vtabi_row *row, uint32_t position, struct base_slice *value,
+                           struct base_err *err)
 {
     const struct base_table *schema = row->binding->table;
     if (!row->pk_known || !base_slice_equal(base_buf_view(&row->pkey), row->live.pkey)) {
@@ -60,7 +62,8 @@ static int partition_value(struct vtabi_row *row, uint32_t position, struct base
         if (rc == BASE_OK)
             rc = base_pkey_decode(row->live.pkey, &row->pk, err);
         if (rc == BASE_OK)
-            rc = base_pk_split(base_buf_view(&row->pk), row->pk_values, schema->partition_key_count, err);
+            rc = base_pk_split(base_buf_view(&row->pk), row->pk_values, schema->partition_key_count,
+                               err);
         if (rc != BASE_OK)
             return rc;
         row->pk_known = true;
@@ -69,21 +72,24 @@ static int partition_value(struct vtabi_row *row, uint32_t position, struct base
     return BASE_OK;
 }
 
-/* The next clustering value, appended to row->ck. Values whose encoding lost bytes (decimal 1.00) stand in the
- * row as they were written. */
+/* The next clustering value, appended to row->ck. Values whose encoding lost bytes (decimal 1.00)
+ * stand in the row as they were written. */
 static int clustering_next(struct vtabi_row *row, struct base_err *err)
 {
     const struct base_table *schema = row->binding->table;
-    const struct base_column *column = &schema->columns[schema->partition_key_count + row->ck_known];
+    const struct base_column *column =
+        &schema->columns[schema->partition_key_count + row->ck_known];
     int rc;
     if (row->ck_original) {
         struct base_slice bytes;
-        rc = base_get_bytes(&row->ck_reader, &bytes) ? base_buf_put_slice(&row->ck, bytes)
-                                                     : corrupt(row, "original clustering values", err);
+        rc = base_get_bytes(&row->ck_reader, &bytes)
+                 ? base_buf_put_slice(&row->ck, bytes)
+                 : corrupt(row, "original clustering values", err);
     } else {
         uint8_t position;
         bool empty;
-        rc = base_ckey_get(column->type, column->descending, &row->ck_reader, &row->ck, &empty, &position, err);
+        rc = base_ckey_get(column->type, column->descending, &row->ck_reader, &row->ck, &empty,
+                           &position, err);
         if (rc == BASE_OK && position)
             rc = corrupt(row, "clustering key", err);
     }
@@ -109,7 +115,8 @@ static int clustering_begin(struct vtabi_row *row, struct base_err *err)
     return BASE_OK;
 }
 
-static int clustering_value(struct vtabi_row *row, uint32_t position, struct base_slice *value, struct base_err *err)
+static int clustering_value(struct vtabi_row *row, uint32_t position, struct base_slice *value,
+                            struct base_err *err)
 {
     if (row->ck_number != row->number) {
         int rc = clustering_begin(row, err);
@@ -126,10 +133,11 @@ static int clustering_value(struct vtabi_row *row, uint32_t position, struct bas
     return BASE_OK;
 }
 
-/* --- cells ----------------------------------------------------------------------------------------------------- */
+/* --- cells ----------------------------------------------------------------------------------- */
 
-/* Index cells until the column `id` is passed or found. The iterator stays in registers while it runs: a copy
- * of what was just written piecewise would wait for the store buffer, a third of a scan's time. */
+/* Index cells until the column `id` is passed or found. The iterator stays in registers while it
+ * runs: a copy of what was just written piecewise would wait for the store buffer, a third of a
+ * scan's time. */
 static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct vtabi_slot **found,
                       struct base_err *err)
 {
@@ -162,7 +170,8 @@ static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct
             break;
         }
         upto = cell.column;
-        if (cell.column >= row->binding->id_count || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
+        if (cell.column >= row->binding->id_count ||
+            (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
             continue;
         struct vtabi_slot *slot = &row->slots[cell.column];
         if (slot->number != row->number) {
@@ -181,8 +190,9 @@ static int cells_find(struct vtabi_row *row, bool is_static, uint32_t id, struct
 }
 
 /* All cells of one multi-cell column as its serialized value. */
-static int assemble(struct vtabi_row *row, const struct vtabi_slot *slot, const struct base_column *column,
-                    struct base_slice *value, bool *present, struct base_err *err)
+static int assemble(struct vtabi_row *row, const struct vtabi_slot *slot,
+                    const struct base_column *column, struct base_slice *value, bool *present,
+                    struct base_err *err)
 {
     struct base_cells it = row->cells[column->kind == BASE_COLUMN_STATIC].it;
     struct base_implode implode;
@@ -204,8 +214,8 @@ static int assemble(struct vtabi_row *row, const struct vtabi_slot *slot, const 
     return rc;
 }
 
-static int cell_value(struct vtabi_row *row, const struct base_column *column, struct base_slice *value,
-                      bool *present, struct base_err *err)
+static int cell_value(struct vtabi_row *row, const struct base_column *column,
+                      struct base_slice *value, bool *present, struct base_err *err)
 {
     struct vtabi_slot *slot;
     int rc = cells_find(row, column->kind == BASE_COLUMN_STATIC, column->id, &slot, err);
@@ -218,10 +228,10 @@ static int cell_value(struct vtabi_row *row, const struct base_column *column, s
     return BASE_OK;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------- */
+/* --- values ---------------------------------------------------------------------------------- */
 
-int vtabi_row_value(struct vtabi_row *row, const struct base_column *column, struct base_slice *value, bool *present,
-                    struct base_err *err)
+int vtabi_row_value(struct vtabi_row *row, const struct base_column *column,
+                    struct base_slice *value, bool *present, struct base_err *err)
 {
     *value = (struct base_slice){0};
     *present = false;
@@ -241,20 +251,22 @@ int vtabi_row_value(struct vtabi_row *row, const struct base_column *column, str
     return cell_value(row, column, value, present, err);
 }
 
-bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column, sqlite3_context *context)
+bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column,
+                     sqlite3_context *context)
 {
     struct base_sql_value value;
     struct vtabi_slot *slot;
     if (!column)
         return false;
     if (column->kind == BASE_COLUMN_CLUSTERING) {
-        if (column->position ||
-            !base_ckey_first_integer(column->type, column->descending, row->live.ckey, &value.integer))
+        if (column->position || !base_ckey_first_integer(column->type, column->descending,
+                                                         row->live.ckey, &value.integer))
             return false;
         sqlite3_result_int64(context, value.integer);
         return true;
     }
-    if (column->kind != BASE_COLUMN_REGULAR || cells_find(row, false, column->id, &slot, NULL) != BASE_OK)
+    if (column->kind != BASE_COLUMN_REGULAR ||
+        cells_find(row, false, column->id, &slot, NULL) != BASE_OK)
         return false;
     if (!slot)
         return true; /* NULL, as SQLite has it already */
@@ -267,8 +279,8 @@ bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column, sq
     return true;
 }
 
-int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column, struct base_sql_value *out,
-                  struct base_err *err)
+int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column,
+                  struct base_sql_value *out, struct base_err *err)
 {
     struct base_slice value;
     bool present;
@@ -286,7 +298,8 @@ int vtabi_row_sql(struct vtabi_row *row, const struct base_column *column, struc
     return rc;
 }
 
-/* ttl: of the row's marker, or, in a row that only UPDATE made, of the cell that lives longest; writetime: the latest of all. */
+/* ttl: of the row's marker, or, in a row that only UPDATE made, of the cell that lives longest;
+ * writetime: the latest of all. */
 bool vtabi_row_times(struct vtabi_row *row, int64_t now_s, int64_t *ttl_s, int64_t *writetime_us)
 {
     struct base_slice encoded = row->live.ckey.len ? row->live.row : row->live.static_row;

@@ -1,14 +1,15 @@
 /* The module: creating, connecting, binding to the schema, detaching.
  *
- * 1. xConnect never fails because the data cannot be had: then columns come from the definition's text or the
- *    shadow table, and the first use says what is wrong. DROP, RENAME and .schema work without the node.
+ * 1. xConnect never fails because the data cannot be had: then columns come from the definition's
+ * text or the shadow table, and the first use says what is wrong. DROP, RENAME and .schema work
+ * without the node.
  * 2. DROP TABLE detaches. It never removes data: SQLite may bring the table back by ROLLBACK.
  * 3. Columns are declared in the order of their ids: as defined, then as added. */
 #include "vtab/vtab_private.h"
 
 #include <stdio.h>
 
-/* --- binding ------------------------------------------------------------------------------------------------- */
+/* --- binding --------------------------------------------------------------------------------- */
 
 struct vtabi_binding *vtabi_binding_acquire(struct vtabi_binding *binding)
 {
@@ -34,7 +35,8 @@ static struct vtabi_binding *binding_alloc(int declared, const struct base_table
 {
     size_t n = (size_t)declared, ids = schema->next_column_id;
     size_t ints = schema->partition_key_count + schema->clustering_count + ids + n;
-    struct vtabi_binding *b = sqlite3_malloc64(sizeof *b + n * sizeof b->columns[0] + ints * sizeof(int));
+    struct vtabi_binding *b =
+        sqlite3_malloc64(sizeof *b + n * sizeof b->columns[0] + ints * sizeof(int));
     if (!b)
         return NULL;
     *b = (struct vtabi_binding){.refs = 1, .table = schema, .id_count = schema->next_column_id};
@@ -61,7 +63,8 @@ static void binding_add_cell(struct vtabi_binding *b, int first, int column)
     b->cells[i] = column;
 }
 
-static int binding_fill(struct vtabi_binding *b, const struct vtabi_table *table, struct base_err *err)
+static int binding_fill(struct vtabi_binding *b, const struct vtabi_table *table,
+                        struct base_err *err)
 {
     size_t keys = 0;
     for (int i = 0; i < table->column_count; i++) {
@@ -89,15 +92,17 @@ static int binding_fill(struct vtabi_binding *b, const struct vtabi_table *table
         }
     }
     if (keys != b->table->partition_key_count + b->table->clustering_count)
-        return base_err_set(err, BASE_E_STALE, "%.*s.%.*s has another primary key now: open the database again",
+        return base_err_set(err, BASE_E_STALE,
+                            "%.*s.%.*s has another primary key now: open the database again",
                             BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->cql_name));
     return BASE_OK;
 }
 
 static int not_found(const struct vtabi_table *table, struct base_err *err)
 {
-    return base_err_set(err, BASE_E_NOTFOUND, "table %.*s.%.*s does not exist in %s", BASE_SLICE_ARG(table->keyspace),
-                        BASE_SLICE_ARG(table->cql_name), table->link->dir);
+    return base_err_set(err, BASE_E_NOTFOUND, "table %.*s.%.*s does not exist in %s",
+                        BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->cql_name),
+                        table->link->dir);
 }
 
 int vtabi_table_bind(struct vtabi_table *table, struct base_err *err)
@@ -138,7 +143,7 @@ struct base_slice vtabi_column_name(const struct vtabi_table *table, int column)
     return table->columns[index];
 }
 
-/* --- the shadow table of the attach form ------------------------------------------------------------------------ */
+/* --- the shadow table of the attach form ----------------------------------------------------- */
 
 static bool has_shadow(const struct vtabi_table *table)
 {
@@ -164,13 +169,19 @@ static int shadow_write(struct vtabi_table *table, const struct vtabi_declared *
 {
     if (!has_shadow(table))
         return BASE_OK;
-    int rc = exec(table, sqlite3_mprintf("CREATE TABLE IF NOT EXISTS \"%w\".\"%w_columns\"(position INTEGER PRIMARY "
-                                         "KEY, name TEXT NOT NULL, type TEXT NOT NULL);"
-                                         "DELETE FROM \"%w\".\"%w_columns\"",
-                                         table->schema, table->name, table->schema, table->name), err);
+    int rc = exec(
+        table,
+        sqlite3_mprintf("CREATE TABLE IF NOT EXISTS \"%w\".\"%w_columns\"(position INTEGER PRIMARY "
+                        "KEY, name TEXT NOT NULL, type TEXT NOT NULL);"
+                        "DELETE FROM \"%w\".\"%w_columns\"",
+                        table->schema, table->name, table->schema, table->name),
+        err);
     for (int i = 0; rc == BASE_OK && i < count; i++)
-        rc = exec(table, sqlite3_mprintf("INSERT INTO \"%w\".\"%w_columns\" VALUES(%d, '%.*q', '%q')", table->schema,
-                                         table->name, i, BASE_SLICE_ARG(columns[i].name), columns[i].sql_type), err);
+        rc = exec(table,
+                  sqlite3_mprintf("INSERT INTO \"%w\".\"%w_columns\" VALUES(%d, '%.*q', '%q')",
+                                  table->schema, table->name, i, BASE_SLICE_ARG(columns[i].name),
+                                  columns[i].sql_type),
+                  err);
     return rc;
 }
 
@@ -184,17 +195,20 @@ static const char *known_type(const char *text)
     return "TEXT";
 }
 
-static int shadow_read(struct vtabi_table *table, struct vtabi_declared **out, int *count, struct base_err *err)
+static int shadow_read(struct vtabi_table *table, struct vtabi_declared **out, int *count,
+                       struct base_err *err)
 {
-    char *sql = sqlite3_mprintf("SELECT name, type, (SELECT count(*) FROM \"%w\".\"%w_columns\") FROM "
-                                "\"%w\".\"%w_columns\" ORDER BY position",
-                                table->schema, table->name, table->schema, table->name);
+    char *sql =
+        sqlite3_mprintf("SELECT name, type, (SELECT count(*) FROM \"%w\".\"%w_columns\") FROM "
+                        "\"%w\".\"%w_columns\" ORDER BY position",
+                        table->schema, table->name, table->schema, table->name);
     sqlite3_stmt *statement = NULL;
     *count = 0;
     *out = NULL;
     if (!sql || sqlite3_prepare_v2(table->host->db, sql, -1, &statement, NULL) != SQLITE_OK) {
         sqlite3_free(sql);
-        return base_err_set(err, BASE_E_NOTFOUND, "%s_columns: %s", table->name, sqlite3_errmsg(table->host->db));
+        return base_err_set(err, BASE_E_NOTFOUND, "%s_columns: %s", table->name,
+                            sqlite3_errmsg(table->host->db));
     }
     int rc = BASE_OK;
     while (rc == BASE_OK && sqlite3_step(statement) == SQLITE_ROW) {
@@ -217,7 +231,7 @@ static int shadow_read(struct vtabi_table *table, struct vtabi_declared **out, i
     return rc == BASE_OK ? rc : base_err_set(err, rc, "out of memory");
 }
 
-/* --- create and connect --------------------------------------------------------------------------------------- */
+/* --- create and connect ---------------------------------------------------------------------- */
 
 static void table_free(struct vtabi_table *table)
 {
@@ -251,18 +265,20 @@ static struct vtabi_table *table_new(struct vtabi_host *host, const char *const 
 }
 
 /* Make sure that the table exists and agrees with the definition. */
-static int create_in_node(struct vtabi_table *table, const struct vtabi_definition *definition, struct base_err *err)
+static int create_in_node(struct vtabi_table *table, const struct vtabi_definition *definition,
+                          struct base_err *err)
 {
     bool attached;
     int rc = vtabi_link_open(table->link, NULL, 0, true, err);
     if (rc != BASE_OK || definition->attach)
         return rc;
-    return node_create_table(table->link->session, table->keyspace, table->cql_name, definition->columns,
-                             definition->with, &attached, err);
+    return node_create_table(table->link->session, table->keyspace, table->cql_name,
+                             definition->columns, definition->with, &attached, err);
 }
 
 /* The columns as the node has them, by id. */
-static int columns_of_node(struct vtabi_table *table, struct vtabi_declared **out, int *count, struct base_err *err)
+static int columns_of_node(struct vtabi_table *table, struct vtabi_declared **out, int *count,
+                           struct base_err *err)
 {
     struct base_schema *schema = node_schema(table->link->node);
     const struct base_table *found = base_schema_table(schema, table->keyspace, table->cql_name);
@@ -285,7 +301,8 @@ static int columns_of_node(struct vtabi_table *table, struct vtabi_declared **ou
 
 static int keep_names(struct vtabi_table *table, const struct vtabi_declared *columns, int count)
 {
-    table->columns = base_arena_alloc(&table->arena, ((size_t)count + 1) * sizeof table->columns[0]);
+    table->columns =
+        base_arena_alloc(&table->arena, ((size_t)count + 1) * sizeof table->columns[0]);
     if (!table->columns)
         return BASE_E_NOMEM;
     for (int i = 0; i < count; i++)
@@ -309,12 +326,14 @@ static int table_setup(struct vtabi_table *table, int argc, const char *const *a
     table->attached = definition.attach;
     rc = vtabi_host_link(table->host, table->schema, table->node_dir, &table->link, err);
     if (rc == BASE_OK)
-        rc = create ? create_in_node(table, &definition, err) : vtabi_link_open(table->link, NULL, 0, false, err);
+        rc = create ? create_in_node(table, &definition, err)
+                    : vtabi_link_open(table->link, NULL, 0, false, err);
     if (rc == BASE_OK)
         rc = columns_of_node(table, &columns, &count, err);
     if (rc != BASE_OK && !create)
-        rc = definition.attach ? shadow_read(table, &columns, &count, err)
-                               : vtabi_define_columns(&table->arena, definition.columns, &columns, &count, err);
+        rc = definition.attach
+                 ? shadow_read(table, &columns, &count, err)
+                 : vtabi_define_columns(&table->arena, definition.columns, &columns, &count, err);
     if (rc == BASE_OK)
         rc = keep_names(table, columns, count);
     if (rc == BASE_OK)
@@ -326,8 +345,8 @@ static int table_setup(struct vtabi_table *table, int argc, const char *const *a
     return rc;
 }
 
-static int create_or_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out,
-                             char **message, bool create)
+static int create_or_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
+                             sqlite3_vtab **out, char **message, bool create)
 {
     struct base_err err = {0};
     struct vtabi_table *table = table_new(aux, argv);
@@ -345,14 +364,14 @@ static int create_or_connect(sqlite3 *db, void *aux, int argc, const char *const
     return SQLITE_OK;
 }
 
-static int module_create(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out,
-                         char **message)
+static int module_create(sqlite3 *db, void *aux, int argc, const char *const *argv,
+                         sqlite3_vtab **out, char **message)
 {
     return create_or_connect(db, aux, argc, argv, out, message, true);
 }
 
-static int module_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out,
-                          char **message)
+static int module_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
+                          sqlite3_vtab **out, char **message)
 {
     return create_or_connect(db, aux, argc, argv, out, message, false);
 }
@@ -363,8 +382,8 @@ static int module_disconnect(sqlite3_vtab *vtab)
     return SQLITE_OK;
 }
 
-/* DROP TABLE inside a transaction that wrote to the table would lose those writes or make them stay after
- * ROLLBACK: SQLite calls neither xSync nor xRollback for a dropped table. It is refused. */
+/* DROP TABLE inside a transaction that wrote to the table would lose those writes or make them stay
+ * after ROLLBACK: SQLite calls neither xSync nor xRollback for a dropped table. It is refused. */
 static int module_destroy(sqlite3_vtab *vtab)
 {
     struct vtabi_table *table = (struct vtabi_table *)vtab;
@@ -372,7 +391,9 @@ static int module_destroy(sqlite3_vtab *vtab)
     if (table->joined && table->wrote)
         return SQLITE_LOCKED;
     if (has_shadow(table)) {
-        int rc = exec(table, sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_columns\"", table->schema, table->name),
+        int rc = exec(table,
+                      sqlite3_mprintf("DROP TABLE IF EXISTS \"%w\".\"%w_columns\"", table->schema,
+                                      table->name),
                       &err);
         if (rc != BASE_OK)
             return vtabi_fail(vtab, rc, &err);
@@ -387,8 +408,10 @@ static int module_rename(sqlite3_vtab *vtab, const char *name)
     struct base_err err = {0};
     if (!table->renames) {
         base_err_set(&err, BASE_E_INVALID,
-                     "%s is named after %.*s.%.*s: to use another name, create it with table='%.*s' or attach "
-                     "%.*s.%.*s", table->name, BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->cql_name),
+                     "%s is named after %.*s.%.*s: to use another name, create it with "
+                     "table='%.*s' or attach "
+                     "%.*s.%.*s",
+                     table->name, BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->cql_name),
                      BASE_SLICE_ARG(table->cql_name), BASE_SLICE_ARG(table->keyspace),
                      BASE_SLICE_ARG(table->cql_name));
         return vtabi_fail(vtab, BASE_E_INVALID, &err);
@@ -398,8 +421,10 @@ static int module_rename(sqlite3_vtab *vtab, const char *name)
         return SQLITE_NOMEM;
     int rc = BASE_OK;
     if (has_shadow(table))
-        rc = exec(table, sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_columns\" RENAME TO \"%w_columns\"", table->schema,
-                                         table->name, name), &err);
+        rc = exec(table,
+                  sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_columns\" RENAME TO \"%w_columns\"",
+                                  table->schema, table->name, name),
+                  &err);
     if (rc != BASE_OK) {
         sqlite3_free(copy);
         return vtabi_fail(vtab, rc, &err);

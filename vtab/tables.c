@@ -1,5 +1,5 @@
-/* Eponymous tables about the connection's default node: ringlet_tables, ringlet_metrics. The rows are made
- * whole by xFilter: there are as many as tables or metrics. */
+/* Eponymous tables about the connection's default node: ringlet_tables, ringlet_metrics. The rows
+ * are made whole by xFilter: there are as many as tables or metrics. */
 #include "vtab/vtab_private.h"
 
 #include "base/json.h"
@@ -7,7 +7,8 @@
 struct listing {
     const char *declaration;
     int column_count;
-    BASE_MUST int (*fill)(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err);
+    BASE_MUST int (*fill)(struct vtabi_link *link, struct base_buf *rows, size_t *count,
+                          struct base_err *err);
 };
 struct listing_table {
     sqlite3_vtab base; /* first */
@@ -52,7 +53,7 @@ static bool get_cell(struct base_reader *reader, struct base_sql_value *out)
     return true;
 }
 
-/* --- ringlet_tables ------------------------------------------------------------------------------------------------- */
+/* --- ringlet_tables -------------------------------------------------------------------------- */
 
 static int put_names(struct base_buf *rows, const struct base_column *columns, size_t n)
 {
@@ -100,8 +101,9 @@ static int64_t sum_members(struct base_slice json, const char *a, const char *b)
             number[token.text.len] = 0;
             sum += strtoll(number, NULL, 10);
         }
-        wanted = token.kind == BASE_JSON_KEY && (base_slice_equal(token.text, base_slice_str(a)) ||
-                                                 (b && base_slice_equal(token.text, base_slice_str(b))));
+        wanted =
+            token.kind == BASE_JSON_KEY && (base_slice_equal(token.text, base_slice_str(a)) ||
+                                            (b && base_slice_equal(token.text, base_slice_str(b))));
     }
     return sum;
 }
@@ -112,7 +114,8 @@ static int put_sizes(struct base_buf *rows, struct vtabi_link *link, const struc
     struct base_buf json;
     const char *arg = NULL;
     base_buf_init(&json, VTABI_BUF_MAX);
-    int rc = base_buf_printf(&json, "%.*s.%.*s%c", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), 0);
+    int rc = base_buf_printf(&json, "%.*s.%.*s%c", BASE_SLICE_ARG(table->keyspace),
+                             BASE_SLICE_ARG(table->name), 0);
     char *name = rc == BASE_OK ? vtabi_strdup(base_slice_str((const char *)json.data)) : NULL;
     base_buf_reset(&json);
     arg = name;
@@ -149,7 +152,8 @@ static int put_table(struct base_buf *rows, struct vtabi_link *link, const struc
     return rc == BASE_OK ? put_definition(rows, table) : rc;
 }
 
-static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *count,
+                       struct base_err *err)
 {
     struct base_schema *schema = node_schema(link->node);
     int rc = BASE_OK;
@@ -163,7 +167,7 @@ static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *c
     return rc == BASE_OK ? rc : base_err_set(err, rc, "ringlet_tables: %s", base_err_words(rc));
 }
 
-/* --- ringlet_metrics ------------------------------------------------------------------------------------------------ */
+/* --- ringlet_metrics ------------------------------------------------------------------------- */
 
 struct metrics {
     struct base_buf *rows;
@@ -182,18 +186,21 @@ static int each_metric(void *ctx, const char *name, const char *labels, double v
     return rc;
 }
 
-static int fill_metrics(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+static int fill_metrics(struct vtabi_link *link, struct base_buf *rows, size_t *count,
+                        struct base_err *err)
 {
     struct metrics m = {rows, count};
     int rc = node_metrics(link->node, each_metric, &m);
     return rc == BASE_OK ? rc : base_err_set(err, rc, "ringlet_metrics: %s", base_err_words(rc));
 }
 
-/* --- the module -------------------------------------------------------------------------------------------------------- */
+/* --- the module ------------------------------------------------------------------------------ */
 
 static const struct listing listings[] = {
-    {"CREATE TABLE x(keyspace TEXT, name TEXT, partition_key TEXT, clustering TEXT, columns TEXT, id TEXT, "
-     "row_estimate INTEGER, disk_bytes INTEGER, definition TEXT)", 9, fill_tables},
+    {"CREATE TABLE x(keyspace TEXT, name TEXT, partition_key TEXT, clustering TEXT, columns TEXT, "
+     "id TEXT, "
+     "row_estimate INTEGER, disk_bytes INTEGER, definition TEXT)",
+     9, fill_tables},
     {"CREATE TABLE x(name TEXT, labels TEXT, value REAL)", 3, fill_metrics},
 };
 struct listing_aux {
@@ -208,8 +215,8 @@ static void aux_free(void *arg)
     sqlite3_free(aux);
 }
 
-static int listing_connect(sqlite3 *db, void *arg, int argc, const char *const *argv, sqlite3_vtab **out,
-                           char **message)
+static int listing_connect(sqlite3 *db, void *arg, int argc, const char *const *argv,
+                           sqlite3_vtab **out, char **message)
 {
     const struct listing_aux *aux = arg;
     (void)argc;

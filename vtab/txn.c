@@ -2,11 +2,13 @@
  *
  * What SQLite does (tests/sql/cases/transactions.sql and late_busy.sql show it):
  * 1. xSync may fail, xCommit may not: the batch is applied at the last xSync.
- * 2. After a COMMIT that ended in SQLITE_BUSY, COMMIT calls xSync again for every table: a round of counting
- *    begins when a table that was counted comes again. Applying twice does nothing the second time.
+ * 2. After a COMMIT that ended in SQLITE_BUSY, COMMIT calls xSync again for every table: a round of
+ * counting begins when a table that was counted comes again. Applying twice does nothing the second
+ * time.
  * 3. A created table takes part without xBegin.
- * 4. A savepoint is announced to each table apart, when it is opened or when the table joins; levels announced
- *    already must not move. xRollbackTo may name a level never announced: node undoes all since the one below. */
+ * 4. A savepoint is announced to each table apart, when it is opened or when the table joins;
+ * levels announced already must not move. xRollbackTo may name a level never announced: node undoes
+ * all since the one below. */
 #include "vtab/vtab_private.h"
 
 int vtabi_txn_join(struct vtabi_table *table, struct base_err *err)
@@ -28,7 +30,8 @@ int vtabi_txn_join(struct vtabi_table *table, struct base_err *err)
     return BASE_OK;
 }
 
-/* The table is done with the transaction; with the last one it ends: forgotten if applied, else undone. */
+/* The table is done with the transaction; with the last one it ends: forgotten if applied, else
+ * undone. */
 void vtabi_txn_leave(struct vtabi_table *table)
 {
     struct vtabi_link *link = table->link;
@@ -70,7 +73,9 @@ int vtabi_txn_sync(sqlite3_vtab *vtab)
     if (++link->synced_count < link->joined_count)
         return SQLITE_OK;
     if (node_is_forked(link->node))
-        return vtabi_fail(vtab, base_err_set(&err, BASE_E_CLOSED, "this connection was opened before fork()"), &err);
+        return vtabi_fail(
+            vtab, base_err_set(&err, BASE_E_CLOSED, "this connection was opened before fork()"),
+            &err);
     return vtabi_fail(vtab, node_txn_apply(link->session, &err), &err);
 }
 
@@ -80,8 +85,8 @@ int vtabi_txn_commit(sqlite3_vtab *vtab)
     return SQLITE_OK;
 }
 
-/* SQLite rolls back every table of the transaction: the first call undoes all, at once, for a statement of
- * another table may read before its turn comes. */
+/* SQLite rolls back every table of the transaction: the first call undoes all, at once, for a
+ * statement of another table may read before its turn comes. */
 int vtabi_txn_rollback(sqlite3_vtab *vtab)
 {
     struct vtabi_table *table = (struct vtabi_table *)vtab;

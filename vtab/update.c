@@ -1,11 +1,12 @@
 /* xUpdate: one row at a time, as one mutation.
  *
- * 1. Everything is converted and built before anything is written: a row that fails leaves nothing behind
- *    (SQLite opens no savepoint around statements of a single row).
- * 2. INSERT writes the row's marker and the values that are not NULL; UPDATE writes cells only, those that SET
- *    names. Another key is another row: the old one is deleted, the new one written whole.
- * 3. UPDATE … FROM names every column. It is known by k, which a plain UPDATE does not pass on; then what equals
- *    the row as it is counts as not named.
+ * 1. Everything is converted and built before anything is written: a row that fails leaves nothing
+ * behind (SQLite opens no savepoint around statements of a single row).
+ * 2. INSERT writes the row's marker and the values that are not NULL; UPDATE writes cells only,
+ * those that SET names. Another key is another row: the old one is deleted, the new one written
+ * whole.
+ * 3. UPDATE … FROM names every column. It is known by k, which a plain UPDATE does not pass on;
+ * then what equals the row as it is counts as not named.
  * 4. Each row takes its own timestamp, in order, so that the last of two writes to one key wins. */
 #include "vtab/vtab_private.h"
 
@@ -13,7 +14,8 @@
 
 #include "base/key.h"
 
-#define WRITETIME_AHEAD_MAX_US (INT64_C(86400) * 1000000) /* a timestamp past tomorrow would hide all later writes */
+#define WRITETIME_AHEAD_MAX_US                                                                     \
+    (INT64_C(86400) * 1000000) /* a timestamp past tomorrow would hide all later writes */
 
 /* One call of xUpdate. */
 struct write {
@@ -23,8 +25,8 @@ struct write {
     struct vtabi_writer *w;
     sqlite3_value **argv; /* the new row's values by declared column, or NULL (DELETE) */
     bool insert;
-    bool all_named;       /* UPDATE … FROM */
-    int conflict;         /* SQLite's: SQLITE_REPLACE, … */
+    bool all_named; /* UPDATE … FROM */
+    int conflict;   /* SQLite's: SQLITE_REPLACE, … */
     int64_t ts, now_s;
     int32_t ttl;
     int consistency;
@@ -35,16 +37,18 @@ struct write {
 
 void vtabi_writer_init(struct vtabi_writer *writer)
 {
-    struct base_buf *bufs[] = {&writer->value, &writer->pk, &writer->pkey, &writer->ckey, &writer->originals,
-                               &writer->row, &writer->static_row, &writer->mutation};
+    struct base_buf *bufs[] = {&writer->value,      &writer->pk,        &writer->pkey,
+                               &writer->ckey,       &writer->originals, &writer->row,
+                               &writer->static_row, &writer->mutation};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_init(bufs[i], VTABI_BUF_MAX);
 }
 
 void vtabi_writer_fini(struct vtabi_writer *writer)
 {
-    struct base_buf *bufs[] = {&writer->value, &writer->pk, &writer->pkey, &writer->ckey, &writer->originals,
-                               &writer->row, &writer->static_row, &writer->mutation};
+    struct base_buf *bufs[] = {&writer->value,      &writer->pk,        &writer->pkey,
+                               &writer->ckey,       &writer->originals, &writer->row,
+                               &writer->static_row, &writer->mutation};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
 }
@@ -74,7 +78,7 @@ static int constraint(struct write *w, int rc)
     return rc;
 }
 
-/* --- hidden columns --------------------------------------------------------------------------------------------- */
+/* --- hidden columns -------------------------------------------------------------------------- */
 
 static int set_ttl(struct write *w)
 {
@@ -84,7 +88,8 @@ static int set_ttl(struct write *w)
         return BASE_OK;
     int64_t ttl = sqlite3_value_int64(value);
     if (sqlite3_value_type(value) != SQLITE_INTEGER || ttl < 0 || ttl > BASE_TTL_MAX)
-        return base_err_set(w->err, BASE_E_INVALID, "%s.ttl: must be 0 to %d seconds", w->table->name, BASE_TTL_MAX);
+        return base_err_set(w->err, BASE_E_INVALID, "%s.ttl: must be 0 to %d seconds",
+                            w->table->name, BASE_TTL_MAX);
     if (w->all_named) { /* as it was read, or a little less: not assigned */
         int64_t left, writetime, elapsed = w->now_s - w->table->scan_s;
         if (vtabi_row_times(w->old, w->now_s, &left, &writetime) && left >= 0 && ttl >= left &&
@@ -106,11 +111,13 @@ static int set_writetime(struct write *w)
     if (w->all_named && vtabi_row_times(w->old, w->now_s, &ttl, &written) && written == ts)
         return BASE_OK;
     if (sqlite3_value_type(value) != SQLITE_INTEGER || ts == INT64_MIN || ts == INT64_MIN + 1)
-        return base_err_set(w->err, BASE_E_INVALID, "%s.writetime: must be microseconds since 1970", w->table->name);
+        return base_err_set(w->err, BASE_E_INVALID, "%s.writetime: must be microseconds since 1970",
+                            w->table->name);
     if (ts > w->ts + WRITETIME_AHEAD_MAX_US)
-        return base_err_set(w->err, BASE_E_INVALID,
-                            "%s.writetime: %lld is more than a day ahead of the clock (microseconds since 1970)",
-                            w->table->name, (long long)ts);
+        return base_err_set(
+            w->err, BASE_E_INVALID,
+            "%s.writetime: %lld is more than a day ahead of the clock (microseconds since 1970)",
+            w->table->name, (long long)ts);
     w->ts = ts;
     return BASE_OK;
 }
@@ -127,7 +134,8 @@ static int set_consistency(struct write *w)
     const char *text = (const char *)sqlite3_value_text(value);
     int code = text ? node_consistency_parse(base_slice_str(text)) : -1;
     if (code < 0 || code == NODE_CL_SERIAL || code == NODE_CL_LOCAL_SERIAL)
-        return base_err_set(w->err, BASE_E_INVALID, "%s.consistency: '%s' is no consistency level for writes",
+        return base_err_set(w->err, BASE_E_INVALID,
+                            "%s.consistency: '%s' is no consistency level for writes",
                             w->table->name, text ? text : "");
     w->consistency = code;
     return BASE_OK;
@@ -142,11 +150,11 @@ static int set_hidden(struct write *w)
     return rc == BASE_OK ? set_ttl(w) : rc;
 }
 
-/* --- reading the row as it is ------------------------------------------------------------------------------------- */
+/* --- reading the row as it is ---------------------------------------------------------------- */
 
 /* The live row at a key; *found false: none. With an empty ckey: a partition's static row. */
-static int probe(struct write *w, struct base_slice pkey, struct base_slice ckey, struct base_live_row *live,
-                 bool *found)
+static int probe(struct write *w, struct base_slice pkey, struct base_slice ckey,
+                 struct base_live_row *live, bool *found)
 {
     struct vtabi_link *link = w->table->link;
     struct base_read *cmd = &link->probe_cmd; /* they must outlive this call */
@@ -172,7 +180,7 @@ static void probe_end(struct write *w)
     w->table->link->probing = false;
 }
 
-/* --- keys ----------------------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------ */
 
 /* The value of a key column for the new row, appended to w->value: as given, or the old row's. */
 static int key_value(struct write *w, int column)
@@ -188,9 +196,10 @@ static int key_value(struct write *w, int column)
     }
     vtabi_value_get(in, &sql);
     if (sql.kind == BASE_SQL_NULL)
-        return constraint(w, fail_column(w, column, c->kind == BASE_COLUMN_PARTITION_KEY
-                                                        ? "a partition key column cannot be NULL"
-                                                        : "a clustering column cannot be NULL"));
+        return constraint(w, fail_column(w, column,
+                                         c->kind == BASE_COLUMN_PARTITION_KEY
+                                             ? "a partition key column cannot be NULL"
+                                             : "a clustering column cannot be NULL"));
     int rc = base_value_from_sql(c->type, &sql, &w->w->value, w->err);
     return rc == BASE_OK ? rc : wrap_column(w, column, rc);
 }
@@ -219,7 +228,8 @@ static int build_pkey(struct write *w)
     base_buf_reset(&b->pkey);
     if (rc == BASE_OK) {
         rc = base_pk_compose(values, n, &b->pk, w->err);
-        rc = rc == BASE_OK ? base_pkey_put(base_buf_view(&b->pk), &b->pkey) : base_err_wrap(w->err, rc, "%s", w->table->name);
+        rc = rc == BASE_OK ? base_pkey_put(base_buf_view(&b->pk), &b->pkey)
+                           : base_err_wrap(w->err, rc, "%s", w->table->name);
     }
     if (values != few)
         sqlite3_free(values);
@@ -240,19 +250,21 @@ static int build_ckey(struct write *w)
         base_buf_reset(&b->value);
         rc = key_value(w, column);
         if (rc == BASE_OK) {
-            rc = base_ckey_put(c->type, c->descending, base_buf_view(&b->value), &b->ckey, &exact, w->err);
-            rc = rc == BASE_OK ? base_buf_put_bytes(&b->originals, base_buf_view(&b->value)) : wrap_column(w, column, rc);
+            rc = base_ckey_put(c->type, c->descending, base_buf_view(&b->value), &b->ckey, &exact,
+                               w->err);
+            rc = rc == BASE_OK ? base_buf_put_bytes(&b->originals, base_buf_view(&b->value))
+                               : wrap_column(w, column, rc);
         }
     }
     if (rc == BASE_OK && exact)
         base_buf_reset(&b->originals);
     if (rc == BASE_OK && b->ckey.len > BASE_CKEY_LEN_MAX)
-        rc = base_err_set(w->err, BASE_E_LIMIT, "%s: the clustering key is longer than %d bytes", w->table->name,
-                          BASE_CKEY_LEN_MAX);
+        rc = base_err_set(w->err, BASE_E_LIMIT, "%s: the clustering key is longer than %d bytes",
+                          w->table->name, BASE_CKEY_LEN_MAX);
     return rc == BASE_OK ? base_ckey_end(BASE_KEY_AT, &b->ckey) : rc;
 }
 
-/* --- rows ----------------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------ */
 
 static int64_t expires_s(const struct write *w)
 {
@@ -263,7 +275,8 @@ static int64_t expires_s(const struct write *w)
 /* NULL: nothing in INSERT, a tombstone in UPDATE. */
 static int put_null(struct write *w, struct base_row_builder *row, const struct base_column *c)
 {
-    struct base_cell cell = {.column = c->id, .ts = w->ts, .local_s = w->now_s, .flags = BASE_CELL_DEAD};
+    struct base_cell cell = {
+        .column = c->id, .ts = w->ts, .local_s = w->now_s, .flags = BASE_CELL_DEAD};
     if (base_type_is_multicell(c->type))
         cell.flags = BASE_CELL_COMPLEX_DELETION;
     return base_row_put_cell(row, &cell);
@@ -273,20 +286,27 @@ static int put_value(struct write *w, struct base_row_builder *row, const struct
                      struct base_slice value)
 {
     if (base_type_is_multicell(c->type)) {
-        struct base_cell like = {.column = c->id, .ts = w->ts, .ttl = w->ttl,
+        struct base_cell like = {.column = c->id,
+                                 .ts = w->ts,
+                                 .ttl = w->ttl,
                                  .local_s = w->ttl ? expires_s(w) : w->now_s,
                                  .flags = w->ttl ? BASE_CELL_EXPIRING : 0};
         return vtabi_collection_put(row, c->type, value, &like, w->err);
     }
     if (w->ttl == 0)
         return base_row_put_value(row, c->id, value);
-    struct base_cell cell = {.column = c->id, .ts = w->ts, .ttl = w->ttl, .local_s = expires_s(w),
-                             .flags = BASE_CELL_EXPIRING, .value = value};
+    struct base_cell cell = {.column = c->id,
+                             .ts = w->ts,
+                             .ttl = w->ttl,
+                             .local_s = expires_s(w),
+                             .flags = BASE_CELL_EXPIRING,
+                             .value = value};
     return base_row_put_cell(row, &cell);
 }
 
 /* Is the value what the row has already? (UPDATE … FROM) */
-static int is_same(struct write *w, const struct base_column *c, struct base_slice value, bool is_null, bool *same)
+static int is_same(struct write *w, const struct base_column *c, struct base_slice value,
+                   bool is_null, bool *same)
 {
     struct base_slice old;
     bool present;
@@ -296,7 +316,8 @@ static int is_same(struct write *w, const struct base_column *c, struct base_sli
 }
 
 /* Write one column if the statement names it. *wrote is set when something was put. */
-static int put_column(struct write *w, struct base_row_builder *row, int column, bool whole, bool *wrote)
+static int put_column(struct write *w, struct base_row_builder *row, int column, bool whole,
+                      bool *wrote)
 {
     const struct base_column *c = column_at(w, column);
     sqlite3_value *in = w->argv[column];
@@ -335,13 +356,14 @@ static int put_column(struct write *w, struct base_row_builder *row, int column,
 }
 
 /* All regular or all static columns. */
-static int put_columns(struct write *w, struct base_row_builder *row, enum base_column_kind kind, bool whole,
-                       bool *wrote)
+static int put_columns(struct write *w, struct base_row_builder *row, enum base_column_kind kind,
+                       bool whole, bool *wrote)
 {
     int rc = BASE_OK;
     for (int i = 0; rc == BASE_OK && i < w->binding->cell_count; i++)
         if (column_at(w, w->binding->cells[i])->kind == kind)
-            rc = put_column(w, row, w->binding->cells[i], whole && kind == BASE_COLUMN_REGULAR, wrote);
+            rc = put_column(w, row, w->binding->cells[i], whole && kind == BASE_COLUMN_REGULAR,
+                            wrote);
     return rc;
 }
 
@@ -389,20 +411,21 @@ static int put_mutation(struct write *w, struct base_slice pkey, struct base_sli
 {
     struct vtabi_writer *b = w->w;
     if (b->static_row.len == 0)
-        return base_mutation_put_row(&b->mutation, w->schema->id, pkey, ckey, base_buf_view(&b->row));
+        return base_mutation_put_row(&b->mutation, w->schema->id, pkey, ckey,
+                                     base_buf_view(&b->row));
     struct base_mutation_row_part part = {ckey, base_buf_view(&b->row)};
-    return base_mutation_put(&b->mutation, w->schema->id, pkey, BASE_DELETION_NONE, base_buf_view(&b->static_row),
-                             NULL, 0, &part, b->row.len ? 1 : 0);
+    return base_mutation_put(&b->mutation, w->schema->id, pkey, BASE_DELETION_NONE,
+                             base_buf_view(&b->static_row), NULL, 0, &part, b->row.len ? 1 : 0);
 }
 
 static int submit(struct write *w, size_t count)
 {
     w->table->wrote = true;
-    return node_write(w->table->link->session, w->schema, base_buf_view(&w->w->mutation), count, w->consistency,
-                      w->err);
+    return node_write(w->table->link->session, w->schema, base_buf_view(&w->w->mutation), count,
+                      w->consistency, w->err);
 }
 
-/* --- INSERT --------------------------------------------------------------------------------------------------------- */
+/* --- INSERT ---------------------------------------------------------------------------------- */
 
 /* SQLite's own words for it. */
 static int unique_failed(struct write *w)
@@ -415,7 +438,8 @@ static int unique_failed(struct write *w)
                          BASE_SLICE_ARG(w->schema->columns[i].name));
         at += n > 0 && (size_t)n < sizeof names - at ? (size_t)n : 0;
     }
-    return constraint(w, base_err_set(w->err, BASE_E_CONDITION, "UNIQUE constraint failed: %s", names));
+    return constraint(
+        w, base_err_set(w->err, BASE_E_CONDITION, "UNIQUE constraint failed: %s", names));
 }
 
 /* OR IGNORE, OR FAIL and OR ROLLBACK look whether the row is there. */
@@ -461,7 +485,8 @@ static int insert(struct write *w)
     bool wrote = true, wrote_static;
     bool alone = is_static_insert(w);
     if (sqlite3_value_type(w->argv[w->table->column_key]) != SQLITE_NULL)
-        return base_err_set(w->err, BASE_E_INVALID, "%s: the key column k is made of the primary key; don't name it",
+        return base_err_set(w->err, BASE_E_INVALID,
+                            "%s: the key column k is made of the primary key; don't name it",
                             w->table->name);
     int rc = check_dropped(w);
     if (rc == BASE_OK)
@@ -480,16 +505,18 @@ static int insert(struct write *w)
     if (rc != BASE_OK)
         return rc;
     if (alone && !wrote_static)
-        return constraint(w, base_err_set(w->err, BASE_E_INVALID, "%s: give the clustering columns, or a static column",
+        return constraint(w, base_err_set(w->err, BASE_E_INVALID,
+                                          "%s: give the clustering columns, or a static column",
                                           w->table->name));
-    if (w->conflict == SQLITE_IGNORE || w->conflict == SQLITE_FAIL || w->conflict == SQLITE_ROLLBACK)
+    if (w->conflict == SQLITE_IGNORE || w->conflict == SQLITE_FAIL ||
+        w->conflict == SQLITE_ROLLBACK)
         rc = check_absent(w, base_buf_view(&b->pkey), base_buf_view(&b->ckey));
     if (rc == BASE_OK)
         rc = put_mutation(w, base_buf_view(&b->pkey), base_buf_view(&b->ckey));
     return rc == BASE_OK ? submit(w, 1) : rc;
 }
 
-/* --- DELETE --------------------------------------------------------------------------------------------------------- */
+/* --- DELETE ---------------------------------------------------------------------------------- */
 
 static int no_key(const struct write *w)
 {
@@ -497,7 +524,8 @@ static int no_key(const struct write *w)
 }
 
 /* k in its parts. */
-static int split_key(const struct write *w, sqlite3_value *k, struct base_slice *pkey, struct base_slice *ckey)
+static int split_key(const struct write *w, sqlite3_value *k, struct base_slice *pkey,
+                     struct base_slice *ckey)
 {
     struct base_slice key = base_slice(sqlite3_value_blob(k), (size_t)sqlite3_value_bytes(k));
     size_t len = key.len ? base_pkey_len(key) : 0;
@@ -538,7 +566,7 @@ static int build_static_deletion(struct write *w)
     return rc;
 }
 
-static int delete(struct write *w, sqlite3_value *k)
+static int delete (struct write *w, sqlite3_value *k)
 {
     struct base_slice pkey, ckey;
     int rc = split_key(w, k, &pkey, &ckey);
@@ -554,7 +582,7 @@ static int delete(struct write *w, sqlite3_value *k)
     return rc == BASE_OK ? submit(w, 1) : rc;
 }
 
-/* --- UPDATE --------------------------------------------------------------------------------------------------------- */
+/* --- UPDATE ---------------------------------------------------------------------------------- */
 
 static bool names_key_column(const struct write *w)
 {
@@ -596,7 +624,8 @@ static int update_cells(struct write *w, struct base_slice pkey, struct base_sli
     if (rc == BASE_OK)
         rc = build_row(w, false, &wrote);
     if (rc == BASE_OK && wrote && !ckey.len)
-        rc = base_err_set(w->err, BASE_E_INVALID, "%s: this row has static columns only", w->table->name);
+        rc = base_err_set(w->err, BASE_E_INVALID, "%s: this row has static columns only",
+                          w->table->name);
     if (rc == BASE_OK && (wrote || wrote_static)) {
         rc = put_mutation(w, pkey, ckey);
         if (rc == BASE_OK)
@@ -605,7 +634,8 @@ static int update_cells(struct write *w, struct base_slice pkey, struct base_sli
     return rc;
 }
 
-/* UPDATE that needs the row as it is: SET names key columns, or all columns came (UPDATE … FROM). */
+/* UPDATE that needs the row as it is: SET names key columns, or all columns came (UPDATE … FROM).
+ */
 static int update_known(struct write *w, struct base_slice pkey, struct base_slice ckey)
 {
     struct vtabi_writer *b = w->w;
@@ -643,9 +673,12 @@ static int update(struct write *w, sqlite3_value *old_k, sqlite3_value *new_k)
     w->all_named = !sqlite3_value_nochange(new_k);
     int rc = split_key(w, old_k, &pkey, &ckey);
     if (rc == BASE_OK && w->all_named &&
-        !(sqlite3_value_type(new_k) == SQLITE_BLOB && sqlite3_value_bytes(new_k) == sqlite3_value_bytes(old_k) &&
-          memcmp(sqlite3_value_blob(new_k), sqlite3_value_blob(old_k), (size_t)sqlite3_value_bytes(old_k)) == 0))
-        rc = base_err_set(w->err, BASE_E_INVALID, "%s: the key column k is made of the primary key; set that",
+        !(sqlite3_value_type(new_k) == SQLITE_BLOB &&
+          sqlite3_value_bytes(new_k) == sqlite3_value_bytes(old_k) &&
+          memcmp(sqlite3_value_blob(new_k), sqlite3_value_blob(old_k),
+                 (size_t)sqlite3_value_bytes(old_k)) == 0))
+        rc = base_err_set(w->err, BASE_E_INVALID,
+                          "%s: the key column k is made of the primary key; set that",
                           w->table->name);
     if (rc == BASE_OK)
         rc = check_dropped(w);
@@ -660,7 +693,7 @@ static int update(struct write *w, sqlite3_value *old_k, sqlite3_value *new_k)
     return rc == BASE_OK ? update_cells(w, pkey, ckey) : rc;
 }
 
-/* --- xUpdate -------------------------------------------------------------------------------------------------------- */
+/* --- xUpdate --------------------------------------------------------------------------------- */
 
 int vtabi_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {
@@ -683,7 +716,7 @@ int vtabi_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int
     };
     base_buf_reset(&w.w->mutation);
     if (argc == 1)
-        rc = delete(&w, argv[0]);
+        rc = delete (&w, argv[0]);
     else if (w.insert)
         rc = insert(&w);
     else

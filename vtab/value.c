@@ -17,7 +17,8 @@ void vtabi_value_get(sqlite3_value *in, struct base_sql_value *out)
         break;
     case SQLITE_TEXT:
         out->kind = sqlite3_value_subtype(in) == SUBTYPE_JSON ? BASE_SQL_JSON : BASE_SQL_TEXT;
-        out->bytes.data = sqlite3_value_text(in); /* first: it may convert, and then the length changes */
+        out->bytes.data =
+            sqlite3_value_text(in); /* first: it may convert, and then the length changes */
         out->bytes.len = (size_t)sqlite3_value_bytes(in);
         break;
     case SQLITE_BLOB:
@@ -30,8 +31,8 @@ void vtabi_value_get(sqlite3_value *in, struct base_sql_value *out)
     }
 }
 
-/* Always TRANSIENT: min(), max() and GROUP BY keep a STATIC pointer past xNext. The copy goes to memory that the
- * register already has. */
+/* Always TRANSIENT: min(), max() and GROUP BY keep a STATIC pointer past xNext. The copy goes to
+ * memory that the register already has. */
 void vtabi_value_result(sqlite3_context *context, const struct base_sql_value *value)
 {
     switch (value->kind) {

@@ -1,8 +1,9 @@
-/* What a program can do with SQLite's C interface and a script cannot: cursors that stay open while the world
- * changes, loading twice, another SQLite in the process, statements that run again, threads.
+/* What a program can do with SQLite's C interface and a script cannot: cursors that stay open while
+ * the world changes, loading twice, another SQLite in the process, statements that run again,
+ * threads.
  *
- * Without it a cursor could read memory of a schema that is gone, a second .load could lose a transaction, or
- * a statement that runs again could keep its first key. */
+ * Without it a cursor could read memory of a schema that is gone, a second .load could lose a
+ * transaction, or a statement that runs again could keep its first key. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -66,13 +67,16 @@ static int64_t number(sqlite3 *db, const char *sql)
 
 static void set_up(void)
 {
-    snprintf(dir, sizeof dir, "%s/ringlet-api-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    snprintf(dir, sizeof dir, "%s/ringlet-api-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     ck_assert(mkdtemp(dir) != NULL);
     sqlite3 *db = open_database();
     run(db, "PRAGMA journal_mode = WAL");
-    run(db, "SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {''class'': ''SimpleStrategy'', "
+    run(db, "SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {''class'': "
+            "''SimpleStrategy'', "
             "''replication_factor'': 1}')");
-    run(db, "CREATE VIRTUAL TABLE r USING ringlet(keyspace='lab', a TEXT, c INT, v TEXT, PRIMARY KEY (a, c))");
+    run(db, "CREATE VIRTUAL TABLE r USING ringlet(keyspace='lab', a TEXT, c INT, v TEXT, PRIMARY "
+            "KEY (a, c))");
     run(db, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999) "
             "INSERT INTO r SELECT 'x', i, 'value ' || i FROM n");
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
@@ -113,7 +117,8 @@ START_TEST(test_cursor_survives_transactions)
     ck_assert_int_eq(sqlite3_step(scan), SQLITE_ROW);
     int rc = sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     ck_assert_int_eq(rc, SQLITE_OK);
-    /* SQLite aborts reads that a ROLLBACK pulls the schema from, or lets them go on: never other rows. */
+    /* SQLite aborts reads that a ROLLBACK pulls the schema from, or lets them go on: never other
+     * rows. */
     while ((rc = sqlite3_step(scan)) == SQLITE_ROW)
         ck_assert_int_le(sqlite3_column_int(scan, 0), 1001);
     sqlite3_finalize(scan);
@@ -161,7 +166,8 @@ START_TEST(test_load_twice)
 }
 END_TEST
 
-/* Another SQLite's API table: refused with that SQLite's allocator (the table's first entries are enough). */
+/* Another SQLite's API table: refused with that SQLite's allocator (the table's first entries are
+ * enough). */
 START_TEST(test_second_sqlite)
 {
     sqlite3 *db = open_database();
@@ -227,8 +233,10 @@ START_TEST(test_cursors_side_by_side)
         read_rest(scans[s], s + 1, 1000);
         sqlite3_finalize(scans[s]);
     }
-    ck_assert_int_eq(number(db, "SELECT count(*) FROM r x JOIN r y ON y.a = 'x' AND y.c = x.c + 1 JOIN r z ON z.a = 'x' "
-                                "AND z.c = y.c + 1 WHERE x.a = 'x'"), 998);
+    ck_assert_int_eq(number(db, "SELECT count(*) FROM r x JOIN r y ON y.a = 'x' AND y.c = x.c + 1 "
+                                "JOIN r z ON z.a = 'x' "
+                                "AND z.c = y.c + 1 WHERE x.a = 'x'"),
+                     998);
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
 END_TEST
@@ -255,7 +263,8 @@ static void *write_rows(void *arg)
     sqlite3 *db = open_database();
     char sql[128];
     for (int i = 0; i < 100; i++) {
-        snprintf(sql, sizeof sql, "BEGIN IMMEDIATE; INSERT INTO r VALUES ('%s', %d, 'v'); COMMIT", (const char *)arg, i);
+        snprintf(sql, sizeof sql, "BEGIN IMMEDIATE; INSERT INTO r VALUES ('%s', %d, 'v'); COMMIT",
+                 (const char *)arg, i);
         run(db, sql);
         snprintf(sql, sizeof sql, "SELECT count(*) FROM r WHERE a = '%s'", (const char *)arg);
         ck_assert_int_eq(number(db, sql), i + 1);

@@ -1,19 +1,20 @@
-/* Runs tests/sql/cases/NAME.sql through the real extension and compares with NAME.expected: every statement's
- * rows, messages of errors, in the order they come. Each case has an empty directory and a database file app.db.
+/* Runs tests/sql/cases/NAME.sql through the real extension and compares with NAME.expected: every
+ * statement's rows, messages of errors, in the order they come. Each case has an empty directory
+ * and a database file app.db.
  *
  * Without it, what users type could change its answer and nobody would see.
  *
  * In a .sql file, lines that begin with a dot are commands:
  *   .reopen          close all connections, open app.db again
- *   .connect NAME    go on in connection NAME (opened on app.db at its first use; the first is `main`)
- *   .memory NAME     the same on :memory:
- *   .plan            show EXPLAIN QUERY PLAN of the next statement instead of its rows
- *   .sort            sort the next statement's rows
- *   .like            of the next error show only "error" (its words are SQLite's and may change)
- *   .changes         show changes() after the next statement
+ *   .connect NAME    go on in connection NAME (opened on app.db at its first use; the first is
+ * `main`) .memory NAME     the same on :memory: .plan            show EXPLAIN QUERY PLAN of the
+ * next statement instead of its rows .sort            sort the next statement's rows .like of the
+ * next error show only "error" (its words are SQLite's and may change) .changes         show
+ * changes() after the next statement
  *
  *   sql_test                 run all (a Check case a file)
- *   sql_test NAME            print what the case gives now, to be compared by eye and kept as NAME.expected */
+ *   sql_test NAME            print what the case gives now, to be compared by eye and kept as
+ * NAME.expected */
 #include <errno.h>
 #include <glob.h>
 #include <sqlite3.h>
@@ -26,7 +27,8 @@
 
 #define CONNECTIONS_MAX 4
 
-/* Check's assertions work only inside of a test: when a case is printed, its failure ends the program. */
+/* Check's assertions work only inside of a test: when a case is printed, its failure ends the
+ * program. */
 static bool in_check;
 #define must(condition, ...)                                                                       \
     do {                                                                                           \
@@ -119,7 +121,7 @@ static void disconnect(struct session *s)
     }
 }
 
-/* --- statements ------------------------------------------------------------------------------------------------ */
+/* --- statements ------------------------------------------------------------------------------ */
 
 static void put_row(struct session *s, sqlite3_stmt *statement, char **row)
 {
@@ -267,7 +269,7 @@ static char *read_whole(const char *path)
     return text;
 }
 
-/* --- Check -------------------------------------------------------------------------------------------------------- */
+/* --- Check ----------------------------------------------------------------------------------- */
 
 static glob_t cases;
 
@@ -292,7 +294,8 @@ START_TEST(test_case)
         while (i && got[i - 1] != '\n')
             i--;
         ck_abort_msg("%s:%zu\n  expected: %.*s\n  got:      %.*s", expected_path, line,
-                     (int)strcspn(expected + i, "\n"), expected + i, (int)strcspn(got + i, "\n"), got + i);
+                     (int)strcspn(expected + i, "\n"), expected + i, (int)strcspn(got + i, "\n"),
+                     got + i);
     }
     free(got);
     free(expected);

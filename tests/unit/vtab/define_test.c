@@ -1,15 +1,21 @@
 /* Definitions and plans: what needs no SQLite at its side.
  *
- * Without it, a comma inside MAP<TEXT,TEXT>, a quote or a comment could cut a column off the definition; and
- * xFilter could read another plan than xBestIndex wrote. */
+ * Without it, a comma inside MAP<TEXT,TEXT>, a quote or a comment could cut a column off the
+ * definition; and xFilter could read another plan than xBestIndex wrote. */
 #include "tests/lib/ck.h"
 #include "vtab/vtab_private.h"
 
 static struct base_arena arena;
 static struct base_err err;
 
-static void set_up(void) { base_arena_init(&arena); }
-static void tear_down(void) { base_arena_fini(&arena); }
+static void set_up(void)
+{
+    base_arena_init(&arena);
+}
+static void tear_down(void)
+{
+    base_arena_fini(&arena);
+}
 
 #define ck_slice(slice, text)                                                                      \
     ck_assert_msg(base_slice_equal(slice, base_slice_str(text)), "%.*s, expected %s",              \
@@ -24,20 +30,24 @@ static int parse(struct vtabi_definition *d, int argc, const char *const *args)
     base_err_clear(&err);
     return vtabi_define_parse(&arena, 3 + argc, argv, d, &err);
 }
-#define PARSE(d, ...) parse(d, (int)BASE_COUNT(((const char *[]){__VA_ARGS__})), (const char *[]){__VA_ARGS__})
+#define PARSE(d, ...)                                                                              \
+    parse(d, (int)BASE_COUNT(((const char *[]){__VA_ARGS__})), (const char *[]){__VA_ARGS__})
 
 START_TEST(test_definition)
 {
     struct vtabi_definition d;
     /* as SQLite splits it: inside <> too */
-    ck_assert_int_eq(PARSE(&d, "keyspace='lab'", "sensor TEXT", "tags MAP<TEXT", "TEXT>", "note text /* a, b */",
-                           "PRIMARY KEY ((sensor, day), ts)", "with='CLUSTERING ORDER BY (ts DESC) AND comment = ''x,y'''",
-                           "node='/data/dir'"), BASE_OK);
+    ck_assert_int_eq(PARSE(&d, "keyspace='lab'", "sensor TEXT", "tags MAP<TEXT", "TEXT>",
+                           "note text /* a, b */", "PRIMARY KEY ((sensor, day), ts)",
+                           "with='CLUSTERING ORDER BY (ts DESC) AND comment = ''x,y'''",
+                           "node='/data/dir'"),
+                     BASE_OK);
     ck_slice(d.keyspace, "lab");
     ck_slice(d.table, "readings");
     ck_slice(d.with, "CLUSTERING ORDER BY (ts DESC) AND comment = 'x,y'");
     ck_slice(d.node_dir, "/data/dir");
-    ck_slice(d.columns, "sensor TEXT, tags MAP<TEXT,TEXT>, note text, PRIMARY KEY ((sensor, day), ts)");
+    ck_slice(d.columns,
+             "sensor TEXT, tags MAP<TEXT,TEXT>, note text, PRIMARY KEY ((sensor, day), ts)");
     ck_assert(!d.attach && !d.names_table);
 }
 END_TEST
@@ -76,12 +86,13 @@ START_TEST(test_columns_from_text)
 {
     struct vtabi_declared *columns;
     int count;
-    struct base_slice text = base_slice_str(
-        "Id INT PRIMARY KEY, \"My Col\" frozen<list<int>>, s double STATIC, place my_type, primary_colour blob, "
-        "d decimal, PRIMARY KEY (id)");
+    struct base_slice text = base_slice_str("Id INT PRIMARY KEY, \"My Col\" frozen<list<int>>, s "
+                                            "double STATIC, place my_type, primary_colour blob, "
+                                            "d decimal, PRIMARY KEY (id)");
     ck_ok(vtabi_define_columns(&arena, text, &columns, &count, &err), err);
-    static const char *const expected[][2] = {{"id", "INTEGER"}, {"My Col", "TEXT"}, {"s", "REAL"}, {"place", "TEXT"},
-                                              {"primary_colour", "BLOB"}, {"d", "TEXT"}};
+    static const char *const expected[][2] = {
+        {"id", "INTEGER"}, {"My Col", "TEXT"},         {"s", "REAL"},
+        {"place", "TEXT"}, {"primary_colour", "BLOB"}, {"d", "TEXT"}};
     ck_assert_int_eq(count, (int)BASE_COUNT(expected));
     for (int i = 0; i < count; i++) {
         ck_slice(columns[i].name, expected[i][0]);
@@ -94,18 +105,29 @@ START_TEST(test_plan_encoding)
 {
     for (unsigned bits = 0; bits < 1u << 9; bits++) {
         for (unsigned prefix = 0; prefix <= VTABI_PLAN_PREFIX_MAX; prefix += 89) {
-            struct vtabi_plan plan = {
-                .kind = (enum vtabi_plan_kind)(bits & 3), .reversed = bits >> 2 & 1, .in = bits >> 3 & 1,
-                .allow = bits >> 4 & 1, .consistency = bits >> 5 & 1, .limit = bits >> 6 & 1, .offset = bits >> 7 & 1,
-                .echo = bits >> 8 & 1, .lower = (enum vtabi_bound)(prefix % 3), .upper = (enum vtabi_bound)(bits % 3),
-                .prefix_count = prefix, .filter_count = (bits + prefix) & VTABI_PLAN_FILTERS_MAX,
-            }, back;
+            struct vtabi_plan plan =
+                                  {
+                                      .kind = (enum vtabi_plan_kind)(bits & 3),
+                                      .reversed = bits >> 2 & 1,
+                                      .in = bits >> 3 & 1,
+                                      .allow = bits >> 4 & 1,
+                                      .consistency = bits >> 5 & 1,
+                                      .limit = bits >> 6 & 1,
+                                      .offset = bits >> 7 & 1,
+                                      .echo = bits >> 8 & 1,
+                                      .lower = (enum vtabi_bound)(prefix % 3),
+                                      .upper = (enum vtabi_bound)(bits % 3),
+                                      .prefix_count = prefix,
+                                      .filter_count = (bits + prefix) & VTABI_PLAN_FILTERS_MAX,
+                                  },
+                              back;
             vtabi_plan_decode(vtabi_plan_encode(&plan), &back);
-            ck_assert(back.kind == plan.kind && back.reversed == plan.reversed && back.in == plan.in &&
-                      back.allow == plan.allow && back.consistency == plan.consistency && back.limit == plan.limit &&
-                      back.offset == plan.offset && back.echo == plan.echo && back.lower == plan.lower &&
-                      back.upper == plan.upper && back.prefix_count == plan.prefix_count &&
-                      back.filter_count == plan.filter_count);
+            ck_assert(
+                back.kind == plan.kind && back.reversed == plan.reversed && back.in == plan.in &&
+                back.allow == plan.allow && back.consistency == plan.consistency &&
+                back.limit == plan.limit && back.offset == plan.offset && back.echo == plan.echo &&
+                back.lower == plan.lower && back.upper == plan.upper &&
+                back.prefix_count == plan.prefix_count && back.filter_count == plan.filter_count);
         }
     }
 }
