@@ -314,6 +314,7 @@ int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions
         /* What does not parse without the schema is a user's type: TEXT. */
         rc = base_type_parse(arena, type_text(rest), NULL, &type, NULL);
         column->sql_type = rc == BASE_OK ? vtabi_sql_type(type) : "TEXT";
+        column->collation = rc == BASE_OK ? vtabi_collation(type) : NULL;
     }
     return BASE_OK;
 }
@@ -361,7 +362,8 @@ int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *column
     for (int i = 0; rc == BASE_OK && i < count; i++) {
         rc = vtabi_put_quoted(columns[i].name, &sql);
         if (rc == BASE_OK)
-            rc = base_buf_printf(&sql, " %s, ", columns[i].sql_type);
+            rc = base_buf_printf(&sql, " %s COLLATE %s, ", columns[i].sql_type,
+                                 columns[i].collation ? columns[i].collation : "BINARY");
     }
     if (rc == BASE_OK && !wide)
         rc = put_all_hidden(columns, count, &sql);

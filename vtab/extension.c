@@ -49,6 +49,8 @@ int sqlite3_ringlet_init(sqlite3 *db, char **message, const sqlite3_api_routines
     vtabi_host_acquire(host); /* the module's own; on failure SQLite calls the destructor */
     int rc = sqlite3_create_module_v2(db, "ringlet", &vtabi_module, host, vtabi_host_release);
     if (rc == SQLITE_OK)
+        rc = vtabi_collations_register(db);
+    if (rc == SQLITE_OK)
         rc = vtabi_functions_register(host);
     if (rc == SQLITE_OK)
         rc = vtabi_tables_register(host);

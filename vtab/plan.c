@@ -3,7 +3,7 @@
  *
  * 1. A query may not fail here: SQLite asks for terms of an OR one by one. What cannot be served
  * gets a plan that costs 1e50 and fails in xFilter, if it is ever run.
- * 2. A term is taken only if it compares with BINARY: LIKE adds ranges with NOCASE.
+ * 2. A term is taken only if it compares as the column's type does: LIKE adds ranges with NOCASE.
  * 3. A taken term is omitted: SQLite must not test again as text what we converted. It ignores
  * `omit` for terms past the 16th; the plan says so (echo).
  * 4. LIMIT is taken only when every other term is taken and the order is ours.
@@ -85,10 +85,24 @@ static bool is_equality(unsigned char op)
     return op == SQLITE_INDEX_CONSTRAINT_EQ || op == SQLITE_INDEX_CONSTRAINT_IS;
 }
 
+/* Does the term compare as the column's type does? BINARY is what a comparison with another table's
+ * column asks for, and what most types have; ours come with columns, and for all columns of a row
+ * value SQLite names the first one's. Numbers and blobs have no collation. */
+static bool collates(const struct planner *p, int i)
+{
+    const char *collation = sqlite3_vtab_collation(p->info, i);
+    int index = p->info->aConstraint[i].iColumn - p->table->column_first;
+    if (strcmp(collation, "BINARY") == 0 || sqlite3_strnicmp(collation, "ringlet_", 8) == 0)
+        return true;
+    const struct base_column *column =
+        index >= 0 && index < p->table->column_count ? p->binding->columns[index] : NULL;
+    return column && strcmp(vtabi_sql_type(column->type), "TEXT") != 0;
+}
+
 static bool may_take(const struct planner *p, int i)
 {
     return p->info->aConstraint[i].usable && p->info->aConstraintUsage[i].argvIndex == 0 &&
-           strcmp(sqlite3_vtab_collation(p->info, i), "BINARY") == 0;
+           collates(p, i);
 }
 
 /* The constraint that fixes a key column, single values before IN lists; -1: none. IS counts where

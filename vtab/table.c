@@ -222,6 +222,7 @@ static int shadow_read(struct vtabi_table *table, struct vtabi_declared **out, i
         struct vtabi_declared *column = &(*out)[(*count)++];
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         column->sql_type = known_type((const char *)sqlite3_column_text(statement, 1));
+        column->collation = NULL; /* no rows will be compared */
         rc = base_arena_copy(&table->arena, base_slice_str(name ? name : ""), &column->name);
         if (*count > (int)n)
             break;
@@ -293,6 +294,7 @@ static int columns_of_node(struct vtabi_table *table, struct vtabi_declared **ou
             continue;
         struct vtabi_declared *declared = &(*out)[(*count)++];
         declared->sql_type = vtabi_sql_type(column->type);
+        declared->collation = vtabi_collation(column->type);
         rc = base_arena_copy(&table->arena, column->name, &declared->name);
     }
     base_schema_release(schema);

@@ -131,6 +131,7 @@ BASE_MUST int vtabi_define_parse(struct base_arena *arena, int argc, const char 
 struct vtabi_declared {
     struct base_slice name;
     const char *sql_type;
+    const char *collation; /* NULL: BINARY */
 };
 BASE_MUST int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions,
                                    struct vtabi_declared **out, int *count, struct base_err *err);
@@ -303,6 +304,12 @@ void vtabi_fail_function(sqlite3_context *context, int code, const struct base_e
 char *vtabi_strdup(struct base_slice text);
 /* Append an SQL identifier in double quotes. */
 BASE_MUST int vtabi_put_quoted(struct base_slice name, struct base_buf *out);
+
+/* --- collation.c ------------------------------------------------------------------------------ */
+
+int vtabi_collations_register(sqlite3 *db);
+/* The collation that compares the SQL form of the type's values. */
+const char *vtabi_collation(const struct base_type *type);
 
 /* --- functions.c, import.c, tables.c --------------------------------------------------------- */
 

@@ -40,3 +40,13 @@ SELECT c, v FROM dc WHERE a = 1;
 SELECT c, v FROM dc WHERE a = 1 AND c = 1 ORDER BY c DESC;
 SELECT c FROM dc WHERE a = 1 ORDER BY c DESC;
 SELECT c FROM dc WHERE a = 1 AND c > '1.000' AND c <= '200';
+-- what SQLite compares by itself follows the type too: terms of an OR, expressions, sorting, DISTINCT, min and max
+CREATE VIRTUAL TABLE o USING ringlet(keyspace='lab', a INT, id INT, n VARINT, ts TIMESTAMP, u UUID, ip INET, PRIMARY KEY (a, id));
+INSERT INTO o VALUES (1, 1, 9, '2026-01-01', 'c5b19d14-8a0b-4bb5-a8c1-54ed1f37a7bb', '10.0.0.9'), (1, 2, 10, '2026-01-02', 'c5b19d14-8a0b-4bb5-a8c1-54ed1f37a7bc', '10.0.0.10'), (1, 3, -100, NULL, NULL, NULL), (1, 4, 9, '2025-12-31', NULL, '9.0.0.0');
+SELECT id FROM o WHERE a = 1 AND (ts = '2026-01-01' OR id = 3) ORDER BY id;
+SELECT id FROM o WHERE (a = 1 AND ts = '2026-01-02') OR (a = 1 AND u = 'C5B19D14-8A0B-4BB5-A8C1-54ED1F37A7BB') ORDER BY id;
+SELECT id FROM o WHERE a = 1 AND CASE WHEN ts >= '2026-01-01' THEN 1 END ORDER BY id;
+SELECT id FROM o WHERE a = 1 ORDER BY n, id;
+SELECT n, count(*) FROM o WHERE a = 1 GROUP BY n;
+SELECT min(n), max(n), max(ip) FROM o WHERE a = 1;
+SELECT id FROM o WHERE a = 1 AND ts = '2026-01-02' AND ts > '2026-01-01T23:00:00';
