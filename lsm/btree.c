@@ -77,6 +77,16 @@ static unsigned node_lower_bound(const struct lsmi_btree_node *node, unsigned fr
     return lo;
 }
 
+/* A node's prefixes are eight cache lines, of which a binary search would wait for three, one after another:
+ * ask for all at once. */
+static inline const struct lsmi_btree_node *node_fetch(const struct lsmi_btree_node *node)
+{
+    const char *p = (const char *)node;
+    for (size_t at = 0; at < sizeof *node + NODE_CAP * sizeof(uint64_t); at += 64)
+        __builtin_prefetch(p + at);
+    return node;
+}
+
 /* The child of an inner node that holds the key. */
 static unsigned inner_child(const struct lsmi_btree_node *node, uint64_t prefix, struct base_slice key)
 {
@@ -112,6 +122,7 @@ struct lsmi_btree_item *lsmi_btree_locate(const struct lsmi_btree *tree, struct 
         spot->node[level] = node;
         spot->at[level] = (uint16_t)at;
         node = node_children(node)[at];
+        node_fetch(node);
     }
     bool exact;
     unsigned at = node_lower_bound(node, 0, prefix, key, &exact);
@@ -277,7 +288,7 @@ bool lsmi_btree_seek(const struct lsmi_btree *tree, struct base_slice key,
     uint64_t prefix = key_prefix(key);
     const struct lsmi_btree_node *node = tree->root;
     while (!node->leaf)
-        node = node_children(node)[inner_child(node, prefix, key)];
+        node = node_fetch(node_children(node)[inner_child(node, prefix, key)]);
     bool exact;
     cursor->at = node_lower_bound(node, 0, prefix, key, &exact);
     cursor->leaf = node;
