@@ -346,7 +346,10 @@ static int flush_commit(struct lsm_table *table, struct base_err *err)
     struct lsmi_view *next = NULL;
     /* A group may span tables: none of it may be durable here before all of it is in the log, or a power loss
      * would leave a part of it, and a later group without an earlier one. */
-    if (store->replayed && f->memtable->log_upto)
+    pthread_rwlock_rdlock(&store->switch_lock);
+    bool replayed = store->replayed; /* before: what is replayed is durable in the log */
+    pthread_rwlock_unlock(&store->switch_lock);
+    if (replayed && f->memtable->log_upto)
         rc = lsmi_log_sync(store->log, f->memtable->log_upto, err);
     if (rc != BASE_OK) {
         base_buf_fini(&edit);
@@ -382,7 +385,7 @@ static int flush_commit(struct lsm_table *table, struct base_err *err)
     pthread_mutex_unlock(&store->manifest_lock);
     base_buf_fini(&edit);
     if (rc == BASE_OK && next) {
-        if (store->replayed)
+        if (replayed)
             lsmi_log_discard(store->log, low);
         if (f->sstable)
             atomic_fetch_add(&store->flushed_bytes, lsmi_sst_info(f->sstable)->file_size);

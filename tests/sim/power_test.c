@@ -20,7 +20,7 @@
 
 #define WRITING (SIM_FS_CREATE | SIM_FS_WRITE | SIM_FS_PREALLOCATE | SIM_FS_TRUNCATE)
 
-static uint64_t first_seed = 1, seed_count = 2, stride = 3, first_k = 0;
+static uint64_t first_seed = 1, seed_count = 2, stride = 5, first_k = 0;
 static FILE *trace_out;
 
 /* Small sizes, so that a short workload switches memtables, segments and compactions. */
