@@ -110,6 +110,8 @@ static void add_property(struct cqli_parse *p, struct base_slice name, const str
         if (at < 0 || at >= (int)YY_NLOOKAHEAD || yy_lookahead[at] != t || yy_action[at] == YY_ERROR_ACTION)
             continue;
         const char *name = cqli_token_name(t);
+        if (!name)
+            continue;
         count++;
         int n = snprintf(expected + len, sizeof expected - len, "%s%s", len ? ", " : "", name);
         len = n > 0 && (size_t)n < sizeof expected - len ? len + (size_t)n : len;

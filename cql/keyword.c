@@ -139,5 +139,5 @@ const char *cqli_token_name(int kind)
     for (size_t i = 0; i < BASE_COUNT(keywords); i++)
         if (keywords[i].token == kind && keywords[i].token != CQLI_TK_RESERVED)
             return keywords[i].token == CQLI_TK_TABLE ? "TABLE" : keywords[i].word;
-    return "something else";
+    return NULL; /* words without a rule yet: not to be recommended */
 }

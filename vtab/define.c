@@ -321,19 +321,32 @@ int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions
 
 /* --- the declaration ------------------------------------------------------------------------- */
 
-static bool is_taken(const struct vtabi_declared *columns, int count, const char *name)
+/* `name`, with as many "ringlet_" before it as make it nobody else's. */
+static int put_free_name(const struct vtabi_declared *columns, int count, const char *name,
+                         struct base_buf *out)
 {
-    for (int i = 0; i < count; i++)
-        if (base_slice_equal_nocase(columns[i].name, base_slice_str(name)))
-            return true;
-    return false;
+    size_t start = out->len, name_len = strlen(name);
+    int rc = BASE_OK;
+    for (bool taken = true; rc == BASE_OK && taken;) {
+        struct base_slice free_name;
+        taken = false;
+        rc = base_buf_put(out, name, name_len);
+        free_name = base_slice(out->data + start, out->len - start);
+        for (int i = 0; rc == BASE_OK && i < count && !taken; i++)
+            taken = base_slice_equal_nocase(columns[i].name, free_name);
+        if (taken) {
+            out->len -= name_len;
+            rc = base_buf_put(out, "ringlet_", 8);
+        }
+    }
+    return rc;
 }
 
 static int put_hidden(const struct vtabi_declared *columns, int count, const char *name,
                       struct base_buf *sql)
 {
-    return base_buf_printf(sql, "%s%s HIDDEN, ", is_taken(columns, count, name) ? "ringlet_" : "",
-                           name);
+    int rc = put_free_name(columns, count, name, sql);
+    return rc == BASE_OK ? base_buf_printf(sql, " HIDDEN, ") : rc;
 }
 
 static int put_all_hidden(const struct vtabi_declared *columns, int count, struct base_buf *sql)
@@ -344,6 +357,22 @@ static int put_all_hidden(const struct vtabi_declared *columns, int count, struc
     if (rc == BASE_OK)
         rc = put_hidden(columns, count, "ttl", sql);
     return rc == BASE_OK ? put_hidden(columns, count, "writetime", sql) : rc;
+}
+
+/* For messages. */
+static int name_allow_filtering(struct vtabi_table *table, const struct vtabi_declared *columns,
+                                int count, struct base_err *err)
+{
+    struct base_buf name;
+    base_buf_init(&name, VTABI_BUF_MAX);
+    int rc = put_free_name(columns, count, "allow_filtering", &name);
+    uint8_t *copy = rc == BASE_OK ? base_arena_alloc(&table->arena, name.len) : NULL;
+    if (copy) {
+        memcpy(copy, name.data, name.len);
+        table->allow_name = base_slice(copy, name.len);
+    }
+    base_buf_fini(&name);
+    return copy ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "out of memory");
 }
 
 #define HIDDEN_COUNT 4
@@ -368,8 +397,9 @@ int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *column
     if (rc == BASE_OK && !wide)
         rc = put_all_hidden(columns, count, &sql);
     if (rc == BASE_OK)
-        rc = base_buf_printf(&sql, "%s BLOB HIDDEN PRIMARY KEY) WITHOUT ROWID%c",
-                             is_taken(columns, count, "k") ? "ringlet_k" : "k", 0);
+        rc = put_free_name(columns, count, "k", &sql);
+    if (rc == BASE_OK)
+        rc = base_buf_printf(&sql, " BLOB HIDDEN PRIMARY KEY) WITHOUT ROWID%c", 0);
     if (rc == BASE_OK && sqlite3_declare_vtab(table->host->db, (const char *)sql.data) != SQLITE_OK)
         rc = base_err_set(err, BASE_E_INVALID, "%s", sqlite3_errmsg(table->host->db));
     else if (rc != BASE_OK)
@@ -385,8 +415,5 @@ int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *column
     table->column_ttl = hidden + 2;
     table->column_writetime = hidden + 3;
     table->column_key = count + HIDDEN_COUNT;
-    table->allow_name = is_taken(columns, count, "allow_filtering")
-                            ? BASE_SLICE_LIT("ringlet_allow_filtering")
-                            : BASE_SLICE_LIT("allow_filtering");
-    return BASE_OK;
+    return name_allow_filtering(table, columns, count, err);
 }

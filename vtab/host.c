@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define INTERRUPT_PROBE_US 20000
+
 struct vtabi_host *vtabi_host_new(sqlite3 *db)
 {
     struct vtabi_host *host = sqlite3_malloc64(sizeof *host);
@@ -149,13 +151,27 @@ int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_sli
     return BASE_OK;
 }
 
-#if SQLITE_VERSION_NUMBER >= 3041000
+/* SQLite looks for an interrupt between rows; a scan that drops all rows by itself must look, too.
+ * Before 3.41 SQLite cannot be asked, but a statement that starts inside of another one ends at
+ * once when there was an interrupt. That costs microseconds, so it is tried now and then. */
 static bool is_interrupted(void *arg)
 {
     struct vtabi_host *host = arg;
-    return sqlite3_libversion_number() >= 3041000 && sqlite3_is_interrupted(host->db);
-}
+#if SQLITE_VERSION_NUMBER >= 3041000
+    if (sqlite3_libversion_number() >= 3041000)
+        return sqlite3_is_interrupted(host->db);
 #endif
+    sqlite3_stmt *probe = NULL;
+    int64_t now_us = node_wall_us();
+    if (now_us >= host->probed_us && now_us - host->probed_us < INTERRUPT_PROBE_US)
+        return false;
+    host->probed_us = now_us;
+    int rc = sqlite3_prepare_v2(host->db, "SELECT 1", -1, &probe, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(probe);
+    sqlite3_finalize(probe);
+    return rc == SQLITE_INTERRUPT;
+}
 
 int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, size_t option_count,
                     bool create, struct base_err *err)
@@ -194,10 +210,7 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
         node_release(node);
         return rc;
     }
-#if SQLITE_VERSION_NUMBER >=                                                                       \
-    3041000 /* older ones cannot be asked; SQLite itself looks between rows */
     node_session_on_interrupt(session, is_interrupted, link->host);
-#endif
     link->node = node;
     link->session = session;
     return BASE_OK;

@@ -46,6 +46,7 @@ struct vtabi_host {
     int consistency;
     bool unlogged;
     uint64_t uuid_ticks; /* the last timeuuid's time */
+    int64_t probed_us;   /* when an interrupt was last looked for */
 };
 
 struct vtabi_binding {
@@ -85,7 +86,7 @@ struct vtabi_table {
     int column_count;
     int column_first; /* declared index of the first user column */
     int column_allow, column_consistency, column_ttl, column_writetime, column_key;
-    struct base_slice allow_name; /* "allow_filtering", or with "ringlet_" before it */
+    struct base_slice allow_name; /* "allow_filtering", or with "ringlet_"s before it */
     /* Transaction. */
     bool joined, wrote;
     unsigned sync_round;

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/ck.h"
@@ -287,6 +288,38 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* A filter that the scan tests by itself: SQLite sees no row, and before 3.41 cannot be asked. */
+static void interrupt_now(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    (void)argc;
+    (void)argv;
+    sqlite3_interrupt(sqlite3_context_db_handle(context));
+    usleep(30000); /* longer than the extension waits between two looks */
+    sqlite3_result_int(context, 0);
+}
+
+START_TEST(test_interrupt_in_a_scan)
+{
+    sqlite3 *db = open_database();
+    run(db, "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199999) "
+            "INSERT INTO r SELECT 'y', i, 'v' FROM n");
+    clock_t whole = clock();
+    ck_assert_int_eq(number(db, "SELECT count(*) FROM r WHERE a = 'y' AND v < 'a'"), 0);
+    whole = clock() - whole;
+    ck_assert_int_eq(
+        sqlite3_create_function(db, "interrupt_now", 0, SQLITE_UTF8, NULL, interrupt_now, 0, 0),
+        SQLITE_OK);
+    clock_t cut = clock();
+    sqlite3_stmt *scan = prepare(db, "SELECT count(*) FROM r WHERE a = 'y' AND v < interrupt_now()");
+    ck_assert_int_eq(sqlite3_step(scan), SQLITE_INTERRUPT);
+    cut = clock() - cut;
+    ck_assert_int_eq(sqlite3_finalize(scan), SQLITE_INTERRUPT);
+    ck_assert_msg(cut < whole / 2, "the scan went on: %ld of %ld", (long)cut, (long)whole);
+    ck_assert_int_eq(number(db, "SELECT count(*) FROM r WHERE a = 'x'"), 1000);
+    sqlite3_close(db);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("api");
@@ -301,6 +334,7 @@ int main(void)
     tcase_add_test(tcase, test_cursors_side_by_side);
     tcase_add_test(tcase, test_close_with_open_statement);
     tcase_add_test(tcase, test_threads);
+    tcase_add_test(tcase, test_interrupt_in_a_scan);
     suite_add_tcase(suite, tcase);
     return ck_main(suite);
 }

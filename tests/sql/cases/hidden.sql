@@ -35,3 +35,9 @@ SELECT * FROM clash WHERE k = 'a';
 SELECT ringlet_ttl BETWEEN 490 AND 500, ringlet_writetime > 0, typeof(ringlet_k) FROM clash WHERE k = 'a';
 SELECT ttl FROM clash WHERE ttl = 1;
 SELECT ttl FROM clash WHERE ttl = 1 AND ringlet_allow_filtering = 1;
+-- and so on, where that name is taken as well
+CREATE VIRTUAL TABLE clash2 USING ringlet(keyspace='lab', k INT PRIMARY KEY, ringlet_k INT, ttl INT, ringlet_ttl INT, allow_filtering INT, ringlet_allow_filtering INT);
+INSERT INTO clash2(k, ttl, ringlet_ttl, ringlet_ringlet_ttl) VALUES (1, 2, 3, 500);
+SELECT k, ttl, ringlet_ttl, ringlet_ringlet_ttl BETWEEN 490 AND 500 FROM clash2 WHERE k = 1;
+SELECT k FROM clash2;
+SELECT k FROM clash2 WHERE ringlet_ringlet_allow_filtering = 1;
