@@ -8,7 +8,7 @@
  * is used again. */
 #include "lsm/lsm_private.h"
 
-/* Puts a truncation under every partition of an SSTable that has older data: rare, so it may allocate. */
+/* Puts a truncation under every partition of a source that may have older data: rare, so it may allocate. */
 struct floored {
     struct base_source source;
     struct base_source *inner;
@@ -168,16 +168,10 @@ static bool sstable_matters(struct lsm_sstable *sst, const struct base_read *cmd
     return !cmd->start_pkey.len || base_slice_compare(lsmi_sst_pkey_max(sst), cmd->start_pkey) >= 0;
 }
 
-static int add_sstable(struct stream *s, size_t *used, struct lsm_sstable *sst, const struct base_read *cmd,
-                       struct base_err *err)
+/* Take a source over, under the table's floor if it may have something as old as that; closed on failure. */
+static int source_add(struct stream *s, struct base_source *source, int64_t ts_min, struct base_err *err)
 {
-    struct lsmi_sst_source *src = s->sstables[*used];
-    int rc = lsmi_sst_source_init(src, sst, cmd, err);
-    if (rc != BASE_OK)
-        return rc;
-    ++*used;
-    struct base_source *source = &src->source;
-    if (!base_deletion_is_none(s->view->floor) && lsmi_sst_info(sst)->ts_min <= s->view->floor.ts) {
+    if (!base_deletion_is_none(s->view->floor) && ts_min <= s->view->floor.ts) {
         struct floored *f = malloc(sizeof *f);
         if (!f) {
             source->ops->close(source);
@@ -188,6 +182,17 @@ static int add_sstable(struct stream *s, size_t *used, struct lsm_sstable *sst, 
     }
     s->sources[s->source_count++] = source;
     return BASE_OK;
+}
+
+static int add_sstable(struct stream *s, size_t *used, struct lsm_sstable *sst, const struct base_read *cmd,
+                       struct base_err *err)
+{
+    struct lsmi_sst_source *src = s->sstables[*used];
+    int rc = lsmi_sst_source_init(src, sst, cmd, err);
+    if (rc != BASE_OK)
+        return rc;
+    ++*used;
+    return source_add(s, &src->source, lsmi_sst_info(sst)->ts_min, err);
 }
 
 /* Choose and position this read's sources. On failure those that were opened are in s->sources. */
@@ -257,15 +262,16 @@ int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tom
     int rc = stream_reserve(s, s->view->memtable_count, s->view->sstable_count, extra_count, err);
     if (rc == BASE_OK)
         rc = sources_open(s, cmd, err);
+    size_t taken = 0;
+    for (; rc == BASE_OK && taken < extra_count; taken++)
+        rc = source_add(s, extra[taken], INT64_MIN, err);
     if (rc != BASE_OK) {
         close_all(s->sources, s->source_count);
-        close_all(extra, extra_count);
+        close_all(extra + taken, extra_count - taken);
         s->source_count = 0;
         stream_close(&s->source);
         return rc;
     }
-    for (size_t i = 0; i < extra_count; i++)
-        s->sources[s->source_count++] = extra[i];
     /* Everything the table has is in this merge, so what is past its grace may go; but for an
      * overlay's sake nothing that a replica still needs. */
     struct base_merge_options options = {

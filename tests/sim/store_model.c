@@ -300,7 +300,9 @@ static uint64_t run_seed(uint64_t seed, uint64_t ops, enum canary canary, bool q
 }
 
 /* Seeds that found mistakes, when they did; they run first unless a seed is asked for. */
-static const uint64_t regressions[] = {9, 16, 29, 61};
+static const struct {
+    uint64_t seed, ops;
+} regressions[] = {{9, 4000}, {16, 4000}, {29, 4000}, {61, 4000}, {20193, 8000}};
 
 int main(int argc, char **argv)
 {
@@ -326,7 +328,7 @@ int main(int argc, char **argv)
     if (canary >= CANARY_COUNT)
         return 2;
     for (size_t i = 0; i < BASE_COUNT(regressions) && !chosen && !canary; i++)
-        run_seed(regressions[i], ops, canary, false, trace);
+        run_seed(regressions[i].seed, regressions[i].ops, canary, false, trace);
     for (uint64_t i = 0; i < runs; i++) {
         uint64_t hash = run_seed(seed + i, ops, canary, false, trace);
         /* The first seed again: the same run, byte for byte. */
