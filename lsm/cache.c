@@ -10,7 +10,7 @@
  * The limit is divided among the shards after what lsmi_cache_charge took off it. */
 #include "lsm/sst_private.h"
 
-enum { SHARDS_MAX = 16, BUCKETS_MIN = 64, USED_MAX = 3, SHARD_SIZE_MIN = 512 * 1024 };
+enum { SHARDS_MAX = 16, BUCKETS_MIN = 64, USED_MAX = 3, GHOSTS = 4096, SHARD_SIZE_MIN = 512 * 1024 };
 
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
@@ -18,6 +18,7 @@ struct shard {
     size_t bucket_count; /* a power of two */
     size_t entries, size_bytes;
     struct lsmi_block *hand; /* of the circular clock list; NULL when empty */
+    uint32_t *ghosts;        /* what was turned away lately: parts of hashes, by other parts */
     uint64_t hits, misses;
 };
 
@@ -59,8 +60,10 @@ struct lsmi_cache *lsmi_cache_new(size_t size_bytes_max)
         struct shard *s = &cache->shards[i];
         s->bucket_count = BUCKETS_MIN;
         s->buckets = calloc(s->bucket_count, sizeof *s->buckets);
-        if (!s->buckets || pthread_mutex_init(&s->lock, NULL)) {
+        s->ghosts = calloc(GHOSTS, sizeof *s->ghosts);
+        if (!s->buckets || !s->ghosts || pthread_mutex_init(&s->lock, NULL)) {
             free(s->buckets);
+            free(s->ghosts);
             cache->shard_count = i;
             lsmi_cache_free(cache);
             return NULL;
@@ -109,6 +112,16 @@ static void make_room(struct shard *s, size_t limit, size_t wanted)
         else
             take_out(s, b);
     }
+}
+
+/* A full shard takes a data block only when it comes the second time within a while: a read that wanders over more
+ * than the cache can hold would only push out what others need, and pay for it at every block. */
+static bool turn_away(struct shard *s, uint64_t hash)
+{
+    uint32_t *ghost = &s->ghosts[hash >> 16 & (GHOSTS - 1)], mine = (uint32_t)(hash >> 32);
+    bool known = *ghost == mine;
+    *ghost = known ? 0 : mine;
+    return !known;
 }
 
 /* Twice the buckets; when there is no memory the chains just grow longer. */
@@ -188,7 +201,10 @@ void lsmi_cache_offer(struct lsmi_cache *cache, struct lsmi_block *b, bool scan)
     struct shard *s = shard_of(cache, hash);
     size_t cost = lsmi_block_cost(b), limit = shard_limit(cache);
     pthread_mutex_lock(&s->lock);
-    if (!scan)
+    if (s->size_bytes > limit)
+        make_room(s, limit, 0); /* the limit has shrunk */
+    bool full = s->size_bytes + cost > limit;
+    if (full && !scan && !(b->level == 0 && turn_away(s, hash)))
         make_room(s, limit, cost);
     /* Somebody else may have read the same block meanwhile: the first one stays. */
     if (s->size_bytes + cost <= limit && !b->cached && !lookup(s, hash, b->file, b->offset)) {
@@ -260,6 +276,7 @@ void lsmi_cache_free(struct lsmi_cache *cache)
         }
         BASE_ASSERT(s->size_bytes == 0 && s->entries == 0);
         free(s->buckets);
+        free(s->ghosts);
         pthread_mutex_destroy(&s->lock);
     }
     free(cache);

@@ -17,10 +17,23 @@ struct lsmi_block *lsmi_block_new(uint32_t size)
 {
     struct lsmi_block *b = malloc(sizeof *b + size);
     if (b) {
-        *b = (struct lsmi_block){.size = size};
+        *b = (struct lsmi_block){.size = size, .capacity = size};
         atomic_init(&b->refs, 1);
     }
     return b;
+}
+
+struct lsmi_block *lsmi_block_renew(struct lsmi_block *spare, uint32_t size)
+{
+    if (!spare || spare->capacity < size) {
+        lsmi_block_unpin(spare);
+        return lsmi_block_new(size);
+    }
+    BASE_ASSERT(lsmi_block_is_sole(spare) && !spare->cached);
+    uint32_t capacity = spare->capacity;
+    *spare = (struct lsmi_block){.size = size, .capacity = capacity};
+    atomic_store_explicit(&spare->refs, 1, memory_order_relaxed);
+    return spare;
 }
 
 void lsmi_block_unpin(struct lsmi_block *b)

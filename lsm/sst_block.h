@@ -41,10 +41,18 @@ struct lsmi_block {
     const uint8_t *child_ends; /* index: le32 each, from child_base */
     uint64_t child_base;
     uint32_t frame_len;
+    uint32_t capacity; /* of bytes: size or more */
     uint8_t bytes[];
 };
 
 struct lsmi_block *lsmi_block_new(uint32_t size); /* one reference, bytes unset; NULL when out of memory */
+/* The same in the memory of `spare` if that is large enough; else spare (may be NULL) is freed. */
+struct lsmi_block *lsmi_block_renew(struct lsmi_block *spare, uint32_t size);
+/* Does the caller hold the only reference? Then it may be renewed. */
+static inline bool lsmi_block_is_sole(struct lsmi_block *b)
+{
+    return atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
+}
 static inline void lsmi_block_pin(struct lsmi_block *b)
 {
     atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
@@ -52,7 +60,7 @@ static inline void lsmi_block_pin(struct lsmi_block *b)
 void lsmi_block_unpin(struct lsmi_block *b); /* NULL is fine */
 static inline size_t lsmi_block_cost(const struct lsmi_block *b)
 {
-    return sizeof *b + b->size + 16;
+    return sizeof *b + b->capacity + 16;
 }
 
 /* Check that every offset, length and record of the bytes is in bounds and set the view. After true,

@@ -8,7 +8,7 @@
  *     of them. */
 #include "lsm/sst_cursor.h"
 
-enum { WINDOW_MIN = 64 * 1024, WINDOW_MAX = 256 * 1024, RUN_TO_READ_AHEAD = 2, RUN_TO_READ_FAR_AHEAD = 32 };
+enum { WINDOW_MIN = 64 * 1024, WINDOW_MAX = 256 * 1024, RUN_TO_READ_AHEAD = 2, RUN_TO_READ_FAR_AHEAD = 32, SPARE_MAX = 64 * 1024 };
 
 int lsmi_cursor_new(struct lsmi_sst_cursor **out)
 {
@@ -34,6 +34,7 @@ void lsmi_cursor_free(struct lsmi_sst_cursor *c)
     base_buf_fini(&c->target);
     base_buf_fini(&c->pkey);
     base_buf_fini(&c->bound);
+    lsmi_block_unpin(c->spare);
     free(c->ckey);
     free(c->window);
     free(c);
@@ -49,6 +50,16 @@ void lsmi_cursor_attach(struct lsmi_sst_cursor *c, struct lsm_sstable *sst, bool
     c->path[sst->footer.levels - 1] = (struct lsmi_sst_step){sst->root, 0};
 }
 
+/* Unpin the data block, or keep its memory for the next one when nobody else, the cache neither, has it. */
+static void leave_data(struct lsmi_sst_cursor *c)
+{
+    if (c->data && !c->spare && c->data->capacity <= SPARE_MAX && lsmi_block_is_sole(c->data))
+        c->spare = c->data;
+    else
+        lsmi_block_unpin(c->data);
+    c->data = NULL;
+}
+
 void lsmi_cursor_detach(struct lsmi_sst_cursor *c)
 {
     if (!c->sst)
@@ -56,9 +67,9 @@ void lsmi_cursor_detach(struct lsmi_sst_cursor *c)
     for (uint32_t i = 0; i + 1 < c->sst->footer.levels; i++)
         lsmi_block_unpin(c->path[i].block);
     memset(c->path, 0, sizeof c->path);
-    lsmi_block_unpin(c->data);
     lsmi_block_unpin(c->static_block);
-    c->data = c->static_block = NULL;
+    c->static_block = NULL;
+    leave_data(c);
     lsmi_sst_release(c->sst);
     c->sst = NULL;
     if (c->window_cap > WINDOW_MIN) {
@@ -115,7 +126,8 @@ static int fetch(struct lsmi_sst_cursor *c, uint32_t level, uint64_t offset, uin
     if (!in_window(c, offset, len))
         rc = fill_window(c, level ? "index block" : "data block", from, (size_t)(upto - from), err);
     if (!rc)
-        rc = lsmi_sst_block_from(c->sst, level, offset, base_slice(c->window + (offset - c->window_at), len), out, err);
+        rc = lsmi_sst_block_from(c->sst, level, offset, base_slice(c->window + (offset - c->window_at), len),
+                                 &c->spare, out, err);
     if (!rc && cache)
         lsmi_cache_offer(cache, *out, level == 0 && c->run >= RUN_TO_READ_AHEAD);
     return rc;
@@ -166,7 +178,7 @@ static int fetch_data(struct lsmi_sst_cursor *c, int direction, struct base_err 
     int rc = fetch(c, 0, offset, len, from, upto, &block, err);
     if (rc)
         return rc;
-    lsmi_block_unpin(c->data);
+    leave_data(c);
     c->data = block;
     return BASE_OK;
 }

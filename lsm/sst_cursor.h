@@ -21,6 +21,7 @@ struct lsmi_sst_cursor {
     /* blocks: sst_cursor.c */
     struct lsmi_sst_step path[LSMI_LEVELS_MAX]; /* [0]: the leaf; [levels - 1]: the root */
     struct lsmi_block *data;                    /* pinned, or NULL */
+    struct lsmi_block *spare;                   /* memory of a block left behind, or NULL */
     uint8_t *window;                            /* bytes as read from the file */
     size_t window_cap, window_len;
     uint64_t window_at;

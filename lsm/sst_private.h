@@ -113,9 +113,10 @@ int lsmi_sst_corrupt(const struct lsm_sstable *sst, const char *section, uint64_
 /* Read, check and unpack the frame at [offset, offset + len) to new memory (free with free()). */
 BASE_MUST int lsmi_sst_read_section(struct lsm_sstable *sst, const char *section, uint64_t offset, uint64_t len,
                                     uint8_t **out, size_t *out_len, struct base_err *err);
-/* A block from bytes already read. level 0: a data block. One reference. */
+/* A block from bytes already read. level 0: a data block. One reference. Made in the memory of *spare (taken over;
+ * spare may be NULL) if it fits. */
 BASE_MUST int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint64_t offset, struct base_slice frame,
-                                  struct lsmi_block **out, struct base_err *err);
+                                  struct lsmi_block **spare, struct lsmi_block **out, struct base_err *err);
 /* Read the filter anew (free with lsmi_filter_free). */
 BASE_MUST int lsmi_sst_read_filter(struct lsm_sstable *sst, struct lsmi_filter **out, struct base_err *err);
 void lsmi_filter_free(struct lsmi_filter *filter);

@@ -33,14 +33,16 @@ static const char *section_of_level(uint32_t level)
 }
 
 int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint64_t offset, struct base_slice bytes,
-                        struct lsmi_block **out, struct base_err *err)
+                        struct lsmi_block **spare, struct lsmi_block **out, struct base_err *err)
 {
     *out = NULL;
     struct lsmi_frame frame;
     const char *section = section_of_level(level), *wrong = lsmi_frame_open(bytes, sst->footer.salt, offset, &frame);
     if (wrong)
         return lsmi_sst_corrupt(sst, section, offset, wrong, err);
-    struct lsmi_block *b = lsmi_block_new(frame.size);
+    struct lsmi_block *b = spare ? lsmi_block_renew(*spare, frame.size) : lsmi_block_new(frame.size);
+    if (spare)
+        *spare = NULL;
     if (!b)
         return base_err_set(err, BASE_E_NOMEM, "sstable %s: %s at offset %llu: no memory for %u bytes", sst->path, section,
                             (unsigned long long)offset, frame.size);
@@ -147,7 +149,7 @@ static int read_root(struct lsm_sstable *sst, struct base_err *err)
         return base_err_set(err, BASE_E_NOMEM, "sstable %s: index root: out of memory", sst->path);
     int rc = read_exactly(sst, "index root", f->root_offset, bytes, f->root_len, err);
     if (!rc)
-        rc = lsmi_sst_block_from(sst, f->levels, f->root_offset, base_slice(bytes, f->root_len), &sst->root, err);
+        rc = lsmi_sst_block_from(sst, f->levels, f->root_offset, base_slice(bytes, f->root_len), NULL, &sst->root, err);
     free(bytes);
     if (!rc && (sst->root->keys.count == 0) != (sst->info.block_count == 0))
         rc = lsmi_sst_corrupt(sst, "index root", f->root_offset, "disagrees with the metadata", err);

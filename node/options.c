@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "node/node_private.h"
 
@@ -47,7 +48,7 @@ static const struct option options[] = {
     {"compaction_throughput", NULL, RATE, FIELD(compaction_throughput), 0, 1 * TIB, "64MiB/s",
      NULL},
     {"dc", NULL, TEXT, TEXT_FIELD(dc), 0, 0, "datacenter1", NULL},
-    {"file_cache_size", NULL, SIZE, FIELD(file_cache_size), 1 * MIB, 16 * TIB, "64MiB", NULL},
+    {"file_cache_size", NULL, SIZE, FIELD(file_cache_size), 1 * MIB, 16 * TIB, "512MiB", NULL},
     {"listen_address", NULL, TEXT, TEXT_FIELD(listen_address), 0, 0, "127.0.0.1", NULL},
     {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB,
      "64MiB", NULL},
@@ -283,6 +284,12 @@ void nodei_settings_init(struct nodei_settings *settings)
         int rc = nodei_settings_set(settings, options[i].name, options[i].value, NULL);
         BASE_ASSERT(rc == BASE_OK); /* the table's own defaults */
     }
+    /* Cassandra's file_cache_size is the smaller of 512 MiB and a part of its heap; a guest has no heap of its
+     * own, so the part is an eighth of the machine's memory. It is taken only as data are read. */
+    long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
+    uint64_t eighth = pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size / 8 : 64 * MIB;
+    if (settings->file_cache_size > eighth)
+        settings->file_cache_size = eighth > 8 * MIB ? eighth / MIB * MIB : 8 * MIB;
 }
 
 int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted,

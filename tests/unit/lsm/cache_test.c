@@ -98,6 +98,23 @@ START_TEST(what_is_read_stays_and_a_scan_passes_by)
 }
 END_TEST
 
+START_TEST(a_wandering_read_pushes_nothing_out)
+{
+    struct lsmi_cache *cache = lsmi_cache_new(1 << 20);
+    for (uint64_t i = 0; i < 10000; i++) /* far more than fits, each once */
+        offer(cache, 1, i, false);
+    size_t left = 0;
+    for (uint64_t i = 0; i < 100; i++)
+        left += has(cache, 1, i);
+    ck_assert_uint_eq(left, 100); /* the first ones are still there */
+    offer(cache, 2, 7, false);
+    ck_assert(!has(cache, 2, 7));
+    offer(cache, 2, 7, false); /* wanted again: it gets a place */
+    ck_assert(has(cache, 2, 7));
+    lsmi_cache_free(cache);
+}
+END_TEST
+
 START_TEST(a_pinned_block_outlives_its_eviction)
 {
     struct lsmi_cache *cache = lsmi_cache_new(100000);
@@ -148,6 +165,7 @@ int main(void)
     tcase_add_test(tc, finds_what_was_offered);
     tcase_add_test(tc, stays_within_its_limit);
     tcase_add_test(tc, what_is_read_stays_and_a_scan_passes_by);
+    tcase_add_test(tc, a_wandering_read_pushes_nothing_out);
     tcase_add_test(tc, a_pinned_block_outlives_its_eviction);
     tcase_add_test(tc, many_threads);
     suite_add_tcase(suite, tc);
