@@ -101,31 +101,41 @@ static void compact_reset(struct lsmi_compact *c)
     c->phase = LSMI_COMPACT_PICK;
 }
 
-/* Fill c->inputs; none: nothing to do. A major compaction takes all; a single SSTable only if something in it
- * may go. */
+/* What size-tiered compaction would take: indexes into the view's SSTables, and how many. NOMEM. */
+static int choose(const struct lsmi_view *view, const struct lsmi_desc *desc, size_t **chosen, size_t *count)
+{
+    size_t n = view->sstable_count;
+    *count = 0;
+    *chosen = malloc((n + 1) * sizeof **chosen);
+    struct lsm_sstable_info *infos = malloc((n + 1) * sizeof *infos);
+    int rc = *chosen && infos ? BASE_OK : BASE_E_NOMEM;
+    if (rc == BASE_OK && desc->desc.compaction_enabled && n > 1) {
+        for (size_t i = 0; i < n; i++)
+            infos[i] = *lsmi_sst_info(view->sstables[i]);
+        *count = lsmi_stcs_pick(infos, n, &desc->desc, *chosen);
+    }
+    free(infos);
+    return rc;
+}
+
+/* Fill c->inputs; none: nothing to do. A major compaction takes all, a single SSTable too: something in it may
+ * go. */
 static int pick(struct lsm_table *table, struct base_err *err)
 {
     struct lsmi_compact *c = &table->compact;
-    size_t n = c->view->sstable_count;
+    size_t n = c->view->sstable_count, *chosen = NULL, count = 0;
     c->inputs = malloc((n + 1) * sizeof(struct lsm_sstable *));
-    struct lsm_sstable_info *infos = malloc((n + 1) * sizeof *infos);
-    size_t *chosen = malloc((n + 1) * sizeof *chosen);
-    int rc = BASE_OK;
-    if (!c->inputs || !infos || !chosen) {
-        rc = base_err_set(err, BASE_E_NOMEM, "compaction: out of memory");
-    } else if (c->major) {
+    int rc = c->inputs ? BASE_OK : BASE_E_NOMEM;
+    if (rc == BASE_OK && c->major) {
         for (; c->input_count < n; c->input_count++)
             c->inputs[c->input_count] = c->view->sstables[c->input_count];
-    } else if (c->desc->desc.compaction_enabled && n > 1) {
-        for (size_t i = 0; i < n; i++)
-            infos[i] = *lsmi_sst_info(c->view->sstables[i]);
-        size_t count = lsmi_stcs_pick(infos, n, &c->desc->desc, chosen);
+    } else if (rc == BASE_OK) {
+        rc = choose(c->view, c->desc, &chosen, &count);
         for (; c->input_count < count; c->input_count++)
             c->inputs[c->input_count] = c->view->sstables[chosen[c->input_count]];
     }
-    free(infos);
     free(chosen);
-    return rc;
+    return rc == BASE_OK ? rc : base_err_set(err, rc, "compaction: out of memory");
 }
 
 static int compaction_open(struct lsm_table *table, struct base_err *err)
@@ -439,13 +449,25 @@ void lsmi_compact_init(struct lsm_table *table)
                                            .name = "compaction", .lane = BASE_LANE_COMPACT};
 }
 
+/* Is there anything to choose? Asked before a job is posted, so that opening a settled store starts no thread. */
+static bool anything_due(struct lsm_table *table)
+{
+    struct lsmi_view *view = lsmi_view_acquire(table);
+    struct lsmi_desc *desc = lsmi_desc_acquire(table);
+    size_t *chosen, count;
+    bool due = choose(view, desc, &chosen, &count) != BASE_OK || count > 0;
+    free(chosen);
+    lsmi_desc_release(desc);
+    lsmi_view_release(view);
+    return due;
+}
+
 void lsmi_compact_poke(struct lsm_table *table)
 {
     struct lsm_store *store = table->store;
-    bool post = false;
+    bool post = false, due = anything_due(table);
     pthread_mutex_lock(&table->lock);
-    bool major = table->major_asked > table->major_done;
-    bool due = major || (table->desc->desc.compaction_enabled && table->view->sstable_count > 1);
+    due |= table->major_asked > table->major_done;
     if (due && !table->dropped && !table->compact_stopped && !lsmi_stopping(store)) {
         post = !table->compact.posted;
         table->compact.posted = true;
