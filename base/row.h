@@ -145,6 +145,16 @@ static inline int base_cells_next(struct base_cells *it, struct base_cell *cell)
     }
     return base_cells_next_slow(it, cell);
 }
+/* The cells of the commonest row, a marker and nothing else in its head, without decoding that. False: not
+ * such a row; use base_row_decode. */
+static inline bool base_cells_begin_plain(struct base_slice encoded, struct base_cells *it)
+{
+    if (BASE_UNLIKELY(encoded.len < 9 || encoded.data[0] != BASE_ROW_LIVENESS))
+        return false;
+    *it = (struct base_cells){.reader = {encoded.data + 9, encoded.data + encoded.len},
+                              .row_ts = (int64_t)base_get_le64(encoded.data + 1)};
+    return true;
+}
 /* Deep check of bytes from outside: decodable, not void, cells in order and each once, times in
  * range, the row's MORTAL and OWN_TS as its cells are (readers trust them), counter values whole. */
 BASE_MUST bool base_row_check(struct base_slice encoded);

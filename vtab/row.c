@@ -251,11 +251,37 @@ int vtabi_row_value(struct vtabi_row *row, const struct base_column *column,
     return cell_value(row, column, value, present, err);
 }
 
+/* The value of a cell among the first few of a row that has nothing but a marker and cells: most
+ * scans ask for no more, and then the index (slots) is not worth its stores. */
+enum plain { PLAIN_UNKNOWN, PLAIN_NULL, PLAIN_FOUND };
+#define PLAIN_CELLS 6
+static inline enum plain find_plain(const struct vtabi_row *row, uint32_t id,
+                                    struct base_slice *value)
+{
+    struct base_cells it;
+    struct base_cell cell;
+    *value = (struct base_slice){0};
+    if (row->cells[0].number == row->number || !base_cells_begin_plain(row->live.row, &it))
+        return PLAIN_UNKNOWN;
+    for (int i = 0; i < PLAIN_CELLS; i++) {
+        int n = base_cells_next(&it, &cell);
+        if (n == 0 || (n > 0 && cell.column > id))
+            return PLAIN_NULL;
+        if (n < 0 || (cell.column == id && cell.flags))
+            return PLAIN_UNKNOWN;
+        if (cell.column == id) {
+            *value = cell.value;
+            return PLAIN_FOUND;
+        }
+    }
+    return PLAIN_UNKNOWN;
+}
+
 bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column,
                      sqlite3_context *context)
 {
     struct base_sql_value value;
-    struct vtabi_slot *slot;
+    struct base_slice bytes;
     if (!column)
         return false;
     if (column->kind == BASE_COLUMN_CLUSTERING) {
@@ -265,12 +291,19 @@ bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column,
         sqlite3_result_int64(context, value.integer);
         return true;
     }
-    if (column->kind != BASE_COLUMN_REGULAR ||
-        cells_find(row, false, column->id, &slot, NULL) != BASE_OK)
+    if (column->kind != BASE_COLUMN_REGULAR)
         return false;
-    if (!slot)
-        return true; /* NULL, as SQLite has it already */
-    if (!base_value_to_sql_quick(column->type, slot->value, &value))
+    enum plain plain = find_plain(row, column->id, &bytes);
+    if (plain == PLAIN_UNKNOWN) {
+        struct vtabi_slot *slot;
+        if (cells_find(row, false, column->id, &slot, NULL) != BASE_OK)
+            return false;
+        plain = slot ? PLAIN_FOUND : PLAIN_NULL;
+        bytes = slot ? slot->value : bytes;
+    }
+    if (plain == PLAIN_NULL)
+        return true; /* as SQLite has it already */
+    if (!base_value_to_sql_quick(column->type, bytes, &value))
         return false;
     if (value.kind == BASE_SQL_INTEGER)
         sqlite3_result_int64(context, value.integer);
