@@ -3,6 +3,7 @@ SELECT typeof(ringlet_version());
 SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}');
 SELECT ringlet_cql('CREATE TABLE lab.one (a text, b int, v int, PRIMARY KEY ((a, b)))');
 SELECT ringlet_cql('CREATE TABLE lab.two (a text, c int, s text static, v set<int>, PRIMARY KEY (a, c)) WITH CLUSTERING ORDER BY (c DESC)');
+.like
 SELECT ringlet_cql('SELEC');
 SELECT ringlet_cql('CREATE TABLE lab.one (a int PRIMARY KEY)');
 SELECT ringlet_cql('DROP TABLE lab.three');
