@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/lib/rng.h"
+#include "tests/lib/scale.h"
 
 #define CHANGED_ROUNDS 2000
 #define INPUT_MAX 65536
@@ -35,7 +36,7 @@ static void replay(const char *path)
     fclose(file);
     run(original, size);
     struct rng rng = rng_seeded(size);
-    for (int i = 0; i < CHANGED_ROUNDS && size > 0; i++) {
+    for (int i = 0; i < (int)scale_rounds(CHANGED_ROUNDS) && size > 0; i++) {
         memcpy(changed, original, size);
         for (uint64_t n = 1 + rng_below(&rng, 4); n > 0; n--)
             changed[rng_below(&rng, size)] = (uint8_t)rng_u64(&rng);

@@ -18,6 +18,7 @@
 
 #include "lsm/lsm.h"
 #include "node/ports.h"
+#include "tests/lib/scale.h"
 #include "tests/sim/gen.h"
 
 #define THREADS 2
@@ -252,7 +253,7 @@ int main(int argc, char **argv)
         {"rounds", required_argument, NULL, 'r'}, {"seed", required_argument, NULL, 's'},
         {"dir", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
     };
-    uint64_t rounds = 24, seqs[THREADS] = {0}, total = 0;
+    uint64_t rounds = scale_rounds(24), seqs[THREADS] = {0}, total = 0;
     const char *tmp = getenv("TMPDIR");
     snprintf(dir, sizeof dir, "%s/ringlet-kill-XXXXXX", tmp ? tmp : "/tmp");
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -14,6 +14,7 @@
 #include "lsm/lsm.h"
 #include "node/ports.h"
 #include "tests/lib/alloc_fault.h"
+#include "tests/lib/scale.h"
 #include "tests/lib/sim_executor.h"
 #include "tests/sim/gen.h"
 
@@ -190,7 +191,7 @@ static void scene_end(struct scene *s)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"stride", required_argument, NULL, 'k'}, {"from", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
-    uint64_t stride = 1, k = 0, failures = 0;
+    uint64_t stride = scale_stride(1), k = 0, failures = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'k')
             stride = strtoull(optarg, NULL, 0);

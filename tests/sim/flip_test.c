@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tests/lib/scale.h"
 #include "tests/sim/world.h"
 
 #define FILES_MAX 64
@@ -156,7 +157,7 @@ int main(int argc, char **argv)
         {"stride", required_argument, NULL, 'k'},
         {NULL, 0, NULL, 0},
     };
-    uint64_t seed = 1, stride = 61;
+    uint64_t seed = 1, stride = scale_stride(61);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 's': seed = strtoull(optarg, NULL, 0); break;

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "lsm/sstable.h"
+#include "tests/lib/scale.h"
 #include "tests/sim/world.h"
 
 #define OVERLAYS 3
@@ -325,7 +326,7 @@ int main(int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     bool chosen = false;
-    uint64_t seed = 1, ops = 3000, runs = 20;
+    uint64_t seed = 1, ops = 3000, runs = scale_rounds(20);
     unsigned canary = CANARY_NONE;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {

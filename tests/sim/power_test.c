@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tests/lib/scale.h"
 #include "tests/sim/world.h"
 
 #define WRITING (SIM_FS_CREATE | SIM_FS_WRITE | SIM_FS_PREALLOCATE | SIM_FS_TRUNCATE)
@@ -387,6 +388,7 @@ int main(int argc, char **argv)
         {"trace", required_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
+    stride = scale_stride(stride);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 's': first_seed = strtoull(optarg, NULL, 0); break;

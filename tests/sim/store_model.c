@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 
+#include "tests/lib/scale.h"
 #include "tests/sim/world.h"
 
 #define READERS_MAX 4
@@ -312,7 +313,7 @@ int main(int argc, char **argv)
         {"trace", required_argument, NULL, 't'}, {NULL, 0, NULL, 0},
     };
     bool chosen = false;
-    uint64_t seed = 1, ops = 4000, runs = 24;
+    uint64_t seed = 1, ops = 4000, runs = scale_rounds(24);
     unsigned canary = CANARY_NONE;
     FILE *trace = NULL;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -4,6 +4,7 @@
 
 #include "base/collection.h"
 #include "value_random.h"
+#include "tests/lib/scale.h"
 
 static uint64_t iterations = 300;
 
@@ -175,6 +176,7 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+    iterations = scale_rounds(iterations);
     if (argc > 1)
         iterations = strtoull(argv[1], NULL, 10);
     Suite *suite = suite_create("base/collection");

@@ -1,4 +1,5 @@
 /* Rows for tests: see row_lib.h. */
+#include "tests/lib/scale.h"
 #include "tests/unit/base/row_lib.h"
 
 #include <check.h>
@@ -17,7 +18,7 @@ uint64_t test_seed(void)
 unsigned test_rounds(unsigned otherwise)
 {
     const char *env = getenv("RINGLET_TEST_ROUNDS");
-    return env ? (unsigned)strtoul(env, NULL, 0) : otherwise;
+    return env ? (unsigned)strtoul(env, NULL, 0) : (unsigned)scale_rounds(otherwise);
 }
 
 struct base_deletion deletion_random(struct rng *rng, uint32_t none_percent)

@@ -6,6 +6,7 @@
 
 #include "base/key.h"
 #include "value_random.h"
+#include "tests/lib/scale.h"
 
 static uint64_t iterations = 200;
 
@@ -480,6 +481,7 @@ END_TEST
 
 int main(int argc, char **argv)
 {
+    iterations = scale_rounds(iterations);
     if (argc > 1)
         iterations = strtoull(argv[1], NULL, 10);
     Suite *suite = suite_create("base/value");

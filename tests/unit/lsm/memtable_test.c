@@ -7,6 +7,7 @@
 #include "base/key.h"
 #include "lsm/lsm.h"
 #include "lsm/memtable.h"
+#include "tests/lib/scale.h"
 #include "tests/unit/lsm/sst_lib.h"
 
 static uint64_t setting(const char *name, uint64_t otherwise)
@@ -244,7 +245,7 @@ static void model_round(struct rng *rng, unsigned shards)
 START_TEST(test_model)
 {
     struct rng rng = rng_seeded(setting("MEMTABLE_SEED", 2));
-    for (uint64_t i = 0; i < setting("MEMTABLE_ROUNDS", 150); i++)
+    for (uint64_t i = 0; i < setting("MEMTABLE_ROUNDS", scale_rounds(150)); i++)
         model_round(&rng, i % 2 ? 1 : LSMI_SHARDS_MAX);
 }
 END_TEST

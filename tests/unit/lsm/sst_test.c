@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "base/compress.h"
 #include "base/key.h"
+#include "tests/lib/scale.h"
 #include "tests/lib/sim_fs.h"
 #include "tests/unit/lsm/sst_lib.h"
 
@@ -119,7 +120,7 @@ static void round_trip(uint64_t seed, const struct model_shape *shape, int compr
 
 START_TEST(random_tables_read_back)
 {
-    uint64_t rounds = setting("SST_ROUNDS", 6), seed = setting("SST_SEED", 1) + (uint64_t)_i * 1000;
+    uint64_t rounds = setting("SST_ROUNDS", scale_rounds(6)), seed = setting("SST_SEED", 1) + (uint64_t)_i * 1000;
     static const struct model_shape shapes[] = {
         {.partitions = 300, .items_max = 1, .value_max = 60, .components = 0, .static_percent = 10, .deletion_percent = 5},
         {.partitions = 60, .items_max = 40, .value_max = 60, .components = 2, .marker_percent = 30, .static_percent = 30, .deletion_percent = 20},

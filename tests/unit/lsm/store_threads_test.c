@@ -10,6 +10,7 @@
 #include "lsm/lsm.h"
 #include "node/ports.h"
 #include "tests/lib/ck.h"
+#include "tests/lib/scale.h"
 
 enum { WRITERS = 4, READERS = 2, WRITES = 1000, KEYS = 200 };
 
@@ -75,7 +76,7 @@ static void *writer_main(void *arg)
     struct base_err err;
     struct base_buf group;
     base_buf_init(&group, 1 << 20);
-    for (int64_t i = 1; i <= WRITES; i++) {
+    for (int64_t i = 1; i <= (int64_t)scale_rounds(WRITES); i++) {
         size_t n = i % 10 == 0 ? 5 : 1;
         base_buf_reset(&group);
         for (size_t k = 0; k < n; k++)
