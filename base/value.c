@@ -35,7 +35,7 @@ bool base_elements_begin(struct base_elements *it, const struct base_type *type,
         it->fixed_size = (uint32_t)basei_vector_element_size(type->params[0]);
         return it->fixed_size == 0 || value.len == (size_t)it->fixed_size * type->dimension;
     default:
-        BASE_ASSERT(!"a type with elements");
+        BASE_ASSERT(false); /* not a type with elements */
         return false;
     }
 }
