@@ -197,10 +197,18 @@ END_TEST
 START_TEST(nobody_listens)
 {
     struct base_err err = {0};
-    struct net_http_call call = {.method = "GET", .url = "http://127.0.0.1:1/", .timeout_ms = 2000, .body_size_max = 100};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    char url[64];
+    struct net_http_call call = {.method = "GET", .url = url, .timeout_ms = 2000, .body_size_max = 100};
+    int taken = socket(AF_INET, SOCK_STREAM, 0); /* bound, so that no one else gets the port, but not listening */
+    ck_assert_int_eq(bind(taken, (struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(getsockname(taken, (struct sockaddr *)&address, &len), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(address.sin_port));
     base_buf_init(&call.answer, 100);
     ck_assert_int_eq(net_http_fetch(&call, &err), BASE_E_UNAVAILABLE);
     base_buf_fini(&call.answer);
+    close(taken);
     struct net_http_server *second;
     struct net_http_server_config config = {.host = "127.0.0.1", .port = net_http_server_port(server), .body_size_max = 10, .connections_max = 2, .handle = handle};
     ck_assert_int_eq(net_http_server_open(loop, &config, &second, &err), BASE_E_BUSY);
