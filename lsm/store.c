@@ -346,27 +346,40 @@ static uint64_t replay_size(struct lsm_store *store)
     return segments * store->options.commitlog_segment_size + (uint32_t)position - (uint64_t)(uint32_t)low;
 }
 
-/* Flush what is worth it; a failure is no loss, for the log has it. */
-static void close_flush(struct lsm_store *store, uint64_t flush_over_bytes)
+/* Is something of the table in no log? */
+static bool has_unlogged(struct lsm_table *table)
+{
+    struct lsmi_view *view = lsmi_view_acquire(table);
+    bool unlogged = false;
+    for (size_t i = 0; i < view->memtable_count; i++)
+        unlogged |= atomic_load(&view->memtables[i]->unlogged);
+    lsmi_view_release(view);
+    return unlogged;
+}
+
+/* Flush what is worth it. A failure is no loss where the log has it; else it is the close's failure. */
+static int close_flush(struct lsm_store *store, uint64_t flush_over_bytes, struct base_err *err)
 {
     bool all = replay_size(store) > flush_over_bytes;
     size_t count;
     struct lsm_table **tables = lsmi_tables_snapshot(store, &count);
-    struct base_err err;
+    struct base_err cause;
+    int first = BASE_OK;
     for (size_t i = 0; i < count; i++) {
-        pthread_rwlock_rdlock(&store->switch_lock);
-        bool unlogged = atomic_load(&tables[i]->memtable->unlogged);
-        pthread_rwlock_unlock(&store->switch_lock);
+        bool unlogged = has_unlogged(tables[i]);
         if (all || unlogged) {
-            int rc = lsmi_table_switch(tables[i], NULL, &err);
+            int rc = lsmi_table_switch(tables[i], NULL, &cause);
             if (rc == BASE_OK)
-                rc = lsmi_flush_wait(tables[i], NULL, &err);
+                rc = lsmi_flush_wait(tables[i], NULL, &cause);
             if (rc != BASE_OK)
-                base_logf(store->options.log, BASE_LOG_WARN, "close: %s", err.text);
+                base_logf(store->options.log, BASE_LOG_WARN, "close: %s", cause.text);
+            if (rc != BASE_OK && unlogged && first == BASE_OK)
+                first = base_err_set(err, rc, "writes that were not to be logged are lost: %s", cause.text);
         }
         lsmi_table_release(tables[i]);
     }
     free(tables);
+    return first;
 }
 
 int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, struct base_err *err)
@@ -376,14 +389,14 @@ int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, struct base_er
     int reads = atomic_load(&store->open_reads);
     if (reads > 0)
         return base_err_set(err, BASE_E_BUSY, "close store: %d reads are still open; close them first", reads);
-    if (store->replayed)
-        close_flush(store, flush_over_bytes);
+    int rc = store->replayed ? close_flush(store, flush_over_bytes, err) : BASE_OK;
     atomic_store(&store->closing, true);
     while (atomic_load(&store->jobs) > 0)
         base_executor_wait(store->options.executor, LSMI_WAIT_NS);
     for (size_t i = 0; i < store->table_cap; i++)
         lsmi_table_release(store->tables[i]);
-    int rc = lsmi_log_close(store->log, err);
+    int log_rc = lsmi_log_close(store->log, rc == BASE_OK ? err : NULL);
+    rc = rc == BASE_OK ? log_rc : rc;
     store_free(store);
     return rc == BASE_OK ? rc : base_err_wrap(err, rc, "close store");
 }

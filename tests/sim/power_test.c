@@ -74,7 +74,7 @@ static int workload_step(struct world *w, int i, struct base_err *err)
     if (i % 3 == 0)
         sim_executor_run(&w->executor, 2);
     if (i % 30 == 17)
-        return lsm_flush(w->store, NULL, NULL, err);
+        return world_flush_all(w, err);
     if (i % 30 == 26)
         return lsm_compact(w->store, NULL, NULL, err);
     if (i % 30 == 22)
@@ -83,6 +83,8 @@ static int workload_step(struct world *w, int i, struct base_err *err)
         return step_truncate(w, err);
     if (i == 35 || i == 65)
         return step_restart(w, i == 65, err);
+    if (i % 10 == 3)
+        return world_write_memory(w, 2, err);
     return world_write(w, 1 + (size_t)i % 5, i % 13 == 5 ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG, err);
 }
 

@@ -206,9 +206,7 @@ static void op_maintain(struct run *run, unsigned what)
     if (!t || rng_chance(&w->rng, 30))
         t = NULL;
     if (what == 0) {
-        WORLD_OK(w, lsm_flush(w->store, t ? t->handle : NULL, NULL, &w->err));
-        if (!t)
-            w->synced_seq = w->seq;
+        WORLD_OK(w, t ? lsm_flush(w->store, t->handle, NULL, &w->err) : world_flush_all(w, &w->err));
     } else if (what == 1) {
         WORLD_OK(w, lsm_compact(w->store, t ? t->handle : NULL, NULL, &w->err));
     } else {
@@ -235,7 +233,9 @@ static void one_op(struct run *run)
         w->gen.now_us = atomic_load(&w->clock.wall_us);
     }
     uint64_t d = rng_below(&w->rng, 10000);
-    if (d < 6000) {
+    if (d < 300) {
+        WORLD_OK(w, world_write_memory(w, (size_t)rng_skewed(&w->rng, 3), &w->err));
+    } else if (d < 6000) {
         enum lsm_durability durability = rng_one_in(&w->rng, 50) ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG;
         WORLD_OK(w, world_write(w, (size_t)rng_skewed(&w->rng, 5), durability, &w->err));
         run->writes++;

@@ -8,6 +8,8 @@
 
 #include "base/compress.h"
 
+#define MEMORY_JOURNAL 999999u /* the number of a partition that no random write hits */
+
 /* --- options ------------------------------------------------------------------------------------------- */
 
 static void desc_draw(struct lsm_table_desc *d, struct rng *rng)
@@ -105,17 +107,16 @@ static void executor_begin(struct world *w)
     w->executor.trace = w->traced ? &w->trace : NULL;
 }
 
-static void table_init(struct world *w, size_t slot)
+static void table_init(struct world *w, struct world_table *t, const struct lsm_table_desc *desc, struct model *model)
 {
-    struct world_table *t = &w->tables[slot];
-    *t = (struct world_table){.desc = w->options.desc[slot]};
+    *t = (struct world_table){.desc = *desc};
     t->desc.id.b[0] = 0xab;
     base_put_be64(t->desc.id.b + 8, ++w->table_ids);
     snprintf(t->name, sizeof t->name, "sim.table%" PRIu64, w->table_ids);
     t->desc.name = t->name;
     t->desc.dropped = t->dropped;
     gen_times_init(&t->times, t->desc.gc_grace_s);
-    t->model = model_table_add(w->model, t->desc.id);
+    t->model = model_table_add(model, t->desc.id);
 }
 
 void world_init(struct world *w, const struct world_options *options, FILE *trace_out)
@@ -139,7 +140,9 @@ void world_init(struct world *w, const struct world_options *options, FILE *trac
     base_buf_init(&w->scratch, SIZE_MAX);
     view_init(&w->view);
     for (size_t i = 0; i <= options->table_count; i++)
-        table_init(w, i);
+        table_init(w, &w->tables[i], &options->desc[i], w->model);
+    w->memory_model = model_new(options->canary);
+    table_init(w, &w->memory, &options->desc[1], w->memory_model);
     WORLD_OK(w, base_fs_mkdir(sim_fs_port(w->fs), "data", &w->err));
     WORLD_OK(w, base_fs_sync_dir(sim_fs_port(w->fs), ".", &w->err));
 }
@@ -148,6 +151,7 @@ void world_fini(struct world *w)
 {
     BASE_ASSERT(!w->store);
     model_free(w->model);
+    model_free(w->memory_model);
     base_arena_fini(&w->gen.arena);
     base_buf_fini(&w->group);
     base_buf_fini(&w->scratch);
@@ -158,17 +162,16 @@ void world_fini(struct world *w)
     sim_fs_free(w->fs);
 }
 
-/* The number in the journal's row: what survived. */
-static int read_journal(struct world *w, uint64_t *n, struct base_err *err)
+/* The number in the journal's row of a table: what survived. */
+static int read_journal(struct world *w, const struct world_table *t, uint32_t number, uint64_t *n, struct base_err *err)
 {
-    struct world_table *t = &w->tables[0];
     struct base_read cmd = BASE_READ_INIT;
     struct base_source *source;
     struct base_partition partition;
     struct base_item item = {0};
     *n = 0;
     cmd.table_id = t->desc.id;
-    cmd.pkey = gen_pkey(&w->gen, 0);
+    cmd.pkey = gen_pkey(&w->gen, number);
     cmd.slices = base_slices_all;
     cmd.now_s = world_now_s(w);
     int rc = lsm_read(t->handle, &cmd, false, NULL, 0, NULL, &source, err);
@@ -209,6 +212,17 @@ static void settle(struct world *w, uint64_t n)
     w->synced_seq = w->synced_seq < n ? w->synced_seq : n;
 }
 
+/* The same for the table that is not logged: of it what was flushed must be there, and a prefix of the rest may be. */
+static void settle_memory(struct world *w, uint64_t n)
+{
+    uint64_t least = w->ended == WORLD_CLOSED ? w->memory_seq : w->memory_kept;
+    if (n < least || n > w->memory_seq)
+        world_fail(w, "the journal of the table that is not logged says %" PRIu64 ", not %" PRIu64 " to %" PRIu64, n, least, w->memory_seq);
+    model_rollback(w->memory_model, n);
+    model_set_floor(w->memory_model, n);
+    w->memory_seq = w->memory_kept = n;
+}
+
 int world_open(struct world *w, struct base_err *err)
 {
     BASE_ASSERT(!w->store);
@@ -218,7 +232,7 @@ int world_open(struct world *w, struct base_err *err)
     o.clock = &w->clock.base;
     o.random = &w->random.base;
     o.executor = &w->executor.base;
-    uint64_t n = 0;
+    uint64_t n = 0, memory_n = 0;
     int rc = lsm_open(&o, &w->store, err);
     if (rc != BASE_OK)
         return rc;
@@ -226,9 +240,13 @@ int world_open(struct world *w, struct base_err *err)
         if (w->tables[i].model)
             rc = lsm_table_open(w->store, &w->tables[i].desc, &w->tables[i].handle, err);
     if (rc == BASE_OK)
+        rc = lsm_table_open(w->store, &w->memory.desc, &w->memory.handle, err);
+    if (rc == BASE_OK)
         rc = lsm_replay(w->store, err);
     if (rc == BASE_OK)
-        rc = read_journal(w, &n, err);
+        rc = read_journal(w, &w->tables[0], 0, &n, err);
+    if (rc == BASE_OK)
+        rc = read_journal(w, &w->memory, MEMORY_JOURNAL, &memory_n, err);
     if (rc != BASE_OK) {
         struct lsm_store *store = w->store;
         w->store = NULL;
@@ -237,6 +255,7 @@ int world_open(struct world *w, struct base_err *err)
         return rc;
     }
     settle(w, n);
+    settle_memory(w, memory_n);
     model_set_floor(w->model, w->synced_seq);
     return BASE_OK;
 }
@@ -297,7 +316,7 @@ struct world_table *world_random_table(struct world *w)
 void world_table_create(struct world *w, size_t slot)
 {
     BASE_ASSERT(slot > 0 && !w->tables[slot].model);
-    table_init(w, slot);
+    table_init(w, &w->tables[slot], &w->options.desc[slot], w->model);
     WORLD_OK(w, lsm_table_open(w->store, &w->tables[slot].desc, &w->tables[slot].handle, &w->err));
 }
 
@@ -344,10 +363,42 @@ int world_write(struct world *w, size_t n, enum lsm_durability durability, struc
     } else {
         uint64_t seen;
         w->maybe = base_err_outcome(rc) == BASE_OUTCOME_MAYBE;
-        w->unsure = w->maybe && read_journal(w, &seen, NULL) != BASE_OK;
+        w->unsure = w->maybe && read_journal(w, &w->tables[0], 0, &seen, NULL) != BASE_OK;
         w->maybe_visible = w->maybe && !w->unsure && seen == seq;
         if (!w->maybe_visible)
             model_rollback(w->model, w->seq);
+    }
+    return rc;
+}
+
+int world_write_memory(struct world *w, size_t n, struct base_err *err)
+{
+    uint64_t seq = w->memory_seq + 1;
+    struct w_mutation m;
+    world_forget(w);
+    base_buf_reset(&w->group);
+    for (size_t i = 0; i <= n; i++) {
+        if (i == n)
+            gen_simple(&w->gen, w->memory.desc.id, gen_pkey(&w->gen, MEMORY_JOURNAL), 0, seq, (int64_t)seq, &m);
+        else
+            gen_mutation(&w->gen, w->memory.desc.id, &w->memory.times, &m);
+        w_mutation_encode(&m, &w->group);
+        model_apply(w->memory_model, seq, &m);
+    }
+    int rc = lsm_write(w->store, base_buf_view(&w->group), n + 1, LSM_DURABLE_MEMORY, UINT64_C(60) * 1000000000, err);
+    if (rc == BASE_OK)
+        w->memory_seq = seq;
+    else
+        model_rollback(w->memory_model, w->memory_seq);
+    return rc;
+}
+
+int world_flush_all(struct world *w, struct base_err *err)
+{
+    int rc = lsm_flush(w->store, NULL, NULL, err);
+    if (rc == BASE_OK) {
+        w->synced_seq = w->seq;
+        w->memory_kept = w->memory_seq;
     }
     return rc;
 }
@@ -561,8 +612,8 @@ void world_check_all(struct world *w)
     if (w->unsure)
         return;
     world_forget(w);
-    for (size_t i = 0; i < WORLD_TABLES_MAX; i++) {
-        struct world_table *t = &w->tables[i];
+    for (size_t i = 0; i <= WORLD_TABLES_MAX; i++) {
+        struct world_table *t = i < WORLD_TABLES_MAX ? &w->tables[i] : &w->memory;
         if (!t->model)
             continue;
         for (int pass = 0; pass < 2; pass++) {

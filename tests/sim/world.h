@@ -51,6 +51,9 @@ struct world {
     struct model *model;
     struct lsm_store *store; /* NULL: closed */
     struct world_table tables[WORLD_TABLES_MAX]; /* 0: the journal; then table_count; handle NULL: dropped */
+    struct world_table memory; /* written with LSM_DURABLE_MEMORY only; a model, numbers and a journal row of its own */
+    struct model *memory_model;
+    uint64_t memory_seq, memory_kept; /* groups up to memory_kept are flushed */
     uint64_t table_ids;      /* made so far */
     uint64_t seq;            /* of the last acknowledged group */
     uint64_t synced_seq;     /* groups up to here must survive a power loss */
@@ -96,6 +99,10 @@ void world_reopen(struct world *w);
 /* Write one group of up to `n` random mutations (1 … 6) with the journal's; on success the model has them, on a refusal not, on an
  * unknown outcome world_open finds out. */
 BASE_MUST int world_write(struct world *w, size_t n, enum lsm_durability durability, struct base_err *err);
+/* One group to the table that is not logged. */
+BASE_MUST int world_write_memory(struct world *w, size_t n, struct base_err *err);
+/* Flush all; what is in memory only is safe then. */
+BASE_MUST int world_flush_all(struct world *w, struct base_err *err);
 BASE_MUST int world_sync(struct world *w, struct base_err *err);
 /* Read all of every table, forward with live rows, and through the tombstones; compare. */
 void world_check_all(struct world *w);
