@@ -1,5 +1,5 @@
-/* Allocation failures by the linker's --wrap: see the header. Counters are atomic, so that a program
- * with threads may use it too; which of them meets the failure is then theirs. */
+/* Allocation failures by the linker's --wrap: see the header. Counters are atomic, so that a
+ * program with threads may use it too; which of them meets the failure is then theirs. */
 #include "tests/lib/alloc_fault.h"
 
 #include <errno.h>

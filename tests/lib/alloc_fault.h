@@ -1,5 +1,6 @@
 /* Fail the k-th allocation. A program that uses this links with $(WRAP_ALLOC), so that every
- * malloc, calloc, realloc, aligned_alloc, posix_memalign, strdup of the objects under test comes here (not those of shared libraries). */
+ * malloc, calloc, realloc, aligned_alloc, posix_memalign, strdup of the objects under test comes
+ * here (not those of shared libraries). */
 #ifndef TESTS_ALLOC_FAULT_H
 #define TESTS_ALLOC_FAULT_H
 

@@ -1,10 +1,10 @@
-/* The disk under tests/lib/sim_fs.c: what is in the page cache, what is on the platter, and what a power
- * loss may leave. Private to sim_fs.c.
+/* The disk under tests/lib/sim_fs.c: what is in the page cache, what is on the platter, and what
+ * a power loss may leave. Private to sim_fs.c.
  *
- * A file has its bytes as programs see them (now) and as the disk holds them (kept), and knows the sectors
- * in which they may differ. A directory has its names now, its names kept, and the changes between them
- * in order. A power loss keeps any subset of the dirty sectors, any size between the two, and any subset of a
- * directory's changes. No faults and no locks here. */
+ * A file has its bytes as programs see them (now) and as the disk holds them (kept), and knows
+ * the sectors in which they may differ. A directory has its names now, its names kept, and the
+ * changes between them in order. A power loss keeps any subset of the dirty sectors, any size
+ * between the two, and any subset of a directory's changes. No faults and no locks here. */
 #ifndef TESTS_SIM_DISK_H
 #define TESTS_SIM_DISK_H
 
@@ -28,7 +28,8 @@ struct disk_names {
     struct disk_name *items;
     size_t count, cap;
 };
-/* One change of a directory: `unset` (may be NULL) goes, `set` (may be NULL) becomes node. A rename is both. */
+/* One change of a directory: `unset` (may be NULL) goes, `set` (may be NULL) becomes node. A
+ * rename is both. */
 struct disk_change {
     char *unset, *set;
     struct disk_node *node;
@@ -57,7 +58,8 @@ void disk_resize(struct disk_node *file, uint64_t size);
 void disk_sync(struct disk_node *file);
 /* What a kernel does when it feels like it: some dirty sectors reach the disk. */
 void disk_writeback(struct disk_node *file, struct rng *rng);
-/* A sync that failed: each dirty sector is written, still dirty, or forgotten (clean but not written). */
+/* A sync that failed: each dirty sector is written, still dirty, or forgotten (clean but not
+ * written). */
 void disk_sync_failed(struct disk_node *file, struct rng *rng);
 
 struct disk_node *disk_find(const struct disk_node *dir, const char *name, size_t len);

@@ -1,7 +1,8 @@
 /* One thread's executor, in an order drawn from a seed.
  *
- * Invariants: a job on the list is owned by us; a job whose step runs is off the list; steps do not nest (a
- * step that waits for another job would be a deadlock in a pool of one thread, and is an error here). */
+ * Invariants: a job on the list is owned by us; a job whose step runs is off the list; steps do
+ * not nest (a step that waits for another job would be a deadlock in a pool of one thread, and
+ * is an error here). */
 #include "tests/lib/sim_executor.h"
 
 static struct sim_executor *sim_executor_of(struct base_executor *base)
@@ -14,9 +15,11 @@ static uint64_t sim_now(struct sim_executor *executor)
     return atomic_load(&executor->clock->mono_ns);
 }
 
-static void sim_note(struct sim_executor *executor, const char *what, const struct base_job *job, uint64_t a)
+static void sim_note(struct sim_executor *executor, const char *what, const struct base_job *job,
+                     uint64_t a)
 {
-    trace_add(executor->trace, what, job->name ? job->name : "?", a, job->delay_ns, (struct base_slice){0});
+    trace_add(executor->trace, what, job->name ? job->name : "?", a, job->delay_ns,
+              (struct base_slice){0});
 }
 
 static void sim_append(struct sim_executor *executor, struct base_job *job)

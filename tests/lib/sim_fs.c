@@ -1,8 +1,8 @@
 /* The file-system port over the disk model, with faults.
  *
- * Every operation goes: lock; off? → fail; count; a fault due? → fail, perhaps half done; do it; trace it.
- * Invariants: a handle whose life is not the file system's is dead (a crash or kill came between);
- * used_bytes is the sum of the sectors of the files in use. */
+ * Every operation goes: lock; off? → fail; count; a fault due? → fail, perhaps half done; do it;
+ * trace it. Invariants: a handle whose life is not the file system's is dead (a crash or kill
+ * came between); used_bytes is the sum of the sectors of the files in use. */
 #include "tests/lib/sim_fs.h"
 
 #include <stdio.h>
@@ -54,7 +54,8 @@ static struct sim_file *sim_file_of(struct base_file *base)
 
 static const char *op_name(unsigned op)
 {
-    static const char *const names[] = {"open", "create", "read", "write", "sync", "size", "truncate",
+    static const char *const names[] = {"open", "create", "read", "write", "sync", "size",
+                                        "truncate",
                                         "preallocate", "remove", "rename", "link", "mkdir", "rmdir",
                                         "list", "sync_dir", "free_bytes"};
     return names[__builtin_ctz(op)];
@@ -65,10 +66,12 @@ static uint64_t sectors_bytes(uint64_t size)
     return (size + SIM_SECTOR - 1) / SIM_SECTOR * SIM_SECTOR;
 }
 
-/* --- one operation --------------------------------------------------------------------------------- */
+/* --- one operation --------------------------------------------------------------------------- */
 
-/* Locks; returns 0 to go on, or the code the operation fails with. *cut: the power goes at this one. */
-static int op_begin(struct sim_fs *fs, unsigned op, const char *path, bool *cut, struct base_err *err)
+/* Locks; returns 0 to go on, or the code the operation fails with. *cut: the power goes at this
+ * one. */
+static int op_begin(struct sim_fs *fs, unsigned op, const char *path, bool *cut,
+                    struct base_err *err)
 {
     *cut = false;
     pthread_mutex_lock(&fs->lock);
@@ -88,11 +91,13 @@ static int op_begin(struct sim_fs *fs, unsigned op, const char *path, bool *cut,
             *cut = true;
         code = f->code == BASE_OK ? BASE_E_IO : f->code;
     }
-    return code ? base_err_set(err, code, "%s %s: %s (injected)", op_name(op), path, base_err_words(code))
+    return code ? base_err_set(err, code, "%s %s: %s (injected)", op_name(op), path,
+                               base_err_words(code))
                 : BASE_OK;
 }
 
-static int op_end(struct sim_fs *fs, unsigned op, const char *path, bool cut, uint64_t a, uint64_t b,
+static int op_end(struct sim_fs *fs, unsigned op, const char *path, bool cut, uint64_t a,
+                  uint64_t b,
                   struct base_slice data, int rc)
 {
     if (cut)
@@ -105,7 +110,7 @@ static int op_end(struct sim_fs *fs, unsigned op, const char *path, bool cut, ui
 
 #define NO_BYTES ((struct base_slice){0})
 
-/* --- paths ------------------------------------------------------------------------------------------- */
+/* --- paths ----------------------------------------------------------------------------------- */
 
 /* The directory that holds the last component, and that component; NULL when there is none. */
 static struct disk_node *walk(struct sim_fs *fs, const char *path, char *last)
@@ -139,7 +144,8 @@ static struct disk_node *lookup(struct sim_fs *fs, const char *path)
 
 static int not_found(struct base_err *err, unsigned op, const char *path)
 {
-    return base_err_set(err, BASE_E_NOTFOUND, "%s %s: no such file or directory", op_name(op), path);
+    return base_err_set(err, BASE_E_NOTFOUND, "%s %s: no such file or directory", op_name(op),
+                        path);
 }
 
 /* A node left names or handles: its space may be free now. */
@@ -165,18 +171,20 @@ static uint64_t size_limit(const struct sim_fs *fs, const struct disk_node *node
     return sectors_bytes(node->now.size) + free_bytes / SIM_SECTOR * SIM_SECTOR;
 }
 
-/* --- files --------------------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static int file_begin(struct sim_file *f, unsigned op, int flag, bool *cut, struct base_err *err)
 {
     int rc = op_begin(f->fs, op, f->path, cut, err);
     if (rc == BASE_OK && f->life != f->fs->life)
-        rc = base_err_set(err, BASE_E_IO, "%s %s: the file is of an earlier life", op_name(op), f->path);
+        rc = base_err_set(err, BASE_E_IO, "%s %s: the file is of an earlier life", op_name(op),
+                          f->path);
     BASE_ASSERT(!flag || f->flags & flag);
     return rc;
 }
 
-static int sim_file_read(struct base_file *base, uint64_t offset, void *buf, size_t len, size_t *got,
+static int sim_file_read(struct base_file *base, uint64_t offset, void *buf, size_t len,
+                         size_t *got,
                          struct base_err *err)
 {
     struct sim_file *f = sim_file_of(base);
@@ -252,8 +260,10 @@ static int sim_file_resize(struct base_file *base, unsigned op, uint64_t size, s
     int rc = file_begin(f, op, BASE_OPEN_WRITE, &cut, err);
     bool grow_only = op == SIM_FS_PREALLOCATE;
     if (rc == BASE_OK && size > f->node->now.size && size > size_limit(f->fs, f->node))
-        rc = base_err_set(err, BASE_E_NOSPACE, "%s %s: no space left on the disk", op_name(op), f->path);
-    if ((rc == BASE_OK || cut) && !(grow_only && size <= f->node->now.size) && f->life == f->fs->life)
+        rc = base_err_set(err, BASE_E_NOSPACE, "%s %s: no space left on the disk", op_name(op),
+                          f->path);
+    if ((rc == BASE_OK || cut) && !(grow_only && size <= f->node->now.size) &&
+        f->life == f->fs->life)
         resize(f->fs, f->node, size);
     return op_end(f->fs, op, f->path, cut, size, 0, NO_BYTES, rc);
 }
@@ -288,7 +298,7 @@ static const struct base_file_ops sim_file_ops = {
     sim_file_truncate, sim_file_preallocate, sim_file_close,
 };
 
-/* --- names --------------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static int sim_open(struct base_fs *base, const char *path, int flags, struct base_file **out,
                     struct base_err *err)
@@ -339,7 +349,8 @@ static int sim_remove_op(struct sim_fs *fs, unsigned op, const char *path, struc
     if (rc == BASE_OK && !node)
         rc = not_found(err, op, path);
     else if (rc == BASE_OK && node->is_dir != (op == SIM_FS_RMDIR))
-        rc = base_err_set(err, BASE_E_IO, "%s %s: %s a directory", op_name(op), path, node->is_dir ? "is" : "not");
+        rc = base_err_set(err, BASE_E_IO, "%s %s: %s a directory", op_name(op), path, node->is_dir
+                          ? "is" : "not");
     else if (rc == BASE_OK && node->is_dir && node->names.count)
         rc = base_err_set(err, BASE_E_IO, "rmdir %s: directory not empty", path);
     if (rc == BASE_OK || (cut && node && !node->is_dir)) {
@@ -428,7 +439,8 @@ static int sim_mkdir(struct base_fs *base, const char *path, struct base_err *er
 }
 
 /* Copies the names first, in an order of the seed: `each` may call us. */
-static int sim_list(struct base_fs *base, const char *path, int (*each)(void *, const char *), void *ctx,
+static int sim_list(struct base_fs *base, const char *path, int (*each)(void *, const char *),
+                    void *ctx,
                     struct base_err *err)
 {
     struct sim_fs *fs = sim_fs_of(base);
@@ -474,7 +486,8 @@ static int sim_sync_dir(struct base_fs *base, const char *path, struct base_err 
     return op_end(fs, SIM_FS_SYNC_DIR, path, cut, 0, 0, NO_BYTES, rc);
 }
 
-static int sim_free_bytes(struct base_fs *base, const char *path, uint64_t *free_bytes, struct base_err *err)
+static int sim_free_bytes(struct base_fs *base, const char *path, uint64_t *free_bytes,
+                          struct base_err *err)
 {
     struct sim_fs *fs = sim_fs_of(base);
     bool cut;
@@ -487,10 +500,11 @@ static int sim_free_bytes(struct base_fs *base, const char *path, uint64_t *free
 }
 
 static const struct base_fs_ops sim_fs_ops = {
-    sim_open, sim_remove, sim_rename, sim_link, sim_mkdir, sim_rmdir, sim_list, sim_sync_dir, sim_free_bytes,
+    sim_open, sim_remove, sim_rename, sim_link, sim_mkdir, sim_rmdir, sim_list, sim_sync_dir,
+    sim_free_bytes,
 };
 
-/* --- the test's side ------------------------------------------------------------------------------------- */
+/* --- the test's side ------------------------------------------------------------------------- */
 
 struct sim_fs *sim_fs_new(uint64_t seed)
 {
@@ -565,7 +579,8 @@ void sim_fs_fail(struct sim_fs *fs, unsigned ops, uint64_t k, uint64_t times, in
 {
     pthread_mutex_lock(&fs->lock);
     BASE_ASSERT(fs->fault_count < SIM_FAULTS_MAX && ops != 0);
-    fs->faults[fs->fault_count++] = (struct sim_fault){.ops = ops, .from = k, .times = times, .code = code};
+    fs->faults[fs->fault_count++] = (struct sim_fault){.ops = ops, .from = k, .times = times,
+                                                       .code = code};
     pthread_mutex_unlock(&fs->lock);
 }
 
@@ -691,7 +706,8 @@ static void walk_tree(struct disk_node *dir, const char *prefix,
     }
 }
 
-void sim_fs_walk(struct sim_fs *fs, void (*each)(void *ctx, const char *path, uint64_t size), void *ctx)
+void sim_fs_walk(struct sim_fs *fs, void (*each)(void *ctx, const char *path, uint64_t size),
+                 void *ctx)
 {
     walk_tree(fs->root, "", each, ctx);
 }

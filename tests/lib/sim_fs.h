@@ -1,8 +1,8 @@
-/* A file system in memory that fails on order. Fills base/fs.h; tests/sim/README.md states the fault
- * model. Paths may be absolute or relative; both start at one root.
+/* A file system in memory that fails on order. Fills base/fs.h; tests/sim/README.md states the
+ * fault model. Paths may be absolute or relative; both start at one root.
  *
- * All draws (which sectors survive, the order of a listing) come from one seed. Usable from several threads;
- * which operation is the k-th is then theirs. */
+ * All draws (which sectors survive, the order of a listing) come from one seed. Usable from
+ * several threads; which operation is the k-th is then theirs. */
 #ifndef TESTS_SIM_FS_H
 #define TESTS_SIM_FS_H
 
@@ -46,13 +46,15 @@ void sim_fs_set_trace(struct sim_fs *fs, struct trace *trace);
 /* A copy of what is there now, all of it synced, with no faults set. */
 struct sim_fs *sim_fs_clone(struct sim_fs *fs, uint64_t seed);
 
-/* --- faults -------------------------------------------------------------------------------------- */
+/* --- faults ---------------------------------------------------------------------------------- */
 
-/* The operations of these kinds are counted from now (0 is the next one); those from the k-th on, `times`
- * of them, fail with `code` (BASE_E_IO, BASE_E_NOSPACE). A write that fails may have written a part; a
- * sync that fails leaves nothing known about the file's unsynced bytes. Up to 8 faults at a time. */
+/* The operations of these kinds are counted from now (0 is the next one); those from the k-th
+ * on, `times` of them, fail with `code` (BASE_E_IO, BASE_E_NOSPACE). A write that fails may have
+ * written a part; a sync that fails leaves nothing known about the file's unsynced bytes. Up to
+ * 8 faults at a time. */
 void sim_fs_fail(struct sim_fs *fs, unsigned ops, uint64_t k, uint64_t times, int code);
-/* At the k-th of these operations the power goes: it fails, half done, and so does everything after it. */
+/* At the k-th of these operations the power goes: it fails, half done, and so does everything
+ * after it. */
 void sim_fs_cut_power(struct sim_fs *fs, unsigned ops, uint64_t k);
 /* Forget the faults. Returns how many operations they hit since they were set. */
 uint64_t sim_fs_clear_faults(struct sim_fs *fs);
@@ -60,25 +62,27 @@ uint64_t sim_fs_clear_faults(struct sim_fs *fs);
 void sim_fs_set_capacity(struct sim_fs *fs, uint64_t bytes);
 uint64_t sim_fs_used_bytes(struct sim_fs *fs);
 
-/* The process dies here: open files are dead (their operations fail), nothing is lost from the page cache. */
+/* The process dies here: open files are dead (their operations fail), nothing is lost from the
+ * page cache. */
 void sim_fs_kill(struct sim_fs *fs);
 /* The power fails here (if it has not yet). */
 void sim_fs_power_off(struct sim_fs *fs);
 bool sim_fs_is_off(struct sim_fs *fs);
-/* Back after a power loss: the disk is rebuilt as it may look. Faults are forgotten. Files that were open
- * are dead; they must still be closed. */
+/* Back after a power loss: the disk is rebuilt as it may look. Faults are forgotten. Files that
+ * were open are dead; they must still be closed. */
 void sim_fs_crash(struct sim_fs *fs);
 
 /* Flip one bit of a file; false when the file has no such byte. */
 BASE_MUST bool sim_fs_flip(struct sim_fs *fs, const char *path, uint64_t offset, unsigned bit);
 
-/* --- looking on ------------------------------------------------------------------------------------ */
+/* --- looking on ------------------------------------------------------------------------------ */
 
 /* Operations of these kinds so far, failed ones included. */
 uint64_t sim_fs_count(struct sim_fs *fs, unsigned ops);
 size_t sim_fs_open_files(struct sim_fs *fs);
 /* Every file, sorted by path ("a/b.c"). */
-void sim_fs_walk(struct sim_fs *fs, void (*each)(void *ctx, const char *path, uint64_t size), void *ctx);
+void sim_fs_walk(struct sim_fs *fs, void (*each)(void *ctx, const char *path, uint64_t size),
+                 void *ctx);
 /* A file's bytes: valid until it changes. data NULL: there is none. */
 struct base_slice sim_fs_bytes(struct sim_fs *fs, const char *path);
 

@@ -1,5 +1,5 @@
-/* The fingerprint of a run: see the header. Each call is folded into the hash with the hash before it
- * as the seed, so that order matters. */
+/* The fingerprint of a run: see the header. Each call is folded into the hash with the hash
+ * before it as the seed, so that order matters. */
 #include "tests/lib/trace.h"
 
 #include <inttypes.h>

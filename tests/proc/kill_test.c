@@ -1,11 +1,13 @@
-/* Real processes on a real disk, killed with SIGKILL at random moments: whatever a writer was told is there afterwards,
- * and a group is there whole or not at all. Without this the simulated disk's word would have to be taken for the real one's.
+/* Real processes on a real disk, killed with SIGKILL at random moments: whatever a writer was
+ * told is there afterwards, and a group is there whole or not at all. Without this the simulated
+ * disk's word would have to be taken for the real one's.
  *
  *   kill_test [--rounds N] [--seed N] [--dir DIR]
  *
- * The child writes from two threads; thread t's group s writes row s of table A (partition t, s mod 16), row s mod 1000 of
- * table B (partition t) and the number s itself (table B, partition 100 + t). It says (t, s) on a pipe after lsm_write has
- * returned. The parent kills it, opens the store and compares. */
+ * The child writes from two threads; thread t's group s writes row s of table A (partition t, s
+ * mod 16), row s mod 1000 of table B (partition t) and the number s itself (table B, partition
+ * 100 + t). It says (t, s) on a pipe after lsm_write has returned. The parent kills it, opens
+ * the store and compares. */
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
@@ -39,7 +41,8 @@ static uint64_t seed = 1;
 
 _Noreturn static void fail(const char *what, const struct base_err *err)
 {
-    fprintf(stderr, "FAILED (seed %" PRIu64 ", %s is kept): %s%s%s\n", seed, dir, what, err ? ": " : "", err ? err->text : "");
+    fprintf(stderr, "FAILED (seed %" PRIu64 ", %s is kept): %s%s%s\n", seed, dir, what, err ? ": "
+            : "", err ? err->text : "");
     exit(1);
 }
 
@@ -68,8 +71,10 @@ static void place_open(struct place *p, enum lsm_sync sync)
         fail("open", &err);
     for (unsigned i = 0; i < 2; i++) {
         struct lsm_table_desc d = {
-            .id = table_id(i), .name = i ? "kill.b" : "kill.a", .gc_grace_s = 864000, .bloom_fp_chance = 0.01, .compressor = 1,
-            .compaction_enabled = true, .min_threshold = 3, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
+            .id = table_id(i), .name = i ? "kill.b" : "kill.a", .gc_grace_s = 864000,
+            .bloom_fp_chance = 0.01, .compressor = 1,
+            .compaction_enabled = true, .min_threshold = 3, .max_threshold = 32, .bucket_low = 0.5,
+            .bucket_high = 1.5,
             .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
         };
         if (lsm_table_open(p->store, &d, &p->tables[i], &err))
@@ -87,7 +92,7 @@ static void place_close(struct place *p)
     node_executor_close(p->executor);
 }
 
-/* --- the child ------------------------------------------------------------------------------------------------ */
+/* --- the child ------------------------------------------------------------------------------- */
 
 struct writer {
     struct place *place;
@@ -108,12 +113,16 @@ static void *write_for_ever(void *arg)
         struct w_mutation m[3];
         base_arena_reset(&g.arena);
         base_buf_reset(&group);
-        gen_simple(&g, table_id(0), gen_pkey(&g, (uint32_t)(w->thread * 16 + s % 16)), (uint32_t)s, s, (int64_t)s, &m[0]);
-        gen_simple(&g, table_id(1), gen_pkey(&g, (uint32_t)w->thread), (uint32_t)(s % B_ROWS), s, (int64_t)s, &m[1]);
-        gen_simple(&g, table_id(1), gen_pkey(&g, (uint32_t)(100 + w->thread)), 0, s, (int64_t)s, &m[2]);
+        gen_simple(&g, table_id(0), gen_pkey(&g, (uint32_t)(w->thread * 16 + s % 16)), (uint32_t)s,
+                   s, (int64_t)s, &m[0]);
+        gen_simple(&g, table_id(1), gen_pkey(&g, (uint32_t)w->thread), (uint32_t)(s % B_ROWS), s,
+                   (int64_t)s, &m[1]);
+        gen_simple(&g, table_id(1), gen_pkey(&g, (uint32_t)(100 + w->thread)), 0, s, (int64_t)s,
+                   &m[2]);
         for (int i = 0; i < 3; i++)
             w_mutation_encode(&m[i], &group);
-        if (lsm_write(w->place->store, base_buf_view(&group), 3, LSM_DURABLE_LOG, UINT64_C(10) * 1000000000, &err))
+        if (lsm_write(w->place->store, base_buf_view(&group), 3, LSM_DURABLE_LOG,
+                      UINT64_C(10) * 1000000000, &err))
             fail("write", &err);
         struct ack ack = {w->thread, s};
         if (write(w->out, &ack, sizeof ack) != (ssize_t)sizeof ack)
@@ -144,10 +153,11 @@ _Noreturn static void child(const uint64_t *seqs, int out, uint64_t round)
     }
 }
 
-/* --- the parent ----------------------------------------------------------------------------------------------- */
+/* --- the parent ------------------------------------------------------------------------------ */
 
 /* The values of a table's rows in one partition: seen[row] = value; returns how many rows. */
-static uint64_t read_partition(struct place *p, unsigned table, uint32_t partition, uint64_t *values, size_t max)
+static uint64_t read_partition(struct place *p, unsigned table, uint32_t partition,
+                               uint64_t *values, size_t max)
 {
     struct base_err err = {0};
     struct gen g = {.rng = rng_seeded(1)};
@@ -160,7 +170,8 @@ static uint64_t read_partition(struct place *p, unsigned table, uint32_t partiti
     cmd.table_id = table_id(table);
     cmd.pkey = gen_pkey(&g, partition);
     cmd.slices = base_slices_all;
-    if (lsm_read(p->tables[table], &cmd, false, NULL, 0, NULL, &source, &err) || source->ops->partition(source, &head, &err))
+    if (lsm_read(p->tables[table], &cmd, false, NULL, 0, NULL, &source, &err) ||
+        source->ops->partition(source, &head, &err))
         fail("read", &err);
     while (head.pkey.len) {
         struct base_row row;
@@ -190,7 +201,8 @@ static uint64_t check_thread(struct place *p, uint64_t t, uint64_t acked)
     uint64_t n = last[0];
     if (n != acked && n != acked + 1) {
         char text[128];
-        snprintf(text, sizeof text, "thread %" PRIu64 " was told %" PRIu64 ", the store has %" PRIu64, t, acked, n);
+        snprintf(text, sizeof text, "thread %" PRIu64 " was told %" PRIu64 ", the store has %"
+                 PRIu64, t, acked, n);
         fail(text, NULL);
     }
     uint64_t *a = calloc(n + 2, sizeof *a), rows = 0;
@@ -276,7 +288,8 @@ int main(int argc, char **argv)
         place_close(&place);
         total = seqs[0] + seqs[1];
     }
-    printf("kill_test: %" PRIu64 " rounds, %" PRIu64 " groups, all that was acknowledged is there\n", rounds, total);
+    printf("kill_test: %" PRIu64 " rounds, %"
+           PRIu64 " groups, all that was acknowledged is there\n", rounds, total);
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
 }

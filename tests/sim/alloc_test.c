@@ -1,10 +1,12 @@
-/* The k-th allocation fails, for k = 0, 1, 2 … until none is hit, over opening, writing, flushing, compacting, reading and
- * closing a store. Without it the first machine that runs out of memory finds the leaks, the half-applied groups and the
- * null pointers. After each failure the call says NOMEM, a second try succeeds, and what was acknowledged is there.
+/* The k-th allocation fails, for k = 0, 1, 2 … until none is hit, over opening, writing,
+ * flushing, compacting, reading and closing a store. Without it the first machine that runs out
+ * of memory finds the leaks, the half-applied groups and the null pointers. After each failure
+ * the call says NOMEM, a second try succeeds, and what was acknowledged is there.
  *
  *   alloc_test [--stride N]
  *
- * Files are real ones (the simulated disk allocates too), in memory where the machine has /dev/shm. */
+ * Files are real ones (the simulated disk allocates too), in memory where the machine has
+ * /dev/shm. */
 #include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -34,15 +36,17 @@ struct scene {
     uint64_t failures; /* calls that failed */
 };
 
-_Noreturn static void fail(const struct scene *s, const char *what, int rc, const struct base_err *err)
+_Noreturn static void fail(const struct scene *s, const char *what, int rc,
+                           const struct base_err *err)
 {
     alloc_fault_clear();
-    fprintf(stderr, "\nFAILED at allocation %" PRIu64 " (%s): %s: %s: %s\n", s->k, s->dir, what, base_err_words(rc), err ? err->text : "");
+    fprintf(stderr, "\nFAILED at allocation %" PRIu64 " (%s): %s: %s: %s\n", s->k, s->dir, what,
+            base_err_words(rc), err ? err->text : "");
     exit(1);
 }
 
-/* Try; when that fails for want of memory, again: the fault is used up, and background work that failed tries again after
- * a while. Other failures end the test. */
+/* Try; when that fails for want of memory, again: the fault is used up, and background work that
+ * failed tries again after a while. Other failures end the test. */
 #define AGAIN(s, expr)                                                                             \
     do {                                                                                           \
         struct base_err err = {0};                                                                 \
@@ -62,8 +66,10 @@ static int open_all(struct scene *s, struct base_err *err)
 {
     struct lsm_options o;
     struct lsm_table_desc d = {
-        .id = table_id, .name = "alloc.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01, .compressor = 1, .compaction_enabled = true,
-        .min_threshold = 2, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5, .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+        .id = table_id, .name = "alloc.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
+        .compressor = 1, .compaction_enabled = true,
+        .min_threshold = 2, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
+        .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
     };
     lsm_options_init(&o);
     o.dir = s->dir;
@@ -90,7 +96,8 @@ static int open_all(struct scene *s, struct base_err *err)
 }
 
 /* Rows that are there, by their group's number; the whole partition, in either direction. */
-static int read_all(struct scene *s, struct base_slice pkey, bool reversed, bool keep, bool *seen, struct base_err *err)
+static int read_all(struct scene *s, struct base_slice pkey, bool reversed, bool keep, bool *seen,
+                    struct base_err *err)
 {
     struct base_read cmd = BASE_READ_INIT;
     struct base_source *source;
@@ -123,7 +130,8 @@ static void check(struct scene *s, bool reversed, bool keep)
     AGAIN(s, read_all(s, s->pkey, reversed, keep, seen, &err));
     for (size_t i = 0; i < GROUPS; i++)
         if (seen[i] != s->acked[i])
-            fail(s, seen[i] ? "a refused group is there" : "an acknowledged group is not there", 0, NULL);
+            fail(s, seen[i] ? "a refused group is there" : "an acknowledged group is not there", 0,
+                 NULL);
 }
 
 static void play(struct scene *s)
@@ -131,7 +139,8 @@ static void play(struct scene *s)
     AGAIN(s, open_all(s, &err));
     for (size_t i = 0; i < GROUPS; i++) {
         struct base_err why = {0};
-        int rc = lsm_write(s->store, base_buf_view(&s->groups[i]), 1, LSM_DURABLE_LOG, UINT64_C(10) * 1000000000, &why);
+        int rc = lsm_write(s->store, base_buf_view(&s->groups[i]), 1, LSM_DURABLE_LOG,
+                           UINT64_C(10) * 1000000000, &why);
         if (rc == BASE_E_NOMEM)
             s->failures++;
         else if (rc != BASE_OK)
@@ -165,7 +174,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static void scene_begin(struct scene *s, uint64_t k)
 {
     *s = (struct scene){.k = k, .gen.rng = rng_seeded(1)};
-    snprintf(s->dir, sizeof s->dir, "%s/ringlet-alloc-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(s->dir, sizeof s->dir, "%s/ringlet-alloc-XXXXXX", access("/dev/shm", W_OK) == 0
+             ? "/dev/shm" : "/tmp");
     if (!mkdtemp(s->dir))
         fail(s, "mkdtemp", 0, NULL);
     sim_clock_init(&s->clock, 0);
@@ -190,7 +200,9 @@ static void scene_end(struct scene *s)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"stride", required_argument, NULL, 'k'}, {"from", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"stride", required_argument, NULL, 'k'},
+                                            {"from", required_argument, NULL, 'f'},
+                                                {NULL, 0, NULL, 0}};
     uint64_t stride = scale_stride(1), k = 0, failures = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'k')
@@ -210,7 +222,8 @@ int main(int argc, char **argv)
         failures += s->failures;
         scene_end(s);
     }
-    printf("alloc_test: %" PRIu64 " allocations, %" PRIu64 " calls failed and were tried again\n", k, failures);
+    printf("alloc_test: %" PRIu64 " allocations, %" PRIu64 " calls failed and were tried again\n",
+           k, failures);
     free(s);
     return 0;
 }

@@ -1,6 +1,6 @@
-/* A stream under supervision: partitions and items in order, markers that change something and follow from each
- * other, no deletion open at the end of a partition, rows that decode. Without it a stream in the wrong order
- * might still merge to the right rows by luck. */
+/* A stream under supervision: partitions and items in order, markers that change something and
+ * follow from each other, no deletion open at the end of a partition, rows that decode. Without
+ * it a stream in the wrong order might still merge to the right rows by luck. */
 #include <inttypes.h>
 
 #include "tests/sim/world.h"
@@ -32,7 +32,8 @@ static void complain(struct checked_source *c, const char *what, const struct ba
     if (*c->complaint)
         return;
     *c->complaint = what;
-    print_hex(c->reversed ? "\nreversed stream: partition" : "\nstream: partition", base_buf_view(&c->pkey));
+    print_hex(c->reversed ? "\nreversed stream: partition" : "\nstream: partition",
+              base_buf_view(&c->pkey));
     print_hex(" last item", base_buf_view(&c->ckey));
     if (item) {
         print_hex(item->kind == BASE_ITEM_MARKER ? ", marker" : ", row", item->ckey);
@@ -49,7 +50,8 @@ static void keep(struct base_buf *buf, struct base_slice s)
     BASE_ASSERT(rc == BASE_OK);
 }
 
-static int checked_partition(struct base_source *base, struct base_partition *out, struct base_err *err)
+static int checked_partition(struct base_source *base, struct base_partition *out,
+                             struct base_err *err)
 {
     struct checked_source *c = checked_of(base);
     int rc = c->inner->ops->partition(c->inner, out, err);
@@ -92,8 +94,8 @@ static int checked_next(struct base_source *base, struct base_item *out, struct 
     }
     if (c->has_item) {
         int order = base_slice_compare(base_buf_view(&c->ckey), out->ckey);
-        /* Two slices that touch (… to a row, from after that row …): the marker that closes one stands where the
-         * next one's opens. */
+        /* Two slices that touch (… to a row, from after that row …): the marker that closes one
+         * stands where the next one's opens. */
         bool touch = order == 0 && c->was_marker && out->kind == BASE_ITEM_MARKER;
         if (!touch && (c->reversed ? order <= 0 : order >= 0))
             complain(c, "items out of order", out);
@@ -117,12 +119,14 @@ static void checked_close(struct base_source *base)
     free(c);
 }
 
-struct base_source *checked_source_new(struct base_source *inner, bool reversed, const char **complaint)
+struct base_source *checked_source_new(struct base_source *inner, bool reversed,
+                                       const char **complaint)
 {
     static const struct base_source_ops ops = {checked_partition, checked_next, checked_close};
     struct checked_source *c = calloc(1, sizeof *c);
     BASE_ASSERT(c);
-    *c = (struct checked_source){.base = {&ops}, .inner = inner, .reversed = reversed, .complaint = complaint};
+    *c = (struct checked_source){.base = {&ops}, .inner = inner, .reversed = reversed,
+                                 .complaint = complaint};
     base_buf_init(&c->pkey, SIZE_MAX);
     base_buf_init(&c->ckey, SIZE_MAX);
     c->open = BASE_DELETION_NONE;

@@ -1,6 +1,6 @@
-/* One flipped bit at a time, in every region of every file of a small store: what is read afterwards is right, or
- * an error says which file is damaged. Without this a checksum that covers too little would return rows that nobody
- * wrote.
+/* One flipped bit at a time, in every region of every file of a small store: what is read
+ * afterwards is right, or an error says which file is damaged. Without this a checksum that
+ * covers too little would return rows that nobody wrote.
  *
  *   flip_test [--seed N] [--stride N]     stride 1: every byte of every file */
 #include <getopt.h>
@@ -71,9 +71,11 @@ static const char *base_name(const char *path)
 static void check_named(struct world *w, const char *path, int rc, const char *during)
 {
     if (rc != BASE_E_CORRUPT && rc != BASE_E_VERSION)
-        world_fail(w, "%s with a flipped bit in %s says %s: %s", during, path, base_err_words(rc), w->err.text);
+        world_fail(w, "%s with a flipped bit in %s says %s: %s", during, path, base_err_words(rc),
+                   w->err.text);
     if (!strstr(w->err.text, base_name(path)))
-        world_fail(w, "%s with a flipped bit in %s does not name the file: %s", during, path, w->err.text);
+        world_fail(w, "%s with a flipped bit in %s does not name the file: %s", during, path,
+                   w->err.text);
 }
 
 /* Read all of a table; an error must name the file. */
@@ -113,7 +115,8 @@ struct flip_counts {
 };
 
 /* One flip, in a copy of the store; the model is only read. */
-static void flip_one(struct world *w, const char *path, uint64_t offset, unsigned bit, struct flip_counts *counts)
+static void flip_one(struct world *w, const char *path, uint64_t offset, unsigned bit,
+                     struct flip_counts *counts)
 {
     struct sim_fs *whole = w->fs;
     w->fs = sim_fs_clone(whole, offset);
@@ -181,8 +184,10 @@ int main(int argc, char **argv)
         for (uint64_t at = 0; at < files->size[i]; at++)
             if (at < EDGE || at + EDGE >= files->size[i] || at % stride == 0)
                 flip_one(w, files->path[i], at, (unsigned)((at + at / 8) % 8), &counts);
-        printf("  %-32s %8" PRIu64 " bytes: %" PRIu64 " flips: %" PRIu64 " refused at open, %" PRIu64 " named by a read, %" PRIu64 " harmless\n",
-               files->path[i], files->size[i], counts.flips, counts.refused, counts.read_errors, counts.harmless);
+        printf("  %-32s %8" PRIu64 " bytes: %" PRIu64 " flips: %" PRIu64 " refused at open, %"
+               PRIu64 " named by a read, %" PRIu64 " harmless\n",
+               files->path[i], files->size[i], counts.flips, counts.refused, counts.read_errors,
+                   counts.harmless);
         fflush(stdout);
     }
     world_fini(w);

@@ -11,7 +11,8 @@ static const uint32_t plain_columns[] = {10, 11, 12, 13}, collections[] = {20, 2
 
 void gen_options_draw(struct gen_options *o, struct rng *rng)
 {
-    static const uint32_t partitions[] = {1, 3, 20, 200, 2000}, as[] = {1, 3, 8, 40}, bs[] = {1, 4, 30};
+    static const uint32_t partitions[] = {1, 3, 20, 200, 2000}, as[] = {1, 3, 8, 40},
+        bs[] = {1, 4, 30};
     static const uint32_t values[] = {0, 8, 40, 300, 3000};
     *o = (struct gen_options){
         .partitions = partitions[rng_below(rng, BASE_COUNT(partitions))],
@@ -28,8 +29,11 @@ void gen_options_draw(struct gen_options *o, struct rng *rng)
 
 void gen_options_print(const struct gen_options *o, FILE *out)
 {
-    fprintf(out, "  partitions %u rows %ux%u value_max %u rows_max %u hot %u%% ttl %u%% ties %u%% tombstones %u%%\n",
-            o->partitions, o->a_count, o->b_count, o->value_max, o->rows_max, o->hot_percent, o->ttl_percent,
+    fprintf(out,
+            "  partitions %u rows %ux%u value_max %u rows_max %u hot %u%% ttl %u%% ties %u%% "
+            "tombstones %u%%\n",
+            o->partitions, o->a_count, o->b_count, o->value_max, o->rows_max, o->hot_percent,
+                o->ttl_percent,
             o->tie_percent, o->tombstone_percent);
 }
 
@@ -40,7 +44,7 @@ static void *take(struct gen *g, size_t size)
     return p;
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------ */
 
 struct base_slice gen_pkey(struct gen *g, uint32_t number)
 {
@@ -51,7 +55,8 @@ struct base_slice gen_pkey(struct gen *g, uint32_t number)
     uint8_t *p = take(g, 8 + 2 * 8 + 2), *q = p;
     base_put_be64(q, token);
     q += 8;
-    uint8_t pk[6] = {'k', (uint8_t)(number % 3), 0, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
+    uint8_t pk[6] = {'k', (uint8_t)(number % 3), 0, (uint8_t)(number >> 16), (uint8_t)(number >> 8),
+                     (uint8_t)number};
     for (size_t i = 0; i < sizeof pk; i++) {
         *q++ = pk[i];
         if (pk[i] == 0)
@@ -76,7 +81,8 @@ struct base_slice gen_random_pkey(struct gen *g)
 }
 
 /* (a, b) or a prefix of it, and a position. parts: 0, 1 or 2. */
-static struct base_slice ckey(struct gen *g, unsigned parts, uint32_t a, uint32_t b, uint8_t position)
+static struct base_slice ckey(struct gen *g, unsigned parts, uint32_t a, uint32_t b,
+                              uint8_t position)
 {
     uint8_t *p = take(g, 2 * 5 + 1), *q = p;
     uint32_t values[2] = {a, b};
@@ -107,12 +113,13 @@ static struct base_slice random_bound(struct gen *g, bool at)
                 (uint32_t)rng_below(&g->rng, g->options.b_count + 1u), position);
 }
 
-/* --- times ------------------------------------------------------------------------------------------------ */
+/* --- times ----------------------------------------------------------------------------------- */
 
 void gen_times_init(struct gen_times *times, int32_t gc_grace_s)
 {
     int64_t window_s = gc_grace_s >= 8 ? gc_grace_s - 5 : 0;
-    *times = (struct gen_times){.window_us = (window_s < 20 ? window_s : 20) * 1000000, .last_ts = INT64_MIN};
+    *times = (struct gen_times){.window_us = (window_s < 20 ? window_s : 20) * 1000000,
+                                .last_ts = INT64_MIN};
 }
 
 static int64_t next_ts(struct gen *g, struct gen_times *t, bool expiring)
@@ -121,7 +128,8 @@ static int64_t next_ts(struct gen *g, struct gen_times *t, bool expiring)
     if (t->window_us == 0) {
         ts = t->last_ts >= g->now_us ? t->last_ts + 1 : g->now_us;
     } else {
-        ts = g->now_us - (rng_chance(&g->rng, 60) ? 0 : (int64_t)rng_below(&g->rng, (uint64_t)t->window_us));
+        ts = g->now_us - (rng_chance(&g->rng, 60) ? 0 : (int64_t)rng_below(&g->rng,
+            (uint64_t)t->window_us));
         if (expiring) {
             ts = (ts & ~INT64_C(0xfffff)) | (int64_t)(t->expiring_count++ & 0xfffff);
         } else if (rng_chance(&g->rng, g->options.tie_percent)) {
@@ -139,7 +147,7 @@ static struct base_deletion next_deletion(struct gen *g, struct gen_times *t)
     return (struct base_deletion){next_ts(g, t, false), g->now_us / 1000000};
 }
 
-/* --- writes ------------------------------------------------------------------------------------------------ */
+/* --- writes ---------------------------------------------------------------------------------- */
 
 static struct base_slice random_value(struct gen *g)
 {
@@ -184,13 +192,16 @@ static void add_cell(struct gen *g, struct gen_times *t, const struct row_times 
     };
 }
 
-/* Cells of a collection: perhaps a complex deletion (one older: an overwrite), then elements by path. */
-static size_t add_collection(struct gen *g, struct gen_times *t, const struct row_times *r, uint32_t column,
+/* Cells of a collection: perhaps a complex deletion (one older: an overwrite), then elements by
+ * path. */
+static size_t add_collection(struct gen *g, struct gen_times *t, const struct row_times *r,
+                             uint32_t column,
                              struct w_cell *out)
 {
     size_t n = 0;
     if (rng_chance(&g->rng, 10 + g->options.tombstone_percent / 2))
-        out[n++] = (struct w_cell){.column = column, .kind = CELL_COMPLEX, .ts = t->window_us && !r->ttl ? r->ts - 1 : next_ts(g, t, false),
+        out[n++] = (struct w_cell){.column = column, .kind = CELL_COMPLEX, .ts = t->window_us &&
+                                   !r->ttl ? r->ts - 1 : next_ts(g, t, false),
                                    .local_s = g->now_us / 1000000};
     for (uint8_t path = 0; path < 5; path++) {
         if (!rng_chance(&g->rng, 30))
@@ -203,8 +214,10 @@ static size_t add_collection(struct gen *g, struct gen_times *t, const struct ro
     return n;
 }
 
-static void fill_cells(struct gen *g, struct gen_times *t, const struct row_times *r, const uint32_t *plain,
-                       size_t plain_count, const uint32_t *complex, size_t complex_count, struct w_row *row)
+static void fill_cells(struct gen *g, struct gen_times *t, const struct row_times *r,
+                       const uint32_t *plain,
+                       size_t plain_count, const uint32_t *complex, size_t complex_count,
+                           struct w_row *row)
 {
     struct w_cell *cells = take(g, (plain_count + complex_count * 6) * sizeof *cells);
     size_t n = 0;
@@ -232,8 +245,10 @@ static void fill_row(struct gen *g, struct gen_times *t, struct base_slice key, 
         row->live_ttl = r.ttl;
         row->live_expires_s = r.expires_s;
     }
-    fill_cells(g, t, &r, plain_columns, BASE_COUNT(plain_columns), collections, BASE_COUNT(collections), row);
-    if (row->live_ts == BASE_TS_NONE && row->cell_count == 0 && base_deletion_is_none(row->deletion))
+    fill_cells(g, t, &r, plain_columns, BASE_COUNT(plain_columns), collections,
+               BASE_COUNT(collections), row);
+    if (row->live_ts == BASE_TS_NONE && row->cell_count == 0 &&
+        base_deletion_is_none(row->deletion))
         row->live_ts = r.ts, row->live_ttl = r.ttl, row->live_expires_s = r.expires_s;
 }
 
@@ -265,7 +280,8 @@ static void fill_ranges(struct gen *g, struct gen_times *t, struct w_mutation *m
         struct base_slice lo = random_bound(g, false), hi = random_bound(g, false);
         int c = base_slice_compare(lo, hi);
         if (c != 0)
-            ranges[n++] = (struct base_range_deletion){c < 0 ? lo : hi, c < 0 ? hi : lo, next_deletion(g, t)};
+            ranges[n++] = (struct base_range_deletion){c < 0 ? lo : hi, c < 0 ? hi : lo,
+                                                       next_deletion(g, t)};
     }
     m->ranges = ranges;
     m->range_count = n;
@@ -281,9 +297,11 @@ static void fill_static(struct gen *g, struct gen_times *t, struct w_mutation *m
     m->static_row = row->cell_count ? row : NULL;
 }
 
-void gen_mutation(struct gen *g, struct base_uuid table, struct gen_times *times, struct w_mutation *out)
+void gen_mutation(struct gen *g, struct base_uuid table, struct gen_times *times,
+                  struct w_mutation *out)
 {
-    *out = (struct w_mutation){.table_id = table, .pkey = gen_random_pkey(g), .deletion = BASE_DELETION_NONE};
+    *out = (struct w_mutation){.table_id = table, .pkey = gen_random_pkey(g),
+                               .deletion = BASE_DELETION_NONE};
     unsigned t = g->options.tombstone_percent;
     if (rng_chance(&g->rng, t / 4))
         fill_ranges(g, times, out);
@@ -296,19 +314,22 @@ void gen_mutation(struct gen *g, struct base_uuid table, struct gen_times *times
         fill_rows(g, times, out);
 }
 
-void gen_simple(struct gen *g, struct base_uuid table, struct base_slice pkey, uint32_t row, uint64_t v, int64_t ts,
+void gen_simple(struct gen *g, struct base_uuid table, struct base_slice pkey, uint32_t row,
+                uint64_t v, int64_t ts,
                 struct w_mutation *out)
 {
     struct w_row *r = take(g, sizeof *r);
     struct w_cell *cell = take(g, sizeof *cell);
     uint8_t *value = take(g, 8);
     base_put_le64(value, v);
-    *cell = (struct w_cell){.column = 10, .kind = CELL_LIVE, .ts = ts, .value = base_slice(value, 8)};
+    *cell = (struct w_cell){.column = 10, .kind = CELL_LIVE, .ts = ts, .value = base_slice(value,
+        8)};
     *r = (struct w_row){ckey(g, 2, row, 0, BASE_KEY_AT), ts, 0, 0, BASE_DELETION_NONE, cell, 1};
-    *out = (struct w_mutation){.table_id = table, .pkey = pkey, .deletion = BASE_DELETION_NONE, .rows = r, .row_count = 1};
+    *out = (struct w_mutation){.table_id = table, .pkey = pkey, .deletion = BASE_DELETION_NONE,
+                               .rows = r, .row_count = 1};
 }
 
-/* --- reads ------------------------------------------------------------------------------------------------ */
+/* --- reads ----------------------------------------------------------------------------------- */
 
 static int by_bound(const void *a, const void *b)
 {
@@ -347,11 +368,18 @@ static struct base_slices random_slices(struct gen *g)
     return (struct base_slices){ranges, n};
 }
 
+/* A key begins with its token, big-endian, the sign flipped. */
+static int64_t token_of(struct base_slice pkey)
+{
+    return (int64_t)(base_get_be64(pkey.data) ^ (UINT64_C(1) << 63));
+}
+
 void gen_read(struct gen *g, struct base_uuid table, struct base_read *cmd)
 {
     *cmd = BASE_READ_INIT;
     cmd->table_id = table;
-    cmd->now_s = g->now_us / 1000000 + (rng_chance(&g->rng, 10) ? (int64_t)rng_below(&g->rng, 30) : 0);
+    cmd->now_s = g->now_us / 1000000 + (rng_chance(&g->rng, 10) ? (int64_t)rng_below(&g->rng, 30)
+                                        : 0);
     cmd->reversed = rng_chance(&g->rng, 30);
     cmd->slices = base_slices_all;
     unsigned shape = (unsigned)rng_below(&g->rng, 20);
@@ -366,8 +394,8 @@ void gen_read(struct gen *g, struct base_uuid table, struct base_read *cmd)
         return;
     }
     if (rng_chance(&g->rng, 60)) {
-        int64_t a = (int64_t)(base_get_be64(gen_random_pkey(g).data) ^ (UINT64_C(1) << 63)) - (int64_t)rng_below(&g->rng, 2);
-        int64_t b = (int64_t)(base_get_be64(gen_random_pkey(g).data) ^ (UINT64_C(1) << 63));
+        int64_t a = token_of(gen_random_pkey(g)) - (int64_t)rng_below(&g->rng, 2);
+        int64_t b = token_of(gen_random_pkey(g));
         cmd->token_after = a < b ? a : b;
         cmd->token_upto = a < b ? b : a;
     }

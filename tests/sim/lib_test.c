@@ -1,5 +1,5 @@
-/* The simulated disk, clock and executor themselves: if these lied, every crash test above them would pass
- * for nothing (a disk that never loses anything finds no missing sync). */
+/* The simulated disk, clock and executor themselves: if these lied, every crash test above them
+ * would pass for nothing (a disk that never loses anything finds no missing sync). */
 #include "tests/lib/ck.h"
 #include "tests/lib/sim_executor.h"
 #include "tests/lib/sim_fs.h"
@@ -10,7 +10,8 @@ static struct base_err err;
 static struct base_file *open_rw(struct base_fs *fs, const char *path)
 {
     struct base_file *f;
-    ck_ok(base_fs_open(fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE, &f, &err), err);
+    ck_ok(base_fs_open(fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE, &f, &err),
+          err);
     return f;
 }
 
@@ -40,7 +41,8 @@ START_TEST(files_read_what_was_written)
     ck_assert_uint_eq(size, 100);
     ck_ok(base_file_read(f, 5, buf, 3, &got, &err), err);
     ck_assert_mem_eq(buf, "h\0\0", 3);
-    ck_fails(base_fs_open(fs, "d/a", BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE, &g, &err), BASE_E_EXISTS, err);
+    ck_fails(base_fs_open(fs, "d/a", BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE, &g,
+                          &err), BASE_E_EXISTS, err);
     ck_fails(base_fs_open(fs, "d/none", BASE_OPEN_READ, &g, &err), BASE_E_NOTFOUND, err);
     ck_ok(base_fs_rename(fs, "d/a", "d/b", &err), err);
     ck_ok(base_fs_link(fs, "d/b", "d/c", &err), err);
@@ -56,8 +58,8 @@ START_TEST(files_read_what_was_written)
 }
 END_TEST
 
-/* What a crash leaves of one file, over many seeds: synced bytes always; unsynced ones now and then, in
- * whole sectors; a name only surely after sync_dir. */
+/* What a crash leaves of one file, over many seeds: synced bytes always; unsynced ones now and
+ * then, in whole sectors; a name only surely after sync_dir. */
 START_TEST(crashes_keep_exactly_what_is_promised)
 {
     int named = 0, whole = 0, none = 0, torn = 0;
@@ -237,7 +239,7 @@ START_TEST(flips_and_clones)
 }
 END_TEST
 
-/* --- executor --------------------------------------------------------------------------------------- */
+/* --- executor -------------------------------------------------------------------------------- */
 
 struct counted_job {
     struct base_job job;
@@ -267,7 +269,8 @@ static uint64_t run_jobs(uint64_t seed)
     ex.trace = &trace;
     struct counted_job jobs[3] = {
         {.job = {counted_step, counted_cancel, "a", 0, BASE_LANE_SYNC, NULL, 0}, .limit = 5},
-        {.job = {counted_step, counted_cancel, "b", 1000, BASE_LANE_FLUSH, NULL, 0}, .limit = 3, .wait_ns = 500},
+        {.job = {counted_step, counted_cancel, "b", 1000, BASE_LANE_FLUSH, NULL, 0}, .limit = 3,
+         .wait_ns = 500},
         {.job = {counted_step, counted_cancel, "c", 0, BASE_LANE_COMPACT, NULL, 0}, .limit = 1000},
     };
     for (int i = 0; i < 3; i++)
@@ -301,7 +304,8 @@ START_TEST(waiting_moves_time_when_idle)
     struct sim_executor ex;
     sim_clock_init(&clock, 0);
     sim_executor_init(&ex, &clock, 1);
-    struct counted_job job = {.job = {counted_step, NULL, "late", 5000, BASE_LANE_SYNC, NULL, 0}, .limit = 1};
+    struct counted_job job = {.job = {counted_step, NULL, "late", 5000, BASE_LANE_SYNC, NULL, 0},
+                              .limit = 1};
     base_executor_post(&ex.base, &job.job);
     int64_t wall = base_clock_wall(&clock.base).us;
     base_executor_wait(&ex.base, 1000);

@@ -1,7 +1,8 @@
-/* Memtables, SSTables and the merge against the plain model, without a store: random writes are dealt to several
- * overlays, now and then one is written as an SSTable or rolled back to a mark, SSTables are compacted and tombstones
- * purged with time moving on, and all streams are merged in every direction and slice. What fails here is base/, the
- * memtable or an SSTable, not the log or a race.
+/* Memtables, SSTables and the merge against the plain model, without a store: random writes are
+ * dealt to several overlays, now and then one is written as an SSTable or rolled back to a mark,
+ * SSTables are compacted and tombstones purged with time moving on, and all streams are merged
+ * in every direction and slice. What fails here is base/, the memtable or an SSTable, not the
+ * log or a race.
  *
  *   merge_model [--seed N] [--ops N] [--runs N] [--canary N] */
 #include <getopt.h>
@@ -32,8 +33,10 @@ static struct lsmi_sst_params sst_params(struct run *run, char path[32])
     const struct lsm_table_desc *desc = &w->tables[1].desc;
     snprintf(path, 32, "%" PRIu64 ".sst", ++run->files);
     return (struct lsmi_sst_params){
-        .fs = sim_fs_port(w->fs), .path = path, .id = run->files, .table_id = desc->id, .table_name = desc->name,
-        .compressor = desc->compressor, .block_size = w->options.lsm.block_size, .bloom_fp_chance = desc->bloom_fp_chance,
+        .fs = sim_fs_port(w->fs), .path = path, .id = run->files, .table_id = desc->id,
+        .table_name = desc->name,
+        .compressor = desc->compressor, .block_size = w->options.lsm.block_size,
+        .bloom_fp_chance = desc->bloom_fp_chance,
         .partition_count_hint = 100,
     };
 }
@@ -42,12 +45,13 @@ static struct lsm_sstable *sst_open(struct run *run, const char *path)
 {
     struct world *w = &run->w;
     struct lsm_sstable *sst;
-    WORLD_OK(w, lsmi_sst_open(sim_fs_port(w->fs), path, rng_chance(&w->rng, 70) ? run->cache : NULL, &sst, &w->err));
+    WORLD_OK(w, lsmi_sst_open(sim_fs_port(w->fs), path, rng_chance(&w->rng, 70) ? run->cache : NULL,
+                              &sst, &w->err));
     WORLD_OK(w, lsm_sstable_verify(sst, NULL, &w->err));
     return sst;
 }
 
-/* --- compaction --------------------------------------------------------------------------------------------- */
+/* --- compaction ------------------------------------------------------------------------------ */
 
 struct outside {
     struct run *run;
@@ -93,11 +97,13 @@ static void compact(struct run *run, bool all)
     int64_t now_s = world_now_s(w);
     struct lsmi_compaction_config config = {
         .out = sst_params(run, path), .inputs = inputs, .input_count = n, .now_s = now_s,
-        .gc_before_s = now_s - w->tables[1].desc.gc_grace_s, .overlap_ts = overlap_ts, .ctx = &outside, .truncated_us = INT64_MIN,
+        .gc_before_s = now_s - w->tables[1].desc.gc_grace_s, .overlap_ts = overlap_ts,
+        .ctx = &outside, .truncated_us = INT64_MIN,
     };
     WORLD_OK(w, lsmi_compaction_open(&config, &c, &w->err));
     for (bool done = false; !done;)
-        WORLD_OK(w, lsmi_compaction_step(c, 1 + (size_t)rng_skewed(&w->rng, 100000), &done, &info, &w->err));
+        WORLD_OK(w, lsmi_compaction_step(c, 1 + (size_t)rng_skewed(&w->rng, 100000), &done, &info,
+                                         &w->err));
     lsmi_compaction_close(c);
     run->tombstones_left = info.tombstone_count + info.marker_count;
     for (size_t i = 0; i < SSTABLES; i++)
@@ -116,7 +122,7 @@ static void compact(struct run *run, bool all)
     run->compactions++;
 }
 
-/* --- flush --------------------------------------------------------------------------------------------------- */
+/* --- flush ----------------------------------------------------------------------------------- */
 
 /* Write an overlay as an SSTable in a free place, and begin an empty one. */
 static void flush(struct run *run, size_t at)
@@ -124,7 +130,8 @@ static void flush(struct run *run, size_t at)
     struct world *w = &run->w;
     struct base_read cmd = BASE_READ_INIT;
     struct base_merge_options o = {.keep_tombstones = true,
-                                   .purge = {.now_s = world_now_s(w), .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN}};
+                                   .purge = {.now_s = world_now_s(w), .gc_before_s = INT64_MIN,
+                                             .purgeable_ts = INT64_MIN}};
     struct base_source *raw, *merged;
     struct lsmi_sst_writer *writer;
     struct lsm_sstable_info info;
@@ -181,7 +188,8 @@ static void check_read(struct run *run, const struct base_read *cmd)
     }
     if (rng_chance(&w->rng, 50)) { /* two merges, one over the other: it must not matter */
         struct base_merge_options o = {.reversed = cmd->reversed, .keep_tombstones = true,
-                                       .purge = {.now_s = cmd->now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN}};
+                                       .purge = {.now_s = cmd->now_s, .gc_before_s = INT64_MIN,
+                                                 .purgeable_ts = INT64_MIN}};
         size_t half = 1 + (size_t)rng_below(&w->rng, n - 1);
         struct base_source *merged;
         WORLD_OK(w, base_merge_open(sources, half, &o, &merged, &w->err));
@@ -226,7 +234,8 @@ static void apply(struct run *run, size_t at, uint64_t seq)
     w_mutation_encode(&m, &w->group);
     struct base_reader in = base_reader(base_buf_view(&w->group));
     struct base_mutation decoded;
-    if (!base_mutation_decode(&in, &decoded) || base_reader_left(&in) || !base_mutation_check(&decoded))
+    if (!base_mutation_decode(&in, &decoded) || base_reader_left(&in) ||
+        !base_mutation_check(&decoded))
         world_fail(w, "a good mutation is called damaged");
     WORLD_OK(w, lsm_overlay_apply(run->overlays[at], base_buf_view(&w->group), &w->err));
     model_apply(w->model, seq, &m);
@@ -240,7 +249,8 @@ static void one_op(struct run *run)
     struct base_read cmd;
     size_t at = (size_t)rng_below(&w->rng, OVERLAYS);
     world_forget(w);
-    world_advance(w, rng_one_in(&w->rng, 100) ? rng_below(&w->rng, 90) * 1000000000 : rng_skewed(&w->rng, 100000000));
+    world_advance(w, rng_one_in(&w->rng, 100) ? rng_below(&w->rng, 90) * 1000000000
+                  : rng_skewed(&w->rng, 100000000));
     if (rng_one_in(&w->rng, 300)) {
         flush(run, at);
     } else if (rng_one_in(&w->rng, 600)) {
@@ -274,7 +284,8 @@ static void check_nothing_dead_is_kept(struct run *run)
     world_advance(w, UINT64_C(20) * 86400 * 1000000000);
     compact(run, true);
     if (run->tombstones_left)
-        world_fail(w, "%" PRIu64 " tombstones are left after the last compaction", run->tombstones_left);
+        world_fail(w, "%" PRIu64 " tombstones are left after the last compaction",
+                   run->tombstones_left);
     world_forget(w);
     cmd.slices = base_slices_all;
     cmd.now_s = world_now_s(w);
@@ -301,7 +312,8 @@ static void run_seed(uint64_t seed, uint64_t ops, enum canary canary)
     for (run->w.op = 1; run->w.op <= ops; run->w.op++)
         one_op(run);
     check_nothing_dead_is_kept(run);
-    printf("  %" PRIu64 " writes, %" PRIu64 " reads of %" PRIu64 " rows, %" PRIu64 " SSTables, %" PRIu64 " compactions\n", run->w.seq, run->reads, run->rows,
+    printf("  %" PRIu64 " writes, %" PRIu64 " reads of %" PRIu64 " rows, %" PRIu64 " SSTables, %"
+           PRIu64 " compactions\n", run->w.seq, run->reads, run->rows,
            run->flushes, run->compactions);
     for (size_t i = 0; i < OVERLAYS; i++)
         lsm_overlay_release(run->overlays[i]);

@@ -1,14 +1,15 @@
 /* The naive model: arrays of versions, evaluated by looking at all of them.
  *
- * Invariants: partitions are sorted by pkey and rows by ckey; versions are in the order of their seq; the
- * journal lists the partitions touched since the floor, so that a rollback need not look elsewhere. Only one
- * thing is ever thrown away: a version of a cell that a surely kept version of the same cell with a greater timestamp beats
- * (whatever deletes the greater one deletes the smaller too). */
+ * Invariants: partitions are sorted by pkey and rows by ckey; versions are in the order of their
+ * seq; the journal lists the partitions touched since the floor, so that a rollback need not
+ * look elsewhere. Only one thing is ever thrown away: a version of a cell that a surely kept
+ * version of the same cell with a greater timestamp beats (whatever deletes the greater one
+ * deletes the smaller too). */
 #include "tests/sim/model.h"
 
 #include <inttypes.h>
 
-#define PRUNE_AT 48 /* versions in a row or deletions in a partition before we look for beaten ones */
+#define PRUNE_AT 48 /* versions in a row, ranges in a partition: then we look for beaten ones */
 
 struct m_cell {
     struct w_cell cell; /* path and value are owned */
@@ -78,7 +79,8 @@ static void *grown(void *items, size_t count, size_t *cap, size_t size)
      (list).items[(list).count++] = (__VA_ARGS__))
 #define INSERT(list, at, value)                                                                    \
     ((list).items = grown((list).items, (list).count, &(list).cap, sizeof *(list).items),          \
-     memmove((list).items + (at) + 1, (list).items + (at), ((list).count++ - (at)) * sizeof *(list).items), \
+     memmove((list).items + (at) + 1, (list).items + (at),                                         \
+             ((list).count++ - (at)) * sizeof *(list).items),                                      \
      (list).items[at] = (value))
 
 static struct base_slice own(struct base_slice s)
@@ -95,7 +97,7 @@ static void disown(struct base_slice s)
     free((void *)(uintptr_t)s.data);
 }
 
-/* --- tables and partitions ------------------------------------------------------------------------------ */
+/* --- tables and partitions ------------------------------------------------------------------- */
 
 static void row_fini(struct m_row *row)
 {
@@ -201,7 +203,8 @@ void model_table_set_truncated(struct m_table *table, int64_t truncated_us)
     table->truncated_us = truncated_us;
 }
 
-void model_table_set_dropped(struct m_table *table, const struct base_dropped_column *dropped, size_t n)
+void model_table_set_dropped(struct m_table *table, const struct base_dropped_column *dropped,
+                             size_t n)
 {
     BASE_ASSERT(n <= BASE_COUNT(table->dropped));
     if (n)
@@ -220,7 +223,8 @@ static size_t partition_at(const struct m_table *table, struct base_slice pkey, 
         else
             hi = mid;
     }
-    *found = lo < table->partitions.count && base_slice_equal(table->partitions.items[lo]->pkey, pkey);
+    *found = lo < table->partitions.count && base_slice_equal(table->partitions.items[lo]->pkey,
+                                                              pkey);
     return lo;
 }
 
@@ -243,7 +247,7 @@ size_t model_partition_count(const struct m_table *table)
     return table->partitions.count;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static bool same_cell(const struct w_cell *a, const struct w_cell *b)
 {
@@ -260,7 +264,8 @@ static void row_prune(struct model *model, struct m_row *row)
         bool beaten = false;
         for (size_t j = 0; j < row->cells.count && !beaten; j++) {
             const struct m_cell *o = &row->cells.items[j];
-            beaten = j != i && o->cell.value.data && o->seq <= model->floor && o->cell.ts > c->cell.ts && same_cell(&o->cell, &c->cell);
+            beaten = j != i && o->cell.value.data && o->seq <= model->floor &&
+                o->cell.ts > c->cell.ts && same_cell(&o->cell, &c->cell);
         }
         if (beaten) {
             disown(c->cell.path);
@@ -276,7 +281,8 @@ static void row_prune(struct model *model, struct m_row *row)
     for (size_t i = 0; i < row->lives.count; i++) {
         bool beaten = false;
         for (size_t j = 0; j < row->lives.count && !beaten; j++)
-            beaten = row->lives.items[j].seq <= model->floor && row->lives.items[j].ts > row->lives.items[i].ts;
+            beaten = row->lives.items[j].seq <= model->floor &&
+                row->lives.items[j].ts > row->lives.items[i].ts;
         if (!beaten)
             row->lives.items[live_kept++] = row->lives.items[i];
     }
@@ -293,7 +299,8 @@ static void ranges_prune(struct model *model, struct m_partition *p)
     BASE_ASSERT(beaten);
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < p->deletions.count && !beaten[i]; j++)
-            beaten[i] = p->deletions.items[j].seq <= model->floor && p->deletions.items[j].d.ts > all[i].d.ts;
+            beaten[i] = p->deletions.items[j].seq <= model->floor &&
+                p->deletions.items[j].d.ts > all[i].d.ts;
         for (size_t j = 0; j < n && !beaten[i]; j++)
             beaten[i] = all[j].seq <= model->floor && all[j].d.ts > all[i].d.ts &&
                         base_slice_compare(all[j].lo, all[i].lo) <= 0 &&
@@ -362,7 +369,8 @@ void model_apply(struct model *model, uint64_t seq, const struct w_mutation *m)
     if (!base_deletion_is_none(m->deletion))
         PUSH(p->deletions, (struct m_deletion){m->deletion, {0}, {0}, seq});
     for (size_t i = 0; i < m->range_count; i++)
-        PUSH(p->ranges, (struct m_deletion){m->ranges[i].deletion, own(m->ranges[i].lo), own(m->ranges[i].hi), seq});
+        PUSH(p->ranges, (struct m_deletion){m->ranges[i].deletion, own(m->ranges[i].lo),
+                                            own(m->ranges[i].hi), seq});
     if (p->ranges.count > p->prune_at)
         ranges_prune(model, p);
     if (m->static_row)
@@ -415,9 +423,10 @@ void model_set_floor(struct model *model, uint64_t n)
     model->journal.count -= gone;
 }
 
-/* --- evaluating ------------------------------------------------------------------------------------------- */
+/* --- evaluating ------------------------------------------------------------------------------ */
 
-/* Does a beat b? Both are versions of one cell; Cassandra's Cells.resolveRegular, read from its rules. */
+/* Does a beat b? Both are versions of one cell; Cassandra's Cells.resolveRegular, read from its
+ * rules. */
 static bool cell_beats(const struct model *model, const struct w_cell *a, const struct w_cell *b)
 {
     if (a->ts != b->ts)
@@ -448,39 +457,10 @@ static bool expired(const struct model *model, int64_t expires_s, int64_t now_s)
     return model->canary == CANARY_EXPIRY ? expires_s < now_s : expires_s <= now_s;
 }
 
-static void put_number(struct base_buf *out, int64_t v)
-{
-    int rc = base_buf_put_le64(out, (uint64_t)v);
-    BASE_ASSERT(rc == BASE_OK);
-}
-
-static void put_bytes(struct base_buf *out, struct base_slice s)
-{
-    put_number(out, (int64_t)s.len);
-    int rc = base_buf_put_slice(out, s);
-    BASE_ASSERT(rc == BASE_OK);
-}
-
-/* Canonical: liveness (ts, ttl, expiry; all BASE_TS_NONE, 0, 0 when there is none), then for each live cell its
- * column, ts, ttl, expiry, path, value; numbers as 8 bytes. */
-static void put_live(struct base_buf *out, int64_t ts, int32_t ttl, int64_t expires_s)
-{
-    put_number(out, ts);
-    put_number(out, ttl);
-    put_number(out, expires_s);
-}
-
-static void put_cell(struct base_buf *out, const struct w_cell *c)
-{
-    put_number(out, c->column);
-    put_live(out, c->ts, c->kind == CELL_EXPIRING ? c->ttl : 0, c->kind == CELL_EXPIRING ? c->local_s : 0);
-    put_bytes(out, c->path);
-    put_bytes(out, c->value);
-}
-
 static int by_column_and_path(const void *a, const void *b)
 {
-    const struct w_cell *x = *(const struct w_cell *const *)a, *y = *(const struct w_cell *const *)b;
+    const struct w_cell *x = *(const struct w_cell *const *)a,
+        *y = *(const struct w_cell *const *)b;
     return x->column != y->column ? (x->column > y->column) - (x->column < y->column)
                                   : base_slice_compare(x->path, y->path);
 }
@@ -515,21 +495,26 @@ static int64_t dropped_at(const struct m_table *table, uint32_t column)
 }
 
 /* Append the row if it is live at now_s, under deletions up to `covering`. */
-static bool row_eval(const struct model *model, const struct m_table *table, const struct m_row *row,
+static bool row_eval(const struct model *model, const struct m_table *table,
+                     const struct m_row *row,
                      int64_t covering, int64_t now_s, struct base_buf *out)
 {
     if (row->cells.count + row->lives.count == 0)
         return false;
     size_t start = out->len;
     for (size_t i = 0; i < row->deletions.count; i++)
-        covering = row->deletions.items[i].d.ts > covering ? row->deletions.items[i].d.ts : covering;
+        covering = row->deletions.items[i].d.ts > covering ? row->deletions.items[i].d.ts
+            : covering;
     covering = table->truncated_us > covering ? table->truncated_us : covering;
     const struct m_live *live = NULL;
     for (size_t i = 0; i < row->lives.count; i++)
         if (!live || live_beats(&row->lives.items[i], live))
             live = &row->lives.items[i];
-    bool is_live = live && live->ts > covering && !(live->ttl && expired(model, live->expires_s, now_s));
-    put_live(out, is_live ? live->ts : BASE_TS_NONE, is_live ? live->ttl : 0, is_live && live->ttl ? live->expires_s : 0);
+    bool is_live = live && live->ts > covering && !(live->ttl && expired(model, live->expires_s,
+        now_s));
+    canonical_put_live(out, is_live ? live->ts : BASE_TS_NONE, is_live ? live->ttl : 0, is_live &&
+                       live->ttl
+             ? live->expires_s : 0);
     const struct w_cell **best = calloc(row->cells.count + 1, sizeof *best);
     BASE_ASSERT(best);
     size_t n = winners(model, row, best);
@@ -544,7 +529,7 @@ static bool row_eval(const struct model *model, const struct m_table *table, con
         if (best[i]->ts <= floor || best[i]->kind == CELL_DEAD ||
             (best[i]->kind == CELL_EXPIRING && expired(model, best[i]->local_s, now_s)))
             continue;
-        put_cell(out, best[i]);
+        canonical_put_cell(out, best[i]);
         is_live = true;
     }
     free(best);
@@ -561,26 +546,31 @@ static int64_t partition_deleted(const struct m_partition *p)
     return ts;
 }
 
-static int64_t range_deleted(const struct model *model, const struct m_partition *p, struct base_slice ckey)
+static int64_t range_deleted(const struct model *model, const struct m_partition *p,
+                             struct base_slice ckey)
 {
     int64_t ts = BASE_TS_NONE;
     for (size_t i = 0; i < p->ranges.count; i++) {
         const struct m_deletion *r = &p->ranges.items[i];
         int64_t deletes = model->canary == CANARY_RANGE ? r->d.ts - 1 : r->d.ts;
-        if (deletes > ts && base_slice_compare(r->lo, ckey) < 0 && base_slice_compare(ckey, r->hi) < 0)
+        if (deletes > ts && base_slice_compare(r->lo, ckey) < 0 && base_slice_compare(ckey,
+            r->hi) < 0)
             ts = deletes;
     }
     return ts;
 }
 
-static void view_add(struct view *view, struct base_slice pkey, struct base_slice ckey, size_t row_from)
+static void view_add(struct view *view, struct base_slice pkey, struct base_slice ckey,
+                     size_t row_from)
 {
-    size_t row_len = view->bytes.len - row_from, pkey_at = view->bytes.len, ckey_at = pkey_at + pkey.len;
+    size_t row_len = view->bytes.len - row_from, pkey_at = view->bytes.len,
+        ckey_at = pkey_at + pkey.len;
     int rc = base_buf_put_slice(&view->bytes, pkey);
     rc = rc ? rc : base_buf_put_slice(&view->bytes, ckey);
     BASE_ASSERT(rc == BASE_OK);
     view->entries = grown(view->entries, view->count, &view->cap, sizeof *view->entries);
-    view->entries[view->count++] = (struct view_entry){pkey_at, pkey.len, ckey_at, ckey.len, row_from, row_len};
+    view->entries[view->count++] = (struct view_entry){pkey_at, pkey.len, ckey_at, ckey.len,
+                                                       row_from, row_len};
 }
 
 static bool in_slices(struct base_slices slices, struct base_slice ckey)
@@ -594,7 +584,8 @@ static bool in_slices(struct base_slices slices, struct base_slice ckey)
     return false;
 }
 
-static void partition_read(const struct model *model, const struct m_table *table, const struct m_partition *p,
+static void partition_read(const struct model *model, const struct m_table *table,
+                           const struct m_partition *p,
                            const struct base_read *cmd, struct view *view)
 {
     int64_t deleted = partition_deleted(p);
@@ -608,7 +599,8 @@ static void partition_read(const struct model *model, const struct m_table *tabl
             continue;
         int64_t range = range_deleted(model, p, row->ckey);
         from = view->bytes.len;
-        if (row_eval(model, table, row, deleted > range ? deleted : range, cmd->now_s, &view->bytes))
+        if (row_eval(model, table, row, deleted > range ? deleted : range, cmd->now_s,
+                     &view->bytes))
             view_add(view, p->pkey, row->ckey, from);
     }
 }
@@ -629,138 +621,9 @@ void model_read(const struct model *model, const struct m_table *table, const st
         int64_t token = (int64_t)(base_get_be64(p->pkey.data) ^ (UINT64_C(1) << 63));
         if (token <= cmd->token_after && !(cmd->token_after == INT64_MIN && token == INT64_MIN))
             continue;
-        if (token > cmd->token_upto || (cmd->start_pkey.len && base_slice_compare(p->pkey, cmd->start_pkey) < 0))
+        if (token > cmd->token_upto || (cmd->start_pkey.len && base_slice_compare(p->pkey,
+            cmd->start_pkey) < 0))
             continue;
         partition_read(model, table, p, cmd, view);
     }
-}
-
-/* --- views ------------------------------------------------------------------------------------------------- */
-
-void view_init(struct view *view)
-{
-    *view = (struct view){0};
-    base_buf_init(&view->bytes, SIZE_MAX);
-}
-
-void view_fini(struct view *view)
-{
-    base_buf_fini(&view->bytes);
-    free(view->entries);
-}
-
-void view_reset(struct view *view)
-{
-    base_buf_reset(&view->bytes);
-    view->count = 0;
-}
-
-bool canonical_row(struct base_slice encoded, int64_t now_s, const struct base_dropped_column *dropped,
-                   size_t dropped_count, struct base_buf *out, bool *empty)
-{
-    struct base_row row;
-    *empty = false;
-    if (!base_row_decode(encoded, &row))
-        return false;
-    bool live = row.flags & BASE_ROW_LIVENESS, ttl = row.flags & BASE_ROW_LIVENESS_TTL;
-    if (!base_deletion_is_none(row.deletion) || (ttl && row.expires_s <= now_s))
-        return false;
-    put_live(out, live ? row.row_ts : BASE_TS_NONE, ttl ? row.ttl : 0, ttl ? row.expires_s : 0);
-    struct base_cells it = base_cells_begin(&row);
-    struct base_cell cell;
-    int more;
-    while ((more = base_cells_next(&it, &cell)) == 1) {
-        bool expiring = cell.flags & BASE_CELL_EXPIRING;
-        if (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION) || (expiring && cell.local_s <= now_s))
-            return false;
-        bool is_dropped = false;
-        for (size_t i = 0; i < dropped_count; i++)
-            is_dropped |= dropped[i].id == cell.column && cell.ts <= dropped[i].dropped_us;
-        if (!is_dropped)
-            put_cell(out, &(struct w_cell){cell.column, expiring ? CELL_EXPIRING : CELL_LIVE, cell.ts, cell.ttl,
-                                       cell.local_s, cell.path, cell.value});
-    }
-    *empty = dropped_count && !live && out->len == 3 * 8;
-    return more == 0;
-}
-
-static int64_t get_number(struct base_reader *in)
-{
-    uint64_t v = 0;
-    return base_get_u64le(in, &v) ? (int64_t)v : 0;
-}
-
-static void print_bytes(FILE *out, struct base_reader *in)
-{
-    struct base_slice s;
-    size_t len = (size_t)get_number(in);
-    if (!base_get_raw(in, len, &s))
-        return;
-    for (size_t i = 0; i < s.len && i < 24; i++)
-        fprintf(out, "%02x", s.data[i]);
-    fprintf(out, s.len > 24 ? "… (%zu bytes)" : "", s.len);
-}
-
-void canonical_print(FILE *out, struct base_slice canonical)
-{
-    struct base_reader in = base_reader(canonical);
-    int64_t ts = get_number(&in), ttl = get_number(&in), expires = get_number(&in);
-    if (ts == BASE_TS_NONE)
-        fprintf(out, "    no liveness\n");
-    else
-        fprintf(out, "    live ts %" PRId64 " ttl %" PRId64 " expires %" PRId64 "\n", ts, ttl, expires);
-    while (base_reader_left(&in)) {
-        int64_t column = get_number(&in);
-        ts = get_number(&in), ttl = get_number(&in), expires = get_number(&in);
-        fprintf(out, "    column %" PRId64 " ts %" PRId64 " ttl %" PRId64 " expires %" PRId64 " path ", column, ts, ttl, expires);
-        print_bytes(out, &in);
-        fprintf(out, " value ");
-        print_bytes(out, &in);
-        fprintf(out, "\n");
-    }
-}
-
-/* --- the store's encoding ------------------------------------------------------------------------------------ */
-
-static void row_encode(const struct w_row *row, struct base_buf *out)
-{
-    struct base_row_builder b;
-    int64_t row_ts = row->live_ts != BASE_TS_NONE ? row->live_ts : row->cell_count ? row->cells[0].ts : row->deletion.ts;
-    int rc = base_row_begin(&b, out, row_ts);
-    if (!rc && row->live_ts != BASE_TS_NONE)
-        rc = base_row_put_liveness(&b, row->live_ttl, row->live_expires_s);
-    if (!rc && !base_deletion_is_none(row->deletion))
-        rc = base_row_put_deletion(&b, row->deletion);
-    for (size_t i = 0; !rc && i < row->cell_count; i++) {
-        static const uint8_t flags[] = {0, BASE_CELL_EXPIRING, BASE_CELL_DEAD, BASE_CELL_COMPLEX_DELETION};
-        const struct w_cell *c = &row->cells[i];
-        rc = base_row_put_cell(&b, &(struct base_cell){.column = c->column, .flags = flags[c->kind], .ts = c->ts,
-                                                       .ttl = c->ttl, .local_s = c->local_s, .path = c->path, .value = c->value});
-    }
-    BASE_ASSERT(rc == BASE_OK);
-    base_row_end(&b);
-}
-
-void w_mutation_encode(const struct w_mutation *m, struct base_buf *out)
-{
-    struct base_buf rows;
-    base_buf_init(&rows, SIZE_MAX);
-    size_t n = m->row_count, *ends = calloc(n + 1, sizeof *ends);
-    struct base_mutation_row_part *parts = calloc(n + 1, sizeof *parts);
-    BASE_ASSERT(ends && parts);
-    if (m->static_row)
-        row_encode(m->static_row, &rows);
-    ends[0] = rows.len;
-    for (size_t i = 0; i < n; i++) {
-        row_encode(&m->rows[i], &rows);
-        ends[i + 1] = rows.len;
-    }
-    for (size_t i = 0; i < n; i++)
-        parts[i] = (struct base_mutation_row_part){m->rows[i].ckey, base_slice(rows.data + ends[i], ends[i + 1] - ends[i])};
-    int rc = base_mutation_put(out, m->table_id, m->pkey, m->deletion, base_slice(rows.data, ends[0]), m->ranges,
-                               m->range_count, parts, n);
-    BASE_ASSERT(rc == BASE_OK);
-    free(parts);
-    free(ends);
-    base_buf_fini(&rows);
 }

@@ -1,9 +1,10 @@
-/* The plain model that the store is compared with. It keeps every version of everything that was written
- * and evaluates Cassandra's rules by looking at all of them; it shares no code with base_row_merge, and
- * it never forgets a tombstone, so that whatever the store purges too early shows.
+/* The plain model that the store is compared with. It keeps every version of everything that was
+ * written and evaluates Cassandra's rules by looking at all of them; it shares no code with
+ * base_row_merge, and it never forgets a tombstone, so that whatever the store purges too early
+ * shows.
  *
- * Each version carries the number of the write (seq) that brought it: after a crash the model goes back to
- * the last write that survived by dropping what came later. */
+ * Each version carries the number of the write (seq) that brought it: after a crash the model
+ * goes back to the last write that survived by dropping what came later. */
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
 
@@ -12,7 +13,7 @@
 #include "base/mutation.h"
 #include "base/read.h"
 
-/* --- a write, as the generator makes it and the model takes it --------------------------------------- */
+/* --- a write, as the generator makes it and the model takes it ------------------------------- */
 
 enum cell_kind { CELL_LIVE, CELL_EXPIRING, CELL_DEAD, CELL_COMPLEX };
 
@@ -46,7 +47,7 @@ struct w_mutation {
 /* Append the mutation in the store's encoding. */
 void w_mutation_encode(const struct w_mutation *m, struct base_buf *out);
 
-/* --- the model ----------------------------------------------------------------------------------------- */
+/* --- the model ------------------------------------------------------------------------------- */
 
 /* Deliberate mistakes, one at a time: a run with one of them must fail (tests/sim/canary.sh). */
 enum canary {
@@ -56,7 +57,8 @@ enum canary {
     CANARY_EXPIRY,    /* a cell is still there in the second in which it expires */
     CANARY_LAST_LOST, /* after a crash the last surviving write is not applied */
     CANARY_STATIC,    /* a partition deletion spares the static row */
-    CANARY_PURGE,     /* merge_model only: compaction is told that nothing older is outside its inputs */
+    /* merge_model only: compaction is told that nothing older is outside its inputs */
+    CANARY_PURGE,
     CANARY_COUNT,
 };
 
@@ -70,7 +72,8 @@ void model_table_remove(struct model *model, struct m_table *table);
 struct m_table *model_table_find(struct model *model, struct base_uuid id);
 void model_table_truncate(struct model *model, struct m_table *table);
 void model_table_set_truncated(struct m_table *table, int64_t truncated_us);
-void model_table_set_dropped(struct m_table *table, const struct base_dropped_column *dropped, size_t n);
+void model_table_set_dropped(struct m_table *table, const struct base_dropped_column *dropped,
+                             size_t n);
 
 /* seq must not be smaller than that of any earlier call. */
 void model_apply(struct model *model, uint64_t seq, const struct w_mutation *m);
@@ -79,10 +82,10 @@ void model_rollback(struct model *model, uint64_t n);
 /* Writes up to n will never be rolled back. */
 void model_set_floor(struct model *model, uint64_t n);
 
-/* --- what a reader must see ------------------------------------------------------------------------------ */
+/* --- what a reader must see ------------------------------------------------------------------ */
 
-/* The expected answer: entries in order; a partition's live static row first, with an empty ckey. Rows
- * are in the canonical bytes of view_put_row. */
+/* The expected answer: entries in order; a partition's live static row first, with an empty
+ * ckey. Rows are in the canonical bytes of view_put_row. */
 struct view_entry {
     size_t pkey_at, pkey_len, ckey_at, ckey_len, row_at, row_len;
 };
@@ -105,10 +108,15 @@ void model_read(const struct model *model, const struct m_table *table, const st
 /* All pkeys of a table that the model ever saw (for a generator that wants existing ones). */
 size_t model_partition_count(const struct m_table *table);
 
-/* The store's row in the same canonical form; false when the bytes are damaged or hold something dead at now_s.
- * Cells of dropped columns may still be there until a compaction (base_rows ignores them): they are skipped, and *empty
- * says that nothing else was there. */
-BASE_MUST bool canonical_row(struct base_slice encoded, int64_t now_s, const struct base_dropped_column *dropped,
+/* Canonical bytes: liveness (ts, ttl, expiry; BASE_TS_NONE, 0, 0 when there is none), then for each
+ * live cell its column, ts, ttl, expiry, path, value; numbers as 8 bytes. */
+void canonical_put_live(struct base_buf *out, int64_t ts, int32_t ttl, int64_t expires_s);
+void canonical_put_cell(struct base_buf *out, const struct w_cell *c);
+/* The store's row in the same canonical form; false when the bytes are damaged or hold something
+ * dead at now_s. Cells of dropped columns may still be there until a compaction (base_rows
+ * ignores them): they are skipped, and *empty says that nothing else was there. */
+BASE_MUST bool canonical_row(struct base_slice encoded, int64_t now_s,
+                             const struct base_dropped_column *dropped,
                              size_t dropped_count, struct base_buf *out, bool *empty);
 void canonical_print(FILE *out, struct base_slice canonical);
 

@@ -1,7 +1,9 @@
-/* A fixed workload, broken at every place where the disk can fail it. Without this a missing sync, a manifest that is
- * switched too early or a log that is cut at the wrong place would show only on a customer's machine.
+/* A fixed workload, broken at every place where the disk can fail it. Without this a missing
+ * sync, a manifest that is switched too early or a log that is cut at the wrong place would show
+ * only on a customer's machine.
  *
- *   power_test [power|kill|eio|two|enospc|full|torn|all] [--seed N] [--seeds N] [--stride N] [--k FIRST] [--trace FILE]
+ *   power_test [power|kill|eio|two|enospc|full|torn|all] [--seed N] [--seeds N] [--stride N]
+ *              [--k FIRST] [--trace FILE]
  *
  *   power   cut the power at the k-th changing operation, k = 0, 1, 2 … until it is not reached
  *   kill    end the process there instead: nothing acknowledged may be lost in any sync mode
@@ -43,7 +45,7 @@ static void options_make(struct world_options *o, uint64_t seed)
     }
 }
 
-/* --- the workload ------------------------------------------------------------------------------------------- */
+/* --- the workload ---------------------------------------------------------------------------- */
 
 /* A truncation that failed may have happened or not: found out after the restart. */
 static struct world_table *truncating;
@@ -85,7 +87,8 @@ static int workload_step(struct world *w, int i, struct base_err *err)
         return step_restart(w, i == 65, err);
     if (i % 10 == 3)
         return world_write_memory(w, 2, err);
-    return world_write(w, 1 + (size_t)i % 5, i % 13 == 5 ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG, err);
+    return world_write(w, 1 + (size_t)i % 5, i % 13 == 5 ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG,
+                       err);
 }
 
 static bool table_is_empty(struct world *w, struct world_table *t)
@@ -134,7 +137,7 @@ static void check_recovered(struct world *w)
     WORLD_OK(w, world_close(w, 0, &w->err));
 }
 
-/* --- power, kill ----------------------------------------------------------------------------------------------- */
+/* --- power, kill ----------------------------------------------------------------------------- */
 
 /* Ends the workload when the power goes; true when it went. */
 static bool run_until_off(struct world *w)
@@ -145,7 +148,8 @@ static bool run_until_off(struct world *w)
         rc = workload_step(w, i, &w->err);
     }
     if (!sim_fs_is_off(w->fs) && rc != BASE_OK)
-        world_fail(w, "the workload failed with the power on: %s: %s", base_err_words(rc), w->err.text);
+        world_fail(w, "the workload failed with the power on: %s: %s", base_err_words(rc),
+                   w->err.text);
     return sim_fs_is_off(w->fs);
 }
 
@@ -189,10 +193,10 @@ static uint64_t sweep_death(uint64_t seed, bool power)
     return k;
 }
 
-/* --- EIO ----------------------------------------------------------------------------------------------------------- */
+/* --- EIO ------------------------------------------------------------------------------------- */
 
-/* After a write that failed with IO: either nothing had reached the log, and writing goes on as if it had not been tried; or
- * the store has stopped writing, and goes on reading. */
+/* After a write that failed with IO: either nothing had reached the log, and writing goes on as
+ * if it had not been tried; or the store has stopped writing, and goes on reading. */
 static void check_stopped(struct world *w)
 {
     struct lsm_stats stats;
@@ -203,7 +207,8 @@ static void check_stopped(struct world *w)
     }
     if (!stats.stopped)
         world_fail(w, "a visible write failed, but the store has not stopped");
-    int rc = lsm_write(w->store, base_buf_view(&w->group), w->mutation_count, LSM_DURABLE_LOG, 0, &w->err);
+    int rc = lsm_write(w->store, base_buf_view(&w->group), w->mutation_count, LSM_DURABLE_LOG, 0,
+                       &w->err);
     if (rc != BASE_E_STOPPED)
         world_fail(w, "a write after the stop says %s (%s)", base_err_words(rc), w->err.text);
 }
@@ -255,7 +260,7 @@ static uint64_t sweep_eio(uint64_t seed, bool twice)
     return k;
 }
 
-/* --- ENOSPC -------------------------------------------------------------------------------------------------------- */
+/* --- ENOSPC ---------------------------------------------------------------------------------- */
 
 static uint64_t sweep_enospc(uint64_t seed)
 {
@@ -291,7 +296,8 @@ static uint64_t sweep_enospc(uint64_t seed)
 static uint64_t sweep_full(uint64_t seed)
 {
     uint64_t runs = 0;
-    for (uint64_t capacity = 16 << 10; capacity <= 160 << 10; capacity += (3 << 10) * stride, runs++) {
+    for (uint64_t capacity = 16 << 10; capacity <= 160 << 10; capacity += (3 << 10) * stride,
+         runs++) {
         struct world_options o;
         struct world *w = calloc(1, sizeof *w);
         BASE_ASSERT(w);
@@ -306,7 +312,8 @@ static uint64_t sweep_full(uint64_t seed)
             world_advance(w, 3000000);
             int rc = world_write(w, 5, LSM_DURABLE_LOG, &w->err);
             if (rc != BASE_OK && rc != BASE_E_NOSPACE && rc != BASE_E_OVERLOADED)
-                world_fail(w, "on a full disk a write says %s: %s", base_err_words(rc), w->err.text);
+                world_fail(w, "on a full disk a write says %s: %s", base_err_words(rc),
+                           w->err.text);
             refused += rc != BASE_OK;
             sim_executor_run(&w->executor, 1);
         }
@@ -324,7 +331,7 @@ static uint64_t sweep_full(uint64_t seed)
     return runs;
 }
 
-/* --- a torn tail ---------------------------------------------------------------------------------------------------- */
+/* --- a torn tail ----------------------------------------------------------------------------- */
 
 struct newest {
     char path[256];
@@ -366,7 +373,8 @@ static uint64_t sweep_torn(uint64_t seed)
             end--;
         more = end > back + 600;
         struct base_file *f;
-        WORLD_OK(w, base_fs_open(sim_fs_port(w->fs), newest.path, BASE_OPEN_READ | BASE_OPEN_WRITE, &f, &w->err));
+        WORLD_OK(w, base_fs_open(sim_fs_port(w->fs), newest.path, BASE_OPEN_READ | BASE_OPEN_WRITE,
+                                 &f, &w->err));
         WORLD_OK(w, base_file_truncate(f, end - back, &w->err));
         if (back % 2) /* the zeros of a preallocated file behind it */
             WORLD_OK(w, base_file_truncate(f, newest.size, &w->err));

@@ -1,6 +1,7 @@
-/* The store against the plain model: random writes, reads, flushes, compactions, restarts, crashes, truncations,
- * schema changes and transactions, with time moving on. Without it a merge that forgets a tombstone, a flush
- * that loses a race with a write or a replay that skips a record would pass every unit test.
+/* The store against the plain model: random writes, reads, flushes, compactions, restarts,
+ * crashes, truncations, schema changes and transactions, with time moving on. Without it a merge
+ * that forgets a tombstone, a flush that loses a race with a write or a replay that skips a
+ * record would pass every unit test.
  *
  *   store_model [--seed N] [--ops N] [--runs N] [--canary N] [--trace FILE]
  *
@@ -21,7 +22,7 @@ struct run {
     uint64_t flushes, compactions; /* of stores that are closed by now */
 };
 
-/* --- readers ------------------------------------------------------------------------------------------------ */
+/* --- readers --------------------------------------------------------------------------------- */
 
 static void close_readers(struct run *run)
 {
@@ -46,8 +47,10 @@ static void op_read(struct run *run)
         return;
     world_forget(w);
     gen_read(&w->gen, t->desc.id, &cmd);
-    int flags = (rng_chance(&w->rng, 25) ? READER_TOMBSTONES : 0) | (rng_chance(&w->rng, 50) ? READER_REUSE : 0);
-    reader_open(w, &r, t, &cmd, NULL, flags, flags & READER_TOMBSTONES ? "read with tombstones" : "read");
+    int flags = (rng_chance(&w->rng, 25) ? READER_TOMBSTONES : 0) | (rng_chance(&w->rng, 50)
+        ? READER_REUSE : 0);
+    reader_open(w, &r, t, &cmd, NULL, flags, flags & READER_TOMBSTONES ? "read with tombstones"
+                : "read");
     /* A limit: a part of the rows, then close. */
     size_t limit = rng_chance(&w->rng, 25) ? 1 + (size_t)rng_below(&w->rng, 10) : SIZE_MAX;
     reader_step(w, &r, limit);
@@ -71,7 +74,8 @@ static void op_held_reader(struct run *run)
         return;
     world_forget(w);
     gen_read(&w->gen, t->desc.id, &cmd);
-    reader_open(w, r, t, &cmd, NULL, rng_chance(&w->rng, 30) ? READER_TOMBSTONES : 0, "held reader");
+    reader_open(w, r, t, &cmd, NULL, rng_chance(&w->rng, 30) ? READER_TOMBSTONES : 0,
+                "held reader");
 }
 
 /* A transaction's own writes over the table, with savepoints; given up at its end. */
@@ -107,7 +111,8 @@ static void op_overlay(struct run *run)
             struct reader r;
             gen_read(&w->gen, t->desc.id, &cmd);
             WORLD_OK(w, lsm_overlay_read(overlay, &cmd, &own, &w->err));
-            reader_open(w, &r, t, &cmd, own, rng_chance(&w->rng, 25) ? READER_TOMBSTONES : 0, "read over a transaction");
+            reader_open(w, &r, t, &cmd, own, rng_chance(&w->rng, 25) ? READER_TOMBSTONES : 0,
+                        "read over a transaction");
             reader_step(w, &r, SIZE_MAX);
             reader_close(w, &r, false);
         }
@@ -117,7 +122,7 @@ static void op_overlay(struct run *run)
     run->overlays++;
 }
 
-/* --- life, death, schema --------------------------------------------------------------------------------------- */
+/* --- life, death, schema --------------------------------------------------------------------- */
 
 static void note_stats(struct run *run)
 {
@@ -206,7 +211,8 @@ static void op_maintain(struct run *run, unsigned what)
     if (!t || rng_chance(&w->rng, 30))
         t = NULL;
     if (what == 0) {
-        WORLD_OK(w, t ? lsm_flush(w->store, t->handle, NULL, &w->err) : world_flush_all(w, &w->err));
+        WORLD_OK(w, t ? lsm_flush(w->store, t->handle, NULL, &w->err) : world_flush_all(w,
+            &w->err));
     } else if (what == 1) {
         WORLD_OK(w, lsm_compact(w->store, t ? t->handle : NULL, NULL, &w->err));
     } else {
@@ -236,7 +242,8 @@ static void one_op(struct run *run)
     if (d < 300) {
         WORLD_OK(w, world_write_memory(w, (size_t)rng_skewed(&w->rng, 3), &w->err));
     } else if (d < 6000) {
-        enum lsm_durability durability = rng_one_in(&w->rng, 50) ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG;
+        enum lsm_durability durability = rng_one_in(&w->rng, 50) ? LSM_DURABLE_SYNCED
+            : LSM_DURABLE_LOG;
         WORLD_OK(w, world_write(w, (size_t)rng_skewed(&w->rng, 5), durability, &w->err));
         run->writes++;
     } else if (d < 8800) {
@@ -290,9 +297,12 @@ static uint64_t run_seed(uint64_t seed, uint64_t ops, enum canary canary, bool q
     WORLD_OK(w, world_close(w, 0, &w->err));
     uint64_t hash = w->trace.hash;
     if (!quiet)
-        printf("  %" PRIu64 " operations: %" PRIu64 " groups, %" PRIu64 " reads of %" PRIu64 " rows, %" PRIu64 " transactions, %" PRIu64 " flushes, %" PRIu64
-               " compactions, %" PRIu64 " restarts, %" PRIu64 " crashes, %" PRIu64 " truncations, %" PRIu64 " drops; %" PRIu64 " port calls, trace %016" PRIx64 "\n",
-               ops, run->writes, run->reads, run->rows_read, run->overlays, run->flushes, run->compactions, run->reopens,
+        printf("  %" PRIu64 " operations: %" PRIu64 " groups, %" PRIu64 " reads of %"
+               PRIu64 " rows, %" PRIu64 " transactions, %" PRIu64 " flushes, %" PRIu64
+               " compactions, %" PRIu64 " restarts, %" PRIu64 " crashes, %" PRIu64 " truncations, %"
+                   PRIu64 " drops; %" PRIu64 " port calls, trace %016" PRIx64 "\n",
+               ops, run->writes, run->reads, run->rows_read, run->overlays, run->flushes,
+                   run->compactions, run->reopens,
                run->crashes, run->truncates, run->drops, w->trace.count, hash);
     fflush(stdout);
     world_fini(w);

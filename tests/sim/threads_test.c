@@ -1,6 +1,7 @@
-/* Writers, readers and maintenance at once, on real background threads: the only one of the store's tests in which the
- * scheduler is not ours. A mutation must be seen whole, a read must see what was acknowledged before it began, a stream must
- * not change while it is open. Meant for the thread sanitizer above all (configure --enable-tsan).
+/* Writers, readers and maintenance at once, on real background threads: the only one of the
+ * store's tests in which the scheduler is not ours. A mutation must be seen whole, a read must
+ * see what was acknowledged before it began, a stream must not change while it is open. Meant
+ * for the thread sanitizer above all (configure --enable-tsan).
  *
  *   threads_test [--ms N] */
 #include <getopt.h>
@@ -41,8 +42,10 @@ static struct base_uuid table_id(uint64_t n)
 static struct lsm_table_desc desc_of(uint64_t n)
 {
     return (struct lsm_table_desc){
-        .id = table_id(n), .name = "threads.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01, .compressor = 1,
-        .compaction_enabled = true, .min_threshold = 2, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
+        .id = table_id(n), .name = "threads.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
+        .compressor = 1,
+        .compaction_enabled = true, .min_threshold = 2, .max_threshold = 32, .bucket_low = 0.5,
+        .bucket_high = 1.5,
         .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
     };
 }
@@ -132,7 +135,8 @@ static void *read_on(void *arg)
         if (lsm_read(table, &cmd, false, NULL, 0, reuse, &source, &err))
             fail("read", &err);
         reuse = NULL;
-        uint64_t after = atomic_load(&acked[t]) + 1; /* one more may be applied and not yet acknowledged */
+        /* one more may be applied and not yet acknowledged */
+        uint64_t after = atomic_load(&acked[t]) + 1;
         if (rng_one_in(&rng, 20)) { /* a stream does not change while it is open */
             usleep((useconds_t)rng_below(&rng, 3000));
             atomic_fetch_add(&held, 1);
@@ -170,7 +174,8 @@ static void maintain(struct rng *rng, struct gen *g, uint64_t round)
         fail("table", &err);
     gen_simple(g, desc.id, gen_pkey(g, 1), 1, 1, 1, &m);
     w_mutation_encode(&m, &group);
-    if (lsm_write(store, base_buf_view(&group), 1, LSM_DURABLE_LOG, UINT64_C(30) * 1000000000, &err))
+    if (lsm_write(store, base_buf_view(&group), 1, LSM_DURABLE_LOG, UINT64_C(30) * 1000000000,
+                  &err))
         fail("write", &err);
     base_buf_fini(&group);
     uint64_t what = rng_below(rng, 4);
@@ -190,7 +195,8 @@ static void maintain(struct rng *rng, struct gen *g, uint64_t round)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"ms", required_argument, NULL, 'm'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"ms", required_argument, NULL, 'm'},
+                                            {NULL, 0, NULL, 0}};
     uint64_t ms = 1500, rounds = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c != 'm')
@@ -213,11 +219,13 @@ int main(int argc, char **argv)
     if (node_executor_open(&executor, &err))
         fail("executor", &err);
     o.executor = executor;
-    if (lsm_open(&o, &store, &err) || lsm_table_open(store, &desc, &table, &err) || lsm_replay(store, &err))
+    if (lsm_open(&o, &store, &err) || lsm_table_open(store, &desc, &table, &err) ||
+        lsm_replay(store, &err))
         fail("open", &err);
     pthread_t threads[WRITERS + READERS];
     for (uint64_t i = 0; i < WRITERS + READERS; i++)
-        if (pthread_create(&threads[i], NULL, i < WRITERS ? write_on : read_on, (void *)(uintptr_t)i))
+        if (pthread_create(&threads[i], NULL, i < WRITERS ? write_on : read_on,
+                           (void *)(uintptr_t)i))
             fail("pthread_create", NULL);
     struct rng rng = rng_seeded(7);
     struct gen g = {.rng = rng};
@@ -230,8 +238,10 @@ int main(int argc, char **argv)
     atomic_store(&stop, true);
     for (size_t i = 0; i < WRITERS + READERS; i++)
         pthread_join(threads[i], NULL);
-    printf("threads_test: %" PRIu64 " and %" PRIu64 " mutations, %" PRIu64 " reads (%" PRIu64 " held open), %" PRIu64 " rounds of maintenance\n",
-           atomic_load(&acked[0]), atomic_load(&acked[1]), atomic_load(&reads), atomic_load(&held), rounds);
+    printf("threads_test: %" PRIu64 " and %" PRIu64 " mutations, %" PRIu64 " reads (%"
+           PRIu64 " held open), %" PRIu64 " rounds of maintenance\n",
+           atomic_load(&acked[0]), atomic_load(&acked[1]), atomic_load(&reads), atomic_load(&held),
+               rounds);
     if (lsm_close(store, 0, &err))
         fail("close", &err);
     node_executor_close(executor);

@@ -1,7 +1,7 @@
 /* A store, the model beside it, and their life and death: see the header.
  *
- * Invariants: while the store is open the model is exactly what it must show; seq counts acknowledged
- * groups; synced_seq <= seq. */
+ * Invariants: while the store is open the model is exactly what it must show; seq counts
+ * acknowledged groups; synced_seq <= seq. */
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
@@ -10,13 +10,14 @@
 
 #define MEMORY_JOURNAL 999999u /* the number of a partition that no random write hits */
 
-/* --- options ------------------------------------------------------------------------------------------- */
+/* --- options --------------------------------------------------------------------------------- */
 
 static void desc_draw(struct lsm_table_desc *d, struct rng *rng)
 {
     static const int32_t graces[] = {0, 10, 60, 864000};
     static const double fps[] = {0.01, 0.5, 1.0};
-    static const int compressors[] = {BASE_COMPRESS_NONE, BASE_COMPRESS_LZ4, BASE_COMPRESS_ZSTD, BASE_COMPRESS_SNAPPY};
+    static const int compressors[] = {BASE_COMPRESS_NONE, BASE_COMPRESS_LZ4, BASE_COMPRESS_ZSTD,
+                                      BASE_COMPRESS_SNAPPY};
     *d = (struct lsm_table_desc){
         .gc_grace_s = graces[rng_below(rng, BASE_COUNT(graces))],
         .bloom_fp_chance = fps[rng_below(rng, BASE_COUNT(fps))],
@@ -33,7 +34,8 @@ static void desc_draw(struct lsm_table_desc *d, struct rng *rng)
 
 void world_options_draw(struct world_options *o, uint64_t seed)
 {
-    static const uint64_t memtables[] = {128 << 10, 512 << 10, 4 << 20}, segments[] = {8 << 10, 64 << 10, 512 << 10};
+    static const uint64_t memtables[] = {128 << 10, 512 << 10, 4 << 20}, segments[] = {8 << 10,
+        64 << 10, 512 << 10};
     static const uint64_t caches[] = {16 << 10, 256 << 10, 8 << 20};
     static const uint32_t blocks[] = {256, 1024, 4096};
     struct rng rng = rng_seeded(seed);
@@ -57,26 +59,33 @@ void world_options_print(const struct world_options *o, FILE *out)
 {
     fprintf(out, "seed %" PRIu64 "\n", o->seed);
     gen_options_print(&o->gen, out);
-    fprintf(out, "  sync %s period %" PRIu64 " us memtable %" PRIu64 " segment %" PRIu64 " log %" PRIu64
+    fprintf(out, "  sync %s period %" PRIu64 " us memtable %" PRIu64 " segment %" PRIu64 " log %"
+            PRIu64
                  " cache %" PRIu64 " block %u rate %" PRIu64 " steps %u%%\n",
-            o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.sync_period_ns / 1000, o->lsm.memtable_size_max,
-            o->lsm.commitlog_segment_size, o->lsm.commitlog_total_size, o->lsm.cache_size_max, o->lsm.block_size,
+            o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.sync_period_ns / 1000,
+                o->lsm.memtable_size_max,
+            o->lsm.commitlog_segment_size, o->lsm.commitlog_total_size, o->lsm.cache_size_max,
+                o->lsm.block_size,
             o->lsm.compaction_rate_bytes_s, o->steps_percent);
     for (size_t i = 1; i <= o->table_count; i++)
-        fprintf(out, "  table %zu: gc_grace %d s bloom %.2f compressor %d compaction %d thresholds %u-%u min_sstable_size %" PRIu64 "\n", i,
-                o->desc[i].gc_grace_s, o->desc[i].bloom_fp_chance, o->desc[i].compressor, o->desc[i].compaction_enabled,
+        fprintf(out,
+                "  table %zu: gc_grace %d s bloom %.2f compressor %d compaction %d "
+                "thresholds %u-%u min_sstable_size %" PRIu64 "\n",
+                i, o->desc[i].gc_grace_s, o->desc[i].bloom_fp_chance, o->desc[i].compressor,
+                o->desc[i].compaction_enabled,
                 o->desc[i].min_threshold, o->desc[i].max_threshold, o->desc[i].min_sstable_size);
     fflush(out);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------ */
 
 void world_fail(struct world *w, const char *what, ...)
 {
     va_list ap;
     va_start(ap, what);
     fflush(stdout);
-    fprintf(stderr, "\nFAILED at operation %" PRIu64 " of seed %" PRIu64 ": ", w->op, w->options.seed);
+    fprintf(stderr, "\nFAILED at operation %" PRIu64 " of seed %" PRIu64 ": ", w->op,
+            w->options.seed);
     vfprintf(stderr, what, ap);
     fprintf(stderr, "\n");
     va_end(ap);
@@ -107,7 +116,8 @@ static void executor_begin(struct world *w)
     w->executor.trace = w->traced ? &w->trace : NULL;
 }
 
-static void table_init(struct world *w, struct world_table *t, const struct lsm_table_desc *desc, struct model *model)
+static void table_init(struct world *w, struct world_table *t, const struct lsm_table_desc *desc,
+                       struct model *model)
 {
     *t = (struct world_table){.desc = *desc};
     t->desc.id.b[0] = 0xab;
@@ -163,7 +173,8 @@ void world_fini(struct world *w)
 }
 
 /* The number in the journal's row of a table: what survived. */
-static int read_journal(struct world *w, const struct world_table *t, uint32_t number, uint64_t *n, struct base_err *err)
+static int read_journal(struct world *w, const struct world_table *t, uint32_t number, uint64_t *n,
+                        struct base_err *err)
 {
     struct base_read cmd = BASE_READ_INIT;
     struct base_source *source;
@@ -200,11 +211,13 @@ static void settle(struct world *w, uint64_t n)
     uint64_t most = w->seq + (w->maybe ? 1 : 0);
     if (n < least || n > most)
         world_fail(w, "after %s the journal says %" PRIu64 ", not %" PRIu64 " to %" PRIu64,
-                   w->ended == WORLD_POWER_LOST ? "a power loss" : w->ended == WORLD_KILLED ? "a kill" : "a close", n, least, most);
+                   w->ended == WORLD_POWER_LOST ? "a power loss" : w->ended == WORLD_KILLED
+                       ? "a kill" : "a close", n, least, most);
     if (n > w->seq && !w->maybe_visible)
         for (size_t i = 0; i < w->mutation_count; i++)
             model_apply(w->model, n, &w->mutations[i]);
-    model_rollback(w->model, w->options.canary == CANARY_LAST_LOST && n > 1 && w->ended != WORLD_CLOSED ? n - 1 : n);
+    model_rollback(w->model, w->options.canary == CANARY_LAST_LOST && n > 1 &&
+                   w->ended != WORLD_CLOSED ? n - 1 : n);
     w->seq = n;
     w->maybe = w->maybe_visible = w->unsure = false;
     if (w->ended == WORLD_POWER_LOST)
@@ -212,12 +225,14 @@ static void settle(struct world *w, uint64_t n)
     w->synced_seq = w->synced_seq < n ? w->synced_seq : n;
 }
 
-/* The same for the table that is not logged: of it what was flushed must be there, and a prefix of the rest may be. */
+/* The same for the table that is not logged: of it what was flushed must be there, and a prefix
+ * of the rest may be. */
 static void settle_memory(struct world *w, uint64_t n)
 {
     uint64_t least = w->ended == WORLD_CLOSED ? w->memory_seq : w->memory_kept;
     if (n < least || n > w->memory_seq)
-        world_fail(w, "the journal of the table that is not logged says %" PRIu64 ", not %" PRIu64 " to %" PRIu64, n, least, w->memory_seq);
+        world_fail(w, "the journal of the table that is not logged says %" PRIu64 ", not %"
+                   PRIu64 " to %" PRIu64, n, least, w->memory_seq);
     model_rollback(w->memory_model, n);
     model_set_floor(w->memory_model, n);
     w->memory_seq = w->memory_kept = n;
@@ -305,7 +320,7 @@ void world_crash(struct world *w, bool power)
     w->ended = power ? WORLD_POWER_LOST : WORLD_KILLED;
 }
 
-/* --- tables ------------------------------------------------------------------------------------------------ */
+/* --- tables ---------------------------------------------------------------------------------- */
 
 struct world_table *world_random_table(struct world *w)
 {
@@ -331,7 +346,7 @@ void world_table_drop(struct world *w, size_t slot)
     WORLD_OK(w, lsm_table_drop(w->store, handle, &w->err));
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 int world_write(struct world *w, size_t n, enum lsm_durability durability, struct base_err *err)
 {
@@ -339,7 +354,8 @@ int world_write(struct world *w, size_t n, enum lsm_durability durability, struc
     BASE_ASSERT(!w->maybe && n + 1 < BASE_COUNT(w->mutations));
     world_forget(w);
     base_buf_reset(&w->group);
-    gen_simple(&w->gen, w->tables[0].desc.id, gen_pkey(&w->gen, 0), 0, seq, (int64_t)seq, &w->mutations[0]);
+    gen_simple(&w->gen, w->tables[0].desc.id, gen_pkey(&w->gen, 0), 0, seq, (int64_t)seq,
+               &w->mutations[0]);
     w->mutation_count = 1;
     for (size_t i = 0; i < n; i++) {
         struct world_table *t = world_random_table(w);
@@ -355,7 +371,8 @@ int world_write(struct world *w, size_t n, enum lsm_durability durability, struc
         w_mutation_encode(&w->mutations[i], &w->group);
         model_apply(w->model, seq, &w->mutations[i]);
     }
-    int rc = lsm_write(w->store, base_buf_view(&w->group), w->mutation_count, durability, UINT64_C(60) * 1000000000, err);
+    int rc = lsm_write(w->store, base_buf_view(&w->group), w->mutation_count, durability,
+                       UINT64_C(60) * 1000000000, err);
     if (rc == BASE_OK) {
         w->seq = seq;
         if (w->options.lsm.sync == LSM_SYNC_BATCH || durability == LSM_DURABLE_SYNCED)
@@ -379,13 +396,15 @@ int world_write_memory(struct world *w, size_t n, struct base_err *err)
     base_buf_reset(&w->group);
     for (size_t i = 0; i <= n; i++) {
         if (i == n)
-            gen_simple(&w->gen, w->memory.desc.id, gen_pkey(&w->gen, MEMORY_JOURNAL), 0, seq, (int64_t)seq, &m);
+            gen_simple(&w->gen, w->memory.desc.id, gen_pkey(&w->gen, MEMORY_JOURNAL), 0, seq,
+                       (int64_t)seq, &m);
         else
             gen_mutation(&w->gen, w->memory.desc.id, &w->memory.times, &m);
         w_mutation_encode(&m, &w->group);
         model_apply(w->memory_model, seq, &m);
     }
-    int rc = lsm_write(w->store, base_buf_view(&w->group), n + 1, LSM_DURABLE_MEMORY, UINT64_C(60) * 1000000000, err);
+    int rc = lsm_write(w->store, base_buf_view(&w->group), n + 1, LSM_DURABLE_MEMORY,
+                       UINT64_C(60) * 1000000000, err);
     if (rc == BASE_OK)
         w->memory_seq = seq;
     else
@@ -412,7 +431,7 @@ int world_sync(struct world *w, struct base_err *err)
     return rc;
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static struct base_slice copy_slice(struct base_arena *arena, struct base_slice s)
 {
@@ -428,7 +447,8 @@ static void copy_cmd(struct reader *r, const struct base_read *cmd)
     r->cmd = *cmd;
     r->cmd.pkey = copy_slice(&r->arena, cmd->pkey);
     r->cmd.start_pkey = copy_slice(&r->arena, cmd->start_pkey);
-    struct base_range *ranges = base_arena_alloc(&r->arena, (cmd->slices.count + 1) * sizeof *ranges);
+    struct base_range *ranges = base_arena_alloc(&r->arena,
+                                                 (cmd->slices.count + 1) * sizeof *ranges);
     BASE_ASSERT(ranges);
     for (size_t i = 0; i < cmd->slices.count; i++)
         ranges[i] = (struct base_range){copy_slice(&r->arena, cmd->slices.ranges[i].lo),
@@ -436,7 +456,8 @@ static void copy_cmd(struct reader *r, const struct base_read *cmd)
     r->cmd.slices.ranges = ranges;
 }
 
-void reader_begin(struct world *w, struct reader *r, struct world_table *t, const struct base_read *cmd, const char *what)
+void reader_begin(struct world *w, struct reader *r, struct world_table *t,
+                  const struct base_read *cmd, const char *what)
 {
     *r = (struct reader){.what = what};
     copy_cmd(r, cmd);
@@ -457,11 +478,13 @@ static void reader_opened(struct world *w, struct reader *r, int rc)
         world_fail(w, "%s: %s: %s", r->what, base_err_words(rc), w->err.text);
 }
 
-void reader_feed_raw(struct world *w, struct reader *r, struct base_source *const *sources, size_t n)
+void reader_feed_raw(struct world *w, struct reader *r, struct base_source *const *sources,
+                     size_t n)
 {
     struct base_merge_options o = {
         .reversed = r->cmd.reversed,
-        .purge = {.now_s = r->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN, .live_only = true},
+        .purge = {.now_s = r->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN,
+                  .live_only = true},
     };
     struct base_source *checked[8];
     BASE_ASSERT(n <= BASE_COUNT(checked));
@@ -470,7 +493,8 @@ void reader_feed_raw(struct world *w, struct reader *r, struct base_source *cons
     reader_opened(w, r, base_merge_open(checked, n, &o, &r->source, &w->err));
 }
 
-void reader_open(struct world *w, struct reader *r, struct world_table *t, const struct base_read *cmd,
+void reader_open(struct world *w, struct reader *r, struct world_table *t,
+                 const struct base_read *cmd,
                  struct base_source *extra, int flags, const char *what)
 {
     reader_begin(w, r, t, cmd, what);
@@ -479,7 +503,8 @@ void reader_open(struct world *w, struct reader *r, struct world_table *t, const
         w->reuse = NULL;
     bool keep = flags & READER_TOMBSTONES;
     base_err_clear(&w->err);
-    int rc = lsm_read(t->handle, &r->cmd, keep, extra ? &extra : NULL, extra ? 1 : 0, reuse, &r->source, &w->err);
+    int rc = lsm_read(t->handle, &r->cmd, keep, extra ? &extra : NULL, extra ? 1 : 0, reuse,
+                      &r->source, &w->err);
     reader_opened(w, r, rc);
     if (rc == BASE_OK && keep)
         reader_feed_raw(w, r, &r->source, 1);
@@ -491,7 +516,8 @@ static void print_hex(struct base_slice s)
         fprintf(stderr, "%02x", s.data[i]);
 }
 
-static void print_entry(const char *title, struct base_slice pkey, struct base_slice ckey, struct base_slice row)
+static void print_entry(const char *title, struct base_slice pkey, struct base_slice ckey,
+                        struct base_slice row)
 {
     fprintf(stderr, "  %s: partition ", title);
     print_hex(pkey);
@@ -501,7 +527,8 @@ static void print_entry(const char *title, struct base_slice pkey, struct base_s
     canonical_print(stderr, row);
 }
 
-_Noreturn static void differ(struct world *w, struct reader *r, const char *how, struct base_slice ckey, const struct base_slice *got)
+_Noreturn static void differ(struct world *w, struct reader *r, const char *how,
+                             struct base_slice ckey, const struct base_slice *got)
 {
     const struct base_read *c = &r->cmd;
     fprintf(stderr, "\n%s: %s at entry %zu of %zu\n", r->what, how, r->at, r->expected.count);
@@ -509,7 +536,8 @@ _Noreturn static void differ(struct world *w, struct reader *r, const char *how,
     print_hex(c->pkey);
     fprintf(stderr, " tokens (%" PRId64 ", %" PRId64 "] from ", c->token_after, c->token_upto);
     print_hex(c->start_pkey);
-    fprintf(stderr, " now %" PRId64 "%s, %zu slices\n", c->now_s, c->reversed ? " reversed" : "", c->slices.count);
+    fprintf(stderr, " now %" PRId64 "%s, %zu slices\n", c->now_s, c->reversed ? " reversed" : "",
+            c->slices.count);
     for (size_t i = 0; i < c->slices.count; i++) {
         fprintf(stderr, "    slice ");
         print_hex(c->slices.ranges[i].lo);
@@ -519,7 +547,8 @@ _Noreturn static void differ(struct world *w, struct reader *r, const char *how,
     }
     if (r->at < r->expected.count) {
         const struct view_entry *e = &r->expected.entries[r->at];
-        print_entry("expected", view_slice(&r->expected, e->pkey_at, e->pkey_len), view_slice(&r->expected, e->ckey_at, e->ckey_len),
+        print_entry("expected", view_slice(&r->expected, e->pkey_at, e->pkey_len),
+                    view_slice(&r->expected, e->ckey_at, e->ckey_len),
                     view_slice(&r->expected, e->row_at, e->row_len));
     }
     if (got)
@@ -527,11 +556,13 @@ _Noreturn static void differ(struct world *w, struct reader *r, const char *how,
     world_fail(w, "%s: %s", r->what, how);
 }
 
-static void compare(struct world *w, struct reader *r, struct base_slice ckey, struct base_slice encoded)
+static void compare(struct world *w, struct reader *r, struct base_slice ckey,
+                    struct base_slice encoded)
 {
     base_buf_reset(&w->scratch);
     bool empty;
-    bool ok = canonical_row(encoded, r->cmd.now_s, r->dropped, r->dropped_count, &w->scratch, &empty);
+    bool ok = canonical_row(encoded, r->cmd.now_s, r->dropped, r->dropped_count, &w->scratch,
+                            &empty);
     if (ok && empty)
         return;
     struct base_slice got = base_buf_view(&w->scratch);
@@ -623,7 +654,8 @@ void world_check_all(struct world *w)
             cmd.slices = base_slices_all;
             cmd.now_s = world_now_s(w);
             cmd.reversed = rng_chance(&w->rng, 50);
-            reader_open(w, &r, t, &cmd, NULL, pass ? READER_TOMBSTONES : 0, pass ? "all with tombstones" : "all");
+            reader_open(w, &r, t, &cmd, NULL, pass ? READER_TOMBSTONES : 0, pass
+                        ? "all with tombstones" : "all");
             while (reader_step(w, &r, 1000))
                 continue;
             reader_close(w, &r, false);

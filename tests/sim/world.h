@@ -1,8 +1,10 @@
-/* A store in a simulated world, and the model beside it. Everything a torture test does to the store goes through
- * here: writes reach store and model together, crashes take both back to what survived, reads are compared.
+/* A store in a simulated world, and the model beside it. Everything a torture test does to the
+ * store goes through here: writes reach store and model together, crashes take both back to what
+ * survived, reads are compared.
  *
- * How a test knows what survived a power loss: every group also writes its number into one row of the first
- * table. After a crash that row says n; then exactly the groups 1 … n must be there, whole. */
+ * How a test knows what survived a power loss: every group also writes its number into one row
+ * of the first table. After a crash that row says n; then exactly the groups 1 … n must be
+ * there, whole. */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
@@ -50,8 +52,10 @@ struct world {
     struct gen gen;
     struct model *model;
     struct lsm_store *store; /* NULL: closed */
-    struct world_table tables[WORLD_TABLES_MAX]; /* 0: the journal; then table_count; handle NULL: dropped */
-    struct world_table memory; /* written with LSM_DURABLE_MEMORY only; a model, numbers and a journal row of its own */
+    /* 0: the journal; then table_count; handle NULL: dropped */
+    struct world_table tables[WORLD_TABLES_MAX];
+    /* written with LSM_DURABLE_MEMORY only; a model, numbers and a journal row of its own */
+    struct world_table memory;
     struct model *memory_model;
     uint64_t memory_seq, memory_kept; /* groups up to memory_kept are flushed */
     uint64_t table_ids;      /* made so far */
@@ -60,9 +64,11 @@ struct world {
     struct base_buf group;
     struct w_mutation mutations[8]; /* of the last group; in the gen's arena */
     size_t mutation_count;
-    bool maybe;              /* the last group was not acknowledged, but may be there after a crash … */
+    /* the last group was not acknowledged, but may be there after a crash … */
+    bool maybe;
     bool maybe_visible;      /* … and readers see it (a failed sync); the model has it then */
-    bool unsure;             /* whether they do could not be read: compare nothing until the restart */
+    /* whether they do could not be read: compare nothing until the restart */
+    bool unsure;
     bool faulty;             /* faults are set: calls may fail, readers may end with an error */
     enum world_end { WORLD_CLOSED, WORLD_KILLED, WORLD_POWER_LOST } ended;
     struct view view;
@@ -87,18 +93,20 @@ _Noreturn void world_fail(struct world *w, const char *what, ...) BASE_PRINTF(2,
             world_fail((w), "%s: %s: %s", #expr, base_err_words(rc_), (w)->err.text);              \
     } while (0)
 
-/* Open, declare tables, replay, find out what survived, take the model there. The errors are the store's. */
+/* Open, declare tables, replay, find out what survived, take the model there. The errors are the
+ * store's. */
 BASE_MUST int world_open(struct world *w, struct base_err *err);
 BASE_MUST int world_close(struct world *w, uint64_t flush_over_bytes, struct base_err *err);
-/* Kill the process, or cut the power (it may be off already: then what was written stays, or not, as said here);
- * the store is closed afterwards. */
+/* Kill the process, or cut the power (it may be off already: then what was written stays, or
+ * not, as said here); the store is closed afterwards. */
 void world_crash(struct world *w, bool power);
 /* world_open, and everything must be right: for a world without faults. */
 void world_reopen(struct world *w);
 
-/* Write one group of up to `n` random mutations (1 … 6) with the journal's; on success the model has them, on a refusal not, on an
- * unknown outcome world_open finds out. */
-BASE_MUST int world_write(struct world *w, size_t n, enum lsm_durability durability, struct base_err *err);
+/* Write one group of up to `n` random mutations (1 … 6) with the journal's; on success the model
+ * has them, on a refusal not, on an unknown outcome world_open finds out. */
+BASE_MUST int world_write(struct world *w, size_t n, enum lsm_durability durability,
+                          struct base_err *err);
 /* One group to the table that is not logged. */
 BASE_MUST int world_write_memory(struct world *w, size_t n, struct base_err *err);
 /* Flush all; what is in memory only is safe then. */
@@ -131,17 +139,22 @@ struct reader {
 };
 enum reader_flag { READER_TOMBSTONES = 1, READER_REUSE = 2 };
 /* extra (may be NULL) is taken over. The expected answer is the model's now. */
-void reader_open(struct world *w, struct reader *r, struct world_table *t, const struct base_read *cmd,
+void reader_open(struct world *w, struct reader *r, struct world_table *t,
+                 const struct base_read *cmd,
                  struct base_source *extra, int flags, const char *what);
-/* The same in two steps, for a stream that is not a store's: begin, then give the raw stream (tombstones kept). */
-void reader_begin(struct world *w, struct reader *r, struct world_table *t, const struct base_read *cmd, const char *what);
-void reader_feed_raw(struct world *w, struct reader *r, struct base_source *const *sources, size_t n);
+/* The same in two steps, for a stream that is not a store's: begin, then give the raw stream
+ * (tombstones kept). */
+void reader_begin(struct world *w, struct reader *r, struct world_table *t,
+                  const struct base_read *cmd, const char *what);
+void reader_feed_raw(struct world *w, struct reader *r, struct base_source *const *sources,
+                     size_t n);
 /* Read and compare up to n rows; false at the end. */
 bool reader_step(struct world *w, struct reader *r, size_t n);
 void reader_close(struct world *w, struct reader *r, bool park);
 
-/* A source that passes through another and checks what base/stream.h promises; *complaint becomes non-NULL when
- * the promise is broken. Takes the source over. */
-struct base_source *checked_source_new(struct base_source *inner, bool reversed, const char **complaint);
+/* A source that passes through another and checks what base/stream.h promises; *complaint
+ * becomes non-NULL when the promise is broken. Takes the source over. */
+struct base_source *checked_source_new(struct base_source *inner, bool reversed,
+                                       const char **complaint);
 
 #endif
