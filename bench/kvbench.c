@@ -1,7 +1,8 @@
 /* kvbench: one loop over our store and RocksDB, side by side in one run.
  *
- *   kvbench [--keys N] [--engines ringlet,rocksdb] [--dir DIR] [--cache MIB] [--memtable MIB] [--tests LIST] [--rounds N]
+ *   kvbench [--keys N] [--engines ringlet,rocksdb] [--dir DIR] [--cache MIB] [--memtable MIB] [--tests LIST] [--rounds N] [--ops N]
  *
+ * LIST: of kv, batch, rows, sync (all); N operations in the read and scan tests (keys / 4, keys / 40).
  * 16-byte random keys, 100-byte values that compress by about 1.7. Rounds interleave the engines;
  * medians are printed with the ratio. A figure without its peer beside it is no figure (DESIGN.md §13). */
 #include <getopt.h>
@@ -16,7 +17,8 @@
 
 enum { KEY_LEN = 16, VALUE_LEN = 100, BATCH = 1000, SCAN = 50, ROWS_PER_PARTITION = 1000, ROUNDS_MAX = 15 };
 
-static size_t key_count = 2000000;
+static size_t key_count = 2000000, op_count;
+static const char *tests = "kv,batch,rows,sync";
 static const char *root = "/tmp/kvbench";
 static struct bench_config config = {.cache_bytes = (size_t)1 << 30, .memtable_bytes = (size_t)64 << 20};
 
@@ -175,9 +177,9 @@ static void *reopen(const struct bench_engine *e, const char *sub, bool fresh)
     return s;
 }
 
-static void run_round(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+static void round_kv(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
 {
-    size_t n = key_count / 4;
+    size_t n = op_count ? op_count : key_count / 4;
     void *s = reopen(e, "kv", true);
     r[FILL][round] = fill(e, s, 1);
     e->settle(s);
@@ -191,27 +193,48 @@ static void run_round(const struct bench_engine *e, struct result r[TEST_COUNT][
     r[DISK_MB][round].ops = (double)e->disk_bytes(s) / 1e6;
     r[MIXED][round] = mixed(e, s, n);
     e->close(s);
-    s = reopen(e, "kv", true);
-    r[FILL_BATCH][round] = fill(e, s, BATCH);
-    e->close(s);
-    s = reopen(e, "rows", true);
+}
+
+static void round_rows(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+{
+    size_t n = op_count ? op_count : key_count / 40;
+    void *s = reopen(e, "rows", true);
     r[FILL_ROWS][round] = fill_rows(e, s);
     e->settle(s);
-    scans(e, s, n / 20);
-    r[SCAN_SETTLED][round] = scans(e, s, n / 10);
+    scans(e, s, n / 2);
+    r[SCAN_SETTLED][round] = scans(e, s, n);
     e->compact(s);
     e->settle(s);
-    scans(e, s, n / 20);
-    r[SCAN_COMPACTED][round] = scans(e, s, n / 10);
+    scans(e, s, n / 2);
+    r[SCAN_COMPACTED][round] = scans(e, s, n);
     e->close(s);
-    config.sync_writes = true;
-    s = reopen(e, "sync", true);
+}
+
+static void round_sync(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+{
     size_t all = key_count;
+    config.sync_writes = true;
+    void *s = reopen(e, "sync", true);
     key_count = 4000;
     r[SYNC_ONE][round] = fill(e, s, 1);
     key_count = all;
     config.sync_writes = false;
     e->close(s);
+}
+
+static void run_round(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+{
+    if (strstr(tests, "kv"))
+        round_kv(e, r, round);
+    if (strstr(tests, "batch")) {
+        void *s = reopen(e, "kv", true);
+        r[FILL_BATCH][round] = fill(e, s, BATCH);
+        e->close(s);
+    }
+    if (strstr(tests, "rows"))
+        round_rows(e, r, round);
+    if (strstr(tests, "sync"))
+        round_sync(e, r, round);
 }
 
 static int by_ops(const void *a, const void *b)
@@ -224,7 +247,8 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"keys", required_argument, NULL, 'k'}, {"dir", required_argument, NULL, 'd'}, {"cache", required_argument, NULL, 'c'},
-        {"memtable", required_argument, NULL, 'm'}, {"rounds", required_argument, NULL, 'r'}, {"engines", required_argument, NULL, 'e'}, {NULL, 0, NULL, 0},
+        {"memtable", required_argument, NULL, 'm'}, {"rounds", required_argument, NULL, 'r'}, {"engines", required_argument, NULL, 'e'},
+        {"tests", required_argument, NULL, 't'}, {"ops", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0},
     };
     const struct bench_engine *engines[2] = {&bench_ringlet, NULL};
     int engine_count = 1, rounds = 3, option;
@@ -242,6 +266,10 @@ int main(int argc, char **argv)
             config.memtable_bytes = (size_t)strtoull(optarg, NULL, 10) << 20;
         else if (option == 'r')
             rounds = atoi(optarg) < ROUNDS_MAX ? atoi(optarg) : ROUNDS_MAX;
+        else if (option == 't')
+            tests = optarg;
+        else if (option == 'o')
+            op_count = strtoull(optarg, NULL, 10);
         else if (option == 'e' && strcmp(optarg, "ringlet") == 0)
             engine_count = 1;
         else if (option != 'e')
@@ -263,6 +291,8 @@ int main(int argc, char **argv)
             qsort(results[e][t], (size_t)rounds, sizeof(struct result), by_ops);
             median[e] = results[e][t][rounds / 2];
         }
+        if (median[0].ops <= 0)
+            continue;
         printf("%-32s %12.0f %9.2f", test_names[t], median[0].ops, median[0].cpu_us);
         if (engine_count > 1)
             printf(" %12.0f %9.2f %7.2f", median[1].ops, median[1].cpu_us, median[0].ops / median[1].ops);
