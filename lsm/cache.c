@@ -1,24 +1,32 @@
-/* The block cache: decompressed, checked blocks by (file, offset), in shards, each with a mutex, a hash table
- * of chains through the blocks themselves and a clock hand. A hit takes the lock, walks a short chain and adds
- * a pin: no allocation, no list to reorder.
+/* The block cache: decompressed, checked blocks by (file, offset), in shards, each with a mutex and an open
+ * hash table whose slots are also the clock. A slot holds the key's whole hash and the block's address, so that
+ * a search touches one line of the table and then asks for all lines of the block at once: a block that was not
+ * read for a while is in memory, not in the processor's caches, and waiting for one line after the other is
+ * what a hit costs. No allocation, no list to reorder.
  *
  * Invariants, per shard under its lock:
  *  1. A block in the table holds one reference of the cache's; size_bytes is the sum of their costs.
  *  2. Only a block that nobody else has pinned is evicted, so size_bytes may pass the limit by what is pinned at
  *     once; whatever is evicted is freed at once.
- *  3. The clock list holds exactly the table's blocks; `used` counts down from 3 as the hand passes.
+ *  3. Linear probing without tombstones: between a block's slot and the one its hash names no slot is empty.
+ *  4. A slot's `used` counts down from USED_MAX as the hand passes.
  * The limit is divided among the shards after what lsmi_cache_charge took off it. */
 #include "lsm/sst_private.h"
 
-enum { SHARDS_MAX = 16, BUCKETS_MIN = 64, USED_MAX = 3, GHOSTS = 4096, SHARD_SIZE_MIN = 512 * 1024 };
+enum { SHARDS_MAX = 16, SLOTS_MIN = 64, USED_MAX = 3, GHOSTS = 4096, SHARD_SIZE_MIN = 512 * 1024 };
+
+struct slot {
+    uint64_t hash;
+    uintptr_t tagged; /* the block's address, `used` in its two lowest bits; 0: empty */
+};
 
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
-    struct lsmi_block **buckets;
-    size_t bucket_count; /* a power of two */
+    struct slot *slots;
+    size_t slot_count; /* a power of two; at most 5 of 8 are taken */
     size_t entries, size_bytes;
-    struct lsmi_block *hand; /* of the circular clock list; NULL when empty */
-    uint32_t *ghosts;        /* what was turned away lately: parts of hashes, by other parts */
+    size_t hand; /* the slot that the clock looks at next */
+    uint32_t *ghosts; /* what was turned away lately: parts of hashes, by other parts */
     uint64_t hits, misses;
 };
 
@@ -41,9 +49,14 @@ static struct shard *shard_of(struct lsmi_cache *cache, uint64_t hash)
     return &cache->shards[hash & (cache->shard_count - 1)];
 }
 
-static struct lsmi_block **bucket_of(struct shard *s, uint64_t hash)
+static struct lsmi_block *slot_block(const struct slot *slot)
 {
-    return &s->buckets[(hash >> 8) & (s->bucket_count - 1)];
+    return (struct lsmi_block *)(slot->tagged & ~(uintptr_t)USED_MAX); /* malloc's addresses end in zeros */
+}
+
+static size_t home_of(const struct shard *s, uint64_t hash)
+{
+    return (hash >> 8) & (s->slot_count - 1);
 }
 
 struct lsmi_cache *lsmi_cache_new(size_t size_bytes_max)
@@ -58,11 +71,11 @@ struct lsmi_cache *lsmi_cache_new(size_t size_bytes_max)
         cache->shard_count *= 2;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         struct shard *s = &cache->shards[i];
-        s->bucket_count = BUCKETS_MIN;
-        s->buckets = calloc(s->bucket_count, sizeof *s->buckets);
+        s->slot_count = SLOTS_MIN;
+        s->slots = calloc(s->slot_count, sizeof *s->slots);
         s->ghosts = calloc(GHOSTS, sizeof *s->ghosts);
-        if (!s->buckets || !s->ghosts || pthread_mutex_init(&s->lock, NULL)) {
-            free(s->buckets);
+        if (!s->slots || !s->ghosts || pthread_mutex_init(&s->lock, NULL)) {
+            free(s->slots);
             free(s->ghosts);
             cache->shard_count = i;
             lsmi_cache_free(cache);
@@ -77,21 +90,19 @@ uint64_t lsmi_cache_file(struct lsmi_cache *cache)
     return atomic_fetch_add_explicit(&cache->next_file, 1, memory_order_relaxed);
 }
 
-/* Take a block out of table and clock, and drop the cache's reference. */
-static void take_out(struct shard *s, struct lsmi_block *b)
+/* Take the block of slot `at` out, and drop the cache's reference. Later ones move up to close the gap. */
+static void take_out(struct shard *s, size_t at)
 {
-    struct lsmi_block **at = bucket_of(s, hash_of(b->file, b->offset));
-    while (*at != b)
-        at = &(*at)->hash_next;
-    *at = b->hash_next;
-    if (b->clock_next == b) {
-        s->hand = NULL;
-    } else {
-        b->clock_prev->clock_next = b->clock_next;
-        b->clock_next->clock_prev = b->clock_prev;
-        if (s->hand == b)
-            s->hand = b->clock_next;
+    struct lsmi_block *b = slot_block(&s->slots[at]);
+    size_t mask = s->slot_count - 1, gap = at;
+    for (size_t i = (at + 1) & mask; s->slots[i].tagged; i = (i + 1) & mask) {
+        size_t home = home_of(s, s->slots[i].hash);
+        if (((i - home) & mask) >= ((i - gap) & mask)) { /* its home is not after the gap */
+            s->slots[gap] = s->slots[i];
+            gap = i;
+        }
     }
+    s->slots[gap] = (struct slot){0};
     s->entries--;
     s->size_bytes -= lsmi_block_cost(b);
     b->cached = false;
@@ -101,16 +112,17 @@ static void take_out(struct shard *s, struct lsmi_block *b)
 /* Free blocks nobody holds until `wanted` more bytes fit, at most a few turns of the clock. */
 static void make_room(struct shard *s, size_t limit, size_t wanted)
 {
-    size_t moves = s->entries * (USED_MAX + 1);
-    while (s->hand && s->size_bytes + wanted > limit && moves-- > 0) {
-        struct lsmi_block *b = s->hand;
-        s->hand = b->clock_next;
-        if (atomic_load_explicit(&b->refs, memory_order_acquire) > 1)
+    size_t moves = s->slot_count * (USED_MAX + 1), mask = s->slot_count - 1;
+    while (s->entries && s->size_bytes + wanted > limit && moves-- > 0) {
+        struct slot *slot = &s->slots[s->hand];
+        if (slot->tagged & USED_MAX) {
+            slot->tagged--;
+        } else if (slot->tagged &&
+                   atomic_load_explicit(&slot_block(slot)->refs, memory_order_acquire) == 1) {
+            take_out(s, s->hand); /* and look at the slot again: another one may have moved there */
             continue;
-        if (b->used > 0)
-            b->used--;
-        else
-            take_out(s, b);
+        }
+        s->hand = (s->hand + 1) & mask;
     }
 }
 
@@ -124,61 +136,69 @@ static bool turn_away(struct shard *s, uint64_t hash)
     return !known;
 }
 
-/* Twice the buckets; when there is no memory the chains just grow longer. */
-static void grow_buckets(struct shard *s)
+static void put(struct shard *s, struct slot slot)
 {
-    size_t old_count = s->bucket_count;
-    struct lsmi_block **old = s->buckets, **buckets = calloc(old_count * 2, sizeof *buckets);
-    if (!buckets)
-        return;
-    s->buckets = buckets;
-    s->bucket_count = old_count * 2;
-    for (size_t i = 0; i < old_count; i++) {
-        for (struct lsmi_block *b = old[i], *next; b; b = next) {
-            next = b->hash_next;
-            struct lsmi_block **at = bucket_of(s, hash_of(b->file, b->offset));
-            b->hash_next = *at;
-            *at = b;
-        }
-    }
+    size_t at = home_of(s, slot.hash);
+    while (s->slots[at].tagged)
+        at = (at + 1) & (s->slot_count - 1);
+    s->slots[at] = slot;
+}
+
+/* Room for one more, if there is memory. */
+static bool reserve_slot(struct shard *s)
+{
+    if ((s->entries + 1) * 8 <= s->slot_count * 5)
+        return true;
+    size_t old_count = s->slot_count;
+    struct slot *old = s->slots, *slots = calloc(old_count * 2, sizeof *slots);
+    if (!slots)
+        return false;
+    s->slots = slots;
+    s->slot_count = old_count * 2;
+    s->hand = 0;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].tagged)
+            put(s, old[i]);
     free(old);
+    return true;
 }
 
-static struct lsmi_block *lookup(struct shard *s, uint64_t hash, uint64_t file, uint64_t offset)
-{
-    struct lsmi_block *b = *bucket_of(s, hash);
-    while (b && (b->offset != offset || b->file != file))
-        b = b->hash_next;
-    return b;
-}
-
-/* A block that was not read for a while is in memory, not in the processor's caches. What a search in it will look
- * at is known: ask for all of that at once, instead of waiting for one line after the other. */
+/* What a search in a block will look at is known: ask for all of that at once. */
 static void prefetch(const struct lsmi_block *b)
 {
-    const uint8_t *at = (const uint8_t *)b + 64;
-    if (b->level == 0) { /* the view, the heads and offsets */
-        for (size_t i = 0; i < 8; i++)
-            __builtin_prefetch(at + i * 64);
-        return;
+    const uint8_t *at = (const uint8_t *)b;
+    for (size_t i = 0; i < 10; i++) /* the view, then heads and offsets */
+        __builtin_prefetch(at + i * 64);
+}
+
+/* The slot of (file, offset), or NULL. */
+static inline struct slot *lookup(struct shard *s, uint64_t hash, uint64_t file, uint64_t offset)
+{
+    size_t mask = s->slot_count - 1;
+    for (size_t at = home_of(s, hash); s->slots[at].tagged; at = (at + 1) & mask) {
+        struct slot *slot = &s->slots[at];
+        if (slot->hash != hash)
+            continue;
+        struct lsmi_block *b = slot_block(slot);
+        prefetch(b);
+        if (BASE_LIKELY(b->offset == offset && b->file == file))
+            return slot;
     }
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + 64);
-    for (size_t i = 1; i < 8; i++) /* where the first three steps of a search in the heads go */
-        __builtin_prefetch(b->bytes + (size_t)b->size * i / 22);
+    return NULL;
 }
 
 struct lsmi_block *lsmi_cache_find(struct lsmi_cache *cache, uint64_t file, uint64_t offset)
 {
     uint64_t hash = hash_of(file, offset);
     struct shard *s = shard_of(cache, hash);
+    struct lsmi_block *b = NULL;
     pthread_mutex_lock(&s->lock);
-    struct lsmi_block *b = lookup(s, hash, file, offset);
-    if (b) {
-        prefetch(b);
+    struct slot *slot = lookup(s, hash, file, offset);
+    if (slot) {
+        b = slot_block(slot);
         lsmi_block_pin(b);
-        if (b->used < USED_MAX)
-            b->used++;
+        if ((slot->tagged & USED_MAX) < USED_MAX)
+            slot->tagged++;
         s->hits++;
     } else {
         s->misses++;
@@ -207,20 +227,9 @@ void lsmi_cache_offer(struct lsmi_cache *cache, struct lsmi_block *b, bool scan)
     if (full && !scan && !(b->level == 0 && turn_away(s, hash)))
         make_room(s, limit, cost);
     /* Somebody else may have read the same block meanwhile: the first one stays. */
-    if (s->size_bytes + cost <= limit && !b->cached && !lookup(s, hash, b->file, b->offset)) {
-        if (s->entries >= s->bucket_count)
-            grow_buckets(s);
-        struct lsmi_block **at = bucket_of(s, hash);
-        b->hash_next = *at;
-        *at = b;
-        if (s->hand) { /* just behind the hand: the last to be looked at */
-            b->clock_next = s->hand;
-            b->clock_prev = s->hand->clock_prev;
-            b->clock_prev->clock_next = b->clock_next->clock_prev = b;
-        } else {
-            s->hand = b->clock_next = b->clock_prev = b;
-        }
-        b->used = b->level > 0 ? USED_MAX : 0; /* index blocks serve many reads */
+    if (s->size_bytes + cost <= limit && !b->cached && !lookup(s, hash, b->file, b->offset) && reserve_slot(s)) {
+        BASE_ASSERT(((uintptr_t)b & USED_MAX) == 0);
+        put(s, (struct slot){hash, (uintptr_t)b | (b->level > 0 ? USED_MAX : 1)}); /* index blocks serve many */
         b->cached = true;
         lsmi_block_pin(b);
         s->entries++;
@@ -239,12 +248,9 @@ void lsmi_cache_forget(struct lsmi_cache *cache, uint64_t file)
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         struct shard *s = &cache->shards[i];
         pthread_mutex_lock(&s->lock);
-        size_t left = s->entries;
-        for (struct lsmi_block *b = s->hand, *next; left-- > 0; b = next) {
-            next = b->clock_next;
-            if (b->file == file)
-                take_out(s, b);
-        }
+        for (size_t at = 0; at < s->slot_count; at++) /* what moves up to fill a gap is looked at too */
+            while (s->slots[at].tagged && slot_block(&s->slots[at])->file == file)
+                take_out(s, at);
         pthread_mutex_unlock(&s->lock);
     }
 }
@@ -270,12 +276,18 @@ void lsmi_cache_free(struct lsmi_cache *cache)
         return;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         struct shard *s = &cache->shards[i];
-        while (s->hand) {
-            BASE_ASSERT(atomic_load(&s->hand->refs) == 1); /* all pins must be gone */
-            take_out(s, s->hand);
+        for (size_t at = 0; at < s->slot_count; at++) {
+            struct lsmi_block *b = slot_block(&s->slots[at]);
+            if (!b)
+                continue;
+            BASE_ASSERT(atomic_load(&b->refs) == 1); /* all pins must be gone */
+            s->slots[at] = (struct slot){0};
+            s->entries--;
+            s->size_bytes -= lsmi_block_cost(b);
+            lsmi_block_unpin(b);
         }
         BASE_ASSERT(s->size_bytes == 0 && s->entries == 0);
-        free(s->buckets);
+        free(s->slots);
         free(s->ghosts);
         pthread_mutex_destroy(&s->lock);
     }

@@ -21,16 +21,12 @@ struct lsmi_keys {
 
 enum lsmi_block_kind { LSMI_BLOCK_DATA = 1, LSMI_BLOCK_INDEX = 2 };
 
-/* A block in memory: immutable once parsed, freed with its last reference. What the cache looks at comes
- * first, in one cache line; then the view, in the next. */
+/* A block in memory: immutable once parsed, freed with its last reference. */
 struct lsmi_block {
     _Atomic uint32_t refs;
     uint32_t size;
     uint64_t file, offset; /* identity; offset is also where the frame lies in the file */
-    struct lsmi_block *hash_next; /* this, and the next three, are the cache's, under its shard's lock */
-    struct lsmi_block *clock_next, *clock_prev;
-    uint8_t used;
-    bool cached;
+    bool cached; /* the cache's, under its shard's lock */
     /* Set by lsmi_block_parse: */
     bool wide; /* offsets are u32 */
     uint8_t flags;
@@ -60,7 +56,7 @@ static inline void lsmi_block_pin(struct lsmi_block *b)
 void lsmi_block_unpin(struct lsmi_block *b); /* NULL is fine */
 static inline size_t lsmi_block_cost(const struct lsmi_block *b)
 {
-    return sizeof *b + b->capacity + 16;
+    return sizeof *b + b->capacity + 48; /* malloc's and the cache's own */
 }
 
 /* Check that every offset, length and record of the bytes is in bounds and set the view. After true,
