@@ -130,6 +130,21 @@ static int check_identity(const struct node *node, struct base_err *err)
     return BASE_OK;
 }
 
+/* No identity, but a store: the catalog was lost. To go on would drop every table's data as of no
+ * table. (At the first start the identity is written before the store is made.) */
+static int check_catalog_is_new(const struct node *node, struct base_err *err)
+{
+    char path[NODEI_PATH_LEN_MAX];
+    struct stat st;
+    if (snprintf(path, sizeof path, "%s/store/CURRENT", node->dir) >= (int)sizeof path)
+        return base_err_set(err, BASE_E_LIMIT, "the path is too long");
+    if (stat(path, &st) != 0)
+        return BASE_OK;
+    return base_err_set(err, BASE_E_CORRUPT,
+                        "catalog/data.mdb is missing or empty, though store/ holds data: restore "
+                        "catalog/ from a backup, or remove store/ to begin without the data");
+}
+
 /* Draw the identity at the first start; count every start. */
 static int take_identity(struct node *node, struct base_err *err)
 {
@@ -137,10 +152,12 @@ static int take_identity(struct node *node, struct base_err *err)
     int rc = cat_identity_get(node->catalog, id, err);
     if (rc == BASE_E_NOTFOUND) {
         base_err_clear(err);
+        rc = check_catalog_is_new(node, err);
+        if (rc != BASE_OK)
+            return rc;
         *id = (struct cat_identity){.host_id = nodei_uuid_v4(node->random),
                                     .format_version = NODEI_FORMAT_VERSION};
         snprintf(id->cluster_name, sizeof id->cluster_name, "%s", node->settings.cluster_name);
-        rc = BASE_OK;
     } else if (rc == BASE_OK) {
         rc = check_identity(node, err);
     }

@@ -73,6 +73,27 @@ START_TEST(a_strangers_directory_is_refused)
 }
 END_TEST
 
+/* A store whose catalog is gone is kept for the backup's return, not emptied as of no table. */
+START_TEST(a_lost_catalog_is_no_new_directory)
+{
+    struct node *node;
+    char catalog[160], away[160];
+    fixture_open();
+    fixture_close();
+    snprintf(catalog, sizeof catalog, "%.100s/catalog/data.mdb", fixture.dir);
+    snprintf(away, sizeof away, "%.100s/catalog/away", fixture.dir);
+    ck_assert_int_eq(rename(catalog, away), 0);
+    for (int i = 0; i < 2; i++) {
+        FAILS(BASE_E_CORRUPT, open_with(fixture.dir, NULL, NULL, &node));
+        SAYS("catalog/data.mdb is missing or empty");
+    }
+    ck_assert_int_eq(rename(away, catalog), 0);
+    fixture_open();
+    ck_assert_uint_eq(fixture.node->identity.generation, 2);
+    fixture_close();
+}
+END_TEST
+
 START_TEST(the_directorys_own_configuration_counts)
 {
     char path[128];
@@ -316,6 +337,7 @@ int main(void)
     tcase_add_test(tc, identity_is_drawn_once);
     tcase_add_test(tc, one_directory_is_one_node);
     tcase_add_test(tc, a_strangers_directory_is_refused);
+    tcase_add_test(tc, a_lost_catalog_is_no_new_directory);
     tcase_add_test(tc, the_directorys_own_configuration_counts);
     tcase_add_test(tc, temporary_directories_go);
     suite_add_tcase(suite, tc);
