@@ -53,7 +53,7 @@ static int put_escaped(struct base_buf *out, uint8_t c)
 
 int base_json_put_string(struct base_buf *out, struct base_slice text)
 {
-    const uint8_t *p = text.data, *end = text.data + text.len;
+    const uint8_t *p = text.len ? text.data : (const uint8_t *)"", *end = p + text.len;
     int rc = base_buf_put_u8(out, '"');
     while (rc == BASE_OK && p < end) {
         const uint8_t *plain = p;

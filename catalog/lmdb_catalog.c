@@ -166,7 +166,7 @@ static int lmdb_get(struct cat_catalog *cat, struct base_slice key, struct base_
     if (mdb)
         return fail(c, key, mdb, err);
     MDB_val k = {key.len, (void *)(uintptr_t)key.data}, v;
-    struct base_slice value;
+    struct base_slice value = {0};
     int rc;
     mdb = mdb_get(txn, c->dbi, &k, &v);
     if (mdb)
