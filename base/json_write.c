@@ -26,7 +26,7 @@ static size_t utf8_len(const uint8_t *p, const uint8_t *end)
 
 bool base_utf8_valid(struct base_slice text)
 {
-    const uint8_t *p = text.data, *end = text.data + text.len;
+    const uint8_t *p = text.len ? text.data : (const uint8_t *)"", *end = p + text.len;
     while (p < end) {
         while (end - p >= 8 && !(base_get_le64(p) & 0x8080808080808080u))
             p += 8;

@@ -5,6 +5,7 @@
  * pointer to it.
  * 3. The library stays loaded (OK_LOAD_PERMANENTLY): nodes have threads that run its code. */
 #include <sqlite3ext.h>
+#include <stdatomic.h>
 
 SQLITE_EXTENSION_INIT1
 
@@ -28,14 +29,29 @@ static bool is_loaded(sqlite3 *db)
     return loaded;
 }
 
+/* The pointer to SQLite's functions is written once, for other connections' threads may be reading it; who
+ * loads at the same time waits for the few instructions that takes. False: it is another SQLite's. */
+static bool take_api(const sqlite3_api_routines *api)
+{
+    enum { UNSET, BEING_SET, SET };
+    static atomic_int state = UNSET;
+    int expected = UNSET;
+    if (atomic_compare_exchange_strong(&state, &expected, BEING_SET)) {
+        SQLITE_EXTENSION_INIT2(api)
+        atomic_store(&state, SET);
+    }
+    while (atomic_load(&state) != SET)
+        ;
+    return sqlite3_api == api;
+}
+
 int sqlite3_ringlet_init(sqlite3 *db, char **message, const sqlite3_api_routines *api)
 {
-    if (sqlite3_api && sqlite3_api != api) {
+    if (!take_api(api)) {
         *message =
             api->mprintf("ringlet is loaded by another copy of SQLite in this process already");
         return SQLITE_ERROR;
     }
-    SQLITE_EXTENSION_INIT2(api)
     if (sqlite3_libversion_number() < 3038000) {
         *message = sqlite3_mprintf("ringlet needs SQLite 3.38 or later (this is %s)",
                                    sqlite3_libversion());
