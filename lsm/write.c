@@ -100,6 +100,28 @@ static void spare_later(struct lsm_store *store)
 
 /* --- the group ---------------------------------------------------------------------------------------------- */
 
+/* Memtables are full and time is up: why do they not get emptier? A full disk is said as such, at once. */
+static int explain_full(struct lsm_store *store, uint64_t used, struct base_err *err)
+{
+    struct base_err cause = {0};
+    size_t count;
+    struct lsm_table **tables = lsmi_tables_snapshot(store, &count);
+    for (size_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&tables[i]->lock);
+        if (tables[i]->flush.failing)
+            cause = tables[i]->flush_err;
+        pthread_mutex_unlock(&tables[i]->lock);
+        lsmi_table_release(tables[i]);
+    }
+    free(tables);
+    if (cause.code == BASE_OK)
+        return base_err_set(err, BASE_E_OVERLOADED, "memtables hold %llu of %llu bytes and flushing does not "
+                            "keep up; try again later", (unsigned long long)used,
+                            (unsigned long long)store->options.memtable_size_max);
+    return base_err_set(err, cause.code == BASE_E_NOSPACE ? BASE_E_NOSPACE : BASE_E_OVERLOADED,
+                        "memtables are full and cannot be flushed: %s", cause.text);
+}
+
 /* Wait until memtables have room. */
 static int wait_for_space(struct lsm_store *store, uint64_t timeout_ns, struct base_err *err)
 {
@@ -114,9 +136,7 @@ static int wait_for_space(struct lsm_store *store, uint64_t timeout_ns, struct b
             return rc;
         uint64_t waited = lsmi_now_ns(store) - start;
         if (waited >= timeout_ns || lsmi_stopping(store))
-            return base_err_set(err, BASE_E_OVERLOADED, "memtables hold %llu of %llu bytes and flushing does not "
-                                "keep up; try again later", (unsigned long long)used,
-                                (unsigned long long)store->options.memtable_size_max);
+            return explain_full(store, used, err);
         uint64_t left = timeout_ns - waited;
         base_executor_wait(store->options.executor, left < LSMI_WAIT_NS ? left : LSMI_WAIT_NS);
     }
