@@ -1,7 +1,7 @@
 /* widebench: one partition larger than memory should be. Fills a partition of --mib MiB and reads it
  * forward, backward and by slices; memory must not grow with the partition.
  *
- *   widebench [--mib 2048] [--dir DIR] [--extension ./ringlet] */
+ *   widebench [--mib 2048] [--dir DIR] [--extension ./ringlet] [--cache 16MiB] */
 #include <getopt.h>
 
 #include "bench/bench_sql.h"
@@ -51,7 +51,8 @@ static void query(sqlite3 *db, const char *name, const char *sql, long long want
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"mib", required_argument, NULL, 'm'}, {"dir", required_argument, NULL, 'd'}, {"extension", required_argument, NULL, 'x'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"mib", required_argument, NULL, 'm'}, {"dir", required_argument, NULL, 'd'}, {"extension", required_argument, NULL, 'x'}, {"cache", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    const char *cache = "16MiB"; /* so that what grows is not the cache */
     const char *root = "/tmp/widebench", *extension = "./ringlet";
     long long mib = 2048;
     int option;
@@ -62,10 +63,14 @@ int main(int argc, char **argv)
             root = optarg;
         else if (option == 'x')
             extension = optarg;
+        else if (option == 'c')
+            cache = optarg;
         else
             return 2;
     }
     char text[600];
+    char open_sql[700];
+    snprintf(open_sql, sizeof open_sql, "SELECT ringlet_open('%s/wide.db-ringlet', 'file_cache_size=%s')", root, cache);
     sqlite3 *db;
     snprintf(text, sizeof text, "mkdir -p %s && rm -rf %s/wide.db*", root, root);
     if (system(text) != 0)
@@ -74,6 +79,7 @@ int main(int argc, char **argv)
     if (sqlite3_open(text, &db) != SQLITE_OK)
         return 1;
     bench_load(db, extension);
+    bench_exec(db, open_sql);
     bench_exec(db, "PRAGMA journal_mode=WAL");
     row_count = mib * 1048576 / VALUE_LEN;
     double start = bench_now_s();
@@ -89,6 +95,7 @@ int main(int argc, char **argv)
     if (sqlite3_open(text, &db) != SQLITE_OK)
         return 1;
     bench_load(db, extension);
+    bench_exec(db, open_sql);
     query(db, "forward", "SELECT c, v FROM wide WHERE p = 1", row_count);
     query(db, "backward", "SELECT c, v FROM wide WHERE p = 1 ORDER BY c DESC", row_count);
     snprintf(text, sizeof text, "SELECT c, v FROM wide WHERE p = 1 AND c >= %lld AND c < %lld", row_count / 2, row_count / 2 + 1000);
