@@ -149,7 +149,12 @@ static int run_on(struct tool *tool, const char *path, file_fn fn)
             continue;
         if (join(data_dir, path, outer[i]))
             load_schema(tool, data_dir);
-        return each_file(tool, dir, fn);
+        int rc = each_file(tool, dir, fn);
+        if (rc == BASE_OK && tool->file_count == 0 && inner[i][0] == 0) /* a slip is no "all well" */
+            rc = base_err_set(tool->err, BASE_E_NOTFOUND,
+                              "%s holds no SSTables: name a data directory (DATABASE-FILE-ringlet) "
+                              "or an .sst file", path);
+        return rc;
     }
     return BASE_OK;
 }

@@ -177,6 +177,8 @@ START_TEST(sstables_offline)
     OK(tool("verify", fixture.dir, false));
     TEXT_HAS(": ok, 2 partitions, 11 rows");
     FAILS(BASE_E_NOTFOUND, tool("verify", "/nonexistent", false));
+    FAILS(BASE_E_NOTFOUND, tool("verify", "/tmp", false));
+    SAYS("/tmp holds no SSTables");
     FAILS(BASE_E_NOTFOUND, tool("mend", fixture.dir, false));
     fixture_open();
 }
