@@ -211,7 +211,7 @@ static void scan(struct lsm_sstable *sst, bool reversed, const char *what)
     cmd.slices = (struct base_slices){&whole, 1};
     cmd.reversed = reversed;
     for (int pass = 0; pass < 2; pass++) {
-        uint64_t n = 0, bytes = 0;
+        uint64_t n = 0;
         double begin = now_ns();
         MUST(lsmi_sst_source_init(&src, sst, &cmd, &err));
         for (;;) {
@@ -223,7 +223,6 @@ static void scan(struct lsm_sstable *sst, bool reversed, const char *what)
                 if (item.kind == BASE_ITEM_END)
                     break;
                 n++;
-                bytes += item.ckey.len + item.row.len;
             }
         }
         src.source.ops->close(&src.source);

@@ -101,7 +101,8 @@ static void print_bytes(FILE *out, struct base_reader *in)
         return;
     for (size_t i = 0; i < s.len && i < 24; i++)
         fprintf(out, "%02x", s.data[i]);
-    fprintf(out, s.len > 24 ? "… (%zu bytes)" : "", s.len);
+    if (s.len > 24)
+        fprintf(out, "… (%zu bytes)", s.len);
 }
 
 void canonical_print(FILE *out, struct base_slice canonical)
