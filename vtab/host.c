@@ -186,7 +186,8 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
     if (!create && !link->temporary && stat(link->dir, &st) != 0)
         return base_err_set(
             err, BASE_E_NOTFOUND,
-            "data directory %s: %s (move it along with the database file, or DROP the table and "
+            "data directory %s: %s (move it along with the database file, name another with SELECT "
+            "ringlet_open(DIR) before the first query, or DROP the table and "
             "create it again)",
             link->dir, strerror(errno));
     struct node_config config = {
