@@ -38,6 +38,11 @@ bool lsmi_bloom_view(struct base_slice section, struct lsmi_bloom *out)
     return true;
 }
 
+void lsmi_bloom_prefetch(const struct lsmi_bloom *bloom, int64_t token)
+{
+    __builtin_prefetch(line_of(bloom, mix(token)));
+}
+
 bool lsmi_bloom_test(const struct lsmi_bloom *bloom, int64_t token)
 {
     uint64_t h = mix(token);

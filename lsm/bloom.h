@@ -18,6 +18,8 @@ struct lsmi_bloom {
 /* False when the bytes cannot be a filter. */
 BASE_MUST bool lsmi_bloom_view(struct base_slice section, struct lsmi_bloom *out);
 bool lsmi_bloom_test(const struct lsmi_bloom *bloom, int64_t token);
+/* Ask for the line that a test of this token will look at. */
+void lsmi_bloom_prefetch(const struct lsmi_bloom *bloom, int64_t token);
 
 /* Gathers tokens, and once there are too many to keep goes over to a filter of the size the hint asks for.
  * fp_chance >= 1: no filter (the section is empty). */

@@ -210,6 +210,9 @@ static int sources_open(struct stream *s, const struct base_read *cmd, struct ba
         s->sources[s->source_count++] = &src->source;
     }
     used = 0;
+    if (cmd->pkey.len && view->sstable_count > 1)
+        for (size_t i = 0; i < view->sstable_count; i++) /* wait for all filters' lines at once */
+            lsmi_sst_prefetch_filter(view->sstables[i], cmd->pkey);
     for (size_t i = 0; i < view->sstable_count; i++) {
         if (!sstable_matters(view->sstables[i], cmd))
             continue;

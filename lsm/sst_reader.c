@@ -291,6 +291,13 @@ static const struct lsmi_filter *filter_of(struct lsm_sstable *sst)
     return filter;
 }
 
+void lsmi_sst_prefetch_filter(const struct lsm_sstable *sst, struct base_slice pkey)
+{
+    const struct lsmi_filter *filter = atomic_load_explicit(&sst->filter, memory_order_acquire);
+    if (filter && filter->bytes)
+        lsmi_bloom_prefetch(&filter->bloom, base_token_get(pkey.data));
+}
+
 bool lsmi_sst_may_contain(struct lsm_sstable *sst, struct base_slice pkey)
 {
     BASE_ASSERT(pkey.len >= 8);

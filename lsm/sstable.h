@@ -57,6 +57,8 @@ struct base_slice lsmi_sst_pkey_min(const struct lsm_sstable *sst);
 struct base_slice lsmi_sst_pkey_max(const struct lsm_sstable *sst);
 /* Bounds and bloom filter: false means surely not there. Counts checks. Loading the filter may fail: then true. */
 bool lsmi_sst_may_contain(struct lsm_sstable *sst, struct base_slice pkey);
+/* Ask for what may_contain will look at, so that several tables are waited for at once. */
+void lsmi_sst_prefetch_filter(const struct lsm_sstable *sst, struct base_slice pkey);
 /* Filter checks so far, and how many said yes in vain (a source of one partition did not find it). */
 void lsmi_sst_bloom_counts(struct lsm_sstable *sst, uint64_t *checks, uint64_t *false_positives);
 
