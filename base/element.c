@@ -126,6 +126,10 @@ static int normalize(const struct base_type *type, struct base_slice value, stru
     const bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
     const bool counted = !fields && type->kind != BASE_TYPE_VECTOR;
     size_t start = out->len;
+    struct basei_duration duration;
+    if (type->kind == BASE_TYPE_DURATION) /* its numbers may be longer than they need to be */
+        return basei_duration_decode(value, &duration) ? basei_duration_encode(&duration, out)
+                                                       : BASE_E_CORRUPT;
     if (basei_is_scalar(type))
         return base_buf_put_slice(out, value);
     if (!base_elements_begin(&it, type, value))

@@ -98,8 +98,8 @@ BASE_MUST int base_value_validate(const struct base_type *type, struct base_slic
 /* Cassandra's order of two valid values: <0, 0, >0. */
 int base_value_compare(const struct base_type *type, struct base_slice a, struct base_slice b);
 
-/* The same value with its sets and maps sorted, each element once, at every depth: what drivers send
- * need not be. Appended. INVALID when it is not valid. */
+/* The same value with its sets and maps sorted, each element once, and its durations in their shortest
+ * form, at every depth: what drivers send need not be. Appended. INVALID when it is not valid. */
 BASE_MUST int base_value_normalize(const struct base_type *type, struct base_slice value,
                                    struct base_buf *out, struct base_err *err);
 
