@@ -116,6 +116,7 @@ enum base_change_kind {
     BASE_CHANGE_TYPE_CREATE = 4, BASE_CHANGE_TYPE_ALTER = 5, BASE_CHANGE_TYPE_DROP = 6,
     BASE_CHANGE_TABLE_CREATE = 7, BASE_CHANGE_TABLE_ALTER = 8, BASE_CHANGE_TABLE_DROP = 9,
     BASE_CHANGE_TABLE_TRUNCATE = 10,
+    BASE_CHANGE_TOPOLOGY = 11, /* members and tokens: the schema stays, at the next epoch */
 };
 struct base_change {
     enum base_change_kind kind;
@@ -126,6 +127,7 @@ struct base_change {
     const struct base_table *table_new;       /* TABLE_CREATE, TABLE_ALTER */
     struct base_uuid table_id;                /* TABLE_DROP, TABLE_TRUNCATE */
     int64_t time_us;                          /* TABLE_TRUNCATE: data with ts <= this go */
+    struct base_slice topology;               /* TOPOLOGY: ring/cluster.h reads it */
 };
 /* Log entry bytes, and back (into the arena). docs/formats/catalog.md. A user type inside another type
  * or a column travels as a reference, by name: after decoding it has no fields, until base_schema_apply

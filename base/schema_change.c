@@ -260,6 +260,8 @@ static int apply_table(struct apply *a)
 static int apply_kind(struct apply *a)
 {
     const struct base_change *c = a->change;
+    if (c->kind == BASE_CHANGE_TOPOLOGY)
+        return BASE_OK;
     if (c->kind == BASE_CHANGE_KEYSPACE_CREATE && a->keyspace)
         return base_err_set(a->err, BASE_E_EXISTS, "Cannot add existing keyspace \"%.*s\"", BASE_SLICE_ARG(c->keyspace));
     if (c->kind != BASE_CHANGE_KEYSPACE_CREATE && !a->keyspace)
@@ -278,6 +280,8 @@ static int apply_kind(struct apply *a)
     case BASE_CHANGE_TABLE_DROP:
     case BASE_CHANGE_TABLE_TRUNCATE:
         return apply_table(a);
+    case BASE_CHANGE_TOPOLOGY:
+        return BASE_OK;
     }
     return base_err_set(a->err, BASE_E_INVALID, "unknown kind of schema change: %d", (int)c->kind);
 }

@@ -168,6 +168,9 @@ int base_change_encode(const struct base_change *change, struct base_buf *out)
     case BASE_CHANGE_TABLE_DROP:
         put_uuid(&w, change->table_id);
         break;
+    case BASE_CHANGE_TOPOLOGY:
+        put_bytes(&w, change->topology);
+        break;
     case BASE_CHANGE_KEYSPACE_DROP:
     case BASE_CHANGE_TYPE_DROP:
         break;
@@ -505,6 +508,9 @@ static void get_change_body(struct decoder *d, struct base_change *c)
         return;
     case BASE_CHANGE_TABLE_DROP:
         c->table_id = get_uuid(d);
+        return;
+    case BASE_CHANGE_TOPOLOGY:
+        c->topology = get_bytes(d);
         return;
     case BASE_CHANGE_KEYSPACE_DROP:
     case BASE_CHANGE_TYPE_DROP:

@@ -13,6 +13,7 @@ enum { KEY_LEN_MAX = 128, SCHEMA_LEN_MAX = 1 << 30, IDENTITY_VERSION = 1 };
 static const struct base_slice key_identity = {(const uint8_t *)"identity", 8};
 static const struct base_slice key_epoch = {(const uint8_t *)"epoch", 5};
 static const struct base_slice key_schema = {(const uint8_t *)"schema", 6};
+static const struct base_slice key_ring = {(const uint8_t *)"ring", 4};
 
 void cat_close(struct cat_catalog *cat)
 {
@@ -124,7 +125,7 @@ static int stale(uint64_t epoch, uint64_t last, struct base_err *err)
 }
 
 int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice change, const struct base_schema *after,
-                   struct base_err *err)
+                   struct base_slice ring, struct base_err *err)
 {
     BASE_ASSERT(after->epoch == epoch && epoch > 0);
     uint64_t last;
@@ -145,8 +146,9 @@ int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice ch
             {.key = log_key(key, epoch), .value = change, .must_be_new = true},
             {.key = key_epoch, .value = base_slice(number, 8)},
             {.key = key_schema, .value = base_buf_view(&schema)},
+            {.key = key_ring, .value = ring},
         };
-        rc = cat->ops->write(cat, pairs, BASE_COUNT(pairs), err);
+        rc = cat->ops->write(cat, pairs, BASE_COUNT(pairs) - (ring.len ? 0 : 1), err);
         if (rc == BASE_E_EXISTS) /* another thread was faster */
             rc = stale(epoch, epoch, err);
     }
@@ -159,6 +161,11 @@ int cat_log_get(struct cat_catalog *cat, uint64_t epoch, struct base_buf *out, s
     uint8_t key[12];
     int rc = cat->ops->get(cat, log_key(key, epoch), out, err);
     return rc == BASE_OK ? rc : base_err_wrap(err, rc, "metadata log entry %llu", (unsigned long long)epoch);
+}
+
+int cat_ring_load(struct cat_catalog *cat, struct base_buf *out, struct base_err *err)
+{
+    return cat->ops->get(cat, key_ring, out, err);
 }
 
 int cat_schema_load(struct cat_catalog *cat, struct base_schema **out, struct base_err *err)
@@ -199,6 +206,19 @@ static struct base_slice local_key(char out[KEY_LEN_MAX], const char *name)
     int len = snprintf(out, KEY_LEN_MAX, "local/%s", name);
     BASE_ASSERT(len > 6 && len < KEY_LEN_MAX);
     return base_slice(out, (size_t)len);
+}
+
+int cat_local_get(struct cat_catalog *cat, const char *name, struct base_buf *out, struct base_err *err)
+{
+    char text[KEY_LEN_MAX];
+    return cat->ops->get(cat, local_key(text, name), out, err);
+}
+
+int cat_local_put(struct cat_catalog *cat, const char *name, struct base_slice value, struct base_err *err)
+{
+    char text[KEY_LEN_MAX];
+    struct cat_pair pair = {.key = local_key(text, name), .value = value};
+    return cat->ops->write(cat, &pair, 1, err);
 }
 
 int cat_local_get_i64(struct cat_catalog *cat, const char *name, int64_t *out, struct base_err *err)

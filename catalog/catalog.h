@@ -55,14 +55,21 @@ BASE_MUST int cat_identity_put(struct cat_catalog *cat, const struct cat_identit
 BASE_MUST int cat_identity_bump(struct cat_catalog *cat, struct cat_identity *out, struct base_err *err);
 
 /* The metadata log: entry `epoch` (1, 2, …) is the encoded change that led to it. The current schema is kept
- * beside the log and written in the same transaction. STALE when epoch is not last + 1. */
+ * beside the log and written in the same transaction, and so is `ring`, the encoded members and tokens it led to (empty: a
+ * node that is in no cluster; nothing is stored). STALE when epoch is not last + 1. */
 BASE_MUST int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice change,
-                             const struct base_schema *after, struct base_err *err);
+                             const struct base_schema *after, struct base_slice ring, struct base_err *err);
 BASE_MUST int cat_log_get(struct cat_catalog *cat, uint64_t epoch, struct base_buf *out, struct base_err *err);
 /* The current schema (a new reference; an empty one at epoch 0 in a new directory). */
 BASE_MUST int cat_schema_load(struct cat_catalog *cat, struct base_schema **out, struct base_err *err);
 
-/* Small local state: "timestamp_floor_us" and the like. NOTFOUND. */
+/* The ring that the last cat_log_append with one stored, appended to `out`. NOTFOUND: none yet. */
+BASE_MUST int cat_ring_load(struct cat_catalog *cat, struct base_buf *out, struct base_err *err);
+
+/* A small local value of bytes, as the state of the metadata log's agreement. NOTFOUND. */
+BASE_MUST int cat_local_get(struct cat_catalog *cat, const char *name, struct base_buf *out, struct base_err *err);
+BASE_MUST int cat_local_put(struct cat_catalog *cat, const char *name, struct base_slice value, struct base_err *err);
+/* Small local numbers: "timestamp_floor_us" and the like. NOTFOUND. */
 BASE_MUST int cat_local_get_i64(struct cat_catalog *cat, const char *name, int64_t *out, struct base_err *err);
 BASE_MUST int cat_local_put_i64(struct cat_catalog *cat, const char *name, int64_t value, struct base_err *err);
 

@@ -205,7 +205,7 @@ static int append_log(struct node *node, const struct base_change *change,
     if (rc != BASE_OK)
         base_err_set(err, rc, "schema change: %s", base_err_words(rc));
     else
-        rc = cat_log_append(node->catalog, after->epoch, base_buf_view(&bytes), after, err);
+        rc = cat_log_append(node->catalog, after->epoch, base_buf_view(&bytes), after, (struct base_slice){0}, err);
     base_buf_fini(&bytes);
     return rc;
 }
@@ -258,6 +258,7 @@ static int put_result(struct base_buf *result, const struct base_change *change,
         [BASE_CHANGE_TABLE_ALTER] = "altered table",
         [BASE_CHANGE_TABLE_DROP] = "dropped table",
         [BASE_CHANGE_TABLE_TRUNCATE] = "truncated table",
+        [BASE_CHANGE_TOPOLOGY] = "changed topology",
     };
     bool of_keyspace = change->kind <= BASE_CHANGE_KEYSPACE_DROP;
     int rc =

@@ -176,7 +176,7 @@ static struct base_schema *append_keyspace(struct base_schema *schema, unsigned 
     struct base_buf bytes;
     base_buf_init(&bytes, 1 << 20);
     ck_assert_int_eq(base_change_encode(&c, &bytes), BASE_OK);
-    ck_ok(cat_log_append(cat, schema->epoch, base_buf_view(&bytes), schema, &err), err);
+    ck_ok(cat_log_append(cat, schema->epoch, base_buf_view(&bytes), schema, S(""), &err), err);
     base_buf_fini(&bytes);
     return schema;
 }
@@ -220,9 +220,9 @@ START_TEST(the_log_leads_to_the_schema)
         schema = append_keyspace(schema, n);
     reopen();
     ck_assert_uint_eq(check_log(), 5);
-    ck_fails(cat_log_append(cat, 5, S("again"), schema, &err), BASE_E_STALE, err); /* the epoch is taken */
+    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &err), BASE_E_STALE, err); /* the epoch is taken */
     schema->epoch = 7;
-    ck_fails(cat_log_append(cat, 7, S("a gap"), schema, &err), BASE_E_STALE, err);
+    ck_fails(cat_log_append(cat, 7, S("a gap"), schema, S(""), &err), BASE_E_STALE, err);
     base_schema_release(schema);
     ck_assert_uint_eq(check_log(), 5);
 }
@@ -244,7 +244,7 @@ START_TEST(a_failed_append_is_all_or_nothing)
         base_buf_init(&bytes, 1 << 20);
         ck_assert_int_eq(base_change_encode(&c, &bytes), BASE_OK);
         mem_catalog_fail_at(store, 0, (enum mem_catalog_fault)fault, BASE_E_IO);
-        ck_fails(cat_log_append(cat, after->epoch, base_buf_view(&bytes), after, &err), BASE_E_IO, err);
+        ck_fails(cat_log_append(cat, after->epoch, base_buf_view(&bytes), after, S(""), &err), BASE_E_IO, err);
         ck_assert(mem_catalog_was_hit(store));
         base_buf_fini(&bytes);
         base_schema_release(after);

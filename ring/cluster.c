@@ -1,0 +1,2 @@
+/* To be built: members, changes, placements. */
+#include "ring/cluster.h"
