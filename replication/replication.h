@@ -130,6 +130,11 @@ struct repl_meta_op {
     void *ctx;
     struct repl_meta_op *next;
 };
+/* Log entries in a row, as READ_LOG and META_FETCH carry them (entry.c): epoch varint, entry bytes. */
+#define REPL_ENTRY_SIZE_MAX ((size_t)64 << 20) /* one encoded change */
+BASE_MUST int repl_entry_put(struct base_buf *out, uint64_t epoch, struct base_slice entry);
+BASE_MUST bool repl_entry_get(struct base_reader *in, uint64_t *epoch, struct base_slice *entry);
+
 struct repl_meta {
     const struct repl_meta_ops *ops;
 };
