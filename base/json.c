@@ -328,3 +328,44 @@ int base_json_get_string(struct base_slice json, const char *key, struct base_bu
             return rc;
     }
 }
+
+void base_json_walk_begin(struct base_json_walk *walk, struct base_slice json)
+{
+    *walk = (struct base_json_walk){.inside = false};
+    base_json_begin(&walk->reader, json);
+}
+
+int base_json_walk_next(struct base_json_walk *walk, bool *more, struct base_err *err)
+{
+    struct base_json_token token;
+    *more = false;
+    int rc = base_json_next(&walk->reader, &token, err);
+    if (rc == BASE_OK && !walk->inside) {
+        if (token.kind != BASE_JSON_OBJECT && token.kind != BASE_JSON_ARRAY)
+            return base_err_set(err, BASE_E_INVALID, "the JSON value is neither an object nor an array");
+        walk->inside = true;
+        rc = base_json_next(&walk->reader, &token, err);
+    }
+    if (rc != BASE_OK || token.kind == BASE_JSON_OBJECT_END || token.kind == BASE_JSON_ARRAY_END)
+        return rc;
+    if (token.kind == BASE_JSON_KEY) {
+        walk->key = token;
+        rc = base_json_next(&walk->reader, &token, err);
+    }
+    walk->first = token;
+    if (rc == BASE_OK)
+        rc = base_json_value(&walk->reader, &token, &walk->value, err);
+    *more = rc == BASE_OK;
+    return rc;
+}
+
+struct base_slice base_json_member(struct base_slice json, const char *key)
+{
+    struct base_json_walk walk;
+    bool more = true;
+    base_json_walk_begin(&walk, json);
+    while (base_json_walk_next(&walk, &more, NULL) == BASE_OK && more)
+        if (walk.key.text.data && base_slice_equal(walk.key.text, base_slice_str(key)))
+            return walk.value;
+    return (struct base_slice){0};
+}

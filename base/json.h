@@ -41,6 +41,21 @@ BASE_MUST int base_json_unescape(const struct base_json_token *token, struct bas
 /* Append the string member `key` of the object `json`. NOTFOUND when there is none. */
 BASE_MUST int base_json_get_string(struct base_slice json, const char *key, struct base_buf *out);
 
+/* The members of an object, or the elements of an array, one after the other. */
+struct base_json_walk {
+    struct base_json_reader reader;
+    struct base_json_token key;   /* of an object's member */
+    struct base_json_token first; /* the value's first token: its kind; of a scalar, all of it */
+    struct base_slice value;      /* the whole value's bytes */
+    bool inside;
+};
+void base_json_walk_begin(struct base_json_walk *walk, struct base_slice json);
+/* The next one; *more false at the end. INVALID: the value is neither object nor array. */
+BASE_MUST int base_json_walk_next(struct base_json_walk *walk, bool *more, struct base_err *err);
+
+/* The value of an object's member; empty when there is none, or no valid object. */
+struct base_slice base_json_member(struct base_slice json, const char *key);
+
 /* Append a string with quotes and escapes. Bytes that are not UTF-8 become U+FFFD. */
 BASE_MUST int base_json_put_string(struct base_buf *out, struct base_slice text);
 

@@ -28,6 +28,7 @@ extern const size_t cli_command_count;
 int cli_fail(const struct base_err *err);
 int cli_usage(const struct cli_command *command, const char *fmt, ...) BASE_PRINTF(2, 3);
 
+int cli_cluster(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_help(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_version(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_node(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);

@@ -7,6 +7,23 @@
 #define TABLES_HELP "TABLE is KEYSPACE or KEYSPACE.TABLE; none means all."
 
 const struct cli_command cli_commands[] = {
+    {"cluster", "create|start|stop|status|add|remove|kill|pause|resume|destroy [NODE …] [-n N] [--dir DIR] [--dc DC:N,…] [--rf N]",
+     "a development cluster on 127.0.0.1, .2, .3 …",
+     "  create         make a cluster of -n nodes (default 3) and start it\n"
+     "  start [NODE]   start those that are down, and wait until all are up\n"
+     "  stop [NODE]    drain and end them\n"
+     "  status         each node's process, and what the cluster says of it\n"
+     "  add [--dc DC]  one more node (refused while tables hold rows)\n"
+     "  remove NODE    a node that never became a member: members cannot leave yet\n"
+     "  kill NODE      SIGKILL\n"
+     "  pause NODE, resume NODE\n"
+     "                 SIGSTOP, SIGCONT\n"
+     "  destroy        end it and remove DIR, if create made it\n"
+     "NODE is node2, 2 or 127.0.0.2; several may be named.\n"
+     "  --dir DIR          default ./ringlet-cluster\n"
+     "  --dc dc1:2,dc2:1   nodes by data centre, each in a rack of its own\n"
+     "  --rf N             replication factor of the statement that create shows at its end (default 3)\n"
+     "The nodes' port is that of ringlet --port (default 7000). All of it may be repeated without harm.\n", cli_cluster},
     {"compact", "[TABLE …]", "merge all SSTables of a table into one (nodetool compact)",
      TABLES_HELP "\nBlocks until it is done; progress goes to stderr.\n", cli_nodetool},
     {"flush", "[TABLE …]", "write memtables to SSTables now (nodetool flush)", TABLES_HELP "\n", cli_nodetool},

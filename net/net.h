@@ -104,12 +104,15 @@ BASE_MUST int net_http_fetch(struct net_http_call *call, struct base_err *err);
 
 /* --- the private-file token ------------------------------------------------------------------------------ */
 
+#define NET_TOKEN_BYTES 32
 #define NET_TOKEN_LEN 43 /* 32 random bytes in base64url */
 
 /* The token of a data directory: read DIR/token, or make it (0600) from `random`. A file that others can read is refused. */
 BASE_MUST int net_token_open(const char *dir, struct base_random *random, char token[NET_TOKEN_LEN + 1], struct base_err *err);
 /* Read a token file. NOTFOUND, UNAUTHORIZED (somebody else can read it), CORRUPT. */
 BASE_MUST int net_token_read(const char *path, char token[NET_TOKEN_LEN + 1], struct base_err *err);
+/* Write a new private file (0600) with 32 random bytes in a token's form: a cluster secret. */
+BASE_MUST int net_token_write(const char *path, const uint8_t bytes[NET_TOKEN_BYTES], struct base_err *err);
 /* Does the request carry the token ("Authorization: Bearer …")? Takes the same time whatever is sent. */
 bool net_token_in_request(const struct net_http_request *request, const char *token);
 /* Tell the same user's programs where the token of the node at host:port is

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_LEN_MAX = 4096, RANDOM_LEN = 32 };
+enum { PATH_LEN_MAX = 4096, RANDOM_LEN = NET_TOKEN_BYTES };
 
 static void base64url(const uint8_t in[RANDOM_LEN], char out[NET_TOKEN_LEN + 1])
 {
@@ -92,6 +92,13 @@ int net_token_open(const char *dir, struct base_random *random, char token[NET_T
     if (rc != BASE_OK)
         token[0] = 0;
     return rc;
+}
+
+int net_token_write(const char *path, const uint8_t bytes[NET_TOKEN_BYTES], struct base_err *err)
+{
+    char text[NET_TOKEN_LEN + 1];
+    base64url(bytes, text);
+    return write_private(path, text, err);
 }
 
 bool net_token_in_request(const struct net_http_request *request, const char *token)

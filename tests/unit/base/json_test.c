@@ -109,6 +109,44 @@ START_TEST(writer)
 }
 END_TEST
 
+START_TEST(walk)
+{
+    struct base_slice doc = BASE_SLICE_LIT(" {\"a\": [1, \"x\", {}, []], \"b\": {\"a\": 2}, \"c\": null}");
+    struct base_json_walk w;
+    struct base_err err = {0};
+    bool more;
+    static const char *const values[] = {"1", "\"x\"", "{}", "[]"};
+    base_json_walk_begin(&w, base_json_member(doc, "a"));
+    for (size_t i = 0; i < BASE_COUNT(values); i++) {
+        ck_assert_int_eq(base_json_walk_next(&w, &more, &err), BASE_OK);
+        ck_assert(more && base_slice_equal(w.value, base_slice_str(values[i])));
+    }
+    ck_assert_int_eq(base_json_walk_next(&w, &more, &err), BASE_OK);
+    ck_assert(!more);
+    base_json_walk_begin(&w, doc);
+    for (const char *key = "abc"; *key; key++) {
+        ck_assert_int_eq(base_json_walk_next(&w, &more, &err), BASE_OK);
+        ck_assert(more && base_slice_equal(w.key.text, base_slice(key, 1)));
+    }
+    ck_assert_int_eq(w.first.kind, BASE_JSON_NULL);
+    ck_assert_int_eq(base_json_walk_next(&w, &more, &err), BASE_OK);
+    ck_assert(!more);
+    ck_assert(base_slice_equal(base_json_member(base_json_member(doc, "b"), "a"), BASE_SLICE_LIT("2")));
+    ck_assert_uint_eq(base_json_member(doc, "x").len, 0);
+    ck_assert_uint_eq(base_json_member(BASE_SLICE_LIT("[1]"), "x").len, 0);
+    ck_assert_uint_eq(base_json_member(BASE_SLICE_LIT(""), "x").len, 0);
+    static const char *const wrong[] = {"", "1", "\"a\"", "{\"a\":", "[1", "{"};
+    for (size_t i = 0; i < BASE_COUNT(wrong); i++) {
+        int rc = BASE_OK;
+        base_json_walk_begin(&w, base_slice_str(wrong[i]));
+        for (more = true; rc == BASE_OK && more;)
+            rc = base_json_walk_next(&w, &more, &err);
+        ck_assert_int_ne(rc, BASE_OK);
+        ck_assert(!more);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base/json");
@@ -118,6 +156,7 @@ int main(void)
     tcase_add_test(tc, strings);
     tcase_add_test(tc, values_and_members);
     tcase_add_test(tc, writer);
+    tcase_add_test(tc, walk);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

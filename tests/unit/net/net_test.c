@@ -233,6 +233,11 @@ START_TEST(token_files)
     ck_assert_int_eq(net_token_find("127.0.0.1", 7001, again, &err), BASE_E_NOTFOUND);
     ck_assert_int_eq(chmod(path, 0644), 0);
     ck_assert_int_eq(net_token_find("127.0.0.1", 7000, again, &err), BASE_E_UNAUTHORIZED);
+    uint8_t bytes[NET_TOKEN_BYTES] = {0xff, 0xff, 0xfe};
+    snprintf(path, sizeof path, "%s/secret", dir);
+    ck_assert_int_eq(net_token_write(path, bytes, &err), BASE_OK);
+    ck_assert_int_eq(net_token_read(path, again, &err), BASE_OK);
+    ck_assert_str_eq(again, "___-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     net_token_withdraw("127.0.0.1", 7000);
     ck_assert_int_eq(net_token_find("127.0.0.1", 7000, again, &err), BASE_E_NOTFOUND);
 }
