@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "node/node_private.h"
+#include "ring/ring.h"
 
 #define KIB 1024ull
 #define MIB (1024 * KIB)
@@ -52,7 +53,7 @@ static const struct option options[] = {
     {"listen_address", NULL, TEXT, TEXT_FIELD(listen_address), 0, 0, "127.0.0.1", NULL},
     {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB,
      "64MiB", NULL},
-    {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, 1536, "16", NULL},
+    {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, RING_TOKENS_MAX, "16", NULL},
     {"rack", NULL, TEXT, TEXT_FIELD(rack), 0, 0, "rack1", NULL},
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
     {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB",

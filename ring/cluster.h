@@ -15,7 +15,8 @@
 
 #define RING_MEMBERS_MAX 4096
 #define RING_VOTERS_MAX 5      /* acceptors of the metadata log */
-#define RING_NAME_LEN_MAX 63   /* data centre, rack */
+#define RING_NAME_LEN_MAX 63   /* data centre, rack: UTF-8 without control characters, not empty */
+#define RING_CLUSTER_NAME_LEN_MAX 127
 #define RING_ADDRESS_LEN_MAX 79 /* "[v6]:port" */
 
 enum ring_member_state {
@@ -134,7 +135,8 @@ void ring_placement_release(struct ring_placement *placement);
 const struct ring_range *ring_placement_find(const struct ring_placement *placement, int64_t token);
 /* The replication factor of a data centre (SimpleStrategy: the whole factor). */
 unsigned ring_placement_rf(const struct ring_placement *placement, struct base_slice dc);
-/* The share of all replicas that a member holds under the placement (nodetool's "Owns (effective)"): 0 to rf. */
+/* The share of all tokens of which the member is a replica (nodetool's "Owns (effective)"): 0 to 1. All members' together:
+ * the number of replicas. */
 double ring_placement_owns(const struct ring_placement *placement, struct base_uuid host_id);
 
 /* --- snitch ------------------------------------------------------------------------------------------------ */

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 
 #define RING_TOKENS_DEFAULT 16 /* num_tokens, as Cassandra since 4.0 */
-#define RING_TOKENS_MAX 1024   /* a host */
+#define RING_TOKENS_MAX 1536   /* a host; Cassandra's limit for num_tokens */
 
 struct ring_owner {
     int64_t token;

@@ -1,2 +1,0 @@
-/* To be built: members, changes, placements. */
-#include "ring/cluster.h"
