@@ -9,4 +9,8 @@ uint64_t base_checksum(const void *data, size_t len);
  * the wrong place do not pass. */
 uint64_t base_checksum_seeded(const void *data, size_t len, uint64_t seed);
 
+/* XXH3, 128 bits, big-endian (its canonical form): equal digests of two replicas' answers are taken for equal answers. */
+#define BASE_DIGEST_LEN 16
+void base_digest(const void *data, size_t len, uint8_t out[BASE_DIGEST_LEN]);
+
 #endif

@@ -2,7 +2,11 @@
  * coordinator merges, repairs from and hands out. docs/formats/messages.md has the form.
  *
  * Pages of the same command over the same content, at the same `now`, are equal bytes, also where they end: so the digest
- * of a page is the digest of what was read (DESIGN.md §6). */
+ * of a page is the digest of what was read (DESIGN.md §6).
+ *
+ * A partition that goes on in the next page begins there again, with its deletion and its static row; when live rows of it were
+ * in earlier pages and nothing is left of it but those, it does not appear there. Each page closes the range deletions that are open at its end, and the next one opens
+ * them again. */
 #ifndef REPLICATION_PAGE_H
 #define REPLICATION_PAGE_H
 
@@ -12,18 +16,55 @@
 
 /* Where a page may end. Whichever comes first; at least one row or marker is in it. */
 struct repl_page_limits {
-    uint64_t rows_max;           /* live rows, judged at now_s (a partition's live static row alone counts as one, as base_rows does) */
+    uint64_t rows_max;           /* live rows, judged at now_s */
     uint64_t partition_rows_max; /* live rows of one partition: the rest of it is skipped, not a page's end */
     uint64_t bytes_max;
+    bool static_alone;           /* a live static row without a live row counts as one: as base_rows does when the command's slices
+                                    are the whole partition, or none (repl_page_static_alone) */
 };
+#define REPL_PAGE_LIMITS_NONE ((struct repl_page_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, true})
+bool repl_page_static_alone(const struct base_read *cmd);
 struct repl_page_end {
     bool more;              /* a limit ended it */
     struct base_slice pkey, ckey; /* the last position in it (ckey empty: the whole partition); borrowed from the page; empty without more */
+    uint64_t rows;          /* live rows in it, as its writer counted */
+    uint64_t partition_rows; /* with ckey: live rows of that partition, earlier pages' included */
+    size_t body_len;        /* its bytes before what says the end: pages' bodies that follow each other make one page's body */
 };
-/* Append a page of `source` (raw, tombstones kept; one direction), with what time does to it: expired cells are tombstones, and
- * tombstones older than gc_before_s are gone. NOMEM, LIMIT, CORRUPT and what the source answers. Does not close it. */
+
+/* A page that several sources, one after the other, are written into. The caller's storage. */
+struct repl_page_writer {
+    struct base_buf *out;
+    struct base_buf scratch;     /* a row made canonical */
+    struct repl_page_limits limits;
+    struct base_purge purge;
+    bool reversed;
+    size_t start;                /* of the page in out */
+    bool ended;                  /* a limit ended it: nothing more is taken */
+    bool any;                    /* something is in it */
+    uint64_t rows, partition_rows;
+    size_t pkey_at, pkey_len, ckey_at, ckey_len; /* the last position, in out; ckey_len 0: the whole partition */
+    size_t marker_at;            /* the last item, if it is a marker, in out; else 0 */
+    struct base_deletion near;   /* of that marker: what it ends */
+    struct base_deletion open;   /* the range deletion at the last position, as written */
+};
+void repl_page_begin(struct repl_page_writer *w, bool reversed, int64_t now_s, int64_t gc_before_s,
+                     const struct repl_page_limits *limits, struct base_buf *out);
+/* Append what `source` has (raw, tombstones kept, merged; one direction) up to a limit, with what time does to it: expired cells
+ * are tombstones, and tombstones older than gc_before_s are gone. Of its first partition earlier pages had `rows_before` live
+ * rows. LIMIT: one row that fits no page; NOMEM, CORRUPT and what the source answers.
+ * Does not close it. */
+BASE_MUST int repl_page_add(struct repl_page_writer *w, struct base_source *source, uint64_t rows_before, struct base_err *err);
+/* Say the end: the writer's own, or, with `end` not NULL, that one (not before the last position written). Frees what begin and add took,
+ * as does repl_page_abandon, which cuts the page away. */
+BASE_MUST int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end, struct base_err *err);
+void repl_page_abandon(struct repl_page_writer *w);
+/* begin, add, finish. On failure nothing is appended. */
 BASE_MUST int repl_page_write(struct base_source *source, bool reversed, int64_t now_s, int64_t gc_before_s,
                               const struct repl_page_limits *limits, struct base_buf *out, struct base_err *err);
+/* The end of a page whose body is put together from others'. */
+BASE_MUST int repl_page_put_end(struct base_buf *out, const struct repl_page_end *end);
+
 /* Its end. False: damaged. Everything is checked: order, rows, markers. */
 BASE_MUST bool repl_page_check(struct base_slice page, bool reversed, struct repl_page_end *end);
 void repl_page_digest(struct base_slice page, uint8_t digest[REPL_PAGE_DIGEST_LEN]);

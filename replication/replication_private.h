@@ -20,6 +20,14 @@
 #include "replication/replication.h"
 #include "replication/wire.h"
 
+/* --- a page's bytes (page.c, page_write.c; docs/formats/messages.md) ------------------------------------------------ */
+
+enum repli_page_tag { /* the low four bits; then what follows the key */
+    REPLI_PAGE_PARTITION = 1, REPLI_PAGE_ROW = 2, REPLI_PAGE_MARKER = 3, REPLI_PAGE_END = 4, REPLI_PAGE_MORE = 5,
+    REPLI_PAGE_DELETION = 0x10, REPLI_PAGE_STATIC = 0x20, /* PARTITION */
+    REPLI_PAGE_BEFORE = 0x10, REPLI_PAGE_AFTER = 0x20,    /* MARKER */
+};
+
 /* --- time (core.c) ------------------------------------------------------------------------------------------- */
 
 /* One shot. The caller's storage, zeroed before its first use. No allocation (a pairing heap). */
