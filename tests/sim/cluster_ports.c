@@ -7,7 +7,7 @@
 
 #include "tests/sim/cluster_world.h"
 
-#define STORE_DIR "data/store"
+#define STORE_DIR "store"
 
 struct cluster_op {
     struct cluster_event event;
