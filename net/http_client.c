@@ -2,10 +2,11 @@
  * watched is a net_watch, its timeout one timer.
  *
  * No proxy, no redirect, no signal (CURLOPT_NOSIGNAL: we are a guest in somebody's process), http and https only. */
-#include "net/net.h"
+#include "net/net_private.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
+
+enum { CONNECTIONS_KEPT_MAX = 1024 }; /* idle ones */
 
 struct net_http_client {
     struct net_loop *loop;
@@ -15,9 +16,9 @@ struct net_http_client {
 };
 
 struct net_http_exchange {
+    struct neti_transfer transfer;
     struct net_http_client *client;
     struct net_http_call *call;
-    CURL *easy;
     struct curl_slist *headers;
     char message[CURL_ERROR_SIZE];
     bool too_large;
@@ -96,6 +97,57 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
     return len;
 }
 
+/* --- transfers: what exchanges and the peers' POSTs are ---------------------------------------------------- */
+
+static void reap(struct net_http_client *client)
+{
+    CURLMsg *msg;
+    int left;
+    while ((msg = curl_multi_info_read(client->multi, &left))) {
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        CURLcode code = msg->data.result;
+        struct neti_transfer *transfer = NULL;
+        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+        neti_transfer_cancel(client, transfer);
+        transfer->done(transfer, code);
+    }
+}
+
+int neti_transfer_start(struct net_http_client *client, struct neti_transfer *transfer)
+{
+    BASE_ASSERT(!transfer->active);
+    BASE_ASSERT(transfer->done);
+    curl_easy_setopt(transfer->easy, CURLOPT_PRIVATE, transfer);
+    CURLMcode code = curl_multi_add_handle(client->multi, transfer->easy);
+    if (code != CURLM_OK)
+        return code == CURLM_OUT_OF_MEMORY ? BASE_E_NOMEM : BASE_E_INVALID;
+    transfer->active = true;
+    return BASE_OK;
+}
+
+void neti_transfer_cancel(struct net_http_client *client, struct neti_transfer *transfer)
+{
+    if (!transfer->active)
+        return;
+    transfer->active = false;
+    curl_multi_remove_handle(client->multi, transfer->easy);
+}
+
+void neti_client_kick(struct net_http_client *client)
+{
+    on_timer(&client->timer);
+}
+
+void neti_transfer_options(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+}
+
 /* --- one exchange --------------------------------------------------------------------------------------- */
 
 static void exchange_free(struct net_http_exchange *x)
@@ -103,8 +155,8 @@ static void exchange_free(struct net_http_exchange *x)
     *x->prev = x->next;
     if (x->next)
         x->next->prev = x->prev;
-    curl_multi_remove_handle(x->client->multi, x->easy);
-    curl_easy_cleanup(x->easy);
+    neti_transfer_cancel(x->client, &x->transfer);
+    curl_easy_cleanup(x->transfer.easy);
     curl_slist_free_all(x->headers);
     x->call->exchange = NULL;
     free(x);
@@ -131,30 +183,22 @@ static int outcome(struct net_http_exchange *x, CURLcode code)
     }
 }
 
-static void reap(struct net_http_client *client)
+static void on_exchange_done(struct neti_transfer *transfer, CURLcode code)
 {
-    CURLMsg *msg;
-    int left;
-    while ((msg = curl_multi_info_read(client->multi, &left))) {
-        if (msg->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = msg->data.result;
-        struct net_http_exchange *x = NULL;
-        long status = 0;
-        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&x);
-        curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-        struct net_http_call *call = x->call;
-        call->rc = outcome(x, code);
-        call->status = (unsigned)status;
-        exchange_free(x);
-        call->done(call);
-    }
+    struct net_http_exchange *x = BASE_CONTAINER(transfer, struct net_http_exchange, transfer);
+    struct net_http_call *call = x->call;
+    long status = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    call->rc = outcome(x, code);
+    call->status = (unsigned)status;
+    exchange_free(x);
+    call->done(call);
 }
 
 static int set_options(struct net_http_exchange *x)
 {
     const struct net_http_call *call = x->call;
-    CURL *easy = x->easy;
+    CURL *easy = x->transfer.easy;
     char line[128];
     if (call->token) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", call->token);
@@ -166,16 +210,12 @@ static int set_options(struct net_http_exchange *x)
     }
     x->headers = curl_slist_append(x->headers, "Expect:");
     bool ok = x->headers && curl_easy_setopt(easy, CURLOPT_URL, call->url) == CURLE_OK;
-    ok = ok && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    neti_transfer_options(easy);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->message);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, x);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, x);
     if (strcmp(call->method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
@@ -191,10 +231,11 @@ int net_http_client_start(struct net_http_client *client, struct net_http_call *
     BASE_ASSERT(call->done);
     BASE_ASSERT(!call->exchange);
     struct net_http_exchange *x = calloc(1, sizeof *x);
-    if (!x || !(x->easy = curl_easy_init())) {
+    if (!x || !(x->transfer.easy = curl_easy_init())) {
         free(x);
         return base_err_set(err, BASE_E_NOMEM, "%s: out of memory", call->url);
     }
+    x->transfer.done = on_exchange_done;
     x->client = client;
     x->call = call;
     call->rc = 0;
@@ -206,7 +247,7 @@ int net_http_client_start(struct net_http_client *client, struct net_http_call *
     if (x->next)
         x->next->prev = &x->next;
     client->exchanges = x;
-    if (set_options(x) != BASE_OK || curl_multi_add_handle(client->multi, x->easy) != CURLM_OK) {
+    if (set_options(x) != BASE_OK || neti_transfer_start(client, &x->transfer) != BASE_OK) {
         exchange_free(x);
         return base_err_set(err, BASE_E_INVALID, "%s: libcurl refused the request", call->url);
     }
@@ -231,6 +272,7 @@ int net_http_client_new(struct net_loop *loop, struct net_http_client **out, str
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT_MAX);
     *out = client;
     return BASE_OK;
 }

@@ -17,11 +17,14 @@
 
 #include "base/json.h"
 
+enum { STREAM_BLOCK_SIZE = 16384 };
+
 struct net_http_server {
     struct net_loop *loop;
     struct MHD_Daemon *daemon;
     struct net_watch watch;
     struct net_timer timer;
+    struct net_hook hook; /* connections were resumed: run before the loop sleeps */
     struct net_http_server_config config;
     char host[64];
     uint16_t port;
@@ -38,6 +41,13 @@ struct net_http_request {
     bool suspended;
     unsigned status; /* 0: not answered yet */
     struct MHD_Response *response;
+    uint64_t arrived_ns;
+    /* A response that grows: */
+    struct base_buf stream;
+    size_t stream_sent;
+    bool streaming, stream_ended;
+    void (*gone)(void *ctx);
+    void *gone_ctx;
 };
 
 static void run_daemon(struct net_http_server *server)
@@ -59,6 +69,11 @@ static void on_ready(struct net_watch *watch, int events)
 static void on_timer(struct net_timer *timer)
 {
     run_daemon(BASE_CONTAINER(timer, struct net_http_server, timer));
+}
+
+static void on_hook(struct net_hook *hook)
+{
+    run_daemon(BASE_CONTAINER(hook, struct net_http_server, hook));
 }
 
 /* --- Host and Origin -------------------------------------------------------------------------------- */
@@ -111,6 +126,7 @@ static enum MHD_Result begin_request(struct net_http_server *server, struct MHD_
     request->connection = connection;
     request->method = method;
     request->path = path;
+    request->arrived_ns = net_loop_now(server->loop).ns;
     base_buf_init(&request->body, server->config.body_size_max);
     *state = request;
     return MHD_YES;
@@ -175,7 +191,10 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
         return;
     if (request->response)
         MHD_destroy_response(request->response);
+    if (request->streaming && !request->stream_ended)
+        request->gone(request->gone_ctx);
     base_buf_fini(&request->body);
+    base_buf_fini(&request->stream);
     free(request);
     *state = NULL;
 }
@@ -232,6 +251,7 @@ int net_http_server_open(struct net_loop *loop, const struct net_http_server_con
     snprintf(server->host, sizeof server->host, "%s", config->host);
     server->watch.ready = on_ready;
     server->timer.fired = on_timer;
+    server->hook.run = on_hook;
     rc = listen_on(server->host, config->port, &fd, &server->port, err);
     if (rc != BASE_OK)
         goto out;
@@ -265,6 +285,7 @@ void net_http_server_close(struct net_http_server *server)
     net_loop_unwatch(server->loop, &server->watch);
     net_loop_disarm(server->loop, &server->timer);
     MHD_stop_daemon(server->daemon);
+    net_loop_not_at_end(server->loop, &server->hook);
     free(server);
 }
 
@@ -306,23 +327,107 @@ struct base_slice net_http_body(const struct net_http_request *request)
     return base_buf_view(&request->body);
 }
 
-void net_http_respond(struct net_http_request *request, unsigned status, const char *content_type,
-                      struct base_slice body)
+void net_http_take_body(struct net_http_request *request, struct base_buf *out)
+{
+    *out = request->body;
+    base_buf_init(&request->body, request->body.len_max);
+}
+
+struct base_mono_ns net_http_arrived(const struct net_http_request *request)
+{
+    return (struct base_mono_ns){request->arrived_ns};
+}
+
+bool net_http_peer_certified(const struct net_http_request *request)
+{
+    (void)request;
+    return false;
+}
+
+static void resume(struct net_http_request *request)
+{
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    MHD_resume_connection(request->connection);
+    /* Its own wake-up pipe is not always in its epoll set: run it before the loop sleeps. */
+    net_loop_at_end(request->server->loop, &request->server->hook);
+}
+
+static void set_response(struct net_http_request *request, unsigned status, const char *content_type, struct MHD_Response *response)
 {
     BASE_ASSERT(request->status == 0);
-    request->response = MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY);
+    request->response = response;
     request->status = status;
     if (request->response) {
         MHD_add_response_header(request->response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
         MHD_add_response_header(request->response, "X-Content-Type-Options", "nosniff");
         MHD_add_response_header(request->response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     }
-    if (request->suspended) {
-        request->suspended = false;
-        MHD_resume_connection(request->connection);
-        /* Its own wake-up pipe is not always in its epoll set: let it run in the next turn. */
-        net_loop_arm(request->server->loop, &request->server->timer, 0);
+    resume(request);
+}
+
+void net_http_respond(struct net_http_request *request, unsigned status, const char *content_type,
+                      struct base_slice body)
+{
+    set_response(request, status, content_type,
+                 MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY));
+}
+
+/* --- a response that grows ------------------------------------------------------------------------------ */
+
+static ssize_t on_stream_read(void *ctx, uint64_t position, char *out, size_t size)
+{
+    struct net_http_request *request = ctx;
+    size_t left = request->stream.len - request->stream_sent;
+    (void)position;
+    if (left == 0 && request->stream_ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (left == 0) {
+        request->suspended = true;
+        MHD_suspend_connection(request->connection);
+        return 0;
     }
+    size_t n = left < size ? left : size;
+    memcpy(out, request->stream.data + request->stream_sent, n);
+    request->stream_sent += n;
+    if (request->stream_sent == request->stream.len) {
+        base_buf_reset(&request->stream);
+        request->stream_sent = 0;
+    }
+    return (ssize_t)n;
+}
+
+int net_http_stream_begin(struct net_http_request *request, unsigned status, const char *content_type, void (*gone)(void *ctx),
+                          void *ctx)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_SIZE, on_stream_read, request, NULL);
+    if (!response) {
+        net_http_respond(request, 503, "text/plain", BASE_SLICE_LIT("out of memory\n"));
+        return BASE_E_NOMEM;
+    }
+    base_buf_init(&request->stream, SIZE_MAX / 4);
+    request->streaming = true;
+    request->gone = gone;
+    request->gone_ctx = ctx;
+    set_response(request, status, content_type, response);
+    return BASE_OK;
+}
+
+int net_http_stream_put(struct net_http_request *request, struct base_slice bytes)
+{
+    BASE_ASSERT(request->streaming && !request->stream_ended);
+    int rc = base_buf_put_slice(&request->stream, bytes);
+    resume(request);
+    return rc;
+}
+
+void net_http_stream_end(struct net_http_request *request)
+{
+    BASE_ASSERT(request->streaming && !request->stream_ended);
+    request->stream_ended = true;
+    resume(request);
 }
 
 static unsigned http_status(int code)

@@ -64,7 +64,7 @@ struct net_internode_config {
 };
 void net_internode_config_init(struct net_internode_config *config);
 BASE_MUST int net_internode_open(const struct net_internode_config *config, struct net_internode **out, struct base_err *err);
-/* Drops what waits; responses under way end. What was handed out must have been answered or dropped. */
+/* Drops what waits; responses under way end. What was handed out must have been answered or dropped. Before the server's close. */
 void net_internode_close(struct net_internode *internode);
 
 /* Queue a request (copied) to HOST:PORT. `to` not zero: a peer whose hello says another host id is not sent to (undelivered, logged).

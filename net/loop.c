@@ -1,9 +1,11 @@
-/* The event loop: epoll for descriptors, a sorted list for the few timers, an eventfd to be woken.
+/* The event loop: epoll for descriptors, a pairing heap for timers, an eventfd to be woken.
  *
  * Invariants:
  * 1. Callbacks run on the loop's thread only, one at a time.
  * 2. A watch that was removed during a turn is not called later in that turn (its slot is cleared).
- * 3. Without timers and tasks the loop sleeps without a timeout: nothing wakes an idle process. */
+ * 3. Without timers, tasks and hooks the loop sleeps without a timeout: nothing wakes an idle process.
+ * 4. A turn is: events, timers, tasks, hooks. A hook armed by a hook runs in the same turn, HOOK_ROUNDS_MAX times at
+ *    most; what is left runs in a next turn that does not sleep, so that descriptors are looked at in between. */
 #include "net/net.h"
 
 #include <errno.h>
@@ -14,13 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_TURN = 64 };
+enum { EVENTS_PER_TURN = 64, HOOK_ROUNDS_MAX = 4 };
 
 struct net_loop {
     int epoll_fd;
     int wake_fd;
     atomic_bool stop;
-    struct net_timer *timers; /* by due_ns */
+    struct net_timer *timers; /* the heap's root: the first one due */
+    struct net_hook *hooks, **hooks_end;
     pthread_mutex_t lock;     /* tasks */
     struct net_task *tasks, **tasks_end;
     struct epoll_event events[EVENTS_PER_TURN];
@@ -56,6 +59,7 @@ int net_loop_new(struct net_loop **out, struct base_err *err)
     }
     pthread_mutex_init(&loop->lock, NULL);
     loop->tasks_end = &loop->tasks;
+    loop->hooks_end = &loop->hooks;
     loop->now_ns = mono_now();
     *out = loop;
     return BASE_OK;
@@ -67,6 +71,7 @@ void net_loop_free(struct net_loop *loop)
         return;
     BASE_ASSERT(!loop->timers);
     BASE_ASSERT(!loop->tasks);
+    BASE_ASSERT(!loop->hooks);
     pthread_mutex_destroy(&loop->lock);
     close(loop->epoll_fd);
     close(loop->wake_fd);
@@ -124,16 +129,66 @@ void net_loop_unwatch(struct net_loop *loop, struct net_watch *watch)
             loop->events[i].data.ptr = NULL, loop->events[i].events = 0;
 }
 
+/* --- timers: a pairing heap; link is where this timer hangs --------------------------------------------- */
+
+static struct net_timer *meld(struct net_timer *a, struct net_timer *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    if (b->due_ns < a->due_ns) {
+        struct net_timer *first = b;
+        b = a;
+        a = first;
+    }
+    b->next = a->child;
+    if (b->next)
+        b->next->link = &b->next;
+    a->child = b;
+    b->link = &a->child;
+    return a;
+}
+
+/* The children of a node that went, as one heap: pairs from the left, then all of them. */
+static struct net_timer *meld_children(struct net_timer *child)
+{
+    struct net_timer *pairs = NULL, *root = NULL;
+    while (child) {
+        struct net_timer *a = child, *b = child->next;
+        child = b ? b->next : NULL;
+        a->next = NULL;
+        if (b)
+            b->next = NULL;
+        a = meld(a, b);
+        a->next = pairs;
+        pairs = a;
+    }
+    while (pairs) {
+        struct net_timer *next = pairs->next;
+        pairs->next = NULL;
+        root = meld(root, pairs);
+        pairs = next;
+    }
+    return root;
+}
+
+static void set_root(struct net_loop *loop, struct net_timer *root)
+{
+    loop->timers = root;
+    if (root)
+        root->link = &loop->timers;
+}
+
 void net_loop_disarm(struct net_loop *loop, struct net_timer *timer)
 {
     if (!timer->armed)
         return;
-    struct net_timer **at = &loop->timers;
-    while (*at != timer) {
-        BASE_ASSERT(*at);
-        at = &(*at)->next;
-    }
-    *at = timer->next;
+    BASE_ASSERT(*timer->link == timer);
+    *timer->link = timer->next;
+    if (timer->next)
+        timer->next->link = timer->link;
+    set_root(loop, meld(loop->timers, meld_children(timer->child)));
+    timer->child = timer->next = NULL;
+    timer->link = NULL;
     timer->armed = false;
 }
 
@@ -142,16 +197,57 @@ void net_loop_arm(struct net_loop *loop, struct net_timer *timer, uint64_t after
     BASE_ASSERT(timer->fired);
     net_loop_disarm(loop, timer);
     timer->due_ns = mono_now() + after_ns;
-    struct net_timer **at = &loop->timers;
-    while (*at && (*at)->due_ns <= timer->due_ns)
-        at = &(*at)->next;
-    timer->next = *at;
-    *at = timer;
     timer->armed = true;
+    set_root(loop, meld(loop->timers, timer));
+    BASE_ASSERT(loop->timers->due_ns <= timer->due_ns);
+}
+
+/* --- hooks ------------------------------------------------------------------------------------------------ */
+
+void net_loop_at_end(struct net_loop *loop, struct net_hook *hook)
+{
+    BASE_ASSERT(hook->run);
+    if (hook->armed)
+        return;
+    hook->armed = true;
+    hook->next = NULL;
+    *loop->hooks_end = hook;
+    loop->hooks_end = &hook->next;
+}
+
+void net_loop_not_at_end(struct net_loop *loop, struct net_hook *hook)
+{
+    if (!hook->armed)
+        return;
+    struct net_hook **at = &loop->hooks;
+    while (*at != hook) {
+        BASE_ASSERT(*at);
+        at = &(*at)->next;
+    }
+    *at = hook->next;
+    if (!hook->next)
+        loop->hooks_end = at;
+    hook->armed = false;
+}
+
+static void run_hooks(struct net_loop *loop)
+{
+    for (int round = 0; loop->hooks && round < HOOK_ROUNDS_MAX; round++) {
+        struct net_hook *last = BASE_CONTAINER(loop->hooks_end, struct net_hook, next), *hook;
+        do {
+            hook = loop->hooks;
+            if (!hook)
+                break;
+            net_loop_not_at_end(loop, hook);
+            hook->run(hook);
+        } while (hook != last);
+    }
 }
 
 static int timeout_ms(const struct net_loop *loop)
 {
+    if (loop->hooks)
+        return 0;
     if (!loop->timers)
         return -1;
     uint64_t now = mono_now();
@@ -215,8 +311,10 @@ int net_loop_run(struct net_loop *loop, struct base_err *err)
         loop->event_count = loop->event_at = 0;
         run_timers(loop);
         run_tasks(loop);
+        run_hooks(loop);
     }
     run_tasks(loop); /* what was posted before the stop */
+    run_hooks(loop);
     atomic_store(&loop->stop, false);
     return BASE_OK;
 }

@@ -19,11 +19,18 @@ struct net_watch {
     int fd;
     void (*ready)(struct net_watch *watch, int events); /* of enum net_event; errors and hang-ups count as both */
 };
-/* A one-shot timer. The caller's storage; zero it first. */
+/* A one-shot timer. The caller's storage; zero it first. Arming and disarming cost O(log n). */
 struct net_timer {
     void (*fired)(struct net_timer *timer);
     uint64_t due_ns;
-    struct net_timer *next;
+    struct net_timer *child, *next, **link; /* the loop's heap */
+    bool armed;
+};
+/* Work at the end of this turn of the loop, once, after everything that is ready now was called: where what gathered is sent.
+ * The caller's storage; zero it first. */
+struct net_hook {
+    void (*run)(struct net_hook *hook);
+    struct net_hook *next;
     bool armed;
 };
 /* Work handed to the loop from another thread. The caller's storage until `run` is called. */
@@ -42,6 +49,8 @@ BASE_MUST int net_loop_watch(struct net_loop *loop, struct net_watch *watch, int
 void net_loop_unwatch(struct net_loop *loop, struct net_watch *watch);
 void net_loop_arm(struct net_loop *loop, struct net_timer *timer, uint64_t after_ns); /* or arm anew */
 void net_loop_disarm(struct net_loop *loop, struct net_timer *timer);
+void net_loop_at_end(struct net_loop *loop, struct net_hook *hook); /* already armed: once is enough */
+void net_loop_not_at_end(struct net_loop *loop, struct net_hook *hook);
 
 /* --- HTTP server (libmicrohttpd, driven by the loop) -------------------------------------------------- */
 
@@ -74,6 +83,19 @@ struct base_slice net_http_header(const struct net_http_request *request, const 
 struct base_slice net_http_body(const struct net_http_request *request);
 /* Copies the body. */
 void net_http_respond(struct net_http_request *request, unsigned status, const char *content_type, struct base_slice body);
+/* A response whose body grows: begin, then put and end as it comes. `gone` is called when the connection broke before the end
+ * (or the server closed): the request must not be used afterwards, and nothing more is put. NOMEM: answered 503 instead,
+ * `gone` is not called. */
+BASE_MUST int net_http_stream_begin(struct net_http_request *request, unsigned status, const char *content_type,
+                                    void (*gone)(void *ctx), void *ctx);
+BASE_MUST int net_http_stream_put(struct net_http_request *request, struct base_slice bytes); /* copies; NOMEM */
+void net_http_stream_end(struct net_http_request *request);
+/* Take the body's bytes out of a request (the caller fini's them). */
+void net_http_take_body(struct net_http_request *request, struct base_buf *out);
+/* Did the peer show a certificate that the server's ca vouches for? */
+bool net_http_peer_certified(const struct net_http_request *request);
+/* When its first bytes came. */
+struct base_mono_ns net_http_arrived(const struct net_http_request *request);
 /* {"error": …} with the HTTP status that fits the error's code. */
 void net_http_respond_error(struct net_http_request *request, const struct base_err *err);
 

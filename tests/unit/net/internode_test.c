@@ -1,0 +1,314 @@
+/* Peers over HTTP, between nodes of one loop. Breaks without it: messages that are lost, doubled or changed on the way, that
+ * wait for others, or that somebody without the secret can send. */
+#include <stdio.h>
+
+#include "tests/unit/net/peers.h"
+
+static struct peer_node a, b;
+
+static void start(void)
+{
+    peers_start();
+    peer_prepare(&a, 1, "a secret of the cluster, 32 bytes");
+    peer_prepare(&b, 2, "a secret of the cluster, 32 bytes");
+    peer_open(&a);
+    peer_open(&b);
+}
+
+static void stop(void)
+{
+    peer_close(&a);
+    peer_close(&b);
+    peers_stop();
+}
+
+static struct net_internode_stats stats_of(const struct peer_node *node)
+{
+    struct net_internode_stats stats;
+    net_internode_get_stats(node->internode, &stats);
+    return stats;
+}
+
+START_TEST(request_and_reply)
+{
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 7, 200, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    ck_assert_uint_eq(a.last_reply, 7);
+    ck_assert_uint_eq(a.reply_bytes, 200);
+    ck_assert_uint_eq(a.bad + b.bad, 0);
+    ck_assert_int_eq(peer_send(&b, a.address, 0, 0, 8, 0, 1000), BASE_OK); /* and back, without a body */
+    ck_assert(peers_run_until(&b.replies, 1, 2000));
+    ck_assert_uint_eq(stats_of(&b).inbound_bytes, 0);
+    ck_assert_uint_eq(stats_of(&a).hellos, 2); /* one said, one answered */
+}
+END_TEST
+
+START_TEST(one_way_has_no_reply)
+{
+    for (uint64_t id = 1; id <= 10; id++)
+        ck_assert_int_eq(peer_send(&a, b.address, 0, BASE_MESSAGE_ONE_WAY, id, 50, 1000), BASE_OK);
+    ck_assert(peers_run_until(&b.one_ways, 10, 2000));
+    peers_run_for(50);
+    ck_assert_uint_eq(a.replies + a.undelivered, 0);
+    ck_assert_uint_eq(stats_of(&a).posts_sent, 1); /* gathered */
+}
+END_TEST
+
+START_TEST(many_messages)
+{
+    enum { MANY = 5000 };
+    for (uint64_t id = 1; id <= MANY; id++)
+        ck_assert_int_eq(peer_send(&a, b.address, (int)(id % 3), 0, id, (size_t)(id % 500), 5000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, MANY, 10000));
+    ck_assert_uint_eq(b.requests, MANY);
+    ck_assert_uint_eq(a.bad + b.bad + a.undelivered, 0);
+    ck_assert_uint_lt(stats_of(&a).posts_sent, MANY / 20);
+    ck_assert_uint_eq(stats_of(&a).queued_bytes, 0);
+}
+END_TEST
+
+START_TEST(big_messages)
+{
+    static const size_t sizes[] = {16u << 20, 1, 5u << 20, 300000, 65536};
+    for (size_t i = 0; i < BASE_COUNT(sizes); i++) {
+        ck_assert_int_eq(peer_send(&a, b.address, 2, 0, i + 1, sizes[i], 10000), BASE_OK);
+        ck_assert(peers_run_until(&a.replies, i + 1, 10000));
+    }
+    ck_assert_uint_eq(a.bad + b.bad, 0);
+    ck_assert_uint_eq(a.reply_bytes, (16u << 20) + 1 + (5u << 20) + 300000 + 65536);
+    ck_assert_int_eq(peer_send(&a, b.address, 2, 0, 9, (17u << 20), 10000), BASE_E_LIMIT);
+}
+END_TEST
+
+START_TEST(replies_stream_as_they_come)
+{
+    b.mode = PEER_HOLD;
+    for (uint64_t id = 1; id <= 3; id++)
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 100, 5000), BASE_OK);
+    ck_assert(peers_run_until(&b.requests, 3, 2000));
+    ck_assert_uint_eq(stats_of(&a).posts_sent, 1);
+    ck_assert_uint_gt(stats_of(&b).inbound_bytes, 300);
+    struct net_inbound *first = b.held[0];
+    b.held[0] = b.held[2];
+    b.held_count = 2;
+    struct base_message message = first->message;
+    message.flags = BASE_MESSAGE_REPLY;
+    message.sender = b.config.host_id;
+    net_internode_reply(b.internode, first, &message);
+    ck_assert(peers_run_until(&a.replies, 1, 2000)); /* though the others are not answered */
+    ck_assert_uint_eq(a.last_reply, 1);
+    peers_run_for(20);
+    ck_assert_uint_eq(a.replies, 1);
+    net_internode_drop(b.internode, b.held[0]); /* no reply for id 3 */
+    b.held[0] = b.held[1];
+    b.held_count = 1;
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, 2, 2000));
+    ck_assert_uint_eq(a.last_reply, 2);
+    peers_run_for(20);
+    ck_assert_uint_eq(stats_of(&b).inbound_bytes, 0);
+    ck_assert_uint_eq(a.undelivered, 0);
+}
+END_TEST
+
+START_TEST(a_slow_reply_delays_nobody)
+{
+    b.mode = PEER_HOLD;
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 100, 5000), BASE_OK);
+    ck_assert(peers_run_until(&b.requests, 1, 2000));
+    b.mode = PEER_ECHO;
+    for (uint64_t id = 2; id < 50; id++) {
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 100, 5000), BASE_OK);
+        ck_assert(peers_run_until(&a.replies, id - 1, 1000));
+    }
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, 49, 1000));
+    ck_assert_uint_eq(a.last_reply, 1);
+}
+END_TEST
+
+START_TEST(expired_in_the_queue)
+{
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    b.mode = PEER_HOLD; /* posts_max POSTs without an answer: the queue stands still */
+    for (uint64_t id = 2; id < 10; id++) {
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 300), BASE_OK);
+        ck_assert(peers_run_until(&b.requests, id, 1000));
+    }
+    ck_assert_uint_eq(stats_of(&a).posts_sent, 9);
+    for (uint64_t id = 10; id < 15; id++)
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 50), BASE_OK);
+    peers_run_for(500);
+    ck_assert_uint_eq(b.requests, 9);
+    ck_assert_uint_eq(stats_of(&a).expired, 5);
+    ck_assert_uint_eq(a.undelivered, 0); /* deadlines are the caller's */
+    ck_assert_uint_eq(stats_of(&a).queued_bytes, 0);
+    peer_drop_held(&b);
+}
+END_TEST
+
+START_TEST(nobody_there)
+{
+    ck_assert_int_eq(peer_send(&a, "127.0.0.1:1", 1, 0, 5, 10, 1000), BASE_OK);
+    ck_assert_int_eq(peer_send(&a, "127.0.0.1:1", 0, BASE_MESSAGE_ONE_WAY, 6, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 1, 2000));
+    ck_assert_uint_eq(a.last_undelivered, 5);
+    ck_assert_uint_eq(stats_of(&a).undelivered, 2);
+    ck_assert_int_eq(peer_send(&a, "nonsense:x", 1, 0, 7, 10, 1000), BASE_E_INVALID);
+}
+END_TEST
+
+START_TEST(a_peer_restarts)
+{
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    peer_close(&b);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 2, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 1, 2000));
+    b.config.generation++;
+    peer_open(&b); /* the same port, no session */
+    for (uint64_t id = 3; id < 6; id++)
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 4, 2000));
+    ck_assert_uint_eq(stats_of(&a).hellos, 2);
+    ck_assert_uint_eq(stats_of(&b).refused, 1); /* "no session", once */
+    ck_assert_uint_eq(b.requests, 4);
+    ck_assert_uint_eq(a.undelivered, 1);
+}
+END_TEST
+
+START_TEST(wrong_credentials)
+{
+    snprintf(a.secret, sizeof a.secret, "another secret, that is not theirs");
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 1, 2000));
+    ck_assert_ptr_nonnull(strstr(a.logged, "the cluster secret is not this node's"));
+    a.secret[0] = 0;
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 2, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 2, 2000));
+    ck_assert_uint_eq(b.requests, 0);
+    ck_assert_uint_eq(stats_of(&b).refused, 1);
+}
+END_TEST
+
+START_TEST(another_cluster)
+{
+    peer_close(&b);
+    b.config.cluster_name = "Other";
+    peer_open(&b);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 1, 2000));
+    ck_assert_ptr_nonnull(strstr(a.logged, "this is a node of \\\"Other\\\""));
+    ck_assert_uint_eq(b.requests, 0);
+}
+END_TEST
+
+START_TEST(another_host_id)
+{
+    struct base_message message = {.id = 1, .sender = a.config.host_id, .timeout_ms = 1000};
+    struct base_uuid to = {{9}};
+    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), to, 1, false, &message), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 1, 2000));
+    message.id = 2;
+    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), b.config.host_id, 1, false, &message), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    ck_assert_uint_eq(b.requests, 1);
+}
+END_TEST
+
+START_TEST(overloaded_queue)
+{
+    peer_close(&a);
+    a.config.queue_bytes_max = 10000;
+    peer_open(&a);
+    int rc = BASE_OK;
+    uint64_t sent = 0;
+    while (rc == BASE_OK && sent < 1000)
+        rc = peer_send(&a, b.address, 1, 0, ++sent, 500, 1000);
+    ck_assert_int_eq(rc, BASE_E_OVERLOADED);
+    ck_assert_uint_lt(sent, 21);
+    ck_assert(peers_run_until(&a.replies, sent - 1, 2000));
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, sent, 500, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, sent, 2000));
+}
+END_TEST
+
+START_TEST(overloaded_receiver)
+{
+    peer_close(&b);
+    b.config.inbound_bytes_max = 5000;
+    peer_open(&b);
+    b.mode = PEER_HOLD;
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 2000, 2000), BASE_OK);
+    ck_assert(peers_run_until(&b.requests, 1, 2000));
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 2, 2000, 2000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 1, 2000));
+    ck_assert_uint_eq(a.last_undelivered, 2);
+    ck_assert_uint_eq(stats_of(&b).overloaded, 1);
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+}
+END_TEST
+
+START_TEST(compressed)
+{
+    struct base_message message = {.id = 3, .sender = a.config.host_id, .timeout_ms = 1000};
+    static uint8_t body[100000];
+    for (size_t i = 0; i < sizeof body; i++)
+        body[i] = peer_byte(3, i);
+    message.body = base_slice(body, sizeof body);
+    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), b.config.host_id, 2, true, &message), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    ck_assert_uint_eq(a.bad + b.bad, 0);
+    ck_assert_uint_eq(a.reply_bytes, sizeof body);
+    ck_assert_uint_lt(stats_of(&a).bytes_sent, sizeof body / 10);
+    ck_assert_uint_lt(stats_of(&b).bytes_sent, sizeof body / 10);
+}
+END_TEST
+
+START_TEST(the_receiver_goes_while_it_answers)
+{
+    b.mode = PEER_HOLD;
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 100, 300), BASE_OK);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 2, 100, 300), BASE_OK);
+    ck_assert(peers_run_until(&b.requests, 2, 2000));
+    b.held_count--;
+    struct net_inbound *other = b.held[1];
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    peers_run_for(500); /* the sender's POST is over its deadline: it hangs up */
+    b.held[b.held_count++] = other;
+    peer_answer_held(&b);
+    peers_run_for(50);
+    ck_assert_uint_eq(stats_of(&b).inbound_bytes, 0);
+    ck_assert_uint_eq(a.replies, 1);
+    ck_assert_uint_eq(a.undelivered, 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("internode");
+    TCase *tc = tcase_create("internode");
+    tcase_add_checked_fixture(tc, start, stop);
+    tcase_add_test(tc, request_and_reply);
+    tcase_add_test(tc, one_way_has_no_reply);
+    tcase_add_test(tc, many_messages);
+    tcase_add_test(tc, big_messages);
+    tcase_add_test(tc, replies_stream_as_they_come);
+    tcase_add_test(tc, a_slow_reply_delays_nobody);
+    tcase_add_test(tc, expired_in_the_queue);
+    tcase_add_test(tc, nobody_there);
+    tcase_add_test(tc, a_peer_restarts);
+    tcase_add_test(tc, wrong_credentials);
+    tcase_add_test(tc, another_cluster);
+    tcase_add_test(tc, another_host_id);
+    tcase_add_test(tc, overloaded_queue);
+    tcase_add_test(tc, overloaded_receiver);
+    tcase_add_test(tc, compressed);
+    tcase_add_test(tc, the_receiver_goes_while_it_answers);
+    tcase_set_timeout(tc, 60);
+    suite_add_tcase(suite, tc);
+    return ck_main(suite);
+}
