@@ -105,20 +105,30 @@ static void call_start(struct repl *repl, struct repli_gossip_peer *peer, enum r
     repli_call_start(repl, &peer->call, to, REPL_LANE_GOSSIP, verb, body, repl->config.gossip_interval_ns * CALL_INTERVALS);
 }
 
+static void call_forget(struct repl *repl, struct repli_gossip_peer *peer)
+{
+    if (peer->call.pending && peer->call_is_echo)
+        repl->gossip->echo_count--;
+    repli_call_cancel(repl, &peer->call);
+}
+
 static void echo_start(struct repl *repl, struct repli_gossip_peer *peer)
 {
-    peer->echo_ns = repli_now(repl);
     call_start(repl, peer, REPL_VERB_ECHO, (struct base_slice){0});
 }
 
-/* A peer that we think dead shows a heartbeat: ask it. */
-static void echo_wanted(struct repl *repl, struct repli_gossip_peer *peer)
+/* A peer that we think dead shows a heartbeat: ask it. A call that is under way will tell as well, but not one that it may
+ * never have got: from before it started anew, or for long. */
+static void echo_wanted(struct repl *repl, struct repli_gossip_peer *peer, bool restarted)
 {
     struct repli_gossip *gossip = repl->gossip;
-    if (peer->alive || peer->state.shutdown || peer->queued || peer->call.pending || peer == gossip->answering)
-        return; /* the answer to a pending syn will do as well */
-    if (peer->echo_ns && repli_now(repl) - peer->echo_ns < repl->config.gossip_interval_ns / 2 && peer->down_since_ns < peer->echo_ns)
+    if (peer->alive || peer->state.shutdown || peer->queued || peer == gossip->answering)
         return;
+    uint64_t patience_ns = repl->config.gossip_interval_ns / 2;
+    bool old = repli_now(repl) - peer->call.sent_ns >= patience_ns;
+    if (!old && !restarted && peer->call.sent_ns >= peer->down_since_ns)
+        return;
+    call_forget(repl, peer);
     if (gossip->echo_count < ECHOES_MAX) {
         echo_start(repl, peer);
         return;
@@ -207,7 +217,7 @@ static void learn(struct repl *repl, struct repli_gossip_peer *peer, const struc
         verdict(repl, peer, false, "it shut down");
     else if (peer->alive && restarted)
         verdict(repl, peer, false, "it started anew");
-    echo_wanted(repl, peer);
+    echo_wanted(repl, peer, restarted);
 }
 
 /* The greatest epoch that a live member told: whoever missed what was said of it asks there. */
@@ -541,9 +551,7 @@ static bool fits_ring(const struct repl *repl)
 
 static void peer_free(struct repl *repl, struct repli_gossip_peer *peer)
 {
-    if (peer->call.pending && peer->call_is_echo)
-        repl->gossip->echo_count--;
-    repli_call_cancel(repl, &peer->call);
+    call_forget(repl, peer);
     queue_leave(repl->gossip, peer);
     repli_phi_fini(&peer->phi);
     free(peer);

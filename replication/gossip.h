@@ -24,7 +24,7 @@ struct repli_gossip_peer {
     bool suspect;            /* a message could not be delivered; an ECHO in the next round decides */
     bool by_id;              /* its list of members is not ours */
     bool queued;             /* waits for its ECHO */
-    uint64_t suspect_ns, down_since_ns, echo_ns;
+    uint64_t suspect_ns, down_since_ns;
     struct repli_gossip_peer *queue_next;
 };
 struct repli_gossip {
