@@ -239,7 +239,7 @@ static int run_tablestats(struct call *call)
     int rc = BASE_OK;
     lsm_get_stats(call->node->store, &stats);
     base_json_open_object(&call->json);
-    put_u64(call, "total_number_of_tables", stats.table_count);
+    put_u64(call, "total_number_of_tables", call->schema->table_count);
     for (size_t k = 0; call->arg_count == 0 && k < call->schema->keyspace_count && rc == BASE_OK;
          k++)
         rc = put_keyspace(call, &call->schema->keyspaces[k], (struct base_slice){0});

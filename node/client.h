@@ -32,6 +32,9 @@ struct node_config {
     size_t option_count;
     struct base_log *log; /* may be NULL; must outlive the node */
     bool temporary; /* remove the directory at the last release (":memory:") */
+    /* A guest: coordinates here and stores nothing; dir is not looked at. "127.0.0.1:7000,…" (http:// may stand before each). */
+    const char *contacts;
+    const char *secret_file; /* a guest's: the cluster's secret or a node's token; NULL: what this user's nodes left (net_token_find) */
 };
 /* Open, or take another reference to the open node of this directory (options must not differ then: CONFIG).
  * BUSY names the process that owns the directory. In a forked child a node of the parent is never handed out. Threads that it starts
@@ -43,6 +46,12 @@ void node_release(struct node *node);
 const char *node_dir(const struct node *node);
 /* True in a child that was forked after the node was opened: it must not be used (only forgotten). */
 bool node_is_forked(const struct node *node);
+
+/* "http://HOST:PORT[,HOST:PORT…]" → "HOST:PORT,…" for node_config.contacts, appended. INVALID. */
+BASE_MUST int node_contacts_parse(struct base_slice text, struct base_buf *out, struct base_err *err);
+/* May a table's definition connect there by itself? Loopback, hosts in the user's allow-list, hosts among `connected` (parsed texts).
+ * UNAUTHORIZED, and the text says what to do. */
+BASE_MUST int node_contacts_allowed(const char *contacts, const char *const *connected, size_t count, struct base_err *err);
 
 BASE_MUST int node_session_new(struct node *node, struct node_session **out, struct base_err *err);
 void node_session_free(struct node_session *session); /* rolls an open transaction back */
@@ -57,6 +66,9 @@ enum node_consistency { /* the native protocol's codes */
 /* Name (any case) → code, -1: none; and back. */
 int node_consistency_parse(struct base_slice name);
 const char *node_consistency_name(int code);
+
+/* In a cluster: wait until the node serves (a guest: until it knows the cluster). UNAVAILABLE and why, INTERRUPTED. Else OK at once. */
+BASE_MUST int node_wait_ready(struct node_session *session, struct base_err *err);
 
 /* --- schema ------------------------------------------------------------------------------------------- */
 
@@ -78,6 +90,8 @@ BASE_MUST int node_read_open(struct node_session *session, const struct base_tab
                              int consistency, struct node_read **read, struct base_err *err);
 /* Next live row; row->pkey is empty at the end. Borrowed until the next call. */
 BASE_MUST int node_read_next(struct node_read *read, struct base_live_row *row, struct base_err *err);
+/* How many reads of one session are worth having open at once: in a cluster they are under way together; else 1. */
+unsigned node_reads_ahead(const struct node_session *session);
 void node_read_close(struct node_read *read); /* releases what it pins, keeps the memory for reuse */
 void node_read_free(struct node_read *read);
 
@@ -98,6 +112,24 @@ bool node_txn_is_open(const struct node_session *session);
 /* Append encoded mutations (base/mutation.h) to the transaction or apply them. `table` is for messages and durability. */
 BASE_MUST int node_write(struct node_session *session, const struct base_table *table, struct base_slice mutations,
                          size_t mutation_count, int consistency, struct base_err *err);
+/* Conditions ("only if no such row is there"). check: INVALID, and why, where this version cannot keep them: above replication factor 1.
+ * In a cluster the replica judges and writes at once, outside of the session's transaction: CONDITION if the row is there. */
+BASE_MUST int node_check_conditions(struct node_session *session, const struct base_table *table, struct base_err *err);
+bool node_conditions_at_replica(const struct node_session *session);
+BASE_MUST int node_write_if_absent(struct node_session *session, const struct base_table *table, struct base_slice mutation,
+                                   int consistency, struct base_err *err);
+/* In a cluster, without a session or a wait: any number may be under way. The caller's storage, bytes included, until done, which
+ * runs on the cluster's thread and must not block; it may start the next one. */
+struct node_async_write {
+    struct base_slice mutations;
+    size_t mutation_count;
+    int consistency;
+    void (*done)(struct node_async_write *write);
+    int rc;              /* as node_write's */
+    struct base_err err;
+    uint64_t space[160]; /* the node's */
+};
+BASE_MUST int node_write_start(struct node *node, struct node_async_write *write, struct base_err *err);
 BASE_MUST int node_txn_savepoint(struct node_session *session, int level, struct base_err *err);
 void node_txn_savepoint_release(struct node_session *session, int level);
 /* Undo to the state at savepoint `level` (never announced: to the latest announced below it, or all). The savepoint stays. */

@@ -153,33 +153,21 @@ static const char *first_difference(const struct base_table_options *there,
 
 struct definition {
     struct base_slice keyspace, name, columns, with;
+    bool attached; /* it was there */
 };
 
-static int create(struct node_session *session, struct base_arena *arena,
-                  const struct definition *d, struct base_err *err)
-{
-    struct cql_context context = nodei_cql_context(session);
-    struct cql_ddl ddl = {0};
-    int rc =
-        cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
-    if (rc != BASE_OK)
-        return rc;
-    BASE_ASSERT(!ddl.nothing && ddl.change.kind == BASE_CHANGE_TABLE_CREATE);
-    return nodei_schema_apply(session->node, &ddl.change, err);
-}
-
-static int compare(struct node_session *session, struct base_arena *arena,
+static int compare(struct node_session *session, struct base_arena *arena, const struct base_schema *schema,
                    const struct base_table *there, const struct definition *d, struct base_err *err)
 {
-    struct cql_context context = nodei_cql_context(session);
+    struct cql_context context = nodei_cql_context(session, schema);
     struct base_change drop = {.kind = BASE_CHANGE_TABLE_DROP,
-                               .expected_epoch = context.schema->epoch,
+                               .expected_epoch = schema->epoch,
                                .keyspace = there->keyspace,
                                .name = there->name,
                                .table_id = there->id};
     struct base_schema *without;
     struct cql_ddl ddl = {0};
-    int rc = base_schema_apply(context.schema, &drop, &without, err);
+    int rc = base_schema_apply(schema, &drop, &without, err);
     if (rc != BASE_OK)
         return rc;
     context.schema = without;
@@ -195,24 +183,34 @@ static int compare(struct node_session *session, struct base_arena *arena,
     return rc;
 }
 
+static int analyze(struct node_session *session, struct base_arena *arena, const struct base_schema *schema, void *ctx,
+                   struct base_change *change, bool *nothing, struct base_err *err)
+{
+    struct definition *d = ctx;
+    const struct base_table *there = base_schema_table(schema, d->keyspace, d->name);
+    *nothing = d->attached = there != NULL;
+    if (there)
+        return compare(session, arena, schema, there, d, err);
+    struct cql_context context = nodei_cql_context(session, schema);
+    struct cql_ddl ddl = {0};
+    int rc = cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
+    if (rc != BASE_OK)
+        return rc;
+    BASE_ASSERT(!ddl.nothing && ddl.change.kind == BASE_CHANGE_TABLE_CREATE);
+    *change = ddl.change;
+    return BASE_OK;
+}
+
 int node_create_table(struct node_session *session, struct base_slice keyspace,
                       struct base_slice name, struct base_slice definitions, struct base_slice with,
                       bool *attached, struct base_err *err)
 {
-    struct node *node = session->node;
-    struct base_arena arena;
     struct definition d = {keyspace.len ? keyspace : base_slice_str(session->keyspace), name,
-                           definitions, with};
+                           definitions, with, false};
     *attached = false;
-    int rc = nodei_check_usable(node, err);
-    if (rc != BASE_OK)
-        return rc;
-    base_arena_init(&arena);
-    pthread_mutex_lock(&node->ddl_mutex);
-    const struct base_table *there = base_schema_table(node->schema, d.keyspace, d.name);
-    rc = there ? compare(session, &arena, there, &d, err) : create(session, &arena, &d, err);
-    pthread_mutex_unlock(&node->ddl_mutex);
-    base_arena_fini(&arena);
-    *attached = rc == BASE_OK && there;
+    int rc = nodei_check_usable(session->node, err);
+    if (rc == BASE_OK)
+        rc = nodei_ddl(session, analyze, &d, err);
+    *attached = rc == BASE_OK && d.attached;
     return rc;
 }

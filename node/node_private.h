@@ -11,6 +11,11 @@
 #include "node/client.h"
 #include "node/ports.h"
 
+struct net_http_request;
+struct net_internode;
+struct repl;
+struct repl_meta_op;
+
 #define NODEI_PATH_LEN_MAX 4096
 #define NODEI_FORMAT_VERSION 1 /* of the data directory as a whole */
 
@@ -20,8 +25,19 @@
 struct nodei_settings {
     char cluster_name[128];
     char listen_address[64];
+    char broadcast_address[64]; /* empty: listen_address */
+    char seeds[1024];           /* HOST:PORT, …; empty: none */
     char dc[64], rack[64];
+    char cluster_secret_file[1024]; /* empty: none */
+    char seed_provider[64];
+    char internode_certificate[1024], internode_key[1024], internode_ca[1024];
+    uint64_t listens; /* `listen` or `seeds` was set, or it is a daemon: the node is a member of a cluster */
     uint64_t storage_port, num_tokens;
+    uint64_t snitch, internode_compression, internode_encryption, internode_client_auth; /* words */
+    uint64_t hinted_handoff_enabled, max_hint_window_ns, hints_size_max, hint_throttle;
+    uint64_t phi_convict_threshold, internode_queue_size;
+    uint64_t read_request_timeout_ns, range_request_timeout_ns, cas_contention_timeout_ns, metadata_timeout_ns;
+    uint64_t native_transport_max_request_data;
     uint64_t memtable_space, file_cache_size;
     uint64_t commitlog_sync; /* enum lsm_sync */
     uint64_t commitlog_sync_period_ns, commitlog_segment_size, commitlog_total_space;
@@ -103,15 +119,24 @@ struct node {
     pthread_mutex_t sessions_mutex;
     struct node_session *sessions;
     _Atomic uint64_t transactions; /* committed, with something in them */
+
+    bool guest;                    /* a coordinator: `dir` is its contacts' text; no lock, catalog, executor, store */
+    struct nodei_cluster *cluster; /* NULL: embedded, alone */
 };
 
-/* node_open with a configuration file between the directory's own and the options (the daemon's);
- * may be NULL. */
-BASE_MUST int nodei_open_configured(const struct node_config *config, const char *config_file,
-                                    struct node **out, struct base_err *err);
+/* node_open with a configuration file between the directory's own and the options, as a member of a cluster whatever they say, and
+ * told of its stages (enum repl_stage; on the loop's thread): the daemon's. */
+struct nodei_daemon {
+    const char *config_file; /* may be NULL */
+    const char *listen;      /* may be NULL: the configuration's */
+    void (*on_stage)(void *ctx, int stage);
+    void *ctx;
+};
+BASE_MUST int nodei_open_configured(const struct node_config *config, const struct nodei_daemon *daemon, struct node **out,
+                                    struct base_err *err);
 /* Registry → open.c: everything between a fresh struct with dir, settings and ports unset, and a
  * node that works. */
-BASE_MUST int nodei_start(struct node *node, struct base_err *err);
+BASE_MUST int nodei_start(struct node *node, const struct nodei_daemon *daemon, struct base_err *err);
 /* Undo nodei_start, also a half of it. */
 void nodei_stop(struct node *node);
 BASE_MUST int nodei_check_usable(const struct node *node,
@@ -145,6 +170,7 @@ struct nodei_txn {
     bool durable;        /* some table's keyspace has durable writes */
     struct base_buf buf; /* mutations, encoded, in order */
     size_t count;
+    int consistency;     /* in a cluster: the most demanding of its writes' */
     struct nodei_mark *marks;
     size_t mark_count, mark_cap;
     struct lsm_overlay *overlay; /* NULL until something is read inside */
@@ -163,7 +189,11 @@ struct node_session {
     bool unlogged;
     size_t open_reads;
     struct nodei_txn txn;
+    struct nodei_write_call *write_call; /* in a cluster: kept for its memory */
 };
+/* One that holds no reference to the node: the cluster's workers'. */
+BASE_MUST int nodei_session_internal(struct node *node, struct node_session **out, struct base_err *err);
+void nodei_session_internal_free(struct node_session *session);
 
 /* Between enter and leave no table that was in the schema at enter loses its lsm_table: DROP waits
  * for us. Keep it short; no user code inside. */
@@ -197,6 +227,45 @@ BASE_MUST int nodei_schema_heal(struct node *node, struct base_err *err);
 void nodei_schema_close(struct node *node);
 /* What the store needs to know; name_text is caller's storage of 2 * BASE_NAME_LEN_MAX + 2. */
 void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out);
+
+/* Publish a snapshot (the reference is taken over). */
+void nodei_schema_publish(struct node *node, struct base_schema *schema);
+/* Carry out a log entry that the cluster chose (REPL_META_APPEND): durable, in the store, published. */
+BASE_MUST int nodei_schema_append(struct node *node, const struct repl_meta_op *op, struct base_err *err);
+
+/* --- the cluster (cluster.c, cluster_session.c); node->cluster is NULL in an embedded node that is alone -------- */
+
+/* `seeds`: HOST:PORT, …: the configuration's, or a guest's contacts. */
+BASE_MUST int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_daemon *daemon, struct base_err *err);
+void nodei_cluster_close(struct node *node);
+bool nodei_is_clustered(const struct node *node);
+/* Run fn on the loop's thread, and wait. CLOSED: there is no cluster. Not from the loop's thread. */
+BASE_MUST int nodei_on_loop(struct node *node, void (*fn)(void *ctx, struct repl *repl), void *ctx, struct base_err *err);
+struct net_internode *nodei_internode(struct node *node); /* on the loop's thread only; NULL: no cluster */
+const char *nodei_cluster_address(const struct node *node);
+/* Does the node serve? STOPPED and why not. */
+BASE_MUST int nodei_cluster_ready(struct node *node, struct base_err *err);
+void nodei_cluster_refusal(struct node *node, char *text, size_t size); /* why the cluster refused it, or empty */
+bool nodei_cluster_secret_in_request(const struct node *node, const struct net_http_request *request);
+/* Wait until it serves, as long as a change of metadata may take. UNAVAILABLE, INTERRUPTED. */
+BASE_MUST int nodei_cluster_wait(struct node *node, const struct node_session *session, struct base_err *err);
+/* Requests, waited for. */
+struct nodei_cluster_write {
+    struct base_slice mutations;
+    size_t mutation_count;
+    int consistency;
+    bool logged, if_absent;
+};
+#define NODEI_KEEP_BYTES (1u << 20) /* buffers larger than this are not kept for the next request */
+BASE_MUST int nodei_cluster_write(struct node_session *session, const struct nodei_cluster_write *what, struct base_err *err);
+void nodei_write_call_free(struct nodei_write_call *call);
+BASE_MUST int nodei_cluster_change(struct node *node, const struct base_change *change, struct base_err *err);
+/* The pages of a read as one source (tombstones kept). The first page is asked for, not waited for. *paged is kept for reuse; closing
+ * the source ends the read. */
+struct nodei_paged;
+BASE_MUST int nodei_paged_open(struct node_session *session, const struct base_table *table, const struct base_read *cmd,
+                               int consistency, struct nodei_paged **paged, struct base_source **out, struct base_err *err);
+void nodei_paged_free(struct nodei_paged *paged);
 
 /* --- administration (admin.c) ----------------------------------------------------------------- */
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "node/node_private.h"
+#include "ring/cluster.h"
 
 /* Replaying up to this much at the next start is cheaper than flushing it now. */
 #define CLOSE_FLUSH_OVER_BYTES (4u << 20)
@@ -216,9 +217,54 @@ static void init_parts(struct node *node)
     pthread_mutex_init(&node->sessions_mutex, NULL);
 }
 
-int nodei_start(struct node *node, struct base_err *err)
+/* A directory that belongs to a cluster of several is not opened alone: what was written would be here only. */
+static int check_alone(struct node *node, struct base_err *err)
+{
+    struct base_buf bytes;
+    struct ring_state *ring;
+    base_buf_init(&bytes, 64u << 20);
+    int rc = cat_ring_load(node->catalog, &bytes, err);
+    if (rc == BASE_OK)
+        rc = ring_state_decode(base_buf_view(&bytes), &ring, err);
+    base_buf_fini(&bytes);
+    if (rc == BASE_E_NOTFOUND) {
+        base_err_clear(err);
+        return BASE_OK;
+    }
+    if (rc != BASE_OK)
+        return base_err_wrap(err, rc, "members");
+    size_t members = ring->member_count;
+    ring_state_release(ring);
+    if (members <= 1)
+        return BASE_OK;
+    return base_err_set(err, BASE_E_CONFIG,
+                        "this is the directory of a member of cluster \"%s\" (%zu members): open it as one, "
+                        "ringlet_open(DIR, 'listen=HOST:PORT', 'seeds=…') or ringlet node",
+                        node->identity.cluster_name, members);
+}
+
+static int start_guest(struct node *node, struct base_err *err)
+{
+    struct base_schema *schema = base_schema_new();
+    if (!schema)
+        return base_err_set(err, BASE_E_NOMEM, "schema: out of memory");
+    nodei_schema_publish(node, schema);
+    node->identity.host_id = nodei_uuid_v4(node->random);
+    int rc = nodei_timestamps_open(node, err);
+    if (rc == BASE_OK)
+        rc = nodei_cluster_open(node, node->dir, NULL, err);
+    return rc;
+}
+
+int nodei_start(struct node *node, const struct nodei_daemon *daemon, struct base_err *err)
 {
     init_parts(node);
+    if (node->guest) {
+        int rc = start_guest(node, err);
+        if (rc != BASE_OK)
+            nodei_stop(node);
+        return rc;
+    }
     int rc = claim_directory(node, err);
     if (rc == BASE_OK)
         rc = nodei_dirlock_acquire(node->dir, &node->lock_fd, err);
@@ -238,6 +284,8 @@ int nodei_start(struct node *node, struct base_err *err)
         rc = lsm_replay(node->store, err);
     if (rc == BASE_OK)
         rc = nodei_schema_heal(node, err);
+    if (rc == BASE_OK)
+        rc = node->settings.listens ? nodei_cluster_open(node, node->settings.seeds, daemon, err) : check_alone(node, err);
     if (rc != BASE_OK)
         nodei_stop(node);
     return rc;
@@ -273,11 +321,13 @@ static void close_store(struct node *node)
 
 void nodei_stop(struct node *node)
 {
+    nodei_cluster_close(node);
     BASE_ASSERT(!node->sessions);
     bool owned = node->lock_fd >= 0;
     close_store(node);
     nodei_schema_close(node);
-    node_executor_close(node->executor);
+    if (node->executor)
+        node_executor_close(node->executor);
     node->executor = NULL;
     if (node->timestamps.renewal.step)
         nodei_timestamps_close(node);
@@ -312,6 +362,8 @@ int nodei_check_usable(const struct node *node, struct base_err *err)
 int nodei_health(struct node *node, struct base_err *err)
 {
     struct lsm_stats stats;
+    if (node->guest)
+        return BASE_OK;
     lsm_get_stats(node->store, &stats);
     if (stats.stopped)
         return base_err_set(err, BASE_E_STOPPED,

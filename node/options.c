@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "net/net.h"
 #include "node/node_private.h"
 #include "ring/ring.h"
 
@@ -33,11 +34,22 @@ struct option {
 static const char *const sync_words[] = {
     [LSM_SYNC_PERIODIC] = "periodic", [LSM_SYNC_BATCH] = "batch", NULL};
 
+static const char *const bool_words[] = {"false", "true", NULL};
+static const char *const snitch_words[] = {"GossipingPropertyFileSnitch", "SimpleSnitch", NULL};
+static const char *const seed_provider_words[] = {"org.apache.cassandra.locator.SimpleSeedProvider",
+                                                  "SimpleSeedProvider", NULL};
+static const char *const compression_words[] = {"none", "dc", "all", NULL};
+static const char *const encryption_words[] = {"none", "all", NULL};
+
 #define TEXT_FIELD(name)                                                                           \
     offsetof(struct nodei_settings, name), sizeof(((struct nodei_settings *)0)->name)
 #define FIELD(name) offsetof(struct nodei_settings, name), 0
 
 static const struct option options[] = {
+    {"broadcast_address", NULL, TEXT, TEXT_FIELD(broadcast_address), 0, 0, "", NULL},
+    {"cas_contention_timeout", NULL, DURATION, FIELD(cas_contention_timeout_ns), 10 * MS, 3600 * SECOND,
+     "1800ms", NULL},
+    {"cluster_secret_file", NULL, TEXT, TEXT_FIELD(cluster_secret_file), 0, 0, "", NULL},
     {"cluster_name", NULL, TEXT, TEXT_FIELD(cluster_name), 0, 0, "Test Cluster", NULL},
     {"commitlog_segment_size", NULL, SIZE, FIELD(commitlog_segment_size), 1 * MIB, 1 * GIB, "32MiB",
      NULL},
@@ -49,12 +61,38 @@ static const struct option options[] = {
     {"compaction_throughput", NULL, RATE, FIELD(compaction_throughput), 0, 1 * TIB, "64MiB/s",
      NULL},
     {"dc", NULL, TEXT, TEXT_FIELD(dc), 0, 0, "datacenter1", NULL},
+    {"endpoint_snitch", NULL, WORD, FIELD(snitch), 0, 1, "GossipingPropertyFileSnitch", snitch_words},
     {"file_cache_size", NULL, SIZE, FIELD(file_cache_size), 1 * MIB, 16 * TIB, "512MiB", NULL},
+    {"hinted_handoff_enabled", NULL, WORD, FIELD(hinted_handoff_enabled), 0, 1, "true", bool_words},
+    {"hinted_handoff_throttle", NULL, SIZE, FIELD(hint_throttle), 1 * KIB, 1 * TIB, "1MiB", NULL},
+    {"internode_application_send_queue_capacity", NULL, SIZE, FIELD(internode_queue_size), 1 * MIB, 1 * GIB,
+     "16MiB", NULL},
+    {"internode_compression", NULL, WORD, FIELD(internode_compression), 0, 2, "dc", compression_words},
     {"listen_address", NULL, TEXT, TEXT_FIELD(listen_address), 0, 0, "127.0.0.1", NULL},
+    {"max_hint_window", NULL, DURATION, FIELD(max_hint_window_ns), 0, 30 * 86400 * SECOND, "3h", NULL},
+    {"max_hints_size", NULL, SIZE, FIELD(hints_size_max), 1 * MIB, 16 * TIB, "1GiB", NULL},
     {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB,
      "64MiB", NULL},
+    {"metadata_request_timeout", NULL, DURATION, FIELD(metadata_timeout_ns), 100 * MS, 3600 * SECOND, "10s",
+     NULL},
+    {"native_transport_max_request_data_in_flight", NULL, SIZE, FIELD(native_transport_max_request_data),
+     1 * MIB, 1 * TIB, "64MiB", NULL},
     {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, RING_TOKENS_MAX, "16", NULL},
+    {"phi_convict_threshold", NULL, NUMBER, FIELD(phi_convict_threshold), 5, 16, "8", NULL},
     {"rack", NULL, TEXT, TEXT_FIELD(rack), 0, 0, "rack1", NULL},
+    {"range_request_timeout", NULL, DURATION, FIELD(range_request_timeout_ns), 10 * MS, 3600 * SECOND, "10s",
+     NULL},
+    {"read_request_timeout", NULL, DURATION, FIELD(read_request_timeout_ns), 10 * MS, 3600 * SECOND, "5s", NULL},
+    {"seed_provider.class_name", NULL, TEXT, TEXT_FIELD(seed_provider), 0, 0, "SimpleSeedProvider",
+     seed_provider_words},
+    {"seeds", "seed_provider.parameters.seeds", TEXT, TEXT_FIELD(seeds), 0, 0, "", NULL},
+    {"server_encryption_options.ca", NULL, TEXT, TEXT_FIELD(internode_ca), 0, 0, "", NULL},
+    {"server_encryption_options.certificate", NULL, TEXT, TEXT_FIELD(internode_certificate), 0, 0, "", NULL},
+    {"server_encryption_options.internode_encryption", NULL, WORD, FIELD(internode_encryption), 0, 1, "none",
+     encryption_words},
+    {"server_encryption_options.key", NULL, TEXT, TEXT_FIELD(internode_key), 0, 0, "", NULL},
+    {"server_encryption_options.require_client_auth", NULL, WORD, FIELD(internode_client_auth), 0, 1, "false",
+     bool_words},
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
     {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB",
      NULL},
@@ -169,8 +207,11 @@ static int set_text(struct nodei_settings *settings, const struct option *o, con
                     struct base_err *err)
 {
     size_t len = strlen(value);
-    if (len == 0)
+    if (len == 0 && o->value[0]) /* what has a default has no empty value */
         return base_err_set(err, BASE_E_CONFIG, "%s is empty", o->name);
+    if (o->words && strcmp(value, o->words[0]) != 0 && strcmp(value, o->words[1]) != 0)
+        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is none of: %s, %s", o->name, value, o->words[0],
+                            o->words[1]);
     if (len >= o->size)
         return base_err_set(err, BASE_E_CONFIG, "%s is longer than %zu bytes", o->name,
                             o->size - 1);
@@ -263,17 +304,36 @@ static int unknown(const char *name, struct base_err *err)
     return base_err_set(err, BASE_E_CONFIG, "there is no option \"%s\"", name);
 }
 
+/* HOST:PORT for listen_address and storage_port at once; who listens is a member of a cluster. Port 0: any free one. */
+static int set_listen(struct nodei_settings *settings, const char *value, struct base_err *err)
+{
+    uint16_t port = (uint16_t)settings->storage_port;
+    char host[64];
+    int rc = net_address_parse(value, host, &port, err);
+    if (rc != BASE_OK)
+        return base_err_wrap(err, BASE_E_CONFIG, "listen");
+    memcpy(settings->listen_address, host, sizeof settings->listen_address);
+    settings->storage_port = port;
+    settings->listens = true;
+    return BASE_OK;
+}
+
 int nodei_settings_set(struct nodei_settings *settings, const char *name, const char *value,
                        struct base_err *err)
 {
     BASE_ASSERT(name && value);
+    if (strcmp(name, "listen") == 0)
+        return set_listen(settings, value, err);
     for (size_t i = 0; i < BASE_COUNT(options); i++) {
         const struct option *o = &options[i];
         if (strcmp(name, o->name) != 0 && !(o->alias && strcmp(name, o->alias) == 0))
             continue;
-        return o->kind == TEXT   ? set_text(settings, o, value, err)
-               : o->kind == WORD ? set_word(settings, o, value, err)
-                                 : set_number(settings, o, value, err);
+        int rc = o->kind == TEXT   ? set_text(settings, o, value, err)
+                 : o->kind == WORD ? set_word(settings, o, value, err)
+                                   : set_number(settings, o, value, err);
+        if (rc == BASE_OK && strcmp(o->name, "seeds") == 0)
+            settings->listens = value[0] != 0;
+        return rc;
     }
     return unknown(name, err);
 }

@@ -16,7 +16,8 @@ struct node_read {
     struct node_session *session;
     struct base_read cmd; /* the caller's, with now_s filled in */
     struct base_rows rows;
-    struct base_source *stream; /* the store's; open, or parked for reuse, or NULL */
+    struct base_source *stream; /* the store's; open, or parked for reuse, or NULL. In a cluster: a merge of pages */
+    struct nodei_paged *paged;  /* in a cluster */
     bool open;
     uint32_t row_count;
     /* Between stream and rows where interrupts must be seen inside one call: */
@@ -56,6 +57,29 @@ static const struct base_source_ops poll_ops = {
     .partition = poll_partition, .next = poll_next, .close = stay_open};
 
 /* --- the calls -------------------------------------------------------------------------------- */
+
+/* In a cluster: pages of the coordinator, tombstones kept, with the transaction's writes. */
+static int open_pages(struct node_read *read, const struct base_table *table, int consistency, struct base_err *err)
+{
+    struct node_session *session = read->session;
+    struct base_source *sources[2];
+    int rc = nodei_txn_source(session, &read->cmd, &sources[1], err);
+    if (rc != BASE_OK)
+        return rc;
+    size_t n = sources[1] ? 2 : 1;
+    rc = nodei_paged_open(session, table, &read->cmd, consistency, &read->paged, &sources[0], err);
+    if (rc != BASE_OK) {
+        if (sources[1])
+            sources[1]->ops->close(sources[1]);
+        return rc;
+    }
+    const struct base_merge_options options = {
+        .reversed = read->cmd.reversed,
+        .purge = {.now_s = read->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN},
+    };
+    return read->stream ? base_merge_reopen(read->stream, sources, n, &options, err)
+                        : base_merge_open(sources, n, &options, &read->stream, err);
+}
 
 static int open_stream(struct node_read *read, const struct base_table *table, struct base_err *err)
 {
@@ -101,7 +125,7 @@ int node_read_open(struct node_session *session, const struct base_table *table,
     if (cmd->now_s == 0)
         read->cmd.now_s = node_now_s(session->node);
     read->row_count = 0;
-    rc = open_stream(read, table, err);
+    rc = session->node->cluster ? open_pages(read, table, consistency, err) : open_stream(read, table, err);
     if (rc != BASE_OK)
         return base_err_wrap(err, rc, "read %.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
                              BASE_SLICE_ARG(table->name));
@@ -122,6 +146,11 @@ int node_read_next(struct node_read *read, struct base_live_row *row, struct bas
     return base_rows_next(&read->rows, row, err);
 }
 
+unsigned node_reads_ahead(const struct node_session *session)
+{
+    return session->node->cluster ? 16 : 1;
+}
+
 void node_read_close(struct node_read *read)
 {
     if (!read || !read->open)
@@ -132,7 +161,13 @@ void node_read_close(struct node_read *read)
     /* The rows must not close the stream: it is parked. */
     read->rows.source = &read->poll;
     base_rows_close(&read->rows);
-    lsm_read_park(read->stream);
+    if (read->session->node->cluster) {
+        static const struct base_merge_options none;
+        int rc = base_merge_reopen(read->stream, NULL, 0, &none, NULL); /* closes the pages */
+        BASE_ASSERT(rc == BASE_OK);
+    } else {
+        lsm_read_park(read->stream);
+    }
     BASE_ASSERT(read->session->open_reads > 0);
     read->session->open_reads--;
 }
@@ -144,5 +179,6 @@ void node_read_free(struct node_read *read)
     node_read_close(read);
     if (read->stream)
         read->stream->ops->close(read->stream);
+    nodei_paged_free(read->paged);
     free(read);
 }

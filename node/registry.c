@@ -19,6 +19,8 @@
 
 #include "node/node_private.h"
 
+#define CLUSTER_TRANSACTION_MAX (16u << 20) /* a COMMIT is one logged batch there: kept whole on two more nodes */
+
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -52,8 +54,14 @@ static void after_fork_in_child(void)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static int make_directory(const char *dir, struct stat *st, struct base_err *err)
+/* What tells nodes apart: the directory's device and inode, or a guest's contacts. */
+static int identify(const struct node_config *config, struct stat *st, struct base_err *err)
 {
+    const char *dir = config->dir;
+    if (config->contacts) {
+        memset(st, 0, sizeof *st);
+        return BASE_OK;
+    }
     if (!dir || !dir[0])
         return base_err_set(err, BASE_E_CONFIG, "open a node: no data directory was named");
     int rc = base_fs_mkdir(node_posix_fs(), dir, err);
@@ -70,11 +78,19 @@ static int make_directory(const char *dir, struct stat *st, struct base_err *err
 
 /* Defaults, the directory's ringlet.yaml, the daemon's file, the options: the later the stronger.
  */
-static int resolve_settings(const struct node_config *config, const char *config_file,
+static int resolve_settings(const struct node_config *config, const struct nodei_daemon *daemon,
                             struct nodei_settings *settings, struct base_err *err)
 {
     char path[NODEI_PATH_LEN_MAX];
     nodei_settings_init(settings);
+    if (config->contacts) {
+        if (config->secret_file &&
+            snprintf(settings->cluster_secret_file, sizeof settings->cluster_secret_file, "%s", config->secret_file) >=
+                (int)sizeof settings->cluster_secret_file)
+            return base_err_set(err, BASE_E_LIMIT, "secret_file: the path is too long");
+        settings->transaction_size_max = CLUSTER_TRANSACTION_MAX;
+        return BASE_OK;
+    }
     if (snprintf(path, sizeof path, "%s/ringlet.yaml", config->dir) >= (int)sizeof path)
         return base_err_set(err, BASE_E_LIMIT, "data directory %s: the path is too long",
                             config->dir);
@@ -83,10 +99,15 @@ static int resolve_settings(const struct node_config *config, const char *config
         base_err_clear(err);
         rc = BASE_OK;
     }
-    if (rc == BASE_OK && config_file)
-        rc = nodei_settings_load(settings, config_file, err);
+    if (rc == BASE_OK && daemon && daemon->config_file)
+        rc = nodei_settings_load(settings, daemon->config_file, err);
     for (size_t i = 0; i < config->option_count && rc == BASE_OK; i++)
         rc = nodei_settings_set(settings, config->options[i].name, config->options[i].value, err);
+    if (rc == BASE_OK && daemon && daemon->listen)
+        rc = nodei_settings_set(settings, "listen", daemon->listen, err);
+    settings->listens = settings->listens || daemon;
+    if (settings->listens && settings->transaction_size_max > CLUSTER_TRANSACTION_MAX)
+        settings->transaction_size_max = CLUSTER_TRANSACTION_MAX;
     return rc;
 }
 
@@ -96,6 +117,8 @@ static int check_options(const struct node *node, const struct node_config *conf
 {
     struct nodei_settings wanted = node->settings;
     int rc = BASE_OK;
+    if (node->guest && strcmp(node->settings.cluster_secret_file, config->secret_file ? config->secret_file : "") != 0)
+        return base_err_set(err, BASE_E_CONFIG, "%s is connected already in this process with another secret_file", node->dir);
     for (size_t i = 0; i < config->option_count && rc == BASE_OK; i++)
         rc = nodei_settings_set(&wanted, config->options[i].name, config->options[i].value, err);
     if (rc == BASE_OK)
@@ -106,7 +129,7 @@ static int check_options(const struct node *node, const struct node_config *conf
 static struct node *new_node(const struct node_config *config, const struct stat *st)
 {
     struct node *node = calloc(1, sizeof *node);
-    char *dir = node ? realpath(config->dir, NULL) : NULL;
+    char *dir = !node ? NULL : config->contacts ? strdup(config->contacts) : realpath(config->dir, NULL);
     if (!dir) {
         free(node);
         return NULL;
@@ -117,6 +140,7 @@ static struct node *new_node(const struct node_config *config, const struct stat
     node->dir_ino = st->st_ino;
     node->dir = dir;
     node->lock_fd = -1;
+    node->guest = config->contacts != NULL;
     node->temporary = config->temporary;
     node->log = config->log;
     return node;
@@ -140,11 +164,12 @@ static void free_node(struct node *node)
 
 /* Under the mutex: the open node of this directory, or NULL after the last one that was closing is
  * gone. */
-static struct node *find_settled(const struct stat *st)
+static struct node *find_settled(const struct node_config *config, const struct stat *st)
 {
     for (;;) {
         struct node *node = registry.nodes;
-        while (node && !(node->dir_dev == st->st_dev && node->dir_ino == st->st_ino))
+        while (node && !(config->contacts ? node->guest && strcmp(node->dir, config->contacts) == 0
+                                          : !node->guest && node->dir_dev == st->st_dev && node->dir_ino == st->st_ino))
             node = node->next;
         if (!node || node->state == NODEI_OPEN)
             return node;
@@ -152,12 +177,12 @@ static struct node *find_settled(const struct stat *st)
     }
 }
 
-static int start(struct node *node, const struct node_config *config, const char *config_file,
+static int start(struct node *node, const struct node_config *config, const struct nodei_daemon *daemon,
                  struct base_err *err)
 {
-    int rc = resolve_settings(config, config_file, &node->settings, err);
+    int rc = resolve_settings(config, daemon, &node->settings, err);
     if (rc == BASE_OK)
-        rc = nodei_start(node, err);
+        rc = nodei_start(node, daemon, err);
     if (rc != BASE_OK)
         base_err_wrap(err, rc, "open %s", node->dir);
     pthread_mutex_lock(&registry.mutex);
@@ -172,19 +197,19 @@ static int start(struct node *node, const struct node_config *config, const char
     return rc;
 }
 
-int nodei_open_configured(const struct node_config *config, const char *config_file,
-                          struct node **out, struct base_err *err)
+int nodei_open_configured(const struct node_config *config, const struct nodei_daemon *daemon, struct node **out,
+                          struct base_err *err)
 {
     struct stat st;
     *out = NULL;
-    int rc = make_directory(config->dir, &st, err);
+    int rc = identify(config, &st, err);
     if (rc != BASE_OK)
         return rc;
     pthread_mutex_lock(&registry.mutex);
     if (!registry.has_fork_handler)
         registry.has_fork_handler =
             pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
-    struct node *node = registry.has_fork_handler ? find_settled(&st) : NULL;
+    struct node *node = registry.has_fork_handler ? find_settled(config, &st) : NULL;
     bool is_new = !node;
     if (!registry.has_fork_handler) {
         rc = base_err_set(err, BASE_E_NOMEM, "open %s: out of memory", config->dir);
@@ -203,7 +228,7 @@ int nodei_open_configured(const struct node_config *config, const char *config_f
     }
     pthread_mutex_unlock(&registry.mutex);
     if (rc == BASE_OK && is_new)
-        rc = start(node, config, config_file, err);
+        rc = start(node, config, daemon, err);
     if (rc == BASE_OK)
         *out = node;
     return rc;

@@ -15,9 +15,11 @@
 #include <stdio.h>
 
 #include "node/schema_private.h"
+#include "replication/replication.h"
 
 #define CHANGE_SIZE_MAX (64u << 20)
 #define TRUNCATED_EPOCH "truncated_epoch"
+#define DDL_TRIES_MAX 20 /* changes of others that came first, before ours is given up */
 
 /* --- snapshots -------------------------------------------------------------------------------- */
 
@@ -34,8 +36,7 @@ uint64_t node_schema_epoch(const struct node *node)
     return atomic_load_explicit(&node->schema_epoch, memory_order_acquire);
 }
 
-/* Takes the reference over. */
-static void publish(struct node *node, struct base_schema *schema)
+void nodei_schema_publish(struct node *node, struct base_schema *schema)
 {
     pthread_mutex_lock(&node->schema_mutex);
     struct base_schema *before = node->schema;
@@ -100,13 +101,35 @@ static void drop_table(struct node *node, struct base_uuid id)
                   "files of a dropped table stay until the next start: %s", err.text);
 }
 
+/* Hints and batches of a member: no keyspace has them, and they are there before the log is replayed. */
+static int open_internal_table(struct node *node, struct base_uuid id, const char *name, struct base_err *err)
+{
+    struct lsm_table *place;
+    const struct lsm_table_desc desc = {
+        .id = id,
+        .name = name,
+        .bloom_fp_chance = 0.01,
+        .compaction_enabled = true,
+        .min_threshold = 4,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
+        .bucket_high = 1.5,
+        .min_sstable_size = 50u << 20,
+        .truncated_us = INT64_MIN,
+    };
+    return lsm_table_open(node->store, &desc, &place, err);
+}
+
 int nodei_schema_open(struct node *node, struct base_err *err)
 {
     struct base_schema *schema;
     int rc = cat_schema_load(node->catalog, &schema, err);
     if (rc != BASE_OK)
         return base_err_wrap(err, rc, "read the schema");
-    publish(node, schema);
+    nodei_schema_publish(node, schema);
+    rc = open_internal_table(node, repl_hints_table_id, "system.hints", err);
+    if (rc == BASE_OK)
+        rc = open_internal_table(node, repl_batches_table_id, "system.batches", err);
     for (size_t k = 0; k < schema->keyspace_count; k++)
         for (size_t t = 0; t < schema->keyspaces[k].table_count && rc == BASE_OK; t++)
             rc = open_table(node, schema->keyspaces[k].tables[t], err);
@@ -196,49 +219,93 @@ static void drop_from_store(struct node *node, const struct base_change *change,
     }
 }
 
-static int append_log(struct node *node, const struct base_change *change,
-                      const struct base_schema *after, struct base_err *err)
+/* One change, from the log's entry on: `ring` is the encoded members that it leads to, or empty. `after` is borrowed. */
+static int carry_out(struct node *node, const struct base_change *change, struct base_slice entry, struct base_slice ring,
+                     struct base_schema *after, struct base_err *err)
 {
-    struct base_buf bytes;
-    base_buf_init(&bytes, CHANGE_SIZE_MAX);
-    int rc = base_change_encode(change, &bytes);
-    if (rc != BASE_OK)
-        base_err_set(err, rc, "schema change: %s", base_err_words(rc));
-    else
-        rc = cat_log_append(node->catalog, after->epoch, base_buf_view(&bytes), after, (struct base_slice){0}, err);
-    base_buf_fini(&bytes);
-    return rc;
-}
-
-int nodei_schema_apply(struct node *node, const struct base_change *change, struct base_err *err)
-{
-    struct base_schema *before = node->schema, *after; /* only we replace it */
+    struct base_schema *before = base_schema_acquire(node->schema); /* only we replace it */
     bool drops =
         change->kind == BASE_CHANGE_TABLE_DROP || change->kind == BASE_CHANGE_KEYSPACE_DROP;
-    int rc = base_schema_apply(before, change, &after, err);
-    if (rc != BASE_OK)
-        return rc;
-    rc = prepare_store(node, change, after, err);
+    int rc = prepare_store(node, change, after, err);
     if (rc == BASE_OK) {
-        rc = append_log(node, change, after, err);
+        rc = cat_log_append(node->catalog, after->epoch, entry, after, ring, err);
         if (rc != BASE_OK && change->kind == BASE_CHANGE_TABLE_CREATE)
             drop_table(node, base_schema_table(after, change->keyspace, change->name)->id);
     }
     if (rc != BASE_OK) {
-        base_schema_release(after);
+        base_schema_release(before);
         return rc;
     }
     rc = follow_store(node, change, after, err);
     if (rc != BASE_OK)
         base_err_wrap(err, rc, "the change is recorded but not complete; repeat it");
-    uint64_t epoch = after->epoch;
-    base_schema_acquire(before);
-    publish(node, after);
+    nodei_schema_publish(node, base_schema_acquire(after));
     if (drops) {
-        nodei_wait_for_sessions(node, epoch);
+        nodei_wait_for_sessions(node, after->epoch);
         drop_from_store(node, change, before);
     }
     base_schema_release(before);
+    return rc;
+}
+
+int nodei_schema_append(struct node *node, const struct repl_meta_op *op, struct base_err *err)
+{
+    struct base_buf ring;
+    base_buf_init(&ring, CHANGE_SIZE_MAX);
+    int rc = ring_state_encode(op->ring_after, &ring);
+    if (rc != BASE_OK)
+        rc = base_err_set(err, rc, "members: %s", base_err_words(rc));
+    pthread_mutex_lock(&node->ddl_mutex);
+    if (rc == BASE_OK)
+        rc = carry_out(node, op->change, op->entry, base_buf_view(&ring), op->schema_after, err);
+    pthread_mutex_unlock(&node->ddl_mutex);
+    base_buf_fini(&ring);
+    return rc;
+}
+
+/* Alone: the log is ours. */
+static int apply_alone(struct node *node, const struct base_change *change, struct base_err *err)
+{
+    struct base_schema *after;
+    struct base_buf entry;
+    int rc = base_schema_apply(node->schema, change, &after, err);
+    if (rc != BASE_OK)
+        return rc;
+    base_buf_init(&entry, CHANGE_SIZE_MAX);
+    rc = base_change_encode(change, &entry);
+    if (rc != BASE_OK)
+        base_err_set(err, rc, "schema change: %s", base_err_words(rc));
+    else
+        rc = carry_out(node, change, base_buf_view(&entry), (struct base_slice){0}, after, err);
+    base_buf_fini(&entry);
+    base_schema_release(after);
+    return rc;
+}
+
+int nodei_ddl(struct node_session *session, nodei_ddl_fn *analyze, void *ctx, struct base_err *err)
+{
+    struct node *node = session->node;
+    int rc = node->cluster ? nodei_cluster_wait(node, session, err) : BASE_OK;
+    for (int tries = 0; rc == BASE_OK; tries++) {
+        struct base_arena arena;
+        struct base_change change = {0};
+        bool nothing = false;
+        base_arena_init(&arena);
+        if (!node->cluster)
+            pthread_mutex_lock(&node->ddl_mutex);
+        struct base_schema *schema = node_schema(node);
+        rc = analyze(session, &arena, schema, ctx, &change, &nothing, err);
+        if (rc == BASE_OK && !nothing)
+            rc = node->cluster ? nodei_cluster_change(node, &change, err) : apply_alone(node, &change, err);
+        base_schema_release(schema);
+        if (!node->cluster)
+            pthread_mutex_unlock(&node->ddl_mutex);
+        base_arena_fini(&arena);
+        if (rc != BASE_E_STALE || !node->cluster || tries == DDL_TRIES_MAX || nodei_interrupted(session))
+            return rc;
+        base_err_clear(err); /* somebody else's change came first: judge ours again */
+        rc = BASE_OK;
+    }
     return rc;
 }
 
@@ -268,34 +335,37 @@ static int put_result(struct base_buf *result, const struct base_change *change,
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-struct cql_context nodei_cql_context(struct node_session *session)
+struct cql_context nodei_cql_context(struct node_session *session, const struct base_schema *schema)
 {
     struct node *node = session->node;
     return (struct cql_context){
-        .schema = node->schema,
+        .schema = schema,
         .keyspace = base_slice_str(session->keyspace),
         .new_id = nodei_uuid_v4(node->random),
         .now_us = node_timestamp(node),
     };
 }
 
-static int run_ddl(struct node_session *session, struct base_arena *arena,
-                   const struct cql_statement *statement, struct base_buf *result,
-                   struct base_err *err)
+struct statement {
+    const struct cql_statement *statement;
+    struct base_buf *result;
+};
+
+static int analyze_statement(struct node_session *session, struct base_arena *arena, const struct base_schema *schema, void *ctx,
+                             struct base_change *change, bool *nothing, struct base_err *err)
 {
-    struct node *node = session->node;
+    const struct statement *s = ctx;
+    struct cql_context context = nodei_cql_context(session, schema);
     struct cql_ddl ddl = {0};
-    pthread_mutex_lock(&node->ddl_mutex);
-    struct cql_context context = nodei_cql_context(session);
-    int rc = cql_analyze_ddl(arena, statement, &context, &ddl, err);
-    if (rc == BASE_OK && !ddl.nothing)
-        rc = nodei_schema_apply(node, &ddl.change, err);
-    pthread_mutex_unlock(&node->ddl_mutex);
+    base_buf_reset(s->result);
+    int rc = cql_analyze_ddl(arena, s->statement, &context, &ddl, err);
     if (rc != BASE_OK)
         return rc;
+    *change = ddl.change;
+    *nothing = ddl.nothing;
     if (!ddl.nothing)
-        return put_result(result, &ddl.change, err);
-    rc = base_buf_printf(result, "nothing to do");
+        return put_result(s->result, change, err);
+    rc = base_buf_printf(s->result, "nothing to do");
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
@@ -327,7 +397,7 @@ int node_cql(struct node_session *session, struct base_slice text, struct base_b
     if (rc == BASE_OK)
         rc = cql_statement_kind(statement) == CQL_USE
                  ? run_use(session, cql_use_keyspace(statement), result, err)
-                 : run_ddl(session, &arena, statement, result, err);
+                 : nodei_ddl(session, analyze_statement, &(struct statement){statement, result}, err);
     base_arena_fini(&arena);
     return rc;
 }

@@ -5,10 +5,12 @@
 #include "cql/cql.h"
 #include "node/node_private.h"
 
-/* Both need the DDL mutex. The context is the current schema, now, with an id for a new table. */
-struct cql_context nodei_cql_context(struct node_session *session);
-/* Make the change durable, do it, publish it. On an error from the log nothing has changed. */
-BASE_MUST int nodei_schema_apply(struct node *node, const struct base_change *change,
-                                 struct base_err *err);
+struct cql_context nodei_cql_context(struct node_session *session, const struct base_schema *schema);
+/* One change of the schema: `analyze` makes it against a snapshot (in the arena; *nothing: there is none to make), and again
+ * against a later one when another node's change came first. Alone: under the DDL mutex, durable, done, published. On an error
+ * from the log nothing has changed. */
+typedef int nodei_ddl_fn(struct node_session *session, struct base_arena *arena, const struct base_schema *schema, void *ctx,
+                         struct base_change *change, bool *nothing, struct base_err *err);
+BASE_MUST int nodei_ddl(struct node_session *session, nodei_ddl_fn *analyze, void *ctx, struct base_err *err);
 
 #endif

@@ -17,16 +17,13 @@
 
 #include "node/node_private.h"
 
-int node_session_new(struct node *node, struct node_session **out, struct base_err *err)
+int nodei_session_internal(struct node *node, struct node_session **out, struct base_err *err)
 {
     *out = NULL;
-    int rc = nodei_check_usable(node, err);
-    if (rc != BASE_OK)
-        return rc;
     struct node_session *session = calloc(1, sizeof *session);
     if (!session)
         return base_err_set(err, BASE_E_NOMEM, "open a session: out of memory");
-    session->node = node_acquire(node);
+    session->node = node;
     base_buf_init(&session->txn.buf, node->settings.transaction_size_max);
     pthread_mutex_lock(&node->sessions_mutex);
     session->next = node->sessions;
@@ -38,9 +35,20 @@ int node_session_new(struct node *node, struct node_session **out, struct base_e
     return BASE_OK;
 }
 
-void node_session_free(struct node_session *session)
+int node_session_new(struct node *node, struct node_session **out, struct base_err *err)
 {
-    if (!session || node_is_forked(session->node))
+    *out = NULL;
+    int rc = nodei_check_usable(node, err);
+    if (rc == BASE_OK)
+        rc = nodei_session_internal(node, out, err);
+    if (rc == BASE_OK)
+        node_acquire(node);
+    return rc;
+}
+
+void nodei_session_internal_free(struct node_session *session)
+{
+    if (!session)
         return;
     struct node *node = session->node;
     BASE_ASSERT(session->open_reads == 0);
@@ -54,7 +62,16 @@ void node_session_free(struct node_session *session)
     if (session->next)
         session->next->prev = session->prev;
     pthread_mutex_unlock(&node->sessions_mutex);
+    nodei_write_call_free(session->write_call);
     free(session);
+}
+
+void node_session_free(struct node_session *session)
+{
+    if (!session || node_is_forked(session->node))
+        return;
+    struct node *node = session->node;
+    nodei_session_internal_free(session);
     node_release(node);
 }
 

@@ -51,7 +51,8 @@ int nodei_timestamps_open(struct node *node, struct base_err *err)
 {
     struct nodei_timestamps *t = &node->timestamps;
     int64_t floor_us = 0;
-    if (!node->temporary) {
+    bool floor = !node->temporary && !node->guest;
+    if (floor) {
         int rc = cat_local_get_i64(node->catalog, FLOOR_NAME, &floor_us, err);
         if (rc != BASE_OK && rc != BASE_E_NOTFOUND)
             return base_err_wrap(err, rc, "timestamp floor");
@@ -65,7 +66,7 @@ int nodei_timestamps_open(struct node *node, struct base_err *err)
                   (long long)ahead_s);
     pthread_mutex_init(&t->mutex, NULL);
     atomic_init(&t->last_us, floor_us);
-    atomic_init(&t->limit_us, node->temporary ? INT64_MAX : floor_us);
+    atomic_init(&t->limit_us, floor ? floor_us : INT64_MAX);
     atomic_init(&t->renewal_posted, false);
     t->renewal = (struct base_job){.step = renewal_step,
                                    .cancelled = renewal_cancelled,

@@ -14,15 +14,14 @@
 #include "node/node_private.h"
 
 #define UNLOGGED_CHUNK (1u << 20) /* unlogged: sent on when this much has gathered */
-#define KEEP_BYTES (1u << 20)   /* a buffer larger than this is not kept for the next transaction */
 #define WAIT_SLICE_NS 50000000u /* back-pressure: how often an interrupt is looked for */
 
 /* --- to the store ----------------------------------------------------------------------------- */
 
 /* One group; waits under back-pressure in slices, so that an interrupt ends it and DROP TABLE gets
  * its turn. */
-static int send(struct node_session *session, struct base_slice group, size_t count, bool durable,
-                struct base_err *err)
+static int send_local(struct node_session *session, struct base_slice group, size_t count, bool durable,
+                      struct base_err *err)
 {
     struct node *node = session->node;
     uint64_t left = node->settings.write_request_timeout_ns;
@@ -43,6 +42,38 @@ static int send(struct node_session *session, struct base_slice group, size_t co
     }
 }
 
+/* What is to be written, and how. */
+struct group {
+    struct base_slice mutations;
+    size_t count;
+    int consistency;
+    bool durable, logged;
+};
+
+static int send(struct node_session *session, const struct group *group, struct base_err *err)
+{
+    if (!session->node->cluster)
+        return send_local(session, group->mutations, group->count, group->durable, err);
+    const struct nodei_cluster_write write = {
+        .mutations = group->mutations,
+        .mutation_count = group->count,
+        .consistency = group->consistency,
+        .logged = group->logged && group->count > 1,
+    };
+    return nodei_cluster_write(session, &write, err);
+}
+
+/* Of the levels of a transaction's writes the most demanding one counts. */
+static int more_demanding(int a, int b)
+{
+    static const uint8_t rank[] = {
+        [NODE_CL_ANY] = 0, [NODE_CL_LOCAL_ONE] = 1, [NODE_CL_ONE] = 2, [NODE_CL_TWO] = 3, [NODE_CL_THREE] = 4,
+        [NODE_CL_LOCAL_QUORUM] = 5, [NODE_CL_QUORUM] = 6, [NODE_CL_EACH_QUORUM] = 7, [NODE_CL_ALL] = 8,
+        [NODE_CL_SERIAL] = 9, [NODE_CL_LOCAL_SERIAL] = 9,
+    };
+    return rank[a] >= rank[b] ? a : b;
+}
+
 /* --- the buffer ------------------------------------------------------------------------------- */
 
 static void drop_overlay(struct nodei_txn *txn)
@@ -59,7 +90,8 @@ static void empty(struct nodei_txn *txn)
     drop_overlay(txn);
     txn->count = 0;
     txn->durable = false;
-    if (txn->buf.cap > KEEP_BYTES)
+    txn->consistency = NODE_CL_ANY;
+    if (txn->buf.cap > NODEI_KEEP_BYTES)
         base_buf_fini(&txn->buf);
     base_buf_reset(&txn->buf);
     for (size_t i = 0; i < txn->mark_count; i++)
@@ -71,7 +103,8 @@ static int apply(struct node_session *session, struct base_err *err)
     struct nodei_txn *txn = &session->txn;
     if (txn->count == 0)
         return BASE_OK;
-    int rc = send(session, base_buf_view(&txn->buf), txn->count, txn->durable, err);
+    const struct group group = {base_buf_view(&txn->buf), txn->count, txn->consistency, txn->durable, !session->unlogged};
+    int rc = send(session, &group, err);
     if (rc == BASE_OK)
         empty(txn);
     return rc;
@@ -86,17 +119,17 @@ static int too_large(struct node_session *session, struct base_err *err)
                         (unsigned long long)(session->node->settings.transaction_size_max >> 10));
 }
 
-static int append(struct node_session *session, struct base_slice mutations, size_t count,
-                  bool durable, struct base_err *err)
+static int append(struct node_session *session, const struct group *group, struct base_err *err)
 {
     struct nodei_txn *txn = &session->txn;
-    int rc = base_buf_put_slice(&txn->buf, mutations);
+    int rc = base_buf_put_slice(&txn->buf, group->mutations);
     if (rc == BASE_E_LIMIT)
         return too_large(session, err);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "gather the transaction: %s", base_err_words(rc));
-    txn->count += count;
-    txn->durable = txn->durable || durable;
+    txn->consistency = txn->count ? more_demanding(txn->consistency, group->consistency) : group->consistency;
+    txn->count += group->count;
+    txn->durable = txn->durable || group->durable;
     return BASE_OK;
 }
 
@@ -104,7 +137,7 @@ int node_write(struct node_session *session, const struct base_table *table,
                struct base_slice mutations, size_t mutation_count, int consistency,
                struct base_err *err)
 {
-    struct nodei_table_ref ref;
+    struct nodei_table_ref ref = {.durable = true};
     struct nodei_txn *txn = &session->txn;
     BASE_ASSERT(mutation_count > 0 && mutations.len > 0);
     int rc = nodei_check_usable(session->node, err);
@@ -112,9 +145,11 @@ int node_write(struct node_session *session, const struct base_table *table,
         rc = nodei_check_consistency(consistency, true, err);
     if (rc != BASE_OK)
         return rc;
-    nodei_enter(session);
-    rc = nodei_table_find(session, table, &ref, err);
-    nodei_leave(session);
+    if (!session->node->cluster) { /* in a cluster the replicas look */
+        nodei_enter(session);
+        rc = nodei_table_find(session, table, &ref, err);
+        nodei_leave(session);
+    }
     if (rc != BASE_OK)
         return rc;
     bool whole = !txn->open;
@@ -124,13 +159,65 @@ int node_write(struct node_session *session, const struct base_table *table,
             rc = apply(session, err);
         whole = mutations.len > chunk;
     }
+    const struct group group = {mutations, mutation_count, consistency, ref.durable, !session->unlogged};
     if (rc == BASE_OK)
-        rc = whole ? send(session, mutations, mutation_count, ref.durable, err)
-                   : append(session, mutations, mutation_count, ref.durable, err);
+        rc = whole ? send(session, &group, err) : append(session, &group, err);
     if (rc == BASE_OK)
         return BASE_OK;
     return base_err_wrap(err, rc, "write to %.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
                          BASE_SLICE_ARG(table->name));
+}
+
+/* --- conditions ------------------------------------------------------------------------------- */
+
+bool node_conditions_at_replica(const struct node_session *session)
+{
+    return session->node->cluster != NULL;
+}
+
+/* The sum of the factors that a keyspace's replication options name. */
+static uint64_t replication_factor(const struct base_options *replication)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < replication->count; i++) {
+        struct base_slice value = replication->items[i].value;
+        uint64_t n = 0;
+        size_t digits = 0;
+        while (digits < value.len && digits < 6 && value.data[digits] >= '0' && value.data[digits] <= '9')
+            n = n * 10 + (uint64_t)(value.data[digits++] - '0');
+        sum += n; /* class and the like begin with no digit */
+    }
+    return sum;
+}
+
+int node_check_conditions(struct node_session *session, const struct base_table *table, struct base_err *err)
+{
+    if (!session->node->cluster)
+        return BASE_OK;
+    struct base_schema *schema = node_schema(session->node);
+    const struct base_keyspace *keyspace = base_schema_keyspace(schema, table->keyspace);
+    uint64_t factor = keyspace ? replication_factor(&keyspace->replication) : 1;
+    base_schema_release(schema);
+    if (factor <= 1)
+        return BASE_OK;
+    return base_err_set(err, BASE_E_INVALID,
+                        "%.*s.%.*s has replication factor %llu: INSERT OR IGNORE, OR FAIL and OR ROLLBACK need Paxos for rows there, "
+                        "which this version does not have; a plain INSERT is an upsert",
+                        BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), (unsigned long long)factor);
+}
+
+int node_write_if_absent(struct node_session *session, const struct base_table *table, struct base_slice mutation,
+                         int consistency, struct base_err *err)
+{
+    const struct nodei_cluster_write write = {
+        .mutations = mutation, .mutation_count = 1, .consistency = consistency, .if_absent = true};
+    BASE_ASSERT(node_conditions_at_replica(session));
+    int rc = nodei_check_usable(session->node, err);
+    if (rc == BASE_OK)
+        rc = nodei_cluster_write(session, &write, err);
+    if (rc == BASE_OK)
+        return rc;
+    return base_err_wrap(err, rc, "write to %.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
 }
 
 /* --- begin, savepoints, end ------------------------------------------------------------------- */

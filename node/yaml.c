@@ -1,13 +1,12 @@
-/* Configuration files: one YAML mapping of option names to plain values, read with libyaml's
- * events.
- *
- * What is deeper than that (cassandra.yaml's seed_provider and the like) is refused with its line.
- */
+/* Configuration files: one YAML mapping of option names to values, read with libyaml's events. Groups of options, as
+ * cassandra.yaml's server_encryption_options and seed_provider, are flattened to dotted names. */
 #include <errno.h>
 #include <stdio.h>
 #include <yaml.h>
 
 #include "node/node_private.h"
+
+enum { DEPTH_MAX = 4 };
 
 struct file {
     yaml_parser_t parser;
@@ -41,24 +40,58 @@ static const char *scalar(const struct file *f)
     return strlen(text) == f->event.data.scalar.length ? text : NULL; /* no NUL inside */
 }
 
-/* One "name: value", standing on the name. */
-static int read_pair(struct file *f, struct nodei_settings *settings, struct base_err *err)
+static int read_mapping(struct file *f, struct nodei_settings *settings, const char *prefix, int depth,
+                        struct base_err *err);
+
+/* The value of an option, standing on it. What is deeper is flattened: server_encryption_options: {ca: X} sets
+ * server_encryption_options.ca, and the items of a list stand for their parent (seed_provider). */
+static int read_value(struct file *f, struct nodei_settings *settings, const char *name, int depth,
+                      struct base_err *err)
 {
-    char name[64];
-    if (f->event.type != YAML_SCALAR_EVENT || !scalar(f))
-        return fail(f, err, "expected the name of an option");
     size_t line = f->event.start_mark.line + 1;
-    snprintf(name, sizeof name, "%s", scalar(f));
-    int rc = next(f, err);
-    if (rc != BASE_OK)
-        return rc;
-    if (f->event.type != YAML_SCALAR_EVENT || !scalar(f)) {
-        char text[128];
-        snprintf(text, sizeof text, "option \"%s\" takes one plain value", name);
-        return fail(f, err, text);
+    int rc = BASE_OK;
+    if (depth > DEPTH_MAX)
+        return fail(f, err, "too deep");
+    switch (f->event.type) {
+    case YAML_SCALAR_EVENT:
+        if (!scalar(f))
+            return fail(f, err, "a value holds a NUL");
+        rc = nodei_settings_set(settings, name, scalar(f), err);
+        return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "%s line %zu", f->path, line);
+    case YAML_MAPPING_START_EVENT:
+        return read_mapping(f, settings, name, depth + 1, err);
+    case YAML_SEQUENCE_START_EVENT:
+        for (;;) {
+            rc = next(f, err);
+            if (rc != BASE_OK || f->event.type == YAML_SEQUENCE_END_EVENT)
+                return rc;
+            rc = read_value(f, settings, name, depth + 1, err);
+            if (rc != BASE_OK)
+                return rc;
+        }
+    default:
+        return fail(f, err, "expected a plain value");
     }
-    rc = nodei_settings_set(settings, name, scalar(f), err);
-    return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "%s line %zu", f->path, line);
+}
+
+/* Pairs up to the mapping's end; `prefix` is empty at the top. */
+static int read_mapping(struct file *f, struct nodei_settings *settings, const char *prefix, int depth,
+                        struct base_err *err)
+{
+    for (;;) {
+        char name[192];
+        int rc = next(f, err);
+        if (rc != BASE_OK || f->event.type == YAML_MAPPING_END_EVENT)
+            return rc;
+        if (f->event.type != YAML_SCALAR_EVENT || !scalar(f))
+            return fail(f, err, "expected the name of an option");
+        snprintf(name, sizeof name, "%s%s%s", prefix, prefix[0] ? "." : "", scalar(f));
+        rc = next(f, err);
+        if (rc == BASE_OK)
+            rc = read_value(f, settings, name, depth, err);
+        if (rc != BASE_OK)
+            return rc;
+    }
 }
 
 static int read_document(struct file *f, struct nodei_settings *settings, struct base_err *err)
@@ -75,14 +108,7 @@ static int read_document(struct file *f, struct nodei_settings *settings, struct
         return BASE_OK;
     if (f->event.type != YAML_MAPPING_START_EVENT)
         return fail(f, err, "expected lines of the form \"option: value\"");
-    for (;;) {
-        rc = next(f, err);
-        if (rc != BASE_OK || f->event.type == YAML_MAPPING_END_EVENT)
-            return rc;
-        rc = read_pair(f, settings, err);
-        if (rc != BASE_OK)
-            return rc;
-    }
+    return read_mapping(f, settings, "", 0, err);
 }
 
 int nodei_settings_load(struct nodei_settings *settings, const char *path, struct base_err *err)

@@ -72,4 +72,3 @@ void repl_hints_truncate(struct repl *repl, struct base_uuid host_id)
     (void)repl;(void)host_id;
     
 }
-const struct base_uuid repl_hints_table_id = {{1}}, repl_batches_table_id = {{2}};

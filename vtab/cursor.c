@@ -4,21 +4,30 @@
  * 1. A cursor holds the binding and the read it began with: COMMIT, ROLLBACK and schema changes
  * leave it alone.
  * 2. xFilter may run many times on one cursor (joins): every buffer is used again.
- * 3. Refusals come from here, not from the planner, and name the way out. */
+ * 3. Refusals come from here, not from the planner, and name the way out.
+ * 4. In a cluster the reads of the next parts (IN over partitions) are under way while the first one's rows are taken. */
 #include "vtab/vtab_private.h"
 
 #include <stdio.h>
 
 #include "base/key.h"
 
+#define AHEAD_MAX 16
+
+/* The read of one part: a partition, a row, or the whole table. Its memory stays for the next. */
+struct part_read {
+    struct node_read *read;
+    struct base_read cmd;
+    struct base_range row_range; /* KEY: the row's */
+};
+
 struct cursor {
     sqlite3_vtab_cursor base;      /* first */
     struct vtabi_binding *binding; /* NULL before the first xFilter */
     struct vtabi_link *link;       /* counted in it */
-    struct node_read *read;
-    bool reading; /* `read` is open */
-    struct base_read cmd;
-    struct base_range row_range; /* KEY: the row's */
+    struct part_read reads[AHEAD_MAX]; /* a ring: `open_count` of them are open, from `open_at` on */
+    unsigned open_at, open_count;
+    struct base_read cmd; /* what all parts have in common */
     struct vtabi_plan plan;
     struct vtabi_request request;
     size_t next_part;
@@ -68,9 +77,9 @@ static void echo_free(struct cursor *c)
 /* Back to before xFilter; buffers keep their memory. */
 static void cursor_reset(struct cursor *c)
 {
-    if (c->reading)
-        node_read_close(c->read);
-    c->reading = false;
+    for (; c->open_count; c->open_count--)
+        node_read_close(c->reads[(c->open_at + c->open_count - 1) % AHEAD_MAX].read);
+    c->open_at = 0;
     vtabi_filters_free(c->filters, c->plan.filter_count);
     c->filters = NULL;
     sqlite3_value_free(c->consistency_value);
@@ -87,11 +96,13 @@ static void cursor_detach(struct cursor *c)
         return;
     BASE_ASSERT(c->link->cursor_count > 0);
     c->link->cursor_count--;
-    if (c->link->spare_read)
-        node_read_free(c->read);
-    else
-        c->link->spare_read = c->read;
-    c->read = NULL;
+    for (unsigned i = 0; i < AHEAD_MAX; i++) {
+        if (c->link->spare_read)
+            node_read_free(c->reads[i].read);
+        else
+            c->link->spare_read = c->reads[i].read;
+        c->reads[i].read = NULL;
+    }
     c->link = NULL;
 }
 
@@ -144,7 +155,7 @@ static int cursor_bind(struct cursor *c, struct base_err *err)
         cursor_detach(c);
         c->link = table->link;
         c->link->cursor_count++;
-        c->read = c->link->spare_read;
+        c->reads[0].read = c->link->spare_read;
         c->link->spare_read = NULL;
     }
     return BASE_OK;
@@ -260,49 +271,55 @@ static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value
 /* --- reading --------------------------------------------------------------------------------- */
 
 /* Address the next part. False when there is none. */
-static bool next_command(struct cursor *c)
+static bool next_command(struct cursor *c, struct part_read *part)
 {
     const struct vtabi_request *request = &c->request;
+    part->cmd = c->cmd;
     if (c->plan.kind == VTABI_PLAN_SCAN)
         return c->next_part++ == 0;
     if (c->next_part == request->part_count)
         return false;
-    const struct vtabi_span *part = &request->parts[c->next_part++];
-    const uint8_t *key = request->keys.data + part->at;
-    c->cmd.pkey = base_slice(key, part->pkey_len);
+    const struct vtabi_span *span = &request->parts[c->next_part++];
+    const uint8_t *key = request->keys.data + span->at;
+    part->cmd.pkey = base_slice(key, span->pkey_len);
     if (c->plan.kind == VTABI_PLAN_KEY) {
-        struct base_slice ckey = base_slice(key + part->pkey_len, part->len - part->pkey_len);
-        c->row_range = (struct base_range){ckey, ckey};
-        c->cmd.slices = ckey.len ? (struct base_slices){&c->row_range, 1} : base_slices_all;
+        struct base_slice ckey = base_slice(key + span->pkey_len, span->len - span->pkey_len);
+        part->row_range = (struct base_range){ckey, ckey};
+        part->cmd.slices = ckey.len ? (struct base_slices){&part->row_range, 1} : base_slices_all;
     } else {
-        c->cmd.slices = request->whole
-                            ? base_slices_all
-                            : (struct base_slices){request->ranges, request->range_count};
+        part->cmd.slices = request->whole
+                               ? base_slices_all
+                               : (struct base_slices){request->ranges, request->range_count};
         if (!request->whole && request->range_count == 0)
             return false;
     }
     return true;
 }
 
-static int read_open(struct cursor *c, bool *more, struct base_err *err)
+/* Open the reads of the next parts, as many as may be under way at once. */
+static int read_open(struct cursor *c, struct base_err *err)
 {
-    *more = next_command(c);
-    if (!*more)
-        return BASE_OK;
     bool sum_fits = c->left <= UINT64_MAX - c->skip;
+    unsigned ahead = c->left == UINT64_MAX ? node_reads_ahead(c->link->session) : 1;
     c->cmd.row_limit = c->plan.filter_count || !sum_fits ? UINT64_MAX : c->left + c->skip;
     if (c->plan.kind == VTABI_PLAN_KEY)
         c->cmd.row_limit = 1;
-    int rc =
-        node_read_open(c->link->session, c->binding->table, &c->cmd, c->consistency, &c->read, err);
-    c->reading = rc == BASE_OK;
-    return rc;
+    while (c->open_count < ahead && c->open_count < AHEAD_MAX) {
+        struct part_read *part = &c->reads[(c->open_at + c->open_count) % AHEAD_MAX];
+        if (!next_command(c, part))
+            break;
+        int rc = node_read_open(c->link->session, c->binding->table, &part->cmd, c->consistency, &part->read, err);
+        if (rc != BASE_OK)
+            return rc;
+        c->open_count++;
+    }
+    return BASE_OK;
 }
 
 /* k without a clustering key is the row of a partition that has only static values. */
-static bool is_wanted(const struct cursor *c, const struct base_live_row *live)
+static bool is_wanted(const struct cursor *c, const struct part_read *part, const struct base_live_row *live)
 {
-    return c->plan.kind != VTABI_PLAN_KEY || c->cmd.slices.ranges == &c->row_range ||
+    return c->plan.kind != VTABI_PLAN_KEY || part->cmd.slices.ranges == &part->row_range ||
            live->ckey.len == 0;
 }
 
@@ -312,24 +329,28 @@ static int advance(struct cursor *c, struct base_err *err)
     while (c->left) {
         struct base_live_row *live = &c->row.live;
         bool match = true;
-        if (!c->reading) {
-            bool more;
-            int rc = read_open(c, &more, err);
+        if (c->open_count == 0) {
+            int rc = read_open(c, err);
             if (rc != BASE_OK)
                 return rc;
-            if (!more)
+            if (c->open_count == 0)
                 break;
         }
+        struct part_read *part = &c->reads[c->open_at];
         vtabi_row_next(&c->row);
-        int rc = node_read_next(c->read, live, err);
+        int rc = node_read_next(part->read, live, err);
         if (rc != BASE_OK)
             return rc;
         if (live->pkey.len == 0) {
-            node_read_close(c->read);
-            c->reading = false;
+            node_read_close(part->read);
+            c->open_at = (c->open_at + 1) % AHEAD_MAX;
+            c->open_count--;
+            rc = read_open(c, err);
+            if (rc != BASE_OK)
+                return rc;
             continue;
         }
-        if (!is_wanted(c, live))
+        if (!is_wanted(c, part, live))
             continue;
         if (c->plan.filter_count) {
             rc = vtabi_filters_match(table_of(c), c->filters, c->plan.filter_count, &c->row, &match,

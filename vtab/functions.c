@@ -147,10 +147,6 @@ static int parse_option(char *text, struct node_option *option, struct base_err 
                             text ? text : "NULL");
     *equals = 0;
     *option = (struct node_option){text, equals + 1};
-    if (strcmp(text, "listen") == 0 || strcmp(text, "seeds") == 0)
-        return base_err_set(err, BASE_E_INVALID,
-                            "option %s: this version has embedded nodes only, without a cluster",
-                            text);
     return BASE_OK;
 }
 
@@ -207,6 +203,38 @@ static void open_function(sqlite3_context *context, int argc, sqlite3_value **ar
     for (int i = 0; i < count; i++)
         sqlite3_free(texts[i]);
     sqlite3_free(dir);
+}
+
+/* ringlet_connect('http://…' [, 'secret_file=PATH']): this connection coordinates; tables without node= live in that cluster. */
+static void connect_function(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    static const char prefix[] = "secret_file=";
+    struct vtabi_host *host = host_of(context);
+    struct base_err err = {0};
+    struct base_buf contacts;
+    struct vtabi_link *link;
+    const char *option = argc > 1 ? (const char *)sqlite3_value_text(argv[1]) : NULL;
+    base_buf_init(&contacts, 4096);
+    int rc = argc >= 1 && argc <= 2 && (argc == 1 || (option && strncmp(option, prefix, sizeof prefix - 1) == 0))
+                 ? BASE_OK
+                 : base_err_set(&err, BASE_E_INVALID, "ringlet_connect('http://HOST:PORT[,HOST:PORT…]' [, 'secret_file=PATH'])");
+    if (rc == BASE_OK && host->default_dir)
+        rc = base_err_set(&err, BASE_E_BUSY, "%s is open: SELECT ringlet_close() first", host->default_dir);
+    if (rc == BASE_OK)
+        rc = node_contacts_parse(text_argument(argv[0]), &contacts, &err);
+    if (rc == BASE_OK && base_buf_put_u8(&contacts, 0) != BASE_OK)
+        rc = base_err_set(&err, BASE_E_NOMEM, "out of memory");
+    if (rc == BASE_OK)
+        rc = vtabi_host_connect(host, (const char *)contacts.data, option ? option + sizeof prefix - 1 : NULL, &err);
+    if (rc == BASE_OK)
+        rc = vtabi_host_default(host, &link, &err);
+    if (rc == BASE_OK)
+        rc = node_wait_ready(link->session, &err);
+    if (rc == BASE_OK)
+        sqlite3_result_text(context, (const char *)contacts.data, -1, SQLITE_TRANSIENT);
+    else
+        vtabi_fail_function(context, rc, &err);
+    base_buf_fini(&contacts);
 }
 
 static void close_function(sqlite3_context *context, int argc, sqlite3_value **argv)
@@ -433,6 +461,7 @@ int vtabi_functions_register(struct vtabi_host *host)
         {"ringlet_source", 1, SQLITE_DIRECTONLY, source_function},
         {"ringlet_open", -1, SQLITE_DIRECTONLY, open_function},
         {"ringlet_close", 0, SQLITE_DIRECTONLY, close_function},
+        {"ringlet_connect", -1, SQLITE_DIRECTONLY, connect_function},
         {"ringlet_consistency", -1, SQLITE_DIRECTONLY, consistency_function},
         {"ringlet_batch", -1, SQLITE_DIRECTONLY, batch_function},
         {"ringlet_uuid", 0, 0, uuid_function},

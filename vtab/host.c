@@ -63,6 +63,10 @@ void vtabi_host_release(void *arg)
         sqlite3_free(link);
     }
     sqlite3_free(host->default_dir);
+    for (size_t i = 0; i < host->connected_count; i++)
+        sqlite3_free(host->connected[i]);
+    sqlite3_free(host->connected);
+    sqlite3_free(host->secret_file);
     sqlite3_free(host);
 }
 
@@ -88,14 +92,35 @@ static char *relative_to(const char *file, struct base_slice name)
     return sqlite3_mprintf("%.*s/%.*s", (int)(slash - file), file, BASE_SLICE_ARG(name));
 }
 
-/* *temporary: the directory is ours alone, and made here. */
+static bool is_url(struct base_slice text)
+{
+    return text.len >= 7 && memcmp(text.data, "http://", 7) == 0;
+}
+
+static int resolve_contacts(struct base_slice url, char **out, struct base_err *err)
+{
+    struct base_buf text;
+    base_buf_init(&text, 4096);
+    int rc = node_contacts_parse(url, &text, err);
+    if (rc == BASE_OK) {
+        *out = vtabi_strdup(base_buf_view(&text));
+        rc = *out ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "out of memory");
+    }
+    base_buf_fini(&text);
+    return rc;
+}
+
+/* *temporary: the directory is ours alone, and made here. *contacts: it is no directory but a cluster's. */
 static int resolve_dir(struct vtabi_host *host, const char *schema, struct base_slice node_dir,
-                       char **out, bool *temporary, struct base_err *err)
+                       char **out, bool *temporary, bool *contacts, struct base_err *err)
 {
     const char *file = database_file(host, schema);
     *out = NULL;
     *temporary = false;
-    if (node_dir.len) {
+    *contacts = node_dir.len ? is_url(node_dir) : host->default_contacts;
+    if (node_dir.len && *contacts) {
+        return resolve_contacts(node_dir, out, err);
+    } else if (node_dir.len) {
         *out = relative_to(file ? file : database_file(host, "main"), node_dir);
     } else if (host->default_dir) {
         *out = sqlite3_mprintf("%s", host->default_dir);
@@ -127,13 +152,13 @@ int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_sli
                     struct vtabi_link **out, struct base_err *err)
 {
     char *dir;
-    bool temporary;
+    bool temporary, contacts;
     *out = NULL;
-    int rc = resolve_dir(host, schema, node_dir, &dir, &temporary, err);
+    int rc = resolve_dir(host, schema, node_dir, &dir, &temporary, &contacts, err);
     if (rc != BASE_OK)
         return rc;
     for (struct vtabi_link *link = host->links; link; link = link->next) {
-        if (strcmp(link->dir, dir) == 0) {
+        if (link->contacts == contacts && strcmp(link->dir, dir) == 0) {
             sqlite3_free(dir);
             *out = link;
             return BASE_OK;
@@ -145,7 +170,7 @@ int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_sli
         return base_err_set(err, BASE_E_NOMEM, "out of memory");
     }
     *link =
-        (struct vtabi_link){.next = host->links, .host = host, .dir = dir, .temporary = temporary};
+        (struct vtabi_link){.next = host->links, .host = host, .dir = dir, .contacts = contacts, .temporary = temporary};
     host->links = link;
     *out = link;
     return BASE_OK;
@@ -183,7 +208,12 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
         return base_err_set(
             err, BASE_E_CLOSED,
             "this connection was opened before fork(): open the database again in the child");
-    if (!create && !link->temporary && stat(link->dir, &st) != 0)
+    if (link->contacts) {
+        int rc = node_contacts_allowed(link->dir, (const char *const *)link->host->connected, link->host->connected_count, err);
+        if (rc != BASE_OK)
+            return rc;
+    }
+    if (!create && !link->contacts && !link->temporary && stat(link->dir, &st) != 0)
         return base_err_set(
             err, BASE_E_NOTFOUND,
             "data directory %s: %s (move it along with the database file, name another with SELECT "
@@ -195,6 +225,8 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
         .options = options,
         .option_count = option_count,
         .temporary = link->temporary,
+        .contacts = link->contacts ? link->dir : NULL,
+        .secret_file = link->contacts ? link->host->secret_file : NULL,
     };
     struct node *node;
     struct node_session *session;
@@ -212,6 +244,12 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
         return rc;
     }
     node_session_on_interrupt(session, is_interrupted, link->host);
+    rc = node_wait_ready(session, err);
+    if (rc != BASE_OK) {
+        node_session_free(session);
+        node_release(node);
+        return rc;
+    }
     link->node = node;
     link->session = session;
     return BASE_OK;
@@ -228,6 +266,28 @@ int vtabi_host_close(struct vtabi_host *host, struct base_err *err)
         link_close(link);
     sqlite3_free(host->default_dir);
     host->default_dir = NULL;
+    host->default_contacts = false;
+    return BASE_OK;
+}
+
+int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *secret_file, struct base_err *err)
+{
+    char **connected = sqlite3_realloc64(host->connected, (host->connected_count + 1) * sizeof *connected);
+    if (connected)
+        host->connected = connected;
+    char *own = connected ? sqlite3_mprintf("%s", contacts) : NULL, *again = own ? sqlite3_mprintf("%s", contacts) : NULL;
+    char *secret = secret_file && again ? sqlite3_mprintf("%s", secret_file) : NULL;
+    if (!again || (secret_file && !secret)) {
+        sqlite3_free(own);
+        sqlite3_free(again);
+        return base_err_set(err, BASE_E_NOMEM, "out of memory");
+    }
+    host->connected[host->connected_count++] = own;
+    sqlite3_free(host->secret_file);
+    host->secret_file = secret;
+    sqlite3_free(host->default_dir);
+    host->default_dir = again;
+    host->default_contacts = true;
     return BASE_OK;
 }
 

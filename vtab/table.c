@@ -277,6 +277,14 @@ static int create_in_node(struct vtabi_table *table, const struct vtabi_definiti
                              definition->columns, definition->with, &attached, err);
 }
 
+/* xConnect: no network I/O. A cluster's columns are had only if this connection talks to it already. */
+static int connect_to_node(struct vtabi_table *table, struct base_err *err)
+{
+    if (table->link->contacts && !table->link->node)
+        return base_err_set(err, BASE_E_CLOSED, "%s is not connected yet", table->link->dir);
+    return vtabi_link_open(table->link, NULL, 0, false, err);
+}
+
 /* The columns as the node has them, by id. */
 static int columns_of_node(struct vtabi_table *table, struct vtabi_declared **out, int *count,
                            struct base_err *err)
@@ -328,8 +336,7 @@ static int table_setup(struct vtabi_table *table, int argc, const char *const *a
     table->attached = definition.attach;
     rc = vtabi_host_link(table->host, table->schema, table->node_dir, &table->link, err);
     if (rc == BASE_OK)
-        rc = create ? create_in_node(table, &definition, err)
-                    : vtabi_link_open(table->link, NULL, 0, false, err);
+        rc = create ? create_in_node(table, &definition, err) : connect_to_node(table, err);
     if (rc == BASE_OK)
         rc = columns_of_node(table, &columns, &count, err);
     if (rc != BASE_OK && !create)

@@ -452,6 +452,13 @@ static int check_absent(struct write *w, struct base_slice pkey, struct base_sli
     return rc == BASE_OK && found ? unique_failed(w) : rc;
 }
 
+/* INSERT OR IGNORE and its kin in a cluster, outside of BEGIN: the replica judges and writes, one after the other. */
+static int submit_if_absent(struct write *w)
+{
+    int rc = node_write_if_absent(w->table->link->session, w->schema, base_buf_view(&w->w->mutation), w->consistency, w->err);
+    return rc == BASE_E_CONDITION ? unique_failed(w) : rc;
+}
+
 /* Is this the static part of a partition alone? (no clustering column given) */
 static bool is_static_insert(const struct write *w)
 {
@@ -508,12 +515,18 @@ static int insert(struct write *w)
         return constraint(w, base_err_set(w->err, BASE_E_INVALID,
                                           "%s: give the clustering columns, or a static column",
                                           w->table->name));
-    if (w->conflict == SQLITE_IGNORE || w->conflict == SQLITE_FAIL ||
-        w->conflict == SQLITE_ROLLBACK)
+    bool condition = w->conflict == SQLITE_IGNORE || w->conflict == SQLITE_FAIL || w->conflict == SQLITE_ROLLBACK;
+    if (condition)
+        rc = node_check_conditions(w->table->link->session, w->schema, w->err);
+    bool at_replica = condition && node_conditions_at_replica(w->table->link->session) &&
+                      sqlite3_get_autocommit(w->table->host->db) && !alone;
+    if (rc == BASE_OK && condition && !at_replica)
         rc = check_absent(w, base_buf_view(&b->pkey), base_buf_view(&b->ckey));
     if (rc == BASE_OK)
         rc = put_mutation(w, base_buf_view(&b->pkey), base_buf_view(&b->ckey));
-    return rc == BASE_OK ? submit(w, 1) : rc;
+    if (rc != BASE_OK)
+        return rc;
+    return at_replica ? submit_if_absent(w) : submit(w, 1);
 }
 
 /* --- DELETE ---------------------------------------------------------------------------------- */

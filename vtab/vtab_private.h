@@ -22,7 +22,8 @@ SQLITE_EXTENSION_INIT3
 struct vtabi_link {
     struct vtabi_link *next;
     struct vtabi_host *host;
-    char *dir;         /* as node_open wants it */
+    char *dir;         /* as node_open wants it; contacts: as node_config.contacts */
+    bool contacts;     /* of a cluster: this process coordinates, nothing is stored here */
     bool temporary;    /* ":memory:": the directory goes with the connection */
     struct node *node; /* NULL: not open now */
     struct node_session *session;
@@ -42,7 +43,11 @@ struct vtabi_host {
     sqlite3 *db;
     unsigned refs; /* module, functions, tables */
     struct vtabi_link *links;
-    char *default_dir; /* what ringlet_open set, or NULL */
+    char *default_dir; /* what ringlet_open or ringlet_connect set, or NULL */
+    bool default_contacts;
+    char **connected;  /* what ringlet_connect was called with in this session, parsed */
+    size_t connected_count;
+    char *secret_file; /* of the latest ringlet_connect, or NULL */
     int consistency;
     bool unlogged;
     uint64_t uuid_ticks; /* the last timeuuid's time */
@@ -110,6 +115,8 @@ BASE_MUST int vtabi_host_link(struct vtabi_host *host, const char *schema,
 /* Open the link's node; `create` allows a directory that does not exist yet. Refuses after fork. */
 BASE_MUST int vtabi_link_open(struct vtabi_link *link, const struct node_option *options,
                               size_t option_count, bool create, struct base_err *err);
+/* ringlet_connect: remember that this session may connect there, make it the default. `contacts` is parsed. */
+BASE_MUST int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *secret_file, struct base_err *err);
 /* Close every link's node. BUSY while a cursor or a transaction uses one. */
 BASE_MUST int vtabi_host_close(struct vtabi_host *host, struct base_err *err);
 /* The connection's default link, opened, its directory made if need be. */
