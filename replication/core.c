@@ -328,8 +328,12 @@ void repl_on_undelivered(struct repl *repl, uint64_t id)
 {
     repli_event_begin(repl);
     struct repli_call *call = *call_find(repl, id);
-    if (call)
+    if (call) {
+        struct base_uuid to = call->to;
         call_end(repl, call, BASE_E_UNAVAILABLE, NULL);
+        if (!repli_is_guest(repl))
+            repli_gossip_on_undelivered(repl, to);
+    }
     repli_event_end(repl);
 }
 
@@ -548,7 +552,8 @@ void repli_publish(struct repl *repl, struct base_schema *schema, struct ring_st
     repl->ring = ring;
     base_schema_release(old_schema);
     ring_state_release(old_ring);
-    repli_gossip_on_epoch(repl);
+    if (!repli_is_guest(repl))
+        repli_gossip_on_epoch(repl);
     repli_snitch_on_epoch(repl);
     repli_writes_on_epoch(repl);
     repli_hints_on_epoch(repl);

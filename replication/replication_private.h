@@ -177,6 +177,16 @@ bool repli_gossip_is_alive(const struct repl *repl, struct base_uuid host_id); /
 void repli_gossip_get(const struct repl *repl, struct base_uuid host_id, struct repl_peer_info *out); /* fills its part */
 void repli_gossip_set_load(struct repl *repl, uint64_t bytes);
 void repli_gossip_leave(struct repl *repl); /* tell some peers that we shut down */
+/* A message to it could certainly not be delivered. Not for guests. */
+void repli_gossip_on_undelivered(struct repl *repl, struct base_uuid host_id);
+/* The body of a LIVENESS reply, for the guest that asked: `count` members follow. False: damaged. */
+struct repli_liveness {
+    struct base_uuid host_id;
+    bool alive;
+    uint64_t latency_us; /* the contact's estimate; 0: none */
+};
+BASE_MUST bool repli_liveness_begin(struct base_slice body, struct base_reader *in, size_t *count);
+BASE_MUST bool repli_liveness_next(struct base_reader *in, struct repli_liveness *out);
 
 BASE_MUST int repli_snitch_open(struct repl *repl, struct base_err *err);
 void repli_snitch_close(struct repl *repl);
@@ -231,15 +241,21 @@ bool repli_guest_contact(const struct repl *repl, struct repli_peer *out);
 
 /* How many acknowledgments a level needs of a range; by data centre for EACH_QUORUM. */
 struct repli_need {
-    unsigned required;       /* in all */
+    int consistency;
+    unsigned required;       /* in all, without pending owners */
     bool local_only;         /* only replicas of our data centre count */
     bool each_dc;            /* EACH_QUORUM: a quorum of every data centre */
 };
 /* INVALID: a level that does not fit (reads at ANY, SERIAL …; the text says which do). */
 BASE_MUST int repli_need_of(const struct repl *repl, const struct ring_placement *placement, int consistency, bool is_write,
                             struct repli_need *out, struct base_err *err);
-/* UNAVAILABLE with outcome->required and ->alive filled when too few of `members` live. Pending owners raise `required` of writes, as
- * in Cassandra. Cassandra's text: "Cannot achieve consistency level QUORUM: 2 required, 1 alive". */
+/* How many acknowledgments a write or read of this range waits for: need->required, and one for each pending owner of a write (not
+ * at ANY), as in Cassandra. */
+unsigned repli_need_required(const struct repl *repl, const struct repli_need *need, const struct ring_placement *placement,
+                             const struct ring_range *range, bool is_write);
+/* UNAVAILABLE when too few of the range's replicas live; the text is Cassandra's: "Cannot achieve consistency level QUORUM: 2
+ * required, 1 alive". outcome->consistency, ->required (repli_need_required; of EACH_QUORUM that fails: of the data centre that lacks)
+ * and ->alive are filled always. */
 BASE_MUST int repli_check_alive(const struct repl *repl, const struct repli_need *need, const struct ring_placement *placement,
                                 const struct ring_range *range, bool is_write, struct repl_outcome *outcome);
 const char *repli_consistency_name(int consistency);
