@@ -98,7 +98,7 @@ static int compare_tokens(const void *a, const void *b)
 
 enum { RANDOM_CLUSTERS = 10 };
 
-/* Sums over ten clusters of random tokens, by size. */
+/* Sums over clusters of random tokens, by size. */
 static void random_clusters(double *sums, double *sums_alone)
 {
     int64_t tokens[RING_TOKENS_MAX];

@@ -10,14 +10,16 @@
  * Invariants:
  *  1. numbers are integers (a load's unit is 2^-40 of the ring): every machine computes the same tokens;
  *  2. after each token, lists and loads are those of the ring with it;
- *  3. work is bounded: past WORK_MAX steps fewer ranges are looked at, spread over the ring. */
+ *  3. judging is bounded: in a large ring not all ranges are looked at, but some all over it. (Setting up and placing are
+ *     not: where one rack of many members has few, walks to it are long.) */
 #include "ring/ring_private.h"
 
 enum {
-    RF_MAX = 16,       /* a larger factor is allocated for as this one */
+    RF_MAX = 7,        /* a larger factor is allocated for as this one */
     BACK_MAX = 64,     /* ranges that one token may enter and still be judged exactly */
-    WORK_MAX = 6000000,
-    EDGE = 16,         /* a token keeps 1/EDGE of the range away from both its ends */
+    WORK_MAX = 6000000,   /* steps of walks, to judge */
+    LOOKED_AT_MAX = 2048, /* ranges, for a token */
+    EDGE = 4,         /* a token keeps 1/EDGE of the range away from both its ends */
     UNIT_SHIFT = 24,
 };
 #define WHOLE (INT64_C(1) << (64 - UNIT_SHIFT)) /* the ring */
@@ -83,6 +85,11 @@ static void walk(struct alloc *a, size_t at, size_t joint, struct list *list)
     }
 }
 
+static bool same(const struct list *a, const struct list *b)
+{
+    return a->count == b->count && memcmp(a->members, b->members, a->count * sizeof *a->members) == 0;
+}
+
 static bool has(const struct list *list, uint16_t member)
 {
     for (uint16_t i = 0; i < list->count; i++)
@@ -133,13 +140,12 @@ static void change(struct alloc *a, struct judged *j, uint16_t member, int64_t b
 /* The ranges before the split one that the new token enters: their change does not depend on its place. */
 static void judge_back(struct alloc *a, size_t entry, struct judged *j)
 {
-    uint16_t joiner = (uint16_t)(a->member_count - 1);
     size_t at = entry;
     struct list list;
     for (size_t back = 1; back < a->entry_count && back < BACK_MAX; back++) {
         at = at ? at - 1 : a->entry_count - 1;
         walk(a, at, entry, &list);
-        if (!has(&list, joiner))
+        if (same(&list, &a->lists[at])) /* then so are all before it */
             return;
         int64_t w = units(width(a, at));
         for (uint16_t i = 0; i < list.count; i++)
@@ -153,7 +159,9 @@ static void judge_back(struct alloc *a, size_t entry, struct judged *j)
 
 static struct candidate judge(struct alloc *a, size_t entry)
 {
-    struct judged j = {.touched_count = 0};
+    struct judged j;
+    j.touched_count = 0;
+    j.cost = 0;
     struct list list;
     uint16_t joiner = (uint16_t)(a->member_count - 1), owner = a->owners[entry];
     judge_back(a, entry, &j);
@@ -174,9 +182,10 @@ static struct candidate judge(struct alloc *a, size_t entry)
         square += 2;
         slope += excess_owned(a, joiner) - excess_owned(a, owner);
     }
-    int64_t whole = units(width(a, entry)), x = whole / 2;
-    if (square)
-        x = (int64_t)(-slope / square);
+    int64_t whole = units(width(a, entry));
+    square += 2; /* of the range's two parts, x² + (whole - x)² */
+    slope -= whole;
+    int64_t x = (int64_t)(-slope / square);
     x = x < whole / EDGE ? whole / EDGE : x > whole - whole / EDGE ? whole - whole / EDGE : x;
     j.cost += square * x * x + 2 * slope * x;
     for (size_t i = 0; i < j.touched_count; i++)
@@ -215,9 +224,9 @@ static void place(struct alloc *a, size_t at, int64_t token)
     a->owned[joiner] += w;
     for (size_t step = 0; step < a->entry_count; step++) {
         walk(a, at, SIZE_MAX, &list);
-        list_replace(a, at, &list);
-        if (!has(&list, joiner))
+        if (step > 0 && same(&list, &a->lists[at]))
             return;
+        list_replace(a, at, &list);
         at = at ? at - 1 : a->entry_count - 1;
     }
 }
@@ -248,23 +257,37 @@ static size_t entry_of(const struct alloc *a, int64_t token, bool *taken)
     return low;
 }
 
+/* A step by which all of `count` are visited, wherever we stop well spread: about the golden section, and coprime. */
+static size_t spread_step(size_t count)
+{
+    for (size_t step = count * 618 / 1000 + 1;; step++) {
+        size_t x = step, y = count;
+        while (y) {
+            size_t rest = x % y;
+            x = y;
+            y = rest;
+        }
+        if (x == 1)
+            return step;
+    }
+}
+
 static void choose(struct alloc *a, const struct ring_state *state, size_t index, uint64_t work_max)
 {
     struct candidate best = {0};
-    size_t stride = 1, entries = a->entry_count, looked_at = 0;
-    uint64_t begin = a->work;
-    while (stride * 2048 < entries)
-        stride++;
-    for (size_t k = index % stride; k < entries; k += stride) {
+    size_t entries = a->entry_count, step = spread_step(entries), looked_at = 0, k = index % entries;
+    uint64_t begin = a->work, width_min = UINT64_MAX / entries / 2;
+    for (size_t i = 0; i < entries; i++, k = (k + step) % entries) {
+        if (width(a, k) < width_min) /* they would be split smaller and smaller, for there they do little harm */
+            continue;
         struct candidate c = judge(a, k);
         if (looked_at++ == 0 || c.cost < best.cost)
             best = c;
-        if (a->work - begin > work_max)
+        if (looked_at == LOOKED_AT_MAX || a->work - begin > work_max)
             break;
     }
-    BASE_ASSERT(looked_at > 0);
-    uint64_t from = (uint64_t)a->tokens[best.entry ? best.entry - 1 : a->entry_count - 1];
-    uint64_t at = from + best.offset;
+    BASE_ASSERT(looked_at > 0); /* one range is as wide as the mean */
+    uint64_t from = (uint64_t)a->tokens[best.entry ? best.entry - 1 : entries - 1], at = from + best.offset;
     bool taken;
     while (entry_of(a, (int64_t)at, &taken), taken || !is_free(state, (int64_t)at))
         at++;
