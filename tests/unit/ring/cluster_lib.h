@@ -31,7 +31,7 @@ static inline void apply(struct ring_state **state, const struct ring_change *ch
 static inline struct ring_change joins(struct ring_state *state, size_t n, const char *dc, const char *rack,
                                        const int64_t *tokens, size_t count, char text[24])
 {
-    snprintf(text, 24, "h%zu:7000", n);
+    snprintf(text, 24, "h%u:7000", (unsigned)n);
     return (struct ring_change){
         .kind = state->member_count ? RING_CHANGE_JOIN : RING_CHANGE_FORM,
         .host_id = host(n), .cluster_id = {{7}}, .cluster_name = BASE_SLICE_LIT("Test Cluster"),
