@@ -480,12 +480,13 @@ static void convict(struct repl *repl)
     }
     for (size_t i = 0; i < gossip->count; i++) {
         struct repli_gossip_peer *peer = gossip->peers[i];
-        if (!peer->alive)
-            continue;
-        if (now >= gossip->spare_until_ns && repli_phi_value(&peer->phi, now) > repl->config.phi_convict_threshold)
+        bool silent = repli_phi_value(&peer->phi, now) > repl->config.phi_convict_threshold;
+        if (peer->alive && silent && now >= gossip->spare_until_ns)
             verdict(repl, peer, false, "no heartbeat (phi)");
-        else if (peer->suspect && !peer->call.pending)
+        else if (peer->alive && peer->suspect && !peer->call.pending)
             echo_start(repl, peer);
+        else if (!peer->alive && !silent && peer->state.generation)
+            echo_wanted(repl, peer, false); /* the last one was lost */
     }
 }
 
