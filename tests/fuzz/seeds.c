@@ -1,10 +1,11 @@
 /* Writes the corpora's seeds of the targets whose checksums are off: SSTables of several shapes, a commit log, a manifest,
- * as the real writers make them. Only for when a format changes: make -C build tests/fuzz/seeds && build/tests/fuzz/seeds tests/fuzz/corpus */
+ * as the real writers make them; and of those that need several bytes to fit: snapshots of the ring with a change. Only for when a format changes: make -C build tests/fuzz/seeds && build/tests/fuzz/seeds tests/fuzz/corpus */
 #include <stdio.h>
 
 #include "base/compress.h"
 #include "lsm/commitlog.h"
 #include "lsm/manifest.h"
+#include "ring/cluster.h"
 #include "tests/lib/sim_fs.h"
 #include "tests/lib/sim_random.h"
 #include "tests/unit/lsm/sst_lib.h"
@@ -126,6 +127,58 @@ static void manifest(const char *folder, struct base_random *random)
     sim_fs_free(disk);
 }
 
+/* A snapshot and what is to become of it. */
+static void save_ring(const char *folder, const char *name, const struct ring_state *state, const struct ring_change *change)
+{
+    struct base_buf head, bytes;
+    uint8_t length[2];
+    base_buf_init(&head, 1 << 16);
+    base_buf_init(&bytes, 1 << 16);
+    ck_assert_int_eq(ring_state_encode(state, &bytes), BASE_OK);
+    base_put_le16(length, (uint16_t)bytes.len);
+    ck_assert_int_eq(base_buf_put(&head, length, 2) | base_buf_put_slice(&head, base_buf_view(&bytes)), BASE_OK);
+    base_buf_reset(&bytes);
+    ck_assert_int_eq(ring_change_encode(change, &bytes), BASE_OK);
+    save(folder, name, base_buf_view(&head), base_buf_view(&bytes));
+    base_buf_fini(&head);
+    base_buf_fini(&bytes);
+}
+
+static void rings(const char *folder)
+{
+    static const int64_t tokens[][3] = {{-100, 0, 100}, {-50, 50, INT64_MAX}, {INT64_MIN + 1, 7, 8}};
+    struct ring_state *state = ring_state_new(), *next;
+    struct base_err err;
+    struct ring_change change = {.cluster_id = {{9}}, .cluster_name = BASE_SLICE_LIT("Test Cluster"), .dc = BASE_SLICE_LIT("dc1"),
+                                 .token_count = 3};
+    for (uint8_t n = 0; n < 3; n++) {
+        static const char *const addresses[] = {"a:1", "[::1]:7000", "c:9"}, *const racks[] = {"r1", "r2", "r1"};
+        static const char *const join_names[] = {"ring/form", "ring/join", "ring/join2"},
+                                 *const finish_names[] = {"", "ring/finish", "ring/abort"};
+        change.kind = n ? RING_CHANGE_JOIN : RING_CHANGE_FORM;
+        change.host_id = (struct base_uuid){{(uint8_t)(7 - n)}};
+        change.address = base_slice_str(addresses[n]);
+        change.rack = base_slice_str(racks[n]);
+        change.tokens = tokens[n];
+        save_ring(folder, join_names[n], state, &change);
+        ck_ok(ring_state_apply(state, &change, state->epoch + 1, &next, &err), err);
+        ring_state_release(state);
+        state = next;
+        if (n == 0)
+            continue;
+        change.kind = n == 1 ? RING_CHANGE_JOIN_FINISH : RING_CHANGE_JOIN_ABORT;
+        save_ring(folder, finish_names[n], state, &change);
+        ck_ok(ring_state_apply(state, &change, state->epoch + 1, &next, &err), err);
+        ring_state_release(state);
+        state = next;
+    }
+    change.kind = RING_CHANGE_ADDRESS;
+    change.host_id = (struct base_uuid){{6}};
+    change.rack = BASE_SLICE_LIT("r2");
+    save_ring(folder, "ring/address", state, &change);
+    ring_state_release(state);
+}
+
 static const char *corpus;
 
 START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib reports, work in nothing else */
@@ -135,6 +188,7 @@ START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib report
     sstables(corpus);
     commitlog(corpus, &random.base);
     manifest(corpus, &random.base);
+    rings(corpus);
     sim_random_fini(&random);
 }
 END_TEST
