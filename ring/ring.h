@@ -4,8 +4,7 @@
  * end at its tokens: (the token before, its token], and the first range wraps: it begins behind the last
  * token. Tokens are Cassandra's Murmur3 tokens (base/key.h), INT64_MIN to INT64_MAX.
  *
- * Replication strategies and placements of several hosts come with the cluster; they will be functions
- * of such an array too. */
+ * Members, replication strategies, placements and the allocation of further tokens are in ring/cluster.h. */
 #ifndef RING_RING_H
 #define RING_RING_H
 
