@@ -50,3 +50,37 @@ bool net_address_is_loopback(const char *host)
         return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
     return strcmp(host, "localhost") == 0;
 }
+
+/* As IPv6; IPv4 mapped. */
+static bool to_binary(const char *host, struct in6_addr *out)
+{
+    struct in_addr v4;
+    if (inet_pton(AF_INET6, host, out) == 1)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) != 1)
+        return false;
+    memset(out, 0, sizeof *out);
+    out->s6_addr[10] = out->s6_addr[11] = 0xff;
+    memcpy(out->s6_addr + 12, &v4, 4);
+    return true;
+}
+
+bool net_address_is_numeric(const char *host)
+{
+    struct in6_addr address;
+    return to_binary(host, &address);
+}
+
+bool net_address_is_wildcard(const char *host)
+{
+    struct in6_addr address;
+    static const uint8_t none[4];
+    return to_binary(host, &address) && (IN6_IS_ADDR_UNSPECIFIED(&address) ||
+                                         (IN6_IS_ADDR_V4MAPPED(&address) && memcmp(address.s6_addr + 12, none, 4) == 0));
+}
+
+bool net_address_equal(const char *a, const char *b)
+{
+    struct in6_addr x, y;
+    return to_binary(a, &x) && to_binary(b, &y) && memcmp(&x, &y, sizeof x) == 0;
+}

@@ -97,6 +97,19 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
     return len;
 }
 
+int neti_transfer_tls(CURL *easy, const struct net_tls_config *tls)
+{
+    CURLcode code = CURLE_OK;
+    if (tls->ca)
+        code = curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca);
+    if (code == CURLE_OK && tls->certificate)
+        code = curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate);
+    if (code == CURLE_OK && tls->certificate)
+        code = curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key ? tls->key : tls->certificate);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    return code == CURLE_OK ? BASE_OK : BASE_E_NOMEM;
+}
+
 /* --- transfers: what exchanges and the peers' POSTs are ---------------------------------------------------- */
 
 static void reap(struct net_http_client *client)
@@ -174,6 +187,11 @@ static int outcome(struct net_http_exchange *x, CURLcode code)
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
         return base_err_set(&call->error, BASE_E_UNAVAILABLE, "%s: %s", call->url, why);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CONNECT_ERROR:
+        return base_err_set(&call->error, BASE_E_UNAUTHORIZED, "%s: %s", call->url, why);
     case CURLE_OPERATION_TIMEDOUT:
         return base_err_set(&call->error, BASE_E_TIMEOUT, "%s: %s", call->url, why);
     case CURLE_OUT_OF_MEMORY:
@@ -211,6 +229,7 @@ static int set_options(struct net_http_exchange *x)
     x->headers = curl_slist_append(x->headers, "Expect:");
     bool ok = x->headers && curl_easy_setopt(easy, CURLOPT_URL, call->url) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, x->headers) == CURLE_OK;
+    ok = ok && neti_transfer_tls(easy, &call->tls) == BASE_OK;
     neti_transfer_options(easy);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->message);

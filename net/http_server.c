@@ -5,8 +5,10 @@
  * 1. Every request that was handed to the handler is answered once; until then its connection is suspended.
  * 2. A request whose Host is not ours, or whose Origin is another, is answered 403 before the handler sees
  *    it: a web page in a browser on this machine must not reach a node (DESIGN.md §9).
- * 3. A body over the maximum is dropped as it arrives and answered 413. */
-#include "net/net.h"
+ * 3. With require_client_auth the same holds for a peer without a certificate that our ca vouches for. A refused request's body
+ *    is not kept.
+ * 4. A body over the maximum is dropped as it arrives and answered 413. */
+#include "net/net_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,6 +30,7 @@ struct net_http_server {
     struct net_http_server_config config;
     char host[64];
     uint16_t port;
+    struct neti_tls *tls; /* NULL: plain */
 };
 
 struct net_http_request {
@@ -37,6 +40,7 @@ struct net_http_request {
     const char *path;
     struct base_buf body;
     bool body_too_large;
+    const char *refused; /* why it will not be handed out; its body is not kept */
     bool handed_out;
     bool suspended;
     unsigned status; /* 0: not answered yet */
@@ -78,21 +82,25 @@ static void on_hook(struct net_hook *hook)
 
 /* --- Host and Origin -------------------------------------------------------------------------------- */
 
+/* For a wildcard address any numeric one will do: a page cannot make a browser send a number for another machine's name. */
 static bool host_is_ours(const struct net_http_server *server, const char *value)
 {
     char host[64];
     uint16_t port = server->port;
     if (!value || net_address_parse(value, host, &port, NULL) != BASE_OK || port != server->port)
         return false;
-    return strcmp(host, server->host) == 0 ||
+    if (net_address_is_wildcard(server->host))
+        return net_address_is_numeric(host) || net_address_is_loopback(host);
+    return net_address_equal(host, server->host) ||
            (net_address_is_loopback(server->host) && net_address_is_loopback(host));
 }
 
 static bool origin_is_ours(const struct net_http_server *server, const char *value)
 {
+    const char *scheme = server->tls ? "https://" : "http://";
     if (!value)
         return true; /* not a browser, or a plain navigation */
-    return strncmp(value, "http://", 7) == 0 && host_is_ours(server, value + 7);
+    return strncmp(value, scheme, strlen(scheme)) == 0 && host_is_ours(server, value + strlen(scheme));
 }
 
 static const char *refuse_reason(const struct net_http_request *request)
@@ -103,7 +111,56 @@ static const char *refuse_reason(const struct net_http_request *request)
         return "the Host header does not name this node";
     if (!origin_is_ours(request->server, origin))
         return "requests from web pages of another origin are refused";
+    if (request->server->config.tls.require_client_auth && !net_http_peer_certified(request))
+        return "no certificate that this node's ca vouches for was shown";
     return NULL;
+}
+
+/* --- TLS ---------------------------------------------------------------------------------------------- */
+
+static gnutls_session_t tls_session(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? (gnutls_session_t)info->tls_session : NULL;
+}
+
+static struct neti_tls_link *tls_link(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode what)
+{
+    struct net_http_server *server = ctx;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED && tls_session(connection)) {
+        *socket_context = neti_tls_accept(server->tls, tls_session(connection));
+    } else if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        neti_tls_link_free(*socket_context);
+        *socket_context = NULL;
+    }
+}
+
+/* GnuTLS asks for what to show; libmicrohttpd keeps its connection in the session. */
+static int on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain, unsigned *chain_len,
+                          gnutls_ocsp_data_st **ocsp, unsigned *ocsp_len, gnutls_privkey_t *key, unsigned *flags)
+{
+    struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+    struct neti_tls_link *link = connection ? tls_link(connection) : NULL;
+    (void)info;
+    if (!link)
+        return -1;
+    neti_tls_certificate(link, chain, chain_len, key);
+    *ocsp = NULL;
+    *ocsp_len = 0;
+    *flags = 0;
+    return 0;
+}
+
+bool net_http_peer_certified(const struct net_http_request *request)
+{
+    struct neti_tls_link *link = request->server->tls ? tls_link(request->connection) : NULL;
+    return link && neti_tls_certified(link, tls_session(request->connection));
 }
 
 /* --- libmicrohttpd's callbacks ------------------------------------------------------------------------ */
@@ -128,13 +185,14 @@ static enum MHD_Result begin_request(struct net_http_server *server, struct MHD_
     request->path = path;
     request->arrived_ns = net_loop_now(server->loop).ns;
     base_buf_init(&request->body, server->config.body_size_max);
+    request->refused = refuse_reason(request);
     *state = request;
     return MHD_YES;
 }
 
 static void take_body(struct net_http_request *request, const char *data, size_t len)
 {
-    if (request->body_too_large)
+    if (request->body_too_large || request->refused)
         return;
     if (base_buf_put(&request->body, data, len) != BASE_OK) {
         request->body_too_large = true;
@@ -144,11 +202,10 @@ static void take_body(struct net_http_request *request, const char *data, size_t
 
 static void hand_out(struct net_http_request *request)
 {
-    const char *reason = refuse_reason(request);
     struct base_err err;
     request->handed_out = true;
-    if (reason) {
-        base_err_set(&err, BASE_E_UNAUTHORIZED, "%s", reason);
+    if (request->refused) {
+        base_err_set(&err, BASE_E_UNAUTHORIZED, "%s", request->refused);
         net_http_respond_error(request, &err);
     } else if (request->body_too_large) {
         base_err_set(&err, BASE_E_LIMIT, "the request's body is larger than %zu bytes", request->server->config.body_size_max);
@@ -252,11 +309,24 @@ int net_http_server_open(struct net_loop *loop, const struct net_http_server_con
     server->watch.ready = on_ready;
     server->timer.fired = on_timer;
     server->hook.run = on_hook;
+    if (config->tls.certificate) {
+        rc = neti_tls_open(&config->tls, &server->tls, err);
+        if (rc != BASE_OK)
+            goto out;
+    }
     rc = listen_on(server->host, config->port, &fd, &server->port, err);
     if (rc != BASE_OK)
         goto out;
+    const struct MHD_OptionItem tls_options[] = {
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)on_certificate},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem no_options[] = {{MHD_OPTION_END, 0, NULL}};
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_access, server,
+        MHD_OPTION_ARRAY, server->tls ? tls_options : no_options,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, config->connections_max,
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_END);
@@ -271,6 +341,7 @@ out:
     if (rc != BASE_OK) {
         if (server->daemon)
             MHD_stop_daemon(server->daemon);
+        neti_tls_close(server->tls);
         free(server);
         return rc;
     }
@@ -286,6 +357,7 @@ void net_http_server_close(struct net_http_server *server)
     net_loop_disarm(server->loop, &server->timer);
     MHD_stop_daemon(server->daemon);
     net_loop_not_at_end(server->loop, &server->hook);
+    neti_tls_close(server->tls);
     free(server);
 }
 
@@ -336,12 +408,6 @@ void net_http_take_body(struct net_http_request *request, struct base_buf *out)
 struct base_mono_ns net_http_arrived(const struct net_http_request *request)
 {
     return (struct base_mono_ns){request->arrived_ns};
-}
-
-bool net_http_peer_certified(const struct net_http_request *request)
-{
-    (void)request;
-    return false;
 }
 
 static void resume(struct net_http_request *request)

@@ -28,12 +28,6 @@ struct net_inbound {
     void *user[4]; /* the receiver's */
 };
 
-/* PEM files, read again when they change (checked at each new connection): no restart for a new certificate. */
-struct net_tls_config {
-    const char *certificate, *key, *ca; /* NULL certificate: no TLS */
-    bool require_client_auth;           /* mutual: a peer without a certificate of this ca is refused */
-};
-
 struct net_internode_config {
     struct net_loop *loop;
     struct base_random *random;
@@ -48,7 +42,7 @@ struct net_internode_config {
      * (net_token_find). UNAUTHORIZED or NOTFOUND with a text that says what to set. */
     int (*credential)(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
                       struct base_err *err);
-    struct net_tls_config tls;      /* for connections that we make */
+    struct net_tls_config tls;      /* for connections that we make: https if it has a certificate or a ca */
     size_t frame_size_max;          /* one message: 16 MiB + a little */
     size_t body_size_max;           /* one POST, one response: 32 MiB */
     size_t queue_bytes_max;         /* waiting for one peer: 16 MiB; past it send is OVERLOADED */

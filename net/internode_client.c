@@ -104,6 +104,7 @@ int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer, co
     neti_transfer_options(easy);
     bool ok = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
     ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, peer->headers) == CURLE_OK;
+    ok = ok && neti_transfer_tls(easy, &config->tls) == BASE_OK;
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, message);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(config->connect_timeout_ns / 1000000u));
@@ -311,7 +312,7 @@ static char *make_url(const struct net_internode *internode, const struct neti_p
     size_t len;
     bool v6 = strchr(peer->host, ':') != NULL;
     base_buf_init(&url, 256);
-    if (base_buf_printf(&url, "%s://%s%s%s:%u/internode/v1/%s", internode->config.tls.certificate ? "https" : "http", v6 ? "[" : "",
+    if (base_buf_printf(&url, "%s://%s%s%s:%u/internode/v1/%s", internode->config.tls.certificate || internode->config.tls.ca ? "https" : "http", v6 ? "[" : "",
                         peer->host, v6 ? "]" : "", peer->port, path) == BASE_OK &&
         base_buf_put_u8(&url, 0) == BASE_OK)
         base_buf_take(&url, (uint8_t **)&text, &len);

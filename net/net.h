@@ -52,6 +52,16 @@ void net_loop_disarm(struct net_loop *loop, struct net_timer *timer);
 void net_loop_at_end(struct net_loop *loop, struct net_hook *hook); /* already armed: once is enough */
 void net_loop_not_at_end(struct net_loop *loop, struct net_hook *hook);
 
+/* --- TLS ------------------------------------------------------------------------------------------- */
+
+/* PEM files, read again when they change (looked at for each new connection): no restart for a new certificate. */
+struct net_tls_config {
+    const char *certificate; /* the chain, ours first. A listener without one speaks plain HTTP */
+    const char *key;         /* NULL: it is in the certificate's file */
+    const char *ca;          /* who vouches for the other side; NULL: of a listener nobody, of a caller the system's */
+    bool require_client_auth; /* a listener's; mutual: a peer without a certificate of this ca is refused */
+};
+
 /* --- HTTP server (libmicrohttpd, driven by the loop) -------------------------------------------------- */
 
 struct net_http_server;
@@ -63,12 +73,13 @@ struct net_http_server_config {
     size_t body_size_max;       /* larger bodies are answered 413 */
     unsigned connections_max;
     unsigned idle_timeout_s;
+    struct net_tls_config tls;
     /* Called when a request is whole and its Host and Origin are in order. Answer with net_http_respond, now or later (from
      * the loop's thread). The slices of the request live until then. */
     void (*handle)(void *ctx, struct net_http_request *request);
     void *ctx;
 };
-/* Listens at once. BUSY when the address is taken, CONFIG when it is none of this machine's. */
+/* Listens at once. BUSY when the address is taken, CONFIG when it is none of this machine's or the certificates are not in order. */
 BASE_MUST int net_http_server_open(struct net_loop *loop, const struct net_http_server_config *config,
                                    struct net_http_server **out, struct base_err *err);
 /* Requests that were handed out must have been answered. */
@@ -106,12 +117,13 @@ struct net_http_call {
     const char *url;
     const char *token;      /* sent as "Authorization: Bearer …", or NULL */
     const char *content_type;
+    struct net_tls_config tls; /* for https */
     struct base_slice body; /* must live until done */
     uint32_t timeout_ms;
     size_t body_size_max; /* of the answer; more is an error */
     void (*done)(struct net_http_call *call); /* the call's fields below are set */
     /* Results: */
-    int rc;                /* 0, UNAVAILABLE (could not connect: nothing was sent), TIMEOUT, IO, LIMIT */
+    int rc;                /* 0, UNAVAILABLE (could not connect: nothing was sent), UNAUTHORIZED (TLS), TIMEOUT, IO, LIMIT */
     unsigned status;
     struct base_buf answer; /* the caller inits and frees */
     struct base_err error;
@@ -137,6 +149,11 @@ BASE_MUST int net_token_read(const char *path, char token[NET_TOKEN_LEN + 1], st
 BASE_MUST int net_token_write(const char *path, const uint8_t bytes[NET_TOKEN_BYTES], struct base_err *err);
 /* Does the request carry the token ("Authorization: Bearer …")? Takes the same time whatever is sent. */
 bool net_token_in_request(const struct net_http_request *request, const char *token);
+/* The cluster secret of a file that nobody else can read: NET_SECRET_LEN_MIN to NET_SECRET_LEN_MAX bytes of text, without the newline
+ * at its end. NOTFOUND, UNAUTHORIZED (somebody else can read it), CONFIG. */
+#define NET_SECRET_LEN_MIN 32
+#define NET_SECRET_LEN_MAX 256
+BASE_MUST int net_secret_read(const char *path, uint8_t out[NET_SECRET_LEN_MAX], size_t *len, struct base_err *err);
 /* Tell the same user's programs where the token of the node at host:port is
  * (${XDG_STATE_HOME:-~/.local/state}/ringlet/nodes/HOST:PORT, 0600); and find it; and take it back. */
 BASE_MUST int net_token_announce(const char *host, uint16_t port, const char *dir, struct base_err *err);
@@ -148,5 +165,9 @@ void net_token_withdraw(const char *host, uint16_t port);
 /* "127.0.0.1:7000", "[::1]:7000", "127.0.0.1" (port stays) → host without brackets, port. */
 BASE_MUST int net_address_parse(const char *text, char host[64], uint16_t *port, struct base_err *err);
 bool net_address_is_loopback(const char *host);
+bool net_address_is_wildcard(const char *host); /* 0.0.0.0, :: */
+bool net_address_is_numeric(const char *host);
+/* The same numeric address, however it is written. */
+bool net_address_equal(const char *a, const char *b);
 
 #endif

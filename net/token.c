@@ -75,6 +75,26 @@ int net_token_read(const char *path, char token[NET_TOKEN_LEN + 1], struct base_
     return BASE_OK;
 }
 
+int net_secret_read(const char *path, uint8_t out[NET_SECRET_LEN_MAX], size_t *len, struct base_err *err)
+{
+    char text[NET_SECRET_LEN_MAX + 64];
+    *len = 0;
+    int rc = read_private(path, text, sizeof text, err);
+    size_t n = rc == BASE_OK ? strlen(text) : 0;
+    for (size_t i = 0; i < n && rc == BASE_OK; i++)
+        if ((unsigned char)text[i] < 0x20)
+            rc = base_err_set(err, BASE_E_CONFIG, "%s: a secret is text: byte %zu is %#x", path, i, (unsigned char)text[i]);
+    if (rc == BASE_OK && (n < NET_SECRET_LEN_MIN || n > NET_SECRET_LEN_MAX))
+        rc = base_err_set(err, BASE_E_CONFIG, "%s: a secret has %d to %d bytes (as of: head -c 32 /dev/urandom | base64)", path,
+                          NET_SECRET_LEN_MIN, NET_SECRET_LEN_MAX);
+    if (rc == BASE_OK) {
+        memcpy(out, text, n);
+        *len = n;
+    }
+    explicit_bzero(text, sizeof text);
+    return rc;
+}
+
 int net_token_open(const char *dir, struct base_random *random, char token[NET_TOKEN_LEN + 1], struct base_err *err)
 {
     char path[PATH_LEN_MAX];

@@ -243,6 +243,66 @@ START_TEST(token_files)
 }
 END_TEST
 
+static int read_secret(const char *text, mode_t mode, uint8_t out[NET_SECRET_LEN_MAX], size_t *len)
+{
+    char path[200];
+    struct base_err err = {0};
+    snprintf(path, sizeof path, "%s/secret", dir);
+    FILE *file = fopen(path, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(chmod(path, mode), 0);
+    int rc = net_secret_read(path, out, len, &err);
+    ck_assert(rc == BASE_OK || (*len == 0 && err.text[0]));
+    return rc;
+}
+
+START_TEST(secret_files)
+{
+    uint8_t out[NET_SECRET_LEN_MAX];
+    size_t len;
+    char text[400];
+    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDEF\n", 0600, out, &len), BASE_OK);
+    ck_assert_uint_eq(len, 32);
+    ck_assert_mem_eq(out, "0123456789abcdef0123456789ABCDEF", 32);
+    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDEF\n", 0640, out, &len), BASE_E_UNAUTHORIZED);
+    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDE\n", 0600, out, &len), BASE_E_CONFIG);
+    ck_assert_int_eq(read_secret("0123456789abcdef\t0123456789ABCDEF\n", 0600, out, &len), BASE_E_CONFIG);
+    memset(text, 'x', sizeof text);
+    text[NET_SECRET_LEN_MAX] = 0;
+    ck_assert_int_eq(read_secret(text, 0600, out, &len), BASE_OK);
+    ck_assert_uint_eq(len, NET_SECRET_LEN_MAX);
+    text[NET_SECRET_LEN_MAX] = 'x';
+    text[sizeof text - 1] = 0;
+    ck_assert_int_eq(read_secret(text, 0600, out, &len), BASE_E_CONFIG);
+    ck_assert_int_eq(net_secret_read("/nowhere/secret", out, &len, NULL), BASE_E_NOTFOUND);
+}
+END_TEST
+
+/* A listener for all addresses: any number is its name, no other host's name is. */
+START_TEST(host_of_a_wildcard)
+{
+    struct net_http_server_config config = {.host = "0.0.0.0", .body_size_max = 1000, .connections_max = 20, .idle_timeout_s = 5, .handle = handle};
+    struct base_err err = {0};
+    char request[300];
+    ck_assert_int_eq(net_loop_new(&loop, &err), BASE_OK);
+    ck_assert_msg(net_http_server_open(loop, &config, &server, &err) == BASE_OK, "%s", err.text);
+    ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
+    static const struct { const char *host; int status; } cases[] = {
+        {"127.0.0.1", 200}, {"10.1.2.3", 200}, {"localhost", 200}, {"[fe80::1]", 200}, {"evil.example", 403}, {"1.2.3.4.example", 403}, {"", 403},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+        snprintf(request, sizeof request, "GET /echo HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n", cases[i].host, net_http_server_port(server));
+        ck_assert_msg(raw(request) == cases[i].status, "%s", cases[i].host);
+    }
+    net_loop_stop(loop);
+    pthread_join(thread, NULL);
+    net_http_server_close(server);
+    net_loop_free(loop);
+}
+END_TEST
+
 START_TEST(addresses)
 {
     char host[64];
@@ -261,6 +321,10 @@ START_TEST(addresses)
         ck_assert_msg(net_address_parse(bad[i], host, &port, NULL) == BASE_E_INVALID, "%s", bad[i]);
     ck_assert(!net_address_is_loopback("10.0.0.1"));
     ck_assert(!net_address_is_loopback("0.0.0.0"));
+    ck_assert(net_address_is_wildcard("0.0.0.0") && net_address_is_wildcard("::") && net_address_is_wildcard("::ffff:0.0.0.0"));
+    ck_assert(!net_address_is_wildcard("0.0.0.1") && !net_address_is_wildcard("::1") && !net_address_is_wildcard("localhost"));
+    ck_assert(net_address_equal("10.0.0.1", "::ffff:10.0.0.1") && net_address_equal("fe80::1", "fe80:0::1"));
+    ck_assert(!net_address_equal("10.0.0.1", "10.0.0.2") && !net_address_equal("localhost", "localhost"));
 }
 END_TEST
 
@@ -293,6 +357,93 @@ START_TEST(timers_in_order)
 }
 END_TEST
 
+enum { MANY_TIMERS = 2000 };
+static struct net_timer many[MANY_TIMERS];
+static uint64_t last_due;
+static unsigned many_fired;
+static void on_one_of_many(struct net_timer *timer)
+{
+    ck_assert_uint_ge(timer->due_ns, last_due);
+    last_due = timer->due_ns;
+    many_fired++;
+}
+static void on_all_due(struct net_timer *timer)
+{
+    (void)timer;
+    net_loop_stop(loop);
+}
+
+START_TEST(many_timers)
+{
+    struct base_err err = {0};
+    struct net_timer end = {.fired = on_all_due};
+    unsigned disarmed = 0;
+    uint64_t x = 12345;
+    last_due = many_fired = 0;
+    ck_assert_int_eq(net_loop_new(&loop, &err), BASE_OK);
+    for (int i = 0; i < MANY_TIMERS; i++)
+        many[i] = (struct net_timer){.fired = on_one_of_many};
+    for (int i = 0; i < 3 * MANY_TIMERS; i++) { /* each anew, some twice */
+        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        net_loop_arm(loop, &many[(x >> 40) % MANY_TIMERS], (x >> 33) % 30000000);
+    }
+    for (int i = 0; i < MANY_TIMERS; i++) {
+        if (i % 3 == 0)
+            net_loop_disarm(loop, &many[i]);
+        disarmed += !many[i].armed;
+    }
+    net_loop_arm(loop, &end, 40000000);
+    ck_assert_int_eq(net_loop_run(loop, &err), BASE_OK);
+    ck_assert_uint_eq(many_fired, MANY_TIMERS - disarmed);
+    net_loop_free(loop);
+}
+END_TEST
+
+/* --- hooks: at the end of a turn, once, those armed by hooks too; a hook that always comes again lets others run --- */
+
+static struct net_hook hooks[3];
+static int hook_runs[3];
+static void on_hook(struct net_hook *hook)
+{
+    int which = (int)(hook - hooks);
+    hook_runs[which]++;
+    if (which == 0)
+        net_loop_at_end(loop, &hooks[1]);
+    if (which == 2)
+        net_loop_at_end(loop, &hooks[2]);
+}
+static void on_hook_timer(struct net_timer *timer)
+{
+    if (timer == &timers[0]) {
+        net_loop_at_end(loop, &hooks[0]);
+        net_loop_at_end(loop, &hooks[0]);
+        net_loop_at_end(loop, &hooks[2]);
+        ck_assert_int_eq(hook_runs[0], 0);
+    } else {
+        net_loop_stop(loop);
+    }
+}
+
+START_TEST(hooks_at_the_end)
+{
+    struct base_err err = {0};
+    ck_assert_int_eq(net_loop_new(&loop, &err), BASE_OK);
+    for (int i = 0; i < 3; i++) {
+        hooks[i] = (struct net_hook){.run = on_hook};
+        timers[i] = (struct net_timer){.fired = on_hook_timer};
+        hook_runs[i] = 0;
+    }
+    net_loop_arm(loop, &timers[0], 1);
+    net_loop_arm(loop, &timers[1], 5000000);
+    ck_assert_int_eq(net_loop_run(loop, &err), BASE_OK);
+    ck_assert_int_eq(hook_runs[0], 1);
+    ck_assert_int_eq(hook_runs[1], 1);
+    ck_assert_int_gt(hook_runs[2], 10); /* and the timer came all the same */
+    net_loop_not_at_end(loop, &hooks[2]);
+    net_loop_free(loop);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("net");
@@ -305,9 +456,13 @@ int main(void)
     tcase_add_test(http, garbage_harms_nobody);
     tcase_add_test(http, nobody_listens);
     tcase_add_test(http, token_files);
+    tcase_add_test(http, secret_files);
     tcase_set_timeout(http, 30);
     tcase_add_test(plain, addresses);
     tcase_add_test(plain, timers_in_order);
+    tcase_add_test(plain, many_timers);
+    tcase_add_test(plain, hooks_at_the_end);
+    tcase_add_test(plain, host_of_a_wildcard);
     suite_add_tcase(suite, http);
     suite_add_tcase(suite, plain);
     SRunner *runner = srunner_create(suite);
