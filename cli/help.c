@@ -9,7 +9,7 @@ static void list_commands(void)
     puts("Cassandra's data model for SQLite: a node, and its tools.\n");
     puts("usage: ringlet [--host HOST] [--port 7000] [--json] [--secret-file FILE] COMMAND …\n");
     for (size_t i = 0; i < cli_command_count; i++)
-        printf("  %-11s %s\n", cli_commands[i].name, cli_commands[i].summary);
+        printf("  %-16s %s\n", cli_commands[i].name, cli_commands[i].summary);
     puts("\nringlet help COMMAND says more. In SQLite: .load ringlet");
 }
 

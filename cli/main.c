@@ -26,9 +26,18 @@ const struct cli_command cli_commands[] = {
      "The nodes' port is that of ringlet --port (default 7000). All of it may be repeated without harm.\n", cli_cluster},
     {"compact", "[TABLE …]", "merge all SSTables of a table into one (nodetool compact)",
      TABLES_HELP "\nBlocks until it is done; progress goes to stderr.\n", cli_nodetool},
+    {"describecluster", "", "the cluster: name, snitch, versions of the schema, data centres, keyspaces",
+     "", cli_nodetool},
+    {"drain", "", "refuse clients from now on, end what is under way, flush (nodetool drain)",
+     "The process stays until it is ended (SIGTERM drains, too).\n", cli_nodetool},
     {"flush", "[TABLE …]", "write memtables to SSTables now (nodetool flush)", TABLES_HELP "\n", cli_nodetool},
+    {"getendpoints", "KEYSPACE TABLE KEY", "the replicas of a partition (nodetool getendpoints)",
+     "KEY as in CQL, without quotes; of several columns a:b (a colon inside: \\:), or an argument each.\n", cli_nodetool},
+    {"gossipinfo", "", "what gossip has told this node of each member", "", cli_nodetool},
     {"help", "[COMMAND]", "explain the program, or one command", "", cli_help},
     {"info", "", "the node: identity, uptime, load, memory, caches (nodetool info)", "", cli_nodetool},
+    {"listpendinghints", "", "hints that this node keeps for others", "", cli_nodetool},
+    {"netstats", "", "messages to and from other nodes, read repairs", "", cli_nodetool},
     {"node", "[--config FILE] [--data DIR] [--listen HOST:PORT] [--option=value …]", "run a node in the foreground",
      "Serves HTTP on 127.0.0.1:7000: /healthz, /readyz, /metrics, /api/v1/….\n"
      "Options are cassandra.yaml's, by its names: --commitlog_sync=batch, --memtable_heap_space=32MiB.\n"
@@ -36,12 +45,23 @@ const struct cli_command cli_commands[] = {
      "  --config FILE       YAML with the same option names\n"
      "  --data DIR          data directory (default: ./ringlet-data)\n"
      "  --listen HOST:PORT  default 127.0.0.1:7000; only loopback addresses\n", cli_node},
+    {"pausehandoff", "", "deliver no hints for now", "", cli_nodetool},
+    {"proxyhistograms", "", "latencies of the requests that this node coordinates", "", cli_nodetool},
+    {"resumehandoff", "", "deliver hints again", "", cli_nodetool},
+    {"ring", "[KEYSPACE]", "every token and its owner",
+     "Owns counts replicas of KEYSPACE; without it, of all keyspaces if they are replicated alike.\n", cli_nodetool},
     {"sstable", "dump|metadata|verify PATH", "read SSTables offline: PATH is a data directory or an .sst file",
      "  dump      every partition, row and tombstone as JSON, one object a line\n"
      "  metadata  what the file says of itself: bounds, counts, timestamps, host, repair state\n"
      "  verify    read every byte, check every checksum, order and statistic\n"
      "A directory that a running node owns can be read too: SSTables never change.\n", cli_sstable},
+    {"status", "[KEYSPACE]", "the members: up or down, load, tokens, what they own (nodetool status)",
+     "Owns counts replicas of KEYSPACE; without it, of all keyspaces if they are replicated alike.\n", cli_nodetool},
+    {"statushandoff", "", "are hints delivered?", "", cli_nodetool},
     {"tablestats", "[TABLE …]", "sizes and counts by table (nodetool tablestats)", TABLES_HELP "\n", cli_nodetool},
+    {"tpstats", "", "work by pool: active, pending, completed; messages dropped", "", cli_nodetool},
+    {"truncatehints", "[ADDRESS …]", "forget hints: for these nodes, or all",
+     "ADDRESS is 127.0.0.2, 127.0.0.2:7000 or a host id.\n", cli_nodetool},
     {"version", "", "the program's version", "", cli_version},
 };
 const size_t cli_command_count = BASE_COUNT(cli_commands);

@@ -34,29 +34,37 @@ static void on_tick(struct net_timer *timer)
     net_loop_arm(call->loop, &call->tick, 1000000000u);
 }
 
-static bool is_post(const char *name)
+/* One of ?args=a,b: commas and backslashes inside behind a backslash; what has a meaning in a URL as %XX. */
+static int put_argument(struct base_buf *url, const char *text)
 {
-    return strcmp(name, "flush") == 0 || strcmp(name, "compact") == 0;
+    int rc = BASE_OK;
+    for (; rc == BASE_OK && *text; text++) {
+        if (*text == ',' || *text == '\\')
+            rc = base_buf_printf(url, "%%5C");
+        if (rc == BASE_OK && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~", *text))
+            rc = base_buf_put_u8(url, (uint8_t)*text);
+        else if (rc == BASE_OK)
+            rc = base_buf_printf(url, "%%%02X", (unsigned char)*text);
+    }
+    return rc;
 }
 
 static int make_url(const struct cli_options *options, const char *name, int argc, char **argv, struct base_buf *url)
 {
     bool v6 = strchr(options->host, ':') != NULL;
     int rc = base_buf_printf(url, "http://%s%s%s:%u/api/v1/%s", v6 ? "[" : "", options->host, v6 ? "]" : "", options->port, name);
-    for (int i = 0; rc == BASE_OK && i < argc; i++)
-        rc = base_buf_printf(url, "%s%s", i ? "," : "?args=", argv[i]);
+    for (int i = 0; rc == BASE_OK && i < argc; i++) {
+        rc = base_buf_printf(url, "%s", i ? "," : "?args=");
+        if (rc == BASE_OK)
+            rc = put_argument(url, argv[i]);
+    }
     return rc == BASE_OK ? base_buf_put_u8(url, 0) : rc;
 }
 
-static int check_arguments(const struct cli_command *command, int argc, char **argv)
+static int check_arguments(const struct cli_command *command, int argc)
 {
     if (!command->arguments[0] && argc > 0)
         return cli_usage(command, "%s takes no arguments", command->name);
-    for (int i = 0; i < argc; i++) {
-        size_t len = strlen(argv[i]);
-        if (len == 0 || len != strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."))
-            return cli_usage(command, "\"%s\" is no KEYSPACE or KEYSPACE.TABLE", argv[i]);
-    }
     return CLI_OK;
 }
 
@@ -117,8 +125,8 @@ int cli_nodetool(const struct cli_options *options, const struct cli_command *co
     char token[NET_TOKEN_LEN + 1];
     struct base_err err = {0};
     struct base_buf url;
-    bool post = is_post(command->name);
-    int rc = check_arguments(command, argc, argv);
+    bool post = node_admin_changes_state(command->name);
+    int rc = check_arguments(command, argc);
     if (rc != CLI_OK)
         return rc;
     base_buf_init(&url, 65536);

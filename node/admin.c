@@ -1,258 +1,59 @@
-/* nodetool's commands on this node: each answers with one JSON document. admin_render.c lays it
- * out.
+/* nodetool's commands on this node: each answers with one JSON document, which admin_render*.c lays out. Here: the table of
+ * commands, what they share, info and version; the others are in admin_tables.c, admin_cluster.c, admin_stats.c.
  *
- * Keys of `tablestats` are nodetool's (its -F json), and what we do not measure is left out rather
- * than invented. A command goes through a session of its own, so that a table cannot be dropped
- * under it: DROP waits for a running flush or compaction, of any table. To add a command: a row in
- * the table, a function, a case in admin_render.c if its answer needs a layout. */
+ * A command that touches tables goes through a session of its own, so that a table cannot be dropped under it: DROP waits for a
+ * running flush or compaction, of any table. Those that ask or wait for the cluster are outside: nothing waits for them. To add a
+ * command: a row in the table, a function, a case in admin_render*.c if its answer needs a layout, a row in cli/main.c, a line in
+ * docs/ringlet.1. */
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/json.h"
 #include "config.h"
-#include "node/node_private.h"
+#include "node/admin_private.h"
 
-struct call {
-    struct node *node;
-    struct node_session *session;
-    struct base_schema *schema;
-    const char *const *args;
-    size_t arg_count;
-    struct base_json_writer json;
-    struct base_err *err;
-};
+/* --- what they share -------------------------------------------------------------------------- */
 
-/* --- tables named by arguments ---------------------------------------------------------------- */
-
-typedef int (*table_fn)(struct call *call, const struct base_table *table, struct lsm_table *place,
-                        void *ctx);
-
-static int each_of_keyspace(struct call *call, const struct base_keyspace *keyspace, table_fn fn,
-                            void *ctx)
-{
-    int rc = BASE_OK;
-    for (size_t i = 0; i < keyspace->table_count && rc == BASE_OK; i++) {
-        struct lsm_table *place = lsm_table_find(call->node->store, keyspace->tables[i]->id);
-        if (place)
-            rc = fn(call, keyspace->tables[i], place, ctx);
-    }
-    return rc;
-}
-
-static int one_table(struct call *call, struct base_slice keyspace, struct base_slice name,
-                     table_fn fn, void *ctx)
-{
-    const struct base_table *table = base_schema_table(call->schema, keyspace, name);
-    struct lsm_table *place = table ? lsm_table_find(call->node->store, table->id) : NULL;
-    if (!place)
-        return base_err_set(call->err, BASE_E_NOTFOUND, "there is no table %.*s.%.*s",
-                            BASE_SLICE_ARG(keyspace), BASE_SLICE_ARG(name));
-    return fn(call, table, place, ctx);
-}
-
-static const struct base_keyspace *find_keyspace(struct call *call, struct base_slice name)
-{
-    const struct base_keyspace *keyspace = base_schema_keyspace(call->schema, name);
-    if (!keyspace)
-        base_err_set(call->err, BASE_E_NOTFOUND, "there is no keyspace %.*s", BASE_SLICE_ARG(name));
-    return keyspace;
-}
-
-/* flush, compact: [keyspace [table …]]; a table may also be named as keyspace.table. */
-static int each_table(struct call *call, table_fn fn, void *ctx)
-{
-    int rc = BASE_OK;
-    if (call->arg_count == 0) {
-        for (size_t k = 0; k < call->schema->keyspace_count && rc == BASE_OK; k++)
-            rc = each_of_keyspace(call, &call->schema->keyspaces[k], fn, ctx);
-        return rc;
-    }
-    const char *dot = strchr(call->args[0], '.');
-    if (dot && call->arg_count == 1)
-        return one_table(call, base_slice(call->args[0], (size_t)(dot - call->args[0])),
-                         base_slice_str(dot + 1), fn, ctx);
-    const struct base_keyspace *keyspace = find_keyspace(call, base_slice_str(call->args[0]));
-    if (!keyspace)
-        return BASE_E_NOTFOUND;
-    if (call->arg_count == 1)
-        return each_of_keyspace(call, keyspace, fn, ctx);
-    for (size_t i = 1; i < call->arg_count && rc == BASE_OK; i++)
-        rc = one_table(call, keyspace->name, base_slice_str(call->args[i]), fn, ctx);
-    return rc;
-}
-
-/* --- flush, compact --------------------------------------------------------------------------- */
-
-struct totals {
-    uint64_t tables, sstables;
-};
-
-static int flush_table(struct call *call, const struct base_table *table, struct lsm_table *place,
-                       void *ctx)
-{
-    (void)table;
-    ((struct totals *)ctx)->tables++;
-    return lsm_flush(call->node->store, place, NULL, call->err);
-}
-
-static int compact_table(struct call *call, const struct base_table *table, struct lsm_table *place,
-                         void *ctx)
-{
-    (void)table;
-    ((struct totals *)ctx)->tables++;
-    return lsm_compact(call->node->store, place, NULL, call->err);
-}
-
-static int count_sstables(struct call *call, const struct base_table *table,
-                          struct lsm_table *place, void *ctx)
-{
-    (void)call;
-    (void)table;
-    struct lsm_table_stats stats;
-    lsm_table_get_stats(place, &stats);
-    ((struct totals *)ctx)->sstables += stats.sstable_count;
-    return BASE_OK;
-}
-
-static int maintain(struct call *call, table_fn fn)
-{
-    struct totals before = {0}, done = {0}, after = {0};
-    int rc = each_table(call, count_sstables, &before);
-    if (rc == BASE_OK)
-        rc = each_table(call, fn, &done);
-    if (rc == BASE_OK)
-        rc = each_table(call, count_sstables, &after);
-    if (rc != BASE_OK)
-        return rc;
-    base_json_open_object(&call->json);
-    base_json_key(&call->json, "tables");
-    base_json_u64(&call->json, done.tables);
-    base_json_key(&call->json, "sstables_before");
-    base_json_u64(&call->json, before.sstables);
-    base_json_key(&call->json, "sstables_after");
-    base_json_u64(&call->json, after.sstables);
-    base_json_close_object(&call->json);
-    return BASE_OK;
-}
-
-static int run_flush(struct call *call)
-{
-    return maintain(call, flush_table);
-}
-
-static int run_compact(struct call *call)
-{
-    return maintain(call, compact_table);
-}
-
-/* --- tablestats ------------------------------------------------------------------------------- */
-
-static void put_u64(struct call *call, const char *key, uint64_t value)
+void nodei_admin_u64(struct nodei_admin *call, const char *key, uint64_t value)
 {
     base_json_key(&call->json, key);
     base_json_u64(&call->json, value);
 }
 
-static void put_ratio(struct call *call, const char *key, uint64_t part, uint64_t whole)
-{
-    base_json_key(&call->json, key);
-    base_json_double(&call->json, whole ? (double)part / (double)whole : 0.0);
-}
-
-static void put_str(struct call *call, const char *key, const char *value)
+void nodei_admin_str(struct nodei_admin *call, const char *key, const char *value)
 {
     base_json_key(&call->json, key);
     base_json_str(&call->json, value);
 }
 
-static int put_table(struct call *call, const struct base_table *table, struct lsm_table *place,
-                     void *ctx)
+void nodei_admin_slice(struct nodei_admin *call, const char *key, struct base_slice value)
 {
-    (void)ctx;
-    struct lsm_table_stats s;
-    lsm_table_get_stats(place, &s);
-    base_json_key_slice(&call->json, table->name);
-    base_json_open_object(&call->json);
-    put_u64(call, "sstable_count", s.sstable_count);
-    put_u64(call, "space_used_live", s.disk_bytes);
-    put_u64(call, "space_used_total", s.disk_bytes);
-    put_ratio(call, "sstable_compression_ratio", s.disk_bytes, s.data_bytes_uncompressed);
-    put_u64(call, "number_of_partitions_estimate", s.partition_estimate);
-    put_u64(call, "number_of_rows_estimate", s.row_count_estimate);
-    put_u64(call, "tombstone_count", s.tombstone_count);
-    put_u64(call, "memtable_row_count", s.memtable_rows);
-    put_u64(call, "memtable_data_size", s.memtable_bytes);
-    put_u64(call, "memtable_switch_count", s.memtable_switches);
-    put_u64(call, "local_read_count", s.reads);
-    put_u64(call, "local_write_count", s.writes);
-    put_ratio(call, "local_read_write_ratio", s.reads, s.writes);
-    put_u64(call, "pending_compactions", s.compactions_pending);
-    put_u64(call, "compacted_bytes", s.compacted_bytes);
-    put_u64(call, "bloom_filter_checks", s.bloom_checks);
-    put_u64(call, "bloom_filter_false_positives", s.bloom_false_positives);
-    put_ratio(call, "bloom_filter_false_ratio", s.bloom_false_positives, s.bloom_checks);
-    put_u64(call, "compacted_partition_maximum_bytes", s.partition_size_max);
-    put_u64(call, "compacted_partition_mean_bytes", s.partition_size_mean);
-    base_json_close_object(&call->json);
-    return BASE_OK;
+    base_json_key(&call->json, key);
+    base_json_string(&call->json, value);
 }
 
-static int add_counts(struct call *call, const struct base_table *table, struct lsm_table *place,
-                      void *ctx)
+void nodei_admin_bool(struct nodei_admin *call, const char *key, bool value)
 {
-    (void)call;
-    (void)table;
-    struct lsm_table_stats s;
-    struct lsm_table_stats *sum = ctx;
-    lsm_table_get_stats(place, &s);
-    sum->reads += s.reads;
-    sum->writes += s.writes;
-    sum->disk_bytes += s.disk_bytes;
-    return BASE_OK;
+    base_json_key(&call->json, key);
+    base_json_bool(&call->json, value);
 }
 
-/* One keyspace; all of its tables, or the one called `only`. */
-static int put_keyspace(struct call *call, const struct base_keyspace *keyspace,
-                        struct base_slice only)
+void nodei_admin_double(struct nodei_admin *call, const char *key, double value)
 {
-    struct lsm_table_stats sum = {0};
-    int rc = each_of_keyspace(call, keyspace, add_counts, &sum);
-    base_json_key_slice(&call->json, keyspace->name);
-    base_json_open_object(&call->json);
-    put_u64(call, "read_count", sum.reads);
-    put_u64(call, "write_count", sum.writes);
-    put_u64(call, "space_used_total", sum.disk_bytes);
-    base_json_key(&call->json, "tables");
-    base_json_open_object(&call->json);
-    if (rc == BASE_OK)
-        rc = only.len ? one_table(call, keyspace->name, only, put_table, NULL)
-                      : each_of_keyspace(call, keyspace, put_table, NULL);
-    base_json_close_object(&call->json);
-    base_json_close_object(&call->json);
-    return rc;
+    base_json_key(&call->json, key);
+    base_json_double(&call->json, value);
 }
 
-/* tablestats [keyspace | keyspace.table] … */
-static int run_tablestats(struct call *call)
+void nodei_admin_ratio(struct nodei_admin *call, const char *key, uint64_t part, uint64_t whole)
 {
-    struct lsm_stats stats;
-    int rc = BASE_OK;
-    lsm_get_stats(call->node->store, &stats);
-    base_json_open_object(&call->json);
-    put_u64(call, "total_number_of_tables", call->schema->table_count);
-    for (size_t k = 0; call->arg_count == 0 && k < call->schema->keyspace_count && rc == BASE_OK;
-         k++)
-        rc = put_keyspace(call, &call->schema->keyspaces[k], (struct base_slice){0});
-    for (size_t i = 0; i < call->arg_count && rc == BASE_OK; i++) {
-        const char *arg = call->args[i], *dot = strchr(arg, '.');
-        struct base_slice name = base_slice(arg, dot ? (size_t)(dot - arg) : strlen(arg));
-        const struct base_keyspace *keyspace = find_keyspace(call, name);
-        if (!keyspace)
-            return BASE_E_NOTFOUND;
-        rc = put_keyspace(call, keyspace, dot ? base_slice_str(dot + 1) : (struct base_slice){0});
-    }
-    base_json_close_object(&call->json);
-    return rc;
+    nodei_admin_double(call, key, whole ? (double)part / (double)whole : 0.0);
+}
+
+const struct base_keyspace *nodei_admin_keyspace(struct nodei_admin *call, struct base_slice name)
+{
+    const struct base_keyspace *keyspace = base_schema_keyspace(call->schema, name);
+    if (!keyspace)
+        base_err_set(call->err, BASE_E_NOTFOUND, "there is no keyspace %.*s", BASE_SLICE_ARG(name));
+    return keyspace;
 }
 
 /* --- info, version ---------------------------------------------------------------------------- */
@@ -272,31 +73,31 @@ static uint64_t resident_bytes(void)
 
 static int put_option(void *ctx, const char *name, const char *value)
 {
-    put_str(ctx, name, value);
+    nodei_admin_str(ctx, name, value);
     return BASE_OK;
 }
 
-static void put_store(struct call *call, const struct lsm_stats *s)
+static void put_store(struct nodei_admin *call, const struct lsm_stats *s)
 {
     base_json_key(&call->json, "block_cache");
     base_json_open_object(&call->json);
-    put_u64(call, "entries", s->cache_entries);
-    put_u64(call, "size_bytes", s->cache_bytes);
-    put_u64(call, "capacity_bytes", call->node->settings.file_cache_size);
-    put_u64(call, "hits", s->cache_hits);
-    put_u64(call, "requests", s->cache_hits + s->cache_misses);
-    put_ratio(call, "hit_rate", s->cache_hits, s->cache_hits + s->cache_misses);
+    nodei_admin_u64(call, "entries", s->cache_entries);
+    nodei_admin_u64(call, "size_bytes", s->cache_bytes);
+    nodei_admin_u64(call, "capacity_bytes", call->node->settings.file_cache_size);
+    nodei_admin_u64(call, "hits", s->cache_hits);
+    nodei_admin_u64(call, "requests", s->cache_hits + s->cache_misses);
+    nodei_admin_ratio(call, "hit_rate", s->cache_hits, s->cache_hits + s->cache_misses);
     base_json_close_object(&call->json);
     base_json_key(&call->json, "commitlog");
     base_json_open_object(&call->json);
-    put_u64(call, "size_bytes", s->commitlog_bytes);
-    put_u64(call, "segments", s->commitlog_segments);
-    put_u64(call, "records", s->commitlog_records);
-    put_u64(call, "syncs", s->commitlog_syncs);
+    nodei_admin_u64(call, "size_bytes", s->commitlog_bytes);
+    nodei_admin_u64(call, "segments", s->commitlog_segments);
+    nodei_admin_u64(call, "records", s->commitlog_records);
+    nodei_admin_u64(call, "syncs", s->commitlog_syncs);
     base_json_close_object(&call->json);
 }
 
-static int run_info(struct call *call)
+static int run_info(struct nodei_admin *call)
 {
     struct node *node = call->node;
     struct lsm_stats s;
@@ -304,24 +105,25 @@ static int run_info(struct call *call)
     lsm_get_stats(node->store, &s);
     base_uuid_print(node->identity.host_id, id);
     base_json_open_object(&call->json);
-    put_str(call, "id", id);
-    put_str(call, "cluster_name", node->identity.cluster_name);
-    put_str(call, "release_version", PACKAGE_VERSION);
-    put_str(call, "data_directory", node->dir);
-    put_u64(call, "process_id", (uint64_t)getpid());
-    put_u64(call, "load_bytes", s.disk_bytes);
-    put_u64(call, "generation", node->identity.generation);
-    put_u64(call, "uptime_seconds",
+    nodei_admin_str(call, "id", id);
+    nodei_admin_str(call, "cluster_name", node->identity.cluster_name);
+    nodei_admin_str(call, "release_version", PACKAGE_VERSION);
+    nodei_admin_str(call, "data_directory", node->dir);
+    nodei_admin_u64(call, "process_id", (uint64_t)getpid());
+    nodei_admin_u64(call, "load_bytes", s.disk_bytes);
+    nodei_admin_u64(call, "generation", node->identity.generation);
+    nodei_admin_u64(call, "uptime_seconds",
             (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
-    put_u64(call, "resident_bytes", resident_bytes());
-    put_u64(call, "memtable_bytes", s.memtable_bytes);
-    put_str(call, "data_center", node->settings.dc);
-    put_str(call, "rack", node->settings.rack);
-    put_u64(call, "schema_epoch", call->schema->epoch);
-    put_u64(call, "tables", s.table_count);
-    put_u64(call, "sstables", s.sstable_count);
-    put_u64(call, "flushes", s.flushes);
-    put_u64(call, "compactions", s.compactions);
+    nodei_admin_u64(call, "resident_bytes", resident_bytes());
+    nodei_admin_u64(call, "memtable_bytes", s.memtable_bytes);
+    nodei_admin_bool(call, "gossip_active", nodei_is_clustered(node));
+    nodei_admin_str(call, "data_center", node->settings.dc);
+    nodei_admin_str(call, "rack", node->settings.rack);
+    nodei_admin_u64(call, "schema_epoch", call->schema->epoch);
+    nodei_admin_u64(call, "tables", s.table_count);
+    nodei_admin_u64(call, "sstables", s.sstable_count);
+    nodei_admin_u64(call, "flushes", s.flushes);
+    nodei_admin_u64(call, "compactions", s.compactions);
     base_json_key(&call->json, "writes_stopped");
     base_json_bool(&call->json, s.stopped);
     put_store(call, &s);
@@ -333,41 +135,65 @@ static int run_info(struct call *call)
     return rc;
 }
 
-static int run_version(struct call *call)
+static int run_version(struct nodei_admin *call)
 {
     base_json_open_object(&call->json);
-    put_str(call, "release_version", PACKAGE_VERSION);
-    put_u64(call, "format_version", NODEI_FORMAT_VERSION);
+    nodei_admin_str(call, "release_version", PACKAGE_VERSION);
+    nodei_admin_u64(call, "format_version", NODEI_FORMAT_VERSION);
     base_json_close_object(&call->json);
     return BASE_OK;
 }
 
 /* --- the table of commands -------------------------------------------------------------------- */
 
-static const struct {
+#define CHANGES 1u /* HTTP: only by POST, with the token */
+#define TABLES 2u  /* inside a session: needs tables and the store */
+#define LOCAL 4u   /* about this node's own files: not for a guest, which has none */
+static const struct command {
     const char *name;
-    bool changes_state;
-    size_t arg_count_max;
-    int (*run)(struct call *call);
+    unsigned flags;
+    size_t arg_count_min, arg_count_max;
+    const char *arguments; /* NULL: none */
+    int (*run)(struct nodei_admin *call);
 } commands[] = {
-    {"compact", true, SIZE_MAX, run_compact},
-    {"flush", true, SIZE_MAX, run_flush},
-    {"info", false, 0, run_info},
-    {"tablestats", false, SIZE_MAX, run_tablestats},
-    {"version", false, 0, run_version},
+    {"compact", CHANGES | TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE [TABLE …]]", nodei_admin_compact},
+    {"describecluster", 0, 0, 0, NULL, nodei_admin_describecluster},
+    {"drain", CHANGES | LOCAL, 0, 0, NULL, nodei_admin_drain},
+    {"flush", CHANGES | TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE [TABLE …]]", nodei_admin_flush},
+    {"getendpoints", 0, 3, SIZE_MAX, "KEYSPACE TABLE KEY", nodei_admin_getendpoints},
+    {"gossipinfo", 0, 0, 0, NULL, nodei_admin_gossipinfo},
+    {"info", LOCAL, 0, 0, NULL, run_info},
+    {"listpendinghints", LOCAL, 0, 0, NULL, nodei_admin_listpendinghints},
+    {"netstats", 0, 0, 0, NULL, nodei_admin_netstats},
+    {"pausehandoff", CHANGES | LOCAL, 0, 0, NULL, nodei_admin_pausehandoff},
+    {"proxyhistograms", 0, 0, 0, NULL, nodei_admin_proxyhistograms},
+    {"resumehandoff", CHANGES | LOCAL, 0, 0, NULL, nodei_admin_resumehandoff},
+    {"ring", 0, 0, 1, "[KEYSPACE]", nodei_admin_ring},
+    {"status", 0, 0, 1, "[KEYSPACE]", nodei_admin_status},
+    {"statushandoff", LOCAL, 0, 0, NULL, nodei_admin_statushandoff},
+    {"tablestats", TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE | KEYSPACE.TABLE …]", nodei_admin_tablestats},
+    {"tpstats", 0, 0, 0, NULL, nodei_admin_tpstats},
+    {"truncatehints", CHANGES | LOCAL, 0, SIZE_MAX, "[ADDRESS …]", nodei_admin_truncatehints},
+    {"version", 0, 0, 0, NULL, run_version},
 };
 
-bool nodei_admin_changes_state(const char *command)
+static const struct command *find(const char *name)
 {
     for (size_t i = 0; i < BASE_COUNT(commands); i++)
-        if (strcmp(command, commands[i].name) == 0)
-            return commands[i].changes_state;
-    return false;
+        if (strcmp(name, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+bool node_admin_changes_state(const char *command)
+{
+    const struct command *known = find(command);
+    return known && (known->flags & CHANGES);
 }
 
 static int unknown(const char *command, struct base_err *err)
 {
-    char all[256] = "";
+    char all[512] = "";
     for (size_t i = 0; i < BASE_COUNT(commands); i++) {
         size_t at = strlen(all);
         snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", commands[i].name);
@@ -375,14 +201,16 @@ static int unknown(const char *command, struct base_err *err)
     return base_err_set(err, BASE_E_NOTFOUND, "there is no command \"%s\": %s", command, all);
 }
 
-static int run(struct call *call, int (*command)(struct call *), struct base_buf *json)
+static int run(struct nodei_admin *call, const struct command *command, struct base_buf *json)
 {
     size_t start = json->len;
     base_json_writer_init(&call->json, json);
-    nodei_enter(call->session);
+    if (command->flags & TABLES)
+        nodei_enter(call->session);
     call->schema = node_schema(call->node);
-    int rc = command(call);
-    nodei_leave(call->session);
+    int rc = command->run(call);
+    if (command->flags & TABLES)
+        nodei_leave(call->session);
     base_schema_release(call->schema);
     if (rc == BASE_OK) {
         rc = base_json_finish(&call->json);
@@ -397,18 +225,21 @@ static int run(struct call *call, int (*command)(struct call *), struct base_buf
 int node_admin(struct node *node, const char *command, const char *const *args, size_t arg_count,
                struct base_buf *json, struct base_err *err)
 {
-    size_t i = 0;
-    while (i < BASE_COUNT(commands) && strcmp(command, commands[i].name) != 0)
-        i++;
-    if (i == BASE_COUNT(commands))
+    const struct command *known = find(command);
+    if (!known)
         return unknown(command, err);
-    if (arg_count > commands[i].arg_count_max)
+    if (arg_count > 0 && !known->arguments)
         return base_err_set(err, BASE_E_INVALID, "%s takes no arguments", command);
-    struct call call = {.node = node, .args = args, .arg_count = arg_count, .err = err};
+    if (arg_count < known->arg_count_min || arg_count > known->arg_count_max)
+        return base_err_set(err, BASE_E_INVALID, "usage: %s %s", command, known->arguments);
+    if (node->guest && (known->flags & LOCAL))
+        return base_err_set(err, BASE_E_INVALID, "%s: this connection stores nothing; ask a node: ringlet --host HOST %s", command,
+                            command);
+    struct nodei_admin call = {.node = node, .args = args, .arg_count = arg_count, .err = err};
     int rc = node_session_new(node, &call.session, err);
     if (rc != BASE_OK)
         return rc;
-    rc = run(&call, commands[i].run, json);
+    rc = run(&call, known, json);
     node_session_free(call.session);
     return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "%s", command);
 }

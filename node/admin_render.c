@@ -3,8 +3,7 @@
  * shows a newer node's answer. */
 #include <stdio.h>
 
-#include "base/json.h"
-#include "node/node_private.h"
+#include "node/admin_render.h"
 
 struct label {
     const char *key, *text;
@@ -34,15 +33,7 @@ static const struct label stats_labels[] = {
     {"compacted_partition_mean_bytes", "Compacted partition mean bytes"},
 };
 
-/* The walk stops at the first error and keeps it. */
-struct layout {
-    struct base_buf *out;
-    struct base_err *err;
-    int rc;
-};
-
-static void put(struct layout *l, const char *fmt, ...) BASE_PRINTF(2, 3);
-static void put(struct layout *l, const char *fmt, ...)
+void nodei_put(struct nodei_layout *l, const char *fmt, ...)
 {
     char line[1024];
     va_list ap;
@@ -53,147 +44,146 @@ static void put(struct layout *l, const char *fmt, ...)
         l->rc = base_buf_put(l->out, line, strlen(line));
 }
 
-/* Walk an object's members: false at the end or after an error. */
-struct members {
-    struct base_json_reader reader;
-    struct base_json_token key;
-    struct base_slice value; /* the member's whole value */
-    bool in_object;
-};
-
-static bool next_member(struct layout *l, struct members *m)
+bool nodei_next(struct nodei_layout *l, struct base_json_walk *walk)
 {
-    struct base_json_token token;
-    if (l->rc != BASE_OK)
-        return false;
-    if (!m->in_object) {
-        l->rc = base_json_next(&m->reader, &token, l->err);
-        m->in_object = true;
-        if (l->rc == BASE_OK && token.kind != BASE_JSON_OBJECT)
-            l->rc = base_err_set(l->err, BASE_E_INVALID, "the answer is no JSON object");
-        if (l->rc != BASE_OK)
-            return false;
-    }
-    l->rc = base_json_next(&m->reader, &m->key, l->err);
-    if (l->rc != BASE_OK || m->key.kind != BASE_JSON_KEY)
-        return false;
-    l->rc = base_json_next(&m->reader, &token, l->err);
+    bool more = false;
     if (l->rc == BASE_OK)
-        l->rc = base_json_value(&m->reader, &token, &m->value, l->err);
-    return l->rc == BASE_OK;
+        l->rc = base_json_walk_next(walk, &more, l->err);
+    return more;
 }
 
-static struct members members_of(struct base_slice object)
+bool nodei_is_key(const struct base_json_walk *walk, const char *name)
 {
-    struct members m = {0};
-    base_json_begin(&m.reader, object);
-    return m;
+    return base_slice_equal(walk->key.text, base_slice_str(name));
 }
 
-static bool is_key(const struct members *m, const char *name)
-{
-    return base_slice_equal(m->key.text, base_slice_str(name));
-}
-
-/* A scalar for the eye: strings without quotes. */
-static void put_scalar(struct layout *l, struct base_slice value)
+void nodei_put_scalar(struct nodei_layout *l, struct base_slice value)
 {
     struct base_json_reader reader;
     struct base_json_token token;
+    if (value.len == 0) /* an older node does not tell it */
+        value = BASE_SLICE_LIT("null");
     base_json_begin(&reader, value);
     if (l->rc == BASE_OK)
         l->rc = base_json_next(&reader, &token, l->err);
     if (l->rc != BASE_OK)
         return;
     l->rc = token.kind == BASE_JSON_STRING ? base_json_unescape(&token, l->out)
+            : token.kind == BASE_JSON_NULL ? base_buf_put_u8(l->out, '?')
                                            : base_buf_put_slice(l->out, value);
 }
 
-static struct base_slice find(struct layout *l, struct base_slice object, const char *key)
+/* Characters, not bytes: names may be in any script. */
+static size_t width_of(const uint8_t *text, size_t len)
 {
-    struct members m = members_of(object);
-    while (next_member(l, &m))
-        if (is_key(&m, key))
-            return m.value;
-    return (struct base_slice){0};
+    size_t width = 0;
+    for (size_t i = 0; i < len; i++)
+        width += (text[i] & 0xc0) != 0x80;
+    return width;
 }
 
-static double number(struct layout *l, struct base_slice object, const char *key)
+void nodei_put_column(struct nodei_layout *l, size_t width, struct base_slice value)
 {
-    struct base_slice value = find(l, object, key);
+    size_t start = l->out->len;
+    nodei_put_scalar(l, value);
+    for (size_t used = l->rc == BASE_OK ? width_of(l->out->data + start, l->out->len - start) : width; used < width; used++)
+        nodei_put(l, " ");
+}
+
+void nodei_address_text(struct base_slice json_string, char *text, size_t size)
+{
+    size_t len = json_string.len >= 2 ? json_string.len - 2 : 0;
+    snprintf(text, size, "%.*s", (int)len, len ? (const char *)json_string.data + 1 : "");
+    char *port = strrchr(text, ':');
+    if (port && strcmp(port, ":7000") == 0)
+        *port = 0;
+}
+
+double nodei_number(struct base_slice object, const char *key)
+{
+    struct base_slice value = base_json_member(object, key);
     char text[40] = "";
     if (value.len && value.len < sizeof text)
         memcpy(text, value.data, value.len);
     return strtod(text, NULL);
 }
 
+bool nodei_is_true(struct base_slice object, const char *key)
+{
+    return base_slice_equal(base_json_member(object, key), BASE_SLICE_LIT("true"));
+}
+
 /* --- tablestats ------------------------------------------------------------------------------- */
 
-static void put_stat(struct layout *l, const char *indent, const struct members *m)
+static void put_stat(struct nodei_layout *l, const char *indent, const struct base_json_walk *m)
 {
     const char *text = NULL;
     for (size_t i = 0; i < BASE_COUNT(stats_labels); i++)
-        if (is_key(m, stats_labels[i].key))
+        if (nodei_is_key(m, stats_labels[i].key))
             text = stats_labels[i].text;
     if (text)
-        put(l, "%s%s: ", indent, text);
+        nodei_put(l, "%s%s: ", indent, text);
     else
-        put(l, "%s%.*s: ", indent, BASE_SLICE_ARG(m->key.text));
-    put_scalar(l, m->value);
-    put(l, "\n");
+        nodei_put(l, "%s%.*s: ", indent, BASE_SLICE_ARG(m->key.text));
+    nodei_put_scalar(l, m->value);
+    nodei_put(l, "\n");
 }
 
-static void put_name(struct layout *l, const char *before, const struct members *m)
+static void put_name(struct nodei_layout *l, const char *before, const struct base_json_walk *m)
 {
-    put(l, "%s", before);
+    nodei_put(l, "%s", before);
     if (l->rc == BASE_OK)
         l->rc = base_json_unescape(&m->key, l->out);
-    put(l, "\n");
+    nodei_put(l, "\n");
 }
 
-static void put_tables(struct layout *l, struct base_slice tables)
+static void put_tables(struct nodei_layout *l, struct base_slice tables)
 {
-    struct members table = members_of(tables);
-    while (next_member(l, &table)) {
+    struct base_json_walk table;
+    base_json_walk_begin(&table, tables);
+    while (nodei_next(l, &table)) {
         put_name(l, "\t\tTable: ", &table);
-        struct members stat = members_of(table.value);
-        while (next_member(l, &stat))
+        struct base_json_walk stat;
+        base_json_walk_begin(&stat, table.value);
+        while (nodei_next(l, &stat))
             put_stat(l, "\t\t", &stat);
-        put(l, "\n");
+        nodei_put(l, "\n");
     }
 }
 
-static void render_tablestats(struct layout *l, struct base_slice json)
+static void render_tablestats(struct nodei_layout *l, struct base_slice json)
 {
-    struct members keyspace = members_of(json);
-    while (next_member(l, &keyspace)) {
-        if (is_key(&keyspace, "total_number_of_tables")) {
-            put(l, "Total number of tables: %.*s\n", BASE_SLICE_ARG(keyspace.value));
+    struct base_json_walk keyspace;
+    base_json_walk_begin(&keyspace, json);
+    while (nodei_next(l, &keyspace)) {
+        if (nodei_is_key(&keyspace, "total_number_of_tables")) {
+            nodei_put(l, "Total number of tables: %.*s\n", BASE_SLICE_ARG(keyspace.value));
             continue;
         }
-        put(l, "----------------\n");
+        nodei_put(l, "----------------\n");
         put_name(l, "Keyspace: ", &keyspace);
-        struct members stat = members_of(keyspace.value);
-        while (next_member(l, &stat)) {
-            if (is_key(&stat, "tables"))
+        struct base_json_walk stat;
+        base_json_walk_begin(&stat, keyspace.value);
+        while (nodei_next(l, &stat)) {
+            if (nodei_is_key(&stat, "tables"))
                 put_tables(l, stat.value);
             else
                 put_stat(l, "\t", &stat);
         }
     }
-    put(l, "----------------\n");
+    nodei_put(l, "----------------\n");
 }
 
 /* --- info ------------------------------------------------------------------------------------- */
 
-static void put_line(struct layout *l, const char *label, struct base_slice value)
+static void put_line(struct nodei_layout *l, const char *label, struct base_slice value)
 {
-    put(l, "%-23s: ", label);
-    put_scalar(l, value);
-    put(l, "\n");
+    nodei_put(l, "%-23s: ", label);
+    nodei_put_scalar(l, value);
+    nodei_put(l, "\n");
 }
 
-static const char *size_text(double bytes, char *text, size_t size)
+const char *nodei_size_text(double bytes, char *text, size_t size)
 {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
     size_t unit = 0;
@@ -205,65 +195,66 @@ static const char *size_text(double bytes, char *text, size_t size)
     return text;
 }
 
-static void render_info(struct layout *l, struct base_slice json)
+static void render_info(struct nodei_layout *l, struct base_slice json)
 {
     char a[32], b[32];
-    struct base_slice cache = find(l, json, "block_cache"), log = find(l, json, "commitlog");
+    struct base_slice cache = base_json_member(json, "block_cache"), log = base_json_member(json, "commitlog");
     if (!cache.len || !log.len) {
         if (l->rc == BASE_OK)
             l->rc =
                 base_err_set(l->err, BASE_E_INVALID, "the answer lacks block_cache or commitlog");
         return;
     }
-    put_line(l, "ID", find(l, json, "id"));
-    put_line(l, "Cluster", find(l, json, "cluster_name"));
-    put_line(l, "Data directory", find(l, json, "data_directory"));
-    put_line(l, "Process", find(l, json, "process_id"));
-    put(l, "%-23s: %s\n", "Load", size_text(number(l, json, "load_bytes"), a, sizeof a));
-    put_line(l, "Generation No", find(l, json, "generation"));
-    put_line(l, "Uptime (seconds)", find(l, json, "uptime_seconds"));
-    put(l, "%-23s: %s\n", "Memory (resident)",
-        size_text(number(l, json, "resident_bytes"), a, sizeof a));
-    put(l, "%-23s: %s\n", "Memtables", size_text(number(l, json, "memtable_bytes"), a, sizeof a));
-    put_line(l, "Data Center", find(l, json, "data_center"));
-    put_line(l, "Rack", find(l, json, "rack"));
-    put_line(l, "Schema epoch", find(l, json, "schema_epoch"));
-    put(l, "%-23s: %.0f (%.0f SSTables)\n", "Tables", number(l, json, "tables"),
-        number(l, json, "sstables"));
-    put(l, "%-23s: entries %.0f, size %s, capacity %s, %.0f hits, %.0f requests, %.3f hit rate\n",
-        "Block Cache", number(l, cache, "entries"),
-        size_text(number(l, cache, "size_bytes"), a, sizeof a),
-        size_text(number(l, cache, "capacity_bytes"), b, sizeof b), number(l, cache, "hits"),
-        number(l, cache, "requests"), number(l, cache, "hit_rate"));
-    put(l, "%-23s: %s in %.0f segments, %.0f records, %.0f syncs\n", "Commit Log",
-        size_text(number(l, log, "size_bytes"), a, sizeof a), number(l, log, "segments"),
-        number(l, log, "records"), number(l, log, "syncs"));
-    if (base_slice_equal(find(l, json, "writes_stopped"), BASE_SLICE_LIT("true")))
-        put(l, "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n",
+    put_line(l, "ID", base_json_member(json, "id"));
+    nodei_put(l, "%-23s: %s\n", "Gossip active", nodei_is_true(json, "gossip_active") ? "true" : "false");
+    put_line(l, "Cluster", base_json_member(json, "cluster_name"));
+    put_line(l, "Data directory", base_json_member(json, "data_directory"));
+    put_line(l, "Process", base_json_member(json, "process_id"));
+    nodei_put(l, "%-23s: %s\n", "Load", nodei_size_text(nodei_number(json, "load_bytes"), a, sizeof a));
+    put_line(l, "Generation No", base_json_member(json, "generation"));
+    put_line(l, "Uptime (seconds)", base_json_member(json, "uptime_seconds"));
+    nodei_put(l, "%-23s: %s\n", "Memory (resident)",
+        nodei_size_text(nodei_number(json, "resident_bytes"), a, sizeof a));
+    nodei_put(l, "%-23s: %s\n", "Memtables", nodei_size_text(nodei_number(json, "memtable_bytes"), a, sizeof a));
+    put_line(l, "Data Center", base_json_member(json, "data_center"));
+    put_line(l, "Rack", base_json_member(json, "rack"));
+    put_line(l, "Schema epoch", base_json_member(json, "schema_epoch"));
+    nodei_put(l, "%-23s: %.0f (%.0f SSTables)\n", "Tables", nodei_number(json, "tables"),
+        nodei_number(json, "sstables"));
+    nodei_put(l, "%-23s: entries %.0f, size %s, capacity %s, %.0f hits, %.0f requests, %.3f hit rate\n",
+        "Block Cache", nodei_number(cache, "entries"),
+        nodei_size_text(nodei_number(cache, "size_bytes"), a, sizeof a),
+        nodei_size_text(nodei_number(cache, "capacity_bytes"), b, sizeof b), nodei_number(cache, "hits"),
+        nodei_number(cache, "requests"), nodei_number(cache, "hit_rate"));
+    nodei_put(l, "%-23s: %s in %.0f segments, %.0f records, %.0f syncs\n", "Commit Log",
+        nodei_size_text(nodei_number(log, "size_bytes"), a, sizeof a), nodei_number(log, "segments"),
+        nodei_number(log, "records"), nodei_number(log, "syncs"));
+    if (nodei_is_true(json, "writes_stopped"))
+        nodei_put(l, "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n",
             "Writes");
 }
 
 /* --- flush, compact, version ------------------------------------------------------------------ */
 
-static void render_maintenance(struct layout *l, const char *done, struct base_slice json)
+static void render_maintenance(struct nodei_layout *l, const char *done, struct base_slice json)
 {
-    double tables = number(l, json, "tables");
-    put(l, "%s %.0f table%s: %.0f SSTables before, %.0f now\n", done, tables,
-        tables == 1 ? "" : "s", number(l, json, "sstables_before"),
-        number(l, json, "sstables_after"));
+    double tables = nodei_number(json, "tables");
+    nodei_put(l, "%s %.0f table%s: %.0f SSTables before, %.0f now\n", done, tables,
+        tables == 1 ? "" : "s", nodei_number(json, "sstables_before"),
+        nodei_number(json, "sstables_after"));
 }
 
-static void render_version(struct layout *l, struct base_slice json)
+static void render_version(struct nodei_layout *l, struct base_slice json)
 {
-    put(l, "ReleaseVersion: ");
-    put_scalar(l, find(l, json, "release_version"));
-    put(l, "\n");
+    nodei_put(l, "ReleaseVersion: ");
+    nodei_put_scalar(l, base_json_member(json, "release_version"));
+    nodei_put(l, "\n");
 }
 
 int node_admin_render(const char *command, struct base_slice json, struct base_buf *text,
                       struct base_err *err)
 {
-    struct layout l = {.out = text, .err = err};
+    struct nodei_layout l = {.out = text, .err = err};
     size_t start = text->len;
     base_err_clear(err);
     if (strcmp(command, "tablestats") == 0)
@@ -276,7 +267,7 @@ int node_admin_render(const char *command, struct base_slice json, struct base_b
         render_maintenance(&l, "compacted", json);
     else if (strcmp(command, "version") == 0)
         render_version(&l, json);
-    else
+    else if (!nodei_render_cluster(&l, command, json) && l.rc == BASE_OK)
         l.rc = base_buf_put_slice(text, json);
     if (l.rc == BASE_OK)
         return BASE_OK;

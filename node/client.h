@@ -144,10 +144,15 @@ bool node_session_batch_unlogged(const struct node_session *session);
 
 /* --- administration ------------------------------------------------------------------------------------- */
 
-/* nodetool's commands by name (flush, compact, tablestats, info, version): the answer as one JSON document, appended. The same
+/* nodetool's commands by name (status, ring, info, flush, …): the answer as one JSON document, appended. The same
  * for `ringlet COMMAND` over HTTP and SELECT ringlet_nodetool(…). NOTFOUND lists the commands. */
 BASE_MUST int node_admin(struct node *node, const char *command, const char *const *args, size_t arg_count,
                          struct base_buf *json, struct base_err *err);
+/* Does the command change the node (HTTP: only by POST, with the token)? */
+bool node_admin_changes_state(const char *command);
+/* Append the addresses of a token's replicas under a keyspace of `schema`, as a JSON array, the nearest on the ring first. */
+BASE_MUST int node_endpoints(struct node *node, const struct base_schema *schema, struct base_slice keyspace, int64_t token,
+                             struct base_buf *json, struct base_err *err);
 /* The same answer laid out for people, from the JSON. */
 BASE_MUST int node_admin_render(const char *command, struct base_slice json, struct base_buf *text, struct base_err *err);
 /* Metrics: calls `each` with Prometheus names. */

@@ -266,7 +266,10 @@ int nodei_on_loop(struct node *node, void (*fn)(void *ctx, struct repl *repl), v
     struct nodei_cluster *cluster = node->cluster;
     if (!cluster || !cluster->thread_started)
         return base_err_set(err, BASE_E_CLOSED, "this node is in no cluster");
-    BASE_ASSERT(!pthread_equal(pthread_self(), cluster->thread));
+    if (pthread_equal(pthread_self(), cluster->thread)) {
+        fn(ctx, cluster->repl);
+        return BASE_OK;
+    }
     struct on_loop call = {.task.run = run_on_loop, .cluster = cluster, .fn = fn, .ctx = ctx};
     nodei_cluster_post(cluster, &call.task);
     pthread_mutex_lock(&cluster->mutex);
@@ -284,6 +287,13 @@ bool nodei_is_clustered(const struct node *node)
 struct net_internode *nodei_internode(struct node *node)
 {
     return node->cluster ? node->cluster->internode : NULL;
+}
+
+void nodei_cluster_stage(struct node *node, int stage, struct nodei_stage_stats *out)
+{
+    *out = (struct nodei_stage_stats){.name = ""};
+    if (node->cluster)
+        nodei_work_get_stats(&node->cluster->work, (enum nodei_work_lane)stage, out);
 }
 
 const char *nodei_cluster_address(const struct node *node)

@@ -43,6 +43,7 @@ struct nodei_work {
     size_t pending;
 };
 BASE_MUST int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop, struct base_err *err);
+void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane, struct nodei_stage_stats *out); /* any thread */
 /* Nothing is pending. */
 void nodei_work_close(struct nodei_work *work);
 

@@ -379,6 +379,22 @@ int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop 
     return rc;
 }
 
+void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane, struct nodei_stage_stats *out)
+{
+    static const char *const names[NODEI_WORK_LANES] = {
+        [NODEI_WORK_WRITES] = "MutationStage", [NODEI_WORK_READS] = "ReadStage", [NODEI_WORK_METADATA] = "MetadataLogStage"};
+    _Static_assert(NODEI_WORK_LANES == NODEI_STAGES, "a stage a lane");
+    out->name = names[lane];
+    if (!work->loop) /* a guest's: not opened */
+        return;
+    pthread_mutex_lock(&work->mutex);
+    const struct nodei_worker *worker = &work->workers[lane];
+    out->active = worker->active > 0; /* a lane is one thread */
+    out->pending = worker->active - out->active;
+    out->completed = worker->completed;
+    pthread_mutex_unlock(&work->mutex);
+}
+
 void nodei_work_close(struct nodei_work *work)
 {
     if (!work->loop)

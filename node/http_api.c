@@ -116,19 +116,25 @@ static int queue_command(struct nodei_api *api, struct command *command, struct 
 
 /* --- routes --------------------------------------------------------------------------------------------- */
 
+/* args=a,b: a comma and a backslash inside an argument stand behind a backslash. */
 static int split_args(struct command *command, struct base_slice text, struct base_err *err)
 {
     if (text.len >= sizeof command->args_text)
         return base_err_set(err, BASE_E_LIMIT, "the arguments are longer than %zu bytes", sizeof command->args_text - 1);
     if (text.len)
         memcpy(command->args_text, text.data, text.len);
-    for (char *at = command->args_text; text.len && at;) {
+    char *out = command->args_text;
+    for (const char *at = command->args_text; text.len && at;) {
         if (command->arg_count == ARGS_MAX)
             return base_err_set(err, BASE_E_LIMIT, "more than %d arguments", ARGS_MAX);
-        command->args[command->arg_count++] = at;
-        at = strchr(at, ',');
-        if (at)
-            *at++ = 0;
+        command->args[command->arg_count++] = out;
+        for (; *at && *at != ','; at++) {
+            if (*at == '\\' && at[1])
+                at++;
+            *out++ = *at;
+        }
+        at = *at ? at + 1 : NULL;
+        *out++ = 0;
     }
     return BASE_OK;
 }
@@ -145,7 +151,7 @@ static void run_command(struct nodei_api *api, struct net_http_request *request,
     if (rc == BASE_OK) {
         memcpy(command->name, name.data, name.len);
         bool post = base_slice_equal(net_http_method(request), BASE_SLICE_LIT("POST"));
-        if (nodei_admin_changes_state(command->name) && !post)
+        if (node_admin_changes_state(command->name) && !post)
             rc = base_err_set(&err, BASE_E_INVALID, "%s changes the node: use POST", command->name);
         else if (post && !net_token_in_request(request, api->token) && !nodei_cluster_secret_in_request(api->node, request))
             rc = base_err_set(&err, BASE_E_UNAUTHORIZED, "this needs the token of the data directory's private file (Authorization: Bearer …)");

@@ -239,10 +239,17 @@ BASE_MUST int nodei_schema_append(struct node *node, const struct repl_meta_op *
 BASE_MUST int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_daemon *daemon, struct base_err *err);
 void nodei_cluster_close(struct node *node);
 bool nodei_is_clustered(const struct node *node);
-/* Run fn on the loop's thread, and wait. CLOSED: there is no cluster. Not from the loop's thread. */
+/* Run fn on the loop's thread, and wait (called from that thread: at once). CLOSED: there is no cluster. */
 BASE_MUST int nodei_on_loop(struct node *node, void (*fn)(void *ctx, struct repl *repl), void *ctx, struct base_err *err);
 struct net_internode *nodei_internode(struct node *node); /* on the loop's thread only; NULL: no cluster */
 const char *nodei_cluster_address(const struct node *node);
+/* The threads that do a replica's work, for tpstats: stage 0 to NODEI_STAGES - 1, by Cassandra's names. */
+#define NODEI_STAGES 3
+struct nodei_stage_stats {
+    const char *name;
+    uint64_t active, pending, completed;
+};
+void nodei_cluster_stage(struct node *node, int stage, struct nodei_stage_stats *out);
 /* Does the node serve? STOPPED and why not. */
 BASE_MUST int nodei_cluster_ready(struct node *node, struct base_err *err);
 void nodei_cluster_refusal(struct node *node, char *text, size_t size); /* why the cluster refused it, or empty */
@@ -266,9 +273,5 @@ struct nodei_paged;
 BASE_MUST int nodei_paged_open(struct node_session *session, const struct base_table *table, const struct base_read *cmd,
                                int consistency, struct nodei_paged **paged, struct base_source **out, struct base_err *err);
 void nodei_paged_free(struct nodei_paged *paged);
-
-/* --- administration (admin.c) ----------------------------------------------------------------- */
-
-bool nodei_admin_changes_state(const char *command);
 
 #endif
