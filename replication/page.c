@@ -175,7 +175,8 @@ bool repl_page_check(struct base_slice page, bool reversed, struct repl_page_end
         case REPLI_PAGE_END: case REPLI_PAGE_MORE: case REPLI_PAGE_BEFORE: case REPLI_PAGE_AFTER:
             if (!check_end(&c, &piece) || base_reader_left(&in))
                 return false;
-            *end = (struct repl_page_end){piece.tag == REPLI_PAGE_MORE, piece.pkey, piece.ckey, piece.rows, piece.partition_rows, at};
+            *end = (struct repl_page_end){piece.tag == REPLI_PAGE_MORE, piece.pkey, piece.ckey, piece.rows, piece.partition_rows,
+                                           c.pkey, at};
             return true;
         }
     }

@@ -29,6 +29,7 @@ struct repl_page_end {
     struct base_slice pkey, ckey; /* the last position in it (ckey empty: the whole partition); borrowed from the page; empty without more */
     uint64_t rows;          /* live rows in it, as its writer counted */
     uint64_t partition_rows; /* with ckey: live rows of that partition, earlier pages' included */
+    struct base_slice last_pkey; /* the last partition in it, or empty (repl_page_check says it) */
     size_t body_len;        /* its bytes before what says the end: pages' bodies that follow each other make one page's body */
 };
 

@@ -5,7 +5,7 @@
  * gossip.c      who is alive (phi.c), what they last told
  * snitch.c      who is near and fast
  * writes.c      coordinator of writes, and the replica's part; batchlog.c; hints.c
- * reads.c       coordinator of reads (range.c: token ranges; repair.c), and the replica's part; page.c
+ * reads.c       coordinator of reads (reads_private.h: fetch.c, range.c, repair.c), and the replica's part (replica_read.c); page.c
  * guest.c       ring, schema and liveness from a contact
  *
  * Everything runs on one thread, in events. Rules for all files:
@@ -207,6 +207,7 @@ void repli_writes_handle(struct repl *repl, struct repl_inbound *in); /* WRITE, 
 BASE_MUST int repli_reads_open(struct repl *repl, struct base_err *err);
 void repli_reads_close(struct repl *repl);
 void repli_reads_handle(struct repl *repl, struct repl_inbound *in); /* READ */
+void repli_reads_on_epoch(struct repl *repl);
 
 BASE_MUST int repli_hints_open(struct repl *repl, struct base_err *err);
 void repli_hints_start(struct repl *repl);

@@ -1,0 +1,692 @@
+/* One page of one set of replicas, at a level: the coordinator of a read (reads_private.h).
+ *
+ *   FIRST    one replica is asked for the page, required - 1 others for its digest. All the same: that page is the answer.
+ *   FULL     they differ: those that answered by digest are asked for the page. Merged up to the smallest end.
+ *   REPAIR   what each lacks is on its way to it; when all of it has arrived the merged page is the answer.
+ *
+ * The page of FIRST stays good in FULL: it is what that replica had while this read was under way. Not so when a
+ * per-partition limit made it skip rows: then all are asked again, without that limit.
+ *
+ * Invariants:
+ *  1. A member is asked at most once for each kind of answer; `next_member` only grows.
+ *  2. `contacts` are pending, answered or failed; a fetch that is over has no pending call and no armed timer.
+ *  3. The answer needs `required` answers, one of them a page; in FULL all of them are pages.
+ *  4. fetch_step runs as a loop, not as a recursion: what answers at once (our own replica) is seen in the next turn. */
+#include "base/key.h"
+#include "replication/reads_private.h"
+
+#define KEEP_BYTES_MAX ((size_t)64 << 10)
+#define MERGED_MAX ((size_t)1 << 30)
+
+static void fetch_step(struct repli_fetch *f);
+static void time_is_over(struct repli_fetch *f);
+static void timed_out(struct repl *repl, struct repli_timer *timer);
+static void speculate(struct repl *repl, struct repli_timer *timer);
+
+/* --- free lists ----------------------------------------------------------------------------------------------------- */
+
+static void buf_idle(struct base_buf *buf)
+{
+    base_buf_reset(buf);
+    if (buf->cap > KEEP_BYTES_MAX)
+        base_buf_fini(buf);
+}
+
+static struct repli_contact *contact_take(struct repl *repl)
+{
+    struct repli_contact *c = repl->reads->contacts;
+    if (c) {
+        repl->reads->contacts = c->next;
+        return c;
+    }
+    c = calloc(1, sizeof *c);
+    if (c) {
+        base_buf_init(&c->page, MERGED_MAX);
+        base_buf_init(&c->repair, MERGED_MAX);
+    }
+    return c;
+}
+
+/* Give up what it waits for. A slow replica is remembered as slow, although its answer is not waited for. */
+static void contact_cancel(struct repl *repl, struct repli_contact *c)
+{
+    if (c->call.pending) {
+        repli_snitch_observe(repl, c->peer.host_id, repli_now(repl) - c->sent_ns);
+        repli_call_cancel(repl, &c->call);
+    }
+    if (c->local)
+        repli_replica_read_forget(c->local);
+    c->local = NULL;
+    if (c->local_write)
+        repli_local_write_forget(c->local_write);
+    c->local_write = NULL;
+}
+
+static void contacts_put(struct repli_fetch *f)
+{
+    struct repl *repl = f->repl;
+    while (f->contacts) {
+        struct repli_contact *c = f->contacts;
+        f->contacts = c->next;
+        contact_cancel(repl, c);
+        buf_idle(&c->page);
+        buf_idle(&c->repair);
+        c->next = repl->reads->contacts;
+        repl->reads->contacts = c;
+    }
+}
+
+struct repli_fetch *repli_fetch_get(struct repl *repl)
+{
+    struct repli_fetch *f = repl->reads->fetches;
+    if (f) {
+        repl->reads->fetches = f->next;
+        f->next = NULL;
+        return f;
+    }
+    f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->repl = repl;
+    f->timer.fired = timed_out;
+    f->speculation.fired = speculate;
+    base_buf_init(&f->page, MERGED_MAX);
+    base_buf_init(&f->merged, MERGED_MAX);
+    base_buf_init(&f->body, REPLI_FRAME_SIZE_MAX);
+    return f;
+}
+
+/* Invariant 2. */
+static void settle(struct repli_fetch *f)
+{
+    contacts_put(f);
+    repli_timer_disarm(f->repl, &f->timer);
+    repli_timer_disarm(f->repl, &f->speculation);
+    if (f->ring)
+        ring_state_release(f->ring);
+    f->ring = NULL;
+    base_buf_reset(&f->body);
+    f->phase = REPLI_FETCH_OVER;
+}
+
+void repli_fetch_put(struct repli_fetch *f)
+{
+    settle(f);
+    f->phase = REPLI_FETCH_IDLE;
+    f->again = false;
+    f->done = NULL;
+    buf_idle(&f->page);
+    buf_idle(&f->merged);
+    if (f->stepping)
+        return; /* fetch_step puts it into the list when it comes back */
+    f->next = f->repl->reads->fetches;
+    f->repl->reads->fetches = f;
+}
+
+void repli_fetches_free(struct repl *repl)
+{
+    struct repli_reads *reads = repl->reads;
+    while (reads->fetches) {
+        struct repli_fetch *f = reads->fetches;
+        reads->fetches = f->next;
+        base_buf_fini(&f->page);
+        base_buf_fini(&f->merged);
+        base_buf_fini(&f->body);
+        free(f->members);
+        free(f);
+    }
+    while (reads->contacts) {
+        struct repli_contact *c = reads->contacts;
+        reads->contacts = c->next;
+        base_buf_fini(&c->page);
+        base_buf_fini(&c->repair);
+        free(c);
+    }
+}
+
+/* --- whom to ask ------------------------------------------------------------------------------------------------------ */
+
+static bool is_local_dc(const struct repl *repl, uint16_t member)
+{
+    return base_slice_equal(repl->ring->members[member].dc, repl->config.dc);
+}
+
+static bool reserve_members(struct repli_fetch *f, size_t count)
+{
+    if (count <= f->member_cap)
+        return true;
+    uint16_t *larger = realloc(f->members, count * sizeof *larger);
+    if (!larger)
+        return false;
+    f->members = larger;
+    f->member_cap = count;
+    return true;
+}
+
+/* EACH_QUORUM: of each data centre the first of its quorum before all others. */
+static void quorums_first(struct repli_fetch *f, const struct ring_placement *placement)
+{
+    const struct ring_member *members = f->repl->ring->members;
+    size_t front = 0;
+    for (size_t i = 0; i < f->member_count; i++) {
+        struct base_slice dc = members[f->members[i]].dc;
+        unsigned have = 0;
+        for (size_t j = 0; j < front; j++)
+            have += base_slice_equal(members[f->members[j]].dc, dc);
+        if (have >= ring_placement_rf(placement, dc) / 2 + 1)
+            continue;
+        uint16_t member = f->members[i];
+        memmove(f->members + front + 1, f->members + front, (i - front) * sizeof *f->members);
+        f->members[front++] = member;
+    }
+}
+
+int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need, const struct ring_placement *placement,
+                           const struct ring_set *set)
+{
+    struct repl *repl = f->repl;
+    f->member_count = 0;
+    if (!reserve_members(f, set->count))
+        return BASE_E_NOMEM;
+    for (size_t i = 0; i < set->count; i++) {
+        uint16_t member = set->members[i];
+        if (repl_is_alive(repl, repl->ring->members[member].host_id) && (!need->local_only || is_local_dc(repl, member)))
+            f->members[f->member_count++] = member;
+    }
+    repli_snitch_sort(repl, f->members, f->member_count);
+    if (need->each_dc)
+        quorums_first(f, placement);
+    return BASE_OK;
+}
+
+/* --- speculation --------------------------------------------------------------------------------------------------------- */
+
+/* A number before `suffix`, any case: "99.9percentile", "50ms". */
+static bool number_before(const char *text, const char *suffix, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    return end != text && *out >= 0 && base_slice_equal_nocase(base_slice_str(end), base_slice_str(suffix));
+}
+
+static uint64_t speculate_one(const struct repl *repl, const char *text, uint64_t timeout_ns)
+{
+    double number;
+    if (number_before(text, "ms", &number))
+        return number < 1e9 ? (uint64_t)(number * 1e6) : UINT64_MAX;
+    if (!number_before(text, "p", &number) && !number_before(text, "percentile", &number))
+        return UINT64_MAX;
+    uint64_t ns = number < 100 ? repli_snitch_percentile_ns(repl, number / 100) : UINT64_MAX;
+    return ns ? ns : timeout_ns / 2; /* nothing is known yet */
+}
+
+uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option, uint64_t timeout_ns)
+{
+    char text[64];
+    if (option.len == 0)
+        option = BASE_SLICE_LIT("99p");
+    if (option.len >= sizeof text)
+        return UINT64_MAX;
+    memcpy(text, option.data, option.len);
+    text[option.len] = 0;
+    if (base_slice_equal_nocase(option, BASE_SLICE_LIT("ALWAYS")))
+        return 0;
+    bool least = option.len > 4 && base_slice_equal_nocase(base_slice(text, 4), BASE_SLICE_LIT("MIN("));
+    bool most = option.len > 4 && base_slice_equal_nocase(base_slice(text, 4), BASE_SLICE_LIT("MAX("));
+    char *comma = strchr(text, ','), *close = strchr(text, ')');
+    if (!(least || most) || !comma || !close || close < comma)
+        return speculate_one(repl, text, timeout_ns); /* NONE, NEVER, and what is none of these: never */
+    *comma = *close = 0;
+    uint64_t a = speculate_one(repl, text + 4, timeout_ns), b = speculate_one(repl, comma + 1, timeout_ns);
+    return least ? (a < b ? a : b) : (a > b ? a : b);
+}
+
+static void speculate(struct repl *repl, struct repli_timer *timer)
+{
+    struct repli_fetch *f = BASE_CONTAINER(timer, struct repli_fetch, speculation);
+    (void)repl;
+    f->speculating = true;
+    fetch_step(f);
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------------------ */
+
+static void contact_failed(struct repli_contact *c, int rc, const char *text)
+{
+    struct repli_fetch *f = c->fetch;
+    c->state = REPLI_CONTACT_FAILED;
+    c->rc = rc;
+    f->failures += rc != BASE_E_TIMEOUT;
+    /* The cause that says most: what can be tried again first, then a replica's own error, then silence. */
+    int rank = rc == BASE_E_STALE ? 5 : rc == BASE_E_UNAVAILABLE ? 1 : rc == BASE_E_OVERLOADED ? 2 : rc == BASE_E_TIMEOUT ? 3 : 4;
+    if (rank <= f->failure_rank)
+        return;
+    f->failure_rank = rank;
+    f->failure_rc = rc;
+    base_err_set(&f->err, rc, "node %.*s: %s", BASE_SLICE_ARG(c->peer.address), text && *text ? text : base_err_words(rc));
+}
+
+/* A peer's words, cut to what fits. */
+static const char *words_of(const struct base_message *reply, int rc, char *out, size_t size)
+{
+    struct base_slice detail = {0}, text = {0};
+    out[0] = 0;
+    if (!reply || repli_failure_get(reply, &detail, &text) != rc)
+        return out;
+    size_t len = text.len < size ? text.len : size - 1;
+    if (len)
+        memcpy(out, text.data, len);
+    out[len] = 0;
+    return out;
+}
+
+/* Does the page stay within what was asked, and go on from where it was to? */
+static bool page_fits(const struct repli_fetch *f, const struct repl_page_end *end)
+{
+    const struct repli_read_request *r = &f->request;
+    struct repl_page_end after = {.more = true, .pkey = r->after_pkey, .ckey = r->after_ckey};
+    const struct base_slice keys[] = {end->last_pkey, end->more ? end->pkey : (struct base_slice){0}};
+    for (size_t i = 0; i < BASE_COUNT(keys); i++) {
+        if (!keys[i].len)
+            continue;
+        if (r->cmd.pkey.len ? !base_slice_equal(keys[i], r->cmd.pkey) : base_token_get(keys[i].data) > r->cmd.token_upto)
+            return false;
+    }
+    return !r->after_pkey.len || repl_page_end_compare(&after, end, r->cmd.reversed) < 0;
+}
+
+static void contact_answered(struct repli_contact *c, struct base_slice body)
+{
+    struct repli_fetch *f = c->fetch;
+    if (c->asked_digest) {
+        if (body.len != sizeof c->digest) {
+            contact_failed(c, BASE_E_CORRUPT, "its digest cannot be read");
+            return;
+        }
+        memcpy(c->digest, body.data, sizeof c->digest);
+        c->has_digest = true;
+    } else {
+        if (!repl_page_check(body, f->request.cmd.reversed, &c->end) || !page_fits(f, &c->end)) {
+            contact_failed(c, BASE_E_CORRUPT, "its page cannot be read");
+            return;
+        }
+        c->has_page = true;
+        c->has_digest = false;
+        f->data_present = true;
+    }
+    c->state = REPLI_CONTACT_ANSWERED;
+}
+
+static void call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    struct repli_contact *c = BASE_CONTAINER(call, struct repli_contact, call);
+    struct repli_fetch *f = c->fetch;
+    if (rc != BASE_E_UNAVAILABLE && rc != BASE_E_OVERLOADED)
+        repli_snitch_observe(repl, c->peer.host_id, repli_now(repl) - c->sent_ns);
+    if (rc == BASE_OK) {
+        base_buf_reset(&c->page);
+        if (!c->asked_digest && base_buf_put_slice(&c->page, reply->body) != BASE_OK)
+            contact_failed(c, BASE_E_NOMEM, "no memory for its page");
+        else
+            contact_answered(c, c->asked_digest ? reply->body : base_buf_view(&c->page));
+    } else {
+        char words[512];
+        contact_failed(c, rc, words_of(reply, rc, words, sizeof words));
+    }
+    fetch_step(f);
+}
+
+static void local_take(struct repli_contact *c, struct repli_replica_read *r)
+{
+    struct repli_fetch *f = c->fetch;
+    if (r->rc != BASE_OK) {
+        contact_failed(c, r->rc, r->err.text);
+    } else if (c->asked_digest) {
+        contact_answered(c, base_slice(r->digest, sizeof r->digest));
+    } else {
+        struct base_buf swap = c->page; /* no copy */
+        c->page = r->page;
+        r->page = swap;
+        contact_answered(c, base_buf_view(&c->page));
+    }
+    repli_replica_read_put(f->repl, r);
+}
+
+static void local_done(struct repl *repl, struct repli_replica_read *r)
+{
+    struct repli_contact *c = r->ctx;
+    struct repli_fetch *f = c->fetch;
+    (void)repl;
+    c->local = NULL;
+    local_take(c, r);
+    fetch_step(f);
+}
+
+static void ask(struct repli_contact *c, bool digest)
+{
+    struct repli_fetch *f = c->fetch;
+    struct repl *repl = f->repl;
+    struct base_slice body = base_buf_view(&f->body);
+    uint64_t now = repli_now(repl);
+    f->body.data[0] = (uint8_t)(digest ? f->body.data[0] | REPLI_READ_DIGEST : f->body.data[0] & ~REPLI_READ_DIGEST);
+    c->asked_digest = digest;
+    c->state = REPLI_CONTACT_PENDING;
+    c->sent_ns = now;
+    c->has_page = c->has_digest = false;
+    if (!c->self) {
+        c->call.done = call_done;
+        repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_READ, body, f->deadline_ns > now ? f->deadline_ns - now : 0);
+        return;
+    }
+    struct repli_replica_read *r;
+    if (repli_replica_read_start(repl, body, local_done, c, &r) == REPL_PENDING) {
+        c->local = r;
+    } else if (r) {
+        local_take(c, r);
+        f->again = true;
+    } else {
+        contact_failed(c, BASE_E_NOMEM, NULL);
+        f->again = true;
+    }
+}
+
+/* One more replica; false: there is none left (or no memory for it). */
+static bool ask_next(struct repli_fetch *f, bool digest)
+{
+    struct repl *repl = f->repl;
+    if (f->next_member >= f->member_count)
+        return false;
+    struct repli_contact *c = contact_take(repl);
+    if (!c)
+        return false;
+    const struct ring_member *m = &f->ring->members[f->members[f->next_member++]];
+    c->fetch = f;
+    c->peer = (struct repli_peer){m->host_id, m->address};
+    c->self = repli_is_self(repl, m->host_id);
+    c->repair_count = 0;
+    c->rc = BASE_OK;
+    c->next = f->contacts;
+    f->contacts = c;
+    ask(c, digest);
+    return true;
+}
+
+/* --- the answer ------------------------------------------------------------------------------------------------------------------ */
+
+struct tally {
+    unsigned answered, pending, pages, page_pending;
+};
+
+static struct tally count(const struct repli_fetch *f)
+{
+    struct tally t = {0};
+    for (const struct repli_contact *c = f->contacts; c; c = c->next) {
+        t.answered += c->state == REPLI_CONTACT_ANSWERED;
+        t.pending += c->state == REPLI_CONTACT_PENDING;
+        t.pages += c->state == REPLI_CONTACT_ANSWERED && c->has_page;
+        t.page_pending += c->state == REPLI_CONTACT_PENDING && !c->asked_digest;
+    }
+    return t;
+}
+
+static void finish(struct repli_fetch *f, int rc)
+{
+    struct tally t = count(f);
+    f->received = t.answered;
+    f->rc = rc;
+    settle(f);
+    f->done(f); /* may put it, or start it again */
+}
+
+static void fail(struct repli_fetch *f)
+{
+    if (f->failure_rank == 0)
+        base_err_set(&f->err, f->failure_rc = BASE_E_UNAVAILABLE, "no replica could be asked");
+    finish(f, f->failure_rc);
+}
+
+static void time_is_over(struct repli_fetch *f)
+{
+    struct tally t = count(f);
+    base_err_set(&f->err, BASE_E_TIMEOUT, "%s - received only %u responses of %u.",
+                 f->phase == REPLI_FETCH_REPAIR ? "Operation timed out (read repair)" : "Operation timed out", t.answered, f->required);
+    finish(f, BASE_E_TIMEOUT);
+}
+
+static void timed_out(struct repl *repl, struct repli_timer *timer)
+{
+    (void)repl;
+    time_is_over(BASE_CONTAINER(timer, struct repli_fetch, timer));
+}
+
+/* The bytes of `from` become the answer, without a copy. */
+static void answer_with(struct repli_fetch *f, struct base_buf *from, struct repl_page_end end)
+{
+    struct base_buf swap = f->page;
+    f->page = *from;
+    *from = swap;
+    f->end = end;
+    finish(f, BASE_OK);
+}
+
+/* Do all answers say the same? */
+static bool all_equal(struct repli_fetch *f, struct repli_contact *page)
+{
+    for (struct repli_contact *c = f->contacts; c; c = c->next) {
+        if (c == page || c->state != REPLI_CONTACT_ANSWERED)
+            continue;
+        if (!page->has_digest) {
+            repl_page_digest(base_buf_view(&page->page), page->digest);
+            page->has_digest = true;
+        }
+        if (c->has_page && !c->has_digest) {
+            repl_page_digest(base_buf_view(&c->page), c->digest);
+            c->has_digest = true;
+        }
+        if (memcmp(page->digest, c->digest, sizeof page->digest) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* They differ: the same replicas, all by pages. */
+static void begin_full(struct repli_fetch *f)
+{
+    bool skipped = f->request.limits.partition_rows_max != UINT64_MAX;
+    f->phase = REPLI_FETCH_FULL;
+    f->repl->stats.digest_mismatches++;
+    repli_timer_disarm(f->repl, &f->speculation);
+    f->speculating = false;
+    if (skipped) {
+        f->request.limits.partition_rows_max = UINT64_MAX;
+        base_buf_reset(&f->body);
+        if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
+            base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
+            finish(f, BASE_E_NOMEM);
+            return;
+        }
+    }
+    for (struct repli_contact *c = f->contacts; c; c = c->next) {
+        if (c->state == REPLI_CONTACT_PENDING) { /* not waited for: as if it had not been asked */
+            contact_cancel(f->repl, c);
+            c->state = REPLI_CONTACT_FAILED;
+            c->rc = BASE_E_TIMEOUT;
+        } else if (c->state == REPLI_CONTACT_ANSWERED && (skipped || !c->has_page)) {
+            ask(c, false);
+        }
+    }
+    f->again = true;
+}
+
+/* --- repair ----------------------------------------------------------------------------------------------------------------------- */
+
+static void repair_answered(struct repli_contact *c, int rc, const char *text)
+{
+    c->repair_count = 0;
+    if (rc != BASE_OK)
+        contact_failed(c, rc, text);
+}
+
+static void repair_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    struct repli_contact *c = BASE_CONTAINER(call, struct repli_contact, call);
+    struct repli_fetch *f = c->fetch;
+    char words[512];
+    (void)repl;
+    repair_answered(c, rc, words_of(reply, rc, words, sizeof words));
+    fetch_step(f);
+}
+
+static void repair_written(struct repl *repl, struct repli_contact *c, int rc, const char *text)
+{
+    struct repli_fetch *f = c->fetch;
+    (void)repl;
+    c->local_write = NULL;
+    repair_answered(c, rc, text);
+    fetch_step(f);
+}
+
+static void begin_repair(struct repli_fetch *f)
+{
+    struct repl *repl = f->repl;
+    bool blocking = !base_slice_equal_nocase(f->table->options.read_repair, BASE_SLICE_LIT("NONE"));
+    int rc = repli_repair_merge(f, blocking, &f->err);
+    if (rc != BASE_OK) {
+        finish(f, rc);
+        return;
+    }
+    f->phase = REPLI_FETCH_REPAIR;
+    f->failure_rank = 0;
+    f->again = true;
+    uint64_t now = repli_now(repl);
+    for (struct repli_contact *c = f->contacts; c; c = c->next) {
+        if (c->state != REPLI_CONTACT_ANSWERED || !c->repair_count)
+            continue;
+        repl->stats.read_repairs++;
+        if (!c->self) {
+            c->call.done = repair_done;
+            repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_REPAIR, base_buf_view(&c->repair),
+                             f->deadline_ns > now ? f->deadline_ns - now : 0);
+        } else {
+            struct base_err err = {0};
+            int written;
+            if (repli_local_write_start(repl, f->table, &c->repair, c->repair_count, repair_written, c, &c->local_write, &written,
+                                        &err) == REPL_DONE)
+                repair_answered(c, written, err.text);
+        }
+    }
+}
+
+/* --- the step --------------------------------------------------------------------------------------------------------------------- */
+
+static void step_repair(struct repli_fetch *f)
+{
+    for (struct repli_contact *c = f->contacts; c; c = c->next) {
+        if (c->state == REPLI_CONTACT_ANSWERED && c->repair_count)
+            return; /* on its way */
+    }
+    if (f->failure_rank > 0) { /* it may have been written: repeating is safe, but the level was not reached */
+        f->failure_rc = f->failure_rc == BASE_E_STALE ? BASE_E_STALE : BASE_E_TIMEOUT;
+        f->err.code = f->failure_rc;
+        (void)base_err_wrap(&f->err, f->failure_rc, "read repair");
+        finish(f, f->failure_rc);
+        return;
+    }
+    struct repl_page_end end = f->end;
+    answer_with(f, &f->merged, end);
+}
+
+/* More replicas while those under way cannot be enough. */
+static void ask_more(struct repli_fetch *f, struct tally *t)
+{
+    bool full = f->phase == REPLI_FETCH_FULL;
+    if (repli_now(f->repl) >= f->deadline_ns) {
+        time_is_over(f);
+        return;
+    }
+    while (t->answered + t->pending < f->required || (!full && t->pages + t->page_pending == 0)) {
+        bool page = full || t->pages + t->page_pending == 0;
+        if (!ask_next(f, !page)) {
+            if (t->pending == 0 || t->answered + t->pending < f->required)
+                fail(f);
+            return;
+        }
+        t->pending++;
+        t->page_pending += page;
+    }
+    if (f->speculating) {
+        f->speculating = false;
+        if (ask_next(f, !full && t->pages > 0))
+            f->repl->stats.speculative_retries++;
+    }
+}
+
+static void step_asking(struct repli_fetch *f)
+{
+    struct tally t = count(f);
+    bool full = f->phase == REPLI_FETCH_FULL;
+    if ((full ? t.pages : t.answered) < f->required || t.pages == 0) {
+        ask_more(f, &t);
+        return;
+    }
+    if (full) {
+        begin_repair(f);
+        return;
+    }
+    struct repli_contact *page = f->contacts;
+    while (page->state != REPLI_CONTACT_ANSWERED || !page->has_page)
+        page = page->next;
+    if (all_equal(f, page))
+        answer_with(f, &page->page, page->end);
+    else
+        begin_full(f);
+}
+
+static void fetch_step(struct repli_fetch *f)
+{
+    f->again = true;
+    if (f->stepping)
+        return; /* invariant 4 */
+    f->stepping = true;
+    while (f->again && f->phase != REPLI_FETCH_OVER && f->phase != REPLI_FETCH_IDLE) {
+        f->again = false;
+        if (f->phase == REPLI_FETCH_REPAIR)
+            step_repair(f);
+        else
+            step_asking(f);
+    }
+    f->stepping = false;
+    if (!f->done) { /* put in the meantime */
+        f->next = f->repl->reads->fetches;
+        f->repl->reads->fetches = f;
+    }
+}
+
+void repli_fetch_start(struct repli_fetch *f)
+{
+    struct repl *repl = f->repl;
+    BASE_ASSERT(f->done && f->required > 0 && !f->contacts);
+    uint64_t now = repli_now(repl), left = f->deadline_ns > now ? f->deadline_ns - now : 0;
+    f->phase = REPLI_FETCH_FIRST;
+    f->rc = BASE_OK;
+    f->received = f->failures = 0;
+    f->data_present = f->speculating = false;
+    f->failure_rank = 0;
+    f->next_member = 0;
+    base_err_clear(&f->err);
+    base_buf_reset(&f->body);
+    f->ring = ring_state_acquire(repl->ring);
+    if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
+        base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
+        finish(f, BASE_E_NOMEM);
+        return;
+    }
+    repli_timer_arm(repl, &f->timer, f->deadline_ns);
+    if (f->member_count > f->required) {
+        uint64_t after = repli_speculate_after(repl, f->table->options.speculative_retry, left);
+        f->speculating = after == 0;
+        if (after > 0 && after < left)
+            repli_timer_arm_after(repl, &f->speculation, after);
+    }
+    fetch_step(f);
+}
