@@ -1,25 +1,29 @@
 /* Tokens for a member that joins, chosen for balance (the idea is that of Cassandra's ReplicationAwareTokenAllocator).
  *
  * The tokens are chosen one by one. For each range of the ring there is a best place in it for one more token: we know who
- * would be a replica of less (the last in the list of each range that the new member enters), and the sum of the squares
- * of what members have too much or too little is a quadratic function of the place. The range whose best place makes that
- * sum least gets the token. Two loads count: what a member holds under the replication factor (which is what is asked
- * for), and what it owns alone (which is the load of a keyspace with factor 1, and all there is to balance while there
- * are no more members than replicas). Replicas are spread over racks as placement.c does.
+ * would be a replica of less (whoever the new member drives out of the lists of the ranges that it enters), and what we want
+ * small is a quadratic function of the place. The range whose best place makes it least gets the token. What we want small is
+ * the sum of three kinds of squares:
+ *   - of what each member holds too much or too little under the replication factor: this is what is asked for;
+ *   - of what it owns too much or too little alone: the load of a keyspace with factor 1, and all there is to balance while there
+ *     are no more members than replicas;
+ *   - of the ranges' widths: a wide range whose first replica is overloaded could not be mended later by one more token.
+ * A member's part is in proportion to its number of tokens, as in Cassandra. Replicas are spread over racks as placement.c
+ * does. docs/performance.md, Token allocation, has what came out, and what came out without one of the three.
  *
  * Invariants:
  *  1. numbers are integers (a load's unit is 2^-40 of the ring): every machine computes the same tokens;
- *  2. after each token, lists and loads are those of the ring with it;
+ *  2. after each token, lists are those of the ring with it, and so are loads, to a unit for each range;
  *  3. judging is bounded: in a large ring not all ranges are looked at, but some all over it. (Setting up and placing are
  *     not: where one rack of many members has few, walks to it are long.) */
 #include "ring/ring_private.h"
 
 enum {
-    RF_MAX = 7,        /* a larger factor is allocated for as this one */
-    BACK_MAX = 64,     /* ranges that one token may enter and still be judged exactly */
-    WORK_MAX = 6000000,   /* steps of walks, to judge */
-    LOOKED_AT_MAX = 2048, /* ranges, for a token */
-    EDGE = 4,         /* a token keeps 1/EDGE of the range away from both its ends */
+    RF_MAX = 7,           /* a larger factor is allocated for as this one */
+    BACK_MAX = 64,        /* ranges that one token may enter and still be judged exactly */
+    WORK_MAX = 6000000,   /* steps of walks, to judge all tokens */
+    LOOKED_AT_MAX = 2048, /* ranges judged for a token */
+    EDGE = 4,             /* a token is at least 1/EDGE of its range away from both the range's ends */
     UNIT_SHIFT = 24,
 };
 #define WHOLE (INT64_C(1) << (64 - UNIT_SHIFT)) /* the ring */
@@ -35,6 +39,8 @@ struct alloc {
     struct list *lists;     /* of the range that ends at the token */
     size_t member_count;    /* the data centre's, the new one included: it is the last */
     uint16_t *racks;        /* by member */
+    uint32_t *weights;      /* by member: its number of tokens */
+    uint64_t weight;        /* all members' */
     int64_t *loads, *owned; /* by member: under the factor, and alone */
     int64_t *delta;         /* by member: of the candidate that is judged; zero between */
     uint64_t *member_seen, *rack_seen;
@@ -43,8 +49,7 @@ struct alloc {
     unsigned replica_count; /* of a range, in the end */
     unsigned found_max;     /* what a walk without the new member finds */
     bool placed;            /* the new member has a token */
-    int64_t load_wanted, owned_wanted; /* of the new member, as far as we are */
-    int64_t load_mean, owned_mean;     /* of all members in the end */
+    uint32_t chosen;        /* tokens of the new member, with the one that is judged: as far along its part is wanted */
     uint64_t work;
 };
 struct candidate {
@@ -111,16 +116,23 @@ static int64_t units(uint64_t distance)
 
 /* --- judging ----------------------------------------------------------------------------------------------------- */
 
+/* A member's part of what all hold together, `replicas` times the ring; the new one's grows with its tokens. */
+static int64_t part_of(const struct alloc *a, uint16_t member, unsigned replicas)
+{
+    uint32_t weight = member == a->member_count - 1 ? a->chosen : a->weights[member];
+    int64_t part = (int64_t)((uint64_t)WHOLE * replicas / a->weight * weight);
+    return part < WHOLE ? part : WHOLE; /* nobody is a replica twice */
+}
+
 /* What a member has too much. */
 static int64_t excess(const struct alloc *a, uint16_t member)
 {
-    bool is_new = member == a->member_count - 1;
-    return a->loads[member] + a->delta[member] - (is_new ? a->load_wanted : a->load_mean);
+    return a->loads[member] + a->delta[member] - part_of(a, member, a->replica_count);
 }
 
 static int64_t excess_owned(const struct alloc *a, uint16_t member)
 {
-    return a->owned[member] - (member == a->member_count - 1 ? a->owned_wanted : a->owned_mean);
+    return a->owned[member] - part_of(a, member, 1);
 }
 
 struct judged { /* members whose load a candidate changes */
@@ -231,7 +243,7 @@ static void place(struct alloc *a, size_t at, int64_t token)
     }
 }
 
-/* A token at or before the wanted one that nobody has; a data centre's own are all in its ring, others' in the state's. */
+/* Has no member the token? */
 static bool is_free(const struct ring_state *state, int64_t token)
 {
     for (size_t i = 0; i < state->member_count; i++)
@@ -243,7 +255,8 @@ static bool is_free(const struct ring_state *state, int64_t token)
            (state->ring_count == 0 || ring_lookup(state->ring, state->ring_count, token)->token != token);
 }
 
-static size_t entry_of(const struct alloc *a, int64_t token, bool *taken)
+/* The first entry whose token is not less. */
+static size_t entry_of(const struct alloc *a, int64_t token)
 {
     size_t low = 0, high = a->entry_count;
     while (low < high) {
@@ -253,7 +266,6 @@ static size_t entry_of(const struct alloc *a, int64_t token, bool *taken)
         else
             high = mid;
     }
-    *taken = low < a->entry_count && a->tokens[low] == token;
     return low;
 }
 
@@ -288,10 +300,10 @@ static void choose(struct alloc *a, const struct ring_state *state, size_t index
     }
     BASE_ASSERT(looked_at > 0); /* one range is as wide as the mean */
     uint64_t from = (uint64_t)a->tokens[best.entry ? best.entry - 1 : entries - 1], at = from + best.offset;
-    bool taken;
-    while (entry_of(a, (int64_t)at, &taken), taken || !is_free(state, (int64_t)at))
-        at++;
-    place(a, entry_of(a, (int64_t)at, &taken), (int64_t)at);
+    size_t before = entry_of(a, (int64_t)at);
+    while ((before < entries && a->tokens[before] == (int64_t)at) || !is_free(state, (int64_t)at))
+        before = entry_of(a, (int64_t)++at);
+    place(a, before, (int64_t)at);
 }
 
 /* --- setting up ------------------------------------------------------------------------------------------------------ */
@@ -302,6 +314,7 @@ static void alloc_fini(struct alloc *a)
     free(a->owners);
     free(a->lists);
     free(a->racks);
+    free(a->weights);
     free(a->loads);
     free(a->owned);
     free(a->delta);
@@ -316,12 +329,14 @@ static int alloc_init(struct alloc *a, size_t entries, size_t members)
     a->owners = calloc(entries, sizeof *a->owners);
     a->lists = calloc(entries, sizeof *a->lists);
     a->racks = calloc(members, sizeof *a->racks);
+    a->weights = calloc(members, sizeof *a->weights);
     a->loads = calloc(members, sizeof *a->loads);
     a->owned = calloc(members, sizeof *a->owned);
     a->delta = calloc(members, sizeof *a->delta);
     a->member_seen = calloc(members, sizeof *a->member_seen);
     a->rack_seen = calloc(members, sizeof *a->rack_seen);
-    if (a->tokens && a->owners && a->lists && a->racks && a->loads && a->owned && a->delta && a->member_seen && a->rack_seen)
+    if (a->tokens && a->owners && a->lists && a->racks && a->weights && a->loads && a->owned && a->delta && a->member_seen &&
+        a->rack_seen)
         return BASE_OK;
     alloc_fini(a);
     return BASE_E_NOMEM;
@@ -395,7 +410,7 @@ static int fill_ring(struct alloc *a, const struct ring_state *state, struct bas
             continue;
         for (size_t k = 0; k < m->token_count; k++)
             all[a->entry_count++] = (struct owned){m->tokens[k], member};
-        member++;
+        a->weights[member++] = m->token_count;
     }
     BASE_ASSERT(a->entry_count == entries && (size_t)member + 1 == a->member_count);
     qsort(all, entries, sizeof *all, compare_owned);
@@ -441,11 +456,9 @@ static int allocate_next(const struct ring_state *state, struct base_slice dc, s
         rc = fill_ring(&a, state, dc);
     if (rc != BASE_OK)
         goto out;
-    a.load_mean = WHOLE / (int64_t)a.member_count * a.replica_count;
-    a.owned_mean = WHOLE / (int64_t)a.member_count;
+    a.weight = entries + count;
     for (size_t i = 0; i < count; i++) {
-        a.load_wanted = a.load_mean / (int64_t)count * (int64_t)(i + 1);
-        a.owned_wanted = a.owned_mean / (int64_t)count * (int64_t)(i + 1);
+        a.chosen = (uint32_t)(i + 1);
         choose(&a, state, i, WORK_MAX / count);
     }
     for (size_t i = 0, k = 0; i < a.entry_count; i++)

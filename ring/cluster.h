@@ -93,8 +93,10 @@ BASE_MUST int ring_state_advance(const struct ring_state *state, uint64_t epoch,
 
 /* Tokens for one more member of data centre `dc`, rack `rack`: `count` of them, ascending, none taken, chosen so that the
  * greatest load of any member under replication `rf` (Cassandra: allocate_tokens_for_local_replication_factor = 3)
- * is least. A pure function of the state: two nodes that ask of the same state get the same. With no member in
- * that data centre: ring_allocate_first's, shifted off what is taken. */
+ * is least, in proportion to its number of tokens, and so is what a member owns alone (factor 1). A member that is JOINING
+ * counts as if it had joined. A pure function of the state: two nodes that ask of the same state get the same. With no
+ * member in that data centre: ring_allocate_first's, shifted off what is taken. Costs some 5 ms with 1,000 members of 16
+ * tokens. INVALID: no tokens, too many, factor 0, a name that is none; LIMIT: the cluster is full; NOMEM. */
 BASE_MUST int ring_allocate(const struct ring_state *state, struct base_slice dc, struct base_slice rack, size_t count,
                             unsigned rf, int64_t *tokens, struct base_err *err);
 

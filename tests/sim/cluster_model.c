@@ -311,7 +311,8 @@ static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_obse
         return complain(j, complaint, "it has expired", o);
     if (j->least.any && compare(&e, &j->least) < 0)
         return complain(j, complaint, "it is old", o);
-    note_seen(m, j, found);
+    if (!j->read->look)
+        note_seen(m, j, found);
     return true;
 }
 

@@ -108,6 +108,7 @@ struct cm_read {
     int64_t now_s;
     int64_t truncated_us;    /* of the snapshot that it was made with */
     bool one_page;
+    bool look;               /* not a read: one replica's store; nothing is concluded from it for later reads */
 };
 struct cm_view { /* of one partition */
     struct cm_observed atoms[CM_ATOMS_MAX];

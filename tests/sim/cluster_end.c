@@ -1,0 +1,245 @@
+/* The convergence phase: after healing, in this order: every request ends; the log, liveness, hints and batches come to rest;
+ * (where no process ended: replicas hold what was acknowledged, without any read;) everything is read at ALL and judged; replicas
+ * hold the same bytes, and nobody else holds any; the log has what it must; nothing waits; every process ends well. */
+#include "tests/sim/cluster_end.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define SERVICE_MAX_NS (120 * CLUSTER_S)
+#define SETTLE_MAX_NS (600 * CLUSTER_S)
+#define LOOK_EVERY_NS (500 * CLUSTER_MS)
+
+/* --- coming to rest ----------------------------------------------------------------------------------------------------------- */
+
+static bool is_empty(struct cluster_node *node, struct base_uuid table)
+{
+    struct base_read cmd = BASE_READ_INIT;
+    struct base_source *stored, *live;
+    struct base_partition partition;
+    struct base_item item;
+    struct base_err err = {0};
+    struct base_merge_options options = {.purge = {.now_s = base_clock_wall_s(&node->clock.base), .gc_before_s = INT64_MIN}};
+    cmd.table_id = table;
+    cmd.slices = base_slices_all;
+    if (cluster_store_read(node, &cmd, &stored, &err) != BASE_OK)
+        cluster_fail(node->world, "%s: its own table cannot be read: %s", node->address, err.text);
+    CL_OK(base_merge_open(&stored, 1, &options, &live, &err));
+    bool empty = true;
+    while (empty) {
+        CL_OK(live->ops->partition(live, &partition, &err));
+        if (!partition.pkey.len)
+            break;
+        CL_OK(live->ops->next(live, &item, &err));
+        empty = item.kind == BASE_ITEM_END && !partition.static_row.len;
+    }
+    live->ops->close(live);
+    return empty;
+}
+
+/* What is not at rest yet, or NULL. */
+static const char *unrest(struct cluster_world *w, struct cl_load *load, size_t *which)
+{
+    for (size_t i = 0; i < w->node_count; i++) {
+        struct cluster_node *node = &w->nodes[i];
+        *which = i;
+        if (repl_epoch(node->repl) != load->log.count)
+            return "it does not know the whole log";
+        for (size_t k = 0; k < w->options.nodes; k++)
+            if (!repl_is_alive(node->repl, w->nodes[k].host_id))
+                return "it takes a living node for dead";
+        if (node->guest)
+            continue;
+        if (!is_empty(node, repl_hints_table_id))
+            return "it keeps hints";
+        if (!is_empty(node, repl_batches_table_id))
+            return "it keeps batches";
+        if (!repl_is_idle(node->repl))
+            return "requests are under way";
+    }
+    return NULL;
+}
+
+static void settle(struct cluster_world *w, struct cl_load *load)
+{
+    size_t which = 0;
+    const char *what = NULL;
+    for (uint64_t waited = 0; waited <= SETTLE_MAX_NS; waited += LOOK_EVERY_NS) {
+        what = unrest(w, load, &which);
+        if (!what)
+            return;
+        cluster_run(w, LOOK_EVERY_NS);
+    }
+    cluster_fail(w, "after healing %s does not come to rest: %s", w->nodes[which].address, what);
+}
+
+static bool guests_know(const struct cluster_world *w)
+{
+    for (size_t i = w->options.nodes; i < w->node_count; i++)
+        if (cluster_node_is_up(&w->nodes[i]) && repl_epoch(w->nodes[i].repl) == 0)
+            return false;
+    return true;
+}
+
+void ce_await_service(struct cluster_world *w, struct cl_load *load)
+{
+    size_t which = 0;
+    const char *what = "";
+    for (uint64_t waited = 0; waited <= SERVICE_MAX_NS; waited += LOOK_EVERY_NS) {
+        if (cluster_all_members_serve(w, NULL) && guests_know(w) && !(what = unrest(w, load, &which)))
+            return;
+        cluster_run(w, LOOK_EVERY_NS);
+    }
+    cluster_fail(w, "the cluster does not begin to serve: %s %s", w->nodes[which].address, what);
+}
+
+/* --- replicas -------------------------------------------------------------------------------------------------------------------- */
+
+static int put_deletion(struct base_buf *out, struct base_deletion d)
+{
+    int rc = base_buf_put_le64(out, (uint64_t)d.ts);
+    return rc == BASE_OK ? base_buf_put_le64(out, (uint64_t)d.local_s) : rc;
+}
+
+/* What a node holds of one partition, as bytes: tombstones and all. Empty: nothing. */
+static void contents(struct cluster_node *node, const struct cm_table *t, unsigned partition, struct base_buf *out)
+{
+    struct base_read cmd = BASE_READ_INIT;
+    struct base_source *source;
+    struct base_partition head;
+    struct base_item item;
+    struct base_buf pkey;
+    struct base_err err = {0};
+    base_buf_init(&pkey, 1024);
+    cl_put_pkey(t, partition, &pkey);
+    cmd.table_id = t->id;
+    cmd.pkey = base_buf_view(&pkey);
+    cmd.slices = base_slices_all;
+    base_buf_reset(out);
+    if (cluster_store_read(node, &cmd, &source, &err) != BASE_OK)
+        cluster_fail(node->world, "%s: its own table cannot be read: %s", node->address, err.text);
+    CL_OK(source->ops->partition(source, &head, &err));
+    if (head.pkey.len) {
+        CL_OK(put_deletion(out, head.deletion));
+        CL_OK(base_buf_put_bytes(out, head.static_row));
+        do {
+            CL_OK(source->ops->next(source, &item, &err));
+            CL_OK(base_buf_put_u8(out, (uint8_t)item.kind));
+            if (item.kind == BASE_ITEM_END)
+                break;
+            CL_OK(base_buf_put_bytes(out, item.ckey));
+            if (item.kind == BASE_ITEM_ROW)
+                CL_OK(base_buf_put_bytes(out, item.row));
+            else
+                CL_OK(put_deletion(out, item.before));
+            if (item.kind == BASE_ITEM_MARKER)
+                CL_OK(put_deletion(out, item.after));
+        } while (true);
+    }
+    source->ops->close(source);
+    base_buf_fini(&pkey);
+}
+
+static struct cluster_node *node_of(struct cluster_world *w, struct base_uuid host_id)
+{
+    for (size_t i = 0; i < w->options.nodes; i++)
+        if (base_uuid_equal(w->nodes[i].host_id, host_id))
+            return &w->nodes[i];
+    cluster_fail(w, "a range is owned by nobody we know");
+}
+
+static bool owns(const struct ring_range *range, const struct ring_state *ring, struct base_uuid host_id)
+{
+    for (size_t i = 0; i < range->write.count; i++)
+        if (base_uuid_equal(ring->members[range->write.members[i]].host_id, host_id))
+            return true;
+    return false;
+}
+
+static void compare_partition(struct cluster_world *w, const struct ring_state *ring, const struct ring_placement *placement,
+                              const struct cm_table *t, unsigned partition)
+{
+    struct base_buf first, other, pkey;
+    base_buf_init(&first, 1u << 24);
+    base_buf_init(&other, 1u << 24);
+    base_buf_init(&pkey, 1024);
+    cl_put_pkey(t, partition, &pkey);
+    const struct ring_range *range = ring_placement_find(placement, base_token_get(pkey.data));
+    struct cluster_node *one = node_of(w, ring->members[range->write.members[0]].host_id);
+    contents(one, t, partition, &first);
+    for (size_t i = 0; i < w->options.nodes; i++) {
+        struct cluster_node *node = &w->nodes[i];
+        contents(node, t, partition, &other);
+        bool owner = owns(range, ring, node->host_id);
+        if (!owner && other.len)
+            cluster_fail(w, "%s holds rows of %s.%s partition %u and does not own it", node->address, t->keyspace, t->name, partition);
+        if (owner && !base_slice_equal(base_buf_view(&first), base_buf_view(&other)))
+            cluster_fail(w, "%s and %s do not agree on %s.%s partition %u (%zu and %zu bytes)", one->address, node->address, t->keyspace,
+                         t->name, partition, first.len, other.len);
+    }
+    base_buf_fini(&first);
+    base_buf_fini(&other);
+    base_buf_fini(&pkey);
+}
+
+static void compare_replicas(struct cluster_world *w, struct cl_load *load)
+{
+    for (const struct cm_table *t = load->model.tables; t; t = t->next) {
+        const struct base_keyspace *ks = base_schema_keyspace(load->log.schema, base_slice_str(t->keyspace));
+        struct ring_placement *placement;
+        if (!ks || !base_schema_table_by_id(load->log.schema, t->id))
+            continue;
+        CL_OK(ring_placement_new(load->log.ring, &ks->replication, w->nodes[0].host_id, &placement, NULL));
+        for (unsigned p = 0; p < t->partition_count; p++)
+            compare_partition(w, load->log.ring, placement, t, p);
+        ring_placement_release(placement);
+    }
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------------------- */
+
+static void check_quiet(struct cluster_world *w)
+{
+    for (size_t i = 0; i < w->node_count; i++) {
+        struct cluster_node *node = &w->nodes[i];
+        if (node->ops)
+            cluster_fail(w, "%s: an operation of its store is under way when nothing is", node->address);
+        if (!repl_is_idle(node->repl))
+            cluster_fail(w, "%s: requests are under way when nobody asks", node->address);
+        const struct repl_stats *stats = repl_get_stats(node->repl);
+        if (stats->requests_in_flight || stats->requests_in_flight_bytes)
+            cluster_fail(w, "%s: it counts %" PRIu64 " requests in flight when there is none", node->address, stats->requests_in_flight);
+    }
+}
+
+static void check_inbounds(struct cluster_world *w)
+{
+    size_t kept = 0;
+    for (int tries = 0; tries < 20; tries++) { /* gossip may be under way at any one moment, not always */
+        kept = 0;
+        for (size_t i = 0; i < w->node_count; i++)
+            kept += w->nodes[i].inbound_count;
+        if (!kept)
+            return;
+        cluster_run(w, 77 * CLUSTER_MS);
+    }
+    cluster_fail(w, "%zu requests of peers were neither answered nor dropped", kept);
+}
+
+void ce_converge(struct cluster_world *w, struct cl_load *load, bool processes_ended)
+{
+    if (!cluster_run_until(w, cl_is_idle, load, 60 * CLUSTER_S))
+        cluster_fail(w, "after healing a client's request does not end");
+    ce_await_service(w, load);
+    settle(w, load);
+    if (!processes_ended)
+        cl_check_replicas(load);
+    cl_check_everything(load);
+    settle(w, load);
+    compare_replicas(w, load);
+    cl_check_log(load);
+    check_inbounds(w);
+    check_quiet(w);
+    for (size_t i = 0; i < w->node_count; i++)
+        cluster_node_stop(&w->nodes[i]);
+}
