@@ -120,8 +120,7 @@ static int64_t units(uint64_t distance)
 static int64_t part_of(const struct alloc *a, uint16_t member, unsigned replicas)
 {
     uint32_t weight = member == a->member_count - 1 ? a->chosen : a->weights[member];
-    int64_t part = (int64_t)((uint64_t)WHOLE * replicas / a->weight * weight);
-    return part < WHOLE ? part : WHOLE; /* nobody is a replica twice */
+    return (int64_t)((uint64_t)WHOLE * replicas / a->weight * weight);
 }
 
 /* What a member has too much. */
@@ -290,7 +289,7 @@ static void choose(struct alloc *a, const struct ring_state *state, size_t index
     size_t entries = a->entry_count, step = spread_step(entries), looked_at = 0, k = index % entries;
     uint64_t begin = a->work, width_min = UINT64_MAX / entries / 2;
     for (size_t i = 0; i < entries; i++, k = (k + step) % entries) {
-        if (width(a, k) < width_min) /* they would be split smaller and smaller, for there they do little harm */
+        if (width(a, k) < width_min) /* else slivers would be split again and again: there a token does least harm */
             continue;
         struct candidate c = judge(a, k);
         if (looked_at++ == 0 || c.cost < best.cost)

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "ring/ring_private.h"
 
-enum { VERSION = 1, FLAG_VOTER = 1, MEMBER_SIZE_MIN = 16 + 2 + 3 * 2 + 1 + 8 };
+enum { VERSION = 1, FLAG_VOTER = 1 };
 
 /* --- references and lookup --------------------------------------------------------------------------------- */
 
@@ -363,8 +363,6 @@ static int get_members(struct base_reader *in, struct ring_state *state, struct 
     if (count > RING_MEMBERS_MAX)
         return base_err_set(err, BASE_E_LIMIT, "ring: %llu members, at most %d are possible", (unsigned long long)count,
                             RING_MEMBERS_MAX);
-    if (count * MEMBER_SIZE_MIN > base_reader_left(in))
-        return base_err_set(err, BASE_E_CORRUPT, "ring: the bytes end early");
     struct ring_member *members = base_arena_zalloc(&state->arena, (size_t)(count + 1) * sizeof *members);
     if (!members)
         return base_err_set(err, BASE_E_NOMEM, "ring: out of memory");

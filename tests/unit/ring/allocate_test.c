@@ -75,6 +75,20 @@ START_TEST(balance_of_other_settings)
 }
 END_TEST
 
+/* As many tokens as may be: no range is a sliver, and load is as even as one would think. */
+START_TEST(many_tokens)
+{
+    for (size_t n = 1; n <= 8; n++) {
+        add_allocated(&state, n, "dc1", "r1", RING_TOKENS_MAX, 3);
+        uint64_t width_min = UINT64_MAX / state->ring_count / 8;
+        for (size_t i = 1; i < state->ring_count; i++)
+            ck_assert_uint_ge((uint64_t)state->ring[i].token - (uint64_t)state->ring[i - 1].token, width_min);
+        ck_assert_double_le(max_to_mean("3"), 1.01);
+        ck_assert_double_le(max_to_mean("1"), 1.03);
+    }
+}
+END_TEST
+
 /* Twice the tokens, twice the load, as in Cassandra; but nobody can hold more than everything. */
 START_TEST(load_goes_by_the_number_of_tokens)
 {
@@ -135,6 +149,11 @@ START_TEST(first_of_a_data_centre)
     add(&state, 2, "dc2", "r1", tokens, 4);
     ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc3"), BASE_SLICE_LIT("r1"), 2, 3, tokens, &err), err);
     ck_assert_int_eq(tokens[1], INT64_MAX - 2);
+    char text[24];
+    struct ring_change change = joins(state, 3, "dc3", "r1", tokens, 2, text); /* it owns nothing yet, but they are its */
+    apply(&state, &change);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc4"), BASE_SLICE_LIT("r1"), 1, 3, tokens, &err), err);
+    ck_assert_int_eq(tokens[0], INT64_MAX - 3);
 }
 END_TEST
 
@@ -233,6 +252,7 @@ int main(void)
     tcase_add_test(tc, balance_from_1_to_100);
     tcase_add_test(tc, balance_over_racks);
     tcase_add_test(tc, balance_of_other_settings);
+    tcase_add_test(tc, many_tokens);
     tcase_add_test(tc, load_goes_by_the_number_of_tokens);
     tcase_add_test(tc, the_same_everywhere);
     tcase_add_test(tc, first_of_a_data_centre);

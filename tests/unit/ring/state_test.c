@@ -330,6 +330,37 @@ START_TEST(odd_snapshots)
 }
 END_TEST
 
+/* Six voters; a flag that is none. */
+START_TEST(odd_flags)
+{
+    struct ring_member members[6];
+    struct ring_state odd, *out;
+    struct base_buf buf;
+    for (size_t n = 1; n <= 6; n++)
+        add_allocated(&state, n, "dc1", "r1", 2, 3);
+    memcpy(members, state->members, sizeof members);
+    members[5].voter = true;
+    odd = *state;
+    odd.members = members;
+    ck_assert(!ring_state_check(&odd));
+    base_buf_init(&buf, 1 << 16);
+    ck_assert_int_eq(ring_state_encode(&odd, &buf), BASE_OK);
+    ck_fails(ring_state_decode(base_buf_view(&buf), &out, &err), BASE_E_CORRUPT, err);
+    base_buf_reset(&buf);
+    ck_assert_int_eq(ring_state_encode(state, &buf), BASE_OK);
+    uint8_t *flags = memmem(buf.data, buf.len, host(6).b, 16);
+    ck_assert_ptr_nonnull(flags);
+    flags += 17;
+    ck_assert_uint_eq(*flags, 0);
+    *flags = 2;
+    ck_fails(ring_state_decode(base_buf_view(&buf), &out, &err), BASE_E_CORRUPT, err);
+    *flags = 0;
+    ck_ok(ring_state_decode(base_buf_view(&buf), &out, &err), err);
+    ring_state_release(out);
+    base_buf_fini(&buf);
+}
+END_TEST
+
 START_TEST(too_many_members)
 {
     struct base_buf buf;
@@ -415,6 +446,7 @@ int main(void)
     tcase_add_test(tc, changes_as_bytes);
     tcase_add_test(tc, snapshots_as_bytes);
     tcase_add_test(tc, odd_snapshots);
+    tcase_add_test(tc, odd_flags);
     tcase_add_test(tc, too_many_members);
     tcase_add_test(tc, encoding_that_does_not_fit_leaves_nothing);
     tcase_add_test(tc, an_epoch_passes);
