@@ -6,24 +6,23 @@
 #include <stdio.h>
 
 #include "config.h"
-#include "node/node_private.h"
+#include "node/metrics.h"
 
 #define LABELS_MAX 512
 
-struct sink {
-    int (*each)(void *ctx, const char *name, const char *labels, double value);
-    void *ctx;
-    int rc;
-};
-
-static void put(struct sink *sink, const char *name, const char *labels, uint64_t value)
+void nodei_metric(struct nodei_metrics *m, const char *name, const char *labels, double value)
 {
-    if (sink->rc == 0)
-        sink->rc = sink->each(sink->ctx, name, labels, (double)value);
+    if (m->rc == 0)
+        m->rc = m->each(m->ctx, name, labels, value);
+}
+
+static void put(struct nodei_metrics *sink, const char *name, const char *labels, uint64_t value)
+{
+    nodei_metric(sink, name, labels, (double)value);
 }
 
 /* A label's value: names are quoted, with \, " and newlines escaped. */
-static size_t put_label(char *out, size_t size, const char *label, struct base_slice value)
+size_t nodei_metric_label(char *out, size_t size, const char *label, struct base_slice value)
 {
     size_t at = (size_t)snprintf(out, size, "%s=\"", label);
     for (size_t i = 0; i < value.len && at + 4 < size; i++) {
@@ -37,13 +36,13 @@ static size_t put_label(char *out, size_t size, const char *label, struct base_s
     return at;
 }
 
-static void put_table(struct sink *sink, const struct base_table *table, struct lsm_table *place)
+static void put_table(struct nodei_metrics *sink, const struct base_table *table, struct lsm_table *place)
 {
     char labels[LABELS_MAX];
     struct lsm_table_stats s;
-    size_t at = put_label(labels, sizeof labels / 2, "keyspace", table->keyspace);
+    size_t at = nodei_metric_label(labels, sizeof labels / 2, "keyspace", table->keyspace);
     labels[at++] = ',';
-    put_label(labels + at, sizeof labels - at, "table", table->name);
+    nodei_metric_label(labels + at, sizeof labels - at, "table", table->name);
     lsm_table_get_stats(place, &s);
     put(sink, "ringlet_table_sstables", labels, s.sstable_count);
     put(sink, "ringlet_table_disk_bytes", labels, s.disk_bytes);
@@ -57,7 +56,7 @@ static void put_table(struct sink *sink, const struct base_table *table, struct 
     put(sink, "ringlet_table_compacted_bytes_total", labels, s.compacted_bytes);
 }
 
-static void put_tables(struct sink *sink, struct node *node, struct node_session *session)
+static void put_tables(struct nodei_metrics *sink, struct node *node, struct node_session *session)
 {
     nodei_enter(session);
     struct base_schema *schema = node_schema(node);
@@ -72,7 +71,7 @@ static void put_tables(struct sink *sink, struct node *node, struct node_session
     nodei_leave(session);
 }
 
-static void put_store(struct sink *sink, struct node *node)
+static void put_store(struct nodei_metrics *sink, struct node *node)
 {
     struct lsm_stats s;
     lsm_get_stats(node->store, &s);
@@ -97,7 +96,7 @@ static void put_store(struct sink *sink, struct node *node)
     put(sink, "ringlet_store_stopped", "", s.stopped);
 }
 
-static void put_lanes(struct sink *sink, struct node *node)
+static void put_lanes(struct nodei_metrics *sink, struct node *node)
 {
     static const char *const labels[BASE_LANE_COUNT] = {"pool=\"sync\"", "pool=\"flush\"",
                                                         "pool=\"compact\""};
@@ -113,7 +112,7 @@ static void put_lanes(struct sink *sink, struct node *node)
 int node_metrics(struct node *node, int (*each)(void *, const char *, const char *, double),
                  void *ctx)
 {
-    struct sink sink = {each, ctx, 0};
+    struct nodei_metrics sink = {each, ctx, 0};
     struct node_session *session;
     int rc = node_session_new(node, &session, NULL);
     if (rc != BASE_OK)
@@ -124,9 +123,13 @@ int node_metrics(struct node *node, int (*each)(void *, const char *, const char
     put(&sink, "ringlet_schema_epoch", "", node_schema_epoch(node));
     put(&sink, "ringlet_transactions_total", "",
         atomic_load_explicit(&node->transactions, memory_order_relaxed));
-    put_store(&sink, node);
-    put_lanes(&sink, node);
-    put_tables(&sink, node, session);
+    if (!node->guest) {
+        put_store(&sink, node);
+        put_lanes(&sink, node);
+        put_tables(&sink, node, session);
+    }
     node_session_free(session);
-    return sink.rc;
+    if (sink.rc == 0)
+        rc = nodei_metrics_cluster(&sink, node);
+    return sink.rc ? sink.rc : rc;
 }

@@ -15,6 +15,12 @@ static const uint32_t bounds_us[REPL_HISTOGRAM_BUCKETS - 1] = {
     17436917, 20924300,
 };
 
+uint64_t repl_histogram_bound(size_t bucket)
+{
+    BASE_ASSERT(bucket < REPL_HISTOGRAM_BUCKETS);
+    return bucket < BASE_COUNT(bounds_us) ? bounds_us[bucket] : UINT64_MAX;
+}
+
 void repl_histogram_add(struct repl_histogram *h, uint64_t us)
 {
     size_t lo = 0, hi = BASE_COUNT(bounds_us); /* the first bound that is not less, or the last bucket */

@@ -324,6 +324,7 @@ struct repl_histogram {
     uint64_t counts[REPL_HISTOGRAM_BUCKETS];
     uint64_t count, sum_us, max_us;
 };
+uint64_t repl_histogram_bound(size_t bucket); /* its upper bound, inclusive, µs; the last one's: UINT64_MAX */
 void repl_histogram_add(struct repl_histogram *h, uint64_t us);
 uint64_t repl_histogram_percentile(const struct repl_histogram *h, double p); /* upper bound of its bucket, µs */
 

@@ -417,6 +417,35 @@ static void token_function(sqlite3_context *context, int argc, sqlite3_value **a
         vtabi_fail_function(context, rc, &err);
 }
 
+/* ringlet_endpoints('keyspace.table', key, …): the replicas' addresses as a JSON array, the nearest on the ring first. */
+static void endpoints_function(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+    struct base_err err = {0};
+    struct base_buf json;
+    struct vtabi_link *link;
+    int64_t token = 0;
+    struct base_slice name = argc ? text_argument(argv[0]) : (struct base_slice){0};
+    int rc = argc >= 2 ? vtabi_host_default(host_of(context), &link, &err)
+                       : base_err_set(&err, BASE_E_INVALID, "ringlet_endpoints('keyspace.table', key, …)");
+    base_buf_init(&json, VTABI_BUF_MAX);
+    if (rc == BASE_OK) {
+        struct base_schema *schema = node_schema(link->node);
+        const struct base_table *table = find_table(schema, name);
+        rc = table ? compose_token(table, argc - 1, argv + 1, &token, &err)
+                   : base_err_set(&err, BASE_E_NOTFOUND, "ringlet_endpoints: no table %.*s", BASE_SLICE_ARG(name));
+        if (rc == BASE_OK)
+            rc = node_endpoints(link->node, schema, table->keyspace, token, &json, &err);
+        base_schema_release(schema);
+    }
+    if (rc == BASE_OK) {
+        struct base_sql_value value = {.kind = BASE_SQL_JSON, .bytes = base_buf_view(&json)};
+        vtabi_value_result(context, &value);
+    } else {
+        vtabi_fail_function(context, rc, &err);
+    }
+    base_buf_fini(&json);
+}
+
 /* --- administration -------------------------------------------------------------------------- */
 
 #define NODETOOL_ARGS_MAX 32
@@ -467,6 +496,7 @@ int vtabi_functions_register(struct vtabi_host *host)
         {"ringlet_uuid", 0, 0, uuid_function},
         {"ringlet_timeuuid", -1, 0, timeuuid_function},
         {"ringlet_token", -1, SQLITE_DIRECTONLY, token_function},
+        {"ringlet_endpoints", -1, SQLITE_DIRECTONLY, endpoints_function},
         {"ringlet_nodetool", -1, SQLITE_DIRECTONLY, nodetool_function},
         {"ringlet_import", 1, SQLITE_DIRECTONLY, vtabi_import},
     };

@@ -1,11 +1,14 @@
-/* Eponymous tables about the connection's default node: ringlet_tables, ringlet_metrics. The rows
- * are made whole by xFilter: there are as many as tables or metrics. */
+/* Eponymous tables about the connection's default node: ringlet_tables, ringlet_metrics, and, from the answers of nodetool's
+ * commands, ringlet_status, ringlet_ring, ringlet_peers. The rows are made whole by xFilter: there are as many as tables,
+ * metrics, members or tokens. */
 #include "vtab/vtab_private.h"
+
+#include <stdio.h>
 
 #include "base/json.h"
 
 struct listing {
-    const char *declaration;
+    const char *name, *declaration;
     int column_count;
     BASE_MUST int (*fill)(struct vtabi_link *link, struct base_buf *rows, size_t *count,
                           struct base_err *err);
@@ -121,10 +124,15 @@ static int put_sizes(struct base_buf *rows, struct vtabi_link *link, const struc
     arg = name;
     rc = name ? node_admin(link->node, "tablestats", &arg, 1, &json, NULL) : BASE_E_NOMEM;
     struct base_slice stats = base_buf_view(&json);
-    if (rc == BASE_OK)
+    if (rc == BASE_OK) {
         rc = put_integer(rows, sum_members(stats, "number_of_rows_estimate", "memtable_row_count"));
-    if (rc == BASE_OK)
-        rc = put_integer(rows, sum_members(stats, "space_used_live", NULL));
+        if (rc == BASE_OK)
+            rc = put_integer(rows, sum_members(stats, "space_used_live", NULL));
+    } else if (rc != BASE_E_NOMEM) { /* a coordinator stores nothing, or the table was dropped just now: not known */
+        rc = base_buf_put_u8(rows, BASE_SQL_NULL);
+        if (rc == BASE_OK)
+            rc = base_buf_put_u8(rows, BASE_SQL_NULL);
+    }
     sqlite3_free(name);
     base_buf_fini(&json);
     return rc;
@@ -194,14 +202,103 @@ static int fill_metrics(struct vtabi_link *link, struct base_buf *rows, size_t *
     return rc == BASE_OK ? rc : base_err_set(err, rc, "ringlet_metrics: %s", base_err_words(rc));
 }
 
+/* --- ringlet_status, ringlet_ring, ringlet_peers ------------------------------------------------ */
+
+/* A column for each key of an answer's elements, in this order. */
+static const char *const status_columns[] = {"datacenter", "rack",    "address", "status", "state", "load_bytes",
+                                             "tokens",     "owns",    "host_id", "epoch",  "self"};
+static const char *const ring_columns[] = {"token", "address", "datacenter"};
+static const char *const peer_columns[] = {"address", "datacenter",   "rack",  "host_id",    "alive",      "status",     "generation", "heartbeat",
+                                           "phi",     "down_seconds", "epoch", "load_bytes", "latency_ms", "hint_count", "hints_bytes"};
+
+/* A JSON scalar as a cell: numbers as INTEGER where they are, else REAL; true and false as 1 and 0. */
+static int put_json(struct base_buf *rows, struct base_slice value)
+{
+    struct base_json_reader reader;
+    struct base_json_token token;
+    struct base_buf text;
+    char number[40] = "";
+    base_json_begin(&reader, value);
+    if (value.len == 0 || base_json_next(&reader, &token, NULL) != BASE_OK)
+        return base_buf_put_u8(rows, BASE_SQL_NULL);
+    switch (token.kind) {
+    case BASE_JSON_TRUE:
+        return put_integer(rows, 1);
+    case BASE_JSON_FALSE:
+        return put_integer(rows, 0);
+    case BASE_JSON_NUMBER:
+        snprintf(number, sizeof number, "%.*s", BASE_SLICE_ARG(token.text));
+        return strpbrk(number, ".eE") ? put_real(rows, strtod(number, NULL)) : put_integer(rows, strtoll(number, NULL, 10));
+    case BASE_JSON_STRING:
+        base_buf_init(&text, VTABI_BUF_MAX);
+        int rc = base_json_unescape(&token, &text);
+        if (rc == BASE_OK)
+            rc = put_text(rows, base_buf_view(&text));
+        base_buf_fini(&text);
+        return rc;
+    default:
+        return base_buf_put_u8(rows, BASE_SQL_NULL);
+    }
+}
+
+/* The rows of a command's answer: the elements of its array, or of its member `array`. */
+static int fill_answer(struct vtabi_link *link, const char *command, const char *array, const char *const *columns,
+                       size_t column_count, struct base_buf *rows, size_t *count, struct base_err *err)
+{
+    struct base_json_walk walk;
+    struct base_buf json;
+    bool more = false;
+    base_buf_init(&json, VTABI_BUF_MAX);
+    int rc = node_admin(link->node, command, NULL, 0, &json, err);
+    struct base_slice answer = base_buf_view(&json);
+    base_json_walk_begin(&walk, array ? base_json_member(answer, array) : answer);
+    if (rc == BASE_OK)
+        rc = base_json_walk_next(&walk, &more, err);
+    for (; rc == BASE_OK && more; rc = base_json_walk_next(&walk, &more, err)) {
+        for (size_t i = 0; rc == BASE_OK && i < column_count; i++)
+            rc = put_json(rows, base_json_member(walk.value, columns[i]));
+        if (rc != BASE_OK)
+            break;
+        (*count)++;
+    }
+    base_buf_fini(&json);
+    return rc == BASE_OK || err->code ? rc : base_err_set(err, rc, "%s: %s", command, base_err_words(rc));
+}
+
+static int fill_status(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+{
+    return fill_answer(link, "status", "nodes", status_columns, BASE_COUNT(status_columns), rows, count, err);
+}
+
+static int fill_ring(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+{
+    return fill_answer(link, "ring", "ring", ring_columns, BASE_COUNT(ring_columns), rows, count, err);
+}
+
+static int fill_peers(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+{
+    return fill_answer(link, "gossipinfo", NULL, peer_columns, BASE_COUNT(peer_columns), rows, count, err);
+}
+
 /* --- the module ------------------------------------------------------------------------------ */
 
 static const struct listing listings[] = {
-    {"CREATE TABLE x(keyspace TEXT, name TEXT, partition_key TEXT, clustering TEXT, columns TEXT, "
+    {"ringlet_tables",
+     "CREATE TABLE x(keyspace TEXT, name TEXT, partition_key TEXT, clustering TEXT, columns TEXT, "
      "id TEXT, "
      "row_estimate INTEGER, disk_bytes INTEGER, definition TEXT)",
      9, fill_tables},
-    {"CREATE TABLE x(name TEXT, labels TEXT, value REAL)", 3, fill_metrics},
+    {"ringlet_metrics", "CREATE TABLE x(name TEXT, labels TEXT, value REAL)", 3, fill_metrics},
+    {"ringlet_status",
+     "CREATE TABLE x(datacenter TEXT, rack TEXT, address TEXT, status TEXT, state TEXT, load_bytes INTEGER, tokens INTEGER, "
+     "owns REAL, host_id TEXT, epoch INTEGER, self INTEGER)",
+     BASE_COUNT(status_columns), fill_status},
+    {"ringlet_ring", "CREATE TABLE x(token INTEGER, address TEXT, datacenter TEXT)", BASE_COUNT(ring_columns), fill_ring},
+    {"ringlet_peers",
+     "CREATE TABLE x(address TEXT, datacenter TEXT, rack TEXT, host_id TEXT, alive INTEGER, state TEXT, generation INTEGER, "
+     "heartbeat INTEGER, phi REAL, down_seconds INTEGER, epoch INTEGER, load_bytes INTEGER, latency_ms REAL, hint_count INTEGER, "
+     "hints_bytes INTEGER)",
+     BASE_COUNT(peer_columns), fill_peers},
 };
 struct listing_aux {
     struct vtabi_host *host;
@@ -342,14 +439,13 @@ static const sqlite3_module listing_module = {
 
 int vtabi_tables_register(struct vtabi_host *host)
 {
-    static const char *const names[] = {"ringlet_tables", "ringlet_metrics"};
     for (size_t i = 0; i < BASE_COUNT(listings); i++) {
         struct listing_aux *aux = sqlite3_malloc64(sizeof *aux);
         if (!aux)
             return SQLITE_NOMEM;
         *aux = (struct listing_aux){host, &listings[i]};
         vtabi_host_acquire(host);
-        int rc = sqlite3_create_module_v2(host->db, names[i], &listing_module, aux, aux_free);
+        int rc = sqlite3_create_module_v2(host->db, listings[i].name, &listing_module, aux, aux_free);
         if (rc != SQLITE_OK)
             return rc;
     }

@@ -35,6 +35,15 @@ SELECT ringlet_token('lab.one', 'x', 'y');
 SELECT ringlet_token('lab.none', 'x');
 SELECT keyspace, name, partition_key, clustering, columns, length(id) FROM ringlet_tables;
 SELECT count(*) > 0 FROM ringlet_metrics;
+SELECT ringlet_endpoints('lab.one', 'x', 1), json_valid(ringlet_endpoints('lab.one', 'x', 1));
+SELECT ringlet_endpoints('lab.one', 'x');
+SELECT ringlet_endpoints('lab.none', 'x');
+SELECT datacenter, rack, address, status, state, tokens, owns, length(host_id), self FROM ringlet_status;
+SELECT count(*) FROM ringlet_ring;
+SELECT address, alive, state, generation > 0, hint_count FROM ringlet_peers;
+SELECT json_extract(ringlet_nodetool('status', 'lab'), '$.nodes[0].code');
+SELECT ringlet_nodetool('getendpoints', 'lab', 'one', 'x:1') ->> '$.endpoints[0]';
+SELECT ringlet_nodetool('drain');
 SELECT json_valid(ringlet_nodetool('info'));
 SELECT json_valid(ringlet_nodetool('tablestats')), json_valid(ringlet_nodetool('flush'));
 .like
