@@ -182,13 +182,14 @@ static void own_changed(struct repl *repl)
 static void told_of_ourselves(struct repl *repl, const struct repli_gossip_state *state)
 {
     struct repli_gossip_state *own = &repl->gossip->own;
-    if (!repli_gossip_newer(state, own) || state->version == UINT32_MAX)
+    if (!repli_gossip_newer(state, own) || state->generation == UINT32_MAX)
         return;
     base_logf(repl->ports.log, BASE_LOG_WARN, "gossip: others know generation %u, version %u of this node, which is at %u, %u; going on "
               "from theirs (is a copy of this node's directory in use elsewhere?)", state->generation, state->version, own->generation,
               own->version);
-    own->generation = state->generation;
-    own->version = state->version;
+    bool room = state->version < UINT32_MAX / 2; /* a version never wraps */
+    own->generation = state->generation + !room;
+    own->version = room ? state->version : 0;
     own_changed(repl);
 }
 
@@ -370,7 +371,7 @@ static void handle_syn(struct repl *repl, struct repl_inbound *in)
     if (!damaged && has_self && entry.peer && !entry.wanted)
         learn(repl, entry.peer, &entry);
     if (!damaged)
-        rc = repli_gossip_put_head(gossip, &gossip->body, cursor.form, &ack_cursor);
+        rc = repli_gossip_put_head(gossip, &gossip->body, cursor.same_list ? REPLI_GOSSIP_BY_INDEX : REPLI_GOSSIP_BY_ID, &ack_cursor);
     if (!damaged && rc == BASE_OK)
         rc = compare_digests(repl, &reader, &digests, &gossip->body, &ack_cursor, &damaged);
 out:
@@ -514,16 +515,19 @@ static void round_fired(struct repl *repl, struct repli_timer *timer)
 {
     struct repli_gossip *gossip = repl->gossip;
     uint64_t now = repli_now(repl), interval = repl->config.gossip_interval_ns;
+    bool beat = gossip->beat_ns == 0 || now - gossip->beat_ns >= interval - interval / 8; /* quick rounds are none */
     if (gossip->stale)
         (void)rebuild(repl);
-    convict(repl);
-    bool quick = greet(repl);
-    if (now - gossip->beat_ns >= interval - interval / 8 || gossip->beat_ns == 0) {
+    if (beat) {
         gossip->own.version++;
         gossip->beat_ns = now;
+        repl->stats.gossip_rounds++;
+    }
+    convict(repl);
+    bool quick = greet(repl);
+    if (beat) {
         exchange(repl);
         catch_up(repl);
-        repl->stats.gossip_rounds++;
     }
     gossip->round_ns = now;
     repli_timer_arm_after(repl, timer, quick ? interval / GREETING_PARTS : interval);

@@ -64,7 +64,8 @@ struct repli_gossip_entry {
 /* Reading and writing go along the list of members. */
 struct repli_gossip_cursor {
     enum repli_gossip_form form;
-    size_t next; /* index that a gap counts from */
+    bool same_list; /* of what is read: its sender lists the members that we do */
+    size_t next;    /* index that a gap counts from */
 };
 BASE_MUST int repli_gossip_put_head(struct repli_gossip *gossip, struct base_buf *body, enum repli_gossip_form form,
                                     struct repli_gossip_cursor *cursor);

@@ -49,7 +49,8 @@ bool repli_gossip_get_head(const struct repli_gossip *gossip, struct base_reader
     if (!base_get_u8(in, &form) || !base_get_u64le(in, &hash) || form > REPLI_GOSSIP_MISMATCH)
         return false;
     cursor->form = (enum repli_gossip_form)form;
-    *fits = form == REPLI_GOSSIP_BY_ID || (form == REPLI_GOSSIP_BY_INDEX && hash == gossip->list_hash);
+    cursor->same_list = hash == gossip->list_hash;
+    *fits = form == REPLI_GOSSIP_BY_ID || (form == REPLI_GOSSIP_BY_INDEX && cursor->same_list);
     return true;
 }
 
