@@ -100,8 +100,10 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
 int neti_transfer_tls(CURL *easy, const struct net_tls_config *tls)
 {
     CURLcode code = CURLE_OK;
-    if (tls->ca)
+    if (tls->ca) { /* and nobody else: libcurl would also trust, and read for each connection, the system's directory */
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
     if (code == CURLE_OK && tls->certificate)
         code = curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate);
     if (code == CURLE_OK && tls->certificate)

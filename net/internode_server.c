@@ -330,6 +330,8 @@ static void handle_hello(struct net_internode *internode, struct net_http_reques
     } else {
         internode->stats.refused++;
         base_logf(internode->config.log, BASE_LOG_WARN, "internode: refused a %s", err.text);
+        if (rc == BASE_E_CORRUPT)
+            err.code = BASE_E_INVALID; /* theirs, not ours */
         net_http_respond_error(request, &err);
     }
     base_buf_fini(&answer);

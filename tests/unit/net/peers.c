@@ -41,7 +41,7 @@ void peers_stop(void)
 static const uint64_t *awaited;
 static uint64_t awaited_value;
 
-static void told(void)
+void peers_told(void)
 {
     if (awaited && *awaited >= awaited_value)
         net_loop_stop(peers_loop);
@@ -99,7 +99,7 @@ static void on_request(void *ctx, struct net_inbound *in)
         node->held[node->held_count++] = in;
     else
         reply(node, in);
-    told();
+    peers_told();
 }
 
 static void on_reply(void *ctx, const struct base_message *message)
@@ -113,7 +113,7 @@ static void on_reply(void *ctx, const struct base_message *message)
             node->bad++;
             break;
         }
-    told();
+    peers_told();
 }
 
 static void on_undelivered(void *ctx, uint64_t id)
@@ -121,7 +121,7 @@ static void on_undelivered(void *ctx, uint64_t id)
     struct peer_node *node = ctx;
     node->undelivered++;
     node->last_undelivered = id;
-    told();
+    peers_told();
 }
 
 static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,

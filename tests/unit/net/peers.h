@@ -38,6 +38,7 @@ void peer_close(struct peer_node *node);
 /* Run the loop until *counter is at least `wanted`; false after `ms` milliseconds. */
 bool peers_run_until(const uint64_t *counter, uint64_t wanted, unsigned ms);
 void peers_run_for(unsigned ms);
+void peers_told(void); /* a counter changed */
 /* A request of `len` bytes that say its id. */
 int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id, size_t len, uint32_t timeout_ms);
 void peer_answer_held(struct peer_node *node);
