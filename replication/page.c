@@ -339,13 +339,14 @@ static int narrow(const struct base_read *cmd, struct base_slice at, struct base
 
 static int rest_of_range(const struct base_read *cmd, struct base_slice pkey, struct base_arena *arena, struct base_read *range)
 {
-    uint8_t *next = base_arena_alloc_aligned(arena, pkey.len + 1, 1);
+    uint8_t *next = base_arena_alloc_aligned(arena, pkey.len, 1);
     if (!next)
         return BASE_E_NOMEM;
     memcpy(next, pkey.data, pkey.len);
-    next[pkey.len] = 0; /* no pkey begins another: the least key after it */
+    next[pkey.len - 1]++; /* the terminator: after the partition's last row too (pkey 0x00 would be among its rows), before every
+                             other pkey */
     *range = *cmd;
-    range->start_pkey = base_slice(next, pkey.len + 1);
+    range->start_pkey = base_slice(next, pkey.len);
     if (base_slice_compare(cmd->start_pkey, range->start_pkey) > 0)
         range->start_pkey = cmd->start_pkey;
     int64_t token = base_token_get(pkey.data);

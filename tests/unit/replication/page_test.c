@@ -158,6 +158,8 @@ static void check_paging(struct world *w, const struct repl_page_limits *limits,
         else
             ck_assert_int_eq(repl_page_continue(&w->cmd, end.pkey, end.ckey, &arena, &partition, &has_partition, &range, &has_range), BASE_OK);
         ck_assert(!w->cmd.pkey.len || n == 0 || !has_range);
+        if (n && has_range) /* behind every row of the partition, also where keys are compared whole (an SSTable's index) */
+            ck_assert_int_gt(range.start_pkey.data[end.pkey.len - 1], end.pkey.data[end.pkey.len - 1]);
         struct repl_page_end last = end;
         struct repl_page_writer writer;
         repl_page_begin(&writer, w->cmd.reversed, w->cmd.now_s, w->gc_before_s, limits, &pages[n]);
