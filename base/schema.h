@@ -128,6 +128,7 @@ struct base_change {
     struct base_uuid table_id;                /* TABLE_DROP, TABLE_TRUNCATE */
     int64_t time_us;                          /* TABLE_TRUNCATE: data with ts <= this go */
     struct base_slice topology;               /* TOPOLOGY: ring/cluster.h reads it */
+    struct base_uuid proposal;                /* tells equal changes of two proposers apart; zero: proposed by nobody (a node alone) */
 };
 /* Log entry bytes, and back (into the arena). docs/formats/catalog.md. A user type inside another type
  * or a column travels as a reference, by name: after decoding it has no fields, until base_schema_apply

@@ -6,7 +6,7 @@
  * defined), so that bytes cannot grow beyond what was declared. */
 #include "base/schema_private.h"
 
-enum { CHANGE_VERSION = 1, SNAPSHOT_VERSION = 1 };
+enum { CHANGE_VERSION = 1, CHANGE_VERSION_PROPOSED = 2, SNAPSHOT_VERSION = 1 };
 enum { TYPE_FROZEN = 0x01 };
 enum { COLUMN_DESCENDING = 0x01 };
 enum { OPTION_CDC = 0x01, OPTION_AUTO_SNAPSHOT = 0x02, OPTION_INCREMENTAL_BACKUPS = 0x04 };
@@ -142,7 +142,11 @@ int base_change_encode(const struct base_change *change, struct base_buf *out)
 {
     size_t start = out->len;
     struct writer w = {out, BASE_OK};
-    put_u8(&w, CHANGE_VERSION);
+    static const struct base_uuid nobody;
+    bool proposed = !base_uuid_equal(change->proposal, nobody);
+    put_u8(&w, proposed ? CHANGE_VERSION_PROPOSED : CHANGE_VERSION);
+    if (proposed)
+        put_uuid(&w, change->proposal);
     put_u8(&w, change->kind);
     put_varint(&w, change->expected_epoch);
     put_bytes(&w, change->keyspace);
@@ -525,10 +529,17 @@ int base_change_decode(struct base_arena *arena, struct base_slice bytes, struct
     struct decoder d = {base_reader(bytes), arena, BASE_OK};
     *out = (struct base_change){0};
     uint8_t version = get_u8(&d);
-    if (d.rc == BASE_OK && version != CHANGE_VERSION)
-        return base_err_set(err, BASE_E_VERSION, "schema change: version %u, this program knows %d",
-                            (unsigned)version, CHANGE_VERSION);
-    struct base_change c = {.kind = (enum base_change_kind)get_u8(&d)};
+    if (d.rc == BASE_OK && version != CHANGE_VERSION && version != CHANGE_VERSION_PROPOSED)
+        return base_err_set(err, BASE_E_VERSION, "schema change: version %u, this program knows %d and %d",
+                            (unsigned)version, CHANGE_VERSION, CHANGE_VERSION_PROPOSED);
+    struct base_change c = {0};
+    if (version == CHANGE_VERSION_PROPOSED) {
+        static const struct base_uuid nobody;
+        c.proposal = get_uuid(&d);
+        if (d.rc == BASE_OK && base_uuid_equal(c.proposal, nobody))
+            d.rc = BASE_E_CORRUPT; /* a change has one form only */
+    }
+    c.kind = (enum base_change_kind)get_u8(&d);
     c.expected_epoch = get_varint(&d);
     c.keyspace = get_bytes(&d);
     c.name = get_bytes(&d);

@@ -379,10 +379,11 @@ static void dispatch(struct repl *repl, struct repl_inbound *in)
     repli_reply_failure(repl, in, BASE_E_VERSION, (struct base_slice){0}, "this node does not know the message");
 }
 
-/* What names tables or owners by the sender's epoch waits until we know it too. */
+/* What names tables or owners by the sender's epoch, or asks for a vote on the entry after it, waits until we know it too. */
 static bool waits_for_epoch(uint8_t verb)
 {
-    return verb >= REPL_VERB_WRITE || verb == REPL_VERB_META_PROBE;
+    return verb >= REPL_VERB_WRITE || verb == REPL_VERB_META_PROBE || verb == REPL_VERB_META_PREPARE ||
+           verb == REPL_VERB_META_ACCEPT;
 }
 
 static void arm_behind(struct repl *repl)
@@ -464,6 +465,8 @@ void repl_on_request(struct repl *repl, struct repl_inbound *in)
 
 bool repli_admit(struct repl *repl, size_t bytes)
 {
+    if (repli_is_guest(repl))
+        repli_guest_touch(repl);
     if (repl->stats.requests_in_flight_bytes + bytes > repl->config.requests_max_bytes &&
         repl->stats.requests_in_flight > 0) {
         repl->stats.overloaded++;
@@ -481,10 +484,35 @@ void repli_leave(struct repl *repl, size_t bytes)
     repl->stats.requests_in_flight_bytes -= bytes;
 }
 
+static void store_op_over(struct repl *repl, struct repl_store_op *op)
+{
+    BASE_ASSERT(repl->store_ops > 0 && (op->kind != REPL_STORE_WRITE || repl->store_writes > 0));
+    repl->store_ops--;
+    repl->store_writes -= op->kind == REPL_STORE_WRITE;
+    op->done = op->inner;
+}
+
+static void store_op_done(struct repl_store_op *op)
+{
+    struct repl *repl = op->owner;
+    repli_event_begin(repl);
+    store_op_over(repl, op);
+    op->done(op);
+    repli_event_end(repl);
+}
+
 enum repl_answer repli_store_submit(struct repl *repl, struct repl_store_op *op)
 {
-    BASE_ASSERT(repl->ports.store);
-    return repl->ports.store->ops->submit(repl->ports.store, op);
+    BASE_ASSERT(repl->ports.store && op->done != store_op_done);
+    repl->store_ops++;
+    repl->store_writes += op->kind == REPL_STORE_WRITE;
+    op->owner = repl;
+    op->inner = op->done;
+    op->done = store_op_done;
+    enum repl_answer answer = repl->ports.store->ops->submit(repl->ports.store, op);
+    if (answer == REPL_DONE)
+        store_op_over(repl, op);
+    return answer;
 }
 
 /* --- snapshots ---------------------------------------------------------------------------------------------------------------------- */
@@ -735,7 +763,7 @@ void repl_close(struct repl *repl)
         repli_drop(repl, in);
     }
     repli_timer_disarm(repl, &repl->behind_timer);
-    BASE_ASSERT(repl->call_count == 0);
+    BASE_ASSERT(repl->call_count == 0 && repl->store_ops == 0 && repl->meta_ops == 0);
     BASE_ASSERT(!repl->timers);
     repli_event_end(repl);
     forget_placements(repl);
@@ -756,5 +784,6 @@ void repl_drain(struct repl *repl)
 
 bool repl_is_idle(const struct repl *repl)
 {
-    return repl->client_requests == 0 && repl->stats.requests_in_flight == 0 && !repl->behind;
+    return repl->client_requests == 0 && repl->stats.requests_in_flight == 0 && repl->store_ops == 0 && repl->meta_ops == 0 &&
+           !repl->behind;
 }

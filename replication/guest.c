@@ -1,33 +1,500 @@
-/* To be built: the shape of guest.c, so that the others link. */
-#include "replication/replication_private.h"
+/* A guest: a coordinator that stores nothing. Ring and schema come from a contact's snapshot (META_FETCH), then by the entries that
+ * follow; liveness by LIVENESS; a change of the schema is put to a contact (META_PROPOSE).
+ *
+ * Invariants:
+ *  1. Ready (stage MEMBER) once a snapshot of a cluster and one liveness report are there; it stays so.
+ *  2. Nothing is asked while nobody uses the guest: liveness is asked for when a request begins and the last report is older than
+ *     LIVENESS_NS, entries when a reply told of an epoch beyond ours. Until it is ready it keeps asking.
+ *  3. Contacts are the configured ones, then all members; one that fails is passed over for the next.
+ *  4. A change is put to another contact only if the one before certainly proposed nothing. */
+#include "replication/metadata.h"
+
+#include <stdio.h>
+
+#define CALL_TIMEOUT_NS UINT64_C(1000000000)
+#define LIVENESS_NS UINT64_C(1000000000)
+#define WAIT_MIN_NS UINT64_C(20000000)
+#define WAIT_MAX_NS UINT64_C(2000000000)
+#define ATTEMPTS_MAX 16u    /* of one wish, once it is ready */
+#define ENTRIES_MAX 64u     /* behind by more: the snapshot again */
+
+struct guest_change {
+    struct repl *repl;
+    struct repl_change *change;
+    struct repli_call call;
+    struct repli_timer timer;    /* the outcome is known; its epoch is waited for */
+    struct base_buf entry;
+    uint64_t deadline_ns;
+    unsigned tries;
+    struct guest_change *next;
+};
+struct repli_guest {
+    size_t contact;              /* which of the contacts: seeds, then members */
+    struct base_uuid contact_id; /* who answered there last; zero: nobody yet */
+    struct repli_call fetch_call, liveness_call;
+    struct repli_timer timer;
+    unsigned attempts;
+    uint64_t wanted;             /* an epoch that somebody told of */
+    bool snapshot_wanted, liveness_wanted, ready, has_liveness;
+    uint64_t liveness_ns;
+    bool alive[RING_MEMBERS_MAX];/* by index of the ring */
+    struct guest_change *changes;
+    char text[600];
+};
+
+static void go_on(struct repl *repl);
+
+/* --- contacts ---------------------------------------------------------------------------------------------------- */
+
+static size_t contact_count(const struct repl *repl)
+{
+    return repl->config.seed_count + repl->ring->member_count;
+}
+
+static struct repli_peer contact_peer(const struct repl *repl, size_t at)
+{
+    if (at >= repl->config.seed_count)
+        return repli_member_peer(repl, at - repl->config.seed_count);
+    struct repli_peer peer = {.address = repl->config.seeds[at]};
+    int member = ring_member_find_address(repl->ring, peer.address);
+    return member >= 0 ? repli_member_peer(repl, (size_t)member) : peer;
+}
+
+/* The next one; members that are said to be dead are left out. */
+static void next_contact(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    size_t n = contact_count(repl), seeds = repl->config.seed_count;
+    g->contact_id = (struct base_uuid){0};
+    for (size_t i = 0; i < n; i++) {
+        g->contact = (g->contact + 1) % n;
+        if (g->contact < seeds || !g->has_liveness || g->alive[g->contact - seeds])
+            return;
+    }
+}
+
+bool repli_guest_contact(const struct repl *repl, struct repli_peer *out)
+{
+    const struct repli_guest *g = repl->guest;
+    *out = (struct repli_peer){0};
+    if (!g || !g->ready || g->contact >= contact_count(repl))
+        return false;
+    *out = contact_peer(repl, g->contact);
+    return true;
+}
+
+static void describe(struct repl *repl, const char *what)
+{
+    struct repli_guest *g = repl->guest;
+    int n = snprintf(g->text, sizeof g->text, "%s (contacts:", what);
+    size_t len = n > 0 ? (size_t)n : 0;
+    for (size_t i = 0; i < repl->config.seed_count && len < sizeof g->text; i++) {
+        n = snprintf(g->text + len, sizeof g->text - len, " %.*s", BASE_SLICE_ARG(repl->config.seeds[i]));
+        len += n > 0 ? (size_t)n : 0;
+    }
+    if (len < sizeof g->text)
+        snprintf(g->text + len, sizeof g->text - len, ")");
+}
+
+/* --- changes that wait -------------------------------------------------------------------------------------------------- */
+
+static void change_end(struct guest_change *gc)
+{
+    struct repl *repl = gc->repl;
+    struct repl_change *change = gc->change;
+    struct guest_change **at = &repl->guest->changes;
+    while (*at != gc)
+        at = &(*at)->next;
+    *at = gc->next;
+    repli_call_cancel(repl, &gc->call);
+    repli_timer_disarm(repl, &gc->timer);
+    base_buf_fini(&gc->entry);
+    free(gc);
+    repl->client_requests--;
+    change->state = NULL;
+    change->done(change);
+}
+
+/* Those whose outcome is known and whose epoch is reached. */
+static void end_reached(struct repl *repl)
+{
+    for (struct guest_change *gc = repl->guest->changes; gc;) {
+        if (repli_timer_is_armed(&gc->timer) && gc->change->epoch <= repl_epoch(repl)) {
+            change_end(gc);
+            gc = repl->guest->changes; /* done may have begun or ended others */
+        } else {
+            gc = gc->next;
+        }
+    }
+}
+
+/* --- what a contact tells ------------------------------------------------------------------------------------------------- */
+
+static void became_ready(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    if (g->ready || !g->has_liveness || repl->ring->member_count == 0)
+        return;
+    g->ready = true;
+    describe(repl, "coordinates");
+    base_logf(repl->ports.log, BASE_LOG_INFO, "cluster: a guest of \"%.*s\" %s", BASE_SLICE_ARG(repl->ring->cluster_name), g->text);
+    if (repl->ports.changed)
+        repl->ports.changed(repl->ports.ctx);
+}
+
+/* New snapshots (references are taken over). Indexes of members may have moved. */
+static void publish(struct repl *repl, struct base_schema *schema, struct ring_state *ring)
+{
+    struct repli_guest *g = repl->guest;
+    const struct ring_state *old = repl->ring;
+    bool alive[RING_MEMBERS_MAX] = {false};
+    size_t seeds = repl->config.seed_count;
+    for (size_t i = 0; i < ring->member_count; i++) {
+        int before = ring_member_find(old, ring->members[i].host_id);
+        alive[i] = before >= 0 && g->alive[before];
+    }
+    memcpy(g->alive, alive, sizeof alive);
+    if (g->contact >= seeds + ring->member_count)
+        g->contact = 0;
+    if (ring->member_count != old->member_count)
+        g->liveness_wanted = true;
+    repli_publish(repl, schema, ring);
+}
+
+static bool take_snapshot(struct repl *repl, struct base_reader *in)
+{
+    struct base_slice schema_bytes, ring_bytes;
+    struct base_schema *schema = NULL;
+    struct ring_state *ring = NULL;
+    bool good = base_get_bytes(in, &schema_bytes) && base_get_bytes(in, &ring_bytes) && !base_reader_left(in) &&
+                base_schema_decode(schema_bytes, &schema, NULL) == BASE_OK && ring_state_decode(ring_bytes, &ring, NULL) == BASE_OK &&
+                schema->epoch == ring->epoch && ring->member_count > 0 && ring->epoch >= repl_epoch(repl) &&
+                (repl->ring->member_count == 0 || base_uuid_equal(ring->cluster_id, repl->ring->cluster_id));
+    if (good && ring->epoch > repl_epoch(repl)) {
+        publish(repl, schema, ring);
+        return true;
+    }
+    if (schema)
+        base_schema_release(schema);
+    if (ring)
+        ring_state_release(ring);
+    return good;
+}
+
+static bool take_entries(struct repl *repl, struct base_reader *in)
+{
+    while (base_reader_left(in)) {
+        uint64_t epoch;
+        struct base_slice entry;
+        struct repli_applied applied;
+        if (!repl_entry_get(in, &epoch, &entry))
+            return false;
+        if (epoch <= repl_epoch(repl))
+            continue;
+        if (epoch != repl_epoch(repl) + 1 || repli_entry_apply(repl->schema, repl->ring, entry, &applied, NULL) != BASE_OK)
+            return false;
+        struct base_schema *schema = applied.schema;
+        struct ring_state *ring = applied.ring;
+        applied.schema = NULL;
+        applied.ring = NULL;
+        repli_applied_fini(&applied);
+        publish(repl, schema, ring);
+    }
+    return true;
+}
+
+/* One answer more or one failure more. */
+static void count_answer(struct repl *repl, bool good, const struct base_message *reply)
+{
+    struct repli_guest *g = repl->guest;
+    if (good) {
+        g->attempts = 0;
+        g->contact_id = reply->sender;
+    } else {
+        g->attempts++;
+        next_contact(repl);
+        if (!g->ready)
+            describe(repl, "no contact has answered");
+    }
+}
+
+static void fetched(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    (void)call;
+    struct repli_guest *g = repl->guest;
+    uint64_t before = repl_epoch(repl);
+    bool good = false;
+    if (rc == BASE_OK) {
+        struct base_reader in = base_reader(reply->body);
+        uint8_t form;
+        good = base_get_u8(&in, &form) &&
+               (form == REPLI_FETCH_SNAPSHOT ? take_snapshot(repl, &in) : form == REPLI_FETCH_ENTRIES && take_entries(repl, &in));
+    }
+    g->snapshot_wanted = rc == BASE_OK && !good && before > 0; /* entries that do not fit: all anew */
+    if (good && reply->epoch > g->wanted)
+        g->wanted = reply->epoch;
+    count_answer(repl, good && (repl_epoch(repl) > before || repl_epoch(repl) >= g->wanted), reply);
+    became_ready(repl);
+    end_reached(repl);
+    go_on(repl);
+}
+
+static void liveness_told(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    (void)call;
+    struct repli_guest *g = repl->guest;
+    struct base_reader in;
+    struct repli_liveness told;
+    size_t count = 0;
+    bool good = rc == BASE_OK && repli_liveness_begin(reply->body, &in, &count);
+    for (size_t i = 0; good && i < count; i++) {
+        good = repli_liveness_next(&in, &told);
+        int member = good ? ring_member_find(repl->ring, told.host_id) : -1;
+        if (member < 0 || g->alive[member] == told.alive)
+            continue;
+        g->alive[member] = told.alive;
+        repli_liveness_changed(repl, (size_t)member, told.alive);
+    }
+    if (good) {
+        g->has_liveness = true;
+        g->liveness_wanted = false;
+        g->liveness_ns = repli_now(repl);
+    }
+    count_answer(repl, good, reply);
+    became_ready(repl);
+    go_on(repl);
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------------------ */
+
+static void fetch(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    struct base_buf body;
+    bool all = g->snapshot_wanted || repl->ring->member_count == 0 || g->wanted - repl_epoch(repl) > ENTRIES_MAX;
+    struct repli_peer to = contact_peer(repl, g->contact);
+    base_buf_init(&body, 128);
+    if (repli_fetch_request_put(&body, repl->ring->cluster_id, repl_epoch(repl), all) == BASE_OK) {
+        g->fetch_call.done = fetched;
+        repl->stats.metadata_fetches++;
+        repli_call_start(repl, &g->fetch_call, to, REPL_LANE_GOSSIP, REPL_VERB_META_FETCH, base_buf_view(&body), CALL_TIMEOUT_NS);
+    }
+    base_buf_fini(&body);
+}
+
+/* Something is wanted: ask for it, one thing at a time, after failures with a pause. */
+static void ask(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    if (g->fetch_call.pending || g->liveness_call.pending || contact_count(repl) == 0)
+        return;
+    if (repl->ring->member_count == 0 || g->wanted > repl_epoch(repl)) {
+        fetch(repl);
+    } else if (g->liveness_wanted || !g->has_liveness) {
+        g->liveness_call.done = liveness_told;
+        repli_call_start(repl, &g->liveness_call, contact_peer(repl, g->contact), REPL_LANE_GOSSIP, REPL_VERB_LIVENESS,
+                         (struct base_slice){0}, CALL_TIMEOUT_NS);
+    }
+}
+
+static void timer_fired(struct repl *repl, struct repli_timer *timer)
+{
+    (void)timer;
+    ask(repl);
+}
+
+static void go_on(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    if (repl->closing || repli_timer_is_armed(&g->timer))
+        return;
+    if (g->attempts >= ATTEMPTS_MAX && g->ready) { /* the next request begins anew */
+        g->attempts = 0;
+        g->wanted = repl_epoch(repl);
+        g->liveness_wanted = false;
+        return;
+    }
+    if (g->attempts == 0) {
+        ask(repl);
+        return;
+    }
+    unsigned shift = g->attempts - 1 < 7 ? g->attempts - 1 : 7;
+    uint64_t wait = WAIT_MIN_NS << shift;
+    repli_timer_arm_after(repl, &g->timer, wait < WAIT_MAX_NS ? wait : WAIT_MAX_NS);
+}
+
+void repli_guest_touch(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    if (!g->ready || repli_now(repl) - g->liveness_ns < LIVENESS_NS)
+        return;
+    g->liveness_wanted = true;
+    go_on(repl);
+}
+
+void repli_guest_behind(struct repl *repl, uint64_t epoch)
+{
+    struct repli_guest *g = repl->guest;
+    if (epoch > g->wanted)
+        g->wanted = epoch;
+    if (g->ready)
+        go_on(repl);
+}
+
+bool repli_guest_is_alive(const struct repl *repl, struct base_uuid host_id)
+{
+    int member = ring_member_find(repl->ring, host_id);
+    return member >= 0 && repl->guest->alive[member];
+}
+
+enum repl_stage repli_guest_stage(const struct repl *repl)
+{
+    return repl->guest->ready ? REPL_MEMBER : REPL_STARTING;
+}
+
+const char *repli_guest_stage_text(const struct repl *repl)
+{
+    return repl->guest->text;
+}
+
+/* --- changes -------------------------------------------------------------------------------------------------------------------- */
+
+static void change_send(struct guest_change *gc);
+
+static void set_outcome(struct repl_change *change, int rc, struct base_slice text)
+{
+    change->outcome = (struct repl_outcome){.rc = rc};
+    if (rc != BASE_OK)
+        base_err_set(&change->outcome.err, rc, "%.*s", BASE_SLICE_ARG(text));
+}
+
+static void deadline_passed(struct repl *repl, struct repli_timer *timer)
+{
+    (void)repl;
+    change_end(BASE_CONTAINER(timer, struct guest_change, timer)); /* it is known how it ended; the snapshot will follow */
+}
+
+/* The outcome is known: first see what it led to. */
+static void change_known(struct guest_change *gc, uint64_t epoch)
+{
+    struct repl *repl = gc->repl;
+    gc->change->epoch = epoch;
+    if (epoch <= repl_epoch(repl)) {
+        change_end(gc);
+        return;
+    }
+    gc->timer.fired = deadline_passed;
+    repli_timer_arm(repl, &gc->timer, gc->deadline_ns);
+    repli_guest_behind(repl, epoch);
+}
+
+static void change_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    struct guest_change *gc = BASE_CONTAINER(call, struct guest_change, call);
+    struct base_slice detail, text = {0};
+    uint64_t epoch = 0;
+    if (reply && rc != BASE_OK)
+        rc = repli_failure_get(reply, &detail, &text);
+    bool nothing_done = rc == BASE_E_CLOSED || (!reply && (rc == BASE_E_UNAVAILABLE || rc == BASE_E_OVERLOADED));
+    if (nothing_done && gc->tries < contact_count(repl) && repli_now(repl) < gc->deadline_ns) {
+        next_contact(repl);
+        change_send(gc);
+        return;
+    }
+    if (rc == BASE_OK) {
+        struct base_reader in = base_reader(reply->body);
+        if (!base_get_varint(&in, &epoch))
+            epoch = gc->change->change->expected_epoch + 1;
+        set_outcome(gc->change, BASE_OK, text);
+        change_known(gc, epoch);
+    } else if (rc == BASE_E_STALE) {
+        set_outcome(gc->change, rc, text);
+        change_known(gc, reply->epoch);
+    } else {
+        if (!reply && rc == BASE_E_TIMEOUT)
+            rc = BASE_E_UNKNOWN;
+        if (!text.len)
+            text = rc == BASE_E_UNKNOWN ? BASE_SLICE_LIT("the contact did not answer in time: the change may still happen")
+                                        : BASE_SLICE_LIT("no contact could be reached: nothing was changed");
+        set_outcome(gc->change, rc, text);
+        change_end(gc);
+    }
+}
+
+static void change_send(struct guest_change *gc)
+{
+    struct repl *repl = gc->repl;
+    uint64_t now = repli_now(repl);
+    gc->tries++;
+    gc->call.done = change_answered;
+    repli_call_start(repl, &gc->call, contact_peer(repl, repl->guest->contact), REPL_LANE_GOSSIP, REPL_VERB_META_PROPOSE,
+                     base_buf_view(&gc->entry), gc->deadline_ns > now ? gc->deadline_ns - now : 1);
+}
+
+void repli_guest_change_start(struct repl *repl, struct repl_change *change)
+{
+    struct repli_guest *g = repl->guest;
+    struct base_err err;
+    struct guest_change *gc = calloc(1, sizeof *gc);
+    int rc = gc ? BASE_OK : base_err_set(&err, BASE_E_NOMEM, "out of memory");
+    if (rc == BASE_OK && !g->ready)
+        rc = base_err_set(&err, BASE_E_UNAVAILABLE, "%s", g->text);
+    if (rc == BASE_OK) {
+        base_buf_init(&gc->entry, REPLI_PROPOSAL_SIZE_MAX);
+        rc = repli_change_encode(repl, change->change, &gc->entry, &err);
+    }
+    if (rc != BASE_OK) {
+        if (gc)
+            base_buf_fini(&gc->entry);
+        free(gc);
+        set_outcome(change, rc, base_slice_str(err.text));
+        change->done(change);
+        return;
+    }
+    gc->repl = repl;
+    gc->change = change;
+    gc->deadline_ns = repli_now(repl) + (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
+    gc->next = g->changes;
+    g->changes = gc;
+    change->state = gc;
+    change->epoch = 0;
+    repl->client_requests++;
+    change_send(gc);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------------------------- */
 
 int repli_guest_open(struct repl *repl, struct base_err *err)
 {
-    (void)repl;(void)err;
+    struct repli_guest *g = repl->guest = calloc(1, sizeof *g);
+    if (!g)
+        return base_err_set(err, BASE_E_NOMEM, "cluster: out of memory");
+    g->timer.fired = timer_fired;
+    describe(repl, "asking for the cluster");
     return BASE_OK;
 }
+
 void repli_guest_start(struct repl *repl)
 {
-    (void)repl;
-    
+    ask(repl);
 }
+
 void repli_guest_close(struct repl *repl)
 {
-    (void)repl;
-    
-}
-void repli_guest_behind(struct repl *repl, uint64_t epoch)
-{
-    (void)repl;(void)epoch;
-    
-}
-bool repli_guest_is_alive(const struct repl *repl, struct base_uuid host_id)
-{
-    (void)repl;(void)host_id;
-    return false;
-}
-bool repli_guest_contact(const struct repl *repl, struct repli_peer *out)
-{
-    (void)repl;(void)out;
-    return false;
+    struct repli_guest *g = repl->guest;
+    if (!g)
+        return;
+    while (g->changes) {
+        struct guest_change *gc = g->changes;
+        if (!repli_timer_is_armed(&gc->timer)) {
+            static const char asked[] = "this node is shutting down: the change may still happen";
+            set_outcome(gc->change, BASE_E_UNKNOWN, base_slice_str(asked));
+        }
+        change_end(gc);
+    }
+    repli_call_cancel(repl, &g->fetch_call);
+    repli_call_cancel(repl, &g->liveness_call);
+    repli_timer_disarm(repl, &g->timer);
+    free(g);
+    repl->guest = NULL;
 }

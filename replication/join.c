@@ -1,38 +1,631 @@
-/* To be built: the shape of join.c, so that the others link. */
-#include "replication/replication_private.h"
+/* Becoming a member: stages, joining, and what members do about somebody who joins.
+ *
+ * A step looks at the ring as it is, and at the phase, and does the next thing; it runs from its timer, never from inside a publication.
+ *
+ * Invariants:
+ *  1. JOIN_FINISH is proposed only while our JOIN stands, after every other member has said, since it applied that JOIN, that it holds no
+ *     user data, hints or batches. From the JOIN on, members refuse writes (ring.freeze), so what they said stays true.
+ *  2. A member answers META_PROBE only when no write of its own is on its way to the store, and only to whose join stands.
+ *  3. Who finds data, or no answer, takes its JOIN back and is REFUSED: nothing was moved, nobody owns anything else than before.
+ *  4. A joiner that dies is taken out by any member that sees it dead, or joining for too long. It may try again.
+ *  5. A member whose address changed first asks at the old one: if somebody answers there under our host id, we are the copy. */
+#include "replication/join.h"
+
+#include <stdio.h>
+
+#define PROBE_WAIT_NS UINT64_C(10000000000)   /* for all answers */
+#define PROBE_TIMEOUT_NS UINT64_C(2000000000) /* of one question */
+#define PROBE_STEP_NS UINT64_C(100000000)
+#define PROBE_SETTLE_NS UINT64_C(2000000)     /* writes are on their way: look again */
+#define ABORT_WAIT_NS UINT64_C(30000000000)
+#define RETRY_NS UINT64_C(500000000)
+#define CHECK_TIMEOUT_NS UINT64_C(1000000000)
+#define CHECKS_MAX 3u
+#define JOINS_MAX 4u
+#define JOIN_RF 3u                            /* tokens are balanced for it */
+#define WATCH_NS UINT64_C(4000000000)
+#define WATCH_DEAD_NS UINT64_C(30000000000)
+#define WATCH_OLD_NS UINT64_C(300000000000)
+
+enum { HOLDS_DATA = 1, HOLDS_HINTS = 2, HOLDS_BATCHES = 4 };
+
+static const struct base_uuid nobody;
+
+static void step(struct repl *repl);
+
+/* --- stages -------------------------------------------------------------------------------------------------------- */
+
+static void set_phase(struct repl *repl, enum repli_join_phase phase, enum base_log_level level, const char *fmt, va_list args)
+{
+    struct repli_join *j = repl->join;
+    bool moved = j->phase != phase;
+    j->phase = phase;
+    vsnprintf(j->text, sizeof j->text, fmt, args);
+    if (!moved)
+        return;
+    base_logf(repl->ports.log, level, "cluster: %s", j->text);
+    if (repl->ports.changed)
+        repl->ports.changed(repl->ports.ctx);
+}
+
+void repli_join_enter(struct repl *repl, enum repli_join_phase phase, const char *fmt, ...)
+{
+    va_list args;
+    BASE_ASSERT(repl->join->phase != REPLI_JOIN_REFUSED && phase != REPLI_JOIN_REFUSED);
+    va_start(args, fmt);
+    set_phase(repl, phase, BASE_LOG_INFO, fmt, args);
+    va_end(args);
+}
+
+/* Calls and timers of whatever was going on; not the watch over others, nor what peers asked. */
+static void stop_all(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    repli_form_stop(repl);
+    repli_timer_disarm(repl, &j->timer);
+    repli_call_cancel(repl, &j->check_call);
+    for (size_t i = 0; i < j->probe_count; i++)
+        repli_call_cancel(repl, &j->probes[i].call);
+    if (j->proposing) {
+        repli_change_cancel(repl, &j->change);
+        j->proposing = false;
+    }
+}
+
+void repli_join_refuse(struct repl *repl, const char *fmt, ...)
+{
+    va_list args;
+    if (repl->join->phase == REPLI_JOIN_REFUSED)
+        return;
+    stop_all(repl);
+    va_start(args, fmt);
+    set_phase(repl, REPLI_JOIN_REFUSED, BASE_LOG_ERROR, fmt, args);
+    va_end(args);
+}
+
+enum repl_stage repl_stage(const struct repl *repl)
+{
+    if (repl->draining)
+        return REPL_DRAINED;
+    if (repli_is_guest(repl))
+        return repli_guest_stage(repl);
+    switch (repl->join->phase) {
+    case REPLI_JOIN_LOOKING:
+    case REPLI_JOIN_FORMING:
+    case REPLI_JOIN_FETCHING:
+    case REPLI_JOIN_PROPOSING:
+    case REPLI_JOIN_CHECKING: return REPL_STARTING;
+    case REPLI_JOIN_PROBING:
+    case REPLI_JOIN_FINISHING:
+    case REPLI_JOIN_ABORTING: return REPL_JOINING;
+    case REPLI_JOIN_MEMBER: return REPL_MEMBER;
+    case REPLI_JOIN_REFUSED: return REPL_REFUSED;
+    }
+    return REPL_STARTING;
+}
+
+const char *repl_stage_text(const struct repl *repl)
+{
+    if (repl->draining)
+        return "drained";
+    return repli_is_guest(repl) ? repli_guest_stage_text(repl) : repl->join->text;
+}
+
+static void timer_fired(struct repl *repl, struct repli_timer *timer)
+{
+    (void)timer;
+    step(repl);
+}
+
+void repli_join_step_after(struct repl *repl, uint64_t after_ns)
+{
+    struct repli_timer *timer = &repl->join->timer;
+    uint64_t due = repli_now(repl) + after_ns;
+    if (repl->closing || !repl->started || (repli_timer_is_armed(timer) && timer->due_ns <= due))
+        return;
+    timer->fired = timer_fired;
+    repli_timer_arm(repl, timer, due);
+}
+
+static uint64_t spread(struct repl *repl, uint64_t ns)
+{
+    return ns / 2 + base_random_u64(repl->ports.random) % ns;
+}
+
+/* --- proposing ---------------------------------------------------------------------------------------------------------- */
+
+static void proposed(struct repl_change *change)
+{
+    struct repl *repl = change->ctx;
+    struct repli_join *j = repl->join;
+    bool watched = j->proposing_watched;
+    const struct repl_outcome *outcome = &change->outcome;
+    j->proposing = false;
+    switch (outcome->rc) {
+    case BASE_OK:
+    case BASE_E_CLOSED:
+        repli_join_step_after(repl, 0);
+        return;
+    case BASE_E_STALE: /* somebody's change came first; with others in the same place, not all at once */
+        repli_join_step_after(repl, spread(repl, RETRY_NS / 20));
+        return;
+    case BASE_E_BUSY:
+    case BASE_E_UNAVAILABLE:
+    case BASE_E_UNKNOWN:
+    case BASE_E_TIMEOUT:
+    case BASE_E_OVERLOADED:
+    case BASE_E_NOMEM:
+        if (!watched && j->phase != REPLI_JOIN_MEMBER)
+            repli_join_enter(repl, j->phase, "joining cluster \"%.*s\": %.400s", BASE_SLICE_ARG(repl->config.cluster_name),
+                             outcome->err.text);
+        repli_join_step_after(repl, spread(repl, RETRY_NS));
+        return;
+    default:
+        if (watched)
+            repli_join_step_after(repl, spread(repl, RETRY_NS));
+        else
+            repli_join_refuse(repl, "%s", outcome->err.text);
+    }
+}
+
+static void propose(struct repl *repl, const struct ring_change *what)
+{
+    struct repli_join *j = repl->join;
+    BASE_ASSERT(!j->proposing);
+    base_buf_reset(&j->topology);
+    if (ring_change_encode(what, &j->topology) != BASE_OK) {
+        repli_join_step_after(repl, spread(repl, RETRY_NS));
+        return;
+    }
+    j->proposing = true;
+    j->proposing_watched = !repli_is_self(repl, what->host_id);
+    j->decoded = (struct base_change){
+        .kind = BASE_CHANGE_TOPOLOGY, .expected_epoch = repl_epoch(repl), .topology = base_buf_view(&j->topology)};
+    j->change = (struct repl_change){.change = &j->decoded, .done = proposed, .ctx = repl};
+    repli_change_submit(repl, &j->change);
+}
+
+/* With our place, and tokens where the kind has them. */
+static void propose_own(struct repl *repl, enum ring_change_kind kind)
+{
+    struct repli_join *j = repl->join;
+    struct ring_change change = {.kind = kind, .host_id = repl->config.host_id};
+    struct base_err err;
+    if (kind == RING_CHANGE_FORM || kind == RING_CHANGE_JOIN || kind == RING_CHANGE_ADDRESS) {
+        change.address = repl->own_address;
+        change.dc = repl->config.dc;
+        change.rack = repl->config.rack;
+    }
+    if (kind == RING_CHANGE_FORM) {
+        repl->ports.random->ops->fill(repl->ports.random, change.cluster_id.b, sizeof change.cluster_id.b);
+        change.cluster_id.b[0] |= 1; /* never zero */
+        change.cluster_name = repl->config.cluster_name;
+    }
+    if (kind == RING_CHANGE_FORM || kind == RING_CHANGE_JOIN) {
+        int rc = ring_allocate(repl->ring, repl->config.dc, repl->config.rack, repl->config.num_tokens, JOIN_RF, j->tokens, &err);
+        if (rc != BASE_OK) {
+            repli_join_refuse(repl, "tokens: %s", err.text);
+            return;
+        }
+        change.tokens = j->tokens;
+        change.token_count = repl->config.num_tokens;
+    }
+    propose(repl, &change);
+}
+
+void repli_join_form(struct repl *repl)
+{
+    repli_form_stop(repl);
+    repli_join_enter(repl, REPLI_JOIN_FORMING, "forming cluster \"%.*s\"", BASE_SLICE_ARG(repl->config.cluster_name));
+    propose_own(repl, RING_CHANGE_FORM);
+}
+
+/* --- asking who holds data ------------------------------------------------------------------------------------------------- */
+
+static void begin_aborting(struct repl *repl, const char *reason)
+{
+    struct repli_join *j = repl->join;
+    snprintf(j->reason, sizeof j->reason, "%s", reason);
+    for (size_t i = 0; i < j->probe_count; i++)
+        repli_call_cancel(repl, &j->probes[i].call);
+    j->abort_deadline_ns = repli_now(repl) + ABORT_WAIT_NS;
+    repli_join_enter(repl, REPLI_JOIN_ABORTING, "taking the join back: %s", j->reason);
+    repli_join_step_after(repl, 0);
+}
+
+static void holds(struct repl *repl, unsigned flags, struct base_slice who)
+{
+    char reason[400];
+    const char *what = flags & HOLDS_DATA    ? "the cluster's tables hold data"
+                       : flags & HOLDS_HINTS ? "hints for the cluster's tables are kept"
+                                             : "batches of the cluster's tables wait to be replayed";
+    snprintf(reason, sizeof reason, "%s (%.*s says so): joining by streaming is not in this version", what, BASE_SLICE_ARG(who));
+    begin_aborting(repl, reason);
+}
+
+static void probe_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    struct repli_probe *probe = BASE_CONTAINER(call, struct repli_probe, call);
+    if (repl->join->phase != REPLI_JOIN_PROBING)
+        return;
+    if (rc == BASE_OK && reply->body.len == 1 && reply->body.data[0] == 0) {
+        probe->answered = true;
+    } else if (rc == BASE_OK && reply->body.len == 1) {
+        int member = ring_member_find(repl->ring, probe->host_id);
+        holds(repl, reply->body.data[0], member >= 0 ? repl->ring->members[member].address : (struct base_slice){0});
+        return;
+    }
+    repli_join_step_after(repl, probe->answered ? 0 : PROBE_STEP_NS);
+}
+
+static void own_probe_ended(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    j->own_pending = false;
+    j->own_probed = j->own_op.rc == BASE_OK && !j->own_op.holds_data;
+    if (j->phase == REPLI_JOIN_PROBING && j->own_op.rc == BASE_OK && j->own_op.holds_data)
+        holds(repl, HOLDS_DATA, repl->own_address);
+    else
+        repli_join_step_after(repl, j->own_probed ? 0 : PROBE_STEP_NS);
+}
+
+static void own_probe_done(struct repl_store_op *op)
+{
+    struct repl *repl = op->ctx;
+    own_probe_ended(repl);
+}
+
+static void ask_all(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    for (size_t i = 0; i < j->probe_count; i++) {
+        struct repli_probe *probe = &j->probes[i];
+        int member = ring_member_find(repl->ring, probe->host_id);
+        if (probe->answered || probe->call.pending || member < 0)
+            continue;
+        probe->call.done = probe_answered;
+        repli_call_start(repl, &probe->call, repli_member_peer(repl, (size_t)member), REPL_LANE_GOSSIP, REPL_VERB_META_PROBE,
+                         (struct base_slice){0}, PROBE_TIMEOUT_NS);
+    }
+    if (j->own_probed || j->own_pending)
+        return;
+    j->own_op = (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = own_probe_done, .ctx = repl};
+    j->own_pending = true;
+    if (repli_store_submit(repl, &j->own_op) == REPL_DONE)
+        own_probe_ended(repl);
+}
+
+static void begin_probing(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    for (size_t i = 0; i < j->probe_count; i++)
+        repli_call_cancel(repl, &j->probes[i].call);
+    free(j->probes);
+    j->probe_count = 0;
+    j->own_probed = false;
+    j->probes = calloc(repl->ring->member_count + 1, sizeof *j->probes);
+    if (!j->probes) {
+        repli_join_step_after(repl, RETRY_NS);
+        return;
+    }
+    for (size_t i = 0; i < repl->ring->member_count; i++)
+        if (!repli_is_self(repl, repl->ring->members[i].host_id))
+            j->probes[j->probe_count++].host_id = repl->ring->members[i].host_id;
+    j->probe_deadline_ns = repli_now(repl) + PROBE_WAIT_NS;
+    repli_join_enter(repl, REPLI_JOIN_PROBING, "joining: asking %zu members whether they hold data", j->probe_count);
+    ask_all(repl);
+    repli_join_step_after(repl, PROBE_STEP_NS);
+}
+
+static void go_on_probing(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    const struct repli_probe *missing = NULL;
+    size_t count = !j->own_probed;
+    for (size_t i = 0; i < j->probe_count; i++)
+        if (!j->probes[i].answered) {
+            missing = &j->probes[i];
+            count++;
+        }
+    if (count == 0) {
+        repli_join_enter(repl, REPLI_JOIN_FINISHING, "joining: nobody holds data");
+        step(repl);
+        return;
+    }
+    if (repli_now(repl) >= j->probe_deadline_ns) {
+        char reason[400];
+        int member = missing ? ring_member_find(repl->ring, missing->host_id) : repli_self(repl);
+        snprintf(reason, sizeof reason,
+                 "%zu of %zu members did not say whether they hold data (%.*s is one): start this node again when all are up", count,
+                 j->probe_count + 1,
+                 BASE_SLICE_ARG((member >= 0 ? repl->ring->members[member].address : (struct base_slice){0})));
+        begin_aborting(repl, reason);
+        return;
+    }
+    ask_all(repl);
+    repli_join_step_after(repl, PROBE_STEP_NS);
+}
+
+/* --- steps -------------------------------------------------------------------------------------------------------------------- */
+
+static void as_joiner(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    if (j->phase == REPLI_JOIN_FINISHING)
+        propose_own(repl, RING_CHANGE_JOIN_FINISH);
+    else if (j->phase == REPLI_JOIN_ABORTING && repli_now(repl) < j->abort_deadline_ns)
+        propose_own(repl, RING_CHANGE_JOIN_ABORT);
+    else if (j->phase == REPLI_JOIN_ABORTING)
+        repli_join_refuse(repl, "%s", j->reason); /* the others will take us out */
+    else if (j->phase == REPLI_JOIN_PROBING)
+        go_on_probing(repl);
+    else
+        begin_probing(repl);
+}
+
+static void as_stranger(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    if (j->phase == REPLI_JOIN_MEMBER) {
+        repli_join_refuse(repl, "this node was taken out of the cluster");
+    } else if (j->phase == REPLI_JOIN_ABORTING) {
+        repli_join_refuse(repl, "%s", j->reason);
+    } else if (j->joins >= JOINS_MAX && j->phase != REPLI_JOIN_PROPOSING) {
+        repli_join_refuse(repl, "the members took this node's join back %u times: it seems dead to them", j->joins);
+    } else {
+        if (j->phase != REPLI_JOIN_PROPOSING) {
+            j->joins++;
+            repli_join_enter(repl, REPLI_JOIN_PROPOSING, "joining cluster \"%.*s\"", BASE_SLICE_ARG(repl->ring->cluster_name));
+        }
+        propose_own(repl, RING_CHANGE_JOIN);
+    }
+}
+
+static void check_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    (void)call;
+    struct repli_join *j = repl->join;
+    struct repli_seed_card card;
+    if (rc == BASE_OK && repli_is_self(repl, reply->sender) && repli_seed_card_get(reply->body, &card) &&
+        !base_slice_equal(card.address, repl->own_address)) {
+        repli_join_refuse(repl, "this node's host id is in use at %.*s: this data directory is a copy of that node's",
+                          BASE_SLICE_ARG(card.address));
+        return;
+    }
+    /* somebody else there, nobody there, or no answer after some tries */
+    j->checked = rc == BASE_OK || rc == BASE_E_UNAVAILABLE || ++j->checks >= CHECKS_MAX;
+    repli_join_step_after(repl, 0);
+}
+
+static void check_old_address(struct repl *repl, struct base_slice address)
+{
+    struct repli_join *j = repl->join;
+    struct repli_seed_card own = repli_seed_card_own(repl);
+    struct base_buf body;
+    if (j->phase != REPLI_JOIN_CHECKING)
+        repli_join_enter(repl, REPLI_JOIN_CHECKING, "this node was at %.*s: asking there", BASE_SLICE_ARG(address));
+    if (j->check_call.pending)
+        return;
+    base_buf_init(&body, 1024);
+    j->check_call.done = check_answered;
+    if (repli_seed_card_put(&body, &own) == BASE_OK)
+        repli_call_start(repl, &j->check_call, (struct repli_peer){.address = address}, REPL_LANE_GOSSIP, REPL_VERB_META_SEED,
+                         base_buf_view(&body), CHECK_TIMEOUT_NS);
+    else
+        repli_join_step_after(repl, RETRY_NS);
+    base_buf_fini(&body);
+}
+
+static void as_member(struct repl *repl, const struct ring_member *self)
+{
+    struct repli_join *j = repl->join;
+    bool moved = !base_slice_equal(self->address, repl->own_address);
+    bool renamed = !base_slice_equal(self->dc, repl->config.dc) || !base_slice_equal(self->rack, repl->config.rack);
+    if (moved && !j->checked) {
+        check_old_address(repl, self->address);
+        return;
+    }
+    if (j->phase != REPLI_JOIN_MEMBER)
+        repli_join_enter(repl, REPLI_JOIN_MEMBER, "member of cluster \"%.*s\"", BASE_SLICE_ARG(repl->ring->cluster_name));
+    if (moved || renamed)
+        propose_own(repl, RING_CHANGE_ADDRESS);
+}
+
+/* The log up to where the seed was when it was found. */
+static void catch_up(struct repl *repl)
+{
+    const struct repli_form *form = &repl->join->form;
+    repli_learner_follow(repl, form->peer, form->peer_epoch);
+    repli_join_step_after(repl, RETRY_NS);
+}
+
+static void step(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    struct ring_state *ring = repl->ring;
+    int self = repli_self(repl);
+    struct base_uuid followed = repli_paxos_followed(repl);
+    if (j->phase == REPLI_JOIN_REFUSED || j->proposing || repl->closing || ring->member_count == 0)
+        return;
+    repli_form_stop(repl);
+    if (!base_slice_equal(ring->cluster_name, repl->config.cluster_name))
+        repli_join_refuse(repl, "this directory belongs to cluster \"%.*s\", this node is configured for \"%.*s\"",
+                          BASE_SLICE_ARG(ring->cluster_name), BASE_SLICE_ARG(repl->config.cluster_name));
+    else if (!base_uuid_equal(followed, nobody) && !base_uuid_equal(followed, ring->cluster_id))
+        repli_join_refuse(repl, "the metadata log that was fetched is another cluster's");
+    else if (self >= 0 && ring->members[self].state == RING_MEMBER_NORMAL)
+        as_member(repl, &ring->members[self]);
+    else if (self >= 0)
+        as_joiner(repl);
+    else if (repl_epoch(repl) >= j->form.peer_epoch)
+        as_stranger(repl);
+    else
+        catch_up(repl);
+}
+
+/* --- a joiner, seen by a member ---------------------------------------------------------------------------------------------------- */
+
+static void watch_fired(struct repl *repl, struct repli_timer *timer)
+{
+    struct repli_join *j = repl->join;
+    uint64_t now = repli_now(repl);
+    repli_timer_arm_after(repl, timer, spread(repl, WATCH_NS));
+    if (repl_is_alive(repl, j->watched))
+        j->watched_alive_ns = now;
+    if (j->proposing || (now - j->watched_alive_ns < WATCH_DEAD_NS && now - j->watched_since_ns < WATCH_OLD_NS))
+        return;
+    char text[37];
+    base_uuid_print(j->watched, text);
+    base_logf(repl->ports.log, BASE_LOG_WARN, "cluster: host %s does not finish its join: it is taken out", text);
+    propose(repl, &(struct ring_change){.kind = RING_CHANGE_JOIN_ABORT, .host_id = j->watched});
+}
+
+static void watch(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    int self = repli_self(repl);
+    bool member = self >= 0 && repl->ring->members[self].state == RING_MEMBER_NORMAL;
+    struct base_uuid joiner = member ? repl->ring->freeze : nobody;
+    if (base_uuid_equal(joiner, j->watched))
+        return;
+    j->watched = joiner;
+    j->watched_since_ns = j->watched_alive_ns = repli_now(repl);
+    j->watch.fired = watch_fired;
+    if (base_uuid_equal(joiner, nobody))
+        repli_timer_disarm(repl, &j->watch);
+    else
+        repli_timer_arm_after(repl, &j->watch, spread(repl, WATCH_NS));
+}
+
+/* --- META_PROBE ---------------------------------------------------------------------------------------------------------------------- */
+
+struct repli_probe_serve {
+    struct repl *repl;
+    struct repl_inbound *in;
+    struct repl_store_op op;
+    struct repli_timer timer;
+    bool submitted;
+    struct repli_probe_serve *next;
+};
+
+static void probe_serve_free(struct repli_probe_serve *serve)
+{
+    struct repli_probe_serve **at = &serve->repl->join->serving;
+    while (*at != serve)
+        at = &(*at)->next;
+    *at = serve->next;
+    repli_timer_disarm(serve->repl, &serve->timer);
+    free(serve);
+}
+
+static void probe_served(struct repli_probe_serve *serve)
+{
+    struct repl *repl = serve->repl;
+    uint8_t flags = (uint8_t)((serve->op.holds_data ? HOLDS_DATA : 0) | (repli_hints_any(repl) ? HOLDS_HINTS : 0) |
+                              (repli_batchlog_any(repl) ? HOLDS_BATCHES : 0));
+    if (serve->op.rc == BASE_OK)
+        repli_reply(repl, serve->in, base_slice(&flags, 1));
+    else
+        repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0}, serve->op.err.text);
+    probe_serve_free(serve);
+}
+
+static void probe_op_done(struct repl_store_op *op)
+{
+    probe_served(op->ctx);
+}
+
+/* Once nothing that was let in before the join is on its way to the store any more (2). */
+static void probe_store(struct repl *repl, struct repli_timer *timer)
+{
+    struct repli_probe_serve *serve = BASE_CONTAINER(timer, struct repli_probe_serve, timer);
+    if (repli_is_expired(repl, serve->in)) {
+        repli_drop(repl, serve->in);
+        probe_serve_free(serve);
+    } else if (!base_uuid_equal(repl->ring->freeze, serve->in->message.sender)) {
+        repli_reply_failure(repl, serve->in, BASE_E_STALE, (struct base_slice){0}, "no join of yours stands here");
+        probe_serve_free(serve);
+    } else if (repl->store_writes > 0) {
+        repli_timer_arm_after(repl, timer, PROBE_SETTLE_NS);
+    } else {
+        serve->op = (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = probe_op_done, .ctx = serve};
+        serve->submitted = true;
+        if (repli_store_submit(repl, &serve->op) == REPL_DONE)
+            probe_served(serve);
+    }
+}
+
+static void handle_probe(struct repl *repl, struct repl_inbound *in)
+{
+    struct repli_probe_serve *serve = calloc(1, sizeof *serve);
+    if (!serve) {
+        repli_drop(repl, in); /* it is asked again */
+        return;
+    }
+    serve->repl = repl;
+    serve->in = in;
+    serve->timer.fired = probe_store;
+    serve->next = repl->join->serving;
+    repl->join->serving = serve;
+    probe_store(repl, &serve->timer);
+}
+
+void repli_join_handle(struct repl *repl, struct repl_inbound *in)
+{
+    if (in->message.verb == REPL_VERB_META_SEED)
+        repli_seed_handle(repl, in);
+    else
+        handle_probe(repl, in);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------------------------------- */
+
+void repli_join_on_epoch(struct repl *repl)
+{
+    watch(repl);
+    if (repl->join->phase != REPLI_JOIN_REFUSED)
+        repli_join_step_after(repl, 0);
+}
 
 int repli_join_open(struct repl *repl, struct base_err *err)
 {
-    (void)repl;(void)err;
-    return BASE_OK;
+    if (repli_is_guest(repl))
+        return BASE_OK;
+    struct repli_join *j = repl->join = calloc(1, sizeof *j);
+    if (!j)
+        return base_err_set(err, BASE_E_NOMEM, "cluster: out of memory");
+    base_buf_init(&j->topology, (size_t)1 << 20);
+    j->tokens = calloc(repl->config.num_tokens + 1, sizeof *j->tokens);
+    int rc = j->tokens ? repli_form_open(repl) : BASE_E_NOMEM;
+    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "cluster: out of memory");
 }
+
 void repli_join_start(struct repl *repl)
 {
-    (void)repl;
-    
+    watch(repl);
+    if (repl->ring->member_count > 0)
+        step(repl);
+    else
+        repli_form_begin(repl);
 }
+
 void repli_join_close(struct repl *repl)
 {
-    (void)repl;
-    
-}
-void repli_join_handle(struct repl *repl, struct repl_inbound *in)
-{
-    (void)repl;(void)in;
-    
-}
-void repli_join_on_epoch(struct repl *repl)
-{
-    (void)repl;
-    
-}
-enum repl_stage repl_stage(const struct repl *repl)
-{
-    (void)repl;
-    return REPL_STARTING;
-}
-const char *repl_stage_text(const struct repl *repl)
-{
-    (void)repl;
-    return "";
+    struct repli_join *j = repl->join;
+    if (!j)
+        return;
+    BASE_ASSERT(!j->own_pending);
+    stop_all(repl);
+    repli_timer_disarm(repl, &j->watch);
+    while (j->serving) {
+        BASE_ASSERT(!j->serving->submitted);
+        repli_drop(repl, j->serving->in);
+        probe_serve_free(j->serving);
+    }
+    repli_form_close(repl);
+    base_buf_fini(&j->topology);
+    free(j->tokens);
+    free(j->probes);
+    free(j);
+    repl->join = NULL;
 }

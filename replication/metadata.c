@@ -1,38 +1,392 @@
-/* To be built: the shape of metadata.c, so that the others link. */
-#include "replication/replication_private.h"
+/* The metadata log's door: clients' changes and how they end, what peers ask, life.
+ *
+ * Invariants:
+ *  1. A change is proposed only if it applies to our snapshots, and for the entry after our epoch: else its client is told at once.
+ *  2. All proposals that wait are for one entry, the one after our epoch: when it is applied each has its answer, OK or STALE.
+ *  3. Every proposal has its deadline's timer, and ends exactly once. */
+#include "replication/metadata.h"
+
+#include <stdio.h>
+
+#define PROPOSALS_MAX 256
+#define SERVING_MAX 64
+#define SLOW_NS UINT64_C(10000000000)
+
+static struct repli_proposer *proposer_of(const struct repl *repl)
+{
+    return &repl->metadata->proposer;
+}
+
+bool repli_cluster_is_ours(const struct repl *repl, struct base_uuid cluster_id)
+{
+    return repl->ring->member_count > 0 && base_uuid_equal(repl->ring->cluster_id, cluster_id);
+}
+
+/* --- proposals -------------------------------------------------------------------------------------------------- */
+
+static void proposal_free(struct repli_proposal *proposal)
+{
+    base_buf_fini(&proposal->entry);
+    free(proposal);
+}
+
+/* Its client's answer; change->outcome is filled. */
+static void proposal_finish(struct repl *repl, struct repli_proposal *proposal)
+{
+    struct repl_change *change = proposal->change;
+    repli_timer_disarm(repl, &proposal->timer);
+    repl->client_requests--;
+    proposal_free(proposal);
+    change->state = NULL;
+    change->done(change);
+}
+
+static void outcome_set(struct repl_change *change, int rc, const char *text)
+{
+    change->outcome = (struct repl_outcome){.rc = rc};
+    if (rc != BASE_OK)
+        base_err_set(&change->outcome.err, rc, "%s", text);
+}
+
+/* Out of the list; if it had its turn, that is over. */
+static void proposal_unlink(struct repl *repl, struct repli_proposal *proposal)
+{
+    struct repli_proposer *p = proposer_of(repl);
+    if (proposal == p->first)
+        repli_proposer_reset(repl);
+    struct repli_proposal **at = &p->first;
+    while (*at != proposal)
+        at = &(*at)->next;
+    *at = proposal->next;
+    proposal->next = NULL;
+    p->count--;
+}
+
+void repli_proposal_give_up(struct repl *repl, struct repli_proposal *proposal)
+{
+    proposal->change->outcome = (struct repl_outcome){0};
+    repli_proposer_verdict(repl, proposal, &proposal->change->outcome);
+    proposal_unlink(repl, proposal);
+    proposal_finish(repl, proposal);
+    repli_proposer_go_on(repl);
+}
+
+static void deadline_passed(struct repl *repl, struct repli_timer *timer)
+{
+    repli_proposal_give_up(repl, BASE_CONTAINER(timer, struct repli_proposal, timer));
+}
+
+/* All of them, in their order; new ones may come meanwhile. */
+static struct repli_proposal *take_all(struct repl *repl)
+{
+    struct repli_proposer *p = proposer_of(repl);
+    struct repli_proposal *list = p->first;
+    p->first = NULL;
+    p->count = 0;
+    repli_proposer_reset(repl);
+    return list;
+}
+
+void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct base_schema *schema, struct ring_state *ring)
+{
+    uint64_t epoch = ring->epoch;
+    bool alone = proposer_of(repl)->alone;
+    struct repli_proposal *list = take_all(repl); /* first: publishing may begin new ones, for the next entry */
+    repli_publish(repl, schema, ring);
+    if (alone)
+        repli_proposer_announce(repl, epoch, entry);
+    for (struct repli_proposal *next; list; list = next) {
+        next = list->next;
+        BASE_ASSERT(list->epoch == epoch);
+        list->change->epoch = epoch;
+        bool ours = base_slice_equal(base_buf_view(&list->entry), entry);
+        outcome_set(list->change, ours ? BASE_OK : BASE_E_STALE, "another change of schema or members came first");
+        proposal_finish(repl, list);
+    }
+    repli_proposer_go_on(repl);
+}
+
+void repli_metadata_stop(struct repl *repl, const char *text)
+{
+    struct repli_metadata *m = repl->metadata;
+    m->stopped = true;
+    snprintf(m->stopped_text, sizeof m->stopped_text, "%s", text);
+    base_logf(repl->ports.log, BASE_LOG_ERROR, "metadata: %s: this node takes no further part in the metadata log", text);
+    struct repli_proposal *list = take_all(repl);
+    for (struct repli_proposal *next; list; list = next) {
+        next = list->next;
+        outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_STOPPED, m->stopped_text);
+        proposal_finish(repl, list);
+    }
+    repli_paxos_go_on(repl);
+}
+
+/* --- changes ------------------------------------------------------------------------------------------------------- */
+
+int repli_change_encode(struct repl *repl, const struct base_change *change, struct base_buf *entry, struct base_err *err)
+{
+    static const struct base_uuid nobody;
+    struct repli_applied applied;
+    struct base_change proposed = *change;
+    if (change->expected_epoch != repl_epoch(repl))
+        return base_err_set(err, BASE_E_STALE, "the schema changed meanwhile: made against epoch %llu, now %llu",
+                            (unsigned long long)change->expected_epoch, (unsigned long long)repl_epoch(repl));
+    if (base_uuid_equal(proposed.proposal, nobody)) {
+        repl->ports.random->ops->fill(repl->ports.random, proposed.proposal.b, sizeof proposed.proposal.b);
+        proposed.proposal.b[0] |= 1; /* never nobody */
+    }
+    int rc = base_change_encode(&proposed, entry);
+    if (rc == BASE_E_LIMIT)
+        return base_err_set(err, rc, "a change of more than %zu MiB", REPLI_PROPOSAL_SIZE_MAX >> 20);
+    if (rc != BASE_OK)
+        return base_err_set(err, rc, "change of the schema: %s", base_err_words(rc));
+    rc = repli_entry_apply(repl->schema, repl->ring, base_buf_view(entry), &applied, err);
+    if (rc == BASE_OK)
+        repli_applied_fini(&applied);
+    return rc;
+}
+
+static int prepare(struct repl *repl, const struct base_change *change, struct base_buf *entry, struct base_err *err)
+{
+    if (repl->metadata->stopped)
+        return base_err_set(err, BASE_E_STOPPED, "the metadata log has stopped here: %s", repl->metadata->stopped_text);
+    if (proposer_of(repl)->count >= PROPOSALS_MAX)
+        return base_err_set(err, BASE_E_OVERLOADED, "%d changes of schema or members wait already", PROPOSALS_MAX);
+    return repli_change_encode(repl, change, entry, err);
+}
+
+void repli_change_submit(struct repl *repl, struct repl_change *change)
+{
+    struct repli_proposer *p = proposer_of(repl);
+    struct repli_proposal *proposal = calloc(1, sizeof *proposal);
+    struct base_err err;
+    int rc = proposal ? BASE_OK : base_err_set(&err, BASE_E_NOMEM, "out of memory");
+    change->epoch = 0;
+    change->state = NULL;
+    if (rc == BASE_OK) {
+        base_buf_init(&proposal->entry, REPLI_PROPOSAL_SIZE_MAX);
+        rc = prepare(repl, change->change, &proposal->entry, &err);
+    }
+    if (rc != BASE_OK) {
+        if (proposal)
+            proposal_free(proposal);
+        outcome_set(change, rc, err.text);
+        change->done(change);
+        return;
+    }
+    change->state = proposal;
+    proposal->repl = repl;
+    proposal->change = change;
+    proposal->epoch = repl_epoch(repl) + 1;
+    proposal->began_ns = repli_now(repl);
+    proposal->deadline_ns = repli_now(repl) + (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
+    proposal->timer.fired = deadline_passed;
+    repli_timer_arm(repl, &proposal->timer, proposal->deadline_ns);
+    struct repli_proposal **at = &p->first;
+    while (*at)
+        at = &(*at)->next;
+    *at = proposal;
+    p->count++;
+    repl->client_requests++;
+    repli_proposer_go_on(repl);
+}
+
+void repli_change_cancel(struct repl *repl, struct repl_change *change)
+{
+    struct repli_proposal *proposal = change->state;
+    if (!proposal)
+        return;
+    proposal_unlink(repl, proposal);
+    repli_timer_disarm(repl, &proposal->timer);
+    repl->client_requests--;
+    proposal_free(proposal);
+    change->state = NULL;
+    repli_proposer_go_on(repl);
+}
+
+void repl_change_start(struct repl *repl, struct repl_change *change)
+{
+    repli_event_begin(repl);
+    if (repl->closing || repl->draining) {
+        outcome_set(change, BASE_E_CLOSED, "this node is shutting down");
+        change->done(change);
+    } else if (repli_is_guest(repl)) {
+        repli_guest_change_start(repl, change);
+    } else if (repl_stage(repl) != REPL_MEMBER) {
+        char text[600];
+        snprintf(text, sizeof text, "this node is no member of a cluster (yet): %s", repl_stage_text(repl));
+        outcome_set(change, BASE_E_UNAVAILABLE, text);
+        change->done(change);
+    } else {
+        repli_change_submit(repl, change);
+    }
+    repli_event_end(repl);
+}
+
+/* --- META_PROPOSE: a guest's change ------------------------------------------------------------------------------------ */
+
+struct repli_propose_serve {
+    struct repl *repl;
+    struct repl_inbound *in;
+    struct base_arena arena;
+    struct base_change decoded;
+    struct repl_change change;
+    struct repli_propose_serve *next;
+};
+
+static void propose_serve_free(struct repli_propose_serve *serve)
+{
+    struct repli_propose_serve **at = &serve->repl->metadata->serving;
+    while (*at != serve)
+        at = &(*at)->next;
+    *at = serve->next;
+    base_arena_fini(&serve->arena);
+    free(serve);
+}
+
+static void propose_served(struct repl_change *change)
+{
+    struct repli_propose_serve *serve = change->ctx;
+    uint8_t epoch[BASE_VARINT_LEN_MAX];
+    size_t len = (size_t)(base_put_varint(epoch, change->epoch) - epoch);
+    if (change->outcome.rc == BASE_OK)
+        repli_reply(serve->repl, serve->in, base_slice(epoch, len));
+    else
+        repli_reply_failure(serve->repl, serve->in, change->outcome.rc, (struct base_slice){0}, change->outcome.err.text);
+    propose_serve_free(serve);
+}
+
+static void handle_propose(struct repl *repl, struct repl_inbound *in)
+{
+    static const struct base_slice none;
+    struct base_err err;
+    size_t serving = 0;
+    for (const struct repli_propose_serve *s = repl->metadata->serving; s; s = s->next)
+        serving++;
+    struct repli_propose_serve *serve = serving < SERVING_MAX ? calloc(1, sizeof *serve) : NULL;
+    if (!serve) {
+        repli_reply_failure(repl, in, BASE_E_OVERLOADED, none, "too many changes wait here");
+        return;
+    }
+    serve->repl = repl;
+    serve->in = in;
+    serve->next = repl->metadata->serving;
+    repl->metadata->serving = serve;
+    base_arena_init(&serve->arena);
+    int rc = base_change_decode(&serve->arena, in->message.body, &serve->decoded, &err);
+    if (rc == BASE_OK && repl->draining)
+        rc = base_err_set(&err, BASE_E_CLOSED, "the node asked is shutting down");
+    if (rc == BASE_OK && repl_stage(repl) != REPL_MEMBER)
+        rc = base_err_set(&err, BASE_E_UNAVAILABLE, "the node asked is no member: %s", repl_stage_text(repl));
+    if (rc == BASE_OK && serve->decoded.kind == BASE_CHANGE_TOPOLOGY)
+        rc = base_err_set(&err, BASE_E_INVALID, "members are changed by members");
+    if (rc != BASE_OK) {
+        repli_reply_failure(repl, in, rc, none, err.text);
+        propose_serve_free(serve);
+        return;
+    }
+    uint64_t now = repli_now(repl);
+    serve->change = (struct repl_change){
+        .change = &serve->decoded,
+        .timeout_ns = in->deadline_ns > now ? in->deadline_ns - now : 1,
+        .done = propose_served,
+        .ctx = serve,
+    };
+    repli_change_submit(repl, &serve->change);
+}
+
+/* --- what peers ask -------------------------------------------------------------------------------------------------------- */
+
+static void handle_learn(struct repl *repl, struct repl_inbound *in)
+{
+    struct base_reader reader = base_reader(in->message.body);
+    struct base_slice cluster_id, entry;
+    struct base_uuid id;
+    uint64_t epoch;
+    if (base_get_raw(&reader, sizeof id.b, &cluster_id) && repl_entry_get(&reader, &epoch, &entry) && entry.len &&
+        !base_reader_left(&reader)) {
+        memcpy(id.b, cluster_id.data, sizeof id.b);
+        if (repli_cluster_is_ours(repl, id))
+            repli_metadata_learn(repl, epoch, entry);
+    }
+    repli_drop(repl, in);
+}
+
+void repli_metadata_handle(struct repl *repl, struct repl_inbound *in)
+{
+    switch ((enum repl_verb)in->message.verb) {
+    case REPL_VERB_META_PREPARE:
+    case REPL_VERB_META_ACCEPT:
+        repli_paxos_handle(repl, in);
+        return;
+    case REPL_VERB_META_LEARN:
+        handle_learn(repl, in);
+        return;
+    case REPL_VERB_META_FETCH:
+        repli_fetch_handle(repl, in);
+        return;
+    case REPL_VERB_META_PROPOSE:
+        handle_propose(repl, in);
+        return;
+    default:
+        repli_drop(repl, in);
+        return;
+    }
+}
+
+/* --- life ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Messages tell of epochs as they come; this finds what a lost one would have told. */
+static void slow_fired(struct repl *repl, struct repli_timer *timer)
+{
+    repli_timer_arm_after(repl, timer, SLOW_NS);
+    struct base_uuid who = {0};
+    uint64_t greatest = repl_epoch(repl);
+    for (size_t i = 0; i < repl->ring->member_count; i++) {
+        struct repl_peer_info info = {.host_id = repl->ring->members[i].host_id};
+        repli_gossip_get(repl, info.host_id, &info);
+        if (info.epoch > greatest) {
+            greatest = info.epoch;
+            who = info.host_id;
+        }
+    }
+    if (greatest > repl_epoch(repl))
+        repli_metadata_behind(repl, who, greatest);
+}
 
 int repli_metadata_open(struct repl *repl, const struct repl_initial *initial, struct base_err *err)
 {
-    (void)repl;(void)initial;(void)err;
-    return BASE_OK;
+    if (repli_is_guest(repl))
+        return BASE_OK;
+    repl->metadata = calloc(1, sizeof *repl->metadata);
+    if (!repl->metadata)
+        return base_err_set(err, BASE_E_NOMEM, "metadata: out of memory");
+    repl->metadata->slow.fired = slow_fired;
+    repli_proposer_open(repl);
+    repli_learner_open(repl);
+    return repli_paxos_open(repl, initial->paxos, err);
 }
+
 void repli_metadata_start(struct repl *repl)
 {
-    (void)repl;
-    
+    repli_timer_arm_after(repl, &repl->metadata->slow, SLOW_NS);
 }
+
 void repli_metadata_close(struct repl *repl)
 {
-    (void)repl;
-    
-}
-void repli_metadata_handle(struct repl *repl, struct repl_inbound *in)
-{
-    (void)repl;(void)in;
-    
-}
-void repli_metadata_behind(struct repl *repl, struct base_uuid who, uint64_t epoch)
-{
-    (void)repl;(void)who;(void)epoch;
-    
-}
-void repli_metadata_learn(struct repl *repl, uint64_t epoch, struct base_slice entry)
-{
-    (void)repl;(void)epoch;(void)entry;
-    
-}
-void repl_change_start(struct repl *repl, struct repl_change *change)
-{
-    (void)repl;(void)change;
-    
+    struct repli_metadata *m = repl->metadata;
+    if (!m)
+        return;
+    struct repli_proposal *list = take_all(repl);
+    for (struct repli_proposal *next; list; list = next) {
+        next = list->next;
+        outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_CLOSED, "this node is shutting down");
+        proposal_finish(repl, list);
+    }
+    repli_timer_disarm(repl, &m->slow);
+    repli_paxos_close(repl);
+    repli_proposer_close(repl);
+    repli_learner_close(repl);
+    free(m);
+    repl->metadata = NULL;
 }

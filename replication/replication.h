@@ -95,6 +95,8 @@ struct repl_store_op {
     struct base_err err;
     void *ctx;                  /* the issuer's */
     struct repl_store_op *next; /* the world's, while pending */
+    void (*inner)(struct repl_store_op *op); /* repli_store_submit's: the issuer's `done`, while pending */
+    struct repl *owner;
 };
 struct repl_store {
     const struct repl_store_ops *ops;

@@ -118,7 +118,8 @@ struct repl {
     struct repl_inbound *behind, **behind_end; /* requests of an epoch that we have not reached */
     struct repli_timer behind_timer;
     size_t client_requests;      /* under way: writes, reads, changes */
-    size_t store_ops;            /* pending */
+    size_t store_ops, store_writes; /* pending at the store: all, and writes */
+    size_t meta_ops;             /* votes and entries on their way to the disk, and peers' requests that wait for the log */
     bool draining, closing, started;
     struct repl_stats stats;
     /* the parts; each file's own */
@@ -162,11 +163,15 @@ void repli_metadata_behind(struct repl *repl, struct base_uuid who, uint64_t epo
 /* An entry was chosen: apply it in order (fetching what is missing). Copies. */
 void repli_metadata_learn(struct repl *repl, uint64_t epoch, struct base_slice entry);
 
+/* A guest's change: put to a member (guest.c). */
+void repli_guest_change_start(struct repl *repl, struct repl_change *change);
 BASE_MUST int repli_join_open(struct repl *repl, struct base_err *err);
 void repli_join_start(struct repl *repl);
 void repli_join_close(struct repl *repl);
 void repli_join_handle(struct repl *repl, struct repl_inbound *in); /* META_PROBE, META_SEED */
 void repli_join_on_epoch(struct repl *repl);
+/* This node must not go on (its host id lives elsewhere …): stage REFUSED, for good. */
+void repli_join_refuse(struct repl *repl, const char *fmt, ...) BASE_PRINTF(2, 3);
 
 BASE_MUST int repli_gossip_open(struct repl *repl, struct base_err *err);
 void repli_gossip_start(struct repl *repl);
@@ -234,6 +239,11 @@ BASE_MUST int repli_guest_open(struct repl *repl, struct base_err *err);
 void repli_guest_start(struct repl *repl);
 void repli_guest_close(struct repl *repl);
 void repli_guest_behind(struct repl *repl, uint64_t epoch);
+/* A client's request begins: liveness that is old is asked for anew. */
+void repli_guest_touch(struct repl *repl);
+/* STARTING until ring, schema and liveness are there. */
+enum repl_stage repli_guest_stage(const struct repl *repl);
+const char *repli_guest_stage_text(const struct repl *repl);
 bool repli_guest_is_alive(const struct repl *repl, struct base_uuid host_id);
 /* A member that answers, for what a guest asks others to do (hints, changes); false: none known. Borrowed until the next event. */
 bool repli_guest_contact(const struct repl *repl, struct repli_peer *out);

@@ -118,6 +118,31 @@ START_TEST(a_change_makes_a_new_snapshot_and_leaves_the_old)
 }
 END_TEST
 
+START_TEST(equal_changes_of_two_proposers_differ)
+{
+    struct base_schema *schema = lab(), *after;
+    struct base_change a = make_create_keyspace(&arena, schema, "zoo"), b = a, again;
+    struct base_buf bytes[2];
+    a.proposal = (struct base_uuid){{1}};
+    b.proposal = (struct base_uuid){{2}};
+    for (int i = 0; i < 2; i++) {
+        base_buf_init(&bytes[i], 1 << 20);
+        ck_assert_int_eq(base_change_encode(i ? &b : &a, &bytes[i]), BASE_OK);
+    }
+    ck_assert(!base_slice_equal(base_buf_view(&bytes[0]), base_buf_view(&bytes[1])));
+    a = change_through_bytes(&a);
+    ck_assert_uint_eq(a.proposal.b[0], 1);
+    ck_assert_int_eq(base_schema_apply(schema, &a, &after, &err), BASE_OK);
+    base_schema_release(after);
+    /* a proposal of nobody has the form of version 1, and no other */
+    memset(bytes[0].data + 1, 0, 16);
+    ck_assert_int_eq(base_change_decode(&arena, base_buf_view(&bytes[0]), &again, &err), BASE_E_CORRUPT);
+    base_buf_fini(&bytes[0]);
+    base_buf_fini(&bytes[1]);
+    base_schema_release(schema);
+}
+END_TEST
+
 START_TEST(things_are_created_once)
 {
     struct base_schema *schema = lab(), *after;
@@ -474,6 +499,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, lookup_finds_everything);
     tcase_add_test(tc, a_change_makes_a_new_snapshot_and_leaves_the_old);
+    tcase_add_test(tc, equal_changes_of_two_proposers_differ);
     tcase_add_test(tc, things_are_created_once);
     tcase_add_test(tc, keyspaces_are_altered_and_dropped_with_all_in_them);
     tcase_add_test(tc, columns_come_and_go_and_ids_stay);

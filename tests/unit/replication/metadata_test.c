@@ -1,0 +1,197 @@
+/* The metadata log: agreement, learning, restarts. What breaks without it: two nodes with different schemas at one epoch; a change that
+ * was acknowledged and is gone; a vote that a restart forgot; a minority that changes something; a node that never catches up. */
+#include <stdio.h>
+
+#include "tests/unit/replication/log_lib.h"
+
+static void begin(unsigned nodes)
+{
+    struct cluster_options o;
+    cluster_options_init(&o);
+    o.nodes = nodes;
+    o.seeds = 1;
+    o.stores = false;
+    o.config.num_tokens = 4;
+    log_world_begin(&o, true);
+    log_start_all();
+    log_run_until_all_serve(CLUSTER_S);
+    cluster_run(&lw.w, 3 * CLUSTER_S); /* everybody has heard of everybody */
+}
+
+static void expect(const struct log_change *c, int rc)
+{
+    ck_assert_msg(c->change.outcome.rc == rc, "%s: %s: %s", c->name, base_err_words(c->change.outcome.rc), c->change.outcome.err.text);
+}
+
+START_TEST(a_change_reaches_all)
+{
+    begin(5);
+    struct log_change *c = log_create(3, "zoo");
+    log_run_until_done(c);
+    expect(c, BASE_OK);
+    ck_assert_uint_eq(c->change.epoch, log_epoch(3));
+    ck_assert(log_has_keyspace(3, "zoo"));
+    log_run_until_even(2 * CLUSTER_S);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert(log_has_keyspace(i, "zoo"));
+    c = log_create(1, "zoo");
+    log_run_until_done(c);
+    expect(c, BASE_E_EXISTS);
+    log_world_end();
+}
+END_TEST
+
+/* Equal bytes but for the proposal's id: CREATE KEYSPACE has no other. */
+START_TEST(two_that_create_the_same_get_one_and_one_error)
+{
+    for (uint64_t gap = 0; gap < 40; gap++) {
+        begin(3);
+        struct log_change *a = log_create(0, "zoo");
+        cluster_run(&lw.w, gap * CLUSTER_MS / 8);
+        struct log_change *b = log_create(2, "zoo"), *d = log_create(2, "zoo");
+        for (int i = 0; i < 3; i++)
+            log_run_until_done(i == 0 ? a : i == 1 ? b : d);
+        unsigned won = 0;
+        const struct log_change *all[] = {a, b, d};
+        for (int i = 0; i < 3; i++) {
+            int rc = all[i]->change.outcome.rc;
+            ck_assert_msg(rc == BASE_OK || rc == BASE_E_STALE || rc == BASE_E_EXISTS, "%s", base_err_words(rc));
+            won += rc == BASE_OK;
+            ck_assert(log_has_keyspace(all[i]->node, "zoo")); /* STALE too: it has been applied, analyse again */
+        }
+        ck_assert_uint_eq(won, 1);
+        log_world_end();
+    }
+}
+END_TEST
+
+START_TEST(a_minority_changes_nothing_and_says_so)
+{
+    begin(3);
+    uint64_t epoch = log_epoch(0);
+    cluster_node_kill(&lw.w.nodes[1], false);
+    cluster_node_kill(&lw.w.nodes[2], true);
+    struct log_change *c = log_create(0, "zoo");
+    log_run_until_done(c);
+    expect(c, BASE_E_UNAVAILABLE);
+    ck_assert_uint_eq(c->change.outcome.required, 2);
+    ck_assert_uint_eq(c->change.outcome.alive, 1);
+    ck_assert_ptr_nonnull(strstr(c->change.outcome.err.text, "2 of the metadata log's 3 voters, 1 answered"));
+    ck_assert_ptr_nonnull(strstr(c->change.outcome.err.text, lw.w.nodes[1].address));
+    log_start(1);
+    cluster_run(&lw.w, 5 * CLUSTER_S);
+    ck_assert_uint_eq(log_epoch(0), epoch); /* it was refused: nor does it happen later */
+    c = log_create(1, "ark");
+    log_run_until_done(c);
+    expect(c, BASE_OK);
+    ck_assert(!log_has_keyspace(1, "zoo"));
+    log_world_end();
+}
+END_TEST
+
+START_TEST(who_was_cut_off_catches_up)
+{
+    begin(5);
+    cluster_node_kill(&lw.w.nodes[4], false);
+    log_isolate(3, true);
+    for (int i = 0; i < 30; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "ks%d", i);
+        struct log_change *c = log_create((size_t)i % 3, name);
+        log_run_until_done(c);
+        while (c->change.outcome.rc == BASE_E_STALE) {
+            c = log_create((size_t)i % 3, name);
+            log_run_until_done(c);
+        }
+        expect(c, BASE_OK);
+        log_run_until_done(c);
+    }
+    ck_assert(!log_has_keyspace(3, "ks29"));
+    log_isolate(3, false);
+    log_start(4);
+    log_run_until_even(20 * CLUSTER_S);
+    ck_assert(log_has_keyspace(3, "ks29") && log_has_keyspace(4, "ks29"));
+    log_world_end();
+}
+END_TEST
+
+START_TEST(all_restart_at_once)
+{
+    begin(3);
+    log_run_until_done(log_create(1, "zoo"));
+    for (size_t i = 0; i < 3; i++)
+        cluster_node_kill(&lw.w.nodes[i], i & 1);
+    log_start_all();
+    log_run_until_all_serve(2 * CLUSTER_S);
+    log_run_until_even(10 * CLUSTER_S);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert(log_has_keyspace(i, "zoo"));
+    struct log_change *c = log_create(2, "ark");
+    log_run_until_done(c);
+    expect(c, BASE_OK);
+    log_world_end();
+}
+END_TEST
+
+/* The proposer dies at every moment of its proposal: another completes what was accepted, or nothing happened. */
+START_TEST(a_proposer_that_dies)
+{
+    unsigned happened = 0, not = 0;
+    for (uint64_t at = 0; at < 60; at++) {
+        begin(3);
+        uint64_t epoch = log_epoch(0);
+        struct log_change *c = log_create(0, "zoo");
+        cluster_run(&lw.w, at * CLUSTER_MS / 8);
+        bool acknowledged = c->done && c->change.outcome.rc == BASE_OK;
+        c->done = false; /* it ends with its process, or has ended */
+        cluster_node_kill(&lw.w.nodes[0], at & 1);
+        struct log_change *d = log_create(1, "ark");
+        log_run_until_done(d);
+        if (d->change.outcome.rc == BASE_E_STALE) {
+            ck_assert_uint_eq(log_epoch(1), epoch + 1);
+            ck_assert(log_has_keyspace(1, "zoo")); /* completed for the dead */
+            happened++;
+            d = log_create(1, "ark");
+            log_run_until_done(d);
+        }
+        expect(d, BASE_OK);
+        bool there = log_has_keyspace(1, "zoo");
+        not += !there;
+        ck_assert(there || !acknowledged);
+        log_start(0);
+        log_run_until_even(20 * CLUSTER_S);
+        ck_assert(log_has_keyspace(0, "zoo") == there && log_has_keyspace(2, "zoo") == there);
+        log_world_end();
+    }
+    ck_assert_uint_gt(happened, 0);
+    ck_assert_uint_gt(not, 0);
+}
+END_TEST
+
+START_TEST(a_stale_change_is_told_at_once)
+{
+    begin(3);
+    struct base_change old = make_create_keyspace(&lw.arena, repl_schema(lw.w.nodes[0].repl), "zoo");
+    log_run_until_done(log_create(0, "ark"));
+    struct log_change *c = log_change(0, &old);
+    ck_assert(c->done);
+    expect(c, BASE_E_STALE);
+    log_world_end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("metadata log");
+    TCase *t = tcase_create("agreement");
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, a_change_reaches_all);
+    tcase_add_test(t, two_that_create_the_same_get_one_and_one_error);
+    tcase_add_test(t, a_minority_changes_nothing_and_says_so);
+    tcase_add_test(t, who_was_cut_off_catches_up);
+    tcase_add_test(t, all_restart_at_once);
+    tcase_add_test(t, a_proposer_that_dies);
+    tcase_add_test(t, a_stale_change_is_told_at_once);
+    suite_add_tcase(s, t);
+    return ck_main(s);
+}
