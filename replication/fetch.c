@@ -51,7 +51,7 @@ static struct repli_contact *contact_take(struct repl *repl)
 static void contact_cancel(struct repl *repl, struct repli_contact *c)
 {
     if (c->call.pending) {
-        repli_snitch_observe(repl, c->peer.host_id, repli_now(repl) - c->sent_ns);
+        repli_snitch_observe_at_least(repl, c->peer.host_id, repli_now(repl) - c->sent_ns);
         repli_call_cancel(repl, &c->call);
     }
     if (c->local)

@@ -198,6 +198,8 @@ void repli_snitch_close(struct repl *repl);
 void repli_snitch_on_epoch(struct repl *repl);
 /* A reply (or a timeout: its whole wait) of a read. */
 void repli_snitch_observe(struct repl *repl, struct base_uuid host_id, uint64_t latency_ns);
+/* A read that was given up, another having answered: it would have taken longer. */
+void repli_snitch_observe_at_least(struct repl *repl, struct base_uuid host_id, uint64_t elapsed_ns);
 double repli_snitch_latency_ms(const struct repl *repl, struct base_uuid host_id);
 /* The latency that a fraction of recent replies of anybody stayed under: when to speculate. 0: unknown. */
 uint64_t repli_snitch_percentile_ns(const struct repl *repl, double fraction);

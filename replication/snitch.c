@@ -144,17 +144,35 @@ static void remember_recent(struct repl *repl, struct repli_snitch *snitch, uint
     repl_histogram_add(h, latency_ns / 1000);
 }
 
+static void observe(struct repl *repl, struct entry *entry, uint64_t latency_ns)
+{
+    int64_t difference = (int64_t)latency_ns - (int64_t)entry->average_ns;
+    entry->average_ns = entry->average_ns ? (uint64_t)((int64_t)entry->average_ns + difference / WEIGHT) : latency_ns;
+    entry->average_ns += entry->average_ns == 0; /* 0 says that there is none */
+    entry->retry_at_ns = repli_now(repl) + RETRY_NS;
+}
+
 void repli_snitch_observe(struct repl *repl, struct base_uuid host_id, uint64_t latency_ns)
 {
     struct entry *entry = entry_of(repl, host_id);
     if (!entry)
         return;
-    int64_t difference = (int64_t)latency_ns - (int64_t)entry->average_ns;
-    entry->average_ns = entry->average_ns ? (uint64_t)((int64_t)entry->average_ns + difference / WEIGHT) : latency_ns;
-    entry->average_ns += entry->average_ns == 0; /* 0 says that there is none */
-    entry->retry_at_ns = repli_now(repl) + RETRY_NS;
+    observe(repl, entry, latency_ns);
     if (entry->class != 0)
         remember_recent(repl, repl->snitch, latency_ns);
+}
+
+/* As a recent latency it counts although it is too small: it belongs to the slowest, and without it every percentile would
+ * sink when the slowest are given up at it. */
+void repli_snitch_observe_at_least(struct repl *repl, struct base_uuid host_id, uint64_t elapsed_ns)
+{
+    struct entry *entry = entry_of(repl, host_id);
+    if (!entry)
+        return;
+    if (elapsed_ns > entry->average_ns)
+        observe(repl, entry, elapsed_ns);
+    if (entry->class != 0)
+        remember_recent(repl, repl->snitch, elapsed_ns);
 }
 
 double repli_snitch_latency_ms(const struct repl *repl, struct base_uuid host_id)

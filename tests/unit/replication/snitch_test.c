@@ -144,6 +144,22 @@ START_TEST(another_chance)
 }
 END_TEST
 
+/* Given up for a faster one: that it took at least so long does not make a slow one fast. */
+START_TEST(given_up)
+{
+    begin(1);
+    seen(3, MS);
+    seen(2, 500 * MS);
+    for (int i = 0; i < 100; i++)
+        repli_snitch_observe_at_least(&repl, nth(2), 3 * MS);
+    ck_assert_double_eq(repli_snitch_latency_ms(&repl, nth(2)), 500);
+    sorts("23", "32");
+    repli_snitch_observe_at_least(&repl, nth(3), 101 * MS);
+    ck_assert_double_eq(repli_snitch_latency_ms(&repl, nth(3)), 26);
+    end();
+}
+END_TEST
+
 START_TEST(badness_zero_is_by_speed)
 {
     begin(1);
@@ -213,6 +229,7 @@ int main(void)
     tcase_add_test(tc, slow_is_passed_over);
     tcase_add_test(tc, unknown_and_tiny_differences);
     tcase_add_test(tc, another_chance);
+    tcase_add_test(tc, given_up);
     tcase_add_test(tc, badness_zero_is_by_speed);
     tcase_add_test(tc, latency_and_percentile);
     tcase_add_test(tc, members_come);
