@@ -1,10 +1,11 @@
-/* Writes the corpora's seeds of the targets whose checksums are off: SSTables of several shapes, a commit log, a manifest,
+/* Writes the corpora's seeds of the targets whose checksums are off: SSTables of several shapes, a commit log, a manifest, peers' bytes,
  * as the real writers make them; and of those that need several bytes to fit: snapshots of the ring with a change. Only for when a format changes: make -C build tests/fuzz/seeds && build/tests/fuzz/seeds tests/fuzz/corpus */
 #include <stdio.h>
 
 #include "base/compress.h"
 #include "lsm/commitlog.h"
 #include "lsm/manifest.h"
+#include "tests/fuzz/fuzz_internode.h"
 #include "ring/cluster.h"
 #include "tests/lib/sim_fs.h"
 #include "tests/lib/sim_random.h"
@@ -179,6 +180,51 @@ static void rings(const char *folder)
     ring_state_release(state);
 }
 
+/* Frames; POST bodies; hellos, answers, chunks: the first byte says which (fuzz_frame.c, fuzz_http.c). */
+static void internode(const char *folder)
+{
+    static uint8_t long_body[2000];
+    struct net_internode_config config;
+    struct neti_sessions sessions;
+    struct neti_session *session;
+    struct neti_hello hello = {.credential = {.kind = NETI_KIND_SECRET, .len = 32}};
+    struct base_message message = {.verb = 20, .id = 7, .sender = {{1}}, .generation = 1, .epoch = 3, .timeout_ms = 2000};
+    struct base_buf buf, answer;
+    base_buf_init(&buf, 1 << 20);
+    base_buf_init(&answer, 1 << 20);
+    fuzz_config(&config);
+    neti_sessions_init(&sessions);
+    memcpy(hello.credential.bytes, config.secret.data, 32);
+    ck_assert_int_eq(neti_hello_begin(&hello, &config, NULL), BASE_OK);
+    ck_assert_int_eq(neti_hello_answer(&sessions, &config, false, base_slice(hello.request, hello.request_len), 1, &answer, NULL), BASE_OK);
+    save(folder, "http/hello", BASE_SLICE_LIT("\0"), base_slice(hello.request, hello.request_len));
+    save(folder, "http/answer", BASE_SLICE_LIT("\1"), base_buf_view(&answer));
+    ck_assert_int_eq(neti_hello_end(&hello, &config, base_buf_view(&answer), &session, NULL), BASE_OK);
+
+    static const struct { const char *name; bool lz4; size_t head; } seeds[] = {
+        {"frame/frames", false, 0}, {"frame/body", false, NETI_BODY_HEADER}, {"frame/body_lz4", true, NETI_BODY_HEADER},
+        {"http/chunk", false, NETI_CHUNK_HEADER}, {"http/chunk_lz4", true, NETI_CHUNK_HEADER}};
+    for (size_t i = 0; i < BASE_COUNT(seeds); i++) {
+        bool chunk = seeds[i].head == NETI_CHUNK_HEADER;
+        base_buf_reset(&buf);
+        ck_assert_int_eq(base_buf_put(&buf, long_body, seeds[i].head), BASE_OK);
+        message.flags = chunk ? BASE_MESSAGE_REPLY : 0;
+        for (size_t len = 0; len < 3; len++) {
+            message.body = base_slice(long_body, seeds[i].lz4 ? 600 * len : 10 * len);
+            ck_assert_int_eq(net_frame_put(&message, &buf), BASE_OK);
+        }
+        if (chunk)
+            ck_assert_int_eq(neti_chunk_seal(&buf, session, 1, 1, 0, NETI_CHUNK_END, seeds[i].lz4), BASE_OK);
+        else if (seeds[i].head)
+            ck_assert_int_eq(neti_body_seal(&buf, session, 1, 1, seeds[i].lz4), BASE_OK);
+        save(folder, seeds[i].name, chunk ? BASE_SLICE_LIT("\2") : seeds[i].head ? BASE_SLICE_LIT("\1") : BASE_SLICE_LIT("\0"), base_buf_view(&buf));
+    }
+    neti_session_release(session);
+    neti_sessions_fini(&sessions);
+    base_buf_fini(&answer);
+    base_buf_fini(&buf);
+}
+
 static const char *corpus;
 
 START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib reports, work in nothing else */
@@ -188,6 +234,7 @@ START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib report
     sstables(corpus);
     commitlog(corpus, &random.base);
     manifest(corpus, &random.base);
+    internode(corpus);
     rings(corpus);
     sim_random_fini(&random);
 }
