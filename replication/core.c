@@ -583,7 +583,6 @@ void repli_publish(struct repl *repl, struct base_schema *schema, struct ring_st
     if (!repli_is_guest(repl))
         repli_gossip_on_epoch(repl);
     repli_snitch_on_epoch(repl);
-    repli_writes_on_epoch(repl);
     repli_reads_on_epoch(repl);
     repli_hints_on_epoch(repl);
     if (!repli_is_guest(repl))

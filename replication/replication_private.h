@@ -208,7 +208,6 @@ void repli_snitch_sort(struct repl *repl, uint16_t *members, size_t count);
 
 BASE_MUST int repli_writes_open(struct repl *repl, struct base_err *err);
 void repli_writes_close(struct repl *repl);
-void repli_writes_on_epoch(struct repl *repl);
 void repli_writes_handle(struct repl *repl, struct repl_inbound *in); /* WRITE, WRITE_IF_ABSENT, REPAIR, HINTED */
 
 BASE_MUST int repli_reads_open(struct repl *repl, struct base_err *err);
@@ -224,8 +223,8 @@ void repli_hints_on_alive(struct repl *repl, struct base_uuid host_id);
 void repli_hints_handle(struct repl *repl, struct repl_inbound *in); /* HINT */
 /* May a hint be made for this member now (enabled, within the window, room left)? */
 bool repli_hints_wanted(const struct repl *repl, size_t member);
-/* Keep mutations for a host. Copies. `done` (may be NULL) when it is in the commit log (rc OK) or not; from a later event. A guest's
- * goes to a live member. */
+/* Keep mutations for a host. Copies. `done` (may be NULL) when it is in the commit log (rc OK) or not; it may be called before this returns.
+ * A guest's goes to a live member. */
 void repli_hint_put(struct repl *repl, struct base_uuid host_id, struct base_slice mutations, size_t mutation_count,
                     void (*done)(struct repl *repl, void *ctx, int rc), void *ctx);
 void repli_hints_get(const struct repl *repl, struct base_uuid host_id, uint64_t *bytes, uint64_t *count);

@@ -1,0 +1,529 @@
+/* INSERT … IF NOT EXISTS at replication factor 1: the one replica reads and then writes, one after another for each partition.
+ *
+ * Invariants:
+ *  1. Of the conditions of one queue (a partition's hash) one is under way: nothing that came by a condition comes between its read and
+ *     its write. (A plain write may: as in Cassandra, conditions hold against conditions.)
+ *  2. The head of a queue is the one under way, and has a store operation pending whenever nobody is running the queue.
+ *  3. A condition is carried out within its deadline or not at all: past it, before its read, it is dropped.
+ *  4. What the store may still read (the mutation, the command) lives in the condition or in what it answers. */
+#include "replication/writes_private.h"
+
+#include <stdlib.h>
+
+#include "base/checksum.h"
+#include "base/key.h"
+
+#define QUEUES 256u
+#define CONDITIONS_MAX 4096u /* waiting or under way */
+#define OP_COST 2048u
+
+enum stage { STAGE_WAITING, STAGE_READING, STAGE_WRITING };
+
+struct condition {
+    struct repl_store_op store_op;
+    struct repl *repl;
+    struct condition *next;
+    struct queue *queue;
+    enum stage stage;
+    struct repl_inbound *in; /* who asked: a peer, or … */
+    struct client *client;   /* … a client here */
+    struct base_slice mutation;
+    uint64_t deadline_ns;
+    bool durable;
+    struct base_read cmd;
+    struct base_range range; /* cmd's, of one row */
+    bool live;               /* what the read found */
+    size_t admitted;
+};
+struct queue {
+    struct condition *head, **end;
+    bool running;
+};
+/* A client's request, at its coordinator. */
+struct client {
+    struct repl *repl;
+    struct repl_write *write; /* NULL: answered */
+    struct client *next, **prev;
+    struct repli_call call;
+    struct repli_timer timer;
+    uint64_t started_ns;
+    bool local; /* a condition refers to us */
+    size_t admitted;
+    uint8_t mutation[]; /* the local condition's: it may outlive the caller's */
+};
+struct repli_if_absent {
+    struct queue queues[QUEUES];
+    size_t count;
+    struct client *clients;
+};
+
+static void client_ended(struct repl *repl, struct client *client, int rc, bool applied, bool maybe_written, struct base_slice text);
+
+/* --- the replica ------------------------------------------------------------------------------------------------------ */
+
+/* Runs where it may block, on the operation's own memory. */
+static int look_for_row(struct repl_store_op *op, struct base_source *source, struct base_err *err)
+{
+    struct condition *c = BASE_CONTAINER(op, struct condition, store_op);
+    struct base_purge purge = {.now_s = c->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN, .live_only = true};
+    struct base_partition partition;
+    struct base_buf scratch;
+    bool changed, live = false;
+    base_buf_init(&scratch, SIZE_MAX);
+    int rc = source->ops->partition(source, &partition, err);
+    if (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count == 0 && partition.static_row.len > 0)
+        rc = base_row_purge(partition.static_row, &purge, &scratch, &changed, &live);
+    while (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count > 0 && !live) {
+        struct base_item item;
+        rc = source->ops->next(source, &item, err);
+        if (rc != BASE_OK || item.kind == BASE_ITEM_END)
+            break;
+        if (item.kind == BASE_ITEM_ROW && base_slice_equal(item.ckey, c->range.lo))
+            rc = base_row_purge(item.row, &purge, &scratch, &changed, &live);
+    }
+    base_buf_fini(&scratch);
+    c->live = live;
+    return rc;
+}
+
+static void condition_end(struct repl *repl, struct condition *c, int rc, bool applied, bool maybe_written)
+{
+    struct base_slice text = base_slice_str(c->store_op.err.text);
+    BASE_ASSERT(c->queue->head == c);
+    c->queue->head = c->next;
+    if (!c->next)
+        c->queue->end = &c->queue->head;
+    repl->writes->if_absent->count--;
+    if (c->client) {
+        client_ended(repl, c->client, rc, applied, maybe_written, text);
+    } else if (rc == BASE_OK) {
+        uint8_t body = applied;
+        repli_reply(repl, c->in, base_slice(&body, 1));
+    } else if (rc == BASE_E_TIMEOUT) {
+        repl->stats.messages_expired++;
+        repli_drop(repl, c->in);
+    } else {
+        uint8_t detail = maybe_written;
+        repli_reply_failure(repl, c->in, rc, base_slice(&detail, 1), c->store_op.err.text);
+    }
+    if (c->admitted)
+        repli_leave(repl, c->admitted);
+    free(c);
+}
+
+static void ran(struct repl_store_op *op);
+
+static void prepare(struct condition *c, enum repl_store_kind kind)
+{
+    memset(&c->store_op, 0, offsetof(struct repl_store_op, err));
+    base_err_clear(&c->store_op.err);
+    c->store_op.next = NULL;
+    c->store_op.kind = kind;
+    c->store_op.done = ran;
+}
+
+static enum repl_answer submit_read(struct repl *repl, struct condition *c)
+{
+    prepare(c, REPL_STORE_READ);
+    c->stage = STAGE_READING;
+    c->cmd.now_s = repli_now_s(repl);
+    c->cmd.epoch = repl_epoch(repl);
+    c->store_op.cmd = &c->cmd;
+    c->store_op.consume = look_for_row;
+    return repli_store_submit(repl, &c->store_op);
+}
+
+static enum repl_answer submit_write(struct repl *repl, struct condition *c)
+{
+    uint64_t now = repli_now(repl);
+    prepare(c, REPL_STORE_WRITE);
+    c->stage = STAGE_WRITING;
+    c->store_op.group = c->mutation;
+    c->store_op.mutation_count = 1;
+    c->store_op.durability = c->durable ? REPL_DURABLE_LOG : REPL_DURABLE_MEMORY;
+    c->store_op.timeout_ns = now < c->deadline_ns ? c->deadline_ns - now : 0;
+    return repli_store_submit(repl, &c->store_op);
+}
+
+/* One step of a queue's head; its end takes it out of the queue. */
+static enum repl_answer step(struct repl *repl, struct condition *c)
+{
+    int rc = c->store_op.rc;
+    switch (c->stage) {
+    case STAGE_WAITING:
+        if (repli_now(repl) < c->deadline_ns)
+            return submit_read(repl, c);
+        condition_end(repl, c, BASE_E_TIMEOUT, false, false);
+        return REPL_DONE;
+    case STAGE_READING:
+        if (rc == BASE_OK && !c->live)
+            return submit_write(repl, c);
+        condition_end(repl, c, rc, false, false);
+        return REPL_DONE;
+    case STAGE_WRITING:
+        break;
+    }
+    /* Of the store's failures only these may leave something behind (lsm/lsm.h). */
+    condition_end(repl, c, rc, rc == BASE_OK, rc == BASE_E_IO || rc == BASE_E_INTERNAL);
+    return REPL_DONE;
+}
+
+static void run(struct repl *repl, struct queue *queue)
+{
+    BASE_ASSERT(!queue->running);
+    queue->running = true; /* an answer may bring a new condition: it joins the end, and is not run from there */
+    while (queue->head && step(repl, queue->head) == REPL_DONE)
+        continue;
+    queue->running = false;
+}
+
+static void ran(struct repl_store_op *op)
+{
+    struct condition *c = BASE_CONTAINER(op, struct condition, store_op);
+    struct repl *repl = c->repl;
+    repli_event_begin(repl);
+    run(repl, c->queue);
+    repli_event_end(repl);
+}
+
+/* The condition's partition and row. False: the bytes are no single row's mutation. */
+static bool read_mutation(struct repl *repl, struct condition *c, int *rc, const char **text)
+{
+    struct base_reader reader = base_reader(c->mutation);
+    struct base_mutation m;
+    struct base_slice ckey = {0}, row;
+    *rc = BASE_E_INVALID;
+    *text = "a condition is about one row of one partition";
+    if (!base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
+        *rc = BASE_E_CORRUPT;
+        *text = "the condition's mutation is damaged";
+        return false;
+    }
+    if (m.row_count > 1 || m.range_count > 0 || !base_deletion_is_none(m.deletion) || (m.row_count == 0 && !m.static_row.len))
+        return false;
+    if (m.row_count == 1 && !base_mutation_row(&m.rows, &ckey, &row))
+        return false;
+    const struct base_table *table = base_schema_table_by_id(repl->schema, m.table_id);
+    *rc = BASE_E_NOTFOUND;
+    *text = "the table was dropped";
+    if (!table)
+        return false;
+    const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
+    *rc = BASE_E_STALE;
+    *text = "this node does not hold the partition any more";
+    if (c->in && c->in->message.epoch < repl_epoch(repl) && !repli_owns(repl, keyspace, base_token_get(m.pkey.data)))
+        return false;
+    c->durable = keyspace->durable_writes;
+    c->range = (struct base_range){ckey, ckey};
+    c->cmd = BASE_READ_INIT;
+    c->cmd.table_id = m.table_id;
+    c->cmd.pkey = m.pkey;
+    c->cmd.slices = (struct base_slices){&c->range, m.row_count};
+    struct repli_if_absent *part = repl->writes->if_absent;
+    c->queue = &part->queues[base_checksum(m.pkey.data, m.pkey.len) % QUEUES];
+    *rc = BASE_OK;
+    return true;
+}
+
+/* Takes `c` over. */
+static void enqueue(struct repl *repl, struct condition *c)
+{
+    struct queue *queue = c->queue;
+    bool idle = !queue->head && !queue->running;
+    *queue->end = c;
+    queue->end = &c->next;
+    repl->writes->if_absent->count++;
+    if (idle)
+        run(repl, queue);
+}
+
+static struct condition *new_condition(struct repl *repl, struct base_slice mutation, uint64_t deadline_ns)
+{
+    struct condition *c = calloc(1, sizeof *c);
+    if (c) {
+        c->repl = repl;
+        c->mutation = mutation;
+        c->deadline_ns = deadline_ns;
+    }
+    return c;
+}
+
+void repli_if_absent_handle(struct repl *repl, struct repl_inbound *in)
+{
+    static const uint8_t nothing_written;
+    struct base_slice detail = {&nothing_written, 1};
+    struct base_err err;
+    size_t cost = in->message.body.len + OP_COST;
+    struct condition *c = NULL;
+    const char *text = err.text;
+    bool admitted = false;
+    int rc = repli_write_refused(repl, false, &err);
+    if (rc == BASE_OK) {
+        admitted = repl->writes->if_absent->count < CONDITIONS_MAX && repli_admit(repl, cost);
+        rc = admitted ? BASE_OK : BASE_E_OVERLOADED;
+        text = "too many conditions wait here";
+    }
+    if (rc == BASE_OK) {
+        c = new_condition(repl, in->message.body, in->deadline_ns);
+        rc = c ? BASE_OK : BASE_E_NOMEM;
+        text = "out of memory";
+    }
+    if (rc == BASE_OK) {
+        c->in = in;
+        c->admitted = cost;
+        if (read_mutation(repl, c, &rc, &text)) {
+            enqueue(repl, c);
+            return;
+        }
+    }
+    free(c);
+    if (admitted)
+        repli_leave(repl, cost);
+    repli_reply_failure(repl, in, rc, detail, text);
+}
+
+/* --- the coordinator ---------------------------------------------------------------------------------------------------------- */
+
+static void client_free(struct repl *repl, struct client *client)
+{
+    BASE_ASSERT(!client->write && !client->local);
+    repli_timer_disarm(repl, &client->timer);
+    repli_call_cancel(repl, &client->call);
+    *client->prev = client->next;
+    if (client->next)
+        client->next->prev = client->prev;
+    repli_leave(repl, client->admitted);
+    free(client);
+}
+
+static void client_answer(struct repl *repl, struct client *client, int rc)
+{
+    struct repl_write *write = client->write;
+    BASE_ASSERT(write);
+    client->write = NULL;
+    repli_timer_disarm(repl, &client->timer);
+    write->outcome.rc = rc;
+    write->outcome.write_type = REPL_WRITE_CAS;
+    write->outcome.required = 1;
+    write->outcome.received = rc == BASE_OK || rc == BASE_E_CONDITION;
+    repl->stats.write_timeouts += rc == BASE_E_TIMEOUT;
+    repl->stats.write_failures += rc == BASE_E_UNKNOWN;
+    repl->stats.write_unavailables += rc == BASE_E_UNAVAILABLE;
+    repl_histogram_add(&repl->stats.conditional_latency, (repli_now(repl) - client->started_ns) / 1000);
+    BASE_ASSERT(repl->client_requests > 0);
+    repl->client_requests--;
+    write->done(write);
+}
+
+/* What a failure at the replica means to the client: nothing was written unless it says otherwise. */
+static int client_code(int rc, bool maybe_written)
+{
+    if (maybe_written)
+        return BASE_E_UNKNOWN;
+    switch (rc) {
+    case BASE_E_TIMEOUT:
+    case BASE_E_OVERLOADED:
+    case BASE_E_UNAVAILABLE:
+    case BASE_E_STALE:
+    case BASE_E_BUSY:
+    case BASE_E_INVALID:
+    case BASE_E_NOMEM:
+        return rc;
+    case BASE_E_NOTFOUND:
+        return BASE_E_STALE;
+    default:
+        return BASE_E_UNKNOWN;
+    }
+}
+
+static void client_ended(struct repl *repl, struct client *client, int rc, bool applied, bool maybe_written, struct base_slice text)
+{
+    client->local = false;
+    if (client->write) {
+        struct repl_outcome *outcome = &client->write->outcome;
+        int code = rc == BASE_OK ? applied ? BASE_OK : BASE_E_CONDITION : client_code(rc, maybe_written);
+        outcome->failures = code == BASE_E_UNKNOWN;
+        outcome->alive = 1;
+        outcome->repeat_safe = code == BASE_E_UNKNOWN && !maybe_written;
+        if (code == BASE_E_CONDITION)
+            (void)base_err_set(&outcome->err, code, "a row with this key is there already; nothing was written");
+        else if (code == BASE_E_TIMEOUT)
+            (void)base_err_set(&outcome->err, code, "conditional write timed out: the replica did not answer in time; the row may have been "
+                               "written or may still be, and repeating the statement would find it: read it to know");
+        else if (code != BASE_OK)
+            (void)base_err_set(&outcome->err, code, "conditional write: the replica said: %s%s%.*s; %s", base_err_words(rc),
+                               text.len ? ": " : "", BASE_SLICE_ARG(text),
+                               maybe_written ? "the row may have been written: read it to know" : "nothing was written");
+        client_answer(repl, client, code);
+    }
+    client_free(repl, client);
+}
+
+static void client_call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    struct client *client = BASE_CONTAINER(call, struct client, call);
+    struct base_slice detail = {0}, text = {0};
+    bool maybe_written = false, applied = false;
+    if (reply && rc != BASE_OK) {
+        (void)repli_failure_get(reply, &detail, &text);
+        maybe_written = detail.len != 1 || detail.data[0] != 0;
+    } else if (rc == BASE_OK && (reply->body.len != 1 || reply->body.data[0] > 1)) {
+        rc = BASE_E_CORRUPT;
+        maybe_written = true;
+    } else if (rc == BASE_OK) {
+        applied = reply->body.data[0] != 0;
+    } else if (rc == BASE_E_UNAVAILABLE) {
+        text = BASE_SLICE_LIT("it was not reached");
+    }
+    client_ended(repl, client, rc, applied, maybe_written, text);
+}
+
+static void client_timed_out(struct repl *repl, struct repli_timer *timer)
+{
+    struct client *client = BASE_CONTAINER(timer, struct client, timer);
+    BASE_ASSERT(client->write && client->local);
+    (void)base_err_set(&client->write->outcome.err, BASE_E_TIMEOUT, "conditional write timed out; the row may have been written or may "
+                       "still be, and repeating the statement would find it: read it to know");
+    client->write->outcome.alive = 1;
+    client_answer(repl, client, BASE_E_TIMEOUT); /* the condition goes on, and frees us at its end */
+}
+
+/* The one replica: its index, or -1 with the outcome. */
+static int find_replica(struct repl *repl, struct repl_write *write, int *rc)
+{
+    struct base_reader reader = base_reader(write->mutations);
+    struct base_mutation m;
+    struct base_err *err = &write->outcome.err;
+    struct repli_need need;
+    if (write->mutation_count != 1 || !base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
+        *rc = base_err_set(err, BASE_E_INVALID, "a condition is about one row of one partition");
+        return -1;
+    }
+    const struct base_table *table = base_schema_table_by_id(repl->schema, m.table_id);
+    if (!table) {
+        *rc = base_err_set(err, BASE_E_STALE, "the table of this write is not in the schema any more; prepare the statement again");
+        return -1;
+    }
+    const struct ring_placement *placement = repl_placement(repl, base_schema_keyspace(repl->schema, table->keyspace));
+    if (!placement) {
+        *rc = base_err_set(err, BASE_E_NOMEM, "write: out of memory");
+        return -1;
+    }
+    if (placement->rf_total > 1) {
+        *rc = base_err_set(err, BASE_E_INVALID, "conditions above replication factor 1 need Paxos for rows, which this version does not have: "
+                           "keyspace %.*s has %u", BASE_SLICE_ARG(table->keyspace), placement->rf_total);
+        return -1;
+    }
+    const struct ring_range *range = ring_placement_find(placement, base_token_get(m.pkey.data));
+    *rc = repli_need_of(repl, placement, write->consistency, true, &need, err);
+    if (*rc == BASE_OK)
+        *rc = repli_check_alive(repl, &need, placement, range, true, &write->outcome);
+    if (*rc == BASE_OK && (range->write.count != 1 || !repl_is_alive(repl, repl->ring->members[range->write.members[0]].host_id))) {
+        write->outcome.required = 1;
+        *rc = base_err_set(err, BASE_E_UNAVAILABLE, "the row's only replica is not alive; nothing was written");
+    }
+    return *rc == BASE_OK ? range->write.members[0] : -1;
+}
+
+static struct client *new_client(struct repl *repl, struct repl_write *write)
+{
+    struct repli_if_absent *part = repl->writes->if_absent;
+    struct client *client = malloc(sizeof *client + write->mutations.len);
+    if (!client)
+        return NULL;
+    memset(client, 0, sizeof *client);
+    memcpy(client->mutation, write->mutations.data, write->mutations.len);
+    client->repl = repl;
+    client->write = write;
+    client->started_ns = repli_now(repl);
+    client->timer.fired = client_timed_out;
+    client->next = part->clients;
+    if (client->next)
+        client->next->prev = &client->next;
+    client->prev = &part->clients;
+    part->clients = client;
+    return client;
+}
+
+static void start_local(struct repl *repl, struct client *client, uint64_t timeout_ns)
+{
+    int rc = BASE_E_NOMEM;
+    const char *text = "out of memory";
+    struct condition *c = new_condition(repl, base_slice(client->mutation, client->write->mutations.len), repli_now(repl) + timeout_ns);
+    client->local = true;
+    if (c) {
+        c->client = client;
+        if (read_mutation(repl, c, &rc, &text)) {
+            repli_timer_arm_after(repl, &client->timer, timeout_ns);
+            enqueue(repl, c);
+            return;
+        }
+        free(c);
+    }
+    client_ended(repl, client, rc, false, false, base_slice_str(text));
+}
+
+void repli_if_absent_start(struct repl *repl, struct repl_write *write)
+{
+    struct base_err *err = &write->outcome.err;
+    size_t cost = write->mutations.len + OP_COST;
+    uint64_t timeout_ns = write->timeout_ns ? write->timeout_ns : repl->config.conditional_timeout_ns;
+    struct client *client = NULL;
+    bool admitted = false;
+    int replica = -1, rc = repli_write_refused(repl, true, err);
+    write->outcome.write_type = REPL_WRITE_CAS;
+    if (rc == BASE_OK)
+        replica = find_replica(repl, write, &rc);
+    if (rc == BASE_OK) {
+        admitted = repl->writes->if_absent->count < CONDITIONS_MAX && repli_admit(repl, cost);
+        if (!admitted)
+            rc = base_err_set(err, BASE_E_OVERLOADED, "write: too many requests are under way here; nothing was written: repeat it later");
+    }
+    if (rc == BASE_OK) {
+        client = new_client(repl, write);
+        rc = client ? BASE_OK : BASE_E_NOMEM;
+    }
+    if (rc != BASE_OK) {
+        if (admitted)
+            repli_leave(repl, cost);
+        repli_write_refuse(repl, write, rc);
+        return;
+    }
+    client->admitted = cost;
+    repl->client_requests++;
+    repl->stats.conditional_writes++;
+    if (repli_is_self(repl, repl->ring->members[replica].host_id)) {
+        start_local(repl, client, timeout_ns);
+        return;
+    }
+    client->call.done = client_call_done;
+    repli_call_start(repl, &client->call, repli_member_peer(repl, (size_t)replica), REPL_LANE_POINT, REPL_VERB_WRITE_IF_ABSENT,
+                     write->mutations, timeout_ns);
+}
+
+/* --- the part ------------------------------------------------------------------------------------------------------------------- */
+
+int repli_if_absent_open(struct repli_if_absent **out)
+{
+    *out = calloc(1, sizeof **out);
+    for (size_t i = 0; *out && i < QUEUES; i++)
+        (*out)->queues[i].end = &(*out)->queues[i].head;
+    return *out ? BASE_OK : BASE_E_NOMEM;
+}
+
+/* No store operation is pending, so no queue has a head. */
+void repli_if_absent_close(struct repl *repl, struct repli_if_absent *part)
+{
+    if (!part)
+        return;
+    BASE_ASSERT(part->count == 0);
+    while (part->clients) {
+        struct client *client = part->clients;
+        if (client->write) {
+            (void)base_err_set(&client->write->outcome.err, BASE_E_CLOSED, "conditional write: this node closes; the row may have been written");
+            client_answer(repl, client, BASE_E_CLOSED);
+        }
+        client_free(repl, client);
+    }
+    free(part);
+}
