@@ -21,9 +21,10 @@
 #define BODY_LEN_MAX ((size_t)1 << 20)
 #define CALL_INTERVALS 5     /* a call's timeout, in gossip intervals */
 #define PAUSE_INTERVALS 5    /* a longer time between rounds means that we were stopped (Cassandra: max_local_pause, 5 s) */
-#define GREETINGS 10         /* quick rounds after the start and after members came … */
-#define GREETING_PARTS 4     /* … so many in an interval … */
-#define GREETED_MEMBERS_MAX 16 /* … in a cluster of at most so many */
+#define AWAITED_INTERVALS 3  /* so long nothing else is sent to the same peer */
+#define SMALL_CLUSTER_MAX 16 /* members: everybody speaks to everybody */
+#define GREETINGS 10         /* quick rounds after the start and after members came to a small cluster … */
+#define GREETING_PARTS 4     /* … so many in an interval */
 #define LEAVE_TELLS_MAX 64
 
 static void syn_start(struct repl *repl, struct repli_gossip_peer *peer);
@@ -110,6 +111,12 @@ static void call_forget(struct repl *repl, struct repli_gossip_peer *peer)
     if (peer->call.pending && peer->call_is_echo)
         repl->gossip->echo_count--;
     repli_call_cancel(repl, &peer->call);
+}
+
+/* Its answer may still come. */
+static bool is_awaited(const struct repl *repl, const struct repli_gossip_peer *peer)
+{
+    return peer->call.pending && repli_now(repl) - peer->call.sent_ns < repl->config.gossip_interval_ns * AWAITED_INTERVALS;
 }
 
 static void echo_start(struct repl *repl, struct repli_gossip_peer *peer)
@@ -263,8 +270,10 @@ static void syn_start(struct repl *repl, struct repli_gossip_peer *peer)
     struct repli_gossip_cursor cursor;
     static const struct repli_gossip_state nothing;
     size_t self = repli_gossip_find(gossip, repl->config.host_id);
-    if (peer->call.pending)
+    if (is_awaited(repl, peer))
         return;
+    call_forget(repl, peer);
+    peer->syn_ns = repli_now(repl);
     base_buf_reset(&gossip->body);
     int rc = repli_gossip_put_head(gossip, &gossip->body, peer->by_id ? REPLI_GOSSIP_BY_ID : REPLI_GOSSIP_BY_INDEX, &cursor);
     if (rc == BASE_OK)
@@ -451,6 +460,32 @@ static struct repli_gossip_peer *random_of(struct repl *repl, enum kind kind, si
     return NULL;
 }
 
+/* A live one whose answer to the last syn is not awaited any more. In a small cluster the one that was not spoken to for longest,
+ * so that each is in turn and one that refuses connections is found soon; in a large one at random. */
+static struct repli_gossip_peer *live_one(struct repl *repl)
+{
+    struct repli_gossip *gossip = repl->gossip;
+    bool small = gossip->count <= SMALL_CLUSTER_MAX;
+    uint64_t oldest_ns = UINT64_MAX, n = 0;
+    for (size_t i = 0; i < gossip->count; i++) {
+        const struct repli_gossip_peer *peer = gossip->peers[i];
+        if (!is_of(peer, LIVE) || is_awaited(repl, peer))
+            continue;
+        if (small && peer->syn_ns < oldest_ns) {
+            oldest_ns = peer->syn_ns;
+            n = 0;
+        }
+        n += !small || peer->syn_ns == oldest_ns;
+    }
+    uint64_t chosen = n ? base_random_u64(repl->ports.random) % n : 0;
+    for (size_t i = 0; n && i < gossip->count; i++) {
+        struct repli_gossip_peer *peer = gossip->peers[i];
+        if (is_of(peer, LIVE) && !is_awaited(repl, peer) && (!small || peer->syn_ns == oldest_ns) && chosen-- == 0)
+            return peer;
+    }
+    return NULL;
+}
+
 static bool with_chance(struct repl *repl, size_t of, size_t in)
 {
     return of > 0 && (of >= in || base_random_u64(repl->ports.random) % in < of);
@@ -460,7 +495,7 @@ static void exchange(struct repl *repl)
 {
     const struct repli_gossip *gossip = repl->gossip;
     size_t live = count_of(gossip, LIVE), dead = count_of(gossip, DEAD), seeds = count_of(gossip, SEED);
-    struct repli_gossip_peer *peer = random_of(repl, LIVE, live);
+    struct repli_gossip_peer *peer = live_one(repl);
     if (peer)
         syn_start(repl, peer);
     bool seeded = peer && peer->seed;
@@ -491,17 +526,18 @@ static void convict(struct repl *repl)
     }
 }
 
-/* Members that we never heard of, while the cluster is small and something is new: all of them, at once. True: there are some. */
+/* Members that we never heard of, or that may not have heard of us, while the cluster is small and something is new: all of them, at
+ * once. True: there are some. */
 static bool greet(struct repl *repl)
 {
     struct repli_gossip *gossip = repl->gossip;
     bool any = false;
-    if (gossip->greetings == 0 || gossip->count > GREETED_MEMBERS_MAX)
+    if (gossip->greetings == 0 || gossip->count > SMALL_CLUSTER_MAX)
         return false;
     gossip->greetings--;
     for (size_t i = 0; i < gossip->count; i++) {
         struct repli_gossip_peer *peer = gossip->peers[i];
-        if (peer->self || peer->state.generation)
+        if (peer->self || (peer->state.generation && peer->syn_ns))
             continue;
         any = true;
         syn_start(repl, peer);
@@ -646,7 +682,7 @@ void repli_gossip_on_epoch(struct repl *repl)
     if (!rebuild(repl))
         base_logf(repl->ports.log, BASE_LOG_ERROR, "gossip: out of memory: new members are not known until the next round");
     gossip->greetings = GREETINGS;
-    rounds_on(repl, gossip->count <= GREETED_MEMBERS_MAX);
+    rounds_on(repl, gossip->count <= SMALL_CLUSTER_MAX);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------------------------ */
