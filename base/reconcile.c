@@ -494,12 +494,15 @@ static bool purge_cell(struct purging *p, struct base_cell *cell)
         p->column = cell->column;
         p->column_active = p->row.deletion;
     }
-    if (cell->ts <= p->column_active.ts) {
+    struct base_deletion complex = {cell->ts, cell->local_s};
+    bool shadowed = cell->flags & BASE_CELL_COMPLEX_DELETION ? !deletion_supersedes(complex, p->column_active) /* as merge has it */
+                                                             : cell->ts <= p->column_active.ts;
+    if (shadowed) {
         p->changed = true;
         return false;
     }
     if (cell->flags & BASE_CELL_COMPLEX_DELETION)
-        p->column_active = (struct base_deletion){cell->ts, cell->local_s};
+        p->column_active = complex;
     if ((cell->flags & BASE_CELL_EXPIRING) && cell->local_s <= p->purge->now_s) {
         int64_t made_s = cell->local_s - cell->ttl;
         *cell = (struct base_cell){.column = cell->column, .flags = BASE_CELL_DEAD, .ts = cell->ts,

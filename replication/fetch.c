@@ -673,6 +673,7 @@ void repli_fetch_start(struct repli_fetch *f)
     f->data_present = f->speculating = false;
     f->failure_rank = 0;
     f->next_member = 0;
+    f->partition_rows_max = f->request.limits.partition_rows_max;
     base_err_clear(&f->err);
     base_buf_reset(&f->body);
     f->ring = ring_state_acquire(repl->ring);

@@ -43,7 +43,10 @@ struct repl_page_writer {
     size_t start;                /* of the page in out */
     bool ended;                  /* a limit ended it: nothing more is taken */
     bool any;                    /* something is in it */
+    bool static_counted;         /* the last partition counts by its static row alone */
     uint64_t rows, partition_rows;
+    struct base_slice continued; /* add's; borrowed until finish */
+    uint64_t rows_before;
     size_t pkey_at, pkey_len, ckey_at, ckey_len; /* the last position, in out; ckey_len 0: the whole partition */
     size_t marker_at;            /* the last item, if it is a marker, in out; else 0 */
     struct base_deletion near;   /* of that marker: what it ends */
@@ -52,10 +55,11 @@ struct repl_page_writer {
 void repl_page_begin(struct repl_page_writer *w, bool reversed, int64_t now_s, int64_t gc_before_s,
                      const struct repl_page_limits *limits, struct base_buf *out);
 /* Append what `source` has (raw, tombstones kept, merged; one direction) up to a limit, with what time does to it: expired cells
- * are tombstones, and tombstones older than gc_before_s are gone. Of its first partition earlier pages had `rows_before` live
- * rows. LIMIT: one row that fits no page; NOMEM, CORRUPT and what the source answers.
+ * are tombstones, and tombstones older than gc_before_s are gone. If its first partition is `continued` (may be empty), earlier
+ * pages had `rows_before` live rows of it. LIMIT: one row that fits no page; NOMEM, CORRUPT and what the source answers.
  * Does not close it. */
-BASE_MUST int repl_page_add(struct repl_page_writer *w, struct base_source *source, uint64_t rows_before, struct base_err *err);
+BASE_MUST int repl_page_add(struct repl_page_writer *w, struct base_source *source, struct base_slice continued,
+                            uint64_t rows_before, struct base_err *err);
 /* Say the end: the writer's own, or, with `end` not NULL, that one (not before the last position written). Frees what begin and add took,
  * as does repl_page_abandon, which cuts the page away. */
 BASE_MUST int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end, struct base_err *err);

@@ -311,8 +311,8 @@ static int add_partition(struct repl_page_writer *w, struct base_source *source,
         rc = add_items(w, source, &part, err);
     if (rc != BASE_OK || w->ended)
         return rc;
-    if (part.written && w->partition_rows == 0 && part.static_live && w->limits.static_alone)
-        w->rows++;
+    w->static_counted = part.written && w->partition_rows == 0 && part.static_live && w->limits.static_alone;
+    w->rows += w->static_counted;
     if (part.written) {
         w->ckey_len = 0; /* all of it is in the page, or skipped */
         w->marker_at = 0;
@@ -320,17 +320,20 @@ static int add_partition(struct repl_page_writer *w, struct base_source *source,
     return BASE_OK;
 }
 
-int repl_page_add(struct repl_page_writer *w, struct base_source *source, uint64_t rows_before, struct base_err *err)
+int repl_page_add(struct repl_page_writer *w, struct base_source *source, struct base_slice continued, uint64_t rows_before,
+                  struct base_err *err)
 {
     struct base_partition from;
     struct base_buf static_row;
     int rc = BASE_OK;
+    w->continued = continued;
+    w->rows_before = rows_before;
     base_buf_init(&static_row, ROW_LEN_MAX);
     for (bool first = true; !w->ended; first = false) {
         rc = source->ops->partition(source, &from, err);
         if (rc != BASE_OK || from.pkey.len == 0)
             break;
-        w->partition_rows = first ? rows_before : 0;
+        w->partition_rows = first && base_slice_equal(from.pkey, continued) ? rows_before : 0;
         rc = add_partition(w, source, &from, &static_row, err);
         if (rc != BASE_OK)
             break;
@@ -367,8 +370,12 @@ int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end
         own.more = end->more;
         own.pkey = end->pkey;
         own.ckey = end->ckey;
-        if (w->any && base_slice_equal(own.pkey, base_slice(w->out->data + w->pkey_at, w->pkey_len)))
+        if (w->any && end->ckey.len && base_slice_equal(own.pkey, base_slice(w->out->data + w->pkey_at, w->pkey_len))) {
             own.partition_rows = w->partition_rows;
+            own.rows -= w->static_counted; /* the partition goes on: its static row may not be alone */
+        } else if (end->ckey.len && base_slice_equal(own.pkey, w->continued)) {
+            own.partition_rows = w->rows_before; /* nothing of it was left to write */
+        }
     } else if (w->ended) {
         if (w->ckey_len)
             rc = close_open(w);
@@ -399,7 +406,7 @@ int repl_page_write(struct base_source *source, bool reversed, int64_t now_s, in
 {
     struct repl_page_writer w;
     repl_page_begin(&w, reversed, now_s, gc_before_s, limits, out);
-    int rc = repl_page_add(&w, source, 0, err);
+    int rc = repl_page_add(&w, source, (struct base_slice){0}, 0, err);
     if (rc == BASE_OK)
         rc = repl_page_finish(&w, NULL, err);
     else

@@ -110,6 +110,7 @@ struct repli_fetch {
     struct repl_page_end end; /* into page */
     /* Inside. */
     enum repli_fetch_phase phase;
+    uint64_t partition_rows_max; /* as the request had it: FULL asks without */
     struct ring_state *ring;
     struct repli_contact *contacts;
     struct base_buf body;

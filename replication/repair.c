@@ -315,9 +315,10 @@ static int write_merged(struct repli_fetch *f, struct base_source *source, const
     struct repl_page_limits limits = REPL_PAGE_LIMITS_NONE;
     struct repl_page_writer w;
     limits.static_alone = f->request.limits.static_alone;
+    limits.partition_rows_max = f->partition_rows_max; /* all of the partition is known now: this skips what nobody wants */
     base_buf_reset(&f->merged);
     repl_page_begin(&w, cmd->reversed, cmd->now_s, cmd->now_s - f->table->options.gc_grace_s, &limits, &f->merged);
-    int rc = repl_page_add(&w, source, f->request.rows_before, err);
+    int rc = repl_page_add(&w, source, f->request.after_pkey, f->request.rows_before, err);
     if (rc == BASE_OK)
         rc = repl_page_finish(&w, end, err);
     else

@@ -116,7 +116,7 @@ static int consume(struct repl_store_op *op, struct base_source *source, struct 
 {
     struct repli_replica_read *r = op->ctx;
     bool of_position = op->cmd == &r->partition;
-    int rc = repl_page_add(&r->writer, source, of_position ? r->request.rows_before : 0, err);
+    int rc = repl_page_add(&r->writer, source, r->request.after_pkey, r->request.rows_before, err);
     if (rc != BASE_OK || (of_position && r->has_range && !r->writer.ended))
         return rc;
     r->writing = false;

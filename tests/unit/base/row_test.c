@@ -459,6 +459,9 @@ START_TEST(purge_known_answers)
     /* what a row's own deletions shadow goes, even with the deletion that did it */
     PURGES("del@9/3 1=a@8 2=b@10", COMPACT(50, 4, 100), "2=b@10", true);
     PURGES("1![@5/3 1[a]=x@5 1[b]=c@7", READ(50), "1[b]=c@7", true);
+    /* of one timestamp the later made deletion says more, in a row as in a merge */
+    PURGES("del@5/3 1![@5/4 1[b]=c@7", KEEP(50), "del@5/3 1![@5/4 1[b]=c@7", true);
+    PURGES("del@5/3 1![@5/3 1[b]=c@7", KEEP(50), "del@5/3 1[b]=c@7", true);
 }
 END_TEST
 

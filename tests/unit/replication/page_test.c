@@ -168,7 +168,7 @@ static void check_paging(struct world *w, const struct repl_page_limits *limits,
             if (i ? !has_range : !has_partition)
                 continue;
             struct base_source *source = lib_store_read(&store, 1, i ? &range : &partition, w->gc_before_s);
-            ck_assert_int_eq(repl_page_add(&writer, source, i ? 0 : last.partition_rows, NULL), BASE_OK);
+            ck_assert_int_eq(repl_page_add(&writer, source, last.pkey, last.partition_rows, NULL), BASE_OK);
             source->ops->close(source);
         }
         ck_assert_int_eq(repl_page_finish(&writer, NULL, NULL), BASE_OK);

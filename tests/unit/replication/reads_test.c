@@ -1,0 +1,666 @@
+/* Coordinated reads over a few nodes with scripted faults. Without these a QUORUM read would miss what a quorum has, a repair would
+ * not repair, LIMIT would come up short, or a read wait for ever. */
+#include <check.h>
+#include <stdio.h>
+
+#include "base/key.h"
+#include "replication/reads_private.h"
+#include "tests/lib/ck.h"
+#include "tests/unit/replication/read_world.h"
+
+static struct rw_world world;
+static const struct rw_options three = {.nodes = 3, .rf = 3, .speculative_retry = "NONE"};
+
+static struct base_read command(uint32_t p)
+{
+    struct base_read cmd = BASE_READ_INIT;
+    cmd.table_id = lib_table_id;
+    cmd.epoch = world.ring->epoch;
+    cmd.slices = base_slices_all;
+    cmd.now_s = 25;
+    if (p < LIB_PARTITIONS)
+        cmd.pkey = lib_pkey(p);
+    return cmd;
+}
+#define ALL_PARTITIONS LIB_PARTITIONS
+
+static void put_row(unsigned nodes, uint32_t p, uint32_t k, const char *text)
+{
+    struct base_buf row, m;
+    base_buf_init(&row, 1 << 16);
+    base_buf_init(&m, 1 << 16);
+    row_parse(text, &row);
+    ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)), BASE_OK);
+    rw_put(&world, nodes, base_buf_view(&m));
+    base_buf_fini(&row);
+    base_buf_fini(&m);
+}
+
+static void expect_text(struct rw_result *r, const char *text)
+{
+    ck_assert_msg(r->outcome.rc == BASE_OK, "%s", r->outcome.err.text);
+    ck_assert_str_eq((char *)r->text.data, text);
+    rw_result_fini(r);
+}
+
+static void expect_failure(struct rw_result *r, int rc, const char *part)
+{
+    ck_assert_msg(r->outcome.rc == rc, "%s: %s", base_err_words(r->outcome.rc), r->outcome.err.text);
+    ck_assert_msg(strstr(r->outcome.err.text, part), "%s", r->outcome.err.text);
+    rw_result_fini(r);
+}
+
+START_TEST(a_digest_match_is_one_page_and_a_digest)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 1);
+    put_row(7, 0, 0, "live@3 4=a@3");
+    struct base_read cmd = command(0);
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    ck_assert_uint_eq(r.outcome.received, 2);
+    ck_assert_uint_eq(r.outcome.required, 2);
+    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    ck_assert_uint_eq(world.nodes[1].digests + world.nodes[2].digests, 1);
+    ck_assert_uint_eq(world.nodes[1].reads + world.nodes[2].reads, 0);
+    ck_assert_uint_eq(world.nodes[0].store_reads, 1);
+    const struct repl_stats *stats = repl_get_stats(world.nodes[0].repl);
+    ck_assert_uint_eq(stats->reads, 1);
+    ck_assert_uint_eq(stats->read_latency.count, 1);
+    ck_assert_uint_eq(stats->digest_mismatches, 0);
+    ck_assert(repl_is_idle(world.nodes[0].repl));
+    rw_read(&world, 0, &cmd, REPL_CL_ONE, 100, &r); /* our own replica: no message */
+    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    ck_assert_uint_eq(world.nodes[1].digests + world.nodes[2].digests, 1);
+    rw_fini(&world);
+}
+END_TEST
+
+START_TEST(a_mismatch_is_merged_and_repaired_before_the_answer)
+{
+    struct rw_result r;
+    struct base_buf text;
+    base_buf_init(&text, 1 << 16);
+    rw_init(&world, &three, 2);
+    put_row(7, 0, 0, "live@3 4=a@3 5=b@3");
+    put_row(2, 0, 0, "4=A@5");
+    put_row(4, 0, 1, "live@4 4=c@4");
+    struct base_read cmd = command(0);
+    rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
+    expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
+    for (unsigned i = 0; i < 3; i++) { /* each has all of it now */
+        ck_assert_uint_eq(world.nodes[i].repairs, 1);
+        rw_expect(&world, 1u << i, &cmd, &text);
+        ck_assert_str_eq((char *)text.data, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
+    }
+    const struct repl_stats *stats = repl_get_stats(world.nodes[0].repl);
+    ck_assert_uint_eq(stats->digest_mismatches, 1);
+    ck_assert_uint_eq(stats->read_repairs, 3);
+    rw_read(&world, 1, &cmd, REPL_CL_ALL, 100, &r);
+    expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
+    ck_assert_uint_eq(repl_get_stats(world.nodes[1].repl)->digest_mismatches, 0);
+    rw_fini(&world);
+    base_buf_fini(&text);
+}
+END_TEST
+
+START_TEST(a_repair_that_is_not_acknowledged_is_a_timeout)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 3);
+    put_row(1, 0, 0, "live@3 4=a@3");
+    struct base_read cmd = command(0);
+    world.nodes[1].repairs_silent = world.nodes[2].repairs_silent = true;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    expect_failure(&r, BASE_E_TIMEOUT, "read repair");
+    ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->read_timeouts, 1);
+    rw_fini(&world);
+    struct rw_options options = three; /* not where the table does not want it */
+    options.read_repair = "NONE";
+    rw_init(&world, &options, 3);
+    put_row(1, 0, 0, "live@3 4=a@3");
+    world.nodes[1].repairs_silent = world.nodes[2].repairs_silent = true;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    ck_assert_uint_eq(world.nodes[1].repairs + world.nodes[2].repairs, 0);
+    rw_fini(&world);
+}
+END_TEST
+
+START_TEST(tombstones_win)
+{
+    struct rw_result r;
+    struct base_buf m;
+    base_buf_init(&m, 1 << 16);
+    rw_init(&world, &three, 4);
+    put_row(7, 0, 0, "live@3 4=a@3");
+    put_row(7, 0, 1, "live@3 4=b@3");
+    put_row(7, 0, 2, "live@3 4=c@3");
+    put_row(1, 0, 0, "del@5/20");
+    put_row(2, 0, 1, "4x@5/20");
+    struct base_range_deletion range = {lib_bound(2, false), lib_bound(5, true), {6, 20}};
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE, (struct base_slice){0}, &range, 1, NULL, 0), BASE_OK);
+    rw_put(&world, 4, base_buf_view(&m));
+    struct base_read cmd = command(0);
+    for (unsigned round = 0; round < 2; round++) {
+        cmd.reversed = round;
+        rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
+        expect_text(&r, "0/b [] live@3\n");
+    }
+    ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->digest_mismatches, 1);
+    base_buf_reset(&m);
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), (struct base_deletion){9, 21}, (struct base_slice){0}, NULL, 0, NULL, 0),
+                     BASE_OK);
+    rw_put(&world, 2, base_buf_view(&m));
+    rw_read(&world, 2, &cmd, REPL_CL_ALL, 100, &r);
+    expect_text(&r, "");
+    rw_read(&world, 2, &cmd, REPL_CL_ONE, 100, &r);
+    expect_text(&r, "");
+    rw_fini(&world);
+    base_buf_fini(&m);
+}
+END_TEST
+
+/* LIMIT 2 where one replica's first rows are deleted on the other. */
+START_TEST(no_read_is_short)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 5);
+    world.nodes[2].store_rc = BASE_E_IO;
+    for (uint32_t k = 0; k < LIB_KEYS; k++)
+        put_row(3, 0, k, "live@3 4=a@3");
+    for (uint32_t k = 0; k < 4; k++)
+        put_row(2, 0, k, "del@5/20");
+    rw_alive(&world, 2, false);
+    struct base_read cmd = command(0);
+    cmd.row_limit = 2;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 2, &r);
+    ck_assert_uint_eq(r.empty_pages, 0);
+    expect_text(&r, "0/e [] live@3 4=a@3\n0/f [] live@3 4=a@3\n");
+    ck_assert_uint_gt(repl_get_stats(world.nodes[0].repl)->short_reads, 0);
+    rw_fini(&world);
+}
+END_TEST
+
+/* A replica that missed an overwrite must not give a row that its newer value takes out. */
+START_TEST(a_stale_replica_does_not_pass_a_filter)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 6);
+    rw_alive(&world, 2, false);
+    put_row(3, 0, 0, "live@3 4=x@3");
+    put_row(2, 0, 0, "4=y@5");
+    put_row(3, 0, 1, "live@3 4=y@3");
+    put_row(2, 0, 1, "4=x@5");
+    struct base_filter filter = {.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")};
+    struct base_read cmd = command(0);
+    cmd.filters = &filter;
+    cmd.filter_count = 1;
+    cmd.row_limit = 1;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
+    expect_text(&r, "0/b [] live@3 4=x@5\n");
+    rw_fini(&world);
+}
+END_TEST
+
+START_TEST(a_slow_replica_is_passed_over)
+{
+    struct rw_result r;
+    struct rw_options options = three;
+    options.speculative_retry = "20ms";
+    rw_init(&world, &options, 7);
+    put_row(7, 0, 0, "live@3 4=a@3");
+    world.nodes[1].delay_ns = world.nodes[2].delay_ns = 0;
+    struct base_read cmd = command(0);
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    rw_result_fini(&r);
+    size_t asked = world.nodes[1].digests ? 1 : 2;
+    world.nodes[asked].silent = true;
+    uint64_t before = base_clock_mono(&world.clock.base).ns;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before, 40000000);
+    ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->speculative_retries, 1);
+    rw_fini(&world);
+    rw_init(&world, &three, 7); /* NONE: it is waited for */
+    put_row(7, 0, 0, "live@3 4=a@3");
+    world.nodes[asked].silent = true;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    ck_assert_uint_eq(r.outcome.received, 1);
+    ck_assert(r.outcome.data_present);
+    expect_failure(&r, BASE_E_TIMEOUT, "received only 1 responses");
+    rw_fini(&world);
+}
+END_TEST
+
+START_TEST(a_dead_replica_is_replaced_or_missed)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 8);
+    put_row(7, 0, 0, "live@3 4=a@3");
+    struct base_read cmd = command(0);
+    world.nodes[1].refuses = true; /* nobody knows yet */
+    for (unsigned i = 0; i < 2; i++) {
+        rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+        expect_text(&r, "0/a [] live@3 4=a@3\n");
+    }
+    rw_alive(&world, 1, true); /* a refused message made it dead */
+    rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
+    expect_failure(&r, BASE_E_UNAVAILABLE, "h2:7000");
+    rw_alive(&world, 1, false);
+    rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
+    ck_assert_uint_eq(r.outcome.required, 3);
+    ck_assert_uint_eq(r.outcome.alive, 2);
+    expect_failure(&r, BASE_E_UNAVAILABLE, "Cannot achieve consistency level ALL");
+    rw_fini(&world);
+}
+END_TEST
+
+START_TEST(a_damaged_replica_is_named_or_replaced)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 9);
+    put_row(7, 0, 0, "live@3 4=a@3");
+    struct base_read cmd = command(0);
+    world.nodes[0].store_rc = BASE_E_CORRUPT;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
+    ck_assert_uint_eq(r.outcome.failures, 1);
+    expect_failure(&r, BASE_E_CORRUPT, "node h1:7000: sstable 17: checksum mismatch");
+    world.nodes[0].store_rc = BASE_OK;
+    world.nodes[2].store_rc = BASE_E_CORRUPT;
+    rw_read(&world, 1, &cmd, REPL_CL_ALL, 100, &r);
+    expect_failure(&r, BASE_E_CORRUPT, "node h3:7000: sstable 17: checksum mismatch");
+    ck_assert_uint_eq(repl_get_stats(world.nodes[1].repl)->read_failures, 1);
+    rw_fini(&world);
+}
+END_TEST
+
+/* Whatever a peer's reply says, the read ends and nothing falls over. */
+START_TEST(replies_may_be_garbage)
+{
+    struct rw_result r;
+    for (unsigned round = 0; round < test_rounds(300); round++) {
+        rw_init(&world, &three, round);
+        for (uint32_t k = 0; k < LIB_KEYS; k++)
+            put_row(k % 2 ? 7 : 3, 0, k, "live@3 4=a@3 6[p]=x@4");
+        world.nodes[1].corrupt = true;
+        world.nodes[2].corrupt = round % 2;
+        struct base_read cmd = command(round % 3 ? 0 : ALL_PARTITIONS);
+        rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1 + round % 4, &r);
+        rw_result_fini(&r);
+        ck_assert(repl_is_idle(world.nodes[0].repl));
+        rw_fini(&world);
+    }
+}
+END_TEST
+
+START_TEST(levels_that_are_none_are_refused)
+{
+    struct rw_result r;
+    rw_init(&world, &three, 10);
+    struct base_read cmd = command(0);
+    rw_read(&world, 0, &cmd, REPL_CL_ANY, 100, &r);
+    expect_failure(&r, BASE_E_INVALID, "ANY");
+    rw_read(&world, 0, &cmd, REPL_CL_SERIAL, 100, &r);
+    expect_failure(&r, BASE_E_INVALID, "SERIAL");
+    rw_fini(&world);
+}
+END_TEST
+
+/* A replica that is not asked what it owns refuses, and a body that is none does no harm. */
+START_TEST(a_replica_checks_what_it_is_asked)
+{
+    struct rw_options options = {.nodes = 5, .rf = 2};
+    rw_init(&world, &options, 11);
+    struct base_buf body;
+    base_buf_init(&body, 1 << 16);
+    size_t stranger = 0;
+    while (rw_is_replica(&world, stranger, lib_pkey(1)))
+        stranger++;
+    for (unsigned i = 0; i < 3; i++) {
+        struct repli_read_request request = {.cmd = command(i == 0 ? 1 : ALL_PARTITIONS), .limits = REPL_PAGE_LIMITS_NONE};
+        struct repli_replica_read *r;
+        struct base_arena arena;
+        base_arena_init(&arena);
+        if (i == 2)
+            request.cmd.table_id.b[3] = 9;
+        base_buf_reset(&body);
+        ck_assert_int_eq(repli_read_encode(&request, &body), BASE_OK);
+        repli_event_begin(world.nodes[stranger].repl);
+        enum repl_answer answer = repli_replica_read_start(world.nodes[stranger].repl, base_buf_view(&body), NULL, NULL, &r);
+        ck_assert_int_eq(answer, REPL_DONE);
+        ck_assert_int_eq(r->rc, BASE_E_STALE);
+        repli_replica_read_put(world.nodes[stranger].repl, r);
+        for (size_t len = 0; len < body.len; len++) { /* every truncation */
+            struct repli_read_request decoded;
+            ck_assert_int_eq(repli_read_decode(base_slice(body.data, len), &arena, &decoded, NULL), BASE_E_CORRUPT);
+        }
+        repli_event_end(world.nodes[stranger].repl);
+        base_arena_fini(&arena);
+    }
+    rw_fini(&world);
+    base_buf_fini(&body);
+}
+END_TEST
+
+/* A partition larger than a page, both ways, at every page size in rows; slices; static rows. */
+START_TEST(wide_partitions_come_in_pages)
+{
+    struct rw_options options = three;
+    options.page_size_bytes = 60;
+    struct base_buf text;
+    base_buf_init(&text, 1 << 16);
+    rw_init(&world, &options, 12);
+    for (uint32_t k = 0; k < LIB_KEYS; k++)
+        put_row(1u << k % 3 | 1u << (k + 1) % 3, 0, k, "live@3 4=aaaaaaaaaaaaaaaaaaaaaaaa@3");
+    struct base_buf m, row;
+    base_buf_init(&m, 1 << 16);
+    base_buf_init(&row, 1 << 16);
+    row_parse("3=s@4", &row);
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE, base_buf_view(&row), NULL, 0, NULL, 0), BASE_OK);
+    rw_put(&world, 6, base_buf_view(&m));
+    struct base_range slices[3] = {{lib_ckey(0), lib_ckey(1)}, {lib_ckey(3), lib_ckey(3)}, {lib_ckey(4), lib_bound(5, true)}};
+    for (unsigned round = 0; round < 24; round++) {
+        struct base_read cmd = command(0);
+        struct rw_result r;
+        cmd.reversed = round % 2;
+        if (round % 4 > 1)
+            cmd.slices = (struct base_slices){slices, 3};
+        rw_read(&world, round % 3, &cmd, REPL_CL_QUORUM, 1 + round / 4, &r);
+        rw_expect(&world, 7, &cmd, &text);
+        ck_assert_uint_gt(r.pages, 1);
+        ck_assert_uint_eq(r.empty_pages, 0);
+        expect_text(&r, (char *)text.data);
+    }
+    rw_fini(&world);
+    base_buf_fini(&text);
+    base_buf_fini(&m);
+    base_buf_fini(&row);
+}
+END_TEST
+
+/* Many tombstones before the first row: no empty page is handed out. */
+START_TEST(tombstones_are_walked_through)
+{
+    struct rw_options options = three;
+    struct rw_result r;
+    options.page_size_bytes = 1;
+    rw_init(&world, &options, 13);
+    for (uint32_t k = 0; k + 1 < LIB_KEYS; k++)
+        put_row(7, 0, k, "del@5/20");
+    put_row(7, 0, LIB_KEYS - 1, "live@3 4=a@3");
+    struct base_read cmd = command(0);
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    ck_assert_uint_eq(r.pages, 1);
+    expect_text(&r, "0/f [] live@3 4=a@3\n");
+    cmd = command(ALL_PARTITIONS);
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
+    ck_assert_uint_eq(r.empty_pages, 0);
+    expect_text(&r, "0/f [] live@3 4=a@3\n");
+    rw_fini(&world);
+}
+END_TEST
+
+static void note_done(struct repl_read *read)
+{
+    *(bool *)read->ctx = true;
+}
+
+/* A read may be closed whenever one likes. */
+START_TEST(reads_end_at_any_time)
+{
+    unsigned early = 0;
+    for (unsigned round = 0; round < test_rounds(300); round++) {
+        struct rw_options options = {.nodes = 4, .rf = 3};
+        rw_init(&world, &options, round);
+        world.pending_percent = 50;
+        for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
+            for (uint32_t k = 0; k < LIB_KEYS; k++)
+                put_row(1u << (p + k) % 4, p, k, "live@3 4=a@3");
+        }
+        struct base_read cmd = command(round % 2 ? 0 : ALL_PARTITIONS);
+        bool done = false;
+        struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3,
+                                 .done = note_done, .ctx = &done};
+        repl_read_start(world.nodes[0].repl, &read);
+        for (unsigned steps = below(&world.rng, 16); steps > 0 && !done; steps--)
+            (void)rw_step(&world);
+        early += !done;
+        repl_read_close(world.nodes[0].repl, &read);
+        done = false;
+        rw_run(&world, NULL);
+        ck_assert_msg(!done, "done after close");
+        ck_assert(repl_is_idle(world.nodes[0].repl));
+        rw_fini(&world);
+    }
+    ck_assert_uint_gt(early, 0);
+}
+END_TEST
+
+START_TEST(a_node_that_stops_ends_its_reads)
+{
+    rw_init(&world, &three, 15);
+    struct base_read cmd = command(0);
+    bool done = false;
+    struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3, .done = note_done,
+                             .ctx = &done};
+    repl_read_start(world.nodes[0].repl, &read);
+    ck_assert(!done);
+    rw_fini(&world);
+    ck_assert(done);
+    ck_assert_int_eq(read.outcome.rc, BASE_E_CLOSED);
+}
+END_TEST
+
+/* --- at random ------------------------------------------------------------------------------------------------------------- */
+
+static unsigned replicas_of(struct base_slice pkey)
+{
+    unsigned set = 0;
+    for (size_t i = 0; i < world.count; i++)
+        set |= rw_is_replica(&world, i, pkey) ? 1u << i : 0;
+    return set;
+}
+
+/* Each mutation is on a quorum of its replicas, at least. */
+static void random_content(struct rng *rng)
+{
+    struct base_buf m;
+    base_buf_init(&m, 1 << 20);
+    for (size_t n = 2 + below(rng, 14); n > 0; n--) {
+        base_buf_reset(&m);
+        lib_mutation_random(rng, &m);
+        struct base_reader in = base_reader(base_buf_view(&m));
+        struct base_mutation decoded;
+        ck_assert(base_mutation_decode(&in, &decoded));
+        unsigned set = replicas_of(decoded.pkey), count = (unsigned)__builtin_popcount(set), quorum = count / 2 + 1;
+        while ((unsigned)__builtin_popcount(set) > quorum && below(rng, 3))
+            set &= ~(1u << below(rng, (uint32_t)world.count));
+        rw_put(&world, set, base_buf_view(&m));
+    }
+    base_buf_fini(&m);
+}
+
+static void random_command(struct rng *rng, struct base_read *cmd, struct base_range ranges[2])
+{
+    *cmd = command(below(rng, 2) ? below(rng, LIB_PARTITIONS) : ALL_PARTITIONS);
+    lib_slices_random(rng, ranges, &cmd->slices);
+    cmd->reversed = below(rng, 2);
+    cmd->now_s = below(rng, 60);
+    if (below(rng, 3) == 0)
+        cmd->row_limit = 1 + below(rng, 6);
+    if (below(rng, 3) == 0)
+        cmd->partition_row_limit = 1 + below(rng, 3);
+    if (!cmd->pkey.len && below(rng, 3) == 0) {
+        cmd->token_after = base_token_get(lib_pkey(below(rng, LIB_PARTITIONS)).data);
+        if (cmd->token_after >= base_token_get(lib_pkey(LIB_PARTITIONS - 1).data))
+            cmd->token_after = INT64_MIN;
+        else if (below(rng, 2))
+            cmd->token_upto = base_token_get(lib_pkey(LIB_PARTITIONS - 1).data);
+    }
+}
+
+START_TEST(a_quorum_reads_what_a_quorum_has)
+{
+    struct rng rng = rng_seeded(test_seed() ^ 21);
+    struct base_buf text;
+    base_buf_init(&text, 1 << 20);
+    unsigned mismatches = 0, pages = 0;
+    for (unsigned round = 0; round < test_rounds(600); round++) {
+        static const char *const retries[] = {"NONE", "ALWAYS", "1ms", "99p"};
+        struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .tokens = 1 + below(&rng, 6),
+                                     .speculative_retry = retries[below(&rng, 4)], .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
+        rw_init(&world, &options, rng_u64(&rng));
+        world.pending_percent = below(&rng, 3) * 50;
+        random_content(&rng);
+        if (options.rf == 3 && below(&rng, 2)) {
+            size_t slow = below(&rng, (uint32_t)world.count);
+            world.nodes[slow].delay_ns = below(&rng, 5000000);
+        }
+        int64_t now_s = 0;
+        for (unsigned i = 0; i < 4; i++) {
+            struct base_range ranges[2];
+            struct base_read cmd;
+            struct rw_result r;
+            random_command(&rng, &cmd, ranges);
+            /* A repair tells what has expired by then: time does not go back. Before all expire or after: of two cells with one
+             * timestamp and different TTLs a replica that has the shorter one only says that it is dead (as in Cassandra). */
+            cmd.now_s = now_s = now_s || below(&rng, 3) == 0 ? 45 : 0;
+            rw_expect(&world, (1u << world.count) - 1, &cmd, &text);
+            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd, i == 3 ? REPL_CL_ALL : REPL_CL_QUORUM,
+                    below(&rng, 2) ? 1 + below(&rng, 5) : 1000, &r);
+            ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
+            ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0,
+                          "round %u.%u (%s%s, limits %lld, %lld, %u pages, rf %u of %zu): got\n%sexpected\n%s", round, i,
+                          cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "", (long long)cmd.row_limit,
+                          (long long)cmd.partition_row_limit, r.pages, options.rf, world.count, (char *)r.text.data,
+                          (char *)text.data);
+            ck_assert_uint_eq(r.empty_pages, 0);
+            pages += r.pages;
+            rw_result_fini(&r);
+        }
+        rw_run(&world, NULL);
+        for (size_t i = 0; i < world.count; i++) {
+            mismatches += (unsigned)repl_get_stats(world.nodes[i].repl)->digest_mismatches;
+            ck_assert(repl_is_idle(world.nodes[i].repl));
+        }
+        rw_fini(&world);
+    }
+    ck_assert_uint_gt(mismatches, 0);
+    ck_assert_uint_gt(pages, 0);
+    base_buf_fini(&text);
+}
+END_TEST
+
+static void print_page(const struct base_buf *page, bool reversed)
+{
+    struct base_source *source;
+    struct base_partition part;
+    struct base_item item;
+    struct base_buf text;
+    base_buf_init(&text, 1 << 16);
+    ck_assert_int_eq(repl_page_source(base_buf_view(page), reversed, NULL, &source, NULL), BASE_OK);
+    while (source->ops->partition(source, &part, NULL) == BASE_OK && part.pkey.len) {
+        base_buf_reset(&text);
+        row_print(part.static_row, &text);
+        printf("partition del %lld/%lld [%s]\n", (long long)part.deletion.ts, (long long)part.deletion.local_s, text.data);
+        while (source->ops->next(source, &item, NULL) == BASE_OK && item.kind != BASE_ITEM_END) {
+            base_buf_reset(&text);
+            row_print(item.row, &text);
+            printf("  %.*s%02x before %lld/%lld after %lld/%lld %s\n", (int)item.ckey.len - 1, item.ckey.data, item.ckey.data[item.ckey.len - 1],
+                   (long long)item.before.ts, (long long)item.before.local_s, (long long)item.after.ts, (long long)item.after.local_s, text.data);
+        }
+    }
+    printf("--\n");
+    fflush(stdout);
+    source->ops->close(source);
+    base_buf_fini(&text);
+}
+
+/* A read at ALL leaves all replicas with the same content of what it read. */
+START_TEST(a_repair_makes_replicas_equal)
+{
+    struct rng rng = rng_seeded(test_seed() ^ 22);
+    struct base_buf text;
+    base_buf_init(&text, 1 << 20);
+    for (unsigned round = 0; round < test_rounds(400); round++) {
+        struct rw_options options = {.nodes = 3, .rf = 3, .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
+        rw_init(&world, &options, rng_u64(&rng));
+        random_content(&rng);
+        struct base_read cmd = command(ALL_PARTITIONS);
+        struct base_range ranges[2];
+        struct rw_result r;
+        lib_slices_random(&rng, ranges, &cmd.slices);
+        cmd.reversed = below(&rng, 2);
+        cmd.now_s = below(&rng, 60);
+        rw_read(&world, 0, &cmd, REPL_CL_ALL, 1 + below(&rng, 6), &r);
+        ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
+        rw_result_fini(&r);
+        struct base_buf pages[3];
+        for (size_t i = 0; i < 3; i++) {
+            const struct lib_store *store = &world.nodes[i].store;
+            struct base_source *source = lib_store_read(&store, 1, &cmd, INT64_MIN);
+            base_buf_init(&pages[i], 1 << 20);
+            ck_assert_int_eq(repl_page_write(source, cmd.reversed, cmd.now_s, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &pages[i], NULL), BASE_OK);
+            source->ops->close(source);
+            if (!base_slice_equal(base_buf_view(&pages[i]), base_buf_view(&pages[0]))) {
+                print_page(&pages[0], cmd.reversed);
+                print_page(&pages[i], cmd.reversed);
+                ck_abort_msg("round %u: node %zu differs%s", round, i, cmd.reversed ? ", reversed" : "");
+            }
+        }
+        for (size_t i = 0; i < 3; i++)
+            base_buf_fini(&pages[i]);
+        rw_fini(&world);
+    }
+    base_buf_fini(&text);
+}
+END_TEST
+
+START_TEST(speculation_follows_the_option)
+{
+    rw_init(&world, &three, 14);
+    struct repl *repl = world.nodes[0].repl;
+    const uint64_t second = 1000000000, ms = 1000000;
+    const struct {
+        const char *text;
+        uint64_t after_ns;
+    } cases[] = {
+        {"ALWAYS", 0}, {"always", 0}, {"NONE", UINT64_MAX}, {"NEVER", UINT64_MAX}, {"50ms", 50 * ms}, {"1.5MS", 1500000},
+        {"99p", second / 2}, {"99PERCENTILE", second / 2}, {"", second / 2}, {"100p", UINT64_MAX}, {"nonsense", UINT64_MAX},
+        {"MIN(99p,50ms)", 50 * ms}, {"MAX(99p,50ms)", second / 2}, {"max(30ms,40ms)", 40 * ms}, {"MIN(99p", UINT64_MAX},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++)
+        ck_assert_msg(repli_speculate_after(repl, base_slice_str(cases[i].text), second) == cases[i].after_ns, "%s", cases[i].text);
+    rw_fini(&world);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("replication/reads");
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, a_digest_match_is_one_page_and_a_digest);
+    tcase_add_test(tc, a_mismatch_is_merged_and_repaired_before_the_answer);
+    tcase_add_test(tc, a_repair_that_is_not_acknowledged_is_a_timeout);
+    tcase_add_test(tc, tombstones_win);
+    tcase_add_test(tc, no_read_is_short);
+    tcase_add_test(tc, a_stale_replica_does_not_pass_a_filter);
+    tcase_add_test(tc, a_slow_replica_is_passed_over);
+    tcase_add_test(tc, a_dead_replica_is_replaced_or_missed);
+    tcase_add_test(tc, a_damaged_replica_is_named_or_replaced);
+    tcase_add_test(tc, replies_may_be_garbage);
+    tcase_add_test(tc, levels_that_are_none_are_refused);
+    tcase_add_test(tc, a_replica_checks_what_it_is_asked);
+    tcase_add_test(tc, wide_partitions_come_in_pages);
+    tcase_add_test(tc, tombstones_are_walked_through);
+    tcase_add_test(tc, reads_end_at_any_time);
+    tcase_add_test(tc, a_node_that_stops_ends_its_reads);
+    tcase_add_test(tc, a_quorum_reads_what_a_quorum_has);
+    tcase_add_test(tc, a_repair_makes_replicas_equal);
+    tcase_add_test(tc, speculation_follows_the_option);
+    suite_add_tcase(suite, tc);
+    return ck_main(suite);
+}
