@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +32,8 @@ struct net_http_server {
     char host[64];
     uint16_t port;
     struct neti_tls *tls; /* NULL: plain */
+    char also_host[256];
+    size_t bodies_bytes; /* allocated for bodies of requests that are not handed out yet */
 };
 
 struct net_http_request {
@@ -39,7 +42,8 @@ struct net_http_request {
     const char *method;
     const char *path;
     struct base_buf body;
-    bool body_too_large;
+    bool body_too_large, overloaded;
+    size_t counted; /* in the server's bodies_bytes */
     const char *refused; /* why it will not be handed out; its body is not kept */
     bool handed_out;
     bool suspended;
@@ -89,6 +93,8 @@ static bool host_is_ours(const struct net_http_server *server, const char *value
     uint16_t port = server->port;
     if (!value || net_address_parse(value, host, &port, NULL) != BASE_OK || port != server->port)
         return false;
+    if (server->also_host[0] && (net_address_equal(host, server->also_host) || strcasecmp(host, server->also_host) == 0))
+        return true;
     if (net_address_is_wildcard(server->host))
         return net_address_is_numeric(host) || net_address_is_loopback(host);
     return net_address_equal(host, server->host) ||
@@ -190,21 +196,44 @@ static enum MHD_Result begin_request(struct net_http_server *server, struct MHD_
     return MHD_YES;
 }
 
+static void count_body(struct net_http_request *request, size_t bytes)
+{
+    struct net_http_server *server = request->server;
+    BASE_ASSERT(server->bodies_bytes >= request->counted);
+    server->bodies_bytes += bytes - request->counted;
+    request->counted = bytes;
+}
+
+static void drop_body(struct net_http_request *request)
+{
+    base_buf_fini(&request->body);
+    count_body(request, 0);
+}
+
 static void take_body(struct net_http_request *request, const char *data, size_t len)
 {
-    if (request->body_too_large || request->refused)
+    const struct net_http_server_config *config = &request->server->config;
+    if (request->body_too_large || request->overloaded || request->refused)
         return;
-    if (base_buf_put(&request->body, data, len) != BASE_OK) {
-        request->body_too_large = true;
-        base_buf_fini(&request->body);
-    }
+    int rc = base_buf_put(&request->body, data, len);
+    request->body_too_large = rc == BASE_E_LIMIT;
+    request->overloaded = rc == BASE_E_NOMEM;
+    count_body(request, request->body.cap);
+    if (config->bodies_bytes_max && request->server->bodies_bytes > config->bodies_bytes_max)
+        request->overloaded = true;
+    if (request->body_too_large || request->overloaded)
+        drop_body(request);
 }
 
 static void hand_out(struct net_http_request *request)
 {
     struct base_err err;
     request->handed_out = true;
-    if (request->refused) {
+    count_body(request, 0); /* from here on it is the handler's to limit */
+    if (request->overloaded) {
+        base_err_set(&err, BASE_E_OVERLOADED, "too many requests are on their way in");
+        net_http_respond_error(request, &err);
+    } else if (request->refused) {
         base_err_set(&err, BASE_E_UNAUTHORIZED, "%s", request->refused);
         net_http_respond_error(request, &err);
     } else if (request->body_too_large) {
@@ -250,7 +279,7 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
         MHD_destroy_response(request->response);
     if (request->streaming && !request->stream_ended)
         request->gone(request->gone_ctx);
-    base_buf_fini(&request->body);
+    drop_body(request);
     base_buf_fini(&request->stream);
     free(request);
     *state = NULL;
@@ -306,6 +335,7 @@ int net_http_server_open(struct net_loop *loop, const struct net_http_server_con
     server->loop = loop;
     server->config = *config;
     snprintf(server->host, sizeof server->host, "%s", config->host);
+    snprintf(server->also_host, sizeof server->also_host, "%s", config->also_host ? config->also_host : "");
     server->watch.ready = on_ready;
     server->timer.fired = on_timer;
     server->hook.run = on_hook;

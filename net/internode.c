@@ -25,6 +25,22 @@ uint64_t neti_now(const struct net_internode *internode)
     return net_loop_now(internode->config.loop).ns;
 }
 
+void neti_complain(struct net_internode *internode, const char *what, const char *detail)
+{
+    uint64_t now_ns = neti_now(internode);
+    if (internode->complained_ns && now_ns - internode->complained_ns < NETI_COMPLAINT_NS) {
+        internode->complaints++;
+        return;
+    }
+    if (internode->complaints)
+        base_logf(internode->config.log, BASE_LOG_WARN, "internode: %s: %s (and %llu times such things before)", what, detail,
+                  (unsigned long long)internode->complaints);
+    else
+        base_logf(internode->config.log, BASE_LOG_WARN, "internode: %s: %s", what, detail);
+    internode->complained_ns = now_ns;
+    internode->complaints = 0;
+}
+
 void net_internode_config_init(struct net_internode_config *config)
 {
     *config = (struct net_internode_config){

@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 
+#include "base/checksum.h"
+
 #define GATHER_NS 1000000u
 
 enum { ERROR_TEXT_MAX = 300 };
@@ -162,7 +164,7 @@ static void on_hello_done(struct neti_transfer *transfer, CURLcode code)
     peer->failed = false;
     BASE_ASSERT(!peer->session);
     peer->session = session;
-    net_loop_at_end(internode->config.loop, &internode->flush);
+    neti_peer_pending(peer);
 }
 
 static void say_hello(struct neti_peer *peer)
@@ -219,46 +221,84 @@ static uint64_t must_wait(const struct neti_lane *lane, uint64_t now_ns)
     return age_ns < GATHER_NS ? GATHER_NS - age_ns : 0;
 }
 
+/* Sets *wait_ns to when it must be flushed again, if that is sooner. */
 static bool flush_lane(struct neti_lane *lane, uint64_t now_ns, uint64_t *wait_ns)
 {
     const struct net_internode_config *config = &lane->peer->internode->config;
     bool sent = false;
     while (lane->queue.first && lane->flying_count < config->posts_max) {
         uint64_t wait = must_wait(lane, now_ns);
-        if (wait > 0) {
-            if (wait < *wait_ns)
-                *wait_ns = wait;
-            break;
+        if (wait == 0 && neti_post_send(lane, now_ns)) {
+            sent = true;
+            continue;
         }
-        if (!neti_post_send(lane, now_ns))
-            break;
-        sent = true;
+        if (wait == 0 && lane->queue.first && !lane->flying)
+            wait = GATHER_NS; /* out of memory: try again */
+        if (wait > 0 && wait < *wait_ns)
+            *wait_ns = wait;
+        break;
     }
     return sent;
+}
+
+static bool flush_peer(struct neti_peer *peer, uint64_t now_ns, uint64_t *wait_ns)
+{
+    bool waiting = false, sent = false;
+    for (int i = 0; i < NET_INTERNODE_LANES; i++)
+        waiting = waiting || peer->lanes[i].queue.first;
+    if (!waiting || peer->transfer.active)
+        return false;
+    if (!peer->session) {
+        say_hello(peer);
+        return true;
+    }
+    for (int i = 0; i < NET_INTERNODE_LANES && peer->session; i++)
+        sent |= flush_lane(&peer->lanes[i], now_ns, wait_ns);
+    return sent;
+}
+
+void neti_peer_pending(struct neti_peer *peer)
+{
+    struct net_internode *internode = peer->internode;
+    if (!peer->pending) {
+        peer->pending = true;
+        peer->next_pending = internode->pending;
+        internode->pending = peer;
+    }
+    net_loop_at_end(internode->config.loop, &internode->flush);
 }
 
 void neti_peers_flush(struct net_internode *internode)
 {
     uint64_t wait_ns = UINT64_MAX, now_ns = neti_now(internode);
     bool sent = false;
-    for (struct neti_peer *peer = internode->peers; peer; peer = peer->next) {
-        bool waiting = false;
-        for (int i = 0; i < NET_INTERNODE_LANES; i++)
-            waiting = waiting || peer->lanes[i].queue.first;
-        if (!waiting || peer->transfer.active)
+    struct neti_peer *peers = internode->pending, *waiting = NULL;
+    internode->pending = NULL;
+    for (struct neti_peer *peer = peers, *next; peer; peer = next) {
+        uint64_t wait = UINT64_MAX;
+        next = peer->next_pending;
+        peer->pending = false;
+        sent |= flush_peer(peer, now_ns, &wait);
+        if (wait == UINT64_MAX || peer->pending)
             continue;
-        if (!peer->session) {
-            say_hello(peer);
-            sent = true;
-            continue;
-        }
-        for (int i = 0; i < NET_INTERNODE_LANES && peer->session; i++)
-            sent |= flush_lane(&peer->lanes[i], now_ns, &wait_ns);
+        wait_ns = wait < wait_ns ? wait : wait_ns;
+        peer->pending = true; /* gathering: with the timer, not in this turn's next round */
+        peer->next_pending = waiting;
+        waiting = peer;
+    }
+    while (waiting) {
+        struct neti_peer *next = waiting->next_pending;
+        waiting->next_pending = internode->pending;
+        internode->pending = waiting;
+        waiting = next;
     }
     if (wait_ns != UINT64_MAX)
         net_loop_arm(internode->config.loop, &internode->gather, wait_ns);
     if (sent)
         neti_client_kick(internode->http);
+    if (internode->peer_is_new && internode->peer_count > NETI_PEERS_KEPT)
+        neti_peers_forget_idle(internode, now_ns);
+    internode->peer_is_new = false;
 }
 
 /* --- peers ------------------------------------------------------------------------------------------------------------ */
@@ -301,8 +341,42 @@ void neti_peers_free(struct net_internode *internode)
         next = peer->next;
         peer_free(peer);
     }
-    internode->peers = NULL;
+    internode->peers = internode->pending = NULL;
+    memset(internode->peer_buckets, 0, sizeof internode->peer_buckets);
     internode->peer_count = 0;
+}
+
+static struct neti_peer **bucket_of(struct net_internode *internode, struct base_slice address)
+{
+    return &internode->peer_buckets[base_checksum(address.data, address.len) % NETI_PEER_BUCKETS];
+}
+
+static bool is_idle(const struct neti_peer *peer, uint64_t now_ns)
+{
+    bool busy = peer->pending || peer->transfer.active || now_ns - peer->used_ns < NETI_PEER_IDLE_NS;
+    for (int i = 0; i < NET_INTERNODE_LANES; i++)
+        busy = busy || peer->lanes[i].queue.first || peer->lanes[i].flying;
+    return !busy;
+}
+
+void neti_peers_forget_idle(struct net_internode *internode, uint64_t now_ns)
+{
+    for (struct neti_peer **at = &internode->peers; *at;) {
+        struct neti_peer *peer = *at;
+        if (!is_idle(peer, now_ns)) {
+            at = &peer->next;
+            continue;
+        }
+        struct neti_peer **in_bucket = bucket_of(internode, base_slice_str(peer->address));
+        while (*in_bucket != peer) {
+            BASE_ASSERT(*in_bucket);
+            in_bucket = &(*in_bucket)->next_in_bucket;
+        }
+        *in_bucket = peer->next_in_bucket;
+        *at = peer->next;
+        internode->peer_count--;
+        peer_free(peer);
+    }
 }
 
 static char *make_url(const struct net_internode *internode, const struct neti_peer *peer, const char *path)
@@ -350,7 +424,8 @@ static int peer_init(struct neti_peer *peer, struct net_internode *internode, st
 
 static int find_peer(struct net_internode *internode, struct base_slice address, struct neti_peer **out)
 {
-    for (struct neti_peer *peer = internode->peers; peer; peer = peer->next) {
+    struct neti_peer **bucket = bucket_of(internode, address);
+    for (struct neti_peer *peer = *bucket; peer; peer = peer->next_in_bucket) {
         if (base_slice_equal(base_slice_str(peer->address), address)) {
             *out = peer;
             return BASE_OK;
@@ -368,7 +443,10 @@ static int find_peer(struct net_internode *internode, struct base_slice address,
     }
     peer->next = internode->peers;
     internode->peers = peer;
+    peer->next_in_bucket = *bucket;
+    *bucket = peer;
     internode->peer_count++;
+    internode->peer_is_new = true;
     *out = peer;
     return BASE_OK;
 }
@@ -404,9 +482,10 @@ int net_internode_send(struct net_internode *internode, struct base_slice addres
         return BASE_E_OVERLOADED;
     }
     peer->compress = compress;
+    peer->used_ns = now_ns;
     neti_lane_count(lane, q);
     neti_queue_append(&lane->queue, q);
-    net_loop_at_end(config->loop, &internode->flush);
+    neti_peer_pending(peer);
     return BASE_OK;
 }
 

@@ -83,7 +83,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
     post->bad = true;
     if (status == 200) {
         internode->stats.refused++;
-        base_logf(internode->config.log, BASE_LOG_WARN, "internode: %s: %s", post->lane->peer->address, err.text);
+        neti_complain(internode, post->lane->peer->address, err.text);
     }
     return 0;
 }
@@ -201,7 +201,7 @@ static void on_posted(struct neti_transfer *transfer, CURLcode code)
         else
             free(q);
     }
-    net_loop_at_end(internode->config.loop, &internode->flush);
+    neti_peer_pending(lane->peer);
 }
 
 /* Fill a POST from the lane's queue; those whose time is over or that are for another host stay out. */
@@ -227,13 +227,11 @@ static int fill(struct neti_post *post, uint64_t now_ns, uint64_t *deadline_ns)
         }
         static const struct base_uuid anybody;
         if (!base_uuid_equal(q->to, anybody) && !base_uuid_equal(q->to, lane->peer->session->peer)) {
-            base_logf(internode->config.log, BASE_LOG_WARN, "internode: the node at %s has another host id than the one addressed",
-                      lane->peer->address);
+            neti_complain(internode, lane->peer->address, "the node there has another host id than the one addressed");
             neti_lane_undelivered(lane, q);
             continue;
         }
-        if (q->message.timeout_ms)
-            q->message.timeout_ms = (uint32_t)((q->deadline_ns - now_ns + 999999) / 1000000u);
+        q->message.timeout_ms = (uint32_t)((q->deadline_ns - now_ns + 999999) / 1000000u);
         rc = net_frame_put(&q->message, &post->body);
         if (rc != BASE_OK) {
             neti_lane_undelivered(lane, q);

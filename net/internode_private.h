@@ -16,10 +16,14 @@ enum {
     NETI_CHUNK_HEADER = 48, /* of a response */
     NETI_WINDOW = 8192,     /* sequence numbers of a lane that may overtake each other */
     NETI_HELLO_SIZE_MAX = 1024,
-    NETI_SESSIONS_MAX = 1024, /* proven; of each kind */
+    NETI_PEER_BUCKETS = 256,
+    NETI_PEERS_KEPT = 64, /* with more, those that nothing was sent to for NETI_PEER_IDLE_NS go */
+    NETI_SESSIONS_MAX = 1024, /* proven */
     NETI_SESSIONS_UNPROVEN_MAX = 256,
 };
 #define NETI_SESSION_IDLE_NS 600000000000u  /* 10 minutes */
+#define NETI_PEER_IDLE_NS 600000000000u
+#define NETI_COMPLAINT_NS 1000000000u       /* one line a second about what peers do wrong */
 #define NETI_NO_DEADLINE_MS 10000u          /* for a request whose timeout_ms is 0 */
 
 enum neti_body_flag { NETI_BODY_LZ4 = 0x01, NETI_BODY_WANTS_LZ4 = 0x02 };
@@ -168,7 +172,10 @@ struct neti_lane {
 
 struct neti_peer {
     struct net_internode *internode;
-    struct neti_peer *next;
+    struct neti_peer *next, *next_in_bucket;
+    struct neti_peer *next_pending; /* while `pending`: something may be sent to it */
+    bool pending;
+    uint64_t used_ns; /* when something was last sent to it */
     char *address;
     char *hello_url, *messages_url;
     char host[64];
@@ -229,18 +236,27 @@ struct net_internode {
     struct net_hook flush;
     struct net_timer gather; /* when a POST under way is no longer waited for */
     struct neti_peer *peers; /* all of them */
+    struct neti_peer *peer_buckets[NETI_PEER_BUCKETS]; /* the same, by address */
+    struct neti_peer *pending;
     unsigned peer_count;
+    bool peer_is_new;
     struct neti_sessions sessions;
     struct neti_inpost *inposts; /* with messages handed out */
     struct neti_inpost *ready;   /* with replies to send */
     struct net_internode_stats stats;
+    uint64_t complained_ns, complaints; /* when last, and how many since were not logged */
 };
 
 uint64_t neti_now(const struct net_internode *internode);
+/* Log what somebody else does wrong: he must not fill our log. */
+void neti_complain(struct net_internode *internode, const char *what, const char *detail);
 
 /* --- internode_client.c, internode_server.c ------------------------------------------------------------------------------------ */
 
 void neti_peers_flush(struct net_internode *internode);
+void neti_peer_pending(struct neti_peer *peer); /* flush it at this turn's end */
+/* Forget peers that nothing was sent to for NETI_PEER_IDLE_NS. */
+void neti_peers_forget_idle(struct net_internode *internode, uint64_t now_ns);
 void neti_peers_free(struct net_internode *internode);
 void neti_inposts_flush(struct net_internode *internode);
 

@@ -251,7 +251,7 @@ static void hand_out(struct neti_inpost *post, uint64_t took_ms)
             internode->stats.expired++;
             continue;
         }
-        *timeout_ms -= *timeout_ms ? (uint32_t)took_ms : 0;
+        *timeout_ms = *timeout_ms ? *timeout_ms - (uint32_t)took_ms : NETI_NO_DEADLINE_MS;
         own->out = true;
         post->held++;
         post->unanswered += own->one_way ? 0 : 1;
@@ -329,7 +329,7 @@ static void handle_hello(struct net_internode *internode, struct net_http_reques
         net_http_respond(request, 200, content_type, base_buf_view(&answer));
     } else {
         internode->stats.refused++;
-        base_logf(internode->config.log, BASE_LOG_WARN, "internode: refused a %s", err.text);
+        neti_complain(internode, "refused", err.text);
         if (rc == BASE_E_CORRUPT)
             err.code = BASE_E_INVALID; /* theirs, not ours */
         net_http_respond_error(request, &err);
@@ -355,7 +355,7 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
         return;
     }
     if (!neti_body_verify(bytes, session) || !take_sequence(session, &body)) {
-        base_logf(config->log, BASE_LOG_WARN, "internode: refused a body: its MAC is wrong, or it came before");
+        neti_complain(internode, "refused", "a body whose MAC is wrong, or that came before");
         refuse(internode, request, 403, "the MAC is wrong, or it came before\n");
         return;
     }
@@ -376,7 +376,7 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
     if (rc == BASE_OK)
         rc = decode(post, frames, &err);
     if (rc != BASE_OK) {
-        base_logf(config->log, BASE_LOG_WARN, "internode: refused a body: %s", err.text);
+        neti_complain(internode, "refused a body", err.text);
         refuse(internode, request, 400, err.text);
         inpost_free(post);
         return;

@@ -70,7 +70,9 @@ struct net_http_request;
 struct net_http_server_config {
     const char *host; /* numeric address */
     uint16_t port;    /* 0: any free one */
+    const char *also_host;      /* another name by which it is reached (a broadcast address), or NULL: the Host header may say it */
     size_t body_size_max;       /* larger bodies are answered 413 */
+    size_t bodies_bytes_max;    /* of all requests on their way in, together; past it they are answered 503. 0: no limit */
     unsigned connections_max;
     unsigned idle_timeout_s;
     struct net_tls_config tls;

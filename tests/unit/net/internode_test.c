@@ -1,7 +1,9 @@
 /* Peers over HTTP, between nodes of one loop. Breaks without it: messages that are lost, doubled or changed on the way, that
  * wait for others, or that somebody without the secret can send. */
 #include <stdio.h>
+#include <time.h>
 
+#include "net/internode_private.h"
 #include "tests/unit/net/peers.h"
 
 static struct peer_node a, b;
@@ -287,6 +289,112 @@ START_TEST(the_receiver_goes_while_it_answers)
 }
 END_TEST
 
+/* Processor time is what tells a loop that sleeps from one that spins; 30 ms of half a second are far from both. */
+static bool sleeps_for(unsigned ms)
+{
+    clock_t before = clock();
+    peers_run_for(ms);
+    return (double)(clock() - before) / CLOCKS_PER_SEC < 0.03;
+}
+
+START_TEST(waiting_costs_nothing)
+{
+    ck_assert(sleeps_for(500));
+    b.mode = PEER_HOLD;
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 100, 5000), BASE_OK);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 2, 100, 5000), BASE_OK);
+    ck_assert(peers_run_until(&b.requests, 2, 2000));
+    ck_assert(sleeps_for(500)); /* not answered */
+    b.held_count--;
+    struct net_inbound *other = b.held[1];
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    ck_assert(sleeps_for(500)); /* half answered */
+    b.held[b.held_count++] = other;
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, 2, 2000));
+    ck_assert(sleeps_for(500)); /* connections kept */
+}
+END_TEST
+
+START_TEST(kept_connections_that_were_closed)
+{
+    peer_close(&b);
+    b.http.idle_timeout_s = 1;
+    peer_open(&b);
+    for (uint64_t id = 1; id <= 3; id++) {
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 100, 1000), BASE_OK);
+        ck_assert(peers_run_until(&a.replies, id, 1000));
+        peers_run_for(id == 1 ? 2500 : 900 + 50 * (unsigned)id); /* the last: about when the server hangs up */
+    }
+    ck_assert_uint_eq(a.undelivered, 0);
+    ck_assert_uint_eq(b.requests, 3);
+}
+END_TEST
+
+/* Some of many: those to whom something was sent lately stay. */
+START_TEST(many_peers)
+{
+    char address[40];
+    for (unsigned i = 0; i < 200; i++) {
+        snprintf(address, sizeof address, "127.0.1.%u:1", i + 1);
+        ck_assert_int_eq(peer_send(&a, address, (int)(i % 3), 0, i + 1, 10, 1000), BASE_OK);
+    }
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1000, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.undelivered, 200, 5000));
+    ck_assert(peers_run_until(&a.replies, 1, 1000));
+    ck_assert_uint_eq(a.internode->peer_count, 201);
+    neti_peers_forget_idle(a.internode, neti_now(a.internode));
+    ck_assert_uint_eq(a.internode->peer_count, 201);
+    for (struct neti_peer *peer = a.internode->peers; peer; peer = peer->next)
+        if (peer->port == 1)
+            peer->used_ns -= NETI_PEER_IDLE_NS;
+    neti_peers_forget_idle(a.internode, neti_now(a.internode));
+    ck_assert_uint_eq(a.internode->peer_count, 1);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1001, 10, 1000), BASE_OK);
+    ck_assert_int_eq(peer_send(&a, "127.0.1.1:1", 1, 0, 1002, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 2, 1000));
+    ck_assert(peers_run_until(&a.undelivered, 201, 1000));
+    ck_assert_uint_eq(stats_of(&a).hellos, 202);
+}
+END_TEST
+
+/* A caller that sends again whatever was not delivered: the loop goes on, and so do others. */
+static void send_again(void *ctx, uint64_t id)
+{
+    struct peer_node *node = ctx;
+    node->undelivered++;
+    ck_assert_int_eq(peer_send(node, "127.0.0.1:1", 1, 0, id, 10, 1000), BASE_OK);
+    ck_assert_int_eq(peer_send(node, b.address, 1, 0, id, 10, 1000), BASE_OK);
+}
+
+START_TEST(undelivered_is_sent_again)
+{
+    peer_close(&a);
+    a.config.on_undelivered = send_again;
+    peer_open(&a);
+    ck_assert_int_eq(peer_send(&a, "127.0.0.1:1", 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 50, 5000));
+    ck_assert_uint_eq(a.bad, 0);
+}
+END_TEST
+
+START_TEST(a_log_that_is_not_filled)
+{
+    snprintf(a.secret, sizeof a.secret, "another secret, that is not theirs");
+    for (uint64_t id = 1; id <= 20; id++) {
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 1000), BASE_OK);
+        ck_assert(peers_run_until(&a.undelivered, id, 2000));
+    }
+    unsigned lines = 0;
+    for (const char *at = b.logged; (at = strchr(at, '\n')); at++)
+        lines++;
+    ck_assert_uint_ge(lines, 1);
+    ck_assert_uint_le(lines, 2);
+    ck_assert_uint_eq(b.internode->complaints + lines, 20);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("internode");
@@ -308,6 +416,11 @@ int main(void)
     tcase_add_test(tc, overloaded_receiver);
     tcase_add_test(tc, compressed);
     tcase_add_test(tc, the_receiver_goes_while_it_answers);
+    tcase_add_test(tc, waiting_costs_nothing);
+    tcase_add_test(tc, kept_connections_that_were_closed);
+    tcase_add_test(tc, many_peers);
+    tcase_add_test(tc, undelivered_is_sent_again);
+    tcase_add_test(tc, a_log_that_is_not_filled);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(suite, tc);
     return ck_main(suite);

@@ -243,6 +243,48 @@ START_TEST(token_files)
 }
 END_TEST
 
+/* Requests that are sent slowly hold no more memory than bodies_bytes_max. */
+START_TEST(bodies_on_their_way)
+{
+    struct net_http_server_config config = {.host = "127.0.0.1", .body_size_max = 100000, .bodies_bytes_max = 150000, .connections_max = 20,
+                                            .also_host = "Node1.example", .idle_timeout_s = 5, .handle = handle};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct base_err err = {0};
+    static char body[90000];
+    char request[300], text[200];
+    unsigned status;
+    int fds[2];
+    ck_assert_int_eq(net_loop_new(&loop, &err), BASE_OK);
+    ck_assert_msg(net_http_server_open(loop, &config, &server, &err) == BASE_OK, "%s", err.text);
+    ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
+    address.sin_port = htons(net_http_server_port(server));
+    for (int i = 0; i < 2; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&address, sizeof address), 0);
+        snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: node1.example:%u\r\nContent-Length: 95000\r\nConnection: close\r\n\r\n",
+                 net_http_server_port(server));
+        ck_assert_int_eq((int)send(fds[i], request, strlen(request), MSG_NOSIGNAL), (int)strlen(request));
+        ck_assert_int_eq((int)send(fds[i], body, sizeof body, MSG_NOSIGNAL), (int)sizeof body);
+        usleep(100000);
+    }
+    for (int i = 0; i < 2; i++) { /* the first has its place, the second none */
+        char answer[20] = "";
+        ck_assert_int_eq((int)send(fds[i], body, 5000, MSG_NOSIGNAL), 5000);
+        ck_assert_int_gt((int)recv(fds[i], answer, sizeof answer - 1, 0), 12);
+        ck_assert_int_eq(atoi(answer + 9), i == 0 ? 200 : 503);
+        close(fds[i]);
+    }
+    for (int i = 0; i < 10; i++) { /* and it was given back */
+        ck_assert_int_eq(fetch("POST", "/echo", base_slice(body, 4000), NULL, &status, text, sizeof text), BASE_OK);
+        ck_assert_uint_eq(status, 200);
+    }
+    net_loop_stop(loop);
+    pthread_join(thread, NULL);
+    net_http_server_close(server);
+    net_loop_free(loop);
+}
+END_TEST
+
 static int read_secret(const char *text, mode_t mode, uint8_t out[NET_SECRET_LEN_MAX], size_t *len)
 {
     char path[200];
@@ -463,6 +505,7 @@ int main(void)
     tcase_add_test(plain, many_timers);
     tcase_add_test(plain, hooks_at_the_end);
     tcase_add_test(plain, host_of_a_wildcard);
+    tcase_add_test(plain, bodies_on_their_way);
     suite_add_tcase(suite, http);
     suite_add_tcase(suite, plain);
     SRunner *runner = srunner_create(suite);
