@@ -31,6 +31,7 @@ struct guest_change {
 struct repli_guest {
     size_t contact;              /* which of the contacts: seeds, then members */
     struct base_uuid contact_id; /* who answered there last; zero: nobody yet */
+    uint32_t contact_generation; /* which start of it that was; 0: not known */
     struct repli_call fetch_call, liveness_call;
     struct repli_timer timer;
     unsigned attempts;
@@ -66,6 +67,7 @@ static void next_contact(struct repl *repl)
     struct repli_guest *g = repl->guest;
     size_t n = contact_count(repl), seeds = repl->config.seed_count;
     g->contact_id = (struct base_uuid){0};
+    g->contact_generation = 0;
     for (size_t i = 0; i < n; i++) {
         g->contact = (g->contact + 1) % n;
         if (g->contact < seeds || !g->has_liveness || g->alive[g->contact - seeds])
@@ -210,6 +212,7 @@ static void count_answer(struct repl *repl, bool good, const struct base_message
     if (good) {
         g->attempts = 0;
         g->contact_id = reply->sender;
+        g->contact_generation = reply->generation;
     } else {
         g->attempts++;
         next_contact(repl);
@@ -396,8 +399,11 @@ static void change_answered(struct repl *repl, struct repli_call *call, int rc, 
     if (reply && rc != BASE_OK)
         rc = repli_failure_get(reply, &detail, &text);
     bool nothing_done = rc == BASE_E_CLOSED || (!reply && (rc == BASE_E_UNAVAILABLE || rc == BASE_E_OVERLOADED));
-    if (nothing_done && gc->tries < contact_count(repl) && repli_now(repl) < gc->deadline_ns) {
-        next_contact(repl);
+    if (nothing_done && gc->tries < 2 * contact_count(repl) && repli_now(repl) < gc->deadline_ns) {
+        if (reply && reply->generation != repl->guest->contact_generation)
+            repl->guest->contact_generation = reply->generation; /* the same contact, as it is now */
+        else
+            next_contact(repl);
         change_send(gc);
         return;
     }
@@ -425,10 +431,21 @@ static void change_send(struct guest_change *gc)
 {
     struct repl *repl = gc->repl;
     uint64_t now = repli_now(repl);
+    struct base_buf body;
     gc->tries++;
     gc->call.done = change_answered;
-    repli_call_start(repl, &gc->call, contact_peer(repl, repl->guest->contact), REPL_LANE_GOSSIP, REPL_VERB_META_PROPOSE,
-                     base_buf_view(&gc->entry), gc->deadline_ns > now ? gc->deadline_ns - now : 1);
+    base_buf_init(&body, REPLI_PROPOSAL_SIZE_MAX + 64);
+    int rc = base_buf_put_varint(&body, repl->guest->contact_generation);
+    if (rc == BASE_OK)
+        rc = base_buf_put_bytes(&body, base_buf_view(&gc->entry));
+    if (rc == BASE_OK) {
+        repli_call_start(repl, &gc->call, contact_peer(repl, repl->guest->contact), REPL_LANE_GOSSIP, REPL_VERB_META_PROPOSE,
+                         base_buf_view(&body), gc->deadline_ns > now ? gc->deadline_ns - now : 1);
+    } else {
+        set_outcome(gc->change, rc, base_slice_str(base_err_words(rc)));
+        change_end(gc);
+    }
+    base_buf_fini(&body);
 }
 
 void repli_guest_change_start(struct repl *repl, struct repl_change *change)

@@ -256,10 +256,43 @@ static void propose_served(struct repl_change *change)
     propose_serve_free(serve);
 }
 
+/* A request may come twice, the second time after the first was answered: then it must not be proposed again, for the guest may have been
+ * told that nothing was. After a restart nothing is remembered: the guest says which start of ours it means. */
+static bool came_before(struct repl *repl, const struct base_message *message)
+{
+    struct repli_metadata *m = repl->metadata;
+    for (size_t i = 0; i < REPLI_PROPOSED_MAX; i++)
+        if (m->proposed[i].id == message->id && m->proposed[i].generation == message->generation &&
+            base_uuid_equal(m->proposed[i].sender, message->sender))
+            return true;
+    m->proposed[m->proposed_next++ % REPLI_PROPOSED_MAX] = (struct repli_proposed){message->sender, message->generation, message->id};
+    return false;
+}
+
+static bool get_proposal(const struct base_message *message, uint64_t *generation, struct base_slice *entry)
+{
+    struct base_reader reader = base_reader(message->body);
+    return base_get_varint(&reader, generation) && base_get_bytes(&reader, entry) && !base_reader_left(&reader);
+}
+
 static void handle_propose(struct repl *repl, struct repl_inbound *in)
 {
     static const struct base_slice none;
+    struct base_slice entry;
     struct base_err err;
+    uint64_t generation;
+    if (!get_proposal(&in->message, &generation, &entry)) {
+        repli_reply_failure(repl, in, BASE_E_CORRUPT, none, base_err_words(BASE_E_CORRUPT));
+        return;
+    }
+    if (generation != repl->config.generation) {
+        repli_reply_failure(repl, in, BASE_E_CLOSED, none, "this node was started anew: ask again");
+        return;
+    }
+    if (came_before(repl, &in->message)) {
+        repli_drop(repl, in);
+        return;
+    }
     size_t serving = 0;
     for (const struct repli_propose_serve *s = repl->metadata->serving; s; s = s->next)
         serving++;
@@ -273,7 +306,7 @@ static void handle_propose(struct repl *repl, struct repl_inbound *in)
     serve->next = repl->metadata->serving;
     repl->metadata->serving = serve;
     base_arena_init(&serve->arena);
-    int rc = base_change_decode(&serve->arena, in->message.body, &serve->decoded, &err);
+    int rc = base_change_decode(&serve->arena, entry, &serve->decoded, &err);
     if (rc == BASE_OK && repl->draining)
         rc = base_err_set(&err, BASE_E_CLOSED, "the node asked is shutting down");
     if (rc == BASE_OK && repl_stage(repl) != REPL_MEMBER)

@@ -174,6 +174,12 @@ void repli_proposer_announce(struct repl *repl, uint64_t epoch, struct base_slic
 
 /* --- the whole (metadata.c) ----------------------------------------------------------------------------------------- */
 
+#define REPLI_PROPOSED_MAX 256
+struct repli_proposed { /* a META_PROPOSE that came */
+    struct base_uuid sender;
+    uint32_t generation;
+    uint64_t id; /* 0: none */
+};
 struct repli_propose_serve; /* a guest's change that we propose */
 struct repli_metadata {
     struct repli_acceptor acceptor;
@@ -181,6 +187,8 @@ struct repli_metadata {
     struct repli_proposer proposer;
     struct repli_timer slow;     /* compares with what gossip tells */
     struct repli_propose_serve *serving;
+    struct repli_proposed proposed[REPLI_PROPOSED_MAX]; /* the last ones */
+    size_t proposed_next;
     bool stopped;                /* an entry could not be applied or made durable */
     char stopped_text[256];
 };

@@ -92,6 +92,7 @@ static void record_forget(struct repli_paxos_record *record)
 static void record_settle(struct repl *repl)
 {
     struct repli_paxos_record *now = &acceptor_of(repl)->now;
+    BASE_ASSERT(!acceptor_of(repl)->putting);
     if (now->epoch != repl_epoch(repl) + 1)
         record_forget(now);
 }
@@ -209,6 +210,7 @@ static int record_next(struct repl *repl, const struct repli_paxos_request *requ
 {
     struct repli_acceptor *a = acceptor_of(repl);
     struct repli_paxos_record *to = &a->written;
+    BASE_ASSERT(a->now.epoch == 0 || a->now.epoch == repl_epoch(repl) + 1);
     to->cluster_id = request->kind == REPLI_PAXOS_FOLLOW ? request->cluster_id : a->now.cluster_id;
     to->epoch = request->kind == REPLI_PAXOS_FOLLOW ? a->now.epoch : request->epoch;
     to->promised = request->kind == REPLI_PAXOS_FOLLOW ? a->now.promised : request->ballot;
@@ -260,6 +262,7 @@ static bool step_one(struct repl *repl)
         refuse(repl, take(a), BASE_E_TIMEOUT, "too late");
         return true;
     }
+    record_settle(repl); /* an answer before may have moved our epoch */
     int rc = judge(repl, request, &text);
     if (rc == BASE_OK && is_granted(a, request)) {
         answer_ok(repl);
@@ -288,8 +291,6 @@ void repli_paxos_go_on(struct repl *repl)
     struct repli_acceptor *a = acceptor_of(repl);
     if (a->stepping)
         return;
-    if (!a->putting)
-        record_settle(repl);
     a->stepping = true;
     while (a->first && !a->putting && !repl->metadata->learner.current && step_one(repl))
         ;
@@ -300,6 +301,7 @@ void repli_paxos_submit(struct repl *repl, struct repli_paxos_request *request)
 {
     struct repli_acceptor *a = acceptor_of(repl);
     BASE_ASSERT(request->answered && !request->next);
+    BASE_ASSERT(request->kind != REPLI_PAXOS_ACCEPT || request->value.len > 0);
     if (a->waiting >= WAITING_MAX) {
         refuse(repl, request, BASE_E_OVERLOADED, "too many proposals wait here");
         return;

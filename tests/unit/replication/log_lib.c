@@ -14,7 +14,8 @@ static void watch_append(struct cluster_node *node, uint64_t epoch, struct base_
     if (known->len)
         return;
     base_buf_init(known, 1u << 20);
-    ck_assert_int_eq(base_buf_put_slice(known, entry), BASE_OK);
+    if (base_buf_put_slice(known, entry) != BASE_OK)
+        abort();
     if (epoch > lw.greatest)
         lw.greatest = epoch;
 }
@@ -40,7 +41,8 @@ void log_world_end(void)
 void log_start(size_t node)
 {
     struct base_err err;
-    ck_assert_msg(cluster_node_start(&lw.w.nodes[node], &err), "%s", err.text);
+    if (!cluster_node_start(&lw.w.nodes[node], &err))
+        cluster_fail(&lw.w, "node %zu does not start: %s", node, err.text);
 }
 
 void log_start_all(void)
@@ -52,18 +54,21 @@ void log_start_all(void)
 static void change_done(struct repl_change *change)
 {
     struct log_change *c = change->ctx;
-    ck_assert(!c->done);
+    if (c->done)
+        cluster_fail(&lw.w, "%s is answered twice", c->name);
     c->done = true;
     c->ended_ns = lw.w.now_ns;
-    ck_assert_msg(change->outcome.rc == BASE_OK || change->outcome.err.text[0], "no text");
+    if (change->outcome.rc != BASE_OK && !change->outcome.err.text[0])
+        cluster_fail(&lw.w, "%s: %s, and no text", c->name, base_err_words(change->outcome.rc));
 }
 
 struct log_change *log_change(size_t node, const struct base_change *what)
 {
-    ck_assert_uint_lt(lw.change_count, LOG_CHANGES_MAX);
+    BASE_ASSERT(lw.change_count < LOG_CHANGES_MAX);
     struct log_change *c = &lw.changes[lw.change_count++];
     c->what = *what;
     c->node = node;
+    snprintf(c->name, sizeof c->name, "change %zu", lw.change_count);
     c->asked_ns = lw.w.now_ns;
     c->change = (struct repl_change){.change = &c->what, .done = change_done, .ctx = c};
     cluster_node_sync_clock(&lw.w.nodes[node]);
@@ -77,6 +82,7 @@ struct log_change *log_create(size_t node, const char *name)
     struct base_change what = make_create_keyspace(&lw.arena, repl_schema(lw.w.nodes[node].repl), kept);
     struct log_change *c = log_change(node, &what);
     snprintf(c->name, sizeof c->name, "%s", name);
+    c->creates = true;
     return c;
 }
 
@@ -88,7 +94,8 @@ static bool is_done(struct cluster_world *w, void *ctx)
 
 void log_run_until_done(const struct log_change *change)
 {
-    ck_assert_msg(cluster_run_until(&lw.w, is_done, (void *)(uintptr_t)change, 60 * CLUSTER_S), "a change waits for ever");
+    if (!cluster_run_until(&lw.w, is_done, (void *)(uintptr_t)change, 60 * CLUSTER_S))
+        cluster_fail(&lw.w, "%s waits for ever", change->name);
 }
 
 static bool all_serve(struct cluster_world *w, void *ctx)
@@ -100,14 +107,18 @@ static bool all_serve(struct cluster_world *w, void *ctx)
     return true;
 }
 
-void log_run_until_all_serve(uint64_t max_ns)
+static _Noreturn void fail_with_stages(const char *what)
 {
-    if (cluster_run_until(&lw.w, all_serve, NULL, max_ns))
-        return;
     for (size_t i = 0; i < lw.w.node_count; i++)
         if (cluster_node_is_up(&lw.w.nodes[i]))
             fprintf(stderr, "node %zu: epoch %llu: %s\n", i, (unsigned long long)log_epoch(i), repl_stage_text(lw.w.nodes[i].repl));
-    ck_abort_msg("seed %llu: not all serve", (unsigned long long)lw.w.options.seed);
+    cluster_fail(&lw.w, "%s", what);
+}
+
+void log_run_until_all_serve(uint64_t max_ns)
+{
+    if (!cluster_run_until(&lw.w, all_serve, NULL, max_ns))
+        fail_with_stages("not all serve");
 }
 
 static bool even(struct cluster_world *w, void *ctx)
@@ -126,12 +137,8 @@ static bool even(struct cluster_world *w, void *ctx)
 
 void log_run_until_even(uint64_t max_ns)
 {
-    if (cluster_run_until(&lw.w, even, NULL, max_ns))
-        return;
-    for (size_t i = 0; i < lw.w.node_count; i++)
-        if (cluster_node_is_up(&lw.w.nodes[i]))
-            fprintf(stderr, "node %zu: epoch %llu: %s\n", i, (unsigned long long)log_epoch(i), repl_stage_text(lw.w.nodes[i].repl));
-    ck_abort_msg("seed %llu: the logs do not meet", (unsigned long long)lw.w.options.seed);
+    if (!cluster_run_until(&lw.w, even, NULL, max_ns))
+        fail_with_stages("the logs do not meet");
 }
 
 bool log_has_keyspace(size_t node, const char *name)

@@ -14,6 +14,7 @@ struct log_change {
     struct repl_change change;
     struct base_change what;
     char name[48];
+    bool creates; /* a keyspace of this name */
     bool done;
     size_t node;
     uint64_t asked_ns, ended_ns;
