@@ -16,7 +16,7 @@
 #define PROBE_WAIT_NS UINT64_C(10000000000)   /* for all answers */
 #define PROBE_TIMEOUT_NS UINT64_C(2000000000) /* of one question */
 #define PROBE_STEP_NS UINT64_C(100000000)
-#define PROBE_SETTLE_NS UINT64_C(2000000)     /* writes are on their way: look again */
+#define PROBE_SETTLE_NS UINT64_C(5000000)     /* writes are on their way: look again */
 #define ABORT_WAIT_NS UINT64_C(30000000000)
 #define RETRY_NS UINT64_C(500000000)
 #define CHECK_TIMEOUT_NS UINT64_C(1000000000)
@@ -504,6 +504,7 @@ struct repli_probe_serve {
     struct repl_inbound *in;
     struct repl_store_op op;
     struct repli_timer timer;
+    uint64_t patience_ns; /* until then hints and batches may come to an end, or turn out to be none (they are counted at a start) */
     bool submitted;
     struct repli_probe_serve *next;
 };
@@ -545,7 +546,8 @@ static void probe_store(struct repl *repl, struct repli_timer *timer)
     } else if (!base_uuid_equal(repl->ring->freeze, serve->in->message.sender)) {
         repli_reply_failure(repl, serve->in, BASE_E_STALE, (struct base_slice){0}, "no join of yours stands here");
         probe_serve_free(serve);
-    } else if (repl->store_writes > 0) {
+    } else if (repl->store_writes > 0 ||
+               (repli_now(repl) < serve->patience_ns && (repli_hints_any(repl) || repli_batchlog_any(repl)))) {
         repli_timer_arm_after(repl, timer, PROBE_SETTLE_NS);
     } else {
         serve->op = (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = probe_op_done, .ctx = serve};
@@ -557,7 +559,7 @@ static void probe_store(struct repl *repl, struct repli_timer *timer)
 
 static void handle_probe(struct repl *repl, struct repl_inbound *in)
 {
-    struct repli_probe_serve *serve = calloc(1, sizeof *serve);
+    struct repli_probe_serve *serve = repli_is_expired(repl, in) ? NULL : calloc(1, sizeof *serve);
     if (!serve) {
         repli_drop(repl, in); /* it is asked again */
         return;
@@ -565,6 +567,7 @@ static void handle_probe(struct repl *repl, struct repl_inbound *in)
     serve->repl = repl;
     serve->in = in;
     serve->timer.fired = probe_store;
+    serve->patience_ns = repli_now(repl) + (in->deadline_ns - repli_now(repl)) / 2;
     serve->next = repl->join->serving;
     repl->join->serving = serve;
     probe_store(repl, &serve->timer);
