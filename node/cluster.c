@@ -151,15 +151,7 @@ static int read_secret(struct nodei_cluster *cluster, struct base_err *err)
 {
     const char *path = cluster->node->settings.cluster_secret_file;
     cluster->secret_len = 0;
-    char token[NET_TOKEN_LEN + 1];
-    if (!path[0])
-        return BASE_OK;
-    int rc = net_token_read(path, token, err);
-    if (rc == BASE_OK) {
-        memcpy(cluster->secret, token, NET_TOKEN_LEN);
-        cluster->secret_len = NET_TOKEN_LEN;
-    }
-    return rc;
+    return path[0] ? net_secret_read(path, cluster->secret, &cluster->secret_len, err) : BASE_OK;
 }
 
 /* --- what other threads see -------------------------------------------------------------------------------------------------- */
@@ -393,6 +385,7 @@ static int open_listener(struct nodei_cluster *cluster, struct base_err *err)
         .body_size_max = BODY_SIZE_MAX,
         .connections_max = 1024,
         .idle_timeout_s = 300,
+        .tls = tls_config(s),
         .handle = handle_http,
         .ctx = cluster,
     };
