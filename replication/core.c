@@ -551,22 +551,19 @@ static void forget_placements(struct repl *repl)
 
 const struct ring_placement *repl_placement(struct repl *repl, const struct base_keyspace *keyspace)
 {
+    const struct base_keyspace *own = base_schema_keyspace(repl->schema, keyspace->name);
+    if (!own)
+        return NULL;
     for (size_t i = 0; i < repl->placement_count; i++)
-        if (base_options_equal(&repl->placements[i].replication, &keyspace->replication))
+        if (repl->placements[i].replication.items == own->replication.items ||
+            base_options_equal(&repl->placements[i].replication, &own->replication))
             return repl->placements[i].placement;
     struct ring_placement *placement;
-    if (ring_placement_new(repl->ring, &keyspace->replication, repl->config.host_id, &placement, NULL) != BASE_OK)
+    if (ring_placement_new(repl->ring, &own->replication, repl->config.host_id, &placement, NULL) != BASE_OK)
         return NULL;
-    /* The key's slices must live as long as the entry: the current snapshot's keyspace has them. */
-    const struct base_keyspace *own = base_schema_keyspace(repl->schema, keyspace->name);
-    if (repl->placement_count == REPLI_PLACEMENTS_MAX)
+    if (repl->placement_count == REPLI_PLACEMENTS_MAX) /* a cache: another one is made again when it is asked for */
         ring_placement_release(repl->placements[--repl->placement_count].placement);
-    if (!own || !base_options_equal(&own->replication, &keyspace->replication)) {
-        /* of another snapshot: not kept beyond this event's use; the newest slot is given up first */
-        own = NULL;
-    }
-    repl->placements[repl->placement_count++] =
-        (struct repli_placement_entry){own ? own->replication : (struct base_options){0}, placement};
+    repl->placements[repl->placement_count++] = (struct repli_placement_entry){own->replication, placement};
     return placement;
 }
 

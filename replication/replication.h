@@ -221,7 +221,8 @@ struct base_schema *repl_schema(const struct repl *repl);   /* borrowed */
 struct ring_state *repl_ring(const struct repl *repl);      /* borrowed */
 uint64_t repl_epoch(const struct repl *repl);
 bool repl_is_alive(const struct repl *repl, struct base_uuid host_id);
-/* Borrowed until the next event; NULL: out of memory or a keyspace with odd options. */
+/* Of the keyspace of this name as the current snapshot has it. Borrowed until the next event; NULL: there is none, out of memory, or
+ * options that do not fit. */
 const struct ring_placement *repl_placement(struct repl *repl, const struct base_keyspace *keyspace);
 
 /* What a member is known to be doing. */
