@@ -34,7 +34,7 @@ struct net_internode_config {
     struct base_log *log;           /* may be NULL */
     struct base_uuid host_id;
     uint32_t generation;
-    const char *cluster_name;       /* another cluster's hello is refused, by name */
+    const char *cluster_name;       /* another cluster's hello is refused, by name; "": whichever it is (a guest) */
     /* What a peer's hello may be keyed by: the cluster secret, and this node's own token (of its data directory's private file:
      * who can read that is the same user). Either may be empty. */
     struct base_slice secret, token;
