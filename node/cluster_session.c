@@ -298,7 +298,7 @@ int nodei_cluster_change(struct node *node, const struct base_change *change, st
     struct change_call call = {
         .task.run = change_start,
         .cluster = node->cluster,
-        .change = {.change = change, .done = change_done},
+        .change = {.change = change, .agreed = true, .done = change_done},
     };
     waiter_init(&call.waiter);
     nodei_cluster_post(node->cluster, &call.task);

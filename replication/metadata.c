@@ -38,7 +38,8 @@ static void proposal_finish(struct repl *repl, struct repli_proposal *proposal)
     repl->client_requests--;
     proposal_free(proposal);
     change->state = NULL;
-    change->done(change);
+    if (change->outcome.rc != BASE_OK || !change->agreed || repl->closing || !repli_agreement_begin(repl, change))
+        change->done(change);
 }
 
 static void outcome_set(struct repl_change *change, int rc, const char *text)
@@ -322,6 +323,7 @@ static void handle_propose(struct repl *repl, struct repl_inbound *in)
     serve->change = (struct repl_change){
         .change = &serve->decoded,
         .timeout_ns = in->deadline_ns > now ? in->deadline_ns - now : 1,
+        .agreed = true,
         .done = propose_served,
         .ctx = serve,
     };
@@ -416,6 +418,7 @@ void repli_metadata_close(struct repl *repl)
         outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_CLOSED, "this node is shutting down");
         proposal_finish(repl, list);
     }
+    repli_agreements_close(repl);
     repli_timer_disarm(repl, &m->slow);
     repli_paxos_close(repl);
     repli_proposer_close(repl);

@@ -5,6 +5,7 @@
  * paxos.c       the acceptor and its durable state
  * learn.c       learned entries, applied in order; fetching what is missing, and serving it
  * apply.c       what an entry leads to (pure)
+ * agreement.c   a client hears of its change when the others have it too
  *
  * Words: entry `e` leads to epoch `e`; the instance of `e` is decided by the voters of the ring at epoch e-1. */
 #ifndef REPLICATION_METADATA_H
@@ -180,6 +181,12 @@ struct repli_proposed { /* a META_PROPOSE that came */
     uint32_t generation;
     uint64_t id; /* 0: none */
 };
+/* Tell the change's client (its outcome is filled) when the other live members have applied our epoch, or a second has passed. False:
+ * there is nobody to wait for, and nothing was begun. (agreement.c) */
+struct repli_agreement;
+bool repli_agreement_begin(struct repl *repl, struct repl_change *change);
+void repli_agreements_close(struct repl *repl); /* they end now */
+
 struct repli_propose_serve; /* a guest's change that we propose */
 struct repli_metadata {
     struct repli_acceptor acceptor;
@@ -189,6 +196,7 @@ struct repli_metadata {
     struct repli_propose_serve *serving;
     struct repli_proposed proposed[REPLI_PROPOSED_MAX]; /* the last ones */
     size_t proposed_next;
+    struct repli_agreement *agreements;
     bool stopped;                /* an entry could not be applied or made durable */
     char stopped_text[256];
 };

@@ -300,6 +300,7 @@ void repl_read_close(struct repl *repl, struct repl_read *read); /* at any time;
 struct repl_change {
     const struct base_change *change; /* expected_epoch: the snapshot it was analysed against */
     uint64_t timeout_ns;              /* 0: the configuration's */
+    bool agreed;                      /* done waits until the other live members have applied it too, but no longer than a second */
     void (*done)(struct repl_change *change);
     struct repl_outcome outcome;      /* OK: applied here; STALE: another change came first and has been applied: analyse again;
                                          UNAVAILABLE: no majority of voters (nothing was proposed); UNKNOWN: it may still happen */
