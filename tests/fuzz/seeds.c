@@ -10,6 +10,8 @@
 #include "tests/lib/sim_fs.h"
 #include "tests/lib/sim_random.h"
 #include "tests/unit/lsm/sst_lib.h"
+#include "tests/unit/replication/read_lib.h"
+#include "replication/reads_private.h"
 
 static void save(const char *folder, const char *name, struct base_slice head, struct base_slice bytes)
 {
@@ -180,6 +182,55 @@ static void rings(const char *folder)
     ring_state_release(state);
 }
 
+/* Pages of both directions, whole and cut; read commands (fuzz_page.c). */
+static void pages(const char *folder)
+{
+    static const char *const names[] = {"page/forward", "page/reversed", "page/cut", "page/cut_reversed"};
+    static const char *const commands[] = {"page/partition", "page/range", "page/partition_goes_on", "page/range_goes_on"};
+    struct rng rng = rng_seeded(5);
+    struct base_buf buf;
+    struct lib_store store;
+    const struct lib_store *stores = &store;
+    struct base_range ranges[2] = {{lib_ckey(0), lib_ckey(1)}, {lib_bound(3, false), lib_bound(4, true)}};
+    base_buf_init(&buf, 1 << 20);
+    lib_store_init(&store);
+    for (int i = 0; i < 12; i++)
+        lib_mutation_random(&rng, &buf);
+    lib_store_apply(&store, base_buf_view(&buf));
+    for (unsigned i = 0; i < BASE_COUNT(names); i++) {
+        struct base_read cmd = BASE_READ_INIT;
+        struct repl_page_limits limits = REPL_PAGE_LIMITS_NONE;
+        uint8_t head[1] = {i % 2};
+        cmd.slices = base_slices_all;
+        cmd.reversed = i % 2;
+        limits.rows_max = i < 2 ? UINT64_MAX : 3;
+        struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
+        base_buf_reset(&buf);
+        ck_assert_int_eq(repl_page_write(source, cmd.reversed, 25, INT64_MIN, &limits, &buf, NULL), BASE_OK);
+        source->ops->close(source);
+        save(folder, names[i], base_slice(head, 1), base_buf_view(&buf));
+    }
+    for (unsigned i = 0; i < BASE_COUNT(commands); i++) {
+        struct repli_read_request request = {.cmd = BASE_READ_INIT, .limits = {100, UINT64_MAX, 1 << 20, false}};
+        request.cmd.table_id = lib_table_id;
+        request.cmd.slices = (struct base_slices){ranges, 2};
+        request.cmd.now_s = 1767225600;
+        request.cmd.reversed = i == 3;
+        if (i % 2 == 0)
+            request.cmd.pkey = lib_pkey(1);
+        if (i >= 2) {
+            request.after_pkey = lib_pkey(1);
+            request.after_ckey = lib_ckey(1);
+            request.rows_before = 2;
+        }
+        base_buf_reset(&buf);
+        ck_assert_int_eq(repli_read_encode(&request, &buf), BASE_OK);
+        save(folder, commands[i], BASE_SLICE_LIT("\2"), base_buf_view(&buf));
+    }
+    lib_store_fini(&store);
+    base_buf_fini(&buf);
+}
+
 /* Frames; POST bodies; hellos, answers, chunks: the first byte says which (fuzz_frame.c, fuzz_http.c). */
 static void internode(const char *folder)
 {
@@ -236,6 +287,7 @@ START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib report
     manifest(corpus, &random.base);
     internode(corpus);
     rings(corpus);
+    pages(corpus);
     sim_random_fini(&random);
 }
 END_TEST
