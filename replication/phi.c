@@ -78,9 +78,11 @@ void repli_phi_touch(struct repli_phi *phi, uint64_t now_ns)
 
 double repli_phi_mean_ns(const struct repli_phi *phi)
 {
+    double least_ns = (double)phi->guess_ns / 2;
     if (phi->count == 0)
         return (double)phi->guess_ns;
-    return (double)phi->sum / phi->count * ((double)phi->guess_ns / UINT16_MAX);
+    double mean_ns = (double)phi->sum / phi->count * ((double)phi->guess_ns / UINT16_MAX);
+    return mean_ns > least_ns ? mean_ns : least_ns;
 }
 
 double repli_phi_value(const struct repli_phi *phi, uint64_t now_ns)

@@ -5,7 +5,9 @@
  *
  * that is, the mistake of calling it dead at phi has probability 10^-phi. The mean is of the last REPLI_PHI_WINDOW
  * intervals. The first is a guess, twice the gossip interval, and longer ones than it are not taken into the mean: a member
- * that stops for long now and then shall be called dead soon, not be waited for the longer the oftener it does so. */
+ * that stops for long now and then shall be called dead soon, not be waited for the longer the oftener it does so. Other than in
+ * Cassandra the mean is never taken for less than a gossip interval, in which a member beats once: when we were stopped, what
+ * gathered meanwhile arrives in a burst, and a mean of that would call the next second of silence a death. */
 #ifndef REPLICATION_PHI_H
 #define REPLICATION_PHI_H
 
@@ -14,7 +16,7 @@
 #define REPLI_PHI_WINDOW 1000
 
 struct repli_phi {
-    uint64_t guess_ns;
+    uint64_t guess_ns;     /* two gossip intervals */
     uint64_t last_ns;      /* the last arrival; 0: none yet */
     uint16_t *intervals;   /* a ring of `count`, the oldest at `next`, in units of guess_ns / UINT16_MAX */
     uint32_t sum;          /* of them */
@@ -31,6 +33,6 @@ void repli_phi_arrived(struct repli_phi *phi, uint64_t now_ns);
 void repli_phi_touch(struct repli_phi *phi, uint64_t now_ns);
 /* The suspicion now; 0 before the first arrival. */
 double repli_phi_value(const struct repli_phi *phi, uint64_t now_ns);
-double repli_phi_mean_ns(const struct repli_phi *phi);
+double repli_phi_mean_ns(const struct repli_phi *phi); /* at least half of guess_ns */
 
 #endif

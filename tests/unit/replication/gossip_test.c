@@ -362,6 +362,94 @@ START_TEST(idle_is_quiet)
 }
 END_TEST
 
+/* Anything that may happen to nodes and links, at random; then all is mended, and all see each other. On the way: who is gone for
+ * long is seen so by all that run, whatever else happens. */
+static void one_fault(struct rng *rng, uint64_t *gone_ns)
+{
+    size_t i = rng_below(rng, w.node_count), j = rng_below(rng, w.node_count);
+    struct cluster_node *node = &w.nodes[i];
+    bool up = cluster_node_is_up(node);
+    switch (rng_below(rng, 8)) {
+    case 0:
+        if (up && !node->paused) {
+            cluster_node_kill(node, rng_chance(rng, 50));
+            gone_ns[i] = w.now_ns;
+        }
+        break;
+    case 1:
+    case 2:
+        if (!up)
+            start(i);
+        break;
+    case 3:
+        if (up && !node->paused) {
+            cluster_node_pause(node);
+            gone_ns[i] = w.now_ns;
+        }
+        break;
+    case 4:
+        if (up && node->paused)
+            cluster_node_resume(node);
+        break;
+    case 5:
+        cluster_link(&w, i, j)->blocked = !cluster_link(&w, i, j)->blocked;
+        break;
+    case 6:
+        cluster_link(&w, i, j)->slow = (uint32_t)rng_below(rng, 300);
+        break;
+    default:
+        w.options.loss_permille = (unsigned)rng_below(rng, 200);
+    }
+}
+
+static void check_gone(const uint64_t *gone_ns)
+{
+    for (size_t j = 0; j < w.node_count; j++) {
+        bool gone = !cluster_node_is_up(&w.nodes[j]) || w.nodes[j].paused;
+        if (!gone || w.now_ns - gone_ns[j] < 150 * CLUSTER_S)
+            continue;
+        for (size_t i = 0; i < w.node_count; i++)
+            ck_assert_msg(i == j || !cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused || !sees(i, j),
+                          "%zu sees %zu alive, which is gone for long", i, j);
+    }
+}
+
+START_TEST(torment)
+{
+    struct rng rng = rng_seeded(77 + (uint64_t)_i);
+    uint64_t gone_ns[9] = {0};
+    begin(3 + (unsigned)_i % 7, 1 + (unsigned)_i % 3, true);
+    rng.s[0] ^= w.options.seed;
+    uint64_t running_ns[9] = {0}; /* a node that was paused or started just now has its own grace */
+    for (int step = 0; step < 150; step++) {
+        one_fault(&rng, gone_ns);
+        cluster_run(&w, rng_below(&rng, 10 * CLUSTER_S));
+        for (size_t i = 0; i < w.node_count; i++)
+            if (!cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused)
+                running_ns[i] = w.now_ns;
+        bool settled = true;
+        for (size_t i = 0; i < w.node_count; i++)
+            settled &= !cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused || w.now_ns - running_ns[i] > 60 * CLUSTER_S;
+        if (settled)
+            check_gone(gone_ns);
+    }
+    cluster_heal_links(&w);
+    w.options.loss_permille = 0;
+    for (size_t i = 0; i < w.node_count; i++) {
+        if (w.nodes[i].paused)
+            cluster_node_resume(&w.nodes[i]);
+        if (!cluster_node_is_up(&w.nodes[i]))
+            start(i);
+    }
+    until_all_see_all(60000);
+    cluster_run(&w, 20 * CLUSTER_S); /* some hear only now that one had been away */
+    unsigned before = changes;
+    cluster_run(&w, 100 * CLUSTER_S);
+    ck_assert_uint_eq(changes, before);
+    cluster_world_fini(&w);
+}
+END_TEST
+
 /* A node alone has nobody to talk to, and sleeps. */
 START_TEST(alone_is_silent)
 {
@@ -396,6 +484,7 @@ int main(void)
     tcase_add_test(tc, draining_is_told_at_once);
     tcase_add_test(tc, idle_is_quiet);
     tcase_add_test(tc, alone_is_silent);
+    tcase_add_loop_test(tc, torment, 0, 28);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }
