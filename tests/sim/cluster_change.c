@@ -194,20 +194,44 @@ void cl_asked_fini(struct cl_load *load)
     }
 }
 
+/* Is the entry this change? Whoever proposes it may add to it, so not by the bytes. */
+static bool is_change(struct base_slice entry, const struct cl_asked *asked)
+{
+    struct base_arena arena;
+    struct base_change a, b;
+    struct base_err err;
+    base_arena_init(&arena);
+    CL_OK(base_change_decode(&arena, entry, &a, &err));
+    CL_OK(base_change_decode(&arena, asked->bytes, &b, &err));
+    bool same = a.kind == b.kind && a.expected_epoch == b.expected_epoch && base_slice_equal(a.keyspace, b.keyspace) &&
+                base_slice_equal(a.name, b.name) && base_uuid_equal(a.table_id, b.table_id) && a.time_us == b.time_us;
+    base_arena_fini(&arena);
+    return same;
+}
+
+/* Two clients may ask for the same at the same epoch (to drop a table): then one of them may be refused. */
+static bool is_asked_again(const struct cl_load *load, const struct cl_asked *asked)
+{
+    for (const struct cl_asked *a = load->asked; a; a = a->next)
+        if (a != asked && is_change(asked->bytes, a))
+            return true;
+    return false;
+}
+
 void cl_check_log(struct cl_load *load)
 {
     const struct cl_log *log = &load->log;
     for (const struct cl_asked *a = load->asked; a; a = a->next) {
         size_t times = 0;
         for (size_t e = 0; e < log->count; e++)
-            times += base_slice_equal(log->entries[e].bytes, a->bytes);
+            times += is_change(log->entries[e].bytes, a);
         if (times > 1)
             cluster_fail(load->w, "a change is in the log %zu times", times);
-        if (a->outcome == CM_REFUSED && times)
+        if (a->outcome == CM_REFUSED && times && !is_asked_again(load, a))
             cluster_fail(load->w, "a change that was refused (%s) is in the log", base_err_words(a->rc));
         if (a->outcome != CM_ACKED)
             continue;
-        if (a->epoch == 0 || a->epoch > log->count || !base_slice_equal(log->entries[a->epoch - 1].bytes, a->bytes))
+        if (a->epoch == 0 || a->epoch > log->count || !is_change(log->entries[a->epoch - 1].bytes, a))
             cluster_fail(load->w, "a change that was acknowledged at epoch %" PRIu64 " is not there", a->epoch);
     }
 }
@@ -299,7 +323,7 @@ static void change_done(struct repl_change *change)
         cluster_fail(load->w, "a change is acknowledged at epoch %" PRIu64 " and its node is at %" PRIu64, change->epoch,
                      repl_epoch(c->node->repl));
     if (c->op)
-        cm_end(&load->model, c->op, outcome);
+        cm_end(&load->model, c->op, outcome, o->rc);
     cl_request_ends(c, o);
 }
 

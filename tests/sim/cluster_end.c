@@ -101,9 +101,12 @@ static int put_deletion(struct base_buf *out, struct base_deletion d)
     return rc == BASE_OK ? base_buf_put_le64(out, (uint64_t)d.local_s) : rc;
 }
 
-/* What a node holds of one partition, as bytes: tombstones and all. Empty: nothing. */
-static void contents(struct cluster_node *node, const struct cm_table *t, unsigned partition, struct base_buf *out)
+/* What a node holds of one partition, as bytes: tombstones and all. Empty: nothing. What has expired is a tombstone for everybody
+ * now, whether it was stored as such or not. */
+static void contents(struct cluster_node *node, const struct cm_table *t, unsigned partition, int64_t now_s, struct base_buf *out)
 {
+    struct base_merge_options options = {.keep_tombstones = true, .purge = {.now_s = now_s, .gc_before_s = INT64_MIN}};
+    struct base_source *stored;
     struct base_read cmd = BASE_READ_INIT;
     struct base_source *source;
     struct base_partition head;
@@ -116,8 +119,9 @@ static void contents(struct cluster_node *node, const struct cm_table *t, unsign
     cmd.pkey = base_buf_view(&pkey);
     cmd.slices = base_slices_all;
     base_buf_reset(out);
-    if (cluster_store_read(node, &cmd, &source, &err) != BASE_OK)
+    if (cluster_store_read(node, &cmd, &stored, &err) != BASE_OK)
         cluster_fail(node->world, "%s: its own table cannot be read: %s", node->address, err.text);
+    CL_OK(base_merge_open(&stored, 1, &options, &source, &err));
     CL_OK(source->ops->partition(source, &head, &err));
     if (head.pkey.len) {
         CL_OK(put_deletion(out, head.deletion));
@@ -166,10 +170,11 @@ static void compare_partition(struct cluster_world *w, const struct ring_state *
     cl_put_pkey(t, partition, &pkey);
     const struct ring_range *range = ring_placement_find(placement, base_token_get(pkey.data));
     struct cluster_node *one = node_of(w, ring->members[range->write.members[0]].host_id);
-    contents(one, t, partition, &first);
+    int64_t now_s = base_clock_wall_s(&one->clock.base);
+    contents(one, t, partition, now_s, &first);
     for (size_t i = 0; i < w->options.nodes; i++) {
         struct cluster_node *node = &w->nodes[i];
-        contents(node, t, partition, &other);
+        contents(node, t, partition, now_s, &other);
         bool owner = owns(range, ring, node->host_id);
         if (!owner && other.len)
             cluster_fail(w, "%s holds rows of %s.%s partition %u and does not own it", node->address, t->keyspace, t->name, partition);

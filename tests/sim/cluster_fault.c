@@ -145,8 +145,10 @@ static bool harm_disk(struct cf_faults *f, enum cf_kind kind)
         return false;
     switch (kind) {
     case CF_disk_error:
-        sim_fs_fail(node->fs, ops[rng_below(rng, BASE_COUNT(ops))], rng_below(rng, 20), 1 + rng_below(rng, 3),
-                    rng_chance(rng, 70) ? BASE_E_IO : BASE_E_NOSPACE);
+        if (rng_chance(rng, 30))
+            sim_fs_fail(node->fs, SIM_FS_WRITE | SIM_FS_CREATE, rng_below(rng, 20), 1 + rng_below(rng, 3), BASE_E_NOSPACE);
+        else
+            sim_fs_fail(node->fs, ops[rng_below(rng, BASE_COUNT(ops))], rng_below(rng, 20), 1 + rng_below(rng, 3), BASE_E_IO);
         break;
     case CF_full_disk:
         sim_fs_set_capacity(node->fs, sim_fs_used_bytes(node->fs) + rng_below(rng, 40000));

@@ -366,7 +366,7 @@ static void write_done(struct repl_write *write)
     enum cm_outcome outcome = outcome_of(c, &write->outcome, c->op->what);
     if (write->outcome.rc == BASE_E_CONDITION)
         check_condition(c);
-    cm_end(&c->load->model, c->op, outcome);
+    cm_end(&c->load->model, c->op, outcome, write->outcome.rc);
     cl_request_ends(c, &write->outcome);
 }
 

@@ -121,10 +121,11 @@ struct cm_op *cm_begin(struct cm_model *m, const char *what)
     return op;
 }
 
-void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome)
+void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome, int rc)
 {
     BASE_ASSERT(op->outcome == CM_PENDING && outcome != CM_PENDING);
     op->outcome = outcome;
+    op->rc = rc;
     op->end = ++m->tick;
     m->acked += outcome == CM_ACKED;
     m->unknown += outcome == CM_UNKNOWN;
@@ -305,8 +306,11 @@ static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_obse
     }
     if (!found)
         return complain(j, complaint, "nobody wrote this", o);
-    if (found->op->outcome == CM_REFUSED)
-        return complain(j, complaint, "it was refused", o);
+    if (found->op->outcome == CM_REFUSED) {
+        char what[64];
+        snprintf(what, sizeof what, "operation %" PRIu64 " was refused (%s)", found->op->number, base_err_words(found->op->rc));
+        return complain(j, complaint, what, o);
+    }
     if (is_gone(&e, j->read->now_s))
         return complain(j, complaint, "it has expired", o);
     if (j->least.any && compare(&e, &j->least) < 0)

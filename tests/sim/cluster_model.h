@@ -45,6 +45,7 @@ struct cm_op { /* one request: one or more mutations */
     bool logged;                 /* all of it or nothing, in the end */
     bool if_absent;
     const char *what;
+    int rc;                      /* how it ended */
 };
 enum cm_kind { CM_ROW, CM_STATIC_ROW, CM_DELETE_PARTITION, CM_DELETE_ROWS, CM_DELETE_CELL };
 struct cm_write {
@@ -90,7 +91,7 @@ void cm_fini(struct cm_model *m);
 struct cm_table *cm_table_add(struct cm_model *m, struct base_uuid id);
 struct cm_table *cm_table_find(const struct cm_model *m, struct base_uuid id);
 struct cm_op *cm_begin(struct cm_model *m, const char *what);
-void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome);
+void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome, int rc);
 struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op, enum cm_kind kind, int64_t ts);
 
 /* --- reads -------------------------------------------------------------------------------------------------------------- */

@@ -363,7 +363,7 @@ static void check_outcome(struct cl_client *c)
     const struct repl_outcome *o = &c->read.outcome;
     bool moved = load->log.schema->epoch > c->schema->epoch;
     bool allowed = o->rc == BASE_E_UNAVAILABLE || o->rc == BASE_E_TIMEOUT || o->rc == BASE_E_UNKNOWN || o->rc == BASE_E_OVERLOADED ||
-                   o->rc == BASE_E_CLOSED || (moved && (o->rc == BASE_E_STALE || o->rc == BASE_E_NOTFOUND || o->rc == BASE_E_INVALID));
+                   o->rc == BASE_E_CLOSED || o->rc == BASE_E_IO || o->rc == BASE_E_STOPPED || (moved && (o->rc == BASE_E_STALE || o->rc == BASE_E_NOTFOUND || o->rc == BASE_E_INVALID));
     if (!allowed || ((load->calm || c->final) && !moved))
         cluster_fail(load->w, "a read at level %d through %s ends with %s%s: %s", c->read.consistency, c->node->address,
                      base_err_words(o->rc), allowed ? " although nothing is wrong" : "", o->err.text);
