@@ -95,22 +95,47 @@ void ce_await_service(struct cluster_world *w, struct cl_load *load)
 
 /* --- replicas -------------------------------------------------------------------------------------------------------------------- */
 
-static int put_deletion(struct base_buf *out, struct base_deletion d)
+static void put_row(struct base_buf *out, struct base_slice encoded)
 {
-    int rc = base_buf_put_le64(out, (uint64_t)d.ts);
-    return rc == BASE_OK ? base_buf_put_le64(out, (uint64_t)d.local_s) : rc;
+    struct base_row row;
+    struct base_cell cell;
+    BASE_ASSERT(base_row_decode(encoded, &row));
+    if (row.flags & BASE_ROW_LIVENESS)
+        CL_OK(base_buf_printf(out, " live %" PRId64 " ttl %d until %" PRId64, row.row_ts, row.ttl, row.expires_s));
+    if (row.flags & BASE_ROW_DELETION)
+        CL_OK(base_buf_printf(out, " deleted %" PRId64 " %" PRId64, row.deletion.ts, row.deletion.local_s));
+    struct base_cells it = base_cells_begin(&row);
+    while (base_cells_next(&it, &cell) > 0)
+        CL_OK(base_buf_printf(out, " %u: flags %x %" PRId64 " ttl %d %" PRId64 " %zu %016" PRIx64, cell.column,
+                              (unsigned)(cell.flags & ~BASE_CELL_OWN_TS), cell.ts, cell.ttl, cell.local_s, cell.value.len,
+                              cell.value.len >= 8 ? base_get_be64(cell.value.data) : 0));
+    CL_OK(base_buf_printf(out, "\n"));
 }
 
-/* What a node holds of one partition, as bytes: tombstones and all. Empty: nothing. What has expired is a tombstone for everybody
- * now, whether it was stored as such or not. */
+static void put_items(struct base_source *source, struct base_buf *out)
+{
+    struct base_item item;
+    struct base_err err = {0};
+    do {
+        CL_OK(source->ops->next(source, &item, &err));
+        for (size_t i = 0; i < item.ckey.len && item.kind != BASE_ITEM_END; i++)
+            CL_OK(base_buf_printf(out, "%02x", item.ckey.data[i]));
+        if (item.kind == BASE_ITEM_ROW)
+            put_row(out, item.row);
+        else if (item.kind == BASE_ITEM_MARKER)
+            CL_OK(base_buf_printf(out, " before %" PRId64 " %" PRId64 " after %" PRId64 " %" PRId64 "\n", item.before.ts,
+                                  item.before.local_s, item.after.ts, item.after.local_s));
+    } while (item.kind != BASE_ITEM_END);
+}
+
+/* What a node holds of one partition, as text: tombstones and all. Empty: nothing. now_s: when all that may expire has: then it does
+ * not matter who has stored it as a tombstone already. */
 static void contents(struct cluster_node *node, const struct cm_table *t, unsigned partition, int64_t now_s, struct base_buf *out)
 {
     struct base_merge_options options = {.keep_tombstones = true, .purge = {.now_s = now_s, .gc_before_s = INT64_MIN}};
-    struct base_source *stored;
     struct base_read cmd = BASE_READ_INIT;
-    struct base_source *source;
+    struct base_source *stored, *source;
     struct base_partition head;
-    struct base_item item;
     struct base_buf pkey;
     struct base_err err = {0};
     base_buf_init(&pkey, 1024);
@@ -124,21 +149,10 @@ static void contents(struct cluster_node *node, const struct cm_table *t, unsign
     CL_OK(base_merge_open(&stored, 1, &options, &source, &err));
     CL_OK(source->ops->partition(source, &head, &err));
     if (head.pkey.len) {
-        CL_OK(put_deletion(out, head.deletion));
-        CL_OK(base_buf_put_bytes(out, head.static_row));
-        do {
-            CL_OK(source->ops->next(source, &item, &err));
-            CL_OK(base_buf_put_u8(out, (uint8_t)item.kind));
-            if (item.kind == BASE_ITEM_END)
-                break;
-            CL_OK(base_buf_put_bytes(out, item.ckey));
-            if (item.kind == BASE_ITEM_ROW)
-                CL_OK(base_buf_put_bytes(out, item.row));
-            else
-                CL_OK(put_deletion(out, item.before));
-            if (item.kind == BASE_ITEM_MARKER)
-                CL_OK(put_deletion(out, item.after));
-        } while (true);
+        CL_OK(base_buf_printf(out, "partition deleted %" PRId64 " %" PRId64 "\n", head.deletion.ts, head.deletion.local_s));
+        if (head.static_row.len)
+            put_row(out, head.static_row);
+        put_items(source, out);
     }
     source->ops->close(source);
     base_buf_fini(&pkey);
@@ -170,7 +184,7 @@ static void compare_partition(struct cluster_world *w, const struct ring_state *
     cl_put_pkey(t, partition, &pkey);
     const struct ring_range *range = ring_placement_find(placement, base_token_get(pkey.data));
     struct cluster_node *one = node_of(w, ring->members[range->write.members[0]].host_id);
-    int64_t now_s = base_clock_wall_s(&one->clock.base);
+    int64_t now_s = base_clock_wall_s(&one->clock.base) + 1000000;
     contents(one, t, partition, now_s, &first);
     for (size_t i = 0; i < w->options.nodes; i++) {
         struct cluster_node *node = &w->nodes[i];
@@ -179,8 +193,8 @@ static void compare_partition(struct cluster_world *w, const struct ring_state *
         if (!owner && other.len)
             cluster_fail(w, "%s holds rows of %s.%s partition %u and does not own it", node->address, t->keyspace, t->name, partition);
         if (owner && !base_slice_equal(base_buf_view(&first), base_buf_view(&other)))
-            cluster_fail(w, "%s and %s do not agree on %s.%s partition %u (%zu and %zu bytes)", one->address, node->address, t->keyspace,
-                         t->name, partition, first.len, other.len);
+            cluster_fail(w, "%s and %s do not agree on %s.%s partition %u:\n%.*s--- and ---\n%.*s", one->address, node->address,
+                         t->keyspace, t->name, partition, BASE_SLICE_ARG(base_buf_view(&first)), BASE_SLICE_ARG(base_buf_view(&other)));
     }
     base_buf_fini(&first);
     base_buf_fini(&other);

@@ -169,7 +169,7 @@ static bool jump_clock(struct cf_faults *f)
     struct cluster_node *node = pick(f, true);
     if (!node)
         return false;
-    cluster_node_sync_clock(node);
+    cm_see_clocks(&f->load->model, f->w);
     sim_clock_jump_wall(&node->clock, rng_between(&f->w->rng, -(int64_t)f->options.jump_max_us, (int64_t)f->options.jump_max_us));
     return true;
 }

@@ -59,6 +59,7 @@ struct cl_client {
     struct cm_view views[CM_PARTITIONS_MAX];
     unsigned partition_rows[CM_PARTITIONS_MAX];
     bool partition_cut[CM_PARTITIONS_MAX]; /* partition_row_limit: what is behind its last row is not covered */
+    bool static_counted[CM_PARTITIONS_MAX];
     struct base_buf last_pkey, last_ckey;  /* the last row that was seen */
     struct base_buf end_pkey, end_ckey;    /* covered up to here, inclusive */
     bool end_known;            /* else: to the end of the command */

@@ -84,10 +84,12 @@ struct cm_table {
 struct cm_model {
     struct cm_table *tables;
     struct cm_op *ops;
+    int64_t latest_s; /* the latest that any wall clock has shown: what has expired there may be a tombstone everywhere */
     uint64_t tick, op_count, acked, unknown, refused, atoms_checked, reads_checked, seen_values;
 };
 void cm_init(struct cm_model *m);
 void cm_fini(struct cm_model *m);
+void cm_see_clocks(struct cm_model *m, const struct cluster_world *w);
 struct cm_table *cm_table_add(struct cm_model *m, struct base_uuid id);
 struct cm_table *cm_table_find(const struct cm_model *m, struct base_uuid id);
 struct cm_op *cm_begin(struct cm_model *m, const char *what);
@@ -108,7 +110,6 @@ struct cm_read {
     struct cm_strength strength;
     int64_t now_s;
     int64_t truncated_us;    /* of the snapshot that it was made with */
-    bool one_page;
     bool look;               /* not a read: one replica's store; nothing is concluded from it for later reads */
 };
 struct cm_view { /* of one partition */
@@ -122,6 +123,6 @@ struct cm_final {
     const struct cm_table *table;
     struct cm_view views[CM_PARTITIONS_MAX];
 };
-bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, size_t count, int64_t now_s, char complaint[512]);
+bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, size_t count, char complaint[512]);
 
 #endif
