@@ -163,7 +163,7 @@ static int start_nodes(const struct job *job)
     if (rc == BASE_OK && started == 0)
         say(job, "%s already\n", chosen == 1 ? "it runs" : "all run");
     else if (rc == BASE_OK)
-        say(job, "%zu node%s started in %.1f s, data in %s\n", started, started == 1 ? "" : "s",
+        say(job, "%zu node%s started in %.2f s, data in %s\n", started, started == 1 ? "" : "s",
             (double)(node_wall_us() - begin_us) / 1e6, cluster->dir);
     return rc;
 }
@@ -480,7 +480,7 @@ static int run_status(const struct job *job)
                view.seen[i][0] ? view.seen[i] : "-", node->dc, node->rack);
     }
     if (view.by[0])
-        printf("Status as %s sees it; more: ringlet --host ADDRESS%s status\n", view.by, cluster->port != 7000 ? " --port PORT" : "");
+        printf("Status as %s sees it; more: ringlet --port %u status\n", view.by, cluster->port);
     return BASE_OK;
 }
 

@@ -32,7 +32,7 @@ const char *cli_node_state_name(enum cli_node_state state)
     case CLI_NODE_PAUSED:
         return "paused";
     case CLI_NODE_FOREIGN:
-        return "in use";
+        return "in-use";
     }
     return "?";
 }

@@ -32,6 +32,7 @@ static void take_members(struct nodei_view *view, const struct ring_state *ring,
             .joining = from->state == RING_MEMBER_JOINING,
             .voter = from->voter,
             .self = base_uuid_equal(from->host_id, self),
+            .ring_index = i,
         };
     }
     view->member_count = ring->member_count;
@@ -81,6 +82,49 @@ static int view_alone(struct node *node, struct nodei_view *view)
     return BASE_OK;
 }
 
+/* 127.0.0.2 before 127.0.0.10: digits in a row are a number. */
+static int compare_naturally(struct base_slice a, struct base_slice b)
+{
+    size_t i = 0, k = 0;
+    while (i < a.len && k < b.len) {
+        uint64_t x = 0, y = 0;
+        size_t from_i = i, from_k = k;
+        for (; i < a.len && i - from_i < 18 && a.data[i] >= '0' && a.data[i] <= '9'; i++)
+            x = x * 10 + (uint64_t)(a.data[i] - '0');
+        for (; k < b.len && k - from_k < 18 && b.data[k] >= '0' && b.data[k] <= '9'; k++)
+            y = y * 10 + (uint64_t)(b.data[k] - '0');
+        if (i == from_i || k == from_k) { /* not numbers both */
+            x = a.data[from_i];
+            y = b.data[from_k];
+            i = from_i + 1;
+            k = from_k + 1;
+        }
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
+    return (a.len - i > b.len - k) - (a.len - i < b.len - k);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    const struct nodei_member *x = a, *y = b;
+    int order = base_slice_compare(x->dc, y->dc);
+    if (order == 0)
+        order = compare_naturally(x->address, y->address);
+    return order ? order : base_slice_compare(x->address, y->address);
+}
+
+static int sort_members(struct nodei_view *view)
+{
+    view->places = calloc(view->member_count + 1, sizeof *view->places);
+    if (!view->places)
+        return BASE_E_NOMEM;
+    qsort(view->members, view->member_count, sizeof *view->members, compare_members);
+    for (size_t i = 0; i < view->member_count; i++)
+        view->places[view->members[i].ring_index] = i;
+    return BASE_OK;
+}
+
 int nodei_view_open(struct node *node, struct nodei_view *view, struct base_err *err)
 {
     *view = (struct nodei_view){.clustered = nodei_is_clustered(node)};
@@ -98,6 +142,8 @@ int nodei_view_open(struct node *node, struct nodei_view *view, struct base_err 
         if (rc != BASE_OK)
             base_err_set(err, rc, "%s", base_err_words(rc));
     }
+    if (rc == BASE_OK && (rc = sort_members(view)) != BASE_OK)
+        base_err_set(err, rc, "%s", base_err_words(rc));
     for (size_t i = 0; rc == BASE_OK && !node->guest && i < view->member_count; i++) {
         struct lsm_stats stats;
         if (!view->members[i].self)
@@ -116,8 +162,10 @@ void nodei_view_close(struct nodei_view *view)
     if (view->ring)
         ring_state_release(view->ring);
     free(view->members);
+    free(view->places);
     view->ring = NULL;
     view->members = NULL;
+    view->places = NULL;
     view->member_count = 0;
 }
 
@@ -251,11 +299,12 @@ int nodei_admin_ring(struct nodei_admin *call)
         base_json_key(&call->json, "ring");
         base_json_open_array(&call->json);
         for (size_t i = 0; view.ring && i < view.ring->ring_count; i++) {
-            const struct nodei_member *owner = &view.members[view.ring->ring_members[i]];
+            size_t place = view.places[view.ring->ring_members[i]];
+            const struct nodei_member *owner = &view.members[place];
             base_json_open_object(&call->json);
             base_json_key(&call->json, "token");
             base_json_i64(&call->json, view.ring->ring[i].token);
-            nodei_admin_u64(call, "node", view.ring->ring_members[i]); /* its place in nodes */
+            nodei_admin_u64(call, "node", place); /* in nodes */
             nodei_admin_slice(call, "address", owner->address);
             nodei_admin_slice(call, "datacenter", owner->dc);
             base_json_close_object(&call->json);
@@ -515,7 +564,7 @@ static int put_endpoints(const struct nodei_view *view, const struct base_keyspa
     if (placement) {
         const struct ring_range *range = ring_placement_find(placement, token);
         for (size_t i = 0; i < range->read.count; i++)
-            base_json_string(json, view->members[range->read.members[i]].address);
+            base_json_string(json, view->members[view->places[range->read.members[i]]].address);
         ring_placement_release(placement);
     } else if (view->member_count) {
         base_json_string(json, view->members[0].address);

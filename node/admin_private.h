@@ -34,11 +34,13 @@ struct nodei_member {
     uint32_t token_count;
     bool joining, voter, self;
     struct repl_peer_info info; /* load_bytes of ourselves: as of now */
+    size_t ring_index;          /* in ring->members */
 };
 struct nodei_view {
     bool clustered;
     struct ring_state *ring; /* a reference; NULL: alone */
-    struct nodei_member *members;
+    struct nodei_member *members; /* by data centre and address, as people count */
+    size_t *places;               /* of ring->members, in `members` */
     size_t member_count;
     uint64_t epoch, now_ns;
     enum repl_stage stage;

@@ -775,6 +775,8 @@ void repl_drain(struct repl *repl)
     repl->draining = true;
     if (!repli_is_guest(repl))
         repli_gossip_leave(repl);
+    if (repl->ports.changed) /* the stage */
+        repl->ports.changed(repl->ports.ctx);
     repli_event_end(repl);
 }
 
