@@ -3,7 +3,8 @@
  *
  *   netbench [--messages N] [--size BYTES] [--rounds N]
  *
- * CPU is user and system time of both processes together. */
+ * "apart" answers each message in a turn of the loop of its own, as if each came from the disk alone: the worst case; "internode"
+ * answers what came together in one turn. CPU is user and system time of both processes together. */
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
@@ -67,6 +68,10 @@ struct node {
     char peer[64];
     uint64_t sent, received;
     uint8_t *body;
+    bool apart;
+    struct net_inbound *held[1024]; /* a ring */
+    size_t held_first, held_count;
+    struct net_task task;
 };
 
 static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
@@ -79,12 +84,34 @@ static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NE
     return BASE_OK;
 }
 
-static void on_request(void *ctx, struct net_inbound *in)
+static void answer(struct node *node, struct net_inbound *in)
 {
-    struct node *node = ctx;
     struct base_message reply = {.verb = in->message.verb, .flags = BASE_MESSAGE_REPLY, .id = in->message.id,
                                  .sender = node->config.host_id, .generation = 1};
     net_internode_reply(node->internode, in, &reply);
+}
+
+static void answer_one(struct net_task *task)
+{
+    struct node *node = BASE_CONTAINER(task, struct node, task);
+    struct net_inbound *in = node->held[node->held_first++ % BASE_COUNT(node->held)];
+    if (--node->held_count > 0)
+        net_loop_post(node->loop, task);
+    answer(node, in);
+}
+
+static void on_request(void *ctx, struct net_inbound *in)
+{
+    struct node *node = ctx;
+    if (!node->apart) {
+        answer(node, in);
+        return;
+    }
+    if (node->held_count == BASE_COUNT(node->held))
+        die("more are in flight than were sent");
+    node->held[(node->held_first + node->held_count) % BASE_COUNT(node->held)] = in;
+    if (node->held_count++ == 0)
+        net_loop_post(node->loop, &node->task);
 }
 
 static void send_one(struct node *node)
@@ -143,15 +170,27 @@ static void node_open(struct node *node, uint8_t id)
     must(net_http_server_open(node->loop, &http, &node->server, &err), &err);
 }
 
-static void serve_internode(int out)
+static void serve(int out, bool apart)
 {
     struct node node;
     struct base_err err = {0};
     node_open(&node, 2);
+    node.apart = apart;
+    node.task.run = answer_one;
     uint16_t port = net_http_server_port(node.server);
     if (write(out, &port, sizeof port) != sizeof port)
         die("pipe");
     must(net_loop_run(node.loop, &err), &err);
+}
+
+static void serve_internode(int out)
+{
+    serve(out, false);
+}
+
+static void serve_apart(int out)
+{
+    serve(out, true);
 }
 
 static void drive_internode(uint16_t port, unsigned in_flight)
@@ -235,7 +274,7 @@ static void drive_raw(uint16_t port, unsigned in_flight)
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
 
-static void measure(const char *name, void (*serve)(int out), void (*drive)(uint16_t port, unsigned in_flight), unsigned in_flight)
+static void measure(const char *name, void (*server)(int out), void (*drive)(uint16_t port, unsigned in_flight), unsigned in_flight)
 {
     int pipes[2];
     uint16_t port;
@@ -245,7 +284,7 @@ static void measure(const char *name, void (*serve)(int out), void (*drive)(uint
         die("pipe");
     pid_t child = fork();
     if (child == 0) {
-        serve(pipes[1]);
+        server(pipes[1]);
         _exit(0);
     }
     if (read(pipes[0], &port, sizeof port) != sizeof port)
@@ -287,6 +326,7 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < BASE_COUNT(in_flight); i++) {
             messages = in_flight[i] == 1 ? wanted / 10 : wanted;
             measure("internode", serve_internode, drive_internode, in_flight[i]);
+            measure("apart", serve_apart, drive_internode, in_flight[i]);
             measure("raw socket", serve_raw, drive_raw, in_flight[i]);
         }
     }

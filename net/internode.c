@@ -20,6 +20,11 @@ static void on_gather(struct net_timer *timer)
     neti_peers_flush(BASE_CONTAINER(timer, struct net_internode, gather));
 }
 
+static void on_stream(struct net_timer *timer)
+{
+    neti_inposts_flush(BASE_CONTAINER(timer, struct net_internode, stream));
+}
+
 uint64_t neti_now(const struct net_internode *internode)
 {
     return net_loop_now(internode->config.loop).ns;
@@ -102,6 +107,7 @@ int net_internode_open(const struct net_internode_config *config, struct net_int
     neti_sessions_init(&internode->sessions);
     internode->flush.run = on_flush;
     internode->gather.fired = on_gather;
+    internode->stream.fired = on_stream;
     rc = copy_bytes(&own->secret, &internode->secret);
     if (rc == BASE_OK)
         rc = copy_bytes(&own->token, &internode->token);
@@ -131,6 +137,7 @@ void net_internode_close(struct net_internode *internode)
     }
     net_loop_not_at_end(internode->config.loop, &internode->flush);
     net_loop_disarm(internode->config.loop, &internode->gather);
+    net_loop_disarm(internode->config.loop, &internode->stream);
     neti_sessions_fini(&internode->sessions);
     base_buf_fini(&internode->secret);
     base_buf_fini(&internode->token);

@@ -15,7 +15,7 @@
 
 #include "base/checksum.h"
 
-#define GATHER_NS 1000000u
+#define GATHER_NS 500000u
 
 enum { ERROR_TEXT_MAX = 300 };
 

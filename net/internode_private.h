@@ -235,6 +235,7 @@ struct net_internode {
     struct net_http_client *http;
     struct net_hook flush;
     struct net_timer gather; /* when a POST under way is no longer waited for */
+    struct net_timer stream; /* when replies that wait for others go */
     struct neti_peer *peers; /* all of them */
     struct neti_peer *peer_buckets[NETI_PEER_BUCKETS]; /* the same, by address */
     struct neti_peer *pending;

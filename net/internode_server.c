@@ -1,5 +1,6 @@
 /* What peers send us: hellos, and POSTs of frames. A POST's messages are handed out one by one; its response carries each reply
- * in the turn in which it comes.
+ * in the turn in which it comes; if the last ones have just gone (STREAM_NS) and more are to come, a moment later, so that replies that
+ * come one by one do not go one by one.
  *
  * Invariants:
  * 1. A POST's body and frames live until the last of its messages came back (net_internode_reply or _drop).
@@ -11,6 +12,8 @@
 #include <stdio.h>
 
 enum { CHUNK_WORTH = 256 * 1024 }; /* replies gather to chunks of about this size */
+
+#define STREAM_NS 150000u
 
 struct inbound {
     struct net_inbound public;
@@ -32,6 +35,7 @@ struct neti_inpost {
     size_t bytes;            /* counted in stats.inbound_bytes */
     struct base_buf chunk;   /* NETI_CHUNK_HEADER bytes and the replies of this turn */
     uint32_t chunk_number;
+    uint64_t sent_ns; /* when the last chunk went */
     bool streaming, in_ready;
     struct neti_inpost *next, **prev, *next_ready;
 };
@@ -139,24 +143,38 @@ nomem:
     give_up(post);
 }
 
-static void flush(struct neti_inpost *post)
+/* False: its replies wait a moment for more. */
+static bool flush(struct neti_inpost *post, uint64_t now_ns)
 {
-    if (post->request && post->unanswered == 0)
+    if (post->request && post->unanswered == 0) {
         send_chunk(post, true);
-    else if (post->request && post->chunk.len > 0)
+    } else if (post->request && post->chunk.len > 0) {
+        if (post->sent_ns && now_ns - post->sent_ns < STREAM_NS)
+            return false;
+        post->sent_ns = now_ns;
         send_chunk(post, false);
+    }
     if (post->held == 0 && !post->request)
         inpost_free(post);
+    return true;
 }
 
 void neti_inposts_flush(struct net_internode *internode)
 {
-    struct neti_inpost *post;
+    struct neti_inpost *post, *waiting = NULL;
+    uint64_t now_ns = neti_now(internode);
     while ((post = internode->ready)) {
         internode->ready = post->next_ready;
         post->in_ready = false;
-        flush(post);
+        if (!flush(post, now_ns)) {
+            post->in_ready = true;
+            post->next_ready = waiting;
+            waiting = post;
+        }
     }
+    internode->ready = waiting;
+    if (waiting && !internode->stream.armed)
+        net_loop_arm(internode->config.loop, &internode->stream, STREAM_NS);
 }
 
 /* --- answers of the receiver --------------------------------------------------------------------------------- */
@@ -206,8 +224,10 @@ void net_internode_reply(struct net_internode *internode, struct net_inbound *in
         }
     }
     give_back(own);
-    if (post->request && post->unanswered > 0 && post->chunk.len >= CHUNK_WORTH)
+    if (post->request && post->unanswered > 0 && post->chunk.len >= CHUNK_WORTH) {
+        post->sent_ns = neti_now(internode);
         send_chunk(post, false);
+    }
 }
 
 /* --- what a POST holds ------------------------------------------------------------------------------------------ */

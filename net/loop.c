@@ -28,6 +28,7 @@ struct net_loop {
     struct net_task *tasks, **tasks_end;
     struct epoll_event events[EVENTS_PER_TURN];
     int event_count, event_at;
+    bool coarse; /* no epoll_pwait2: waits are whole milliseconds */
     uint64_t now_ns;
 };
 
@@ -244,17 +245,24 @@ static void run_hooks(struct net_loop *loop)
     }
 }
 
-static int timeout_ms(const struct net_loop *loop)
+/* --- turns ------------------------------------------------------------------------------------------------ */
+
+/* Wait for events until the first timer is due, to the microsecond where the kernel can (5.11). */
+static int wait_for_events(struct net_loop *loop)
 {
-    if (loop->hooks)
-        return 0;
-    if (!loop->timers)
-        return -1;
-    uint64_t now = mono_now();
-    if (loop->timers->due_ns <= now)
-        return 0;
-    uint64_t ms = (loop->timers->due_ns - now + 999999) / 1000000;
-    return ms > 86400000 ? 86400000 : (int)ms;
+    uint64_t wait_ns = 0, now = mono_now();
+    bool for_ever = !loop->hooks && !loop->timers;
+    if (!loop->hooks && loop->timers && loop->timers->due_ns > now)
+        wait_ns = loop->timers->due_ns - now;
+    if (!loop->coarse) {
+        struct timespec ts = {.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)};
+        int n = epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_PER_TURN, for_ever ? NULL : &ts, NULL);
+        if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+            return n;
+        loop->coarse = true;
+    }
+    uint64_t ms = (wait_ns + 999999) / 1000000;
+    return epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, for_ever ? -1 : ms > 86400000 ? 86400000 : (int)ms);
 }
 
 static void run_timers(struct net_loop *loop)
@@ -299,7 +307,7 @@ static void run_event(struct net_loop *loop, const struct epoll_event *event)
 int net_loop_run(struct net_loop *loop, struct base_err *err)
 {
     while (!atomic_load(&loop->stop)) {
-        int n = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, timeout_ms(loop));
+        int n = wait_for_events(loop);
         if (n < 0 && errno != EINTR)
             return base_err_set(err, BASE_E_IO, "event loop: %s", strerror(errno));
         loop->now_ns = mono_now();

@@ -113,6 +113,33 @@ START_TEST(replies_stream_as_they_come)
 }
 END_TEST
 
+/* Replies that follow each other closely wait for each other, but not for the last. */
+START_TEST(replies_in_a_row)
+{
+    enum { ROW = 300 };
+    b.mode = PEER_HOLD;
+    for (uint64_t id = 1; id <= ROW; id++)
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 20, 5000), BASE_OK);
+    ck_assert(peers_run_until(&b.requests, ROW, 2000));
+    struct net_internode_stats before = stats_of(&b);
+    for (size_t i = 0; i + 1 < ROW; i++) {
+        struct base_message message = b.held[i]->message;
+        message.flags = BASE_MESSAGE_REPLY;
+        message.sender = b.config.host_id;
+        net_internode_reply(b.internode, b.held[i], &message);
+        peers_run_for(0); /* a turn or two */
+    }
+    b.held[0] = b.held[ROW - 1];
+    b.held_count = 1;
+    ck_assert(peers_run_until(&a.replies, ROW - 1, 1000));
+    ck_assert_uint_eq(a.bad, 0);
+    size_t one_by_one = (ROW - 1) * (NETI_FRAME_HEADER + 20 + NETI_CHUNK_HEADER);
+    ck_assert_uint_lt(stats_of(&b).bytes_sent - before.bytes_sent, one_by_one);
+    peer_answer_held(&b);
+    ck_assert(peers_run_until(&a.replies, ROW, 1000));
+}
+END_TEST
+
 START_TEST(a_slow_reply_delays_nobody)
 {
     b.mode = PEER_HOLD;
@@ -405,6 +432,7 @@ int main(void)
     tcase_add_test(tc, many_messages);
     tcase_add_test(tc, big_messages);
     tcase_add_test(tc, replies_stream_as_they_come);
+    tcase_add_test(tc, replies_in_a_row);
     tcase_add_test(tc, a_slow_reply_delays_nobody);
     tcase_add_test(tc, expired_in_the_queue);
     tcase_add_test(tc, nobody_there);
