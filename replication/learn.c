@@ -20,6 +20,8 @@
 #define WAIT_MIN_NS UINT64_C(50000000)
 #define WAIT_MAX_NS UINT64_C(2000000000)
 #define NOMEM_WAIT_NS UINT64_C(1000000000)
+#define RECOVER_ATTEMPTS 3u                    /* that brought nothing; then the voters are asked … */
+#define RECOVER_NS UINT64_C(300000000)         /* … not more often than this */
 
 static struct repli_learner *learner_of(const struct repl *repl)
 {
@@ -250,6 +252,16 @@ static int take_entries(struct repl *repl, struct base_slice body)
     return count;
 }
 
+/* Nobody whom we can ask has what somebody told of. */
+static void recover(struct repl *repl)
+{
+    struct repli_learner *l = learner_of(repl);
+    if (held_upto(repl) > repl_epoch(repl) || l->target <= repl_epoch(repl) || repli_now(repl) - l->recovered_ns < RECOVER_NS)
+        return;
+    l->recovered_ns = repli_now(repl);
+    repli_metadata_recover(repl);
+}
+
 static void fetched(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
 {
     (void)call;
@@ -261,6 +273,8 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc, const st
     } else {
         l->attempts++;
         l->source_is_new = false;
+        if (l->attempts >= RECOVER_ATTEMPTS)
+            recover(repl);
     }
     if (count == 0 && reply->epoch <= held_upto(repl) && l->target > held_upto(repl) && l->attempts >= 3)
         l->target = held_upto(repl); /* whoever told of more is not to be found: they will tell again */
@@ -274,6 +288,7 @@ static void wait_fired(struct repl *repl, struct repli_timer *timer)
     if (l->call.pending || l->target <= held_upto(repl))
         return;
     if (!choose_source(repl)) {
+        recover(repl);
         l->target = held_upto(repl);
         return;
     }

@@ -156,9 +156,28 @@ static int prepare(struct repl *repl, const struct base_change *change, struct b
     return repli_change_encode(repl, change, entry, err);
 }
 
-void repli_change_submit(struct repl *repl, struct repl_change *change)
+static void proposal_begin(struct repl *repl, struct repli_proposal *proposal, struct repl_change *change)
 {
     struct repli_proposer *p = proposer_of(repl);
+    change->state = proposal;
+    proposal->repl = repl;
+    proposal->change = change;
+    proposal->epoch = repl_epoch(repl) + 1;
+    proposal->began_ns = repli_now(repl);
+    proposal->deadline_ns = repli_now(repl) + (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
+    proposal->timer.fired = deadline_passed;
+    repli_timer_arm(repl, &proposal->timer, proposal->deadline_ns);
+    struct repli_proposal **at = &p->first;
+    while (*at)
+        at = &(*at)->next;
+    *at = proposal;
+    p->count++;
+    repl->client_requests++;
+    repli_proposer_go_on(repl);
+}
+
+void repli_change_submit(struct repl *repl, struct repl_change *change)
+{
     struct repli_proposal *proposal = calloc(1, sizeof *proposal);
     struct base_err err;
     int rc = proposal ? BASE_OK : base_err_set(&err, BASE_E_NOMEM, "out of memory");
@@ -175,21 +194,24 @@ void repli_change_submit(struct repl *repl, struct repl_change *change)
         change->done(change);
         return;
     }
-    change->state = proposal;
-    proposal->repl = repl;
-    proposal->change = change;
-    proposal->epoch = repl_epoch(repl) + 1;
-    proposal->began_ns = repli_now(repl);
-    proposal->deadline_ns = repli_now(repl) + (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
-    proposal->timer.fired = deadline_passed;
-    repli_timer_arm(repl, &proposal->timer, proposal->deadline_ns);
-    struct repli_proposal **at = &p->first;
-    while (*at)
-        at = &(*at)->next;
-    *at = proposal;
-    p->count++;
-    repl->client_requests++;
-    repli_proposer_go_on(repl);
+    proposal_begin(repl, proposal, change);
+}
+
+static void recovered(struct repl_change *change)
+{
+    (void)change;
+}
+
+void repli_metadata_recover(struct repl *repl)
+{
+    struct repl_change *change = &repl->metadata->recovery;
+    if (proposer_of(repl)->first || repl->metadata->stopped || repl->closing || ring_voter_count(repl->ring) == 0)
+        return;
+    struct repli_proposal *proposal = calloc(1, sizeof *proposal);
+    if (!proposal)
+        return; /* whoever wants it asks again */
+    *change = (struct repl_change){.done = recovered};
+    proposal_begin(repl, proposal, change);
 }
 
 void repli_change_cancel(struct repl *repl, struct repl_change *change)

@@ -115,6 +115,7 @@ struct repli_learner {
     struct repli_peer source;      /* asked last, or told of `target`; address in source_address */
     uint8_t source_address[RING_ADDRESS_LEN_MAX + 1];
     bool source_is_new;            /* not asked yet */
+    uint64_t recovered_ns;         /* when the last recovery began */
     struct repli_serve *serving;
     size_t serving_count;
 };
@@ -132,7 +133,7 @@ BASE_MUST int repli_fetch_request_put(struct base_buf *out, struct base_uuid clu
 struct repli_proposal { /* one client's change; its repl_change's `state` */
     struct repl *repl;
     struct repl_change *change;
-    struct base_buf entry;
+    struct base_buf entry;      /* empty: a recovery (propose.c, 5) */
     uint64_t epoch;             /* where it wants to land */
     struct repli_timer timer;   /* its deadline */
     uint64_t deadline_ns, began_ns;
@@ -192,6 +193,7 @@ struct repli_metadata {
     struct repli_acceptor acceptor;
     struct repli_learner learner;
     struct repli_proposer proposer;
+    struct repl_change recovery; /* nobody's */
     struct repli_timer slow;     /* compares with what gossip tells */
     struct repli_propose_serve *serving;
     struct repli_proposed proposed[REPLI_PROPOSED_MAX]; /* the last ones */
@@ -205,6 +207,9 @@ struct repli_metadata {
 BASE_MUST int repli_change_encode(struct repl *repl, const struct base_change *change, struct base_buf *entry, struct base_err *err);
 /* A change of our own (a member's, or one's that wants to be): no question of stage or draining. */
 void repli_change_submit(struct repl *repl, struct repl_change *change);
+/* Somebody has applied the entry after our epoch and nobody hands it out: see whether the voters have accepted it. No effect while a proposal
+ * is under way, which does the same. */
+void repli_metadata_recover(struct repl *repl);
 void repli_change_cancel(struct repl *repl, struct repl_change *change); /* done is not called */
 /* The first proposal's time is over, or nobody can be reached: its client gets repli_proposer_verdict's answer. */
 void repli_proposal_give_up(struct repl *repl, struct repli_proposal *proposal);

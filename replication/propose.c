@@ -9,7 +9,9 @@
  *     id of its own in it (base_change.proposal), so equal bytes are the same proposal, whoever completed it.
  *  4. A node that is the only voter, and whose acceptor has accepted nothing for the entry, decides by making the entry durable: its
  *     acceptor gives no vote meanwhile (paxos.c, 4), and nobody is told before it is done. The same for the first entry of all.
- *  5. A round ends by a majority, by its impossibility, or by its calls' timeouts; then it waits a random time, longer each time. */
+ *  5. A recovery is a proposal of nothing: its first phase finds what was accepted and completes it, or finds nothing and ends. It is
+ *     for a node that hears of an entry and can fetch it from nobody (its proposer alone knows it, and we do not know the proposer's address).
+ *  6. A round ends by a majority, by its impossibility, or by its calls' timeouts; then it waits a random time, longer each time. */
 #include "replication/metadata.h"
 
 #include <stdio.h>
@@ -288,6 +290,10 @@ static void phase_won(struct repl *repl)
 {
     struct repli_proposer *p = proposer_of(repl);
     struct base_slice value = base_buf_view(&p->value);
+    if (p->round == REPLI_ROUND_PREPARE && !value.len) { /* a recovery that found nothing to complete */
+        repli_proposal_give_up(repl, p->first);
+        return;
+    }
     if (p->round == REPLI_ROUND_PREPARE) {
         p->round = REPLI_ROUND_ACCEPT;
         for (struct repli_proposal *q = p->first; q; q = q->next)
@@ -332,7 +338,7 @@ static void begin_round(struct repl *repl)
     BASE_ASSERT(p->first && p->first->epoch == repl_epoch(repl) + 1);
     p->attempts++;
     repl->stats.metadata_proposals++;
-    if (decides_alone(repl)) {
+    if (p->first->entry.len && decides_alone(repl)) {
         p->round = REPLI_ROUND_CHOSEN;
         p->alone = true;
         p->first->accept_sent = true;

@@ -187,7 +187,7 @@ static void carry(struct cluster_world *w, struct cluster_message *m)
     cluster_post(w, &m->event, &w->nodes[m->to], delay, message_fired);
 }
 
-/* "10.0.A.B:7000" → A * 250 + B - 1: the form that machine_init gives. */
+/* "10.0.A.B:7000" → A * 250 + B - 1: the form that machine_init gives; a test may have moved nodes since. */
 static bool find_address(struct cluster_world *w, struct base_slice address, size_t *index)
 {
     char text[40];
@@ -196,10 +196,15 @@ static bool find_address(struct cluster_world *w, struct base_slice address, siz
         return false;
     memcpy(text, address.data, address.len);
     text[address.len] = 0;
-    if (sscanf(text, "10.0.%u.%u:7000", &a, &b) != 2 || b < 1 || b > 250)
-        return false;
-    *index = (size_t)a * 250 + b - 1;
-    return *index < w->options.nodes;
+    if (sscanf(text, "10.0.%u.%u:7000", &a, &b) == 2 && b >= 1 && b <= 250) {
+        *index = (size_t)a * 250 + b - 1;
+        if (*index < w->options.nodes && strcmp(w->nodes[*index].address, text) == 0)
+            return true;
+    }
+    for (*index = 0; *index < w->options.nodes; ++*index)
+        if (strcmp(w->nodes[*index].address, text) == 0)
+            return true;
+    return false;
 }
 
 static void check_sender(struct cluster_node *node, const struct base_message *message)

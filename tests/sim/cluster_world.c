@@ -287,12 +287,12 @@ static int open_repl(struct cluster_node *node, const struct repl_initial *initi
     struct repl_config config = w->options.config;
     config.host_id = node->host_id;
     config.generation = node->generation;
-    config.cluster_name = base_slice_str("simulated");
+    config.cluster_name = base_slice_str(node->cluster_name ? node->cluster_name : "simulated");
     config.address = node->guest ? (struct base_slice){0} : node->addresses;
     config.dc = base_slice_str(node->dc);
     config.rack = base_slice_str(node->rack);
-    config.seeds = w->seeds;
-    config.seed_count = w->options.seeds;
+    config.seeds = node->own_seeds ? node->own_seeds : w->seeds;
+    config.seed_count = node->own_seeds ? node->own_seed_count : w->options.seeds;
     config.guest = node->guest;
     struct repl_ports ports = {
         .clock = &node->clock.base,

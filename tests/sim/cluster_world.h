@@ -92,6 +92,9 @@ struct cluster_node {
     size_t index;
     bool guest;
     char address[32], dc[16], rack[16];
+    const char *cluster_name;    /* NULL: "simulated" */
+    const struct base_slice *own_seeds; /* NULL: the world's */
+    size_t own_seed_count;
     struct base_slice addresses; /* as a slice */
     struct base_uuid host_id;
     /* the machine */

@@ -2,6 +2,8 @@
  * owns any more because somebody joined over them; a copied directory that speaks for another node; a guest that never gets ready. */
 #include <stdio.h>
 
+#include "base/key.h"
+#include "base/row.h"
 #include "tests/unit/replication/log_lib.h"
 
 static struct cluster_options options(unsigned nodes, unsigned seeds)
@@ -16,7 +18,7 @@ static struct cluster_options options(unsigned nodes, unsigned seeds)
 
 static void expect_one_cluster(size_t nodes)
 {
-    log_run_until_even(5 * CLUSTER_S);
+    log_run_until_even(30 * CLUSTER_S);
     struct ring_state *first = repl_ring(lw.w.nodes[0].repl);
     ck_assert_uint_eq(first->member_count, nodes);
     for (size_t i = 0; i < nodes; i++) {
@@ -98,7 +100,13 @@ END_TEST
 
 static void create_table(size_t node)
 {
-    struct log_change *c = log_create(node, "lab");
+    log_run_until_even(5 * CLUSTER_S);
+    static const struct base_option options[] = {
+        {BASE_SLICE_LIT("class"), BASE_SLICE_LIT("SimpleStrategy")}, {BASE_SLICE_LIT("replication_factor"), BASE_SLICE_LIT("2")}};
+    struct base_keyspace ks = {.name = BASE_SLICE_LIT("lab"), .replication = {options, 2}, .durable_writes = true};
+    struct base_change make_ks = {.kind = BASE_CHANGE_KEYSPACE_CREATE, .expected_epoch = log_epoch(node), .keyspace = ks.name,
+                                  .keyspace_new = &ks};
+    struct log_change *c = log_change(node, &make_ks);
     log_run_until_done(c);
     ck_assert_int_eq(c->change.outcome.rc, BASE_OK);
     struct base_table *table = make_table(&lw.arena, "lab", "readings", "p k int; r v text");
@@ -107,6 +115,241 @@ static void create_table(size_t node)
     log_run_until_done(c);
     ck_assert_int_eq(c->change.outcome.rc, BASE_OK);
 }
+
+static void write_done(struct repl_write *write)
+{
+    *(bool *)write->ctx = true;
+}
+
+static bool is_true(struct cluster_world *w, void *ctx)
+{
+    (void)w;
+    return *(const bool *)ctx;
+}
+
+/* A row of lab.readings; the outcome's code. */
+static int put_row(size_t node, int consistency)
+{
+    struct base_buf mutations, pkey, ckey, row;
+    struct base_row_builder b;
+    bool done = false;
+    const struct base_table *table = repl_schema(lw.w.nodes[node].repl)->tables_by_id[0];
+    uint8_t four[4] = {0, 0, 0, 7};
+    base_buf_init(&mutations, 1 << 20);
+    base_buf_init(&pkey, 1 << 20);
+    base_buf_init(&ckey, 1 << 20);
+    base_buf_init(&row, 1 << 20);
+    ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey), BASE_OK);
+    ck_assert_int_eq(base_pkey_put(base_slice(four, 4), &pkey), BASE_OK);
+    ck_assert_int_eq(base_row_begin(&b, &row, cluster_node_timestamp(&lw.w.nodes[node])), BASE_OK);
+    ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
+    ck_assert_int_eq(base_row_put_value(&b, 2, base_slice_str("x")), BASE_OK);
+    base_row_end(&b);
+    ck_assert_int_eq(base_mutation_put_row(&mutations, table->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)),
+                     BASE_OK);
+    struct repl_write write = {
+        .mutations = base_buf_view(&mutations), .mutation_count = 1, .consistency = consistency, .done = write_done, .ctx = &done};
+    cluster_node_sync_clock(&lw.w.nodes[node]);
+    repl_write_start(lw.w.nodes[node].repl, &write);
+    ck_assert(cluster_run_until(&lw.w, is_true, &done, 30 * CLUSTER_S));
+    base_buf_fini(&mutations);
+    base_buf_fini(&pkey);
+    base_buf_fini(&ckey);
+    base_buf_fini(&row);
+    return write.outcome.rc;
+}
+
+static bool is_refused(struct cluster_world *w, void *ctx)
+{
+    (void)w;
+    return repl_stage(((struct cluster_node *)ctx)->repl) == REPL_REFUSED;
+}
+
+static void expect_refused(size_t node, const char *text)
+{
+    struct cluster_node *n = &lw.w.nodes[node];
+    ck_assert_msg(cluster_run_until(&lw.w, is_refused, n, 60 * CLUSTER_S), "not refused: %s", repl_stage_text(n->repl));
+    ck_assert_msg(strstr(repl_stage_text(n->repl), text), "%s", repl_stage_text(n->repl));
+}
+
+START_TEST(who_joins_over_data_is_refused)
+{
+    struct cluster_options o = options(3, 1);
+    log_world_begin(&o, false);
+    log_start(0);
+    log_start(1);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    create_table(0);
+    log_run_until_even(5 * CLUSTER_S);
+    ck_assert_int_eq(put_row(0, REPL_CL_ONE), BASE_OK);
+    log_start(2);
+    expect_refused(2, "the cluster's tables hold data");
+    expect_refused(2, "joining by streaming is not in this version");
+    struct ring_state *ring = repl_ring(lw.w.nodes[0].repl);
+    static const struct base_uuid nobody;
+    log_run_until_even(5 * CLUSTER_S);
+    ck_assert_uint_eq(ring->member_count, 2); /* never half done */
+    ck_assert(base_uuid_equal(ring->freeze, nobody));
+    ck_assert_int_eq(put_row(1, REPL_CL_ALL), BASE_OK);
+    log_world_end();
+}
+END_TEST
+
+/* While somebody joins nothing is written, so what the members said stays true. */
+START_TEST(a_join_freezes_writes_and_its_death_thaws_them)
+{
+    struct cluster_options o = options(3, 1);
+    log_world_begin(&o, false);
+    log_start(0);
+    log_start(1);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    create_table(0);
+    log_run_until_even(5 * CLUSTER_S);
+    cluster_node_pause(&lw.w.nodes[1]); /* it does not say whether it holds data; a voter: so nothing is decided either */
+    log_start(2);
+    cluster_run(&lw.w, CLUSTER_S);
+    cluster_node_resume(&lw.w.nodes[1]);
+    static const struct base_uuid nobody;
+    for (int i = 0; i < 100000 && base_uuid_equal(repl_ring(lw.w.nodes[0].repl)->freeze, nobody); i++)
+        cluster_step(&lw.w);
+    ck_assert(base_uuid_equal(repl_ring(lw.w.nodes[0].repl)->freeze, lw.w.nodes[2].host_id));
+    cluster_node_kill(&lw.w.nodes[2], false);
+    ck_assert_int_eq(put_row(0, REPL_CL_ONE), BASE_E_BUSY);
+    cluster_run(&lw.w, 60 * CLUSTER_S); /* it seems dead: it is taken out */
+    ck_assert(base_uuid_equal(repl_ring(lw.w.nodes[0].repl)->freeze, nobody));
+    ck_assert_uint_eq(repl_ring(lw.w.nodes[0].repl)->member_count, 2);
+    log_start(2); /* and joins after all: nothing was written meanwhile */
+    log_run_until_all_serve(10 * CLUSTER_S);
+    expect_one_cluster(3);
+    ck_assert_int_eq(put_row(0, REPL_CL_ALL), BASE_OK);
+    log_world_end();
+}
+END_TEST
+
+/* Whoever dies in the middle of its join and is back soon goes on. */
+START_TEST(a_joiner_that_dies_at_any_moment)
+{
+    for (unsigned at = 0; at < 60; at++) {
+        struct cluster_options o = options(3, 1);
+        o.stores = at % 2;
+        log_world_begin(&o, false);
+        log_start(0);
+        log_start(1);
+        log_run_until_all_serve(5 * CLUSTER_S);
+        log_start(2);
+        cluster_run(&lw.w, at * CLUSTER_MS);
+        cluster_node_kill(&lw.w.nodes[2], at % 3 == 0);
+        cluster_run(&lw.w, (at % 4) * 20 * CLUSTER_S);
+        log_start(2);
+        log_run_until_all_serve(60 * CLUSTER_S);
+        expect_one_cluster(3);
+        log_world_end();
+    }
+}
+END_TEST
+
+START_TEST(a_member_that_is_down_may_hold_data)
+{
+    struct cluster_options o = options(5, 1);
+    log_world_begin(&o, false);
+    for (size_t i = 0; i < 4; i++)
+        log_start(i);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    cluster_node_kill(&lw.w.nodes[3], false);
+    log_start(4);
+    expect_refused(4, lw.w.nodes[3].address);
+    cluster_run(&lw.w, CLUSTER_S);
+    ck_assert_uint_eq(repl_ring(lw.w.nodes[0].repl)->member_count, 4);
+    log_world_end();
+}
+END_TEST
+
+START_TEST(names_and_directories_that_do_not_fit)
+{
+    struct cluster_options o = options(4, 1);
+    log_world_begin(&o, false);
+    log_start(0);
+    log_start(1);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    lw.w.nodes[2].cluster_name = "elsewhere";
+    log_start(2);
+    expect_refused(2, "is of cluster \"simulated\", this node is configured for \"elsewhere\"");
+    lw.w.nodes[3].host_id = lw.w.nodes[0].host_id;
+    log_start(3);
+    expect_refused(3, "this data directory is a copy");
+    cluster_node_kill(&lw.w.nodes[1], false);
+    lw.w.nodes[1].cluster_name = "elsewhere";
+    log_start(1);
+    expect_refused(1, "this directory belongs to cluster \"simulated\"");
+    log_world_end();
+}
+END_TEST
+
+static void move(size_t node, const char *address)
+{
+    snprintf(lw.w.nodes[node].address, sizeof lw.w.nodes[node].address, "%s", address);
+    lw.w.nodes[node].addresses = base_slice_str(lw.w.nodes[node].address);
+}
+
+START_TEST(a_member_moves)
+{
+    struct cluster_options o = options(3, 1);
+    o.stores = false;
+    log_world_begin(&o, true);
+    log_start_all();
+    log_run_until_all_serve(5 * CLUSTER_S);
+    cluster_node_kill(&lw.w.nodes[1], false);
+    move(1, "10.0.0.77:7000");
+    log_start(1);
+    log_run_until_all_serve(10 * CLUSTER_S);
+    cluster_run(&lw.w, 10 * CLUSTER_S);
+    log_run_until_even(10 * CLUSTER_S);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_ge(ring_member_find_address(repl_ring(lw.w.nodes[i].repl), base_slice_str("10.0.0.77:7000")), 0);
+    log_world_end();
+}
+END_TEST
+
+/* Node 2 plays the original: node 1's identity, at node 1's address. Node 1 is the copy. */
+START_TEST(a_copy_that_moved_is_refused)
+{
+    struct cluster_options o = options(3, 1);
+    char old[32];
+    o.stores = false;
+    log_world_begin(&o, true);
+    snprintf(old, sizeof old, "%s", lw.w.nodes[1].address);
+    move(1, "10.0.0.77:7000");
+    move(2, old);
+    lw.w.nodes[2].host_id = lw.w.nodes[1].host_id;
+    log_start(0);
+    log_start(2);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    log_start(1);
+    expect_refused(1, "this data directory is a copy");
+    log_world_end();
+}
+END_TEST
+
+/* Lists in another order: two are the first of theirs. */
+START_TEST(two_first_seeds_form_one_cluster)
+{
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct cluster_options o = options(2, 2);
+        o.seed = seed;
+        o.loss_permille = seed % 2 ? 0 : 200;
+        log_world_begin(&o, false);
+        struct base_slice other[2] = {lw.w.seeds[1], lw.w.seeds[0]};
+        lw.w.nodes[1].own_seeds = other;
+        lw.w.nodes[1].own_seed_count = 2;
+        log_start(0);
+        cluster_run(&lw.w, (seed % 10) * 30 * CLUSTER_MS);
+        log_start(1);
+        log_run_until_all_serve(30 * CLUSTER_S);
+        expect_one_cluster(2);
+        log_world_end();
+    }
+}
+END_TEST
 
 START_TEST(a_schema_is_no_hindrance)
 {
@@ -173,6 +416,14 @@ int main(void)
     tcase_add_test(t, only_the_first_seed_forms);
     tcase_add_test(t, the_first_seed_alone);
     tcase_add_test(t, a_schema_is_no_hindrance);
+    tcase_add_test(t, who_joins_over_data_is_refused);
+    tcase_add_test(t, a_join_freezes_writes_and_its_death_thaws_them);
+    tcase_add_test(t, a_joiner_that_dies_at_any_moment);
+    tcase_add_test(t, a_member_that_is_down_may_hold_data);
+    tcase_add_test(t, names_and_directories_that_do_not_fit);
+    tcase_add_test(t, a_member_moves);
+    tcase_add_test(t, a_copy_that_moved_is_refused);
+    tcase_add_test(t, two_first_seeds_form_one_cluster);
     tcase_add_test(t, a_guest_coordinates);
     suite_add_tcase(s, t);
     return ck_main(s);
