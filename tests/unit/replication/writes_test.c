@@ -71,12 +71,397 @@ START_TEST(hints_are_handed_over)
 }
 END_TEST
 
+/* --- outcomes ------------------------------------------------------------------------------------------------------ */
+
+START_TEST(timeout_says_what_it_knows_and_the_hint_follows)
+{
+    begin(3, 3, 3);
+    wt_isolate(1, true);
+    wt_isolate(2, true); /* they are still thought alive */
+    uint64_t from = w.now_ns;
+    ck_assert_int_eq(wt_put(0, 1, 1, "x", REPL_CL_QUORUM), BASE_E_TIMEOUT);
+    ck_assert_uint_ge(w.now_ns - from, 1990 * CLUSTER_MS);
+    ck_assert_uint_le(w.now_ns - from, 2100 * CLUSTER_MS);
+    ck_assert_uint_eq(wt_outcome.required, 2);
+    ck_assert_uint_eq(wt_outcome.received, 1);
+    ck_assert_uint_eq(wt_outcome.alive, 3);
+    ck_assert_uint_eq(wt_outcome.failures, 0);
+    ck_assert(wt_outcome.repeat_safe && wt_outcome.write_type == REPL_WRITE_SIMPLE);
+    ck_assert(strstr(wt_outcome.err.text, "may still take effect"));
+    ck_assert_uint_eq(wt_stats(0)->write_timeouts, 1);
+    cluster_run(&w, 200 * CLUSTER_MS);
+    ck_assert_str_eq(wt_get(0, 1, 1), "x");
+    ck_assert_uint_eq(wt_stats(0)->hints_created, 2);
+    cluster_heal_links(&w);
+    wt_settle();
+    cluster_run(&w, 20 * CLUSTER_S);
+    ck_assert_str_eq(wt_get(1, 1, 1), "x");
+    ck_assert_str_eq(wt_get(2, 1, 1), "x");
+    ck_assert_uint_eq(wt_count(0, repl_hints_table_id), 0);
+    wt_end();
+}
+END_TEST
+
+/* A replica that is not reached does not hold up a level that is met without it, and has its hint. */
+START_TEST(late_replica_is_hinted_after_the_answer)
+{
+    begin(3, 3, 3);
+    wt_isolate(2, true);
+    uint64_t from = w.now_ns;
+    ck_assert_int_eq(wt_put(0, 1, 1, "x", REPL_CL_QUORUM), BASE_OK);
+    ck_assert_uint_le(w.now_ns - from, 100 * CLUSTER_MS);
+    ck_assert_uint_eq(wt_stats(0)->hints_created, 0);
+    ck_assert_uint_eq(wt_stats(0)->requests_in_flight, 1); /* its bytes wait for the third */
+    cluster_run(&w, 2500 * CLUSTER_MS);
+    ck_assert_uint_eq(wt_stats(0)->hints_created, 1);
+    ck_assert(repl_is_idle(w.nodes[0].repl));
+    wt_end();
+}
+END_TEST
+
+/* Its commit log fails: it stops writing, and says so. */
+static void break_disk(size_t node)
+{
+    sim_fs_fail(w.nodes[node].fs, SIM_FS_WRITE, 0, 1000, BASE_E_IO);
+}
+
+START_TEST(failing_replicas_are_no_timeout)
+{
+    begin(3, 3, 3);
+    break_disk(1);
+    ck_assert_int_eq(wt_put(0, 1, 1, "x", REPL_CL_QUORUM), BASE_OK);
+    break_disk(2);
+    uint64_t from = w.now_ns;
+    ck_assert_int_eq(wt_put(0, 2, 1, "x", REPL_CL_QUORUM), BASE_E_UNKNOWN);
+    ck_assert_uint_le(w.now_ns - from, 1000 * CLUSTER_MS);
+    ck_assert_uint_eq(wt_outcome.received + wt_outcome.failures, 3);
+    ck_assert_uint_eq(wt_outcome.failures, 2);
+    ck_assert(wt_outcome.repeat_safe);
+    ck_assert_uint_eq(wt_stats(0)->write_failures, 1);
+    wt_end();
+}
+END_TEST
+
+START_TEST(damaged_and_unknown_are_refused)
+{
+    begin(1, 1, 1);
+    struct wt_write t;
+    wt_write_init(&t, REPL_CL_ONE);
+    wt_add(&t, 0, 1, 1, "x", 0);
+    t.mutations.data[0] ^= 1; /* another table */
+    wt_begin(&t, 0);
+    ck_assert_int_eq(wt_finish(&t), BASE_E_STALE);
+    wt_write_fini(&t);
+    wt_write_init(&t, REPL_CL_ONE);
+    wt_add(&t, 0, 1, 1, "x", 0);
+    t.write.mutation_count = 2;
+    wt_begin(&t, 0);
+    ck_assert_int_eq(wt_finish(&t), BASE_E_INVALID);
+    wt_write_fini(&t);
+    for (size_t cut = 0;; cut++) { /* every prefix */
+        wt_write_init(&t, REPL_CL_ONE);
+        wt_add(&t, 0, 1, 1, "x", 0);
+        bool whole = cut == t.mutations.len;
+        t.mutations.len = cut;
+        wt_begin(&t, 0);
+        ck_assert_int_eq(wt_finish(&t), whole ? BASE_OK : BASE_E_INVALID);
+        wt_write_fini(&t);
+        if (whole)
+            break;
+    }
+    ck_assert_int_eq(wt_put(0, 1, 1, "x", REPL_CL_SERIAL), BASE_E_INVALID);
+    ck_assert_uint_eq(wt_stats(0)->requests_in_flight, 0);
+    wt_end();
+}
+END_TEST
+
+static void little_room(struct cluster_options *o)
+{
+    o->config.requests_max_bytes = 20000;
+}
+
+START_TEST(overload_is_refused_and_passes)
+{
+    struct wt_write t[64];
+    unsigned refused = 0;
+    wt_init(&(struct wt_options){.nodes = 3, .rf = 3, .tune = little_room});
+    wt_start_all();
+    for (size_t i = 0; i < BASE_COUNT(t); i++) {
+        wt_write_init(&t[i], REPL_CL_ALL);
+        wt_add(&t[i], 0, (int)i, 1, "x", 0);
+        wt_begin(&t[i], 0);
+    }
+    for (size_t i = 0; i < BASE_COUNT(t); i++) {
+        int rc = wt_finish(&t[i]);
+        ck_assert(rc == BASE_OK || rc == BASE_E_OVERLOADED);
+        refused += rc == BASE_E_OVERLOADED;
+        wt_write_fini(&t[i]);
+    }
+    ck_assert_uint_gt(refused, 10);
+    ck_assert_uint_lt(refused, 60);
+    ck_assert_uint_ge(wt_stats(0)->overloaded, refused);
+    cluster_run(&w, 3 * CLUSTER_S);
+    ck_assert_int_eq(wt_put(0, 1, 1, "y", REPL_CL_ALL), BASE_OK);
+    wt_end();
+}
+END_TEST
+
+/* A load of thousands of rows: few messages, each partition at its level. */
+START_TEST(bulk_goes_in_few_messages)
+{
+    wt_init(&(struct wt_options){.nodes = 4, .rf = 2});
+    wt_start_all();
+    struct wt_write t;
+    wt_write_init(&t, REPL_CL_ALL);
+    for (int k = 0; k < 3000; k++)
+        wt_add(&t, 0, k, k % 7, "some value of a row", 0);
+    uint64_t before = w.net.by_verb[REPL_VERB_WRITE];
+    wt_begin(&t, 0);
+    ck_assert_int_eq(wt_finish(&t), BASE_OK);
+    ck_assert_int_eq(wt_outcome.write_type, REPL_WRITE_UNLOGGED_BATCH);
+    wt_write_fini(&t);
+    ck_assert_uint_le(w.net.by_verb[REPL_VERB_WRITE] - before, 2 * 2 * 16);
+    for (int k = 0; k < 3000; k += 37) {
+        size_t owners[8], n = wt_owners(0, k, owners);
+        ck_assert_uint_eq(n, 2);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_str_eq(wt_get(owners[i], k, k % 7), "some value of a row");
+    }
+    wt_end();
+}
+END_TEST
+
+START_TEST(large_unlogged_is_cut)
+{
+    static char value[20001];
+    begin(2, 2, 2);
+    memset(value, 'v', sizeof value - 1);
+    struct wt_write t;
+    wt_write_init(&t, REPL_CL_ALL);
+    for (int k = 0; k < 40; k++)
+        wt_add(&t, 0, k, 1, value, 0);
+    uint64_t before = w.net.by_verb[REPL_VERB_WRITE];
+    wt_begin(&t, 0);
+    ck_assert_int_eq(wt_finish(&t), BASE_OK);
+    wt_write_fini(&t);
+    uint64_t messages = (w.net.by_verb[REPL_VERB_WRITE] - before) / 2; /* requests and replies */
+    ck_assert_uint_ge(messages, 4);
+    ck_assert_uint_le(messages, 6);
+    wt_end();
+}
+END_TEST
+
+START_TEST(each_quorum_counts_by_data_centre)
+{
+    wt_init(&(struct wt_options){.nodes = 6, .rf = 3, .dcs = 2});
+    for (size_t i = 0; i < 6; i++) /* 0, 2, 4 in dc1; 1, 3, 5 in dc2: of it one lives */
+        if (i != 3 && i != 5)
+            wt_start(i);
+    wt_settle();
+    ck_assert_int_eq(wt_put(0, 1, 1, "x", REPL_CL_QUORUM), BASE_OK);
+    ck_assert_int_eq(wt_put(0, 2, 1, "x", REPL_CL_LOCAL_QUORUM), BASE_OK);
+    ck_assert_int_eq(wt_put(0, 3, 1, "x", REPL_CL_EACH_QUORUM), BASE_E_UNAVAILABLE);
+    ck_assert_int_eq(wt_put(1, 3, 1, "x", REPL_CL_LOCAL_QUORUM), BASE_E_UNAVAILABLE);
+    ck_assert_int_eq(wt_put(1, 4, 1, "x", REPL_CL_LOCAL_ONE), BASE_OK);
+    wt_start(3);
+    wt_settle();
+    ck_assert_int_eq(wt_put(0, 3, 1, "x", REPL_CL_EACH_QUORUM), BASE_OK);
+    ck_assert_uint_eq(wt_outcome.required, 4);
+    ck_assert_uint_eq(wt_outcome.received, 4);
+    wt_end();
+}
+END_TEST
+
+START_TEST(closing_ends_requests)
+{
+    begin(3, 3, 3);
+    wt_isolate(1, true);
+    wt_isolate(2, true);
+    struct wt_write t, late;
+    wt_write_init(&t, REPL_CL_QUORUM);
+    wt_add(&t, 0, 1, 1, "x", 0);
+    wt_begin(&t, 0);
+    cluster_run(&w, 100 * CLUSTER_MS);
+    repl_drain(w.nodes[0].repl);
+    wt_write_init(&late, REPL_CL_ONE);
+    wt_add(&late, 0, 2, 1, "x", 0);
+    wt_begin(&late, 0);
+    ck_assert_int_eq(wt_finish(&late), BASE_E_CLOSED);
+    ck_assert_uint_eq(t.done, 0);
+    cluster_node_stop(&w.nodes[0]);
+    ck_assert_uint_eq(t.done, 1);
+    ck_assert_int_eq(t.write.outcome.rc, BASE_E_CLOSED);
+    wt_write_fini(&late);
+    wt_write_fini(&t);
+    wt_end();
+}
+END_TEST
+
+/* --- conditions ------------------------------------------------------------------------------------------------------- */
+
+static void begin_condition(struct wt_write *t, size_t node, int k, const char *v)
+{
+    wt_write_init(t, REPL_CL_ONE);
+    wt_add(t, node, k, 1, v, 0);
+    t->write.if_absent = true;
+    wt_begin(t, node);
+}
+
+/* Many at once from all nodes: of one row one is applied, and its value is there. */
+START_TEST(conditions_race)
+{
+    wt_init(&(struct wt_options){.nodes = 3, .rf = 1, .seed = (uint64_t)_i + 1});
+    wt_start_all();
+    enum { ROWS = 5, TRIES = 40 };
+    struct wt_write t[ROWS * TRIES];
+    char values[ROWS * TRIES][8];
+    for (int i = 0; i < ROWS * TRIES; i++) {
+        snprintf(values[i], sizeof values[i], "v%d", i);
+        begin_condition(&t[i], (size_t)i % 3, i % ROWS, values[i]);
+    }
+    int winners[ROWS] = {0}, won[ROWS] = {0};
+    for (int i = 0; i < ROWS * TRIES; i++) {
+        int rc = wt_finish(&t[i]);
+        ck_assert_msg(rc == BASE_OK || rc == BASE_E_CONDITION, "%s", wt_outcome.err.text);
+        ck_assert_int_eq(wt_outcome.write_type, REPL_WRITE_CAS);
+        if (rc == BASE_OK) {
+            winners[i % ROWS]++;
+            won[i % ROWS] = i;
+        }
+        wt_write_fini(&t[i]);
+    }
+    for (int k = 0; k < ROWS; k++) {
+        size_t owner;
+        ck_assert_int_eq(winners[k], 1);
+        ck_assert_uint_eq(wt_owners(0, k, &owner), 1);
+        ck_assert_str_eq(wt_get(owner, k, 1), values[won[k]]);
+    }
+    wt_end();
+}
+END_TEST
+
+START_TEST(conditions_need_factor_one)
+{
+    struct wt_write t;
+    begin(3, 3, 3);
+    begin_condition(&t, 0, 1, "x");
+    ck_assert_int_eq(wt_finish(&t), BASE_E_INVALID);
+    ck_assert(strstr(wt_outcome.err.text, "need Paxos for rows, which this version does not have"));
+    wt_write_fini(&t);
+    wt_end();
+}
+END_TEST
+
+START_TEST(condition_without_its_replica)
+{
+    struct wt_write t;
+    size_t owner;
+    begin(3, 1, 3);
+    ck_assert_uint_eq(wt_owners(0, 7, &owner), 1);
+    size_t other = owner == 0 ? 1 : 0;
+    wt_isolate(owner, true);
+    begin_condition(&t, other, 7, "x");
+    ck_assert_int_eq(wt_finish(&t), BASE_E_TIMEOUT);
+    ck_assert(!wt_outcome.repeat_safe && wt_outcome.required == 1 && wt_outcome.received == 0);
+    wt_write_fini(&t);
+    wt_isolate(owner, false);
+    cluster_node_kill(&w.nodes[owner], false);
+    wt_settle();
+    begin_condition(&t, other, 7, "x");
+    ck_assert_int_eq(wt_finish(&t), BASE_E_UNAVAILABLE);
+    wt_write_fini(&t);
+    wt_end();
+}
+END_TEST
+
+/* --- bytes from outside ---------------------------------------------------------------------------------------------------- */
+
+static unsigned failures, oks;
+static void answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    (void)repl;
+    (void)call;
+    ck_assert(reply || rc == BASE_E_TIMEOUT);
+    failures += rc != BASE_OK;
+    oks += rc == BASE_OK;
+}
+
+/* Each verb with every prefix of a good body, and with each of its bytes changed. */
+START_TEST(garbage_bodies)
+{
+    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF_ABSENT,
+                                           REPL_VERB_HINT, REPL_VERB_BATCH, REPL_VERB_BATCH_DONE};
+    enum repl_verb verb = verbs[_i];
+    begin(2, 1, 2);
+    struct wt_write t;
+    struct base_buf body;
+    wt_write_init(&t, REPL_CL_ONE);
+    wt_add(&t, 0, 1, 1, "value", 0);
+    base_buf_init(&body, 4096);
+    if (verb == REPL_VERB_HINT)
+        ck_assert_int_eq(base_buf_put(&body, w.nodes[0].host_id.b, 16), BASE_OK);
+    if (verb == REPL_VERB_BATCH || verb == REPL_VERB_BATCH_DONE)
+        ck_assert_int_eq(base_buf_put(&body, "0123456789abcdefTIMEtime", verb == REPL_VERB_BATCH ? 24 : 16), BASE_OK);
+    if (verb != REPL_VERB_BATCH_DONE)
+        ck_assert_int_eq(base_buf_put_slice(&body, base_buf_view(&t.mutations)), BASE_OK);
+    struct repl *repl = w.nodes[0].repl;
+    struct repli_peer to = {w.nodes[1].host_id, w.nodes[1].addresses};
+    struct repli_call calls[2000];
+    size_t n = 0;
+    memset(calls, 0, sizeof calls);
+    cluster_node_sync_clock(&w.nodes[0]);
+    repli_event_begin(repl);
+    for (size_t i = 0; i < body.len; i++) {
+        for (int k = 0; k < 3; k++) {
+            struct base_buf copy;
+            base_buf_init(&copy, 4096);
+            ck_assert_int_eq(base_buf_put(&copy, body.data, k == 0 ? i : body.len), BASE_OK);
+            if (k > 0)
+                copy.data[i] ^= k == 1 ? 0x80 : 0xff;
+            if (verb == REPL_VERB_BATCH && copy.len >= 16) /* one that is kept is acknowledged by its id */
+                base_put_le64(copy.data, n);
+            ck_assert_uint_lt(n, BASE_COUNT(calls));
+            calls[n].done = answered;
+            repli_call_start(repl, &calls[n++], to, REPL_LANE_POINT, verb, base_buf_view(&copy), 2 * CLUSTER_S);
+            base_buf_fini(&copy);
+        }
+    }
+    repli_event_end(repl);
+    failures = oks = 0;
+    cluster_run(&w, 4 * CLUSTER_S);
+    ck_assert_uint_eq(failures + oks, n);
+    ck_assert_uint_ge(failures, body.len); /* no prefix is good */
+    ck_assert_int_eq(wt_put(0, 2, 1, "x", REPL_CL_ONE), BASE_OK);
+    cluster_run(&w, 10 * CLUSTER_S);
+    base_buf_fini(&body);
+    wt_write_fini(&t);
+    wt_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("writes");
-    TCase *tcase = tcase_create("levels");
+    TCase *tcase = tcase_create("coordinator");
     tcase_add_loop_test(tcase, every_level, 0, 3);
     tcase_add_test(tcase, hints_are_handed_over);
+    tcase_add_test(tcase, timeout_says_what_it_knows_and_the_hint_follows);
+    tcase_add_test(tcase, late_replica_is_hinted_after_the_answer);
+    tcase_add_test(tcase, failing_replicas_are_no_timeout);
+    tcase_add_test(tcase, damaged_and_unknown_are_refused);
+    tcase_add_test(tcase, overload_is_refused_and_passes);
+    tcase_add_test(tcase, bulk_goes_in_few_messages);
+    tcase_add_test(tcase, large_unlogged_is_cut);
+    tcase_add_test(tcase, each_quorum_counts_by_data_centre);
+    tcase_add_test(tcase, closing_ends_requests);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("conditions");
+    tcase_add_loop_test(tcase, conditions_race, 0, 5);
+    tcase_add_test(tcase, conditions_need_factor_one);
+    tcase_add_test(tcase, condition_without_its_replica);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("garbage");
+    tcase_add_loop_test(tcase, garbage_bodies, 0, 7);
     suite_add_tcase(suite, tcase);
     return ck_main(suite);
 }
