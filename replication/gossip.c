@@ -21,6 +21,7 @@
 #define BODY_LEN_MAX ((size_t)1 << 20)
 #define CALL_INTERVALS 5     /* a call's timeout, in gossip intervals */
 #define PAUSE_INTERVALS 5    /* a longer time between rounds means that we were stopped (Cassandra: max_local_pause, 5 s) */
+#define TRIES_MAX 3          /* doublings of the patience with an ECHO: to 4 intervals */
 #define AWAITED_INTERVALS 3  /* so long nothing else is sent to the same peer */
 #define SMALL_CLUSTER_MAX 16 /* members: everybody speaks to everybody */
 #define GREETINGS 10         /* quick rounds after the start and after members came to a small cluster … */
@@ -65,6 +66,7 @@ static void verdict(struct repl *repl, struct repli_gossip_peer *peer, bool aliv
 static void answered(struct repl *repl, struct repli_gossip_peer *peer)
 {
     peer->suspect = false;
+    peer->tries = 0;
     if (peer->alive || peer->state.generation == 0 || peer->state.shutdown)
         return;
     repli_phi_touch(&peer->phi, repli_now(repl));
@@ -125,17 +127,18 @@ static void echo_start(struct repl *repl, struct repli_gossip_peer *peer)
 }
 
 /* A peer that we think dead shows a heartbeat: ask it. A call that is under way will tell as well, but not one that it may
- * never have got: from before it started anew, or for long. */
+ * never have got: from before it started anew, or for long; how long doubles, so that a slow one's answer is waited for. */
 static void echo_wanted(struct repl *repl, struct repli_gossip_peer *peer, bool restarted)
 {
     struct repli_gossip *gossip = repl->gossip;
     if (peer->alive || peer->state.shutdown || peer->queued || peer == gossip->answering)
         return;
-    uint64_t patience_ns = repl->config.gossip_interval_ns / 2;
+    uint64_t patience_ns = (repl->config.gossip_interval_ns / 2) << peer->tries;
     bool old = repli_now(repl) - peer->call.sent_ns >= patience_ns;
     if (!old && !restarted && peer->call.sent_ns >= peer->down_since_ns)
         return;
     call_forget(repl, peer);
+    peer->tries = restarted ? 0 : peer->tries < TRIES_MAX ? (uint8_t)(peer->tries + 1) : TRIES_MAX;
     if (gossip->echo_count < ECHOES_MAX) {
         echo_start(repl, peer);
         return;
@@ -623,7 +626,8 @@ static bool rebuild(struct repl *repl)
 {
     struct repli_gossip *gossip = repl->gossip;
     const struct ring_state *ring = repl->ring;
-    struct repli_gossip_peer **peers = calloc(ring->member_count + 1, sizeof(struct repli_gossip_peer *)), **before = gossip->peers;
+    struct repli_gossip_peer **before = gossip->peers;
+    struct repli_gossip_peer **peers = calloc(ring->member_count + 1, sizeof(struct repli_gossip_peer *));
     size_t count = gossip->count, made = 0;
     bool ok = peers != NULL;
     for (; ok && made < ring->member_count; made += ok) {

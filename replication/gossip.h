@@ -24,6 +24,7 @@ struct repli_gossip_peer {
     bool suspect;            /* a message could not be delivered; an ECHO in the next round decides */
     bool by_id;              /* its list of members is not ours */
     bool queued;             /* waits for its ECHO */
+    uint8_t tries;           /* of ECHOs without an answer */
     uint64_t syn_ns;         /* when the last one was sent */
     uint64_t suspect_ns, down_since_ns;
     struct repli_gossip_peer *queue_next;

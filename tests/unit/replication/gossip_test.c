@@ -288,6 +288,21 @@ START_TEST(slow_is_not_dead)
 }
 END_TEST
 
+/* Nor is one that was never anything else: up to 2.4 s each way. */
+START_TEST(slow_from_the_start)
+{
+    begin(3, 1, false);
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < 3; j++)
+            cluster_link(&w, i, j)->slow = i == j ? 1 : 800;
+    w.options.delay_min_ns = CLUSTER_MS;
+    for (size_t i = 0; i < 3; i++)
+        start(i);
+    until_all_see_all(60000);
+    cluster_world_fini(&w);
+}
+END_TEST
+
 /* A third of all messages lost: nobody flaps. */
 START_TEST(loss_is_not_death)
 {
@@ -479,6 +494,7 @@ int main(void)
     tcase_add_test(tc, partition_heals);
     tcase_add_test(tc, hearsay_is_not_enough);
     tcase_add_test(tc, slow_is_not_dead);
+    tcase_add_test(tc, slow_from_the_start);
     tcase_add_test(tc, loss_is_not_death);
     tcase_add_test(tc, flapping_is_cheap);
     tcase_add_test(tc, draining_is_told_at_once);
