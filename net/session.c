@@ -324,9 +324,13 @@ static int check_hello(const struct net_internode_config *config, bool certified
     if (gnutls_memcmp(mac, request.data + said.len, NETI_MAC_LEN) != 0)
         return base_err_set(err, BASE_E_UNAUTHORIZED, "hello: the %s is not this node's", name);
     struct base_slice cluster = base_slice(request.data + HELLO_HEAD, request.data[56]);
-    if (cluster.len && !base_slice_equal(cluster, base_slice_str(config->cluster_name))) /* a guest names none */
+    if (cluster.len && !base_slice_equal(cluster, base_slice_str(config->cluster_name))) { /* a guest names none */
+        char shown[CLUSTER_NAME_LEN_MAX + 1];
+        for (size_t i = 0; i < cluster.len; i++) /* it goes into logs */
+            shown[i] = cluster.data[i] < 0x20 || cluster.data[i] == 0x7f ? '?' : (char)cluster.data[i];
         return base_err_set(err, BASE_E_UNAUTHORIZED, "hello: from a node of the cluster \"%.*s\", this is a node of \"%s\"",
-                            BASE_SLICE_ARG(cluster), config->cluster_name);
+                            (int)cluster.len, shown, config->cluster_name);
+    }
     return BASE_OK;
 }
 

@@ -382,7 +382,9 @@ static int open_listener(struct nodei_cluster *cluster, struct base_err *err)
     struct net_http_server_config config = {
         .host = cluster->host,
         .port = cluster->port,
+        .also_host = s->broadcast_address[0] ? s->broadcast_address : NULL,
         .body_size_max = BODY_SIZE_MAX,
+        .bodies_bytes_max = 4 * (size_t)BODY_SIZE_MAX,
         .connections_max = 1024,
         .idle_timeout_s = 300,
         .tls = tls_config(s),

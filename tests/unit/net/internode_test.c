@@ -233,6 +233,24 @@ START_TEST(another_cluster)
 }
 END_TEST
 
+START_TEST(a_guest_names_no_cluster)
+{
+    peer_close(&a);
+    a.config.cluster_name = "";
+    peer_open(&a);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 10, 0), BASE_OK); /* nor a time */
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    ck_assert_uint_gt(b.last_timeout_ms, 5000);
+    peer_close(&b);
+    b.config.cluster_name = "\x1b[2J";
+    peer_open(&b);
+    ck_assert_int_eq(peer_send(&b, a.address, 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&b.undelivered, 1, 2000));
+    ck_assert_ptr_nonnull(strstr(a.logged, "the cluster \"?[2J\""));
+    ck_assert_ptr_null(strchr(b.logged, 0x1b));
+}
+END_TEST
+
 START_TEST(another_host_id)
 {
     struct base_message message = {.id = 1, .sender = a.config.host_id, .timeout_ms = 1000};
@@ -440,6 +458,7 @@ int main(void)
     tcase_add_test(tc, wrong_credentials);
     tcase_add_test(tc, another_cluster);
     tcase_add_test(tc, another_host_id);
+    tcase_add_test(tc, a_guest_names_no_cluster);
     tcase_add_test(tc, overloaded_queue);
     tcase_add_test(tc, overloaded_receiver);
     tcase_add_test(tc, compressed);

@@ -87,6 +87,7 @@ static void on_request(void *ctx, struct net_inbound *in)
     struct peer_node *node = ctx;
     bool one_way = (in->message.flags & BASE_MESSAGE_ONE_WAY) != 0;
     node->requests++;
+    node->last_timeout_ms = in->message.timeout_ms;
     node->one_ways += one_way;
     for (size_t i = 0; i < in->message.body.len; i++)
         if (in->message.body.data[i] != peer_byte(in->message.id, i)) {

@@ -21,6 +21,7 @@ struct peer_node {
     size_t held_count;
     uint64_t requests, one_ways, replies, undelivered;
     uint64_t reply_bytes, last_reply, last_undelivered;
+    uint32_t last_timeout_ms; /* of a request */
     uint64_t bad; /* replies whose body is not what was sent */
     char secret[64];
     char logged[2000]; /* the last lines */
