@@ -3,8 +3,9 @@
  *
  * Invariants:
  *  1. Ready (stage MEMBER) once a snapshot of a cluster and one liveness report are there; it stays so.
- *  2. Nothing is asked while nobody uses the guest: liveness is asked for when a request begins and the last report is older than
- *     LIVENESS_NS, entries when a reply told of an epoch beyond ours. Until it is ready it keeps asking.
+ *  2. Nothing is asked while nobody uses the guest and all members live: liveness is asked for when a request begins and the last report
+ *     is older than LIVENESS_NS, entries when a reply told of an epoch beyond ours. Until it is ready it keeps asking, and while somebody is
+ *     said to be dead too: else the first request after a quiet hour would be refused for the sake of a node that is long back.
  *  3. Contacts are the configured ones, then all members; one that fails is passed over for the next.
  *  4. A change is put to another contact only if the one before certainly proposed nothing. */
 #include "replication/metadata.h"
@@ -13,6 +14,7 @@
 
 #define CALL_TIMEOUT_NS UINT64_C(1000000000)
 #define LIVENESS_NS UINT64_C(1000000000)
+#define POLL_NS UINT64_C(2000000000)
 #define WAIT_MIN_NS UINT64_C(20000000)
 #define WAIT_MAX_NS UINT64_C(2000000000)
 #define ATTEMPTS_MAX 16u    /* of one wish, once it is ready */
@@ -33,7 +35,8 @@ struct repli_guest {
     struct base_uuid contact_id; /* who answered there last; zero: nobody yet */
     uint32_t contact_generation; /* which start of it that was; 0: not known */
     struct repli_call fetch_call, liveness_call;
-    struct repli_timer timer;
+    struct repli_timer timer;    /* after a failure */
+    struct repli_timer poll;     /* somebody is dead */
     unsigned attempts;
     uint64_t wanted;             /* an epoch that somebody told of */
     bool snapshot_wanted, liveness_wanted, ready, has_liveness;
@@ -242,6 +245,21 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc, const st
     go_on(repl);
 }
 
+static bool all_live(const struct repl *repl)
+{
+    for (size_t i = 0; i < repl->ring->member_count; i++)
+        if (!repl->guest->alive[i])
+            return false;
+    return true;
+}
+
+static void poll_fired(struct repl *repl, struct repli_timer *timer)
+{
+    repl->guest->liveness_wanted = true;
+    repli_timer_arm_after(repl, timer, POLL_NS); /* also when attempts come to an end meanwhile */
+    go_on(repl);
+}
+
 static void liveness_told(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
 {
     (void)call;
@@ -262,6 +280,10 @@ static void liveness_told(struct repl *repl, struct repli_call *call, int rc, co
         g->has_liveness = true;
         g->liveness_wanted = false;
         g->liveness_ns = repli_now(repl);
+        if (all_live(repl))
+            repli_timer_disarm(repl, &g->poll);
+        else
+            repli_timer_arm_after(repl, &g->poll, POLL_NS);
     }
     count_answer(repl, good, reply);
     became_ready(repl);
@@ -487,6 +509,7 @@ int repli_guest_open(struct repl *repl, struct base_err *err)
     if (!g)
         return base_err_set(err, BASE_E_NOMEM, "cluster: out of memory");
     g->timer.fired = timer_fired;
+    g->poll.fired = poll_fired;
     describe(repl, "asking for the cluster");
     return BASE_OK;
 }
@@ -512,6 +535,7 @@ void repli_guest_close(struct repl *repl)
     repli_call_cancel(repl, &g->fetch_call);
     repli_call_cancel(repl, &g->liveness_call);
     repli_timer_disarm(repl, &g->timer);
+    repli_timer_disarm(repl, &g->poll);
     free(g);
     repl->guest = NULL;
 }

@@ -4,6 +4,7 @@
 
 #include "base/key.h"
 #include "base/row.h"
+#include "replication/wire.h"
 #include "tests/unit/replication/log_lib.h"
 
 static struct cluster_options options(unsigned nodes, unsigned seeds)
@@ -406,6 +407,33 @@ START_TEST(a_guest_coordinates)
 }
 END_TEST
 
+/* Nobody uses the guest: it must not go on taking a node for dead that was so when it looked. */
+START_TEST(an_idle_guest_hears_who_is_back)
+{
+    struct cluster_options o = options(3, 2);
+    o.guests = 1;
+    o.stores = false;
+    log_world_begin(&o, true);
+    for (size_t i = 0; i < 3; i++)
+        log_start(i);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    cluster_run(&lw.w, 5 * CLUSTER_S);
+    cluster_node_kill(&lw.w.nodes[2], false);
+    cluster_run(&lw.w, 60 * CLUSTER_S);
+    log_start(3);
+    log_run_until_all_serve(5 * CLUSTER_S);
+    ck_assert(repl_is_alive(lw.w.nodes[3].repl, lw.w.nodes[1].host_id));
+    ck_assert(!repl_is_alive(lw.w.nodes[3].repl, lw.w.nodes[2].host_id));
+    log_start(2);
+    cluster_run(&lw.w, 15 * CLUSTER_S);
+    ck_assert(repl_is_alive(lw.w.nodes[3].repl, lw.w.nodes[2].host_id));
+    uint64_t asked = lw.w.net.by_verb[REPL_VERB_LIVENESS];
+    cluster_run(&lw.w, 60 * CLUSTER_S); /* all live and nobody asks anything: silence */
+    ck_assert_uint_eq(lw.w.net.by_verb[REPL_VERB_LIVENESS], asked);
+    log_world_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("forming and joining");
@@ -425,6 +453,7 @@ int main(void)
     tcase_add_test(t, a_copy_that_moved_is_refused);
     tcase_add_test(t, two_first_seeds_form_one_cluster);
     tcase_add_test(t, a_guest_coordinates);
+    tcase_add_test(t, an_idle_guest_hears_who_is_back);
     suite_add_tcase(s, t);
     return ck_main(s);
 }
