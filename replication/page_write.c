@@ -22,6 +22,7 @@ void repl_page_begin(struct repl_page_writer *w, bool reversed, int64_t now_s, i
         .limits = *limits,
         .purge = {.now_s = now_s, .gc_before_s = gc_before_s, .purgeable_ts = INT64_MAX},
         .reversed = reversed,
+        .floor_ts = INT64_MIN,
         .start = out->len,
         .open = BASE_DELETION_NONE,
         .near = BASE_DELETION_NONE,
@@ -279,7 +280,7 @@ static int enter(struct repl_page_writer *w, const struct base_partition *from, 
 {
     int rc = BASE_OK;
     part->pkey = from->pkey;
-    part->deletion = visible(w, from->deletion);
+    part->deletion = from->deletion.ts <= w->floor_ts ? BASE_DELETION_NONE : visible(w, from->deletion);
     if (from->static_row.len) {
         struct base_slice row;
         rc = canonical(w, from->static_row, &row, &part->static_live);

@@ -40,7 +40,7 @@ struct repli_replica_read {
     struct repli_read_request request;
     struct base_read partition, range;
     bool has_partition, has_range;
-    int64_t gc_before_s;
+    int64_t gc_before_s, floor_ts;
     struct repl_page_writer writer;
     bool writing;
     struct base_buf page;

@@ -106,6 +106,7 @@ static int admit_command(struct repl *repl, struct repli_replica_read *r)
         return base_err_set(&r->err, BASE_E_STALE, "this node is not read for that part of table %.*s.%.*s",
                             BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     r->gc_before_s = cmd->now_s - table->options.gc_grace_s;
+    r->floor_ts = table->truncated_us;
     return BASE_OK;
 }
 
@@ -212,6 +213,7 @@ static int begin(struct repl *repl, struct repli_replica_read *r, struct base_sl
     if (limits.bytes_max > REPLI_READ_BYTES_MAX)
         limits.bytes_max = REPLI_READ_BYTES_MAX;
     repl_page_begin(&r->writer, request->cmd.reversed, request->cmd.now_s, r->gc_before_s, &limits, &r->page);
+    r->writer.floor_ts = r->floor_ts;
     r->writing = true;
     if (r->has_partition || r->has_range)
         return BASE_OK;

@@ -300,6 +300,41 @@ START_TEST(a_partition_limit_skips_the_rest)
 }
 END_TEST
 
+/* What a store puts under partitions that may have data from before a TRUNCATE is no content. */
+START_TEST(a_truncation_leaves_no_trace)
+{
+    struct lib_store store;
+    struct base_buf m, page;
+    const struct lib_store *stores = &store;
+    struct base_read cmd = BASE_READ_INIT;
+    struct repl_page_writer w;
+    struct repl_page_end end;
+    base_buf_init(&m, 1 << 16);
+    base_buf_init(&page, 1 << 20);
+    lib_store_init(&store);
+    for (int64_t ts = 5; ts <= 7; ts++)
+        ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey((uint32_t)ts - 5), (struct base_deletion){ts, 20},
+                                           (struct base_slice){0}, NULL, 0, NULL, 0), BASE_OK);
+    lib_store_apply(&store, base_buf_view(&m));
+    cmd.slices = base_slices_all;
+    struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
+    repl_page_begin(&w, false, 25, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &page);
+    w.floor_ts = 6;
+    ck_assert_int_eq(repl_page_add(&w, source, (struct base_slice){0}, 0, NULL), BASE_OK);
+    ck_assert_int_eq(repl_page_finish(&w, NULL, NULL), BASE_OK);
+    source->ops->close(source);
+    ck_assert(repl_page_check(base_buf_view(&page), false, &end));
+    ck_assert_int_eq(repl_page_source(base_buf_view(&page), false, NULL, &source, NULL), BASE_OK);
+    struct base_partition part;
+    ck_assert_int_eq(source->ops->partition(source, &part, NULL), BASE_OK);
+    ck_assert(base_slice_equal(part.pkey, lib_pkey(2)) && part.deletion.ts == 7);
+    source->ops->close(source);
+    lib_store_fini(&store);
+    base_buf_fini(&m);
+    base_buf_fini(&page);
+}
+END_TEST
+
 /* A row that fits no message is an error that says so; before it the page ends. */
 START_TEST(a_row_may_be_too_large)
 {
@@ -360,6 +395,7 @@ int main(void)
     tcase_add_test(tc, a_source_stops_where_it_is_told);
     tcase_add_test(tc, every_truncation_is_refused);
     tcase_add_test(tc, a_partition_limit_skips_the_rest);
+    tcase_add_test(tc, a_truncation_leaves_no_trace);
     tcase_add_test(tc, a_row_may_be_too_large);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
