@@ -411,8 +411,9 @@ static void run_raw(uint64_t first)
     uint64_t elapsed = now_ns() - start;
     double spent = cpu_us(raw_pids) - cpu;
     report("raw", n, elapsed, spent);
+    for (int i = 1; i < NODES; i++)
+        close(fds[i]); /* all of them first: the later child holds a copy of the earlier one's */
     for (int i = 1; i < NODES; i++) {
-        close(fds[i]);
         waitpid(raw_pids[i], NULL, 0);
         raw_pids[i] = 0;
     }

@@ -218,7 +218,7 @@ int fixture_count(struct node_session *session)
     int n = 0;
     cmd.table_id = fixture.table->id;
     cmd.slices = base_slices_all;
-    OK(node_read_open(session, fixture.table, &cmd, NODE_CL_ONE, &read, &fixture.err));
+    OK(node_read_open(session, fixture.table, &cmd, NODE_CL_LOCAL_QUORUM, &read, &fixture.err));
     for (;;) {
         OK(node_read_next(read, &row, &fixture.err));
         if (!row.pkey.len)
