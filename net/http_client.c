@@ -57,14 +57,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     if (!w) {
         w = calloc(1, sizeof *w);
         if (!w)
-            return -1;
+            return 0; /* an error here ends libcurl's whole multi handle: rather, this transfer waits for its timeout */
         w->client = client;
         w->watch.fd = fd;
         w->watch.ready = on_socket_ready;
         curl_multi_assign(client->multi, fd, w);
     }
     int events = (what & CURL_POLL_IN ? NET_READABLE : 0) | (what & CURL_POLL_OUT ? NET_WRITABLE : 0);
-    return net_loop_watch(client->loop, &w->watch, events, NULL) == BASE_OK ? 0 : -1;
+    int rc = net_loop_watch(client->loop, &w->watch, events, NULL);
+    (void)rc; /* as above */
+    return 0;
 }
 
 static void on_timer(struct net_timer *timer)

@@ -218,8 +218,7 @@ void net_internode_reply(struct net_internode *internode, struct net_inbound *in
             internode->stats.frames_sent++;
             count_bytes(post, post->chunk.len - before);
         } else {
-            base_logf(internode->config.log, BASE_LOG_WARN, "internode: a reply of %zu bytes is not sent: %s", reply->body.len,
-                      base_err_words(rc));
+            neti_complain(internode, "a reply is not sent", base_err_words(rc));
             post->chunk.len = before;
         }
     }
@@ -327,12 +326,15 @@ static void refuse_overload(struct net_internode *internode, struct net_http_req
     base_buf_fini(&chunk);
 }
 
-static bool take_sequence(struct neti_session *session, const struct neti_body *body)
+/* OK: it is new. UNAUTHORIZED, NOMEM. */
+static int take_sequence(struct neti_session *session, const struct neti_body *body)
 {
     struct neti_window **window = &session->windows[body->lane];
     if (!*window)
         *window = calloc(1, sizeof **window);
-    return *window && body->sequence > 0 && neti_window_take(*window, body->sequence);
+    if (!*window)
+        return BASE_E_NOMEM;
+    return body->sequence > 0 && neti_window_take(*window, body->sequence) ? BASE_OK : BASE_E_UNAUTHORIZED;
 }
 
 /* --- requests ---------------------------------------------------------------------------------------------------- */
@@ -374,18 +376,16 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
         refuse(internode, request, 401, "no session\n"); /* the peer says hello again */
         return;
     }
-    if (!neti_body_verify(bytes, session) || !take_sequence(session, &body)) {
+    rc = neti_body_verify(bytes, session) ? take_sequence(session, &body) : BASE_E_UNAUTHORIZED;
+    if (rc == BASE_E_UNAUTHORIZED) {
         neti_complain(internode, "refused", "a body whose MAC is wrong, or that came before");
         refuse(internode, request, 403, "the MAC is wrong, or it came before\n");
         return;
     }
     neti_sessions_used(session, now_ns);
     internode->stats.bytes_received += bytes.len;
-    if (internode->stats.inbound_bytes + bytes.len + body.raw_size > config->inbound_bytes_max) {
-        refuse_overload(internode, request, session, &body);
-        return;
-    }
-    struct neti_inpost *post = inpost_new(internode, session, &body);
+    bool full = rc == BASE_E_NOMEM || internode->stats.inbound_bytes + bytes.len + body.raw_size > config->inbound_bytes_max;
+    struct neti_inpost *post = full ? NULL : inpost_new(internode, session, &body);
     if (!post) {
         refuse_overload(internode, request, session, &body);
         return;
@@ -397,7 +397,10 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
         rc = decode(post, frames, &err);
     if (rc != BASE_OK) {
         neti_complain(internode, "refused a body", err.text);
-        refuse(internode, request, 400, err.text);
+        if (rc == BASE_E_NOMEM)
+            refuse_overload(internode, request, session, &body);
+        else
+            refuse(internode, request, 400, err.text);
         inpost_free(post);
         return;
     }

@@ -55,7 +55,8 @@ bool peers_run_until(const uint64_t *counter, uint64_t wanted, unsigned ms)
     awaited_value = wanted;
     too_late = false;
     net_loop_arm(peers_loop, &limit, ms * UINT64_C(1000000));
-    ck_assert_int_eq(net_loop_run(peers_loop, NULL), BASE_OK);
+    if (net_loop_run(peers_loop, NULL) != BASE_OK) /* not Check's words here: they allocate, and allocations may be made to fail */
+        abort();
     net_loop_disarm(peers_loop, &limit);
     awaited = NULL;
     return *counter >= wanted;
@@ -64,7 +65,8 @@ bool peers_run_until(const uint64_t *counter, uint64_t wanted, unsigned ms)
 void peers_run_for(unsigned ms)
 {
     static const uint64_t never;
-    ck_assert(!peers_run_until(&never, 1, ms));
+    if (peers_run_until(&never, 1, ms))
+        abort();
 }
 
 uint8_t peer_byte(uint64_t id, size_t i)
@@ -198,13 +200,15 @@ void peer_close(struct peer_node *node)
 
 int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id, size_t len, uint32_t timeout_ms)
 {
-    uint8_t *body = malloc(len ? len : 1);
+    static uint8_t small[65536]; /* tests of memory count the code's allocations, not ours */
+    uint8_t *body = len <= sizeof small ? small : malloc(len);
     struct base_message message = {.verb = 20, .flags = flags, .id = id, .sender = from->config.host_id, .generation = from->config.generation,
                                    .timeout_ms = timeout_ms, .body = base_slice(body, len)};
     for (size_t i = 0; i < len; i++)
         body[i] = peer_byte(id, i);
     int rc = net_internode_send(from->internode, base_slice_str(address), (struct base_uuid){{0}}, lane, false, &message);
-    free(body);
+    if (body != small)
+        free(body);
     return rc;
 }
 
