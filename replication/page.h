@@ -39,8 +39,8 @@ struct repl_page_writer {
     struct base_buf scratch;     /* a row made canonical */
     struct repl_page_limits limits;
     struct base_purge purge;
-    int64_t floor_ts;            /* the table's last TRUNCATE (begin: none): a partition deletion as old says nothing, for all it deletes is
-                                    gone; a store shows one or not, as its files have older data or not */
+    int64_t floor_ts;            /* the table's last TRUNCATE (begin: none): a partition or range deletion as old says nothing, for all it
+                                    deletes is gone; a store shows one or not, as its files have older data or not */
     bool reversed;
     size_t start;                /* of the page in out */
     bool ended;                  /* a limit ended it: nothing more is taken */

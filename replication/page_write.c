@@ -146,7 +146,7 @@ static int canonical(struct repl_page_writer *w, struct base_slice row, struct b
 
 static struct base_deletion visible(const struct repl_page_writer *w, struct base_deletion deletion)
 {
-    return deletion.local_s < w->purge.gc_before_s ? BASE_DELETION_NONE : deletion;
+    return deletion.local_s < w->purge.gc_before_s || deletion.ts <= w->floor_ts ? BASE_DELETION_NONE : deletion;
 }
 
 /* --- a partition -------------------------------------------------------------------------------------------------- */
@@ -280,7 +280,7 @@ static int enter(struct repl_page_writer *w, const struct base_partition *from, 
 {
     int rc = BASE_OK;
     part->pkey = from->pkey;
-    part->deletion = from->deletion.ts <= w->floor_ts ? BASE_DELETION_NONE : visible(w, from->deletion);
+    part->deletion = visible(w, from->deletion);
     if (from->static_row.len) {
         struct base_slice row;
         rc = canonical(w, from->static_row, &row, &part->static_live);

@@ -132,7 +132,13 @@ static void put_items(struct base_source *source, struct base_buf *out)
  * not matter who has stored it as a tombstone already. */
 static void contents(struct cluster_node *node, const struct cm_table *t, unsigned partition, int64_t now_s, struct base_buf *out)
 {
-    struct base_merge_options options = {.keep_tombstones = true, .purge = {.now_s = now_s, .gc_before_s = INT64_MIN}};
+    /* What is as old as the table's TRUNCATE is no content: the store puts a deletion under a partition whose files may have data from
+     * before it, and shows an old range deletion that came late. */
+    const struct base_table *table = base_schema_table_by_id(repl_schema(node->repl), t->id);
+    bool truncated = table && table->truncated_us != INT64_MIN;
+    struct base_merge_options options = {.keep_tombstones = true,
+                                         .purge = {.now_s = now_s, .gc_before_s = truncated ? INT64_MAX : INT64_MIN,
+                                                   .purgeable_ts = truncated ? table->truncated_us + 1 : INT64_MIN}};
     struct base_read cmd = BASE_READ_INIT;
     struct base_source *stored, *source;
     struct base_partition head;
@@ -149,9 +155,7 @@ static void contents(struct cluster_node *node, const struct cm_table *t, unsign
     CL_OK(base_merge_open(&stored, 1, &options, &source, &err));
     CL_OK(source->ops->partition(source, &head, &err));
     if (head.pkey.len) {
-        /* As old as the table's TRUNCATE: the store puts one under a partition whose files may have data from before it. */
-        const struct base_table *table = base_schema_table_by_id(repl_schema(node->repl), t->id);
-        if (!base_deletion_is_none(head.deletion) && !(table && head.deletion.ts <= table->truncated_us))
+        if (!base_deletion_is_none(head.deletion))
             CL_OK(base_buf_printf(out, "partition deleted %" PRId64 " %" PRId64 "\n", head.deletion.ts, head.deletion.local_s));
         if (head.static_row.len)
             put_row(out, head.static_row);

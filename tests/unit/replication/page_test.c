@@ -315,6 +315,9 @@ START_TEST(a_truncation_leaves_no_trace)
     for (int64_t ts = 5; ts <= 7; ts++)
         ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey((uint32_t)ts - 5), (struct base_deletion){ts, 20},
                                            (struct base_slice){0}, NULL, 0, NULL, 0), BASE_OK);
+    struct base_range_deletion range = {lib_bound(1, false), lib_bound(2, true), {6, 20}};
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(3), BASE_DELETION_NONE, (struct base_slice){0}, &range, 1, NULL, 0),
+                     BASE_OK);
     lib_store_apply(&store, base_buf_view(&m));
     cmd.slices = base_slices_all;
     struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
@@ -328,6 +331,8 @@ START_TEST(a_truncation_leaves_no_trace)
     struct base_partition part;
     ck_assert_int_eq(source->ops->partition(source, &part, NULL), BASE_OK);
     ck_assert(base_slice_equal(part.pkey, lib_pkey(2)) && part.deletion.ts == 7);
+    ck_assert_int_eq(source->ops->partition(source, &part, NULL), BASE_OK);
+    ck_assert_uint_eq(part.pkey.len, 0);
     source->ops->close(source);
     lib_store_fini(&store);
     base_buf_fini(&m);
