@@ -479,7 +479,9 @@ static int run_status(const struct job *job)
         printf("%-8s %-12s %8s  %-8s %-6s %-14s %s\n", node->name, node->address, process, cli_node_state_name(state),
                view.seen[i][0] ? view.seen[i] : "-", node->dc, node->rack);
     }
-    if (view.by[0])
+    if (view.by[0] && cluster->port == 7000)
+        printf("Status as %s sees it; more: ringlet status\n", view.by);
+    else if (view.by[0])
         printf("Status as %s sees it; more: ringlet --port %u status\n", view.by, cluster->port);
     return BASE_OK;
 }

@@ -186,7 +186,7 @@ int net_token_find(const char *host, uint16_t port, char token[NET_TOKEN_LEN + 1
     if (rc == BASE_OK)
         rc = net_token_read(file, token, err);
     if (rc == BASE_E_NOTFOUND)
-        return base_err_set(err, rc, "no token is known for %s:%u: is its node running as this user? Else name the file with --secret-file", host, port);
+        return base_err_set(err, rc, "no token is known for %s:%u: is its node running as this user? Else name the file: --secret-file, or ringlet_connect(URL, 'secret_file=PATH')", host, port);
     return rc;
 }
 

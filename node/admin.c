@@ -120,7 +120,7 @@ static int run_info(struct nodei_admin *call)
     nodei_admin_str(call, "data_center", node->settings.dc);
     nodei_admin_str(call, "rack", node->settings.rack);
     nodei_admin_u64(call, "schema_epoch", call->schema->epoch);
-    nodei_admin_u64(call, "tables", s.table_count);
+    nodei_admin_u64(call, "tables", call->schema->table_count);
     nodei_admin_u64(call, "sstables", s.sstable_count);
     nodei_admin_u64(call, "flushes", s.flushes);
     nodei_admin_u64(call, "compactions", s.compactions);

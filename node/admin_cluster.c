@@ -150,7 +150,7 @@ int nodei_view_open(struct node *node, struct nodei_view *view, struct base_err 
             continue;
         view->members[i].info.epoch = view->epoch;
         lsm_get_stats(node->store, &stats);
-        view->members[i].info.load_bytes = stats.disk_bytes;
+        view->members[i].info.load_bytes = stats.disk_bytes + stats.memtable_bytes; /* as gossip tells of others */
     }
     if (rc != BASE_OK)
         nodei_view_close(view);

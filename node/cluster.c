@@ -140,6 +140,11 @@ static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NE
         return BASE_OK;
     }
     int rc = net_token_find(host, port, token, err);
+    if (cluster->node->guest) { /* who waits for the cluster is told */
+        pthread_mutex_lock(&cluster->mutex);
+        snprintf(cluster->refusal, sizeof cluster->refusal, "%.500s", rc != BASE_OK ? err->text : "");
+        pthread_mutex_unlock(&cluster->mutex);
+    }
     if (rc != BASE_OK)
         return rc;
     memcpy(out, token, NET_TOKEN_LEN);

@@ -85,7 +85,7 @@ struct nodei_cluster {
     uint64_t close_deadline_ns;
     void (*on_stage)(void *ctx, int stage); /* on the loop's thread; the daemon's */
     void *on_stage_ctx;
-    char refusal[512]; /* under mutex: why, at REPL_REFUSED */
+    char refusal[512]; /* under mutex: why, at REPL_REFUSED; a guest's: the credential that it lacks */
 };
 
 /* Hand `task` to the loop. */
