@@ -677,6 +677,8 @@ void repli_fetch_start(struct repli_fetch *f)
     base_err_clear(&f->err);
     base_buf_reset(&f->body);
     f->ring = ring_state_acquire(repl->ring);
+    const struct base_table *table = base_schema_table_by_id(repl->schema, f->table->id);
+    f->request.truncated_us = table ? table->truncated_us : f->table->truncated_us;
     if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
         base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
         finish(f, BASE_E_NOMEM);

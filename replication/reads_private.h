@@ -24,6 +24,8 @@ struct repli_read_request {
     struct repl_page_limits limits;
     struct base_slice after_pkey, after_ckey; /* go on behind this position; empty: from the beginning */
     uint64_t rows_before;                     /* live rows of after_pkey's partition in earlier pages */
+    int64_t truncated_us;                     /* the table's last TRUNCATE, as the coordinator knows it: replicas that have another one
+                                                 would answer with rows of another time */
     bool digest;                              /* answer the page's digest, not the page */
 };
 #define REPLI_READ_DIGEST 0x01 /* the first byte of a body: a sender may set and clear it there */

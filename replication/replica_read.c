@@ -3,7 +3,8 @@
  * Relies on the store port: `consume` may run on another thread; it touches the op's own struct only.
  *
  * Invariants:
- *  1. A command is carried out only if our snapshot has its table and says that we are read for all of its tokens.
+ *  1. A command is carried out only if our snapshot has its table, as often truncated as the coordinator's, and says that we are read for
+ *     all of its tokens.
  *  2. The rest of the position's partition is read first, then the range behind it, into one page.
  *  3. A struct is in the store's hands, or waits to be put, or is in the free list; one whose answer nobody wants goes to the free
  *     list when the store gives it back. */
@@ -102,6 +103,9 @@ static int admit_command(struct repl *repl, struct repli_replica_read *r)
     const struct ring_placement *placement = keyspace ? repl_placement(repl, keyspace) : NULL;
     if (!placement)
         return base_err_set(&r->err, BASE_E_NOMEM, "the placement of keyspace %.*s: out of memory", BASE_SLICE_ARG(table->keyspace));
+    if (r->request.truncated_us != table->truncated_us)
+        return base_err_set(&r->err, BASE_E_STALE, "table %.*s.%.*s was truncated", BASE_SLICE_ARG(table->keyspace),
+                            BASE_SLICE_ARG(table->name));
     if (!is_owner(repl, placement, cmd))
         return base_err_set(&r->err, BASE_E_STALE, "this node is not read for that part of table %.*s.%.*s",
                             BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));

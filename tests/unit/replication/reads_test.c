@@ -318,13 +318,19 @@ START_TEST(a_replica_checks_what_it_is_asked)
     size_t stranger = 0;
     while (rw_is_replica(&world, stranger, lib_pkey(1)))
         stranger++;
-    for (unsigned i = 0; i < 3; i++) {
-        struct repli_read_request request = {.cmd = command(i == 0 ? 1 : ALL_PARTITIONS), .limits = REPL_PAGE_LIMITS_NONE};
+    for (unsigned i = 0; i < 4; i++) {
+        struct repli_read_request request = {.cmd = command(i == 0 || i == 3 ? 1 : ALL_PARTITIONS), .limits = REPL_PAGE_LIMITS_NONE,
+                                             .truncated_us = INT64_MIN};
         struct repli_replica_read *r;
         struct base_arena arena;
         base_arena_init(&arena);
         if (i == 2)
             request.cmd.table_id.b[3] = 9;
+        if (i == 3) { /* an owner, of a table that the coordinator knows as truncated */
+            request.truncated_us = 5;
+            while (!rw_is_replica(&world, stranger, lib_pkey(1)))
+                stranger = (stranger + 1) % 5;
+        }
         base_buf_reset(&body);
         ck_assert_int_eq(repli_read_encode(&request, &body), BASE_OK);
         repli_event_begin(world.nodes[stranger].repl);
