@@ -40,16 +40,22 @@ static bool is_empty(struct cluster_node *node, struct base_uuid table)
 /* What is not at rest yet, or NULL. */
 static const char *unrest(struct cluster_world *w, struct cl_load *load, size_t *which)
 {
+    static char text[64];
+    if (w->net.on_the_way)
+        return "late messages to it are on the way";
     for (size_t i = 0; i < w->node_count; i++) {
         struct cluster_node *node = &w->nodes[i];
+        if (node->guest)
+            continue; /* it asks when it has something to do */
         *which = i;
         if (repl_epoch(node->repl) != load->log.count)
             return "it does not know the whole log";
-        for (size_t k = 0; k < w->options.nodes; k++)
-            if (!repl_is_alive(node->repl, w->nodes[k].host_id))
-                return "it takes a living node for dead";
-        if (node->guest)
-            continue;
+        for (size_t k = 0; k < w->options.nodes; k++) {
+            if (repl_is_alive(node->repl, w->nodes[k].host_id))
+                continue;
+            snprintf(text, sizeof text, "it takes %s for dead", w->nodes[k].address);
+            return text;
+        }
         if (!is_empty(node, repl_hints_table_id))
             return "it keeps hints";
         if (!is_empty(node, repl_batches_table_id))

@@ -100,8 +100,8 @@ bool cl_pick_node(struct cl_client *c)
     size_t start = rng_below(&w->rng, w->node_count);
     for (size_t i = 0; i < w->node_count; i++) {
         struct cluster_node *node = &w->nodes[(start + i) % w->node_count];
-        if (!serves(node))
-            continue;
+        if (!serves(node) || (node->guest && c->final))
+            continue; /* a guest's view of who lives is old when it was idle */
         c->node = node;
         cluster_node_sync_clock(node);
         return true;

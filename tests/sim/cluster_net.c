@@ -104,12 +104,18 @@ static void inbound_remove(struct cluster_node *node, struct repl_inbound *in)
     free(m);
 }
 
+static bool is_awaited(const struct base_message *message)
+{
+    return !(message->flags & BASE_MESSAGE_REPLY) && message->verb >= REPL_VERB_META_PREPARE && message->verb != REPL_VERB_ECHO;
+}
+
 static void message_fired(struct cluster_world *w, struct cluster_event *event)
 {
     struct cluster_message *m = BASE_CONTAINER(event, struct cluster_message, event);
     struct cluster_node *node = &w->nodes[m->to];
     struct base_message *message = &m->in.message;
     bool reply = message->flags & BASE_MESSAGE_REPLY;
+    w->net.on_the_way -= is_awaited(message);
     if (!cluster_node_is_up(node)) {
         nobody_there(w, m);
         return;
@@ -151,6 +157,12 @@ static uint64_t draw_delay(struct cluster_world *w, size_t from, size_t to)
     return delay;
 }
 
+static void on_the_way(struct cluster_world *w, struct cluster_message *m, uint64_t delay)
+{
+    w->net.on_the_way += is_awaited(&m->in.message);
+    cluster_post(w, &m->event, &w->nodes[m->to], delay, message_fired);
+}
+
 /* Takes the message over. */
 static void carry(struct cluster_world *w, struct cluster_message *m)
 {
@@ -162,6 +174,7 @@ static void carry(struct cluster_world *w, struct cluster_message *m)
     w->net.bytes += message->body.len;
     w->net.by_verb[message->verb]++;
     w->net.bytes_by_verb[message->verb] += message->body.len;
+    cluster_tell(&w->nodes[m->from], lost ? "lost to" : blocked ? "blocked to" : "sends to", m->to, message->verb, message->body);
     trace_add(&w->trace, lost ? "lost" : blocked ? "blocked" : "send", w->nodes[m->from].address, m->to, message->id, message->body);
     if (!w->quiet_net && !lost && rng_below(&w->rng, 1000) < o->repeat_permille) {
         struct cluster_message *again = copy(message, message->body);
@@ -174,7 +187,7 @@ static void carry(struct cluster_world *w, struct cluster_message *m)
         if (blocked)
             free(again);
         else
-            cluster_post(w, &again->event, &w->nodes[m->to], draw_delay(w, m->from, m->to), message_fired);
+            on_the_way(w, again, draw_delay(w, m->from, m->to));
     }
     if (lost || (blocked && !rng_one_in(&w->rng, 8))) {
         w->net.lost++;
@@ -184,7 +197,7 @@ static void carry(struct cluster_world *w, struct cluster_message *m)
     uint64_t delay = draw_delay(w, m->from, m->to);
     if (blocked)
         delay += rng_below(&w->rng, o->late_max_ns + 1);
-    cluster_post(w, &m->event, &w->nodes[m->to], delay, message_fired);
+    on_the_way(w, m, delay);
 }
 
 /* "10.0.A.B:7000" → A * 250 + B - 1: the form that machine_init gives; a test may have moved nodes since. */

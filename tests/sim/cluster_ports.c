@@ -177,7 +177,10 @@ static void store_carry_out(struct cluster_node *node, struct repl_store_op *op)
 {
     base_err_clear(&op->err);
     switch (op->kind) {
-    case REPL_STORE_WRITE: op->rc = store_write(node, op); break;
+    case REPL_STORE_WRITE:
+        op->rc = store_write(node, op);
+        cluster_tell(node, op->rc ? "fails to store" : "stores", node->index, 0, op->group);
+        break;
     case REPL_STORE_READ: op->rc = store_read(node, op); break;
     case REPL_STORE_PROBE: op->rc = store_probe(node, op); break;
     }
@@ -237,8 +240,10 @@ static int meta_append(struct cluster_node *node, struct repl_meta_op *op)
         rc = before_append(node, op, &op->err);
     if (rc == BASE_OK)
         rc = cat_log_append(node->catalog, op->epoch, op->entry, op->schema_after, base_buf_view(&ring), &op->err);
+    base_buf_reset(&ring);
+    bool is_there = cat_log_get(node->catalog, op->epoch, &ring, NULL) == BASE_OK; /* also if the answer was an error */
     base_buf_fini(&ring);
-    if (rc == BASE_OK && node->world->on_append)
+    if (is_there && node->world->on_append)
         node->world->on_append(node, op->epoch, op->entry);
     if (rc == BASE_OK)
         rc = follow(node, op, &op->err);

@@ -459,12 +459,12 @@ void cl_node_ends(struct cl_load *load, struct cluster_node *node)
 static void read_all(struct cl_load *load, struct cl_client *c, struct cm_table *t, struct cm_final *final)
 {
     struct cluster_world *w = load->w;
+    c->final = true;
     if (!cl_pick_node(c))
         cluster_fail(w, "after healing no node serves");
     c->schema = base_schema_acquire(repl_schema(c->node->repl));
     c->table = base_schema_table_by_id(c->schema, t->id);
     c->of = t;
-    c->final = true;
     if (c->table) {
         start(c, true, REPL_CL_ALL);
         if (!cluster_run_until(w, cl_is_idle, load, 60 * CLUSTER_S))
@@ -487,6 +487,7 @@ static void check_replica(struct cl_client *c, struct cluster_node *node, unsign
     struct base_buf pkey;
     char complaint[512];
     forget_answer(c);
+    cm_see_clocks(&load->model, load->w);
     base_buf_init(&pkey, 1024);
     cl_put_pkey(c->of, partition, &pkey);
     c->cmd = BASE_READ_INIT;

@@ -1,6 +1,6 @@
 /* Whole clusters from a seed: a safety phase with faults, then everything is mended and must come together again.
  *
- *   cluster_sim [--seed N] [--runs N] [--nodes N] [--steps N] [--canary NAME] [--trace FILE] [--twice] [--quiet]
+ *   cluster_sim [--seed N] [--runs N] [--nodes N] [--steps N] [--canary NAME] [--trace FILE] [--needle VALUE] [--twice] [--quiet]
  *
  * Without arguments: the seeds that once failed, a few seeds twice (the same trace both times), then two thousand. A
  * failure prints the seed; --seed N repeats it.
@@ -14,7 +14,7 @@
 #include "tests/sim/cluster_end.h"
 
 struct settings {
-    uint64_t seed, runs, steps;
+    uint64_t seed, runs, steps, needle;
     unsigned nodes;
     enum cluster_canary canary;
     FILE *trace;
@@ -37,6 +37,7 @@ static void draw_world(struct cluster_options *o, struct rng *rng, const struct 
     cluster_options_init(o);
     o->seed = seed;
     o->canary = s->canary;
+    o->needle = s->needle;
     o->nodes = s->nodes ? s->nodes : rng_one_in(rng, 3) ? 3 : 1 + (unsigned)rng_below(rng, 7);
     o->guests = rng_one_in(rng, 3) ? 1 : 0;
     o->dcs = o->nodes >= 3 && rng_one_in(rng, 4) ? 2 : 1;
@@ -200,6 +201,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"seed", required_argument, NULL, 's'},   {"runs", required_argument, NULL, 'r'},  {"nodes", required_argument, NULL, 'n'},
         {"steps", required_argument, NULL, 'k'},  {"canary", required_argument, NULL, 'c'}, {"trace", required_argument, NULL, 't'},
+        {"needle", required_argument, NULL, 'e'},
         {"twice", no_argument, NULL, '2'},        {"quiet", no_argument, NULL, 'q'},        {NULL, 0, NULL, 0},
     };
     struct settings s = {0};
@@ -211,6 +213,7 @@ int main(int argc, char **argv)
         case 'k': s.steps = strtoull(optarg, NULL, 0); break;
         case 'c': s.canary = canary_named(optarg); break;
         case 't': s.trace = fopen(optarg, "w"); break;
+        case 'e': s.needle = strtoull(optarg, NULL, 0); break;
         case '2': s.twice = true; break;
         case 'q': s.quiet = true; break;
         default: return 2;

@@ -41,6 +41,16 @@ void cluster_fail(struct cluster_world *w, const char *what, ...)
     _Exit(1);
 }
 
+void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsigned verb, struct base_slice bytes)
+{
+    const struct cluster_world *w = node->world;
+    uint8_t needle[8];
+    base_put_be64(needle, w->options.needle);
+    if (w->options.needle && memmem(bytes.data, bytes.len, needle, sizeof needle))
+        fprintf(stderr, "%" PRIu64 ".%06" PRIu64 " %s: %s %zu verb %u, %zu bytes\n", w->now_ns / CLUSTER_S, w->now_ns % CLUSTER_S / 1000,
+                node->address, what, peer + 1, verb, bytes.len);
+}
+
 /* --- the queue: a binary heap by (at_ns, seq) ------------------------------------------------------------------------------ */
 
 static bool before(const struct cluster_event *a, const struct cluster_event *b)

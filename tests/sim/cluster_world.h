@@ -76,6 +76,7 @@ struct cluster_options {
     unsigned drift_ppm;
     struct repl_config config;  /* timeouts and limits; what names a node is filled in */
     enum cluster_canary canary;
+    uint64_t needle;            /* not 0: messages and writes that hold these 8 bytes (big-endian) are told of on stderr */
 };
 /* A quiet world: three nodes, a good network, no faults, small stores. */
 void cluster_options_init(struct cluster_options *o);
@@ -136,6 +137,7 @@ struct cluster_link {
 struct cluster_net_stats {
     uint64_t messages, bytes, lost, late, repeated, refused;
     uint64_t by_verb[256], bytes_by_verb[256];
+    uint64_t on_the_way; /* requests that wait for their time to arrive, gossip's not counted */
 };
 
 struct cluster_world {
@@ -219,5 +221,6 @@ BASE_MUST int cluster_store_read(struct cluster_node *node, const struct base_re
 void cluster_work_post(struct cluster_node *node);
 uint64_t cluster_draw_ns(struct cluster_world *w, uint64_t max_ns); /* small ones more often */
 void *cluster_must(void *p);
+void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsigned verb, struct base_slice bytes);
 
 #endif
