@@ -41,6 +41,7 @@ struct repli_hint_pass {
     unsigned under_way;    /* message, write */
     int step_rc;
     /* */
+    uint64_t done_hints, done_bytes;       /* they are counted as kept until they are deleted */
     int64_t done_upto_us, deleted_upto_us; /* creation time of the last hint done, and deleted; INT64_MIN: none */
     bool failed, read_next;
     struct base_buf deletion;
@@ -140,10 +141,13 @@ static int put_deletion(struct repl *repl, struct repli_hint_host *host, int64_t
 
 static void deleted(struct repl *repl, struct repli_hint_pass *pass)
 {
-    if (pass->store_op.rc == BASE_OK)
+    if (pass->store_op.rc == BASE_OK) {
         pass->deleted_upto_us = pass->done_upto_us;
-    else
+        repli_hint_forget(repl, pass->host, pass->done_hints, pass->done_bytes);
+        pass->done_hints = pass->done_bytes = 0;
+    } else {
         pass->failed = true; /* they will be sent again */
+    }
     if (pass->failed || !pass->more) {
         pass_end(repl, pass);
         return;
@@ -269,8 +273,9 @@ static bool collect(struct repl *repl, struct repli_hint_pass *pass, int *rc)
 static void step_done(struct repl *repl, struct repli_hint_pass *pass)
 {
     pass->done_upto_us = pass->step_upto_us;
+    pass->done_hints += pass->step_hints;
+    pass->done_bytes += pass->step_bytes;
     repl->stats.hints_dispatched += pass->step_sent;
-    repli_hint_forget(repl, pass->host, pass->step_hints, pass->step_bytes);
 }
 
 static void step_ended(struct repl *repl, struct repli_hint_pass *pass, int rc)
