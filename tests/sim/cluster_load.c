@@ -424,7 +424,9 @@ static void start_write(struct cl_client *c, const char *what)
     c->op->strength = cm_strength_of(&c->of->replication, c->write.consistency, cl_node_dc(c->node));
     c->write.mutations = base_buf_view(&c->bytes);
     const struct repl_config *config = &load->w->options.config;
-    cl_request_begins(c, CL_WRITE, if_absent ? config->conditional_timeout_ns : config->write_timeout_ns * (logged ? 2 : 1));
+    /* A batch writes its log first; ANY asks somebody to keep hints when nobody has answered. */
+    bool twice = logged || c->write.consistency == REPL_CL_ANY;
+    cl_request_begins(c, CL_WRITE, if_absent ? config->conditional_timeout_ns : config->write_timeout_ns * (twice ? 2 : 1));
     repl_write_start(c->node->repl, &c->write);
 }
 
