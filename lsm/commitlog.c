@@ -276,6 +276,15 @@ int lsmi_log_append(struct lsmi_log *log, struct base_slice group, uint32_t coun
     return rc;
 }
 
+bool lsmi_log_has_room(struct lsmi_log *log, size_t size_bytes)
+{
+    if (pthread_mutex_trylock(&log->lock) != 0)
+        return false;
+    bool room = log->newest && log->offset + lsmi_record_size(size_bytes) <= log->newest->size && log->cause.code == BASE_OK;
+    pthread_mutex_unlock(&log->lock);
+    return room;
+}
+
 int lsmi_log_cancel(struct lsmi_log *log, uint64_t position, struct base_err *err)
 {
     uint8_t payload[8];

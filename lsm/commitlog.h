@@ -32,6 +32,8 @@ BASE_MUST int lsmi_log_replay(struct lsmi_log *log, const struct lsmi_log_sink *
  * (nothing happened), STOPPED, LIMIT. */
 BASE_MUST int lsmi_log_append(struct lsmi_log *log, struct base_slice group, uint32_t count,
                               uint64_t *position, struct base_err *err);
+/* Would a group of this size go into the newest segment, and is nobody writing just now? Does not wait. */
+bool lsmi_log_has_room(struct lsmi_log *log, size_t size_bytes);
 /* The group at this position was not applied after all: replay shall not either. */
 BASE_MUST int lsmi_log_cancel(struct lsmi_log *log, uint64_t position, struct base_err *err);
 /* Make everything up to `upto` durable (UINT64_MAX: all there is); callers share one sync. */

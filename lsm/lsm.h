@@ -98,6 +98,9 @@ BASE_MUST int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, stru
  * timeout_ns, then OVERLOADED. NOSPACE, STOPPED, NOTFOUND (a table that is not open), LIMIT. */
 BASE_MUST int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_count,
                         enum lsm_durability durability, uint64_t timeout_ns, struct base_err *err);
+/* May a write of so many bytes (LSM_DURABLE_LOG or less) wait for more than one write() to a file that is there: for a sync, memory, a
+ * new segment, or another thread? A guess for who must not wait (an event loop); never waits itself. [loop] */
+bool lsm_write_may_wait(struct lsm_store *store, size_t size_bytes);
 /* Sync the log now. */
 BASE_MUST int lsm_sync(struct lsm_store *store, struct base_err *err);
 

@@ -248,6 +248,17 @@ int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_
     return rc;
 }
 
+bool lsm_write_may_wait(struct lsm_store *store, size_t size_bytes)
+{
+    uint64_t used = atomic_load_explicit(&store->memtable_bytes, memory_order_relaxed);
+    if (!store->replayed || store->options.sync == LSM_SYNC_BATCH || used >= store->options.memtable_size_max)
+        return true;
+    if (pthread_rwlock_tryrdlock(&store->switch_lock) != 0)
+        return true;
+    pthread_rwlock_unlock(&store->switch_lock);
+    return !lsmi_log_has_room(store->log, size_bytes);
+}
+
 int lsm_sync(struct lsm_store *store, struct base_err *err)
 {
     if (!store->replayed)
