@@ -5,7 +5,8 @@
  *  2. The queue is ascending, has no epoch twice and none that is applied or being applied; it is bounded in count and bytes. What finds
  *     no room is forgotten and fetched later: `target` remembers that it exists.
  *  3. Only chosen entries come in (LEARN, FETCH from a member's log, our own proposer), so whichever copy comes first is the one.
- *  4. While target is beyond what we have, a call or the timer is pending, or entries are being applied; attempts end, and who tells of
+ *  4. An entry that does not apply is forgotten and fetched anew, some times; then the log stops here.
+ *  5. While target is beyond what we have, a call or the timer is pending, or entries are being applied; attempts end, and who tells of
  *     an epoch begins them anew. */
 #include "replication/metadata.h"
 
@@ -19,6 +20,7 @@
 #define FETCH_TIMEOUT_NS UINT64_C(2000000000)
 #define WAIT_MIN_NS UINT64_C(50000000)
 #define WAIT_MAX_NS UINT64_C(2000000000)
+#define REFUSALS_MAX 5u                        /* of one entry; then the log stops here */
 #define NOMEM_WAIT_NS UINT64_C(1000000000)
 #define RECOVER_ATTEMPTS 3u                    /* that brought nothing; then the voters are asked … */
 #define RECOVER_NS UINT64_C(300000000)         /* … not more often than this */
@@ -139,6 +141,24 @@ static void append_done(struct repl_meta_op *op)
     repli_event_end(repl);
 }
 
+/* The next entry does not apply. Its bytes may be at fault: forget them and fetch them from somebody. Again and again: give up. */
+static void refused(struct repl *repl, const char *why)
+{
+    struct repli_learner *l = learner_of(repl);
+    struct repli_learned *bad = queue_take(l);
+    l->refusals = l->refused == bad->epoch ? l->refusals + 1 : 1;
+    l->refused = bad->epoch;
+    base_logf(repl->ports.log, BASE_LOG_WARN, "metadata: entry %llu cannot be applied: %s", (unsigned long long)bad->epoch, why);
+    if (l->refusals >= REFUSALS_MAX) {
+        char text[sizeof repl->metadata->stopped_text];
+        snprintf(text, sizeof text, "entry %llu cannot be applied: %.150s", (unsigned long long)bad->epoch, why);
+        repli_metadata_stop(repl, text);
+    }
+    l->attempts++;
+    l->source_is_new = false;
+    learned_free(bad);
+}
+
 /* The queue's first entry is the next one: begin it. False: later, or never. */
 static bool apply_first(struct repl *repl)
 {
@@ -150,9 +170,7 @@ static bool apply_first(struct repl *repl)
         return false;
     }
     if (rc != BASE_OK) {
-        char text[sizeof repl->metadata->stopped_text];
-        snprintf(text, sizeof text, "entry %llu cannot be applied: %.150s", (unsigned long long)l->queue->epoch, err.text);
-        repli_metadata_stop(repl, text);
+        refused(repl, err.text);
         return false;
     }
     l->current = queue_take(l);

@@ -107,6 +107,8 @@ struct repli_learner {
     struct repl_meta_op append;
     bool pumping;
     struct repli_timer retry;      /* out of memory: again */
+    uint64_t refused;              /* the entry that did not apply last, … */
+    unsigned refusals;             /* … so many times in a row */
     /* fetching */
     uint64_t target;               /* somebody is there */
     struct repli_call call;

@@ -2,6 +2,7 @@
  * at all nodes and a guest that change the schema at the same time; clusters that form meanwhile. Then all is mended.
  *
  *   metadata_sim [SEED [COUNT]]     that seed alone, or so many from it on
+ *   metadata_sim --canary           votes are forgotten at a restart: must fail
  *
  * What must hold, whatever happened:
  *  1. No two nodes ever append different entries at one epoch (log_lib.c).
@@ -24,12 +25,14 @@ static const uint64_t regressions[] = {215, 427, 2353};
 struct counts {
     uint64_t ok, stale, unavailable, unknown, other, kills, epochs;
 } total;
+static bool canary;
 
 static void draw_options(struct cluster_options *o, struct rng *rng, uint64_t seed)
 {
     static const uint64_t delays_us[] = {300, 2000, 20000};
     cluster_options_init(o);
     o->seed = seed;
+    o->canary = canary ? CLUSTER_CANARY_NO_PROMISE : CLUSTER_CANARY_NONE;
     o->nodes = 2 + (unsigned)rng_below(rng, 6);
     o->guests = (unsigned)rng_below(rng, 2);
     o->seeds = 1 + (unsigned)rng_below(rng, o->nodes < 3 ? o->nodes : 3);
@@ -210,6 +213,8 @@ static void run(uint64_t seed)
 
 int main(int argc, char **argv)
 {
+    canary = argc > 1 && strcmp(argv[1], "--canary") == 0;
+    argc = canary ? 1 : argc;
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, runs = argc > 1 ? 1 : scale_rounds(2000);
     if (argc > 2)
         runs = strtoull(argv[2], NULL, 10);

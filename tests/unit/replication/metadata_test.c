@@ -180,6 +180,74 @@ START_TEST(a_stale_change_is_told_at_once)
 }
 END_TEST
 
+/* One node's catalog fails: a vote, or an entry. The others go on; it says why it does not, and is whole after a restart. */
+static enum repl_meta_kind failing;
+static enum repl_answer fail_some(struct repl_meta *meta, struct repl_meta_op *op)
+{
+    if (op->kind != failing)
+        return cluster_meta_ops.submit(meta, op);
+    op->rc = base_err_set(&op->err, BASE_E_IO, "the disk says no");
+    return REPL_DONE;
+}
+
+START_TEST(a_catalog_that_fails)
+{
+    static const struct repl_meta_ops ops = {fail_some};
+    static const enum repl_meta_kind kinds[] = {REPL_META_PUT, REPL_META_APPEND};
+    for (size_t k = 0; k < BASE_COUNT(kinds); k++) {
+        begin(3);
+        failing = kinds[k];
+        struct repl_meta_ops const *good = lw.w.nodes[1].meta_port.ops;
+        lw.w.nodes[1].meta_port.ops = &ops;
+        struct log_change *c = log_create(0, "zoo");
+        log_run_until_done(c);
+        expect(c, BASE_OK);
+        cluster_run(&lw.w, CLUSTER_S);
+        ck_assert(log_has_keyspace(2, "zoo"));
+        ck_assert(log_has_keyspace(1, "zoo") == (failing != REPL_META_APPEND));
+        c = log_create(1, "ark");
+        log_run_until_done(c);
+        if (failing == REPL_META_APPEND) {
+            expect(c, BASE_E_STOPPED);
+            ck_assert_ptr_nonnull(strstr(c->change.outcome.err.text, "the disk says no"));
+        } else {
+            expect(c, BASE_OK); /* it votes no more, but may propose */
+        }
+        cluster_node_kill(&lw.w.nodes[1], false);
+        lw.w.nodes[1].meta_port.ops = good;
+        log_start(1);
+        log_run_until_even(20 * CLUSTER_S);
+        ck_assert(log_has_keyspace(1, "zoo"));
+        log_world_end();
+    }
+}
+END_TEST
+
+/* A vote is durable before it is told: the power goes right after. With 2 of 3 voters that is every vote of a change. */
+START_TEST(power_goes_at_every_moment)
+{
+    for (uint64_t at = 0; at < 80; at++) {
+        begin(3);
+        struct log_change *c = log_create(0, "zoo");
+        cluster_run(&lw.w, at * CLUSTER_MS / 8);
+        bool acknowledged = c->done && c->change.outcome.rc == BASE_OK;
+        c->done = false;
+        for (size_t i = 0; i < 3; i++)
+            cluster_node_kill(&lw.w.nodes[i], true);
+        for (size_t i = 1; i < 3; i++)
+            log_start(i); /* not the proposer */
+        log_run_until_all_serve(5 * CLUSTER_S);
+        struct log_change *d = log_create(1 + at % 2, "ark");
+        log_run_until_done(d);
+        ck_assert(d->change.outcome.rc == BASE_OK || d->change.outcome.rc == BASE_E_STALE);
+        ck_assert(!acknowledged || log_has_keyspace(1 + at % 2, "zoo"));
+        log_start(0);
+        log_run_until_even(20 * CLUSTER_S);
+        log_world_end();
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("metadata log");
@@ -192,6 +260,8 @@ int main(void)
     tcase_add_test(t, all_restart_at_once);
     tcase_add_test(t, a_proposer_that_dies);
     tcase_add_test(t, a_stale_change_is_told_at_once);
+    tcase_add_test(t, a_catalog_that_fails);
+    tcase_add_test(t, power_goes_at_every_moment);
     suite_add_tcase(s, t);
     return ck_main(s);
 }
