@@ -167,6 +167,7 @@ static void deliver(struct rw_world *w, struct rw_event *e)
         repl_on_undelivered(e->from->repl, e->message.id);
         break;
     case RW_REPLY:
+        w->in_flight -= e->message.verb == REPL_VERB_READ;
         repl_on_reply(to->repl, &e->message);
         break;
     case RW_REQUEST:
@@ -180,8 +181,13 @@ static void deliver(struct rw_world *w, struct rw_event *e)
             post(w, event_of(RW_REPLY, to, e->from, &reply), MESSAGE_NS + to->delay_ns);
             break;
         }
-        ck_assert_int_eq(e->message.verb, REPL_VERB_READ);
+        if (e->message.verb != REPL_VERB_READ) { /* the log's: nobody answers here */
+            ck_assert_uint_lt(e->message.verb, REPL_VERB_WRITE);
+            break;
+        }
         *(e->message.body.data[0] & 1 ? &to->digests : &to->reads) += 1;
+        if (++w->in_flight > w->in_flight_max)
+            w->in_flight_max = w->in_flight;
         e->in.message = e->message;
         e->in.deadline_ns = now(w) + e->message.timeout_ms * UINT64_C(1000000);
         repl_on_request(to->repl, &e->in);
@@ -310,6 +316,21 @@ void rw_fini(struct rw_world *w)
     base_schema_release(w->schema);
     ring_state_release(w->ring);
     base_arena_fini(&w->arena);
+}
+
+void rw_truncate(struct rw_world *w, size_t node, int64_t time_us)
+{
+    struct repl *repl = w->nodes[node].repl;
+    struct base_change change = {.kind = BASE_CHANGE_TABLE_TRUNCATE, .expected_epoch = w->schema->epoch, .keyspace = w->table->keyspace,
+                                 .name = w->table->name, .table_id = w->table->id, .time_us = time_us};
+    struct base_schema *schema;
+    struct ring_state *ring;
+    struct base_err err;
+    ck_ok(base_schema_apply(w->schema, &change, &schema, &err), err);
+    ck_ok(ring_state_advance(w->ring, w->ring->epoch + 1, &ring, &err), err);
+    repli_event_begin(repl);
+    repli_publish(repl, schema, ring);
+    repli_event_end(repl);
 }
 
 void rw_alive(struct rw_world *w, size_t node, bool alive)

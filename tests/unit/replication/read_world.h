@@ -46,6 +46,7 @@ struct rw_world {
     const struct base_table *table;
     struct rw_event *events;
     uint64_t seq;
+    unsigned in_flight, in_flight_max; /* READs at nodes and their replies */
     unsigned pending_percent; /* of store operations that are not answered at once */
 };
 
@@ -59,6 +60,8 @@ struct rw_options {
 void rw_init(struct rw_world *w, const struct rw_options *options, uint64_t seed);
 void rw_fini(struct rw_world *w);
 void rw_alive(struct rw_world *w, size_t node, bool alive); /* as all others see it */
+/* The node has applied one more entry of the log: the table is truncated. The others have not. */
+void rw_truncate(struct rw_world *w, size_t node, int64_t time_us);
 /* Is it one of the partition's replicas? */
 bool rw_is_replica(struct rw_world *w, size_t node, struct base_slice pkey);
 /* The next thing that is due; false: there is none. */

@@ -459,6 +459,81 @@ START_TEST(a_node_that_stops_ends_its_reads)
 }
 END_TEST
 
+/* Replicas that are ahead of us refuse; when we have caught up the read is tried once more. */
+START_TEST(a_coordinator_that_is_behind_tries_again)
+{
+    for (unsigned round = 0; round < 6; round++) {
+        struct base_read cmd;
+        bool done = false, range = round % 2;
+        rw_init(&world, &three, 16);
+        put_row(7, 0, 0, "live@3 4=a@3");
+        cmd = command(range ? ALL_PARTITIONS : 0);
+        rw_truncate(&world, 1, 2);
+        rw_truncate(&world, 2, 2);
+        struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3, .done = note_done,
+                                 .ctx = &done};
+        repl_read_start(world.nodes[0].repl, &read);
+        while (repl_get_stats(world.nodes[0].repl)->stale_epochs == 0)
+            ck_assert(rw_step(&world));
+        ck_assert_msg(!done, "round %u: it does not wait", round);
+        if (round < 2)
+            rw_truncate(&world, 0, 2);
+        else if (round < 4)
+            rw_truncate(&world, 0, 1); /* the next entry is another one: once more is not for ever */
+        rw_run(&world, &done);
+        ck_assert_int_eq(read.outcome.rc, round < 2 ? BASE_OK : BASE_E_STALE);
+        ck_assert(round < 2 || strstr(read.outcome.err.text, "was truncated"));
+        repl_read_close(world.nodes[0].repl, &read);
+        ck_assert(repl_is_idle(world.nodes[0].repl));
+        rw_fini(&world);
+    }
+}
+END_TEST
+
+/* Subranges that bring nothing are asked many at once, but not more than 32. */
+START_TEST(empty_ranges_are_walked_many_at_once)
+{
+    struct rw_options options = {.nodes = 5, .rf = 2, .tokens = 16, .speculative_retry = "NONE"};
+    struct rw_result r;
+    rw_init(&world, &options, 17);
+    struct base_read cmd = command(ALL_PARTITIONS);
+    uint64_t before = base_clock_mono(&world.clock.base).ns;
+    rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
+    expect_text(&r, "");
+    unsigned asked = 0;
+    for (size_t i = 1; i < 5; i++)
+        asked += world.nodes[i].reads + world.nodes[i].digests;
+    ck_assert_uint_gt(asked, 60); /* subranges, nearly each with a remote replica or two */
+    ck_assert_uint_gt(world.in_flight_max, 16);
+    ck_assert_uint_le(world.in_flight_max, 64); /* two replicas each */
+    ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before, 8000000); /* a round trip is 1 ms */
+    rw_fini(&world);
+}
+END_TEST
+
+/* With enough rows in each, one after the other. */
+START_TEST(full_ranges_are_asked_one_by_one)
+{
+    struct rw_options options = {.nodes = 3, .rf = 1, .tokens = 8, .speculative_retry = "NONE"};
+    struct rw_result r;
+    rw_init(&world, &options, 18);
+    for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
+        for (uint32_t k = 0; k < LIB_KEYS; k++)
+            put_row(7, p, k, "live@3 4=a@3");
+    }
+    struct base_read cmd = command(ALL_PARTITIONS);
+    cmd.token_after = base_token_get(lib_pkey(0).data) - 1;
+    cmd.row_limit = 2;
+    rw_read(&world, 0, &cmd, REPL_CL_ONE, 2, &r);
+    unsigned asked = 0;
+    for (size_t i = 0; i < 3; i++)
+        asked += world.nodes[i].store_reads;
+    ck_assert_uint_eq(asked, 1); /* the first subrange has the first partition, and that has enough */
+    expect_text(&r, "0/a [] live@3 4=a@3\n0/b [] live@3 4=a@3\n");
+    rw_fini(&world);
+}
+END_TEST
+
 /* --- at random ------------------------------------------------------------------------------------------------------------- */
 
 static unsigned replicas_of(struct base_slice pkey)
@@ -664,6 +739,9 @@ int main(void)
     tcase_add_test(tc, tombstones_are_walked_through);
     tcase_add_test(tc, reads_end_at_any_time);
     tcase_add_test(tc, a_node_that_stops_ends_its_reads);
+    tcase_add_test(tc, a_coordinator_that_is_behind_tries_again);
+    tcase_add_test(tc, empty_ranges_are_walked_many_at_once);
+    tcase_add_test(tc, full_ranges_are_asked_one_by_one);
     tcase_add_test(tc, a_quorum_reads_what_a_quorum_has);
     tcase_add_test(tc, a_repair_makes_replicas_equal);
     tcase_add_test(tc, speculation_follows_the_option);
