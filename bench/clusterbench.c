@@ -8,7 +8,9 @@
  *   raw       the same three replicas (the same store, each in its process), driven by one raw-socket ping-pong a write and
  *             replica: no cluster, no checks, no HTTP
  *   single    one statement at a time from one caller; beside it two HTTP round trips on loopback (libcurl, libmicrohttpd)
- * Printed: writes a second; CPU (user + system) of all three processes a write; p50, p99. */
+ *   read      a row by its key at ONE: from an embedded store that is alone, through a member (its own replica), through a
+ *             guest (a replica over HTTP)
+ * Printed: writes (reads) a second; CPU (user + system) of all three processes a write; p50, p99. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -101,7 +103,7 @@ static int compare_u32(const void *a, const void *b)
 static void report(const char *name, size_t n, uint64_t elapsed_ns, double cpu)
 {
     qsort(latencies, latency_count, sizeof *latencies, compare_u32);
-    printf("%-8s %9.0f writes/s  %6.1f us CPU a write  p50 %5u us  p99 %6u us (%.1f x p50)\n", name,
+    printf("%-13s %9.0f /s  %6.1f us CPU each  p50 %5u us  p99 %6u us (%.1f x p50)\n", name,
            (double)n * 1e9 / (double)elapsed_ns, cpu / (double)n, latencies[latency_count / 2], latencies[latency_count * 99 / 100],
            (double)latencies[latency_count * 99 / 100] / (latencies[latency_count / 2] ? latencies[latency_count / 2] : 1));
     fflush(stdout);
@@ -490,6 +492,91 @@ static void run_http(void)
     base_buf_fini(&http.call.answer);
 }
 
+/* --- reads ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void run_reads(const char *name, struct node_session *session, const struct base_table *table, uint64_t first)
+{
+    static const uint8_t at[] = {BASE_KEY_AT};
+    struct base_range range = {base_slice(at, 1), base_slice(at, 1)};
+    struct node_read *read = NULL;
+    struct base_buf pkey;
+    size_t n = write_count / 40 ? write_count / 40 : 1;
+    base_buf_init(&pkey, 4096);
+    double cpu = cpu_us(node_pids);
+    uint64_t start = now_ns();
+    for (size_t k = 0; k < n; k++) {
+        struct base_err err = {0};
+        struct base_live_row row;
+        struct base_read cmd = BASE_READ_INIT;
+        uint64_t key[KEY_LEN / 8] = {mix(first + k), mix(~(first + k))};
+        base_buf_reset(&pkey);
+        if (base_pkey_put(base_slice(key, sizeof key), &pkey) != BASE_OK)
+            fail("key", NULL);
+        cmd.table_id = table->id;
+        cmd.pkey = base_buf_view(&pkey);
+        cmd.slices = (struct base_slices){&range, 1};
+        cmd.row_limit = 1;
+        uint64_t began = now_ns();
+        if (node_read_open(session, table, &cmd, NODE_CL_ONE, &read, &err) != BASE_OK ||
+            node_read_next(read, &row, &err) != BASE_OK)
+            fail("read", &err);
+        if (!row.pkey.len)
+            fail("read: a row is missing", NULL);
+        node_read_close(read);
+        latencies[latency_count++] = (uint32_t)((now_ns() - began) / 1000);
+    }
+    report(name, n, now_ns() - start, cpu_us(node_pids) - cpu);
+    node_read_free(read);
+    base_buf_fini(&pkey);
+}
+
+/* A store alone, with the same rows. */
+static void run_embedded(uint64_t first)
+{
+    char dir[512];
+    struct base_err err = {0};
+    struct node *node;
+    struct node_session *session;
+    struct base_buf mutation;
+    snprintf(dir, sizeof dir, "%s/alone", root);
+    struct node_config config = {.dir = dir};
+    if (node_open(&config, &node, &err) != BASE_OK || node_session_new(node, &session, &err) != BASE_OK)
+        fail("embedded", &err);
+    run_cql(session, "CREATE KEYSPACE IF NOT EXISTS bench WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    run_cql(session, "CREATE TABLE IF NOT EXISTS bench.kv (k blob PRIMARY KEY, v blob)");
+    struct base_schema *schema = node_schema(node);
+    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
+    base_buf_init(&mutation, 65536);
+    for (size_t k = 0; k < write_count; k++)
+        if (make_mutation(&mutation, table->id, first + k, node_timestamp(node)) != BASE_OK ||
+            node_write(session, table, base_buf_view(&mutation), 1, NODE_CL_ONE, &err) != BASE_OK)
+            fail("embedded write", &err);
+    run_reads("read embedded", session, table, first);
+    base_buf_fini(&mutation);
+    base_schema_release(schema);
+    node_session_free(session);
+    node_release(node);
+}
+
+static void run_guest(uint64_t first)
+{
+    char contacts[64];
+    struct base_err err = {0};
+    struct node *node;
+    struct node_session *session;
+    snprintf(contacts, sizeof contacts, "127.0.0.2:%u", port);
+    struct node_config config = {.contacts = contacts};
+    if (node_open(&config, &node, &err) != BASE_OK || node_session_new(node, &session, &err) != BASE_OK ||
+        node_wait_ready(session, &err) != BASE_OK)
+        fail("guest", &err);
+    struct base_schema *schema = node_schema(node);
+    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
+    run_reads("read guest", session, table, first);
+    base_schema_release(schema);
+    node_session_free(session);
+    node_release(node);
+}
+
 /* --- main ------------------------------------------------------------------------------------------------------------------------- */
 
 static void parse(int argc, char **argv)
@@ -548,6 +635,9 @@ int main(int argc, char **argv)
         run_raw(first + 2 * write_count);
         run_single(session, table, first + 4 * write_count);
         run_http();
+        run_embedded(first);
+        run_reads("read member", session, table, first);
+        run_guest(first);
     }
     base_schema_release(schema);
     node_session_free(session);
