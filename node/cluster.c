@@ -44,6 +44,12 @@ struct inbound {
     struct inbound *next;
 };
 
+/* SimpleSnitch: one data centre, one rack, whatever dc and rack say. */
+static struct base_slice own_dc(const struct node *node)
+{
+    return node->settings.snitch ? BASE_SLICE_LIT("datacenter1") : base_slice_str(node->settings.dc);
+}
+
 static bool compresses(const struct nodei_cluster *cluster, struct base_uuid to)
 {
     const struct ring_state *ring = repl_ring(cluster->repl);
@@ -55,7 +61,7 @@ static bool compresses(const struct nodei_cluster *cluster, struct base_uuid to)
         return true;
     default:
         member = ring_member_find(ring, to);
-        return member >= 0 && !base_slice_equal(ring->members[member].dc, base_slice_str(cluster->node->settings.dc));
+        return member >= 0 && !base_slice_equal(ring->members[member].dc, own_dc(cluster->node));
     }
 }
 
@@ -507,8 +513,8 @@ static int open_repl(struct nodei_cluster *cluster, const char *seeds, struct ba
     config.generation = node->identity.generation;
     config.cluster_name = base_slice_str(s->cluster_name);
     config.address = base_slice_str(cluster->address);
-    config.dc = base_slice_str(s->dc);
-    config.rack = base_slice_str(s->rack);
+    config.dc = own_dc(node);
+    config.rack = s->snitch ? BASE_SLICE_LIT("rack1") : base_slice_str(s->rack);
     config.guest = node->guest;
     config.num_tokens = (unsigned)s->num_tokens;
     config.read_timeout_ns = s->read_request_timeout_ns;

@@ -65,6 +65,11 @@ static int read_value(struct file *f, struct nodei_settings *settings, const cha
             rc = next(f, err);
             if (rc != BASE_OK || f->event.type == YAML_SEQUENCE_END_EVENT)
                 return rc;
+            if (f->event.type == YAML_SCALAR_EVENT) {
+                char text[256];
+                snprintf(text, sizeof text, "option \"%s\" takes one plain value", name);
+                return fail(f, err, text);
+            }
             rc = read_value(f, settings, name, depth + 1, err);
             if (rc != BASE_OK)
                 return rc;

@@ -160,6 +160,49 @@ START_TEST(yaml)
 }
 END_TEST
 
+/* cassandra.yaml's own shapes. */
+START_TEST(yaml_groups)
+{
+    ck_assert_msg(load("seed_provider:\n"
+                       "  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n"
+                       "    parameters:\n"
+                       "      - seeds: \"127.0.0.1:7000,127.0.0.2\"\n"
+                       "endpoint_snitch: SimpleSnitch\n"
+                       "server_encryption_options:\n"
+                       "  internode_encryption: all\n"
+                       "  certificate: /etc/ringlet/node.pem\n"
+                       "  require_client_auth: true\n"
+                       "hinted_handoff_enabled: false\n"
+                       "max_hint_window: 3h\n") == 0,
+                  "%s", err.text);
+    ck_assert_str_eq(settings.seeds, "127.0.0.1:7000,127.0.0.2");
+    ck_assert_uint_eq(settings.listens, 1);
+    ck_assert_uint_eq(settings.snitch, 1);
+    ck_assert_uint_eq(settings.internode_encryption, 1);
+    ck_assert_uint_eq(settings.internode_client_auth, 1);
+    ck_assert_str_eq(settings.internode_certificate, "/etc/ringlet/node.pem");
+    ck_assert_uint_eq(settings.hinted_handoff_enabled, 0);
+    ck_assert_int_eq(load("num_tokens: [1, 2]\n"), BASE_E_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "one plain value"));
+    ck_assert_int_eq(load("server_encryption_options:\n  keystore: x\n"), BASE_E_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "line 2"));
+    ck_assert_int_eq(load("a: {b: {c: {d: {e: {f: 1}}}}}\n"), BASE_E_CONFIG);
+}
+END_TEST
+
+START_TEST(listen_is_address_and_port)
+{
+    ck_assert_int_eq(nodei_settings_set(&settings, "listen", "127.0.0.2:7100", &err), 0);
+    ck_assert_str_eq(settings.listen_address, "127.0.0.2");
+    ck_assert_uint_eq(settings.storage_port, 7100);
+    ck_assert_uint_eq(settings.listens, 1);
+    ck_assert_int_eq(nodei_settings_set(&settings, "listen", "[::1]", &err), 0);
+    ck_assert_str_eq(settings.listen_address, "::1");
+    ck_assert_int_eq(nodei_settings_set(&settings, "listen", "127.0.0.1:seven", &err), BASE_E_CONFIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "listen"));
+}
+END_TEST
+
 START_TEST(yaml_errors_name_the_line)
 {
     struct nodei_settings before = settings;
@@ -188,6 +231,8 @@ int main(void)
     tcase_add_test(tc, unknown_names_get_the_nearest);
     tcase_add_test(tc, printing_round_trips);
     tcase_add_test(tc, yaml);
+    tcase_add_test(tc, yaml_groups);
+    tcase_add_test(tc, listen_is_address_and_port);
     tcase_add_test(tc, yaml_errors_name_the_line);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
