@@ -251,14 +251,25 @@ static void speculate(struct repl *repl, struct repli_timer *timer)
 
 /* --- asking ------------------------------------------------------------------------------------------------------------------ */
 
+/* Which of several causes says most: what can be tried again first, then a replica's own error, then silence. */
+enum failure_rank { RANK_UNAVAILABLE = 1, RANK_OVERLOADED, RANK_TIMEOUT, RANK_ERROR, RANK_STALE };
+
+static enum failure_rank rank_of(int rc)
+{
+    return rc == BASE_E_STALE         ? RANK_STALE
+           : rc == BASE_E_UNAVAILABLE ? RANK_UNAVAILABLE
+           : rc == BASE_E_OVERLOADED  ? RANK_OVERLOADED
+           : rc == BASE_E_TIMEOUT     ? RANK_TIMEOUT
+                                      : RANK_ERROR;
+}
+
 static void contact_failed(struct repli_contact *c, int rc, const char *text)
 {
     struct repli_fetch *f = c->fetch;
     c->state = REPLI_CONTACT_FAILED;
     c->rc = rc;
     f->failures += rc != BASE_E_TIMEOUT;
-    /* The cause that says most: what can be tried again first, then a replica's own error, then silence. */
-    int rank = rc == BASE_E_STALE ? 5 : rc == BASE_E_UNAVAILABLE ? 1 : rc == BASE_E_OVERLOADED ? 2 : rc == BASE_E_TIMEOUT ? 3 : 4;
+    int rank = (int)rank_of(rc);
     if (rank <= f->failure_rank)
         return;
     f->failure_rank = rank;
@@ -397,8 +408,11 @@ static bool ask_next(struct repli_fetch *f, bool digest)
     if (f->next_member >= f->member_count)
         return false;
     struct repli_contact *c = contact_take(repl);
-    if (!c)
+    if (!c) {
+        f->failure_rank = RANK_ERROR;
+        f->failure_rc = base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
         return false;
+    }
     const struct ring_member *m = &f->ring->members[f->members[f->next_member++]];
     c->fetch = f;
     c->peer = (struct repli_peer){m->host_id, m->address};

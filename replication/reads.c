@@ -120,6 +120,18 @@ static bool is_satisfied(const struct read_state *s)
 
 /* --- one partition ----------------------------------------------------------------------------------------------------------- */
 
+/* Out of memory, or options that are none? */
+static int why_no_placement(struct repl *repl, const struct base_keyspace *keyspace, struct base_err *err)
+{
+    struct ring_placement *placement;
+    int rc = ring_placement_new(repl->ring, &keyspace->replication, repl->config.host_id, &placement, err);
+    if (rc == BASE_OK)
+        ring_placement_release(placement);
+    if (rc == BASE_OK || rc == BASE_E_NOMEM)
+        return base_err_set(err, BASE_E_NOMEM, "a read: out of memory");
+    return base_err_wrap(err, BASE_E_UNAVAILABLE, "keyspace %.*s has no replicas", BASE_SLICE_ARG(keyspace->name));
+}
+
 int repli_read_plan(struct repl *repl, const struct base_table *table, int consistency, const struct ring_placement **placement,
                     struct repli_need *need, struct base_err *err)
 {
@@ -130,8 +142,7 @@ int repli_read_plan(struct repl *repl, const struct base_table *table, int consi
                             BASE_SLICE_ARG(table->name));
     *placement = repl_placement(repl, keyspace);
     if (!*placement)
-        return base_err_set(err, BASE_E_UNAVAILABLE, "keyspace %.*s has no placement: its replication options do not fit this cluster",
-                            BASE_SLICE_ARG(table->keyspace));
+        return why_no_placement(repl, keyspace, err);
     return repli_need_of(repl, *placement, consistency, false, need, err);
 }
 

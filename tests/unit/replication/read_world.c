@@ -24,6 +24,19 @@ struct rw_event {
     struct repl_store_op *op;
 };
 
+/* Everything in this file is the world's own work, but for what is within INSIDE. */
+static void outside(struct rw_world *w, bool is)
+{
+    if (w->outside)
+        w->outside(is);
+}
+#define INSIDE(w, call)                                                                            \
+    do {                                                                                           \
+        outside(w, false);                                                                         \
+        call;                                                                                      \
+        outside(w, true);                                                                          \
+    } while (0)
+
 /* --- the queue -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t now(struct rw_world *w)
@@ -79,11 +92,13 @@ static int port_send(struct repl_transport *t, struct base_slice address, struct
 {
     struct rw_node *from = BASE_CONTAINER(t, struct rw_node, transport);
     struct rw_world *w = from->world;
-    struct rw_node *node = node_at(w, address);
     (void)to;
     (void)lane;
+    outside(w, true);
+    struct rw_node *node = node_at(w, address);
     ck_assert_msg(node != from, "a node sends to itself");
     post(w, event_of(node->refuses ? RW_UNDELIVERED : RW_REQUEST, from, node, message), MESSAGE_NS);
+    outside(w, false);
     return BASE_OK;
 }
 
@@ -91,11 +106,13 @@ static void port_reply(struct repl_transport *t, struct repl_inbound *in, const 
 {
     struct rw_node *node = BASE_CONTAINER(t, struct rw_node, transport);
     struct rw_event *request = BASE_CONTAINER(in, struct rw_event, in);
+    outside(node->world, true);
     struct rw_event *e = event_of(RW_REPLY, node, request->from, message);
     if (node->corrupt && e->message.body.len)
         e->body[below(&node->world->rng, (uint32_t)e->message.body.len)] ^= (uint8_t)(1 + below(&node->world->rng, 255));
     post(node->world, e, MESSAGE_NS + node->delay_ns);
     event_free(request);
+    outside(node->world, false);
 }
 
 static void port_drop(struct repl_transport *t, struct repl_inbound *in)
@@ -127,21 +144,25 @@ static void carry_out(struct rw_node *node, struct repl_store_op *op)
     }
     const struct lib_store *store = &node->store;
     struct base_source *source = lib_store_read(&store, 1, op->cmd, op->cmd->now_s - node->world->table->options.gc_grace_s);
-    op->rc = op->consume(op, source, &op->err);
+    INSIDE(node->world, op->rc = op->consume(op, source, &op->err));
     source->ops->close(source);
 }
 
 static enum repl_answer port_submit(struct repl_store *store, struct repl_store_op *op)
 {
     struct rw_node *node = BASE_CONTAINER(store, struct rw_node, store_port);
-    if (below(&node->world->rng, 100) >= node->world->pending_percent) {
+    struct rw_world *w = node->world;
+    enum repl_answer answer = below(&w->rng, 100) >= w->pending_percent ? REPL_DONE : REPL_PENDING;
+    outside(w, true);
+    if (answer == REPL_DONE) {
         carry_out(node, op);
-        return REPL_DONE;
+    } else {
+        struct rw_event *e = event_of(RW_STORE, node, node, NULL);
+        e->op = op;
+        post(w, e, 1 + below(&w->rng, 1000000));
     }
-    struct rw_event *e = event_of(RW_STORE, node, node, NULL);
-    e->op = op;
-    post(node->world, e, 1 + below(&node->world->rng, 1000000));
-    return REPL_PENDING;
+    outside(w, false);
+    return answer;
 }
 static const struct repl_store_ops store_ops = {port_submit};
 
@@ -161,14 +182,14 @@ static void deliver(struct rw_world *w, struct rw_event *e)
     switch (e->kind) {
     case RW_STORE:
         carry_out(to, e->op);
-        e->op->done(e->op);
+        INSIDE(w, e->op->done(e->op));
         break;
     case RW_UNDELIVERED:
-        repl_on_undelivered(e->from->repl, e->message.id);
+        INSIDE(w, repl_on_undelivered(e->from->repl, e->message.id));
         break;
     case RW_REPLY:
         w->in_flight -= e->message.verb == REPL_VERB_READ;
-        repl_on_reply(to->repl, &e->message);
+        INSIDE(w, repl_on_reply(to->repl, &e->message));
         break;
     case RW_REQUEST:
         if (to->silent || (to->repairs_silent && e->message.verb == REPL_VERB_REPAIR))
@@ -190,7 +211,7 @@ static void deliver(struct rw_world *w, struct rw_event *e)
             w->in_flight_max = w->in_flight;
         e->in.message = e->message;
         e->in.deadline_ns = now(w) + e->message.timeout_ms * UINT64_C(1000000);
-        repl_on_request(to->repl, &e->in);
+        INSIDE(w, repl_on_request(to->repl, &e->in));
         return; /* it is the node's now */
     }
     event_free(e);
@@ -212,7 +233,7 @@ bool rw_step(struct rw_world *w)
         sim_clock_advance(&w->clock, next - now(w));
     if (ringing) {
         ringing->alarm_at_ns = UINT64_MAX;
-        repl_tick(ringing->repl);
+        INSIDE(w, repl_tick(ringing->repl));
         return true;
     }
     struct rw_event *e = w->events;
@@ -406,7 +427,7 @@ struct client {
 static void read_done(struct repl_read *read)
 {
     struct client *c = BASE_CONTAINER(read, struct client, read);
-    ck_assert(!c->done);
+    BASE_ASSERT(!c->done); /* inside: no Check here */
     c->done = true;
 }
 
@@ -422,7 +443,7 @@ void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int c
     size_t n = 0;
     memset(out, 0, sizeof *out);
     base_buf_init(&out->text, 1 << 20);
-    repl_read_start(repl, &c.read);
+    INSIDE(w, repl_read_start(repl, &c.read));
     for (;;) {
         rw_run(w, &c.done);
         ck_assert_msg(c.done, "a read waits for ever");
@@ -440,9 +461,9 @@ void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int c
         if (!c.read.more)
             break;
         c.done = false;
-        repl_read_next(repl, &c.read);
+        INSIDE(w, repl_read_next(repl, &c.read));
     }
-    repl_read_close(repl, &c.read);
+    INSIDE(w, repl_read_close(repl, &c.read));
     out->pages = (unsigned)n;
     print_rows(w, live_of(sources, n, cmd), cmd, &out->text, &out->rows);
     for (size_t i = 0; i < n; i++)
