@@ -24,7 +24,7 @@ static void start(void)
     peer_open(&b);
     client = a.config;
     client.host_id = (struct base_uuid){{7}};
-    base_buf_init(&body, 4 << 20);
+    base_buf_init(&body, 16 << 20);
     base_buf_init(&answer, 1 << 20);
     raw_hello(&b, &client, &session);
 }
@@ -231,6 +231,49 @@ START_TEST(a_slow_body)
 }
 END_TEST
 
+/* Asks for much and reads nothing: what is kept for him is given back when his time is over. */
+START_TEST(a_reader_that_does_not_read)
+{
+    static uint8_t much[60000];
+    struct base_message message = {.verb = 20, .sender = client.host_id, .generation = 1, .timeout_ms = 5000};
+    char head[300];
+    enum { MANY = 160 }; /* 9.6 MB: more than the kernel keeps for a connection */
+    peer_close(&b);
+    b.config.body_size_max = 16 << 20;
+    peer_open(&b);
+    neti_session_release(session);
+    raw_hello(&b, &client, &session);
+    b.mode = PEER_HOLD;
+    raw_body(&body, &client, session, 1, 1, 0, 0, 0);
+    for (size_t i = 0; i < sizeof much; i++)
+        much[i] = peer_byte(0, i);
+    message.body = base_slice(much, sizeof much);
+    for (int i = 0; i < MANY; i++)
+        ck_assert_int_eq(net_frame_put(&message, &body), BASE_OK);
+    ck_assert_int_eq(neti_body_seal(&body, session, 1, 1, false), BASE_OK);
+    int fd = raw_connect(b.port);
+    raw_head(head, sizeof head, b.port, messages, body.len);
+    raw_send(fd, head, strlen(head));
+    raw_send(fd, body.data, body.len);
+    ck_assert(peers_run_until(&b.requests, MANY, 2000));
+    struct net_inbound *last = b.held[MANY - 1];
+    b.held_count = MANY - 1;
+    peer_answer_held(&b); /* and one is to come */
+    b.mode = PEER_ECHO;
+    for (uint64_t id = 1; id <= 30; id++) { /* others are served meanwhile */
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 100, 1000), BASE_OK);
+        ck_assert(peers_run_until(&a.replies, id, 1000));
+        peers_run_for(100);
+    }
+    ck_assert_uint_gt(b.internode->stats.inbound_bytes, 9 << 20);
+    b.held[b.held_count++] = last;
+    peer_answer_held(&b);
+    peers_run_for(50);
+    ck_assert_uint_eq(b.internode->stats.inbound_bytes, 0);
+    close(fd);
+}
+END_TEST
+
 START_TEST(hellos_of_others)
 {
     struct neti_hello h = {0};
@@ -312,6 +355,7 @@ int main(void)
     tcase_add_test(tc, signed_nonsense);
     tcase_add_test(tc, bombs);
     tcase_add_test(tc, a_slow_body);
+    tcase_add_test(tc, a_reader_that_does_not_read);
     tcase_add_test(tc, hellos_of_others);
     tcase_add_test(tc, not_http);
     tcase_add_test(tc, windows);

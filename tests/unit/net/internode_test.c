@@ -251,6 +251,26 @@ START_TEST(a_guest_names_no_cluster)
 }
 END_TEST
 
+START_TEST(over_ipv6)
+{
+    struct net_http_server_config http = b.http;
+    struct net_http_server *probe;
+    http.host = "::1";
+    http.port = 0;
+    if (net_http_server_open(peers_loop, &http, &probe, NULL) != BASE_OK)
+        return; /* this machine has none */
+    net_http_server_close(probe);
+    peer_close(&b);
+    b.http.host = "::1";
+    peer_open(&b);
+    snprintf(b.address, sizeof b.address, "[::1]:%u", b.port);
+    ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 1, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&a.replies, 1, 2000));
+    ck_assert_int_eq(peer_send(&b, a.address, 1, 0, 2, 10, 1000), BASE_OK);
+    ck_assert(peers_run_until(&b.replies, 1, 2000));
+}
+END_TEST
+
 START_TEST(another_host_id)
 {
     struct base_message message = {.id = 1, .sender = a.config.host_id, .timeout_ms = 1000};
@@ -457,6 +477,7 @@ int main(void)
     tcase_add_test(tc, a_peer_restarts);
     tcase_add_test(tc, wrong_credentials);
     tcase_add_test(tc, another_cluster);
+    tcase_add_test(tc, over_ipv6);
     tcase_add_test(tc, another_host_id);
     tcase_add_test(tc, a_guest_names_no_cluster);
     tcase_add_test(tc, overloaded_queue);
