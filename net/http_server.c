@@ -42,7 +42,7 @@ struct net_http_request {
     const char *method;
     const char *path;
     struct base_buf body;
-    bool body_too_large, overloaded;
+    bool body_too_large, overloaded, limit_asked;
     size_t counted; /* in the server's bodies_bytes */
     const char *refused; /* why it will not be handed out; its body is not kept */
     bool handed_out;
@@ -218,6 +218,12 @@ static void take_body(struct net_http_request *request, const char *data, size_t
     int rc = base_buf_put(&request->body, data, len);
     request->body_too_large = rc == BASE_E_LIMIT;
     request->overloaded = rc == BASE_E_NOMEM;
+    if (rc == BASE_OK && config->body_limit && !request->limit_asked && request->body.len > NET_HTTP_PROBE_SIZE) {
+        size_t limit = config->body_limit(config->ctx, request, base_buf_view(&request->body));
+        request->limit_asked = true;
+        request->body_too_large = request->body.len > limit;
+        request->body.len_max = limit < config->body_size_max ? limit : config->body_size_max;
+    }
     count_body(request, request->body.cap);
     if (config->bodies_bytes_max && request->server->bodies_bytes > config->bodies_bytes_max)
         request->overloaded = true;
@@ -237,7 +243,7 @@ static void hand_out(struct net_http_request *request)
         base_err_set(&err, BASE_E_UNAUTHORIZED, "%s", request->refused);
         net_http_respond_error(request, &err);
     } else if (request->body_too_large) {
-        base_err_set(&err, BASE_E_LIMIT, "the request's body is larger than %zu bytes", request->server->config.body_size_max);
+        base_err_set(&err, BASE_E_LIMIT, "the request's body is larger than %zu bytes", request->body.len_max);
         net_http_respond_error(request, &err);
     } else {
         request->server->config.handle(request->server->config.ctx, request);

@@ -45,7 +45,7 @@ struct net_internode_config {
     struct net_tls_config tls;      /* for connections that we make: https if it has a certificate or a ca */
     size_t frame_size_max;          /* one message: 16 MiB + a little */
     size_t body_size_max;           /* one POST, one response: 32 MiB */
-    size_t queue_bytes_max;         /* waiting for one peer: 16 MiB; past it send is OVERLOADED */
+    size_t queue_bytes_max;         /* waiting for one lane of a peer: 16 MiB; past it send is OVERLOADED */
     size_t inbound_bytes_max;       /* handed out and not answered, all peers: 64 MiB; past it POSTs are answered 503 */
     size_t gather_bytes;            /* 64 KiB */
     unsigned posts_max;             /* in flight for a lane of a peer: 8 */
@@ -62,13 +62,16 @@ BASE_MUST int net_internode_open(const struct net_internode_config *config, stru
 void net_internode_close(struct net_internode *internode);
 
 /* Queue a request (copied) to HOST:PORT. `to` not zero: a peer whose hello says another host id is not sent to (undelivered, logged).
- * `compress`: lz4 for bodies (between data centres). OVERLOADED; NOMEM. */
+ * `compress`: lz4 for bodies (between data centres). A timeout_ms of 0: 10 s. OVERLOADED; NOMEM; LIMIT: larger than frame_size_max;
+ * INVALID: no address. */
 BASE_MUST int net_internode_send(struct net_internode *internode, struct base_slice address, struct base_uuid to, int lane, bool compress,
                                  const struct base_message *message);
 void net_internode_reply(struct net_internode *internode, struct net_inbound *in, const struct base_message *reply); /* gives `in` back */
 void net_internode_drop(struct net_internode *internode, struct net_inbound *in);
 /* Answer an HTTP request whose path begins with /internode/v1/ (from the server's handler). False: it does not. */
 bool net_internode_handle(struct net_internode *internode, struct net_http_request *request);
+/* For net_http_server_config.body_limit: a large body is taken for messages of a session that there is, and for other paths. */
+size_t net_internode_body_limit(const struct net_internode *internode, const struct net_http_request *request, struct base_slice so_far);
 /* Read new credentials (the secret file changed); sessions made with the old ones go on. */
 void net_internode_set_secret(struct net_internode *internode, struct base_slice secret);
 

@@ -56,7 +56,7 @@ static int take_chunks(struct neti_post *post, struct base_err *err)
     if (rc == BASE_OK && base_reader_left(&in) > 0)
         rc = base_err_set(err, BASE_E_CORRUPT, "response: bytes behind its end");
     size_t left = base_reader_left(&in);
-    if (left)
+    if (left && in.p != post->in.data) /* a large chunk comes in many pieces: it is not moved for each */
         memmove(post->in.data, in.p, left);
     post->in.len = left;
     return rc == BASE_E_BUSY ? BASE_OK : rc;

@@ -90,6 +90,7 @@ void neti_sessions_fini(struct neti_sessions *sessions);
 BASE_MUST int neti_hello_answer(struct neti_sessions *sessions, const struct net_internode_config *config, bool certified,
                                 struct base_slice request, uint64_t now_ns, struct base_buf *answer, struct base_err *err);
 struct neti_session *neti_sessions_find(struct neti_sessions *sessions, const uint8_t id[NETI_SESSION_ID_LEN], uint64_t now_ns);
+bool neti_sessions_known(const struct neti_sessions *sessions, const uint8_t id[NETI_SESSION_ID_LEN]);
 /* A body with a good MAC came. */
 void neti_sessions_used(struct neti_session *session, uint64_t now_ns);
 

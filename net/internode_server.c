@@ -408,13 +408,34 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
     hand_out(post, (now_ns - net_http_arrived(request).ns) / 1000000u);
 }
 
-bool net_internode_handle(struct net_internode *internode, struct net_http_request *request)
+/* What is behind /internode/v1/; false: it is another path. */
+static bool path_of(const struct net_http_request *request, struct base_slice *path)
 {
     static const char prefix[] = "/internode/v1/";
-    struct base_slice path = net_http_path(request);
-    if (path.len < sizeof prefix - 1 || memcmp(path.data, prefix, sizeof prefix - 1) != 0)
+    *path = net_http_path(request);
+    if (path->len < sizeof prefix - 1 || memcmp(path->data, prefix, sizeof prefix - 1) != 0)
         return false;
-    path = base_slice(path.data + sizeof prefix - 1, path.len - (sizeof prefix - 1));
+    *path = base_slice(path->data + sizeof prefix - 1, path->len - (sizeof prefix - 1));
+    return true;
+}
+
+size_t net_internode_body_limit(const struct net_internode *internode, const struct net_http_request *request, struct base_slice so_far)
+{
+    struct base_slice path;
+    struct neti_body body;
+    if (!path_of(request, &path))
+        return SIZE_MAX;
+    bool known = base_slice_equal(path, BASE_SLICE_LIT("messages")) &&
+                 neti_body_parse(so_far, internode->config.body_size_max, &body, NULL) == BASE_OK &&
+                 neti_sessions_known(&internode->sessions, body.session_id);
+    return known ? internode->config.body_size_max + NETI_BODY_HEADER : NET_HTTP_PROBE_SIZE;
+}
+
+bool net_internode_handle(struct net_internode *internode, struct net_http_request *request)
+{
+    struct base_slice path;
+    if (!path_of(request, &path))
+        return false;
     if (!base_slice_equal(net_http_method(request), BASE_SLICE_LIT("POST")))
         refuse(internode, request, 405, "POST\n");
     else if (base_slice_equal(path, BASE_SLICE_LIT("messages")))

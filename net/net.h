@@ -79,8 +79,12 @@ struct net_http_server_config {
     /* Called when a request is whole and its Host and Origin are in order. Answer with net_http_respond, now or later (from
      * the loop's thread). The slices of the request live until then. */
     void (*handle)(void *ctx, struct net_http_request *request);
+    /* May be NULL. Asked once, when a body turns out larger than NET_HTTP_PROBE_SIZE: how large may this one be? (body_size_max holds
+     * all the same.) So that large bodies are taken only from those who have shown something. */
+    size_t (*body_limit)(void *ctx, const struct net_http_request *request, struct base_slice so_far);
     void *ctx;
 };
+#define NET_HTTP_PROBE_SIZE 65536
 /* Listens at once. BUSY when the address is taken, CONFIG when it is none of this machine's or the certificates are not in order. */
 BASE_MUST int net_http_server_open(struct net_loop *loop, const struct net_http_server_config *config,
                                    struct net_http_server **out, struct base_err *err);
@@ -96,8 +100,8 @@ struct base_slice net_http_header(const struct net_http_request *request, const 
 struct base_slice net_http_body(const struct net_http_request *request);
 /* Copies the body. */
 void net_http_respond(struct net_http_request *request, unsigned status, const char *content_type, struct base_slice body);
-/* A response whose body grows: begin, then put and end as it comes. `gone` is called when the connection broke before the end
- * (or the server closed): the request must not be used afterwards, and nothing more is put. NOMEM: answered 503 instead,
+/* A response whose body grows: begin, then put and end as it comes. `gone` is called when the connection broke before the end:
+ * the request must not be used afterwards, and nothing more is put. NOMEM: answered 503 instead,
  * `gone` is not called. */
 BASE_MUST int net_http_stream_begin(struct net_http_request *request, unsigned status, const char *content_type,
                                     void (*gone)(void *ctx), void *ctx);

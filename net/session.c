@@ -275,6 +275,14 @@ struct neti_session *neti_sessions_find(struct neti_sessions *sessions, const ui
     return NULL;
 }
 
+bool neti_sessions_known(const struct neti_sessions *sessions, const uint8_t id[NETI_SESSION_ID_LEN])
+{
+    const struct neti_session *session = sessions->buckets[id[0]];
+    while (session && memcmp(session->id, id, NETI_SESSION_ID_LEN) != 0)
+        session = session->next_in_bucket;
+    return session != NULL;
+}
+
 void neti_sessions_used(struct neti_session *session, uint64_t now_ns)
 {
     struct neti_sessions *sessions = session->table;

@@ -382,6 +382,12 @@ static struct net_tls_config tls_config(const struct nodei_settings *s)
     };
 }
 
+static size_t body_limit(void *ctx, const struct net_http_request *request, struct base_slice so_far)
+{
+    struct nodei_cluster *cluster = ctx;
+    return cluster->internode ? net_internode_body_limit(cluster->internode, request, so_far) : NET_HTTP_PROBE_SIZE;
+}
+
 static int open_listener(struct nodei_cluster *cluster, struct base_err *err)
 {
     const struct nodei_settings *s = &cluster->node->settings;
@@ -400,6 +406,7 @@ static int open_listener(struct nodei_cluster *cluster, struct base_err *err)
         .idle_timeout_s = 300,
         .tls = tls_config(s),
         .handle = handle_http,
+        .body_limit = body_limit,
         .ctx = cluster,
     };
     rc = net_http_server_open(cluster->loop, &config, &cluster->server, err);

@@ -200,7 +200,15 @@ START_TEST(bombs)
     ck_assert_int_eq(neti_body_seal(&body, session, 1, 2, true), BASE_OK);
     ck_assert_uint_eq(post_body(), 400); /* zeros are no frames */
     static uint8_t huge[2 << 20];
-    ck_assert_uint_eq(raw_post(b.port, hello, base_slice(huge, sizeof huge), &answer, 2000), 400);
+    ck_assert_uint_eq(raw_post(b.port, hello, base_slice(huge, sizeof huge), &answer, 2000), 413);
+    huge[0] = NETI_VERSION; /* no session of ours: nobody's large bodies are kept */
+    ck_assert_uint_eq(raw_post(b.port, messages, base_slice(huge, NET_HTTP_PROBE_SIZE + 1), &answer, 2000), 413);
+    ck_assert_uint_eq(raw_post(b.port, messages, base_slice(huge, NET_HTTP_PROBE_SIZE), &answer, 2000), 401);
+    raw_body(&body, &client, session, 1, 3, 10, 2000, 1000); /* a large one of a session: taken */
+    ck_assert_uint_gt(body.len, 2 * NET_HTTP_PROBE_SIZE - 10000);
+    ck_assert_uint_eq(post_body(), 200);
+    ck_assert_uint_eq(b.requests, 2000);
+    b.requests = 0;
     ck_assert_uint_eq(b.requests, 0);
 }
 END_TEST

@@ -157,6 +157,12 @@ static void handle(void *ctx, struct net_http_request *request)
         net_http_respond(request, 404, "text/plain", BASE_SLICE_LIT("no\n"));
 }
 
+static size_t body_limit(void *ctx, const struct net_http_request *request, struct base_slice so_far)
+{
+    struct peer_node *node = ctx;
+    return net_internode_body_limit(node->internode, request, so_far);
+}
+
 void peer_prepare(struct peer_node *node, uint8_t id, const char *secret)
 {
     memset(node, 0, sizeof *node);
@@ -176,7 +182,8 @@ void peer_prepare(struct peer_node *node, uint8_t id, const char *secret)
     node->config.on_undelivered = on_undelivered;
     node->config.ctx = node;
     node->http = (struct net_http_server_config){.host = "127.0.0.1", .body_size_max = 40u << 20, .connections_max = 64,
-                                                 .idle_timeout_s = 5, .handle = handle, .ctx = node};
+                                                 .idle_timeout_s = 5, .handle = handle,
+                                                 .body_limit = body_limit, .ctx = node};
 }
 
 void peer_open(struct peer_node *node)
