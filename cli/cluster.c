@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "cli/cluster_private.h"
+#include "net/net.h"
 
 enum { STOP_TIMEOUT_MS = 30000, KILL_TIMEOUT_MS = 5000, NODES_DEFAULT = 3, RF_DEFAULT = 3 };
 
@@ -290,6 +291,8 @@ static int end_nodes(const struct job *job, int first)
             rc = cli_cluster_signal(cluster, node, SIGKILL, job->err);
             ended = rc == BASE_OK && cli_cluster_wait_state(cluster, node, CLI_NODE_STOPPED, KILL_TIMEOUT_MS);
         }
+        if (ended && (forced || first == SIGKILL)) /* it could not do so itself */
+            net_token_withdraw(node->address, cluster->port);
         if (rc == BASE_OK && !ended)
             rc = base_err_set(job->err, BASE_E_TIMEOUT, "%s does not end", node->name);
         else if (rc == BASE_OK)
@@ -391,7 +394,9 @@ static int run_add(const struct job *job)
         return rc; /* or it runs and is slow: left as it is, start waits for it again */
     struct base_err ignored = {0};
     if (cli_cluster_remove_node(cluster, index, &ignored) != BASE_OK)
-        base_logf(NULL, BASE_LOG_WARN, "%s", ignored.text);
+        fprintf(stderr, "ringlet: %s\n", ignored.text);
+    if (rc == BASE_E_STOPPED) /* its log went with it */
+        return base_err_set(job->err, rc, "node%u was not added: it ended; its last words are above", number + 1);
     return base_err_wrap(job->err, rc, "not added");
 }
 
