@@ -19,6 +19,7 @@
 #define PROBE_SETTLE_NS UINT64_C(5000000)     /* writes are on their way: look again */
 #define ABORT_WAIT_NS UINT64_C(30000000000)
 #define RETRY_NS UINT64_C(500000000)
+#define BUSY_NS UINT64_C(40000000)
 #define CHECK_TIMEOUT_NS UINT64_C(1000000000)
 #define CHECKS_MAX 3u
 #define JOINS_MAX 4u
@@ -64,6 +65,7 @@ static void stop_all(struct repl *repl)
     repli_form_stop(repl);
     repli_timer_disarm(repl, &j->timer);
     repli_call_cancel(repl, &j->check_call);
+    repli_call_cancel(repl, &j->news_call);
     for (size_t i = 0; i < j->probe_count; i++)
         repli_call_cancel(repl, &j->probes[i].call);
     if (j->proposing) {
@@ -134,6 +136,28 @@ static uint64_t spread(struct repl *repl, uint64_t ns)
 
 /* --- proposing ---------------------------------------------------------------------------------------------------------- */
 
+/* Who is no member is told of no entry. The answer's frame has the epoch of who answers, and what is behind that is fetched. */
+static void news_came(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    (void)repl, (void)call, (void)rc, (void)reply;
+}
+
+static void ask_for_news(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    struct repli_seed_card own = repli_seed_card_own(repl);
+    size_t n = repl->ring->member_count;
+    struct base_buf body;
+    if (j->news_call.pending || n == 0)
+        return;
+    base_buf_init(&body, 1024);
+    j->news_call.done = news_came;
+    if (repli_seed_card_put(&body, &own) == BASE_OK)
+        repli_call_start(repl, &j->news_call, repli_member_peer(repl, (size_t)(base_random_u64(repl->ports.random) % n)),
+                         REPL_LANE_GOSSIP, REPL_VERB_META_SEED, base_buf_view(&body), CHECK_TIMEOUT_NS);
+    base_buf_fini(&body);
+}
+
 static void proposed(struct repl_change *change)
 {
     struct repl *repl = change->ctx;
@@ -149,7 +173,10 @@ static void proposed(struct repl_change *change)
     case BASE_E_STALE: /* somebody's change came first; with others in the same place, not all at once */
         repli_join_step_after(repl, spread(repl, RETRY_NS / 20));
         return;
-    case BASE_E_BUSY:
+    case BASE_E_BUSY: /* somebody else is joining */
+        ask_for_news(repl);
+        repli_join_step_after(repl, spread(repl, BUSY_NS));
+        return;
     case BASE_E_UNAVAILABLE:
     case BASE_E_UNKNOWN:
     case BASE_E_TIMEOUT:

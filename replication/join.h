@@ -75,6 +75,7 @@ struct repli_join {
     unsigned joins;                 /* begun */
     char reason[400];               /* of an abort */
     struct repli_call check_call;   /* CHECKING */
+    struct repli_call news_call;    /* while another joins */
     bool checked;
     unsigned checks;
     /* a joiner that others watch */
