@@ -520,7 +520,7 @@ static int open_repl(struct nodei_cluster *cluster, const char *seeds, struct ba
     config.generation = node->identity.generation;
     config.cluster_name = base_slice_str(s->cluster_name);
     config.address = base_slice_str(cluster->address);
-    config.dc = own_dc(node);
+    config.dc = node->guest ? (struct base_slice){0} : own_dc(node);
     config.rack = s->snitch ? BASE_SLICE_LIT("rack1") : base_slice_str(s->rack);
     config.guest = node->guest;
     config.num_tokens = (unsigned)s->num_tokens;

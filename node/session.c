@@ -184,14 +184,13 @@ int nodei_check_consistency(int consistency, bool is_write, struct base_err *err
     case NODE_CL_QUORUM:
     case NODE_CL_ALL:
     case NODE_CL_LOCAL_QUORUM:
+    case NODE_CL_EACH_QUORUM:
     case NODE_CL_LOCAL_ONE:
         return BASE_OK;
     case NODE_CL_ANY:
-    case NODE_CL_EACH_QUORUM:
         if (is_write)
             return BASE_OK;
-        return base_err_set(err, BASE_E_INVALID, "consistency level %s is only for writes",
-                            level_names[consistency]);
+        return base_err_set(err, BASE_E_INVALID, "ANY ConsistencyLevel is only supported for writes");
     case NODE_CL_SERIAL:
     case NODE_CL_LOCAL_SERIAL:
         if (!is_write)

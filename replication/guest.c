@@ -43,6 +43,7 @@ struct repli_guest {
     uint64_t liveness_ns;
     bool alive[RING_MEMBERS_MAX];/* by index of the ring */
     struct guest_change *changes;
+    uint8_t dc[RING_NAME_LEN_MAX], rack[RING_NAME_LEN_MAX]; /* taken from the first contact */
     char text[600];
 };
 
@@ -135,11 +136,30 @@ static void end_reached(struct repl *repl)
 
 /* --- what a contact tells ------------------------------------------------------------------------------------------------- */
 
+/* A guest that was told no data centre is in its first contact's: what is local to that is local to it. */
+static void take_place(struct repl *repl)
+{
+    struct repli_guest *g = repl->guest;
+    for (size_t i = 0; i < repl->config.seed_count && repl->config.dc.len == 0; i++) {
+        int member = ring_member_find_address(repl->ring, repl->config.seeds[i]);
+        if (member < 0)
+            continue;
+        const struct ring_member *m = &repl->ring->members[member];
+        BASE_ASSERT(m->dc.len <= sizeof g->dc && m->rack.len <= sizeof g->rack);
+        memcpy(g->dc, m->dc.data, m->dc.len);
+        memcpy(g->rack, m->rack.data, m->rack.len);
+        repl->config.dc = base_slice(g->dc, m->dc.len);
+        repl->config.rack = base_slice(g->rack, m->rack.len);
+        repli_snitch_on_epoch(repl); /* who is near */
+    }
+}
+
 static void became_ready(struct repl *repl)
 {
     struct repli_guest *g = repl->guest;
     if (g->ready || !g->has_liveness || repl->ring->member_count == 0)
         return;
+    take_place(repl);
     g->ready = true;
     describe(repl, "coordinates");
     base_logf(repl->ports.log, BASE_LOG_INFO, "cluster: a guest of \"%.*s\" %s", BASE_SLICE_ARG(repl->ring->cluster_name), g->text);

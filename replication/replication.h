@@ -149,7 +149,7 @@ struct repl_meta_ops {
 struct repl_config {
     struct base_uuid host_id;
     uint32_t generation;               /* counts starts: a larger one supersedes in gossip */
-    struct base_slice cluster_name, address, dc, rack;
+    struct base_slice cluster_name, address, dc, rack; /* a guest's dc may be empty: its first contact's */
     const struct base_slice *seeds;    /* HOST:PORT; a node whose own address is among them may form the cluster */
     size_t seed_count;
     bool guest;                        /* stores nothing; `seeds` are its contacts, address is empty */

@@ -21,7 +21,7 @@ static int open_member(int i)
     snprintf(m->dir, sizeof m->dir, "%s/node%d", fixture.dir, i + 1);
     snprintf(m->listen, sizeof m->listen, "127.0.0.%d:%d", i + 1, PORT);
     snprintf(seeds, sizeof seeds, "127.0.0.1:%d", PORT);
-    struct node_option options[] = {{"listen", m->listen}, {"seeds", seeds}, {"cluster_name", "unit"}, {"write_request_timeout", "5s"}};
+    struct node_option options[] = {{"listen", m->listen}, {"seeds", seeds}, {"cluster_name", "unit"}, {"dc", "lab1"}, {"write_request_timeout", "5s"}};
     struct node_config config = {.dir = m->dir, .options = options, .option_count = BASE_COUNT(options)};
     int rc = node_open(&config, &m->node, &fixture.err);
     if (rc == BASE_OK)
