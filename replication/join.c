@@ -1,14 +1,12 @@
-/* Becoming a member: stages, joining, and what members do about somebody who joins.
+/* Becoming a member: stages and joining. What the others do about it: probe.c.
  *
  * A step looks at the ring as it is, and at the phase, and does the next thing; it runs from its timer, never from inside a publication.
  *
  * Invariants:
  *  1. JOIN_FINISH is proposed only while our JOIN stands, after every other member has said, since it applied that JOIN, that it holds no
  *     user data, hints or batches. From the JOIN on, members refuse writes (ring.freeze), so what they said stays true.
- *  2. A member answers META_PROBE only when no write of its own is on its way to the store, and only to whose join stands.
- *  3. Who finds data, or no answer, takes its JOIN back and is REFUSED: nothing was moved, nobody owns anything else than before.
- *  4. A joiner that dies is taken out by any member that sees it dead, or joining for too long. It may try again.
- *  5. A member whose address changed first asks at the old one: if somebody answers there under our host id, we are the copy. */
+ *  2. Who finds data, or no answer, takes its JOIN back and is REFUSED: nothing was moved, nobody owns anything else than before.
+ *  3. A member whose address changed first asks at the old one: if somebody answers there under our host id, we are the copy. */
 #include "replication/join.h"
 
 #include <stdio.h>
@@ -16,7 +14,6 @@
 #define PROBE_WAIT_NS UINT64_C(10000000000)   /* for all answers */
 #define PROBE_TIMEOUT_NS UINT64_C(2000000000) /* of one question */
 #define PROBE_STEP_NS UINT64_C(100000000)
-#define PROBE_SETTLE_NS UINT64_C(5000000)     /* writes are on their way: look again */
 #define ABORT_WAIT_NS UINT64_C(30000000000)
 #define RETRY_NS UINT64_C(500000000)
 #define BUSY_NS UINT64_C(40000000)
@@ -24,11 +21,6 @@
 #define CHECKS_MAX 3u
 #define JOINS_MAX 4u
 #define JOIN_RF 3u                            /* tokens are balanced for it */
-#define WATCH_NS UINT64_C(4000000000)
-#define WATCH_DEAD_NS UINT64_C(30000000000)
-#define WATCH_OLD_NS UINT64_C(300000000000)
-
-enum { HOLDS_DATA = 1, HOLDS_HINTS = 2, HOLDS_BATCHES = 4 };
 
 static const struct base_uuid nobody;
 
@@ -195,7 +187,7 @@ static void proposed(struct repl_change *change)
     }
 }
 
-static void propose(struct repl *repl, const struct ring_change *what)
+void repli_join_propose(struct repl *repl, const struct ring_change *what)
 {
     struct repli_join *j = repl->join;
     BASE_ASSERT(!j->proposing);
@@ -237,7 +229,7 @@ static void propose_own(struct repl *repl, enum ring_change_kind kind)
         change.tokens = j->tokens;
         change.token_count = repl->config.num_tokens;
     }
-    propose(repl, &change);
+    repli_join_propose(repl, &change);
 }
 
 void repli_join_form(struct repl *repl)
@@ -263,8 +255,8 @@ static void begin_aborting(struct repl *repl, const char *reason)
 static void holds(struct repl *repl, unsigned flags, struct base_slice who)
 {
     char reason[400];
-    const char *what = flags & HOLDS_DATA    ? "the cluster's tables hold data"
-                       : flags & HOLDS_HINTS ? "hints for the cluster's tables are kept"
+    const char *what = flags & REPLI_HOLDS_DATA    ? "the cluster's tables hold data"
+                       : flags & REPLI_HOLDS_HINTS ? "hints for the cluster's tables are kept"
                                              : "batches of the cluster's tables wait to be replayed";
     snprintf(reason, sizeof reason, "%s (%.*s says so): joining by streaming is not in this version", what, BASE_SLICE_ARG(who));
     begin_aborting(repl, reason);
@@ -291,7 +283,7 @@ static void own_probe_ended(struct repl *repl)
     j->own_pending = false;
     j->own_probed = j->own_op.rc == BASE_OK && !j->own_op.holds_data;
     if (j->phase == REPLI_JOIN_PROBING && j->own_op.rc == BASE_OK && j->own_op.holds_data)
-        holds(repl, HOLDS_DATA, repl->own_address);
+        holds(repl, REPLI_HOLDS_DATA, repl->own_address);
     else
         repli_join_step_after(repl, j->own_probed ? 0 : PROBE_STEP_NS);
 }
@@ -490,129 +482,19 @@ static void step(struct repl *repl)
         catch_up(repl);
 }
 
-/* --- a joiner, seen by a member ---------------------------------------------------------------------------------------------------- */
-
-static void watch_fired(struct repl *repl, struct repli_timer *timer)
-{
-    struct repli_join *j = repl->join;
-    uint64_t now = repli_now(repl);
-    repli_timer_arm_after(repl, timer, spread(repl, WATCH_NS));
-    if (repl_is_alive(repl, j->watched))
-        j->watched_alive_ns = now;
-    if (j->proposing || (now - j->watched_alive_ns < WATCH_DEAD_NS && now - j->watched_since_ns < WATCH_OLD_NS))
-        return;
-    char text[37];
-    base_uuid_print(j->watched, text);
-    base_logf(repl->ports.log, BASE_LOG_WARN, "cluster: host %s does not finish its join: it is taken out", text);
-    propose(repl, &(struct ring_change){.kind = RING_CHANGE_JOIN_ABORT, .host_id = j->watched});
-}
-
-static void watch(struct repl *repl)
-{
-    struct repli_join *j = repl->join;
-    int self = repli_self(repl);
-    bool member = self >= 0 && repl->ring->members[self].state == RING_MEMBER_NORMAL;
-    struct base_uuid joiner = member ? repl->ring->freeze : nobody;
-    if (base_uuid_equal(joiner, j->watched))
-        return;
-    j->watched = joiner;
-    j->watched_since_ns = j->watched_alive_ns = repli_now(repl);
-    j->watch.fired = watch_fired;
-    if (base_uuid_equal(joiner, nobody))
-        repli_timer_disarm(repl, &j->watch);
-    else
-        repli_timer_arm_after(repl, &j->watch, spread(repl, WATCH_NS));
-}
-
-/* --- META_PROBE ---------------------------------------------------------------------------------------------------------------------- */
-
-struct repli_probe_serve {
-    struct repl *repl;
-    struct repl_inbound *in;
-    struct repl_store_op op;
-    struct repli_timer timer;
-    uint64_t patience_ns; /* until then hints and batches may come to an end, or turn out to be none (they are counted at a start) */
-    bool submitted;
-    struct repli_probe_serve *next;
-};
-
-static void probe_serve_free(struct repli_probe_serve *serve)
-{
-    struct repli_probe_serve **at = &serve->repl->join->serving;
-    while (*at != serve)
-        at = &(*at)->next;
-    *at = serve->next;
-    repli_timer_disarm(serve->repl, &serve->timer);
-    free(serve);
-}
-
-static void probe_served(struct repli_probe_serve *serve)
-{
-    struct repl *repl = serve->repl;
-    uint8_t flags = (uint8_t)((serve->op.holds_data ? HOLDS_DATA : 0) | (repli_hints_any(repl) ? HOLDS_HINTS : 0) |
-                              (repli_batchlog_any(repl) ? HOLDS_BATCHES : 0));
-    if (serve->op.rc == BASE_OK)
-        repli_reply(repl, serve->in, base_slice(&flags, 1));
-    else
-        repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0}, serve->op.err.text);
-    probe_serve_free(serve);
-}
-
-static void probe_op_done(struct repl_store_op *op)
-{
-    probe_served(op->ctx);
-}
-
-/* Once nothing that was let in before the join is on its way to the store any more (2). */
-static void probe_store(struct repl *repl, struct repli_timer *timer)
-{
-    struct repli_probe_serve *serve = BASE_CONTAINER(timer, struct repli_probe_serve, timer);
-    if (repli_is_expired(repl, serve->in)) {
-        repli_drop(repl, serve->in);
-        probe_serve_free(serve);
-    } else if (!base_uuid_equal(repl->ring->freeze, serve->in->message.sender)) {
-        repli_reply_failure(repl, serve->in, BASE_E_STALE, (struct base_slice){0}, "no join of yours stands here");
-        probe_serve_free(serve);
-    } else if (repl->store_writes > 0 ||
-               (repli_now(repl) < serve->patience_ns && (repli_hints_any(repl) || repli_batchlog_any(repl)))) {
-        repli_timer_arm_after(repl, timer, PROBE_SETTLE_NS);
-    } else {
-        serve->op = (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = probe_op_done, .ctx = serve};
-        serve->submitted = true;
-        if (repli_store_submit(repl, &serve->op) == REPL_DONE)
-            probe_served(serve);
-    }
-}
-
-static void handle_probe(struct repl *repl, struct repl_inbound *in)
-{
-    struct repli_probe_serve *serve = repli_is_expired(repl, in) ? NULL : calloc(1, sizeof *serve);
-    if (!serve) {
-        repli_drop(repl, in); /* it is asked again */
-        return;
-    }
-    serve->repl = repl;
-    serve->in = in;
-    serve->timer.fired = probe_store;
-    serve->patience_ns = repli_now(repl) + (in->deadline_ns - repli_now(repl)) / 2;
-    serve->next = repl->join->serving;
-    repl->join->serving = serve;
-    probe_store(repl, &serve->timer);
-}
-
 void repli_join_handle(struct repl *repl, struct repl_inbound *in)
 {
     if (in->message.verb == REPL_VERB_META_SEED)
         repli_seed_handle(repl, in);
     else
-        handle_probe(repl, in);
+        repli_probe_handle(repl, in);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------------------------------- */
 
 void repli_join_on_epoch(struct repl *repl)
 {
-    watch(repl);
+    repli_join_watch(repl);
     if (repl->join->phase != REPLI_JOIN_REFUSED)
         repli_join_step_after(repl, 0);
 }
@@ -632,7 +514,7 @@ int repli_join_open(struct repl *repl, struct base_err *err)
 
 void repli_join_start(struct repl *repl)
 {
-    watch(repl);
+    repli_join_watch(repl);
     if (repl->ring->member_count > 0)
         step(repl);
     else
@@ -646,12 +528,7 @@ void repli_join_close(struct repl *repl)
         return;
     BASE_ASSERT(!j->own_pending);
     stop_all(repl);
-    repli_timer_disarm(repl, &j->watch);
-    while (j->serving) {
-        BASE_ASSERT(!j->serving->submitted);
-        repli_drop(repl, j->serving->in);
-        probe_serve_free(j->serving);
-    }
+    repli_probe_close(repl);
     repli_form_close(repl);
     base_buf_fini(&j->topology);
     free(j->tokens);

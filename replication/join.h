@@ -1,4 +1,4 @@
-/* Becoming a member, between its files: join.c (stages, joining, what members do about a joiner), form.c (seeds: finding the
+/* Becoming a member, between its files: join.c (stages, joining), probe.c (what members do about a joiner), form.c (seeds: finding the
  * cluster, forming it). README.md, "Forming and joining". */
 #ifndef REPLICATION_JOIN_H
 #define REPLICATION_JOIN_H
@@ -91,7 +91,14 @@ void repli_form_stop(struct repl *repl);
 void repli_form_close(struct repl *repl);
 void repli_seed_handle(struct repl *repl, struct repl_inbound *in);
 struct repli_seed_card repli_seed_card_own(const struct repl *repl);
-/* join.c: the first entry of all. */
+/* probe.c */
+enum { REPLI_HOLDS_DATA = 1, REPLI_HOLDS_HINTS = 2, REPLI_HOLDS_BATCHES = 4 }; /* META_PROBE's answer */
+void repli_probe_handle(struct repl *repl, struct repl_inbound *in);
+void repli_join_watch(struct repl *repl); /* new snapshots: is somebody joining? */
+void repli_probe_close(struct repl *repl);
+/* join.c: a change of members as ours to propose; only while none is under way. */
+void repli_join_propose(struct repl *repl, const struct ring_change *what);
+/* The first entry of all. */
 void repli_join_form(struct repl *repl);
 void repli_join_enter(struct repl *repl, enum repli_join_phase phase, const char *fmt, ...) BASE_PRINTF(3, 4);
 /* Take a new look at where we are; soon, from a later event. */
