@@ -217,15 +217,13 @@ static int check_same(const struct job *job, const struct cli_cluster *wanted)
     return BASE_OK;
 }
 
-/* A new cluster that could not start, or contradicts itself, leaves nothing behind. */
+/* Does it agree with itself, and, when it is new, are its ports free? Under the lock. */
 static int check_plan(const struct job *planned)
 {
     struct cli_cluster *cluster = planned->cluster;
     int rc = plan(planned);
     for (size_t i = 0; rc == BASE_OK && !cli_cluster_exists(cluster) && i < cluster->node_count; i++)
         rc = cli_cluster_check_port(cluster, &cluster->nodes[i], planned->err);
-    if (rc != BASE_OK)
-        rmdir(cluster->dir); /* if it is empty */
     return rc;
 }
 
@@ -239,11 +237,18 @@ static int run_create(const struct job *job)
     cli_cluster_init(wanted, job->dir);
     planned.cluster = wanted;
     int rc = cli_cluster_make_dir(wanted, job->err);
-    if (rc == BASE_OK)
-        rc = check_plan(&planned);
     snprintf(cluster->dir, sizeof cluster->dir, "%s", wanted->dir);
     if (rc == BASE_OK)
         rc = cli_cluster_lock(cluster, job->err);
+    if (rc == BASE_OK) {
+        rc = check_plan(&planned);
+        if (rc != BASE_OK && !cli_cluster_exists(cluster)) { /* leave nothing behind */
+            char left[256];
+            struct base_err ignored = {0};
+            if (cli_cluster_remove(cluster, left, &ignored) != BASE_OK)
+                fprintf(stderr, "ringlet: %s\n", ignored.text);
+        }
+    }
     if (rc == BASE_OK) {
         rc = cli_cluster_load(cluster, job->err);
         if (rc == BASE_OK) {

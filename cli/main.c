@@ -38,13 +38,17 @@ const struct cli_command cli_commands[] = {
     {"info", "", "the node: identity, uptime, load, memory, caches (nodetool info)", "", cli_nodetool},
     {"listpendinghints", "", "hints that this node keeps for others", "", cli_nodetool},
     {"netstats", "", "messages to and from other nodes, read repairs", "", cli_nodetool},
-    {"node", "[--config FILE] [--data DIR] [--listen HOST:PORT] [--option=value …]", "run a node in the foreground",
+    {"node", "[--config FILE] [--data DIR] [--listen HOST:PORT] [--seeds HOST:PORT,…] [--dc NAME] [--rack NAME] [--option=value …]",
+     "run a node in the foreground",
      "Serves HTTP on 127.0.0.1:7000: /healthz, /readyz, /metrics, /api/v1/….\n"
      "Options are cassandra.yaml's, by its names: --commitlog_sync=batch, --memtable_heap_space=32MiB.\n"
      "SIGTERM and Ctrl-C drain: memtables are flushed, then the node ends.\n"
      "  --config FILE       YAML with the same option names\n"
      "  --data DIR          data directory (default: ./ringlet-data)\n"
-     "  --listen HOST:PORT  default 127.0.0.1:7000; only loopback addresses\n", cli_node},
+     "  --listen HOST:PORT  default 127.0.0.1:7000; beyond loopback it needs cluster_secret_file or mutual TLS\n"
+     "  --seeds LIST        members to join by; without, or with its own address first, it may form the cluster\n"
+     "  --dc NAME, --rack NAME\n"
+     "                      where it stands (default datacenter1, rack1)\n", cli_node},
     {"pausehandoff", "", "deliver no hints for now", "", cli_nodetool},
     {"proxyhistograms", "", "latencies of the requests that this node coordinates", "", cli_nodetool},
     {"resumehandoff", "", "deliver hints again", "", cli_nodetool},
