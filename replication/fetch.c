@@ -23,7 +23,7 @@ static void time_is_over(struct repli_fetch *f);
 static void timed_out(struct repl *repl, struct repli_timer *timer);
 static void speculate(struct repl *repl, struct repli_timer *timer);
 
-/* --- free lists ----------------------------------------------------------------------------------------------------- */
+/* --- free lists ------------------------------------------------------------------------------------------------- */
 
 static void buf_idle(struct base_buf *buf)
 {
@@ -144,7 +144,7 @@ void repli_fetches_free(struct repl *repl)
     }
 }
 
-/* --- whom to ask ------------------------------------------------------------------------------------------------------ */
+/* --- whom to ask ------------------------------------------------------------------------------------------------ */
 
 static bool is_local_dc(const struct repl *repl, uint16_t member)
 {
@@ -199,7 +199,7 @@ int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need,
     return BASE_OK;
 }
 
-/* --- speculation --------------------------------------------------------------------------------------------------------- */
+/* --- speculation ------------------------------------------------------------------------------------------------ */
 
 /* A number before `suffix`, any case: "99.9percentile", "50ms". */
 static bool number_before(const char *text, const char *suffix, double *out)
@@ -249,7 +249,7 @@ static void speculate(struct repl *repl, struct repli_timer *timer)
     fetch_step(f);
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------------------------ */
+/* --- asking ----------------------------------------------------------------------------------------------------- */
 
 /* Which of several causes says most: what can be tried again first, then a replica's own error, then silence. */
 enum failure_rank { RANK_UNAVAILABLE = 1, RANK_OVERLOADED, RANK_TIMEOUT, RANK_ERROR, RANK_STALE };
@@ -425,7 +425,7 @@ static bool ask_next(struct repli_fetch *f, bool digest)
     return true;
 }
 
-/* --- the answer ------------------------------------------------------------------------------------------------------------------ */
+/* --- the answer ------------------------------------------------------------------------------------------------- */
 
 struct tally {
     unsigned answered, pending, pages, page_pending;
@@ -532,7 +532,7 @@ static void begin_full(struct repli_fetch *f)
     f->again = true;
 }
 
-/* --- repair ----------------------------------------------------------------------------------------------------------------------- */
+/* --- repair ----------------------------------------------------------------------------------------------------- */
 
 static void repair_answered(struct repli_contact *c, int rc, const char *text)
 {
@@ -591,7 +591,7 @@ static void begin_repair(struct repli_fetch *f)
     }
 }
 
-/* --- the step --------------------------------------------------------------------------------------------------------------------- */
+/* --- the step --------------------------------------------------------------------------------------------------- */
 
 static void step_repair(struct repli_fetch *f)
 {

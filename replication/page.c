@@ -10,7 +10,7 @@
 #include "replication/page.h"
 #include "replication/replication_private.h"
 
-/* --- pieces ------------------------------------------------------------------------------------------------------- */
+/* --- pieces ----------------------------------------------------------------------------------------------------- */
 
 struct piece {
     enum repli_page_tag tag;
@@ -86,7 +86,7 @@ static struct base_slice closing_key(struct base_slice ckey, bool reversed, uint
     return base_slice(out, ckey.len);
 }
 
-/* --- check ----------------------------------------------------------------------------------------------------------- */
+/* --- check ------------------------------------------------------------------------------------------------------ */
 
 struct checking {
     bool reversed, in_partition, has_content;
@@ -200,7 +200,7 @@ int repl_page_end_compare(const struct repl_page_end *a, const struct repl_page_
     return in_order(a->ckey, b->ckey, reversed);
 }
 
-/* --- the source ---------------------------------------------------------------------------------------------------------- */
+/* --- the source ------------------------------------------------------------------------------------------------- */
 
 struct page_source {
     struct base_source source;
@@ -308,7 +308,7 @@ int repl_page_source(struct base_slice page, bool reversed, const struct repl_pa
     return BASE_OK;
 }
 
-/* --- what follows ------------------------------------------------------------------------------------------------------------ */
+/* --- what follows ----------------------------------------------------------------------------------------------- */
 
 /* Is there a row's or bound's place in it? */
 static bool range_is_empty(struct base_slice lo, struct base_slice hi)

@@ -122,7 +122,7 @@ static bool may_end(const struct repl_page_writer *w)
     return w->any && (!w->marker_at || !base_deletion_is_none(w->near));
 }
 
-/* --- one row ----------------------------------------------------------------------------------------------------- */
+/* --- one row ---------------------------------------------------------------------------------------------------- */
 
 /* The row as it is at `now`, in its one form; empty: nothing is left. */
 static int canonical(struct repl_page_writer *w, struct base_slice row, struct base_slice *out, bool *live)
@@ -149,7 +149,7 @@ static struct base_deletion visible(const struct repl_page_writer *w, struct bas
     return deletion.local_s < w->purge.gc_before_s || deletion.ts <= w->floor_ts ? BASE_DELETION_NONE : deletion;
 }
 
-/* --- a partition -------------------------------------------------------------------------------------------------- */
+/* --- a partition ------------------------------------------------------------------------------------------------ */
 
 struct partition {
     struct base_slice pkey, static_row;
@@ -343,7 +343,7 @@ int repl_page_add(struct repl_page_writer *w, struct base_source *source, struct
     return rc;
 }
 
-/* --- the end -------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------------------------- */
 
 int repl_page_put_end(struct base_buf *out, const struct repl_page_end *end)
 {

@@ -55,7 +55,7 @@ struct repli_range {
 
 static void range_step(struct repli_range *range);
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 struct repli_range *repli_range_new(struct repl *repl, const struct base_read *cmd, const struct base_table *table, int consistency,
                                     void (*done)(struct repli_range *range, void *ctx), void *ctx)
@@ -109,7 +109,7 @@ const struct repli_range_page *repli_range_result(const struct repli_range *rang
     return &range->result;
 }
 
-/* --- planning ---------------------------------------------------------------------------------------------------------- */
+/* --- planning --------------------------------------------------------------------------------------------------- */
 
 /* Of the fetch's members those that are in the set too: how many; `keep`: the others are gone. */
 static size_t intersect(struct repli_fetch *f, const struct ring_set *set, bool keep)
@@ -163,7 +163,7 @@ static int plan(struct slot *slot)
     return BASE_OK;
 }
 
-/* --- asking -------------------------------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------------------------- */
 
 static void page_end(struct repli_range *range, int rc, bool more)
 {
@@ -279,7 +279,7 @@ static int cut_next(struct repli_range *range)
     return slot_ask(slot); /* a remainder is not cut yet again */
 }
 
-/* --- handing out ------------------------------------------------------------------------------------------------------------ */
+/* --- handing out ------------------------------------------------------------------------------------------------ */
 
 static int keep_end(struct repli_range *range, struct base_slice pkey, struct base_slice ckey)
 {

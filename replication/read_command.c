@@ -52,8 +52,10 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
     uint8_t flags = (uint8_t)((r->digest ? REPLI_READ_DIGEST : 0) | (r->cmd.pkey.len ? 0 : READ_RANGE) |
                               (r->cmd.reversed ? READ_REVERSED : 0) | (r->after_pkey.len ? READ_POSITION : 0) |
                               (r->limits.static_alone ? READ_STATIC_ALONE : 0));
-    const uint64_t numbers[] = {base_zigzag(r->truncated_us), base_zigzag(r->cmd.now_s), limit_out(r->limits.rows_max), limit_out(r->limits.partition_rows_max),
-                                limit_out(r->limits.bytes_max)};
+    const uint64_t numbers[] = {
+        base_zigzag(r->truncated_us), base_zigzag(r->cmd.now_s), limit_out(r->limits.rows_max),
+        limit_out(r->limits.partition_rows_max), limit_out(r->limits.bytes_max),
+    };
     int rc = base_buf_put_u8(out, flags);
     if (rc == BASE_OK)
         rc = base_buf_put(out, r->cmd.table_id.b, sizeof r->cmd.table_id.b);
@@ -71,7 +73,7 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
     return rc == BASE_OK ? base_buf_put_varint(out, r->rows_before) : rc;
 }
 
-/* --- from outside --------------------------------------------------------------------------------------------------- */
+/* --- from outside ----------------------------------------------------------------------------------------------- */
 
 static bool pkey_ok(struct base_slice pkey)
 {
@@ -135,8 +137,8 @@ static int get_slices(struct base_reader *in, struct base_arena *arena, struct b
 static bool get_limits(struct base_reader *in, struct repli_read_request *out)
 {
     uint64_t truncated, now, rows, partition_rows, bytes;
-    if (!base_get_varint(in, &truncated) || !base_get_varint(in, &now) || !base_get_varint(in, &rows) || !base_get_varint(in, &partition_rows) ||
-        !base_get_varint(in, &bytes))
+    if (!base_get_varint(in, &truncated) || !base_get_varint(in, &now) || !base_get_varint(in, &rows) ||
+        !base_get_varint(in, &partition_rows) || !base_get_varint(in, &bytes))
         return false;
     out->truncated_us = base_unzigzag(truncated);
     out->cmd.now_s = base_unzigzag(now);

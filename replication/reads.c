@@ -40,7 +40,7 @@ struct read_state {
 
 static void round_begin(struct read_state *s);
 
-/* --- the end of a page ------------------------------------------------------------------------------------------------- */
+/* --- the end of a page ------------------------------------------------------------------------------------------ */
 
 static bool is_range(const struct read_state *s)
 {
@@ -85,7 +85,7 @@ static void page_refuse(struct read_state *s, int rc, const char *text)
     page_end(s, rc);
 }
 
-/* --- limits --------------------------------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------------------------- */
 
 static bool is_filtered(const struct read_state *s)
 {
@@ -118,7 +118,7 @@ static bool is_satisfied(const struct read_state *s)
     return s->rows >= cmd->row_limit || (cmd->pkey.len && s->has_position && s->rows_before >= cmd->partition_row_limit);
 }
 
-/* --- one partition ----------------------------------------------------------------------------------------------------------- */
+/* --- one partition ---------------------------------------------------------------------------------------------- */
 
 /* Out of memory, or options that are none? */
 static int why_no_placement(struct repl *repl, const struct base_keyspace *keyspace, struct base_err *err)
@@ -219,7 +219,7 @@ static void partition_round(struct read_state *s)
     repli_fetch_start(f);
 }
 
-/* --- rounds --------------------------------------------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------------------------- */
 
 static void epoch_waited(struct repl *repl, struct repli_timer *timer)
 {
@@ -326,7 +326,7 @@ static void round_begin(struct read_state *s)
         free(s);
 }
 
-/* --- requests of clients ------------------------------------------------------------------------------------------------------------ */
+/* --- requests of clients ---------------------------------------------------------------------------------------- */
 
 static void state_free(struct read_state *s)
 {
@@ -440,7 +440,7 @@ void repl_read_close(struct repl *repl, struct repl_read *read)
     repli_event_end(repl);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------------------------- */
 
 int repli_reads_open(struct repl *repl, struct base_err *err)
 {

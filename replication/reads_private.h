@@ -17,7 +17,7 @@
 #define REPLI_FRAME_SIZE_MAX ((size_t)16 << 20)
 #define REPLI_READ_BYTES_MAX ((uint64_t)8 << 20) /* of a page that a peer may ask for */
 
-/* --- the command as a body (read_command.c) ---------------------------------------------------------------------- */
+/* --- the command as a body (read_command.c) --------------------------------------------------------------------- */
 
 struct repli_read_request {
     struct base_read cmd; /* a partition or a token range; filters and columns do not travel: the consumer's */
@@ -33,7 +33,7 @@ BASE_MUST int repli_read_encode(const struct repli_read_request *request, struct
 /* Everything is checked; what it points to is in the body or the arena. CORRUPT, NOMEM. */
 BASE_MUST int repli_read_decode(struct base_slice body, struct base_arena *arena, struct repli_read_request *out, struct base_err *err);
 
-/* --- the replica (replica_read.c) ------------------------------------------------------------------------------------ */
+/* --- the replica (replica_read.c) ------------------------------------------------------------------------------- */
 
 struct repli_replica_read {
     struct repl *repl;
@@ -64,7 +64,7 @@ void repli_replica_read_forget(struct repli_replica_read *r); /* pending: its an
 void repli_replica_read_handle(struct repl *repl, struct repl_inbound *in);
 void repli_replica_reads_free(struct repl *repl); /* the free list */
 
-/* --- one page of one set of replicas (fetch.c) -------------------------------------------------------------------------- */
+/* --- one page of one set of replicas (fetch.c) ------------------------------------------------------------------ */
 
 enum repli_contact_state { REPLI_CONTACT_PENDING, REPLI_CONTACT_ANSWERED, REPLI_CONTACT_FAILED };
 
@@ -133,7 +133,7 @@ BASE_MUST int repli_fetch_candidates(struct repli_fetch *fetch, const struct rep
 /* After how long without an answer one more replica is asked (the table's speculative_retry): 0 at once, UINT64_MAX never. */
 uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option, uint64_t timeout_ns);
 
-/* --- pages that differ (repair.c) -------------------------------------------------------------------------------------------- */
+/* --- pages that differ (repair.c) ------------------------------------------------------------------------------- */
 
 /* Merge the pages of the contacts that have one into fetch->merged, up to the smallest end; each contact's `repair` gets what it
  * lacks of that, if `repair`. */
@@ -151,7 +151,7 @@ enum repl_answer repli_local_write_start(struct repl *repl, const struct base_ta
 void repli_local_write_forget(struct repli_local_write *write);
 void repli_local_writes_free(struct repl *repl);
 
-/* --- token ranges (range.c) ---------------------------------------------------------------------------------------------------- */
+/* --- token ranges (range.c) ------------------------------------------------------------------------------------- */
 
 struct repli_range;
 struct repli_range_page {
@@ -170,7 +170,7 @@ void repli_range_page(struct repli_range *range, uint64_t rows_wanted, uint64_t 
 struct base_slice repli_range_view(const struct repli_range *range);
 const struct repli_range_page *repli_range_result(const struct repli_range *range);
 
-/* --- client requests (reads.c) ---------------------------------------------------------------------------------------------------- */
+/* --- client requests (reads.c) ---------------------------------------------------------------------------------- */
 
 struct repli_reads {
     struct read_state *states; /* open reads */

@@ -12,7 +12,7 @@
 
 #define DIFFERENCE_MAX ((size_t)1 << 30)
 
-/* --- rows ------------------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------------------------- */
 
 static int cell_place(const struct base_cell *a, const struct base_cell *b)
 {
@@ -89,7 +89,7 @@ static int put_lacking_row(struct base_slice merged, struct base_slice theirs, s
     return rc;
 }
 
-/* --- a partition ---------------------------------------------------------------------------------------------------------- */
+/* --- a partition ------------------------------------------------------------------------------------------------ */
 
 struct side {
     struct base_source *source;
@@ -259,7 +259,7 @@ int repli_repair_difference(struct base_uuid table_id, bool reversed, struct bas
     return rc == BASE_OK ? rc : base_err_set(err, rc, "read repair: %s", base_err_words(rc));
 }
 
-/* --- the pages of a fetch ---------------------------------------------------------------------------------------------------- */
+/* --- the pages of a fetch --------------------------------------------------------------------------------------- */
 
 static bool has_page(const struct repli_contact *c)
 {
@@ -365,7 +365,7 @@ int repli_repair_merge(struct repli_fetch *f, bool repair, struct base_err *err)
     return rc;
 }
 
-/* --- our own replica ------------------------------------------------------------------------------------------------------------ */
+/* --- our own replica -------------------------------------------------------------------------------------------- */
 
 struct repli_local_write {
     struct repl *repl;
@@ -403,7 +403,6 @@ static void local_written(struct repl_store_op *op)
     struct repli_local_write *w = op->ctx;
     struct repl *repl = w->repl;
     repli_event_begin(repl);
-    repl->store_ops--;
     struct repli_contact *contact = w->contact;
     struct base_err err = op->err;
     int rc = op->rc;
@@ -440,12 +439,10 @@ enum repl_answer repli_local_write_start(struct repl *repl, const struct base_ta
         .timeout_ns = repl->config.write_timeout_ns,
         .ctx = w,
     };
-    repl->store_ops++;
     if (repli_store_submit(repl, &w->op) == REPL_PENDING) {
         *out = w;
         return REPL_PENDING;
     }
-    repl->store_ops--;
     *rc = w->op.rc;
     *err = w->op.err;
     local_write_put(w);

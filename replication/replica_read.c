@@ -63,7 +63,7 @@ void repli_replica_reads_free(struct repl *repl)
     }
 }
 
-/* --- is it ours ------------------------------------------------------------------------------------------------------- */
+/* --- is it ours ------------------------------------------------------------------------------------------------- */
 
 static bool set_has(const struct ring_set *set, int member)
 {
@@ -114,7 +114,7 @@ static int admit_command(struct repl *repl, struct repli_replica_read *r)
     return BASE_OK;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------------------------- */
 
 /* Runs where it may block. */
 static int consume(struct repl_store_op *op, struct base_source *source, struct base_err *err)
@@ -147,10 +147,8 @@ static bool go_on(struct repli_replica_read *r)
             .consume = consume,
             .ctx = r,
         };
-        r->repl->store_ops++;
         if (repli_store_submit(r->repl, &r->op) == REPL_PENDING)
             return false;
-        r->repl->store_ops--;
         if ((r->rc = r->op.rc) != BASE_OK)
             r->err = r->op.err;
     }
@@ -176,7 +174,6 @@ static void store_done(struct repl_store_op *op)
     struct repli_replica_read *r = op->ctx;
     struct repl *repl = r->repl;
     repli_event_begin(repl);
-    repl->store_ops--;
     if ((r->rc = op->rc) != BASE_OK)
         r->err = op->err;
     bool wanted = r->in || r->done;
