@@ -171,25 +171,52 @@ static void run_command(struct nodei_api *api, struct net_http_request *request,
     }
 }
 
+/* Prometheus' text: a family's samples stand together, its type before them. */
+struct exposition {
+    struct base_buf text;
+    char family[128];
+};
+
+static bool ends_with(const char *name, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+    return len > n && memcmp(name + len - n, end, n) == 0;
+}
+
 static int put_metric(void *ctx, const char *name, const char *labels, double value)
 {
-    struct base_buf *text = ctx;
-    return labels && labels[0] ? base_buf_printf(text, "%s{%s} %.17g\n", name, labels, value)
-                               : base_buf_printf(text, "%s %.17g\n", name, value);
+    static const char *const parts[] = {"_seconds_bucket", "_seconds_sum", "_seconds_count"};
+    struct exposition *e = ctx;
+    size_t len = strlen(name), family = len;
+    int rc = BASE_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (ends_with(name, len, parts[i]))
+            family = len - strlen(parts[i]) + strlen("_seconds");
+    if (strlen(e->family) != family || memcmp(e->family, name, family) != 0) {
+        snprintf(e->family, sizeof e->family, "%.*s", (int)family, name);
+        rc = base_buf_printf(&e->text, "# TYPE %s %s\n", e->family,
+                             family != len                     ? "histogram"
+                             : ends_with(name, len, "_total") ? "counter"
+                                                              : "gauge");
+    }
+    if (rc != BASE_OK)
+        return rc;
+    return labels && labels[0] ? base_buf_printf(&e->text, "%s{%s} %.17g\n", name, labels, value)
+                               : base_buf_printf(&e->text, "%s %.17g\n", name, value);
 }
 
 static void answer_metrics(struct nodei_api *api, struct net_http_request *request)
 {
-    struct base_buf text;
-    base_buf_init(&text, ANSWER_SIZE_MAX);
-    if (node_metrics(api->node, put_metric, &text) == BASE_OK) {
-        net_http_respond(request, 200, "text/plain; version=0.0.4", base_buf_view(&text));
+    struct exposition e = {.family = ""};
+    base_buf_init(&e.text, ANSWER_SIZE_MAX);
+    if (node_metrics(api->node, put_metric, &e) == BASE_OK) {
+        net_http_respond(request, 200, "text/plain; version=0.0.4", base_buf_view(&e.text));
     } else {
         struct base_err err;
         base_err_set(&err, BASE_E_NOMEM, "metrics: out of memory");
         net_http_respond_error(request, &err);
     }
-    base_buf_fini(&text);
+    base_buf_fini(&e.text);
 }
 
 /* /healthz: the store takes writes; /readyz: and this node is a member of its cluster. */

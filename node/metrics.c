@@ -36,39 +36,68 @@ size_t nodei_metric_label(char *out, size_t size, const char *label, struct base
     return at;
 }
 
-static void put_table(struct nodei_metrics *sink, const struct base_table *table, struct lsm_table *place)
-{
+struct table_sample {
     char labels[LABELS_MAX];
-    struct lsm_table_stats s;
-    size_t at = nodei_metric_label(labels, sizeof labels / 2, "keyspace", table->keyspace);
-    labels[at++] = ',';
-    nodei_metric_label(labels + at, sizeof labels - at, "table", table->name);
-    lsm_table_get_stats(place, &s);
-    put(sink, "ringlet_table_sstables", labels, s.sstable_count);
-    put(sink, "ringlet_table_disk_bytes", labels, s.disk_bytes);
-    put(sink, "ringlet_table_memtable_bytes", labels, s.memtable_bytes);
-    put(sink, "ringlet_table_memtable_switches_total", labels, s.memtable_switches);
-    put(sink, "ringlet_table_reads_total", labels, s.reads);
-    put(sink, "ringlet_table_writes_total", labels, s.writes);
-    put(sink, "ringlet_table_bloom_filter_checks_total", labels, s.bloom_checks);
-    put(sink, "ringlet_table_bloom_filter_false_positives_total", labels, s.bloom_false_positives);
-    put(sink, "ringlet_table_compactions_pending", labels, s.compactions_pending);
-    put(sink, "ringlet_table_compacted_bytes_total", labels, s.compacted_bytes);
+    struct lsm_table_stats stats;
+};
+
+static void take_table(struct table_sample *sample, const struct base_table *table, struct lsm_table *place)
+{
+    size_t at = nodei_metric_label(sample->labels, sizeof sample->labels / 2, "keyspace", table->keyspace);
+    sample->labels[at++] = ',';
+    nodei_metric_label(sample->labels + at, sizeof sample->labels - at, "table", table->name);
+    lsm_table_get_stats(place, &sample->stats);
+}
+
+/* All tables' samples of one metric stand together, as the format wants it. */
+static void put_samples(struct nodei_metrics *sink, const struct table_sample *samples, size_t count)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } metrics[] = {
+        {"ringlet_table_sstables", offsetof(struct lsm_table_stats, sstable_count)},
+        {"ringlet_table_disk_bytes", offsetof(struct lsm_table_stats, disk_bytes)},
+        {"ringlet_table_memtable_bytes", offsetof(struct lsm_table_stats, memtable_bytes)},
+        {"ringlet_table_memtable_switches_total", offsetof(struct lsm_table_stats, memtable_switches)},
+        {"ringlet_table_reads_total", offsetof(struct lsm_table_stats, reads)},
+        {"ringlet_table_writes_total", offsetof(struct lsm_table_stats, writes)},
+        {"ringlet_table_bloom_filter_checks_total", offsetof(struct lsm_table_stats, bloom_checks)},
+        {"ringlet_table_bloom_filter_false_positives_total", offsetof(struct lsm_table_stats, bloom_false_positives)},
+        {"ringlet_table_compactions_pending", offsetof(struct lsm_table_stats, compactions_pending)},
+        {"ringlet_table_compacted_bytes_total", offsetof(struct lsm_table_stats, compacted_bytes)},
+    };
+    for (size_t m = 0; m < BASE_COUNT(metrics); m++) {
+        for (size_t i = 0; i < count; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&samples[i].stats + metrics[m].offset, sizeof value);
+            put(sink, metrics[m].name, samples[i].labels, value);
+        }
+    }
 }
 
 static void put_tables(struct nodei_metrics *sink, struct node *node, struct node_session *session)
 {
+    size_t count = 0, taken = 0;
     nodei_enter(session);
     struct base_schema *schema = node_schema(node);
     for (size_t k = 0; k < schema->keyspace_count; k++)
+        count += schema->keyspaces[k].table_count;
+    struct table_sample *samples = calloc(count + 1, sizeof *samples);
+    for (size_t k = 0; samples && k < schema->keyspace_count; k++)
         for (size_t t = 0; t < schema->keyspaces[k].table_count; t++) {
             const struct base_table *table = schema->keyspaces[k].tables[t];
             struct lsm_table *place = lsm_table_find(node->store, table->id);
             if (place)
-                put_table(sink, table, place);
+                take_table(&samples[taken++], table, place);
         }
     base_schema_release(schema);
     nodei_leave(session);
+    if (samples)
+        put_samples(sink, samples, taken);
+    else if (sink->rc == 0)
+        sink->rc = BASE_E_NOMEM;
+    free(samples);
 }
 
 static void put_store(struct nodei_metrics *sink, struct node *node)
@@ -100,13 +129,15 @@ static void put_lanes(struct nodei_metrics *sink, struct node *node)
 {
     static const char *const labels[BASE_LANE_COUNT] = {"pool=\"sync\"", "pool=\"flush\"",
                                                         "pool=\"compact\""};
-    for (int i = 0; i < BASE_LANE_COUNT; i++) {
-        struct node_lane_stats s;
-        node_executor_get_stats(node->executor, (enum base_lane)i, &s);
-        put(sink, "ringlet_thread_pool_pending", labels[i], s.pending);
-        put(sink, "ringlet_thread_pool_completed_total", labels[i], s.completed);
-        put(sink, "ringlet_thread_pool_wakeups_total", labels[i], s.wakeups);
-    }
+    struct node_lane_stats s[BASE_LANE_COUNT];
+    for (int i = 0; i < BASE_LANE_COUNT; i++)
+        node_executor_get_stats(node->executor, (enum base_lane)i, &s[i]);
+    for (int i = 0; i < BASE_LANE_COUNT; i++)
+        put(sink, "ringlet_thread_pool_pending", labels[i], s[i].pending);
+    for (int i = 0; i < BASE_LANE_COUNT; i++)
+        put(sink, "ringlet_thread_pool_completed_total", labels[i], s[i].completed);
+    for (int i = 0; i < BASE_LANE_COUNT; i++)
+        put(sink, "ringlet_thread_pool_wakeups_total", labels[i], s[i].wakeups);
 }
 
 int node_metrics(struct node *node, int (*each)(void *, const char *, const char *, double),

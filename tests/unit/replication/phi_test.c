@@ -128,6 +128,7 @@ START_TEST(histogram_bounds)
         struct repl_histogram h = {0};
         repl_histogram_add(&h, bound);
         ck_assert_uint_eq(h.counts[i], 1);
+        ck_assert_uint_eq(repl_histogram_bound(i), bound);
         repl_histogram_add(&h, bound + 1);
         ck_assert_uint_eq(h.counts[i + 1], 1);
         ck_assert_uint_eq(repl_histogram_percentile(&h, 0.5), bound);
