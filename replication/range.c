@@ -320,6 +320,9 @@ static int slot_go_on(struct slot *slot, const struct repl_page_end *end)
     slot->pkey_len = end->pkey.len;
     slot->rows_before = end->partition_rows;
     slot->state = SLOT_IDLE;
+    int64_t token = base_token_get(end->pkey.data);
+    if (token - 1 > slot->after) /* tokens are greater than the least number */
+        slot->after = token - 1; /* a split later on leaves the position in the first part */
     int rc = base_buf_put_slice(&slot->position, end->pkey);
     return rc == BASE_OK ? base_buf_put_slice(&slot->position, end->ckey) : rc;
 }

@@ -461,6 +461,8 @@ void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int c
         if (!c.read.more)
             break;
         c.done = false;
+        if (w->between_pages)
+            w->between_pages();
         INSIDE(w, repl_read_next(repl, &c.read));
     }
     INSIDE(w, repl_read_close(repl, &c.read));

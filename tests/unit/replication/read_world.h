@@ -48,6 +48,7 @@ struct rw_world {
     uint64_t seq;
     unsigned in_flight, in_flight_max; /* READs at nodes and their replies */
     void (*outside)(bool outside); /* may be NULL: the world's own work begins (true), or ends; it must not run out of memory */
+    void (*between_pages)(void); /* rw_read's; may be NULL */
     unsigned pending_percent; /* of store operations that are not answered at once */
 };
 

@@ -511,6 +511,51 @@ START_TEST(empty_ranges_are_walked_many_at_once)
 }
 END_TEST
 
+static unsigned replicas_of(struct base_slice pkey)
+{
+    unsigned set = 0;
+    for (size_t i = 0; i < world.count; i++)
+        set |= rw_is_replica(&world, i, pkey) ? 1u << i : 0;
+    return set;
+}
+
+static size_t dead;
+static void another_dies(void)
+{
+    rw_alive(&world, dead, true);
+    world.nodes[dead].refuses = false;
+    dead = 1 + below(&world.rng, 3); /* not node 0, which asks */
+    rw_alive(&world, dead, false);
+    world.nodes[dead].refuses = true;
+}
+
+/* A subrange that one replica had all of is split when that one dies, also where the read is in the middle of it (cluster_sim
+ * seed 5121). */
+START_TEST(ranges_are_split_when_replicas_die)
+{
+    struct base_buf text;
+    base_buf_init(&text, 1 << 16);
+    for (unsigned round = 0; round < test_rounds(200); round++) {
+        struct rw_options options = {.nodes = 4, .rf = 2, .tokens = 1 + round % 8, .speculative_retry = "NONE"};
+        struct rw_result r;
+        rw_init(&world, &options, round);
+        for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
+            for (uint32_t k = 0; k < LIB_KEYS; k++)
+                put_row(replicas_of(lib_pkey(p)), p, k, "live@3 4=a@3");
+        }
+        dead = 1;
+        world.between_pages = another_dies;
+        struct base_read cmd = command(ALL_PARTITIONS);
+        rw_expect(&world, 15, &cmd, &text);
+        rw_read(&world, 0, &cmd, REPL_CL_ONE, 1 + below(&world.rng, 4), &r);
+        ck_assert_uint_gt(r.pages, 5);
+        expect_text(&r, (char *)text.data);
+        rw_fini(&world);
+    }
+    base_buf_fini(&text);
+}
+END_TEST
+
 /* With enough rows in each, one after the other. */
 START_TEST(full_ranges_are_asked_one_by_one)
 {
@@ -535,14 +580,6 @@ START_TEST(full_ranges_are_asked_one_by_one)
 END_TEST
 
 /* --- at random ------------------------------------------------------------------------------------------------------------- */
-
-static unsigned replicas_of(struct base_slice pkey)
-{
-    unsigned set = 0;
-    for (size_t i = 0; i < world.count; i++)
-        set |= rw_is_replica(&world, i, pkey) ? 1u << i : 0;
-    return set;
-}
 
 /* Each mutation is on a quorum of its replicas, at least. */
 static void random_content(struct rng *rng)
@@ -741,6 +778,7 @@ int main(void)
     tcase_add_test(tc, a_node_that_stops_ends_its_reads);
     tcase_add_test(tc, a_coordinator_that_is_behind_tries_again);
     tcase_add_test(tc, empty_ranges_are_walked_many_at_once);
+    tcase_add_test(tc, ranges_are_split_when_replicas_die);
     tcase_add_test(tc, full_ranges_are_asked_one_by_one);
     tcase_add_test(tc, a_quorum_reads_what_a_quorum_has);
     tcase_add_test(tc, a_repair_makes_replicas_equal);
