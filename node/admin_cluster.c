@@ -249,6 +249,12 @@ static void put_member(struct nodei_admin *call, const struct nodei_member *memb
     base_json_close_object(&call->json);
 }
 
+/* The cluster's own, which a guest's settings do not have. */
+static struct base_slice cluster_name(const struct nodei_admin *call, const struct nodei_view *view)
+{
+    return view->ring && view->ring->cluster_name.len ? view->ring->cluster_name : base_slice_str(call->node->settings.cluster_name);
+}
+
 /* The members of the document; its object stays open. */
 static int put_members(struct nodei_admin *call, const struct nodei_view *view)
 {
@@ -263,7 +269,7 @@ static int put_members(struct nodei_admin *call, const struct nodei_view *view)
         return base_err_set(call->err, BASE_E_NOMEM, "out of memory");
     int rc = nodei_view_owns(view, call->schema, keyspace, owns, &kind, call->err);
     base_json_open_object(&call->json);
-    nodei_admin_str(call, "cluster_name", call->node->settings.cluster_name);
+    nodei_admin_slice(call, "cluster_name", cluster_name(call, view));
     nodei_admin_u64(call, "epoch", view->epoch);
     if (keyspace)
         nodei_admin_slice(call, "keyspace", keyspace->name);
@@ -352,7 +358,7 @@ static void put_versions(struct nodei_admin *call, const struct nodei_view *view
         if (!first)
             continue;
         nodei_view_version(view, m->info.epoch, text);
-        base_json_key(&call->json, text);
+        base_json_key(&call->json, view->clustered && m->info.epoch == 0 ? "UNKNOWN" : text); /* has not told yet; a guest is never told */
         put_version(call, view, m->info.epoch, true);
     }
     if (down) {
@@ -417,7 +423,7 @@ int nodei_admin_describecluster(struct nodei_admin *call)
         joining += view.members[i].joining;
     }
     base_json_open_object(&call->json);
-    nodei_admin_str(call, "name", call->node->settings.cluster_name);
+    nodei_admin_slice(call, "name", cluster_name(call, &view));
     nodei_admin_str(call, "snitch", snitch);
     nodei_admin_bool(call, "dynamic_snitch", view.clustered);
     nodei_admin_str(call, "partitioner", "org.apache.cassandra.dht.Murmur3Partitioner");

@@ -71,7 +71,7 @@ int nodei_admin_tpstats(struct nodei_admin *call)
     if (rc == BASE_OK && view.clustered) {
         put_pool(call, "ClientRequest", s->requests_in_flight, 0,
                  s->reads + s->range_reads + s->writes + s->batches + s->conditional_writes, s->overloaded);
-        for (int i = 0; i < NODEI_STAGES; i++) {
+        for (int i = 0; i < NODEI_STAGES && !call->node->guest; i++) {
             struct nodei_stage_stats stage;
             nodei_cluster_stage(call->node, i, &stage);
             put_pool(call, stage.name, stage.active, stage.pending, stage.completed, 0);
