@@ -439,6 +439,54 @@ START_TEST(garbage_bodies)
 }
 END_TEST
 
+/* While a node joins nothing is written, by coordinators or replicas: a probe that found no data stays true. */
+static int frozen_rc;
+static void frozen_answer(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+{
+    (void)repl;
+    (void)call;
+    (void)reply;
+    frozen_rc = rc;
+}
+
+START_TEST(a_join_freezes_writes)
+{
+    static const int64_t tokens[] = {4711};
+    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF_ABSENT,
+                                           REPL_VERB_HINT, REPL_VERB_BATCH};
+    struct ring_change join = {.kind = RING_CHANGE_JOIN, .host_id = {{9}}, .address = BASE_SLICE_LIT("10.9.9.9:7000"),
+                               .dc = BASE_SLICE_LIT("dc1"), .rack = BASE_SLICE_LIT("rack1"), .tokens = tokens, .token_count = 1};
+    struct base_buf bytes;
+    struct wt_write t;
+    wt_init(&(struct wt_options){.nodes = 2, .rf = 2});
+    base_buf_init(&bytes, 4096);
+    ck_assert_int_eq(ring_change_encode(&join, &bytes), BASE_OK);
+    struct base_change change = {.kind = BASE_CHANGE_TOPOLOGY, .topology = base_buf_view(&bytes)};
+    cluster_world_change(&w, &change);
+    wt_start_all();
+    ck_assert_int_eq(wt_put(0, 1, 1, "x", REPL_CL_ONE), BASE_E_BUSY);
+    begin_condition(&t, 0, 1, "x");
+    ck_assert_int_eq(wt_finish(&t), BASE_E_BUSY);
+    wt_write_fini(&t);
+    struct repl *repl = w.nodes[0].repl;
+    for (size_t i = 0; i < BASE_COUNT(verbs); i++) {
+        struct repli_call call = {.done = frozen_answer};
+        cluster_node_sync_clock(&w.nodes[0]);
+        repli_event_begin(repl);
+        repli_call_start(repl, &call, (struct repli_peer){w.nodes[1].host_id, w.nodes[1].addresses}, REPL_LANE_POINT, verbs[i],
+                         BASE_SLICE_LIT("anything"), 2 * CLUSTER_S);
+        repli_event_end(repl);
+        frozen_rc = -1;
+        cluster_run(&w, 100 * CLUSTER_MS);
+        ck_assert_int_eq(frozen_rc, BASE_E_BUSY);
+    }
+    ck_assert_str_eq(wt_get(0, 1, 1), "");
+    ck_assert_str_eq(wt_get(1, 1, 1), "");
+    base_buf_fini(&bytes);
+    wt_end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("writes");
@@ -454,6 +502,7 @@ int main(void)
     tcase_add_test(tcase, large_unlogged_is_cut);
     tcase_add_test(tcase, each_quorum_counts_by_data_centre);
     tcase_add_test(tcase, closing_ends_requests);
+    tcase_add_test(tcase, a_join_freezes_writes);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("conditions");
     tcase_add_loop_test(tcase, conditions_race, 0, 5);
