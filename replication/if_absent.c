@@ -5,7 +5,8 @@
  *     its write. (A plain write may: as in Cassandra, conditions hold against conditions.)
  *  2. The head of a queue is the one under way, and has a store operation pending whenever nobody is running the queue.
  *  3. A condition is carried out within its deadline or not at all: past it, before its read, it is dropped.
- *  4. What the store may still read (the mutation, the command) lives in the condition or in what it answers. */
+ *  4. A message that comes twice is answered as the first time: a row that is the mutation's own does not make the condition false.
+ *  5. What the store may still read (the mutation, the command) lives in the condition or in what it answers. */
 #include "replication/writes_private.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ struct condition {
     bool durable;
     struct base_read cmd;
     struct base_range range; /* cmd's, of one row */
-    bool live;               /* what the read found */
+    bool live, ours;         /* what the read found: a live row; it is this very mutation's */
     size_t admitted;
 };
 struct queue {
@@ -61,6 +62,45 @@ static void client_ended(struct repl *repl, struct client *client, int rc, bool 
 
 /* --- the replica ------------------------------------------------------------------------------------------------------ */
 
+static bool has_cell(const struct base_row *row, const struct base_cell *wanted)
+{
+    struct base_cells it = base_cells_begin(row);
+    struct base_cell cell;
+    while (base_cells_next(&it, &cell) > 0)
+        if (cell.column == wanted->column && base_slice_equal(cell.path, wanted->path) && base_cell_compare(&cell, wanted) == 0)
+            return true;
+    return false;
+}
+
+/* Is all of the mutation's row in the stored one? */
+static bool holds(struct base_slice stored, struct base_slice written)
+{
+    struct base_row a, b;
+    struct base_cell cell;
+    if (!base_row_decode(stored, &a) || !base_row_decode(written, &b))
+        return false;
+    if (b.flags & BASE_ROW_LIVENESS && !(a.flags & BASE_ROW_LIVENESS && a.row_ts == b.row_ts && a.ttl == b.ttl))
+        return false;
+    struct base_cells it = base_cells_begin(&b);
+    int more;
+    while ((more = base_cells_next(&it, &cell)) > 0)
+        if (!has_cell(&a, &cell))
+            return false;
+    return more == 0;
+}
+
+static bool holds_mutation(struct base_slice stored, struct base_slice mutation)
+{
+    struct base_reader reader = base_reader(mutation);
+    struct base_mutation m;
+    struct base_slice ckey, row;
+    if (!base_mutation_decode(&reader, &m))
+        return false;
+    if (m.row_count == 0)
+        return holds(stored, m.static_row);
+    return base_mutation_row(&m.rows, &ckey, &row) && holds(stored, row);
+}
+
 /* Runs where it may block, on the operation's own memory. */
 static int look_for_row(struct repl_store_op *op, struct base_source *source, struct base_err *err)
 {
@@ -71,15 +111,20 @@ static int look_for_row(struct repl_store_op *op, struct base_source *source, st
     bool changed, live = false;
     base_buf_init(&scratch, SIZE_MAX);
     int rc = source->ops->partition(source, &partition, err);
-    if (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count == 0 && partition.static_row.len > 0)
+    c->ours = false;
+    if (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count == 0 && partition.static_row.len > 0) {
         rc = base_row_purge(partition.static_row, &purge, &scratch, &changed, &live);
+        c->ours = live && holds_mutation(partition.static_row, c->mutation);
+    }
     while (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count > 0 && !live) {
         struct base_item item;
         rc = source->ops->next(source, &item, err);
         if (rc != BASE_OK || item.kind == BASE_ITEM_END)
             break;
-        if (item.kind == BASE_ITEM_ROW && base_slice_equal(item.ckey, c->range.lo))
+        if (item.kind == BASE_ITEM_ROW && base_slice_equal(item.ckey, c->range.lo)) {
             rc = base_row_purge(item.row, &purge, &scratch, &changed, &live);
+            c->ours = live && holds_mutation(item.row, c->mutation);
+        }
     }
     base_buf_fini(&scratch);
     c->live = live;
@@ -156,7 +201,7 @@ static enum repl_answer step(struct repl *repl, struct condition *c)
         condition_end(repl, c, BASE_E_TIMEOUT, false, false);
         return REPL_DONE;
     case STAGE_READING:
-        if (rc == BASE_OK && !c->live)
+        if (rc == BASE_OK && (!c->live || c->ours))
             return submit_write(repl, c);
         condition_end(repl, c, rc, false, false);
         return REPL_DONE;

@@ -174,6 +174,31 @@ static void page_end(struct repli_range *range, int rc, bool more)
     range->done(range, range->ctx); /* may free it, or ask for the next page */
 }
 
+/* The page ends here, at range->end when there is more. */
+static void page_finish(struct repli_range *range, bool more, uint64_t partition_rows)
+{
+    struct repl_page_end all = {.more = more, .rows = range->result.rows};
+    if (more) {
+        all.pkey = range->result.end_pkey = base_slice(range->end.data, range->end_pkey_len);
+        all.ckey = range->result.end_ckey = base_slice(range->end.data + range->end_pkey_len, range->end.len - range->end_pkey_len);
+        all.partition_rows = partition_rows;
+    }
+    int rc = repl_page_put_end(&range->out, &all);
+    if (rc != BASE_OK)
+        base_err_set(&range->result.err, rc, "a read: %s", base_err_words(rc));
+    page_end(range, rc, more);
+}
+
+/* STALE makes the caller ask for the page once more. What has been taken off the queue for this one would be missing then: it is
+ * handed out instead, and the rest asked again for the next page. */
+static void page_fail(struct repli_range *range, int rc)
+{
+    if (rc == BASE_E_STALE && range->end.len)
+        page_finish(range, true, 0);
+    else
+        page_end(range, rc, false);
+}
+
 static void slot_done(struct repli_fetch *f)
 {
     struct slot *slot = f->ctx;
@@ -189,7 +214,7 @@ static void slot_done(struct repli_fetch *f)
         outcome->data_present = f->data_present;
         if (f->rc != BASE_OK) {
             range->result.err = f->err;
-            page_end(range, f->rc, false);
+            page_fail(range, f->rc);
             return;
         }
     }
@@ -372,16 +397,7 @@ static void hand_out(struct repli_range *range)
     if (more && !ended_early && range->result.rows < range->rows_wanted &&
         range->out.len < range->repl->config.page_size_bytes && !late)
         return;
-    struct repl_page_end all = {.more = more, .rows = range->result.rows};
-    if (more) {
-        all.pkey = range->result.end_pkey = base_slice(range->end.data, range->end_pkey_len);
-        all.ckey = range->result.end_ckey = base_slice(range->end.data + range->end_pkey_len, range->end.len - range->end_pkey_len);
-        all.partition_rows = ended_early ? range->head->rows_before : 0;
-    }
-    rc = repl_page_put_end(&range->out, &all);
-    if (rc != BASE_OK)
-        base_err_set(&range->result.err, rc, "a read: %s", base_err_words(rc));
-    page_end(range, rc, more);
+    page_finish(range, more, ended_early ? range->head->rows_before : 0);
 }
 
 /* May one more be asked, by the bytes that those at hand have or may bring? */
@@ -431,7 +447,7 @@ static void range_step(struct repli_range *range)
         }
         int rc = ask_more(range);
         if (rc != BASE_OK && range->active)
-            page_end(range, rc, false);
+            page_fail(range, rc);
     }
     range->stepping = false;
     if (range->freed)

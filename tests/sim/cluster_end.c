@@ -45,10 +45,8 @@ static const char *unrest(struct cluster_world *w, struct cl_load *load, size_t 
         return "late messages to it are on the way";
     for (size_t i = 0; i < w->node_count; i++) {
         struct cluster_node *node = &w->nodes[i];
-        if (node->guest)
-            continue; /* it asks when it has something to do */
         *which = i;
-        if (repl_epoch(node->repl) != load->log.count)
+        if (!node->guest && repl_epoch(node->repl) != load->log.count) /* a guest asks when it has something to do */
             return "it does not know the whole log";
         for (size_t k = 0; k < w->options.nodes; k++) {
             if (repl_is_alive(node->repl, w->nodes[k].host_id))
@@ -56,12 +54,14 @@ static const char *unrest(struct cluster_world *w, struct cl_load *load, size_t 
             snprintf(text, sizeof text, "it takes %s for dead", w->nodes[k].address);
             return text;
         }
+        if (!repl_is_idle(node->repl))
+            return "requests are under way";
+        if (node->guest)
+            continue;
         if (!is_empty(node, repl_hints_table_id))
             return "it keeps hints";
         if (!is_empty(node, repl_batches_table_id))
             return "it keeps batches";
-        if (!repl_is_idle(node->repl))
-            return "requests are under way";
     }
     return NULL;
 }

@@ -266,9 +266,9 @@ static bool complain(const struct judge *j, char complaint[512], const char *wha
     if (o->present)
         snprintf(seen, sizeof seen, "value %" PRIu64 " at %" PRId64 " ttl %d", o->value, o->ts, o->ttl);
     if (j->least.any)
-        snprintf(least, sizeof least, "%s %" PRIu64 " at %" PRId64 " (%s) by operation %" PRIu64 " (%s)",
+        snprintf(least, sizeof least, "%s %" PRIu64 " at %" PRId64 " (%s) by operation %" PRIu64 " (%s: %" PRIu64 ", %" PRIu64 ")",
                  j->least.deletion ? "deletion" : "value", j->least.value, j->least.ts, j->least_why, by ? by->op->number : 0,
-                 by ? by->op->what : "truncation");
+                 by ? by->op->what : "truncation", by ? by->value[0] : 0, by ? by->value[1] : 0);
     snprintf(complaint, 512, "%s.%s partition %u %s %u %s: %s: seen %s, at least %s", j->table->keyspace, j->table->name,
              j->partition, j->atom ? "row" : "static", row, j->atom ? names[(j->atom - 1) % 3] : "", what, seen, least);
     return false;

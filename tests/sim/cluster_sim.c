@@ -21,8 +21,14 @@ struct settings {
     bool twice, quiet;
 };
 
-/* Seeds that once failed, and what was wrong. */
-static const uint64_t regressions[] = {0};
+/* Seeds that once failed, and what was wrong. (A seed draws another run when the drawing changes: each has a unit test where one fits.) */
+static const uint64_t regressions[] = {
+    4,    /* a range read went on among the rows of its last partition (page.c) */
+    254,  /* hints stayed for ever when their deletion had failed (hint_dispatch.c) */
+    325,
+    1054, /* a range read that began again after a change of the schema left out what it had (range.c) */
+    1548, /* if-absent, delivered twice: the second time it said that the row was there (if_absent.c) */
+};
 
 struct run {
     struct cluster_options world;
@@ -155,7 +161,7 @@ static uint64_t run_seed(const struct settings *s, uint64_t seed)
     safety_phase(w, &r, s);
     cl_stop(&load);
     cf_heal(&faults);
-    ce_converge(w, &load, cf_loses_duties(&r.faults));
+    ce_converge(w, &load, cf_loses_duties(&r.faults) || r.world.guests); /* a guest that is cut off finds nobody to keep its hints */
     if (!s->quiet)
         print_end(w, &load);
     uint64_t hash = w->trace.hash;
@@ -179,8 +185,7 @@ static void run_default(struct settings *s)
 {
     s->quiet = false;
     for (size_t i = 0; i < BASE_COUNT(regressions); i++)
-        if (regressions[i])
-            run_seed(s, regressions[i]);
+        run_seed(s, regressions[i]);
     for (uint64_t seed = 1; seed <= 5; seed++)
         run_twice(s, seed);
     for (uint64_t seed = 6, end = 6 + scale_rounds(2000); seed < end; seed++)
