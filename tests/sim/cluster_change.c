@@ -204,7 +204,9 @@ static bool is_change(struct base_slice entry, const struct cl_asked *asked)
     CL_OK(base_change_decode(&arena, entry, &a, &err));
     CL_OK(base_change_decode(&arena, asked->bytes, &b, &err));
     bool same = a.kind == b.kind && a.expected_epoch == b.expected_epoch && base_slice_equal(a.keyspace, b.keyspace) &&
-                base_slice_equal(a.name, b.name) && base_uuid_equal(a.table_id, b.table_id) && a.time_us == b.time_us;
+                base_slice_equal(a.name, b.name) && base_uuid_equal(a.table_id, b.table_id) && a.time_us == b.time_us &&
+                (a.kind != BASE_CHANGE_TABLE_ALTER ||
+                 base_slice_equal(a.table_new->options.comment, b.table_new->options.comment));
     base_arena_fini(&arena);
     return same;
 }
@@ -342,6 +344,17 @@ static bool draw_table_change(struct cl_client *c, const struct base_keyspace *k
         c->body.table_new = make(load, &c->arena, keyspace, name);
         c->body.table_id = c->body.table_new->id;
         load->creates++;
+        return true;
+    }
+    if (rng_chance(rng_of(c), 50)) { /* only the comment changes */
+        struct base_table *altered = cluster_must(base_arena_zalloc(&c->arena, sizeof *altered));
+        char comment[32];
+        snprintf(comment, sizeof comment, "change %" PRIu64, ++load->next_value);
+        *altered = *table;
+        altered->columns_by_id = NULL;
+        altered->options.comment = base_slice_str(cluster_must(base_arena_strdup(&c->arena, base_slice_str(comment))));
+        c->body.kind = BASE_CHANGE_TABLE_ALTER;
+        c->body.table_new = altered;
         return true;
     }
     c->body.table_id = table->id;

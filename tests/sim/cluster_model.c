@@ -357,6 +357,8 @@ static int tells(const struct cm_table *t, unsigned partition, unsigned atom, co
 
 struct tally {
     int there, not_there;
+    const struct cm_table *table; /* where the last one is that is not there */
+    unsigned partition, atom;
 };
 
 static void tally_op(const struct cm_table *t, unsigned partition, const struct cm_op *op, const struct cm_view *view,
@@ -367,6 +369,11 @@ static void tally_op(const struct cm_table *t, unsigned partition, const struct 
             int told = tells(t, partition, a, w, &view->atoms[a], now_s);
             tally->there += told > 0;
             tally->not_there += told < 0;
+            if (told >= 0)
+                continue;
+            tally->table = t;
+            tally->partition = partition;
+            tally->atom = a;
         }
     }
 }
@@ -382,8 +389,9 @@ bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, siz
                 tally_op(finals[i].table, p, op, &finals[i].views[p], m->latest_s, &tally);
         bool lost = op->outcome == CM_ACKED && tally.not_there;
         if (lost || (tally.there && tally.not_there)) {
-            snprintf(complaint, 512, "logged batch %" PRIu64 " (%s): %d of its values are there, %d are not", op->number,
-                     op->outcome == CM_ACKED ? "acknowledged" : "unknown", tally.there, tally.not_there);
+            snprintf(complaint, 512, "logged batch %" PRIu64 " (%s): %d of its values are there, %d are not: %s.%s partition %u atom %u",
+                     op->number, op->outcome == CM_ACKED ? "acknowledged" : "unknown", tally.there, tally.not_there,
+                     tally.table->keyspace, tally.table->name, tally.partition, tally.atom);
             return false;
         }
     }
