@@ -212,6 +212,33 @@ static bool harm_links(struct cf_faults *f, enum cf_kind kind)
     return true;
 }
 
+/* --- the moment when an entry of the log is chosen, and few know it ------------------------------------------------------------- */
+
+static void strike_one(struct cf_faults *f, size_t index, uint64_t for_ns)
+{
+    struct cluster_node *node = &f->w->nodes[index];
+    if (!cluster_node_is_up(node) || node->paused || cluster_is_posted(&f->nodes[index].event))
+        return;
+    end_process(f, node, false);
+    cluster_post(f->w, &f->nodes[index].event, NULL, for_ns, comes_back);
+}
+
+static void strike(struct cluster_world *w, struct cluster_event *event)
+{
+    struct cf_faults *f = BASE_CONTAINER(event, struct cf_faults, strike);
+    strike_one(f, f->struck, 100 * CLUSTER_MS + draw_duration(f));
+    strike_one(f, rng_below(&w->rng, w->options.nodes), 1 + rng_below(&w->rng, 20 * CLUSTER_MS));
+}
+
+static void on_new_entry(void *ctx, struct cluster_node *node)
+{
+    struct cf_faults *f = ctx;
+    if (cluster_is_posted(&f->strike) || !rng_chance(&f->w->rng, f->options.at_entry_percent))
+        return;
+    f->struck = node->index;
+    cluster_post(f->w, &f->strike, NULL, cluster_draw_ns(f->w, f->w->options.delay_max_ns), strike);
+}
+
 /* --- the dice ------------------------------------------------------------------------------------------------------------------------ */
 
 static bool do_fault(struct cf_faults *f, enum cf_kind kind)
@@ -261,12 +288,18 @@ void cf_begin(struct cf_faults *f, struct cluster_world *w, struct cl_load *load
         f->nodes[i].faults = f;
     if (cf_any(options))
         cluster_post(w, &f->event, NULL, cluster_draw_ns(w, options->every_max_ns), next_fault);
+    if (options->at_entry_percent) {
+        load->on_new_entry = on_new_entry;
+        load->on_new_entry_ctx = f;
+    }
 }
 
 static void cancel_all(struct cf_faults *f)
 {
     cluster_cancel(f->w, &f->event);
     cluster_cancel(f->w, &f->links);
+    cluster_cancel(f->w, &f->strike);
+    f->load->on_new_entry = NULL;
     for (size_t i = 0; i < f->w->node_count; i++) {
         cluster_cancel(f->w, &f->nodes[i].event);
         cluster_cancel(f->w, &f->nodes[i].disk);

@@ -20,6 +20,7 @@ struct cf_options {
     uint64_t lasts_max_ns;
     unsigned down_max;     /* nodes that are down or paused at one time */
     uint64_t jump_max_us;
+    unsigned at_entry_percent; /* of new entries of the log: who has it first is killed, and another, which comes back at once */
 };
 struct cf_faults;
 struct cf_node {
@@ -31,7 +32,8 @@ struct cf_faults {
     struct cluster_world *w;
     struct cl_load *load;
     struct cf_options options;
-    struct cluster_event event, links;
+    struct cluster_event event, links, strike;
+    size_t struck;         /* whom the strike is for */
     struct cf_node *nodes;
     uint64_t counts[CF_KINDS];
 };

@@ -13,6 +13,8 @@
 #include "tests/lib/scale.h"
 #include "tests/sim/cluster_end.h"
 
+#define STEPS_MAX 15000 /* of a safety phase, unless --steps says otherwise: all seeds are of a size */
+
 struct settings {
     uint64_t seed, runs, steps, needle;
     unsigned nodes;
@@ -97,6 +99,7 @@ static void draw_changes(struct run *r, struct rng *rng)
     r->faults.lasts_max_ns = (50 + rng_below(rng, 1000)) * CLUSTER_MS;
     r->faults.down_max = 1 + (unsigned)rng_below(rng, r->world.nodes);
     r->faults.allowed[CF_kill] = true;
+    r->faults.at_entry_percent = (unsigned)rng_below(rng, 60);
 }
 
 static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
@@ -151,11 +154,8 @@ static void start_all(struct cluster_world *w)
 
 static void safety_phase(struct cluster_world *w, const struct run *r, const struct settings *s)
 {
-    if (!s->steps) {
-        cluster_run(w, r->safety_ns);
-        return;
-    }
-    for (uint64_t i = 0; i < s->steps; i++)
+    uint64_t until = w->now_ns + r->safety_ns, steps = s->steps ? s->steps : STEPS_MAX;
+    for (uint64_t i = 0; i < steps && (s->steps || w->now_ns < until); i++)
         cluster_step(w);
 }
 
