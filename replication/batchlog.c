@@ -1,4 +1,5 @@
-/* The batchlog: several partitions that become visible all or none, although their coordinator may die (DESIGN.md §7).
+/* The batchlog: several partitions that become visible all or none, although their coordinator may die (DESIGN.md §7). The coordinator's
+ * part is in batch.c; here is the keeper's.
  *
  * Coordinator: the batch goes to two other living members, its keepers, durably (BATCH); then its mutations to their replicas; when every
  * replica has acknowledged or has a hint, the keepers are told to forget it (BATCH_DONE). A keeper that still has it after twice the write
@@ -24,11 +25,9 @@
 #define KEPT_MAX 65536u           /* batches kept here; more are refused */
 #define REPLAYS_MAX 4u            /* at the same time */
 #define SCAN_AGAIN_NS (UINT64_C(5) * 1000000000u)
-#define ID_LEN 16u
+#define ID_LEN REPLI_BATCH_ID_LEN
 #define PKEY_MAX (8 + 2 * ID_LEN + 2)
 #define OP_COST 512u
-
-struct replay;
 
 /* One that is kept here: in the store, or on its way into it. */
 struct kept {
@@ -225,8 +224,6 @@ static void forget(struct repl *repl, struct kept *kept)
 
 /* --- keeping --------------------------------------------------------------------------------------------------------------------- */
 
-static void keeper_ended(struct repl *repl, struct repli_batch_keeper *keeper, int rc, bool certainly_not);
-
 static void keep_ended(struct repl *repl, struct row_op *op)
 {
     struct kept *kept = op->kept;
@@ -249,7 +246,7 @@ static void keep_ended(struct repl *repl, struct row_op *op)
     if (op->admitted)
         repli_leave(repl, op->admitted);
     if (op->keeper)
-        keeper_ended(repl, op->keeper, rc, !maybe);
+        repli_batch_keeper_ended(repl, op->keeper, rc, !maybe);
     row_op_free(op);
 }
 
@@ -354,6 +351,27 @@ void repli_batchlog_handle(struct repl *repl, struct repl_inbound *in)
         repli_drop(repl, in);
     else
         handle_batch(repl, in, &reader, id.data);
+}
+
+void repli_batchlog_done(struct repl *repl, const uint8_t id[ID_LEN])
+{
+    struct kept *kept = *find(repl->batchlog, id);
+    if (kept)
+        batch_is_done(repl, kept);
+}
+
+int repli_batchlog_keep(struct repl *repl, struct repli_batch_keeper *keeper)
+{
+    struct repli_batch *batch = keeper->batch;
+    struct row_op *op = row_op_new(repl, batch->id);
+    size_t head = ID_LEN + 8;
+    if (!op)
+        return BASE_E_NOMEM;
+    op->keeper = keeper;
+    int rc = keep(repl, op, batch->created_us, batch->mutation_count, base_slice(batch->body.data + head, batch->body.len - head));
+    if (rc != BASE_OK)
+        row_op_free(op);
+    return rc;
 }
 
 /* --- replay ----------------------------------------------------------------------------------------------------------------------- */
@@ -591,183 +609,6 @@ static void scan(struct repl *repl, struct repli_timer *timer)
     op->store_op.done = scan_done;
     if (repli_store_submit(repl, &op->store_op) == REPL_DONE)
         scanned(repl, op);
-}
-
-/* --- the coordinator ------------------------------------------------------------------------------------------------------------------- */
-
-static void batch_progress(struct repl *repl, struct repli_batch *batch);
-
-static bool was_tried(const struct repli_batch *batch, struct base_uuid host_id)
-{
-    for (size_t i = 0; i < batch->tried_count; i++)
-        if (base_uuid_equal(batch->tried[i], host_id))
-            return true;
-    return false;
-}
-
-/* How good a keeper: in another rack than ours, and than the others'. Higher is better. */
-static unsigned keeper_score(const struct repl *repl, const struct repli_batch *batch, const struct ring_member *m)
-{
-    unsigned score = base_slice_equal(m->rack, repl->config.rack) ? 0 : 2;
-    bool same = false;
-    for (size_t i = 0; i < batch->tried_count; i++) {
-        int other = ring_member_find(repl->ring, batch->tried[i]);
-        same |= other >= 0 && base_slice_equal(repl->ring->members[other].rack, m->rack);
-    }
-    return score + !same;
-}
-
-/* A living member that was not asked yet: of our data centre before others, in other racks before ours, at random among equals; -1: none
- * (Cassandra: ReplicaPlans.filterBatchlogEndpoints). */
-static int find_keeper(struct repl *repl, const struct repli_batch *batch)
-{
-    const struct ring_state *ring = repl->ring;
-    unsigned best = 0, equals = 0;
-    int found = -1;
-    for (size_t i = 0; i < ring->member_count; i++) {
-        const struct ring_member *m = &ring->members[i];
-        if (m->state != RING_MEMBER_NORMAL || repli_is_self(repl, m->host_id) || was_tried(batch, m->host_id) ||
-            !repl_is_alive(repl, m->host_id))
-            continue;
-        unsigned score = 1 + keeper_score(repl, batch, m) + (base_slice_equal(m->dc, repl->config.dc) ? 4 : 0);
-        if (score < best)
-            continue;
-        equals = score > best ? 1 : equals + 1;
-        best = score;
-        if (base_random_u64(repl->ports.random) % equals == 0)
-            found = (int)i;
-    }
-    return found;
-}
-
-static bool never_arrived(int rc, bool answered)
-{
-    if (!answered)
-        return rc != BASE_E_TIMEOUT;
-    return rc != BASE_E_IO && rc != BASE_E_INTERNAL && rc != BASE_E_TIMEOUT && rc != BASE_E_UNKNOWN;
-}
-
-static void keeper_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
-{
-    struct repli_batch_keeper *keeper = BASE_CONTAINER(call, struct repli_batch_keeper, call);
-    keeper_ended(repl, keeper, rc, never_arrived(rc, reply != NULL));
-}
-
-static int keep_here(struct repl *repl, struct repli_batch_keeper *keeper)
-{
-    struct repli_batch *batch = keeper->batch;
-    struct row_op *op = row_op_new(repl, batch->id);
-    size_t head = ID_LEN + 8;
-    if (!op)
-        return BASE_E_NOMEM;
-    op->keeper = keeper;
-    int rc = keep(repl, op, batch->created_us, batch->mutation_count, base_slice(batch->body.data + head, batch->body.len - head));
-    if (rc != BASE_OK)
-        row_op_free(op);
-    return rc;
-}
-
-/* Ask somebody. False: nobody is left. Ourselves at last, if we store anything. */
-static bool keeper_start(struct repl *repl, struct repli_batch_keeper *keeper)
-{
-    struct repli_batch *batch = keeper->batch;
-    uint64_t now = repli_now(repl);
-    bool self = !repli_is_guest(repl) && repli_self(repl) >= 0 && !was_tried(batch, repl->config.host_id);
-    int member = batch->tried_count < REPLI_BATCH_TRIES_MAX - 1 ? find_keeper(repl, batch) : -1;
-    if (member < 0 && !self)
-        return false;
-    keeper->self = member < 0;
-    keeper->host_id = keeper->self ? repl->config.host_id : repl->ring->members[member].host_id;
-    batch->tried[batch->tried_count++] = keeper->host_id;
-    batch->under_way++;
-    if (!keeper->self) {
-        keeper->call.done = keeper_answered;
-        repli_call_start(repl, &keeper->call, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT, REPL_VERB_BATCH,
-                         base_buf_view(&batch->body), now < batch->deadline_ns ? batch->deadline_ns - now : 1);
-        return true;
-    }
-    int rc = keep_here(repl, keeper);
-    if (rc != BASE_OK)
-        keeper_ended(repl, keeper, rc, true);
-    return true;
-}
-
-/* certainly_not: the keeper does not have it, so somebody else may be asked. */
-static void keeper_ended(struct repl *repl, struct repli_batch_keeper *keeper, int rc, bool certainly_not)
-{
-    struct repli_batch *batch = keeper->batch;
-    BASE_ASSERT(batch->under_way > 0);
-    batch->under_way--;
-    if (rc == BASE_OK) {
-        keeper->kept = true;
-    } else if (!certainly_not) {
-        batch->unsure = true;
-    } else {
-        batch->overloaded |= rc == BASE_E_OVERLOADED;
-        if (keeper_start(repl, keeper))
-            return;
-    }
-    batch_progress(repl, batch);
-}
-
-static void batch_progress(struct repl *repl, struct repli_batch *batch)
-{
-    if (batch->starting || batch->under_way > 0)
-        return;
-    bool kept = false;
-    for (size_t i = 0; i < REPLI_BATCH_KEEPERS; i++)
-        kept |= batch->keepers[i].kept;
-    /* One alone is enough only when there was nobody else to ask, as in Cassandra. */
-    batch->rc = batch->unsure ? BASE_E_TIMEOUT : kept ? BASE_OK : batch->overloaded ? BASE_E_OVERLOADED : BASE_E_UNAVAILABLE;
-    if (batch->pending)
-        batch->done(repl, batch);
-}
-
-enum repl_answer repli_batch_store(struct repl *repl, struct repli_batch *batch, struct base_slice mutations, size_t mutation_count,
-                                   uint64_t deadline_ns)
-{
-    base_buf_init(&batch->body, SIZE_MAX);
-    repl->ports.random->ops->fill(repl->ports.random, batch->id, ID_LEN);
-    batch->created_us = repl->ports.timestamp(repl->ports.ctx);
-    batch->mutation_count = mutation_count;
-    batch->deadline_ns = deadline_ns;
-    int rc = base_buf_put(&batch->body, batch->id, ID_LEN);
-    if (rc == BASE_OK)
-        rc = base_buf_put_le64(&batch->body, (uint64_t)batch->created_us);
-    if (rc == BASE_OK)
-        rc = base_buf_put_slice(&batch->body, mutations);
-    if (rc != BASE_OK) {
-        batch->rc = rc;
-        return REPL_DONE;
-    }
-    batch->starting = true;
-    for (size_t i = 0; i < REPLI_BATCH_KEEPERS; i++) {
-        batch->keepers[i].batch = batch;
-        (void)keeper_start(repl, &batch->keepers[i]);
-    }
-    batch->starting = false;
-    batch_progress(repl, batch);
-    batch->pending = batch->under_way > 0;
-    return batch->pending ? REPL_PENDING : REPL_DONE;
-}
-
-void repli_batch_forget(struct repl *repl, struct repli_batch *batch)
-{
-    for (size_t i = 0; i < REPLI_BATCH_KEEPERS; i++) {
-        const struct repli_batch_keeper *keeper = &batch->keepers[i];
-        int member = keeper->kept && !keeper->self ? ring_member_find(repl->ring, keeper->host_id) : -1;
-        if (keeper->kept && keeper->self && *find(repl->batchlog, batch->id))
-            batch_is_done(repl, *find(repl->batchlog, batch->id));
-        else if (member >= 0)
-            repli_tell(repl, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT, REPL_VERB_BATCH_DONE, base_slice(batch->id, ID_LEN));
-    }
-}
-
-void repli_batch_cancel(struct repl *repl, struct repli_batch *batch)
-{
-    for (size_t i = 0; i < REPLI_BATCH_KEEPERS; i++)
-        repli_call_cancel(repl, &batch->keepers[i].call);
-    base_buf_fini(&batch->body);
 }
 
 /* --- the part ------------------------------------------------------------------------------------------------------------------------------ */

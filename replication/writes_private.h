@@ -63,8 +63,9 @@ struct repli_unit {
     struct repl_store_op *store_op; /* of the own replica */
 };
 
-/* A logged batch at its keepers, as its coordinator sees it (batchlog.c). */
+/* A logged batch at its keepers, as its coordinator sees it (batch.c). */
 #define REPLI_BATCH_KEEPERS 2
+#define REPLI_BATCH_ID_LEN 16
 struct repli_batch_keeper {
     struct repli_call call;
     struct repli_batch *batch;
@@ -73,7 +74,7 @@ struct repli_batch_keeper {
 };
 #define REPLI_BATCH_TRIES_MAX 6
 struct repli_batch {
-    uint8_t id[16];
+    uint8_t id[REPLI_BATCH_ID_LEN];
     int64_t created_us;
     struct base_buf body; /* of the BATCH message */
     size_t mutation_count;
@@ -162,12 +163,17 @@ BASE_MUST int repli_if_absent_open(struct repli_if_absent **out);
 void repli_if_absent_close(struct repl *repl, struct repli_if_absent *part);
 void repli_replica_write_close(struct repl *repl);
 
-/* --- the batchlog as a coordinator uses it (batchlog.c) ------------------------------------------------------------------ */
+/* --- the batchlog as a coordinator uses it (batch.c) ------------------------------------------------------------------ */
 
 /* Put the mutations with two living members. PENDING: batch->done is called from a later event; DONE: batch->rc is the result. */
 enum repl_answer repli_batch_store(struct repl *repl, struct repli_batch *batch, struct base_slice mutations, size_t mutation_count,
                                    uint64_t deadline_ns);
 void repli_batch_forget(struct repl *repl, struct repli_batch *batch); /* tell its keepers that it is done */
 void repli_batch_cancel(struct repl *repl, struct repli_batch *batch); /* and free what it owns (not the struct) */
+/* Between batch.c and batchlog.c: keep the keeper's batch here (its end comes by keeper_ended, maybe before this returns; not on
+ * failure); it is done, forget it. certainly_not: the keeper does not have it, so somebody else may be asked. */
+BASE_MUST int repli_batchlog_keep(struct repl *repl, struct repli_batch_keeper *keeper);
+void repli_batchlog_done(struct repl *repl, const uint8_t id[REPLI_BATCH_ID_LEN]);
+void repli_batch_keeper_ended(struct repl *repl, struct repli_batch_keeper *keeper, int rc, bool certainly_not);
 
 #endif
