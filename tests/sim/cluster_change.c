@@ -175,7 +175,7 @@ void cl_on_append(struct cluster_node *node, uint64_t epoch, struct base_slice e
     log->entries[log->count++] = (struct cl_entry){copy_bytes(entry)};
     apply(load, entry);
     if (load->on_new_entry)
-        load->on_new_entry(load->on_new_entry_ctx, node);
+        load->on_new_entry(load->hooks_ctx, node);
 }
 
 void cl_log_fini(struct cl_log *log)

@@ -24,6 +24,7 @@ void cf_options_draw(struct cf_options *o, struct rng *rng, const struct cluster
         o->allowed[i] = rng_chance(rng, percent);
     if (world->lsm.sync != LSM_SYNC_BATCH)
         o->allowed[CF_power] = false; /* the mode does not promise what is acknowledged */
+    o->at_batch_percent = o->allowed[CF_kill] ? (unsigned)rng_below(rng, 60) : 0;
     o->allowed[CF_restart_stopped] = o->allowed[CF_disk_error] || o->allowed[CF_catalog_error];
 }
 
@@ -227,7 +228,8 @@ static void strike(struct cluster_world *w, struct cluster_event *event)
 {
     struct cf_faults *f = BASE_CONTAINER(event, struct cf_faults, strike);
     strike_one(f, f->struck, 100 * CLUSTER_MS + draw_duration(f));
-    strike_one(f, rng_below(&w->rng, w->options.nodes), 1 + rng_below(&w->rng, 20 * CLUSTER_MS));
+    if (f->strike_two)
+        strike_one(f, rng_below(&w->rng, w->options.nodes), 1 + rng_below(&w->rng, 20 * CLUSTER_MS));
 }
 
 static void on_new_entry(void *ctx, struct cluster_node *node)
@@ -236,7 +238,19 @@ static void on_new_entry(void *ctx, struct cluster_node *node)
     if (cluster_is_posted(&f->strike) || !rng_chance(&f->w->rng, f->options.at_entry_percent))
         return;
     f->struck = node->index;
+    f->strike_two = true;
     cluster_post(f->w, &f->strike, NULL, cluster_draw_ns(f->w, f->w->options.delay_max_ns), strike);
+}
+
+static void on_batch(void *ctx, struct cluster_node *node)
+{
+    struct cf_faults *f = ctx;
+    if (cluster_is_posted(&f->strike) || !rng_chance(&f->w->rng, f->options.at_batch_percent))
+        return;
+    f->struck = node->index;
+    f->strike_two = false;
+    uint64_t trip = f->w->options.delay_min_ns + f->w->options.delay_max_ns + f->w->options.disk_max_ns;
+    cluster_post(f->w, &f->strike, NULL, cluster_draw_ns(f->w, 3 * trip), strike);
 }
 
 /* --- the dice ------------------------------------------------------------------------------------------------------------------------ */
@@ -288,10 +302,9 @@ void cf_begin(struct cf_faults *f, struct cluster_world *w, struct cl_load *load
         f->nodes[i].faults = f;
     if (cf_any(options))
         cluster_post(w, &f->event, NULL, cluster_draw_ns(w, options->every_max_ns), next_fault);
-    if (options->at_entry_percent) {
-        load->on_new_entry = on_new_entry;
-        load->on_new_entry_ctx = f;
-    }
+    load->hooks_ctx = f;
+    load->on_new_entry = options->at_entry_percent ? on_new_entry : NULL;
+    load->on_batch = options->at_batch_percent ? on_batch : NULL;
 }
 
 static void cancel_all(struct cf_faults *f)
@@ -299,7 +312,7 @@ static void cancel_all(struct cf_faults *f)
     cluster_cancel(f->w, &f->event);
     cluster_cancel(f->w, &f->links);
     cluster_cancel(f->w, &f->strike);
-    f->load->on_new_entry = NULL;
+    f->load->on_new_entry = f->load->on_batch = NULL;
     for (size_t i = 0; i < f->w->node_count; i++) {
         cluster_cancel(f->w, &f->nodes[i].event);
         cluster_cancel(f->w, &f->nodes[i].disk);

@@ -21,6 +21,7 @@ struct cf_options {
     unsigned down_max;     /* nodes that are down or paused at one time */
     uint64_t jump_max_us;
     unsigned at_entry_percent; /* of new entries of the log: who has it first is killed, and another, which comes back at once */
+    unsigned at_batch_percent; /* of logged batches: its coordinator is killed in the middle */
 };
 struct cf_faults;
 struct cf_node {
@@ -34,6 +35,7 @@ struct cf_faults {
     struct cf_options options;
     struct cluster_event event, links, strike;
     size_t struck;         /* whom the strike is for */
+    bool strike_two;       /* and somebody else */
     struct cf_node *nodes;
     uint64_t counts[CF_KINDS];
 };

@@ -430,6 +430,8 @@ static void start_write(struct cl_client *c, const char *what)
      * three members for that. */
     unsigned times = 1u + logged + (c->node->guest ? 3 : c->write.consistency == REPL_CL_ANY);
     cl_request_begins(c, CL_WRITE, if_absent ? config->conditional_timeout_ns : config->write_timeout_ns * times);
+    if (c->op->logged && load->on_batch)
+        load->on_batch(load->hooks_ctx, c->node);
     repl_write_start(c->node->repl, &c->write);
 }
 

@@ -95,7 +95,8 @@ struct cl_load {
     bool stopping;
     bool calm;                /* no faults: nothing may be refused */
     void (*on_new_entry)(void *ctx, struct cluster_node *node); /* who has it first; may be NULL */
-    void *on_new_entry_ctx;
+    void (*on_batch)(void *ctx, struct cluster_node *node);     /* its coordinator begins with it; may be NULL */
+    void *hooks_ctx;
     uint64_t next_value, outcomes[32]; /* by code */
     uint64_t truncations, drops, creates;
 };

@@ -16,6 +16,7 @@ struct cluster_message {
     uint32_t from_generation;    /* the process that sent it */
     uint32_t to_generation;      /* of a reply: whom it is for */
     struct base_uuid expected;   /* of a request: who should answer; zero: anybody */
+    bool unsent;                 /* its process ended before it was on the wire */
     struct cluster_message *next, **prev; /* of the receiver's inbounds */
     uint8_t body[];
 };
@@ -116,6 +117,10 @@ static void message_fired(struct cluster_world *w, struct cluster_event *event)
     struct base_message *message = &m->in.message;
     bool reply = message->flags & BASE_MESSAGE_REPLY;
     w->net.on_the_way -= is_awaited(message);
+    if (m->unsent) {
+        free(m);
+        return;
+    }
     if (!cluster_node_is_up(node)) {
         nobody_there(w, m);
         return;
@@ -130,6 +135,19 @@ static void message_fired(struct cluster_world *w, struct cluster_event *event)
         (base_uuid_equal(m->expected, nobody) || base_uuid_equal(m->expected, message->sender)))
         repl_on_reply(node->repl, message);
     free(m);
+}
+
+void cluster_messages_cut(struct cluster_node *node)
+{
+    struct cluster_world *w = node->world;
+    unsigned percent = (unsigned)rng_below(&w->rng, 100);
+    for (size_t i = 1; i <= w->heap_count; i++) {
+        if (w->heap[i]->fire != message_fired)
+            continue;
+        struct cluster_message *m = BASE_CONTAINER(w->heap[i], struct cluster_message, event);
+        if (m->from == node->index && m->from_generation == node->generation && rng_chance(&w->rng, percent))
+            m->unsent = true;
+    }
 }
 
 /* --- on the way ------------------------------------------------------------------------------------------------------------- */

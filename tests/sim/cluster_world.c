@@ -4,7 +4,7 @@
  *  1. Time is the world's; a node's clocks follow it (with skew and drift) before anything of the node runs.
  *  2. An event that is posted is in the heap or on its paused node's list, never both, and once.
  *  3. What a process had under way ends with it: its port operations are answered with STOPPED while it is DYING (a state in which
- *     it can neither send nor store), then its repl is closed. Messages on the wire live on.
+ *     it can neither send nor store), then its repl is closed. Messages on the wire live on (some of its last ones never got there).
  *  4. All chance comes from the world's generator: same seed, same run. */
 #include "tests/sim/cluster_world.h"
 
@@ -401,6 +401,7 @@ void cluster_node_kill(struct cluster_node *node, bool power)
     if (node->paused)
         cluster_node_resume(node); /* held events are posted again; what is the process's own is cancelled below */
     cluster_node_sync_clock(node);
+    cluster_messages_cut(node);
     if (node->fs && power)
         cluster_ops_tear(node);
     if (node->fs)

@@ -213,6 +213,8 @@ void cluster_store_close(struct cluster_node *node, bool crash);
 void cluster_ops_end(struct cluster_node *node, bool crash);
 /* The power goes in the middle of a pending write, if there is one. */
 void cluster_ops_tear(struct cluster_node *node);
+/* The process ends: of what it sent and is under way some was still in its own queues. */
+void cluster_messages_cut(struct cluster_node *node);
 void cluster_inbounds_free(struct cluster_node *node);
 /* A stream of cmd over the node's own store, for checkers. */
 BASE_MUST int cluster_store_read(struct cluster_node *node, const struct base_read *cmd, struct base_source **out,
