@@ -291,8 +291,9 @@ static int enter(struct repl_page_writer *w, const struct base_partition *from, 
     }
     if (rc != BASE_OK)
         return base_err_set(err, rc, "a page: a static row: %s", base_err_words(rc));
-    bool alone = part->static_row.len || !base_deletion_is_none(part->deletion);
-    if (!alone || w->partition_rows > 0)
+    /* Its deletion is in each page of it: another replica may have rows that it covers. The static row was in the first one. */
+    bool alone = !base_deletion_is_none(part->deletion) || (part->static_row.len && w->partition_rows == 0);
+    if (!alone)
         return BASE_OK; /* it takes an item to be a partition */
     rc = make_room(w, part, 0, err);
     if (rc == BASE_OK && !w->ended)

@@ -222,6 +222,7 @@ static bool is_gone(const struct effect *e, int64_t now_s)
 
 struct judge {
     int64_t latest_s;
+    bool syncs_fail;
     const struct cm_table *table;
     unsigned partition, atom;
     const struct cm_read *read;
@@ -249,6 +250,8 @@ static void find_least(struct judge *j)
             raise_least(j, &e, w, "acknowledged");
     }
     for (const struct cm_seen *s = p->seen[j->atom]; s; s = s->next) {
+        if (j->syncs_fail && s->write->op->outcome != CM_ACKED)
+            continue;
         struct effect e = effect_of(s->write, j->atom);
         if (s->tick < j->read->begin && cm_meet(&j->table->replication, &s->strength, &j->read->strength))
             raise_least(j, &e, s->write, "seen before");
@@ -404,7 +407,7 @@ bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition, const 
     m->tick++;
     m->reads_checked++;
     for (unsigned a = 0; a < 1 + 3 * t->row_count; a++) {
-        struct judge j = {.latest_s = m->latest_s, .table = t, .partition = partition, .atom = a, .read = read};
+        struct judge j = {.latest_s = m->latest_s, .syncs_fail = m->syncs_fail, .table = t, .partition = partition, .atom = a, .read = read};
         if (view->atoms[a].covered && !check_atom(m, &j, &view->atoms[a], complaint))
             return false;
     }

@@ -84,6 +84,7 @@ struct cm_table {
 struct cm_model {
     struct cm_table *tables;
     struct cm_op *ops;
+    bool syncs_fail;  /* then a read may have seen what was never synced, and a power loss take it back (lsm/lsm.h says so) */
     int64_t latest_s; /* the latest that any wall clock has shown: what has expired there may be a tombstone everywhere */
     uint64_t tick, op_count, acked, unknown, refused, atoms_checked, reads_checked, seen_values;
 };
