@@ -162,13 +162,13 @@ START_TEST(expired_in_the_queue)
     ck_assert(peers_run_until(&a.replies, 1, 2000));
     b.mode = PEER_HOLD; /* posts_max POSTs without an answer: the queue stands still */
     for (uint64_t id = 2; id < 10; id++) {
-        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 300), BASE_OK);
+        ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 1000), BASE_OK);
         ck_assert(peers_run_until(&b.requests, id, 1000));
     }
     ck_assert_uint_eq(stats_of(&a).posts_sent, 9);
     for (uint64_t id = 10; id < 15; id++)
         ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 10, 50), BASE_OK);
-    peers_run_for(500);
+    peers_run_for(1500);
     ck_assert_uint_eq(b.requests, 9);
     ck_assert_uint_eq(stats_of(&a).expired, 5);
     ck_assert_uint_eq(a.undelivered, 0); /* deadlines are the caller's */

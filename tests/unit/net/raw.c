@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -189,6 +190,8 @@ static void on_accept(struct net_watch *watch, int events)
     conn->watch.ready = on_readable;
     conn->watch.fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     ck_assert_int_ge(conn->watch.fd, 0);
+    int on = 1; /* a head and its body are two sends: they must not wait for each other */
+    setsockopt(conn->watch.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     conn->next = server->conns;
     server->conns = conn;
     ck_assert_int_eq(net_loop_watch(peers_loop, &conn->watch, NET_READABLE, NULL), BASE_OK);
