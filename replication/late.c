@@ -14,10 +14,34 @@ bool repli_mutations_check(struct base_slice bytes, size_t *count)
     return *count > 0;
 }
 
+/* The greatest timestamp in it. */
+static int64_t newest_us(const struct base_mutation *m)
+{
+    struct base_row_stats stats = BASE_ROW_STATS_INIT;
+    struct base_reader ranges = m->ranges, rows = m->rows;
+    int64_t newest = m->deletion.ts;
+    bool read = !m->static_row.len || base_row_stats(m->static_row, &stats);
+    for (uint64_t i = 0; i < m->range_count && read; i++) {
+        struct base_range_deletion range;
+        read = base_mutation_range(&ranges, &range);
+        newest = read && range.deletion.ts > newest ? range.deletion.ts : newest;
+    }
+    for (uint64_t i = 0; i < m->row_count && read; i++) {
+        struct base_slice ckey, row;
+        read = base_mutation_row(&rows, &ckey, &row) && base_row_stats(row, &stats);
+    }
+    if (!read)
+        return INT64_MAX; /* damaged: whoever gets it says so */
+    return stats.ts_max > newest ? stats.ts_max : newest;
+}
+
 bool repli_may_write_late(const struct repl *repl, const struct base_mutation *m, int64_t created_us, int64_t now_s)
 {
     const struct base_table *table = base_schema_table_by_id(repl->schema, m->table_id);
-    return table && table->truncated_us < created_us && created_us / 1000000 + table->options.gc_grace_s > now_s;
+    if (!table || created_us / 1000000 + table->options.gc_grace_s <= now_s)
+        return false;
+    /* A truncation goes by the timestamps of what was written. When it was kept says nothing: clocks differ. */
+    return table->truncated_us == INT64_MIN || newest_us(m) > table->truncated_us;
 }
 
 int32_t repli_min_gc_grace(const struct repl *repl, struct base_slice mutations, size_t mutation_count)
