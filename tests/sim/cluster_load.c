@@ -155,8 +155,11 @@ static void barks(struct cluster_world *w, struct cluster_event *event)
 {
     struct cl_client *c = BASE_CONTAINER(event, struct cl_client, watchdog);
     static const char *const names[] = {"", "write", "read", "change"};
-    /* An event of a node that was paused comes at once when it goes on: it has some time then. Where the bytes are the caller's, and
-     * only the node's own disk is asked, the answer comes when the disk is through. */
+    if (c->node->resumed_ns > c->began_ns) { /* it was paused in the meantime: what it does next has its whole time */
+        cl_request_begins(c, c->request, c->timeout_ns);
+        return;
+    }
+    /* Where the bytes are the caller's, and only the node's own disk is asked, the answer comes when the disk is through. */
     c->watched++;
     if (c->watched > 1 && (!c->node->ops || c->watched > 20))
         cluster_fail(w, "client %zu: its %s through %s never ends (operation %" PRIu64 ")", c->index, names[c->request], c->node->address,
@@ -169,6 +172,8 @@ void cl_request_begins(struct cl_client *c, enum cl_request request, uint64_t ti
     struct cluster_world *w = c->load->w;
     c->request = request;
     c->watched = 0;
+    c->began_ns = w->now_ns;
+    c->timeout_ns = timeout_ns;
     cluster_cancel(w, &c->watchdog);
     cluster_post(w, &c->watchdog, c->node, timeout_ns + timeout_ns / 20, barks);
 }

@@ -36,6 +36,7 @@ struct cl_client {
     size_t index;
     struct cluster_event event, watchdog;
     unsigned watched;          /* times the watchdog has barked */
+    uint64_t began_ns, timeout_ns;
     enum cl_request request;   /* under way */
     bool between_pages;
     struct cluster_node *node; /* its coordinator */

@@ -436,6 +436,7 @@ void cluster_node_resume(struct cluster_node *node)
     struct cluster_event *event = node->held;
     trace_add(&w->trace, "resume", node->address, w->now_ns, 0, (struct base_slice){0});
     node->paused = false;
+    node->resumed_ns = w->now_ns;
     node->held = NULL;
     node->held_end = &node->held;
     for (struct cluster_event *next; event; event = next) {

@@ -117,6 +117,7 @@ struct cluster_node {
     struct sim_random random;
     struct base_err stopped;     /* the first metadata or store operation that failed for good: it wants a restart */
     bool paused;
+    uint64_t resumed_ns;         /* when it went on last */
     struct cluster_event *held, **held_end;
     struct cluster_event alarm_event, work_event;
     uint64_t alarm_at_ns;        /* by the node's own clock */
