@@ -4,7 +4,9 @@
  *  1. A request that was handed over is owned by two, caller and loop, and freed by the last: a caller that is interrupted goes
  *     away, and the write (of a copy of its bytes) may still happen; the text says so.
  *  2. A read's memory that the caller owns (command, table) is not touched by the loop after close returned.
- *  3. While somebody waits an interrupt is looked for every WAIT_SLICE_NS. */
+ *  3. A read whose last page is small is closed by the loop with that page, of which the caller gets a copy: one hand-over to the
+ *     loop and one back for a point read.
+ *  4. While somebody waits an interrupt is looked for every WAIT_SLICE_NS. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -15,6 +17,7 @@
 
 #define WAIT_SLICE_NS 20000000L
 #define PAGE_ROWS 5000
+#define LAST_PAGE_BYTES ((size_t)64 << 10) /* a last page up to this is copied, and the read is over for the loop */
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
 
@@ -317,7 +320,9 @@ struct nodei_paged {
     struct repl_read read;
     struct base_read cmd;
     struct waiter waiter, close_waiter;
-    bool open;                /* the loop knows the read */
+    bool open;                /* the loop may know the read */
+    bool over;                /* set by the loop with the last page: it does not know the read any more */
+    struct base_buf last;     /* that page */
     bool awaited;             /* a page was asked for and its answer not looked at yet */
     struct base_source *page; /* the page at hand */
     struct base_buf pkey;     /* of the partition that we are in; empty: between partitions */
@@ -327,7 +332,16 @@ struct nodei_paged {
 
 static void page_done(struct repl_read *read)
 {
-    waiter_signal(&BASE_CONTAINER(read, struct nodei_paged, read)->waiter);
+    struct nodei_paged *paged = BASE_CONTAINER(read, struct nodei_paged, read);
+    if (!read->more && read->page.len <= LAST_PAGE_BYTES) {
+        base_buf_reset(&paged->last);
+        if (base_buf_put_slice(&paged->last, read->page) == BASE_OK) {
+            repl_read_close(paged->cluster->repl, read);
+            read->page = base_buf_view(&paged->last);
+            paged->over = true;
+        } /* else: no memory: as with a large one */
+    }
+    waiter_signal(&paged->waiter);
 }
 
 static void page_first(struct net_task *task)
@@ -473,6 +487,8 @@ static void paged_close(struct base_source *src)
 {
     struct nodei_paged *paged = BASE_CONTAINER(src, struct nodei_paged, source);
     drop_page(paged);
+    if (!paged->awaited && paged->over)
+        paged->open = false;
     if (!paged->open)
         return;
     /* A page may be on its way: close comes after its request, ends it, and its done is not called any more. */
@@ -492,6 +508,7 @@ void nodei_paged_free(struct nodei_paged *paged)
     waiter_fini(&paged->waiter);
     waiter_fini(&paged->close_waiter);
     base_buf_fini(&paged->pkey);
+    base_buf_fini(&paged->last);
     free(paged);
 }
 
@@ -516,6 +533,7 @@ int nodei_paged_open(struct node_session *session, const struct base_table *tabl
         waiter_init(&paged->waiter);
         waiter_init(&paged->close_waiter);
         base_buf_init(&paged->pkey, BASE_PKEY_LEN_MAX);
+        base_buf_init(&paged->last, LAST_PAGE_BYTES);
     }
     BASE_ASSERT(!paged->open);
     paged->cmd = *cmd;
@@ -531,6 +549,7 @@ int nodei_paged_open(struct node_session *session, const struct base_table *tabl
     };
     base_buf_reset(&paged->pkey);
     paged->has_pending = false;
+    paged->over = false;
     paged->open = true;
     ask(paged, &paged->first_task);
     *out = &paged->source;
