@@ -49,7 +49,8 @@ static const char *unrest(struct cluster_world *w, struct cl_load *load, size_t 
         if (!node->guest && repl_epoch(node->repl) != load->log.count) /* a guest asks when it has something to do */
             return "it does not know the whole log";
         for (size_t k = 0; k < w->options.nodes; k++) {
-            if (repl_is_alive(node->repl, w->nodes[k].host_id))
+            if (repl_is_alive(node->repl, w->nodes[k].host_id) ||
+                (node->guest && ring_member_find(repl_ring(node->repl), w->nodes[k].host_id) < 0))
                 continue;
             snprintf(text, sizeof text, "it takes %s for dead", w->nodes[k].address);
             return text;

@@ -123,11 +123,20 @@ static bool take_down(struct cf_faults *f, enum cf_kind kind)
     return true;
 }
 
+/* It writes no more, whether anybody has noticed it yet or not. */
+static bool is_stopped(const struct cluster_node *node)
+{
+    struct lsm_stats stats = {0};
+    if (node->store)
+        lsm_get_stats(node->store, &stats);
+    return stats.stopped || node->stopped.code;
+}
+
 static bool restart_stopped(struct cf_faults *f)
 {
     for (size_t i = 0; i < f->w->options.nodes; i++) {
         struct cluster_node *node = &f->w->nodes[i];
-        if (!cluster_node_is_up(node) || node->paused || !node->stopped.code)
+        if (!cluster_node_is_up(node) || node->paused || !is_stopped(node))
             continue;
         end_process(f, node, false);
         disk_heals(node);
@@ -331,7 +340,7 @@ void cf_heal(struct cf_faults *f)
         disk_heals(node);
         if (node->paused)
             cluster_node_resume(node);
-        if (cluster_node_is_up(node) && node->stopped.code)
+        if (cluster_node_is_up(node) && is_stopped(node))
             end_process(f, node, false);
         if (!cluster_node_is_up(node) && !cluster_node_start(node, &err))
             cluster_fail(w, "%s does not start although its disk is whole: %s", node->address, err.text);

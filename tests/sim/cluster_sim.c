@@ -40,6 +40,7 @@ struct run {
     struct cl_options load;
     struct cf_options faults;
     uint64_t safety_ns;
+    bool formed; /* the cluster and its schema are there from the start; else nodes find each other, and clients make the tables */
 };
 
 static void draw_world(struct cluster_options *o, struct rng *rng, const struct settings *s, uint64_t seed)
@@ -112,6 +113,9 @@ static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
     cf_options_draw(&r->faults, &rng, &r->world);
     if (!s->nodes && rng_one_in(&rng, 8))
         draw_changes(r, &rng);
+    r->formed = !rng_one_in(&rng, 5);
+    if (!r->formed)
+        r->load.changes = r->load.changes > 12 ? r->load.changes : 12;
     r->safety_ns = (3 + rng_below(&rng, rng_one_in(&rng, 4) ? 40 : 12)) * CLUSTER_S;
 }
 
@@ -120,12 +124,13 @@ static void print_run(const struct run *r)
     const struct cluster_options *o = &r->world;
     printf("seed %" PRIu64 ": nodes %u guests %u dcs %u racks %u tokens %u done %u%% delay %" PRIu64 " us loss %u repeat %u late %u"
            " disk %" PRIu64 " us skew %" PRIu64 " us drift %u sync %s memtables %" PRIu64 " timeouts %" PRIu64 "/%" PRIu64 "/%" PRIu64
-           " ms pages %" PRIu64 " gossip %" PRIu64 " ms safety %" PRIu64 " s%s\n",
+           " ms pages %" PRIu64 " gossip %" PRIu64 " ms safety %" PRIu64 " s%s%s\n",
            o->seed, o->nodes, o->guests, o->dcs, o->racks, o->config.num_tokens, o->done_percent, o->delay_max_ns / 1000,
            o->loss_permille, o->repeat_permille, o->late_permille, o->disk_max_ns / 1000, o->skew_max_us, o->drift_ppm,
            o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.memtable_size_max, o->config.read_timeout_ns / CLUSTER_MS,
            o->config.write_timeout_ns / CLUSTER_MS, o->config.metadata_timeout_ns / CLUSTER_MS, o->config.page_size_bytes,
-           o->config.gossip_interval_ns / CLUSTER_MS, r->safety_ns / CLUSTER_S, is_calm(r) ? " calm" : "");
+           o->config.gossip_interval_ns / CLUSTER_MS, r->safety_ns / CLUSTER_S, r->formed ? "" : " not formed",
+           is_calm(r) ? " calm" : "");
     cl_options_print(&r->load, stdout);
     cf_options_print(&r->faults, stdout);
 }
@@ -176,8 +181,10 @@ static uint64_t run_seed(const struct settings *s, uint64_t seed)
     cl_init(&load, w, &r.load);
     load.calm = is_calm(&r);
     load.model.syncs_fail = r.faults.allowed[CF_disk_error];
-    cluster_world_form(w);
-    cl_schema_before_start(&load);
+    if (r.formed) {
+        cluster_world_form(w);
+        cl_schema_before_start(&load);
+    }
     w->quiet_net = true;
     start_all(w);
     ce_await_service(w, &load);
