@@ -340,6 +340,40 @@ START_TEST(a_truncation_leaves_no_trace)
 }
 END_TEST
 
+/* The rest of a partition after some of its rows: its deletion is in that page too, rows or none, for another replica may have rows there that
+ * the deletion covers (found by tests/sim/cluster_sim). */
+START_TEST(a_deletion_is_in_each_page)
+{
+    struct lib_store store;
+    struct base_buf m, page;
+    const struct lib_store *stores = &store;
+    struct repl_page_writer w;
+    struct base_partition part;
+    struct base_read cmd = BASE_READ_INIT;
+    base_buf_init(&m, 1 << 20);
+    base_buf_init(&page, 1 << 20);
+    lib_store_init(&store);
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(2), (struct base_deletion){7, 20}, (struct base_slice){0}, NULL, 0, NULL, 0),
+                     BASE_OK);
+    lib_store_apply(&store, base_buf_view(&m));
+    cmd.table_id = lib_table_id;
+    cmd.pkey = lib_pkey(2);
+    cmd.slices = base_slices_all;
+    struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
+    repl_page_begin(&w, false, 25, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &page);
+    ck_assert_int_eq(repl_page_add(&w, source, cmd.pkey, 3, NULL), BASE_OK);
+    ck_assert_int_eq(repl_page_finish(&w, NULL, NULL), BASE_OK);
+    source->ops->close(source);
+    ck_assert_int_eq(repl_page_source(base_buf_view(&page), false, NULL, &source, NULL), BASE_OK);
+    ck_assert_int_eq(source->ops->partition(source, &part, NULL), BASE_OK);
+    ck_assert(base_slice_equal(part.pkey, lib_pkey(2)) && part.deletion.ts == 7);
+    source->ops->close(source);
+    lib_store_fini(&store);
+    base_buf_fini(&m);
+    base_buf_fini(&page);
+}
+END_TEST
+
 /* A row that fits no message is an error that says so; before it the page ends. */
 START_TEST(a_row_may_be_too_large)
 {
@@ -401,6 +435,7 @@ int main(void)
     tcase_add_test(tc, every_truncation_is_refused);
     tcase_add_test(tc, a_partition_limit_skips_the_rest);
     tcase_add_test(tc, a_truncation_leaves_no_trace);
+    tcase_add_test(tc, a_deletion_is_in_each_page);
     tcase_add_test(tc, a_row_may_be_too_large);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -340,6 +340,29 @@ START_TEST(conditions_race)
 }
 END_TEST
 
+/* Every message comes twice, the second perhaps first: whoever was applied is told so (found by tests/sim/cluster_sim). */
+START_TEST(condition_that_comes_twice)
+{
+    wt_init(&(struct wt_options){.nodes = 3, .rf = 1, .seed = (uint64_t)_i + 1});
+    w.options.repeat_permille = 1000;
+    wt_start_all();
+    w.quiet_net = false;
+    for (int k = 0; k < 20; k++) {
+        struct wt_write first, again;
+        size_t owner;
+        ck_assert_uint_eq(wt_owners(0, k, &owner), 1);
+        begin_condition(&first, (owner + 1) % 3, k, "first");
+        ck_assert_int_eq(wt_finish(&first), BASE_OK);
+        begin_condition(&again, (owner + 2) % 3, k, "again");
+        ck_assert_int_eq(wt_finish(&again), BASE_E_CONDITION);
+        ck_assert_str_eq(wt_get(owner, k, 1), "first");
+        wt_write_fini(&first);
+        wt_write_fini(&again);
+    }
+    wt_end();
+}
+END_TEST
+
 START_TEST(conditions_need_factor_one)
 {
     struct wt_write t;
@@ -506,6 +529,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("conditions");
     tcase_add_loop_test(tcase, conditions_race, 0, 5);
+    tcase_add_loop_test(tcase, condition_that_comes_twice, 0, 5);
     tcase_add_test(tcase, conditions_need_factor_one);
     tcase_add_test(tcase, condition_without_its_replica);
     suite_add_tcase(suite, tcase);
