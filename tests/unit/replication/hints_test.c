@@ -192,6 +192,49 @@ START_TEST(truncated_and_dropped)
 }
 END_TEST
 
+/* What is written with a later timestamp than the truncation's stays, although the hint was kept at an earlier time by its keeper's clock (found by
+ * tests/sim/cluster_sim). */
+START_TEST(truncated_by_another_clock)
+{
+    struct wt_write t;
+    begin(&(struct wt_options){.nodes = 3, .rf = 3}, 2);
+    sim_clock_jump_wall(&w.nodes[1].clock, 10000000);
+    wt_write_init(&t, REPL_CL_QUORUM);
+    wt_add(&t, 1, 0, 1, "x", 0);
+    wt_begin(&t, 0);
+    ck_assert_int_eq(wt_finish(&t), BASE_OK);
+    wt_write_fini(&t);
+    struct base_change change = {.kind = BASE_CHANGE_TABLE_TRUNCATE, .keyspace = wt_table->keyspace, .name = wt_table->name,
+                                 .table_id = wt_table->id, .time_us = cluster_node_timestamp(&w.nodes[0]) + 5000000};
+    change_schema(0, &change);
+    wt_start(2);
+    wt_settle();
+    cluster_run(&w, 10 * CLUSTER_S);
+    ck_assert_int_eq(count_rows(2, 0, 1), 1);
+    wt_end();
+}
+END_TEST
+
+/* Hints that were handed over and could not be deleted then are deleted later (found by tests/sim/cluster_sim). */
+START_TEST(deletion_fails_for_a_while)
+{
+    begin(&(struct wt_options){.nodes = 3, .rf = 3}, 2);
+    put_many(0, 0, 5, REPL_CL_QUORUM);
+    sim_fs_fail(w.nodes[0].fs, SIM_FS_WRITE, 0, UINT64_MAX, BASE_E_NOSPACE);
+    wt_start(2);
+    wt_settle();
+    cluster_run(&w, 10 * CLUSTER_S);
+    ck_assert_int_eq(count_rows(2, 0, 5), 5);
+    ck_assert_uint_eq(wt_count(0, repl_hints_table_id), 5);
+    ck_assert_uint_eq(hints_for(0, 2), 5);
+    sim_fs_clear_faults(w.nodes[0].fs);
+    cluster_run(&w, 120 * CLUSTER_S);
+    ck_assert_uint_eq(wt_count(0, repl_hints_table_id), 0);
+    ck_assert_uint_eq(hints_for(0, 2), 0);
+    wt_end();
+}
+END_TEST
+
 START_TEST(paused_resumed_truncated)
 {
     begin(&(struct wt_options){.nodes = 3, .rf = 3}, 2);
@@ -463,6 +506,8 @@ int main(void)
     tcase_add_loop_test(tcase, any_by_a_hint, 0, 2);
     tcase_add_test(tcase, expiry);
     tcase_add_loop_test(tcase, truncated_and_dropped, 0, 2);
+    tcase_add_test(tcase, truncated_by_another_clock);
+    tcase_add_test(tcase, deletion_fails_for_a_while);
     tcase_add_loop_test(tcase, paused_resumed_truncated, 0, 2);
     tcase_add_loop_test(tcase, crashes_on_the_way, 0, 4);
     tcase_add_test(tcase, guest_has_its_hints_kept);
