@@ -268,8 +268,8 @@ static void note_failure(const struct repl *repl, struct repli_slot *slot, int r
     struct repli_write_op *op = slot->unit->op;
     int member = slot_member(repl, slot);
     struct base_slice who = member < 0 ? BASE_SLICE_LIT("a replica") : repl->ring->members[member].address;
-    /* Of several tables one may be dropped while the others wait for the batch: its repetition leaves that one out. */
-    bool dropped = rc == BASE_E_NOTFOUND && (!op->batch || slot->unit->mutation_count == 1);
+    /* Of several tables one may be dropped while the others wait for the batch: hints and the batchlog leave that one out. */
+    bool dropped = rc == BASE_E_NOTFOUND && slot->unit->mutation_count == 1;
     slot->hopeless = dropped || rc == BASE_E_CORRUPT || rc == BASE_E_INVALID || rc == BASE_E_VERSION;
     if (!op->failure[0])
         (void)snprintf(op->failure, sizeof op->failure, "%.*s said: %s%s%.*s", BASE_SLICE_ARG(who), base_err_words(rc),

@@ -249,7 +249,7 @@ static void find_least(struct judge *j)
             cm_meet(&j->table->replication, &w->op->strength, &j->read->strength))
             raise_least(j, &e, w, "acknowledged");
     }
-    for (const struct cm_seen *s = p->seen[j->atom]; s; s = s->next) {
+    for (const struct cm_seen *s = j->read->look ? NULL : p->seen[j->atom]; s; s = s->next) {
         if (j->syncs_fail && s->write->op->outcome != CM_ACKED)
             continue;
         struct effect e = effect_of(s->write, j->atom);
