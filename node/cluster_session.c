@@ -8,6 +8,7 @@
  *     loop and one back for a point read.
  *  4. While somebody waits an interrupt is looked for every WAIT_SLICE_NS. */
 #include <errno.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -21,38 +22,33 @@
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
 
+/* A semaphore and not a condition variable: who is woken needs no mutex that its waker, not run any more, still holds (seen in a
+ * trace: two more switches a read), and the waker touches nothing after the post that the woken one may free. */
 struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    bool done;
+    sem_t done;
 };
 
 static void waiter_init(struct waiter *w)
 {
-    pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->cond, NULL);
-    w->done = false;
+    int rc = sem_init(&w->done, 0, 0);
+    BASE_ASSERT(rc == 0);
 }
 
 static void waiter_fini(struct waiter *w)
 {
-    pthread_mutex_destroy(&w->mutex);
-    pthread_cond_destroy(&w->cond);
+    sem_destroy(&w->done);
 }
 
+/* Nobody signals at this time. What was signalled and not waited for is forgotten. */
 static void waiter_reset(struct waiter *w)
 {
-    pthread_mutex_lock(&w->mutex);
-    w->done = false;
-    pthread_mutex_unlock(&w->mutex);
+    while (sem_trywait(&w->done) == 0)
+        continue;
 }
 
 static void waiter_signal(struct waiter *w)
 {
-    pthread_mutex_lock(&w->mutex);
-    w->done = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
+    sem_post(&w->done);
 }
 
 static void slice_from_now(struct timespec *ts)
@@ -68,24 +64,17 @@ static void slice_from_now(struct timespec *ts)
 /* False: interrupted before it was done. */
 static bool waiter_wait(struct waiter *w, const struct node_session *session)
 {
-    bool interrupted = false;
-    pthread_mutex_lock(&w->mutex);
-    while (!w->done && !interrupted) {
-        if (!session || !session->interrupted) {
-            pthread_cond_wait(&w->cond, &w->mutex);
-            continue;
-        }
+    for (;;) {
         struct timespec until;
-        slice_from_now(&until);
-        if (pthread_cond_timedwait(&w->cond, &w->mutex, &until) == ETIMEDOUT && !w->done) {
-            pthread_mutex_unlock(&w->mutex);
-            interrupted = nodei_interrupted(session);
-            pthread_mutex_lock(&w->mutex);
-        }
+        bool polls = session && session->interrupted;
+        if (polls)
+            slice_from_now(&until);
+        if ((polls ? sem_timedwait(&w->done, &until) : sem_wait(&w->done)) == 0)
+            return true;
+        BASE_ASSERT(errno == EINTR || errno == ETIMEDOUT);
+        if (errno == ETIMEDOUT && nodei_interrupted(session))
+            return sem_trywait(&w->done) == 0;
     }
-    bool done = w->done;
-    pthread_mutex_unlock(&w->mutex);
-    return done;
 }
 
 static int outcome_error(const struct repl_outcome *outcome, struct base_err *err)

@@ -58,14 +58,6 @@ static void run_done(struct net_task *task)
     }
 }
 
-/* Under the mutex. */
-static void post_done(struct nodei_work *work)
-{
-    if (!work->done_posted)
-        net_loop_post(work->loop, &work->done_task);
-    work->done_posted = true;
-}
-
 /* --- writes ---------------------------------------------------------------------------------------------------------- */
 
 static int write_group(struct nodei_worker *worker, struct base_slice group, size_t count, enum repl_durability durability,
@@ -238,7 +230,8 @@ static void run_meta_ops(struct nodei_worker *worker, struct repl_meta_op *list)
 
 /* --- threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void finish(struct nodei_worker *worker, struct repl_store_op *store, struct repl_meta_op *meta)
+/* Under the mutex. True: the caller posts the results' task, once the mutex is free, for the loop takes it at once. */
+BASE_MUST static bool finish(struct nodei_worker *worker, struct repl_store_op *store, struct repl_meta_op *meta)
 {
     struct nodei_work *work = worker->work;
     for (struct repl_store_op *next; store; store = next) {
@@ -255,7 +248,9 @@ static void finish(struct nodei_worker *worker, struct repl_store_op *store, str
         worker->completed++;
         worker->active--;
     }
-    post_done(work);
+    bool post = !work->done_posted;
+    work->done_posted = true;
+    return post;
 }
 
 static void *run(void *ctx)
@@ -271,7 +266,6 @@ static void *run(void *ctx)
                 break;
             worker->sleeping = true;
             pthread_cond_wait(&worker->wake, &work->mutex);
-            worker->sleeping = false;
             continue;
         }
         worker->store_head = NULL;
@@ -282,20 +276,24 @@ static void *run(void *ctx)
         run_store_ops(worker, store);
         run_meta_ops(worker, meta);
         pthread_mutex_lock(&work->mutex);
-        finish(worker, store, meta);
+        if (finish(worker, store, meta)) {
+            pthread_mutex_unlock(&work->mutex);
+            net_loop_post(work->loop, &work->done_task);
+            pthread_mutex_lock(&work->mutex);
+        }
     }
     pthread_mutex_unlock(&work->mutex);
     return NULL;
 }
 
-/* Under the mutex; false: there is no thread, and none can be made. */
-static bool wake(struct nodei_worker *worker)
+/* Under the mutex; false: there is no thread, and none can be made. *asleep: the caller wakes it once the mutex is free, so that
+ * it does not wake only to wait for that; one call for all that comes before it runs. */
+static bool prepare(struct nodei_worker *worker, bool *asleep)
 {
-    if (worker->started) {
-        if (worker->sleeping)
-            pthread_cond_signal(&worker->wake);
+    *asleep = worker->sleeping;
+    worker->sleeping = false;
+    if (worker->started)
         return true;
-    }
     pthread_attr_t attr;
     sigset_t all, before;
     sigfillset(&all);
@@ -334,6 +332,7 @@ static enum repl_answer submit_store(struct repl_store *store, struct repl_store
     struct nodei_work *work = BASE_CONTAINER(store, struct nodei_work, store);
     struct nodei_worker *worker = &work->workers[op->kind == REPL_STORE_WRITE ? NODEI_WORK_WRITES : NODEI_WORK_READS];
     enum repl_answer answer = REPL_PENDING;
+    bool asleep;
     op->next = NULL;
     op->rc = BASE_OK;
     if (op->kind == REPL_STORE_WRITE && is_lone(work, op)) {
@@ -344,7 +343,7 @@ static enum repl_answer submit_store(struct repl_store *store, struct repl_store
     *worker->store_end = op;
     worker->store_end = &op->next;
     worker->active++;
-    if (!wake(worker)) {
+    if (!prepare(worker, &asleep)) {
         BASE_ASSERT(worker->store_head == op);
         worker->store_head = NULL;
         worker->store_end = &worker->store_head;
@@ -356,6 +355,8 @@ static enum repl_answer submit_store(struct repl_store *store, struct repl_store
         work->pending_writes += op->kind == REPL_STORE_WRITE;
     }
     pthread_mutex_unlock(&work->mutex);
+    if (asleep)
+        pthread_cond_signal(&worker->wake);
     return answer;
 }
 
@@ -364,13 +365,14 @@ static enum repl_answer submit_meta(struct repl_meta *meta, struct repl_meta_op 
     struct nodei_work *work = BASE_CONTAINER(meta, struct nodei_work, meta);
     struct nodei_worker *worker = &work->workers[NODEI_WORK_METADATA];
     enum repl_answer answer = REPL_PENDING;
+    bool asleep;
     op->next = NULL;
     op->rc = BASE_OK;
     pthread_mutex_lock(&work->mutex);
     *worker->meta_end = op;
     worker->meta_end = &op->next;
     worker->active++;
-    if (!wake(worker)) {
+    if (!prepare(worker, &asleep)) {
         BASE_ASSERT(worker->meta_head == op);
         worker->meta_head = NULL;
         worker->meta_end = &worker->meta_head;
@@ -381,6 +383,8 @@ static enum repl_answer submit_meta(struct repl_meta *meta, struct repl_meta_op 
         work->pending++;
     }
     pthread_mutex_unlock(&work->mutex);
+    if (asleep)
+        pthread_cond_signal(&worker->wake);
     return answer;
 }
 
