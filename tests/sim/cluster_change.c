@@ -15,7 +15,7 @@ static struct rng *rng_of(struct cl_client *c)
     return &c->load->w->rng;
 }
 
-/* --- placements -------------------------------------------------------------------------------------------------------------- */
+/* --- placements ------------------------------------------------------------------------------------------------- */
 
 static unsigned number_of(const struct base_options *options, const char *key)
 {
@@ -98,7 +98,7 @@ static void check_placement(struct cl_load *load, const struct base_keyspace *ke
     ring_placement_release(placement);
 }
 
-/* --- the log --------------------------------------------------------------------------------------------------------------------- */
+/* --- the log ---------------------------------------------------------------------------------------------------- */
 
 static struct base_slice copy_bytes(struct base_slice s)
 {
@@ -240,7 +240,7 @@ void cl_check_log(struct cl_load *load)
     }
 }
 
-/* --- changes ------------------------------------------------------------------------------------------------------------------------ */
+/* --- changes ---------------------------------------------------------------------------------------------------- */
 
 static const struct base_keyspace *make_keyspace(struct base_arena *arena, const struct cl_options *o, unsigned index, unsigned dcs)
 {

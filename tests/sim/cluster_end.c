@@ -10,7 +10,7 @@
 #define SETTLE_MAX_NS (600 * CLUSTER_S)
 #define LOOK_EVERY_NS (500 * CLUSTER_MS)
 
-/* --- coming to rest ----------------------------------------------------------------------------------------------------------- */
+/* --- coming to rest --------------------------------------------------------------------------------------------- */
 
 static bool is_empty(struct cluster_node *node, struct base_uuid table)
 {
@@ -100,7 +100,7 @@ void ce_await_service(struct cluster_world *w, struct cl_load *load)
     cluster_fail(w, "the cluster does not begin to serve: %s %s", w->nodes[which].address, what);
 }
 
-/* --- replicas -------------------------------------------------------------------------------------------------------------------- */
+/* --- replicas --------------------------------------------------------------------------------------------------- */
 
 static void put_row(struct base_buf *out, struct base_slice encoded)
 {
@@ -229,7 +229,7 @@ static void compare_replicas(struct cluster_world *w, struct cl_load *load)
     }
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------------------------- */
 
 static void check_quiet(struct cluster_world *w)
 {

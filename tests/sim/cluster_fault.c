@@ -52,7 +52,7 @@ bool cf_loses_duties(const struct cf_options *o)
            o->allowed[CF_catalog_error];
 }
 
-/* --- nodes --------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t draw_duration(struct cf_faults *f)
 {
@@ -184,7 +184,7 @@ static bool jump_clock(struct cf_faults *f)
     return true;
 }
 
-/* --- links ------------------------------------------------------------------------------------------------------------------------- */
+/* --- links ------------------------------------------------------------------------------------------------------ */
 
 static void links_heal(struct cluster_world *w, struct cluster_event *event)
 {
@@ -222,7 +222,7 @@ static bool harm_links(struct cf_faults *f, enum cf_kind kind)
     return true;
 }
 
-/* --- the moment when an entry of the log is chosen, and few know it ------------------------------------------------------------- */
+/* --- the moment when an entry of the log is chosen, and few know it --------------------------------------------- */
 
 static void strike_one(struct cf_faults *f, size_t index, uint64_t for_ns)
 {
@@ -262,7 +262,7 @@ static void on_batch(void *ctx, struct cluster_node *node)
     cluster_post(f->w, &f->strike, NULL, cluster_draw_ns(f->w, 3 * trip), strike);
 }
 
-/* --- the dice ------------------------------------------------------------------------------------------------------------------------ */
+/* --- the dice --------------------------------------------------------------------------------------------------- */
 
 static bool do_fault(struct cf_faults *f, enum cf_kind kind)
 {

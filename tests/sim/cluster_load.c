@@ -15,7 +15,7 @@ void cl_must_(int rc, const char *what)
     abort();
 }
 
-/* --- options ------------------------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------------------------- */
 
 void cl_options_draw(struct cl_options *o, struct rng *rng, const struct cluster_options *world)
 {
@@ -61,7 +61,7 @@ void cl_options_print(const struct cl_options *o, FILE *out)
             o->ttl_percent, o->delete_percent, o->any_percent, o->weak_percent, o->coarse_us, o->value_len_max, o->speculative_retry);
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------------------------ */
+/* --- keys ------------------------------------------------------------------------------------------------------- */
 
 void cl_put_pkey(const struct cm_table *t, unsigned partition, struct base_buf *out)
 {
@@ -80,7 +80,7 @@ void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte posi
     CL_OK(base_ckey_end(position, out));
 }
 
-/* --- choices ------------------------------------------------------------------------------------------------------------------ */
+/* --- choices ---------------------------------------------------------------------------------------------------- */
 
 static struct rng *rng_of(struct cl_client *c)
 {
@@ -147,7 +147,7 @@ int cl_pick_consistency(struct cl_client *c, bool is_write)
     return dice < 40 ? REPL_CL_ALL : REPL_CL_QUORUM;
 }
 
-/* --- a client's life ------------------------------------------------------------------------------------------------------------ */
+/* --- a client's life -------------------------------------------------------------------------------------------- */
 
 static void client_next(struct cluster_world *w, struct cluster_event *event);
 
@@ -201,7 +201,7 @@ static void forget_request(struct cl_client *c)
     c->op = NULL;
 }
 
-/* --- writes ----------------------------------------------------------------------------------------------------------------------- */
+/* --- writes ----------------------------------------------------------------------------------------------------- */
 
 static int64_t draw_timestamp(struct cl_client *c)
 {
@@ -481,7 +481,7 @@ static void client_next(struct cluster_world *w, struct cluster_event *event)
                                                                     : "write");
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------------------------- */
 
 void cl_init(struct cl_load *load, struct cluster_world *w, const struct cl_options *options)
 {

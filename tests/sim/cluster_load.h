@@ -122,7 +122,7 @@ void cl_check_everything(struct cl_load *load);
 /* The changes that were asked for are in the log, or are not. */
 void cl_check_log(struct cl_load *load);
 
-/* --- between the files ----------------------------------------------------------------------------------------------------- */
+/* --- between the files ------------------------------------------------------------------------------------------ */
 
 void cl_request_begins(struct cl_client *c, enum cl_request request, uint64_t timeout_ns);
 void cl_request_ends(struct cl_client *c, const struct repl_outcome *outcome);

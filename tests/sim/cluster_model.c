@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* --- levels -------------------------------------------------------------------------------------------------------------- */
+/* --- levels ----------------------------------------------------------------------------------------------------- */
 
 static unsigned quorum(unsigned n)
 {
@@ -59,7 +59,7 @@ bool cm_meet(const struct cm_replication *r, const struct cm_strength *a, const 
     return false;
 }
 
-/* --- what was written ------------------------------------------------------------------------------------------------------- */
+/* --- what was written ------------------------------------------------------------------------------------------- */
 
 void cm_init(struct cm_model *m)
 {
@@ -153,7 +153,7 @@ struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op
     return w;
 }
 
-/* --- what a write does to an atom ----------------------------------------------------------------------------------------------- */
+/* --- what a write does to an atom ------------------------------------------------------------------------------- */
 
 struct effect {
     bool any, deletion;
@@ -218,7 +218,7 @@ static bool is_gone(const struct effect *e, int64_t now_s)
     return e->deletion || (e->ttl && e->expires_s <= now_s);
 }
 
-/* --- judging one atom --------------------------------------------------------------------------------------------------------------- */
+/* --- judging one atom ------------------------------------------------------------------------------------------- */
 
 struct judge {
     int64_t latest_s;
@@ -338,7 +338,7 @@ static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_obse
     return true;
 }
 
-/* --- whole or not at all --------------------------------------------------------------------------------------------------------------- */
+/* --- whole or not at all ---------------------------------------------------------------------------------------- */
 
 /* Does the atom tell whether this write is there? Only if nothing else may stand above it. 1: there, -1: not, 0: it does not tell. */
 static int tells(const struct cm_table *t, unsigned partition, unsigned atom, const struct cm_write *own,

@@ -97,7 +97,7 @@ struct cm_op *cm_begin(struct cm_model *m, const char *what);
 void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome, int rc);
 struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op, enum cm_kind kind, int64_t ts);
 
-/* --- reads -------------------------------------------------------------------------------------------------------------- */
+/* --- reads ------------------------------------------------------------------------------------------------------ */
 
 struct cm_observed {
     bool covered; /* the read says something of it */

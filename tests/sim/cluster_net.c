@@ -39,7 +39,7 @@ void cluster_heal_links(struct cluster_world *w)
     w->links = NULL;
 }
 
-/* --- arriving ------------------------------------------------------------------------------------------------------------ */
+/* --- arriving --------------------------------------------------------------------------------------------------- */
 
 static void undelivered_fired(struct cluster_world *w, struct cluster_event *event)
 {
@@ -150,7 +150,7 @@ void cluster_messages_cut(struct cluster_node *node)
     }
 }
 
-/* --- on the way ------------------------------------------------------------------------------------------------------------- */
+/* --- on the way ------------------------------------------------------------------------------------------------- */
 
 static struct cluster_message *copy(const struct base_message *message, struct base_slice body)
 {

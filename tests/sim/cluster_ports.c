@@ -18,7 +18,7 @@ struct cluster_op {
     bool carried_out;
 };
 
-/* --- tables ----------------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------------------------- */
 
 static int table_open(struct cluster_node *node, struct base_uuid id, const char *name, int32_t gc_grace_s,
                       const struct base_table *table, struct base_err *err)
@@ -101,7 +101,7 @@ int cluster_store_read(struct cluster_node *node, const struct base_read *cmd, s
     return lsm_read(table, cmd, node->world->options.canary != CLUSTER_CANARY_TOMBSTONE, NULL, 0, NULL, out, err);
 }
 
-/* --- the store's operations --------------------------------------------------------------------------------------------- */
+/* --- the store's operations ------------------------------------------------------------------------------------- */
 
 /* A canary's share: is this write one of those that are lost? */
 static bool write_is_lost(struct cluster_node *node, const struct repl_store_op *op)
@@ -189,7 +189,7 @@ static void store_carry_out(struct cluster_node *node, struct repl_store_op *op)
     cluster_work_post(node);
 }
 
-/* --- the metadata's --------------------------------------------------------------------------------------------------------- */
+/* --- the metadata's --------------------------------------------------------------------------------------------- */
 
 static int before_append(struct cluster_node *node, const struct repl_meta_op *op, struct base_err *err)
 {
@@ -282,7 +282,7 @@ static void meta_carry_out(struct cluster_node *node, struct repl_meta_op *op)
     cluster_work_post(node);
 }
 
-/* --- DONE or PENDING -------------------------------------------------------------------------------------------------------- */
+/* --- DONE or PENDING -------------------------------------------------------------------------------------------- */
 
 static void carry_out(struct cluster_op *op)
 {

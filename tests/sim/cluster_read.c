@@ -14,7 +14,7 @@ static struct rng *rng_of(struct cl_client *c)
     return &c->load->w->rng;
 }
 
-/* --- what is asked ------------------------------------------------------------------------------------------------------------ */
+/* --- what is asked ---------------------------------------------------------------------------------------------- */
 
 static struct base_slice keep(struct cl_client *c, struct base_buf *buf)
 {
@@ -127,7 +127,7 @@ void cl_start_read(struct cl_client *c)
     start(c, ranges, cl_pick_consistency(c, false));
 }
 
-/* --- what a page says ----------------------------------------------------------------------------------------------------------- */
+/* --- what a page says ------------------------------------------------------------------------------------------- */
 
 static unsigned partition_of(struct cl_client *c, struct base_slice pkey)
 {
@@ -311,7 +311,7 @@ static bool see_page(struct cl_client *c)
     return true;
 }
 
-/* --- what is covered ------------------------------------------------------------------------------------------------------------- */
+/* --- what is covered -------------------------------------------------------------------------------------------- */
 
 static bool partition_asked(const struct cl_client *c, unsigned p)
 {
@@ -391,7 +391,7 @@ static void judge(struct cl_client *c)
     }
 }
 
-/* --- its life ---------------------------------------------------------------------------------------------------------------------- */
+/* --- its life --------------------------------------------------------------------------------------------------- */
 
 static void check_outcome(struct cl_client *c)
 {
@@ -454,7 +454,7 @@ void cl_node_ends(struct cl_load *load, struct cluster_node *node)
     }
 }
 
-/* --- the last check ------------------------------------------------------------------------------------------------------------------- */
+/* --- the last check --------------------------------------------------------------------------------------------- */
 
 static void read_all(struct cl_load *load, struct cl_client *c, struct cm_table *t, struct cm_final *final)
 {

@@ -51,7 +51,7 @@ void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsi
                 node->address, what, peer + 1, verb, bytes.len);
 }
 
-/* --- the queue: a binary heap by (at_ns, seq) ------------------------------------------------------------------------------ */
+/* --- the queue: a binary heap by (at_ns, seq) ------------------------------------------------------------------- */
 
 static bool before(const struct cluster_event *a, const struct cluster_event *b)
 {
@@ -183,7 +183,7 @@ uint64_t cluster_draw_ns(struct cluster_world *w, uint64_t max_ns)
     return max_ns ? rng_below(&w->rng, (max_ns >> cut) + 1) : 0;
 }
 
-/* --- clocks, alarm ------------------------------------------------------------------------------------------------------------ */
+/* --- clocks, alarm ---------------------------------------------------------------------------------------------- */
 
 void cluster_node_sync_clock(struct cluster_node *node)
 {
@@ -236,7 +236,7 @@ static void alarm_set(struct repl_alarm *alarm, uint64_t at_ns)
 
 static const struct repl_alarm_ops alarm_ops = {alarm_set};
 
-/* --- background work ------------------------------------------------------------------------------------------------------------- */
+/* --- background work -------------------------------------------------------------------------------------------- */
 
 static void work_fired(struct cluster_world *w, struct cluster_event *event)
 {
@@ -256,7 +256,7 @@ void cluster_work_post(struct cluster_node *node)
     cluster_post(w, &node->work_event, node, (due > mono ? due - mono : 0) + cluster_draw_ns(w, 4 * CLUSTER_MS), work_fired);
 }
 
-/* --- the process -------------------------------------------------------------------------------------------------------------------- */
+/* --- the process ------------------------------------------------------------------------------------------------ */
 
 static int64_t port_timestamp(void *ctx)
 {
@@ -455,7 +455,7 @@ bool cluster_all_members_serve(struct cluster_world *w, void *unused)
     return true;
 }
 
-/* --- the whole --------------------------------------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------------------------- */
 
 void cluster_options_init(struct cluster_options *o)
 {
@@ -545,7 +545,7 @@ void cluster_world_fini(struct cluster_world *w)
     *w = (struct cluster_world){0};
 }
 
-/* --- a cluster that is there already --------------------------------------------------------------------------------------------- */
+/* --- a cluster that is there already ---------------------------------------------------------------------------- */
 
 static void append_everywhere(struct cluster_world *w, struct base_slice entry, const struct base_schema *schema,
                               const struct ring_state *ring)

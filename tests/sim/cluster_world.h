@@ -26,7 +26,7 @@
 struct cluster_world;
 struct cluster_node;
 
-/* --- events ---------------------------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------------------------- */
 
 /* Something that will happen. The owner's storage, zeroed before its first use. Events of one moment happen in the order they
  * were posted. An event of a paused node is held back until it goes on. */
@@ -43,7 +43,7 @@ void cluster_post(struct cluster_world *w, struct cluster_event *event, struct c
 void cluster_cancel(struct cluster_world *w, struct cluster_event *event); /* no effect when it is not posted */
 static inline bool cluster_is_posted(const struct cluster_event *event) { return event->place || event->held; }
 
-/* --- options --------------------------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------------------------- */
 
 /* Planted mistakes, which the checkers must find (cluster_canary.sh). */
 enum cluster_canary {
@@ -81,7 +81,7 @@ struct cluster_options {
 /* A quiet world: three nodes, a good network, no faults, small stores. */
 void cluster_options_init(struct cluster_options *o);
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------------------------ */
 
 enum cluster_node_state { CLUSTER_NODE_DOWN, CLUSTER_NODE_UP, CLUSTER_NODE_DYING };
 
@@ -200,7 +200,7 @@ bool cluster_all_members_serve(struct cluster_world *w, void *unused); /* for cl
 struct cluster_link *cluster_link(struct cluster_world *w, size_t from, size_t to);
 void cluster_heal_links(struct cluster_world *w);
 
-/* --- between the world's files --------------------------------------------------------------------------------------------------- */
+/* --- between the world's files ---------------------------------------------------------------------------------- */
 
 extern const struct repl_store_ops cluster_store_ops;
 extern const struct repl_meta_ops cluster_meta_ops;
