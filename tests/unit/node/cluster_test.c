@@ -164,6 +164,64 @@ START_TEST(the_whole_table_page_by_page)
 }
 END_TEST
 
+static int read_rows(struct node_read **read, struct node_session *session, int stop)
+{
+    struct base_read cmd = BASE_READ_INIT;
+    struct base_live_row row;
+    int n = 0;
+    cmd.table_id = fixture.table->id;
+    cmd.slices = base_slices_all;
+    OK(node_read_open(session, fixture.table, &cmd, NODE_CL_QUORUM, read, &fixture.err));
+    for (; n < stop; n++) {
+        int rc = node_read_next(*read, &row, &fixture.err);
+        if (rc == BASE_E_INTERRUPTED) {
+            n = -1;
+            break;
+        }
+        OK(rc);
+        if (!row.pkey.len)
+            break;
+    }
+    node_read_close(*read);
+    return n;
+}
+
+static bool always(void *ctx)
+{
+    return ctx == NULL;
+}
+
+/* One read taken up again and again: closed before its page came, in the middle, at its end, when interrupted; the last page (or
+ * the only one) small, so that the loop ends the read by itself, and large, so that close does. */
+START_TEST(reads_end_at_any_time)
+{
+    static const int totals[] = {0, 10, 3000, 5200};
+    struct node_session *session = members[0].session;
+    struct node_read *read = NULL;
+    int written = 0;
+    for (size_t k = 0; k < BASE_COUNT(totals); k++) {
+        int total = totals[k];
+        OK(node_session_set_batch(members[1].session, true, &fixture.err));
+        OK(node_txn_begin(members[1].session, &fixture.err));
+        for (; written < total; written++)
+            OK(fixture_write(members[1].session, written % 2 ? "odd" : "even", written, written));
+        OK(node_txn_apply(members[1].session, &fixture.err));
+        node_txn_end(members[1].session);
+        for (int again = 0; again < 3; again++) {
+            ck_assert_int_eq(read_rows(&read, session, 0), 0);
+            ck_assert_int_eq(read_rows(&read, session, 1), total ? 1 : 0);
+            ck_assert_int_eq(read_rows(&read, session, INT32_MAX), total);
+        }
+        node_session_on_interrupt(session, always, NULL);
+        int n = read_rows(&read, session, INT32_MAX); /* a slow answer may be interrupted before its first row */
+        ck_assert(n == -1 || (total < 256 && n == total));
+        node_session_on_interrupt(session, NULL, NULL);
+        ck_assert_int_eq(read_rows(&read, session, INT32_MAX), total);
+    }
+    node_read_free(read);
+}
+END_TEST
+
 START_TEST(a_member_goes_and_comes_back)
 {
     OK(fixture_write(members[0].session, "s1", 1, 20));
@@ -278,6 +336,7 @@ int main(void)
     tcase_add_test(tc, every_member_reads_what_any_wrote);
     tcase_add_test(tc, a_transaction_is_one_batch);
     tcase_add_test(tc, the_whole_table_page_by_page);
+    tcase_add_test(tc, reads_end_at_any_time);
     tcase_add_test(tc, a_member_goes_and_comes_back);
     tcase_add_test(tc, a_minority_refuses_and_says_so);
     tcase_add_test(tc, two_nodes_create_the_same_table);
