@@ -164,6 +164,10 @@ static int check_children(struct cli_cluster *cluster, struct base_err *err)
     for (size_t i = 0; i < cluster->node_count; i++) {
         if (!cli_cluster_child_ended(&cluster->nodes[i], how, sizeof how))
             continue;
+        /* One that a create was starting when it was cut off had the directory first: then the node runs. */
+        pid_t pid;
+        if (cli_cluster_state(cluster, &cluster->nodes[i], &pid) == CLI_NODE_RUNNING)
+            continue;
         end_progress();
         cli_cluster_show_log(cluster, &cluster->nodes[i]);
         return base_err_set(err, BASE_E_STOPPED, "%s %s (its log: %s/%s/log)", cluster->nodes[i].name, how, cluster->dir,

@@ -6,7 +6,8 @@
 #include "cli/cli_private.h"
 #include "net/net.h"
 
-enum { ANSWER_SIZE_MAX = 64 << 20, TIMEOUT_MS = 3600 * 1000 };
+/* A compaction may take an hour; an answer that changes nothing comes at once, or its node is paused. */
+enum { ANSWER_SIZE_MAX = 64 << 20, CHANGE_TIMEOUT_MS = 3600 * 1000, ASK_TIMEOUT_MS = 10 * 1000 };
 
 /* A call on a loop, with a line of progress on a terminal while it lasts. */
 struct call {
@@ -120,9 +121,18 @@ static int show(const struct cli_options *options, const char *name, struct base
     return rc;
 }
 
+/* A cluster's secret; a data directory's token has the form of one. */
+static int read_secret(const char *path, char text[NET_SECRET_LEN_MAX + 1], struct base_err *err)
+{
+    size_t len;
+    int rc = net_secret_read(path, (uint8_t *)text, &len, err);
+    text[rc == BASE_OK ? len : 0] = 0;
+    return rc;
+}
+
 int cli_nodetool(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
 {
-    char token[NET_TOKEN_LEN + 1];
+    char token[NET_SECRET_LEN_MAX + 1] = "";
     struct base_err err = {0};
     struct base_buf url;
     bool post = node_admin_changes_state(command->name);
@@ -136,13 +146,13 @@ int cli_nodetool(const struct cli_options *options, const struct cli_command *co
     if (rc != BASE_OK)
         base_err_set(&err, rc, "the arguments are too long");
     if (rc == BASE_OK && post)
-        rc = options->secret_file ? net_token_read(options->secret_file, token, &err)
+        rc = options->secret_file ? read_secret(options->secret_file, token, &err)
                                   : net_token_find(options->host, options->port, token, &err);
     if (rc == BASE_OK) {
         call.http.method = post ? "POST" : "GET";
         call.http.url = (const char *)url.data;
         call.http.token = post ? token : NULL;
-        call.http.timeout_ms = TIMEOUT_MS;
+        call.http.timeout_ms = post ? CHANGE_TIMEOUT_MS : ASK_TIMEOUT_MS;
         call.http.body_size_max = ANSWER_SIZE_MAX;
         call.http.done = on_done;
         rc = fetch(&call, &err);

@@ -221,7 +221,7 @@ static int set_options(struct net_http_exchange *x)
 {
     const struct net_http_call *call = x->call;
     CURL *easy = x->transfer.easy;
-    char line[128];
+    char line[NET_SECRET_LEN_MAX + 64];
     if (call->token) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", call->token);
         x->headers = curl_slist_append(x->headers, line);

@@ -236,10 +236,13 @@ int node_admin(struct node *node, const char *command, const char *const *args, 
         return base_err_set(err, BASE_E_INVALID, "%s: this connection stores nothing; ask a node: ringlet --host HOST %s", command,
                             command);
     struct nodei_admin call = {.node = node, .args = args, .arg_count = arg_count, .err = err};
-    int rc = node_session_new(node, &call.session, err);
+    /* Without a reference: the HTTP interface runs commands also while the node starts or closes, and ends before it. */
+    int rc = nodei_check_usable(node, err);
+    if (rc == BASE_OK)
+        rc = nodei_session_internal(node, &call.session, err);
     if (rc != BASE_OK)
         return rc;
     rc = run(&call, known, json);
-    node_session_free(call.session);
+    nodei_session_internal_free(call.session);
     return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "%s", command);
 }

@@ -145,7 +145,9 @@ int node_metrics(struct node *node, int (*each)(void *, const char *, const char
 {
     struct nodei_metrics sink = {each, ctx, 0};
     struct node_session *session;
-    int rc = node_session_new(node, &session, NULL);
+    int rc = nodei_check_usable(node, NULL); /* a session without a reference, as in node_admin */
+    if (rc == BASE_OK)
+        rc = nodei_session_internal(node, &session, NULL);
     if (rc != BASE_OK)
         return rc;
     put(&sink, "ringlet_build_info", "version=\"" PACKAGE_VERSION "\"", 1);
@@ -159,7 +161,7 @@ int node_metrics(struct node *node, int (*each)(void *, const char *, const char
         put_lanes(&sink, node);
         put_tables(&sink, node, session);
     }
-    node_session_free(session);
+    nodei_session_internal_free(session);
     if (sink.rc == 0)
         rc = nodei_metrics_cluster(&sink, node);
     return sink.rc ? sink.rc : rc;
