@@ -11,6 +11,8 @@ struct cli_options {
     unsigned short port;
     const char *secret_file;
     bool json;
+    bool ssl; /* the node speaks https */
+    const char *cacert, *cert, *key; /* PEM files for it; NULL: the system's authorities, no certificate of ours */
 };
 
 struct cli_command {

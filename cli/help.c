@@ -10,6 +10,7 @@ static void list_commands(void)
     puts("usage: ringlet [--host HOST] [--port 7000] [--json] [--secret-file FILE] COMMAND …\n");
     for (size_t i = 0; i < cli_command_count; i++)
         printf("  %-16s %s\n", cli_commands[i].name, cli_commands[i].summary);
+    puts("\nOf a node that speaks https (internode_encryption: all): --ssl, or --cacert FILE; with mutual TLS also --cert FILE --key FILE.");
     puts("\nringlet help COMMAND says more. In SQLite: .load ringlet");
 }
 

@@ -114,6 +114,8 @@ int main(int argc, char **argv)
         {"host", required_argument, NULL, 'h'},        {"port", required_argument, NULL, 'p'},
         {"json", no_argument, NULL, 'j'},              {"secret-file", required_argument, NULL, 's'},
         {"help", no_argument, NULL, 'H'},              {"version", no_argument, NULL, 'V'},
+        {"ssl", no_argument, NULL, 'S'},               {"cacert", required_argument, NULL, 'A'},
+        {"cert", required_argument, NULL, 'C'},        {"key", required_argument, NULL, 'K'},
         {NULL, 0, NULL, 0},
     };
     struct cli_options options = {.host = "127.0.0.1", .port = 7000, .secret_file = getenv("RINGLET_SECRET_FILE")};
@@ -134,6 +136,18 @@ int main(int argc, char **argv)
         case 's':
             options.secret_file = optarg;
             break;
+        case 'S':
+            options.ssl = true;
+            break;
+        case 'A':
+            options.cacert = optarg;
+            break;
+        case 'C':
+            options.cert = optarg;
+            break;
+        case 'K':
+            options.key = optarg;
+            break;
         case 'H':
             return cli_help(&options, NULL, 0, NULL);
         case 'V':
@@ -142,6 +156,9 @@ int main(int argc, char **argv)
             return cli_usage(NULL, "unknown or incomplete option %s", argv[optind - 1]);
         }
     }
+    options.ssl = options.ssl || options.cacert || options.cert;
+    if (options.key && !options.cert)
+        return cli_usage(NULL, "--key is of no use without --cert");
     if (optind == argc) {
         cli_help(&options, NULL, 0, NULL);
         return CLI_USAGE;

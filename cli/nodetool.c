@@ -53,7 +53,7 @@ static int put_argument(struct base_buf *url, const char *text)
 static int make_url(const struct cli_options *options, const char *name, int argc, char **argv, struct base_buf *url)
 {
     bool v6 = strchr(options->host, ':') != NULL;
-    int rc = base_buf_printf(url, "http://%s%s%s:%u/api/v1/%s", v6 ? "[" : "", options->host, v6 ? "]" : "", options->port, name);
+    int rc = base_buf_printf(url, "http%s://%s%s%s:%u/api/v1/%s", options->ssl ? "s" : "", v6 ? "[" : "", options->host, v6 ? "]" : "", options->port, name);
     for (int i = 0; rc == BASE_OK && i < argc; i++) {
         rc = base_buf_printf(url, "%s", i ? "," : "?args=");
         if (rc == BASE_OK)
@@ -152,6 +152,7 @@ int cli_nodetool(const struct cli_options *options, const struct cli_command *co
         call.http.method = post ? "POST" : "GET";
         call.http.url = (const char *)url.data;
         call.http.token = post ? token : NULL;
+        call.http.tls = (struct net_tls_config){.certificate = options->cert, .key = options->key, .ca = options->cacert};
         call.http.timeout_ms = post ? CHANGE_TIMEOUT_MS : ASK_TIMEOUT_MS;
         call.http.body_size_max = ANSWER_SIZE_MAX;
         call.http.done = on_done;

@@ -42,7 +42,8 @@ struct net_internode_config {
      * (net_token_find). UNAUTHORIZED or NOTFOUND with a text that says what to set. */
     int (*credential)(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
                       struct base_err *err);
-    struct net_tls_config tls;      /* for connections that we make: https if it has a certificate or a ca */
+    struct net_tls_config tls;      /* for connections that we make: https if it has a certificate or a ca … */
+    bool https;                     /* … or this: then without a ca the system's is asked */
     size_t frame_size_max;          /* one message: 16 MiB + a little */
     size_t body_size_max;           /* one POST, one response: 32 MiB */
     size_t queue_bytes_max;         /* waiting for one lane of a peer: 16 MiB; past it send is OVERLOADED */
@@ -54,6 +55,8 @@ struct net_internode_config {
     void (*on_reply)(void *ctx, const struct base_message *reply); /* borrowed */
     /* The request of this id was certainly not delivered (no connection, refused hello, 503 before it was read). */
     void (*on_undelivered)(void *ctx, uint64_t id);
+    /* A peer cannot be spoken to: why (may be NULL). */
+    void (*on_hello_failed)(void *ctx, const char *address, const struct base_err *err);
     void *ctx;
 };
 void net_internode_config_init(struct net_internode_config *config);

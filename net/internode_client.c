@@ -124,6 +124,8 @@ static void hello_failed(struct neti_peer *peer, const struct base_err *err)
 {
     base_logf(peer->internode->config.log, peer->failed ? BASE_LOG_DEBUG : BASE_LOG_WARN, "internode: %s: %s", peer->address, err->text);
     peer->failed = true;
+    if (peer->internode->config.on_hello_failed)
+        peer->internode->config.on_hello_failed(peer->internode->config.ctx, peer->address, err);
     neti_hello_forget(&peer->hello);
     fail_queues(peer);
 }
@@ -149,7 +151,7 @@ static void on_hello_done(struct neti_transfer *transfer, CURLcode code)
     int rc;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK)
-        rc = base_err_set(&err, BASE_E_UNAVAILABLE, "%s", peer->message[0] ? peer->message : curl_easy_strerror(code));
+        rc = base_err_set(&err, code == CURLE_PEER_FAILED_VERIFICATION ? BASE_E_UNAUTHORIZED : BASE_E_UNAVAILABLE, "%s", peer->message[0] ? peer->message : curl_easy_strerror(code));
     else if (status != 200)
         rc = refused_hello(peer, status, &err);
     else
@@ -384,10 +386,11 @@ static char *make_url(const struct net_internode *internode, const struct neti_p
     struct base_buf url;
     char *text = NULL;
     size_t len;
-    bool v6 = strchr(peer->host, ':') != NULL;
+    const struct net_internode_config *config = &internode->config;
+    bool v6 = strchr(peer->host, ':') != NULL, https = config->https || config->tls.certificate || config->tls.ca;
     base_buf_init(&url, 256);
-    if (base_buf_printf(&url, "%s://%s%s%s:%u/internode/v1/%s", internode->config.tls.certificate || internode->config.tls.ca ? "https" : "http", v6 ? "[" : "",
-                        peer->host, v6 ? "]" : "", peer->port, path) == BASE_OK &&
+    if (base_buf_printf(&url, "%s://%s%s%s:%u/internode/v1/%s", https ? "https" : "http", v6 ? "[" : "", peer->host, v6 ? "]" : "",
+                        peer->port, path) == BASE_OK &&
         base_buf_put_u8(&url, 0) == BASE_OK)
         base_buf_take(&url, (uint8_t **)&text, &len);
     base_buf_fini(&url);

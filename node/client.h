@@ -5,9 +5,8 @@
  * struct node_session: one connection's client: its defaults and its open transaction. Not
  * thread-safe: one thread at a time.
  *
- * Today every node is embedded or alone; requests run to their end on the caller's thread and
- * answer at once. Calls that will wait for peers say so by taking a node_session, which carries
- * deadline and interrupt. */
+ * An embedded node that is alone runs requests to their end on the caller's thread. A member of a cluster and a guest hand them to
+ * the cluster's thread and wait: what may wait for peers takes a node_session, which carries the interrupt. */
 #ifndef NODE_CLIENT_H
 #define NODE_CLIENT_H
 
@@ -32,7 +31,8 @@ struct node_config {
     size_t option_count;
     struct base_log *log; /* may be NULL; must outlive the node */
     bool temporary; /* remove the directory at the last release (":memory:") */
-    /* A guest: coordinates here and stores nothing; dir is not looked at. "127.0.0.1:7000,…" (http:// may stand before each). */
+    /* A guest: coordinates here and stores nothing; dir is not looked at. What node_contacts_parse made: "127.0.0.1:7000,…", behind one
+     * "https://" if so; then options may name server_encryption_options.ca, .certificate and .key. */
     const char *contacts;
     const char *secret_file; /* a guest's: the cluster's secret or a node's token; NULL: what this user's nodes left (net_token_find) */
 };
@@ -47,7 +47,7 @@ const char *node_dir(const struct node *node);
 /* True in a child that was forked after the node was opened: it must not be used (only forgotten). */
 bool node_is_forked(const struct node *node);
 
-/* "http://HOST:PORT[,HOST:PORT…]" → "HOST:PORT,…" for node_config.contacts, appended. INVALID. */
+/* "http://HOST:PORT[,HOST:PORT…]" → "HOST:PORT,…" (https: "https://HOST:PORT,…") for node_config.contacts, appended. INVALID. */
 BASE_MUST int node_contacts_parse(struct base_slice text, struct base_buf *out, struct base_err *err);
 /* May a table's definition connect there by itself? Loopback, hosts in the user's allow-list, hosts among `connected` (parsed texts).
  * UNAUTHORIZED, and the text says what to do. */

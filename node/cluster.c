@@ -146,16 +146,22 @@ static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NE
         return BASE_OK;
     }
     int rc = net_token_find(host, port, token, err);
-    if (cluster->node->guest) { /* who waits for the cluster is told */
-        pthread_mutex_lock(&cluster->mutex);
-        snprintf(cluster->refusal, sizeof cluster->refusal, "%.500s", rc != BASE_OK ? err->text : "");
-        pthread_mutex_unlock(&cluster->mutex);
-    }
     if (rc != BASE_OK)
         return rc;
     memcpy(out, token, NET_TOKEN_LEN);
     *len = NET_TOKEN_LEN;
     return BASE_OK;
+}
+
+/* Who waits for the cluster is told why a contact that is there does not speak with us. */
+static void on_hello_failed(void *ctx, const char *address, const struct base_err *err)
+{
+    struct nodei_cluster *cluster = ctx;
+    if (!cluster->node->guest || err->code == BASE_E_UNAVAILABLE || err->code == BASE_E_TIMEOUT)
+        return;
+    pthread_mutex_lock(&cluster->mutex);
+    snprintf(cluster->refusal, sizeof cluster->refusal, "%s: %.400s", address, err->text);
+    pthread_mutex_unlock(&cluster->mutex);
 }
 
 static int read_secret(struct nodei_cluster *cluster, struct base_err *err)
@@ -375,8 +381,8 @@ static struct net_tls_config tls_config(const struct nodei_settings *s)
     if (!s->internode_encryption)
         return (struct net_tls_config){0};
     return (struct net_tls_config){
-        .certificate = s->internode_certificate,
-        .key = s->internode_key,
+        .certificate = s->internode_certificate[0] ? s->internode_certificate : NULL, /* a guest may have none */
+        .key = s->internode_key[0] ? s->internode_key : NULL,
         .ca = s->internode_ca[0] ? s->internode_ca : NULL,
         .require_client_auth = s->internode_client_auth,
     };
@@ -435,10 +441,12 @@ static int open_internode(struct nodei_cluster *cluster, struct base_err *err)
     config.token = base_slice_str(cluster->token);
     config.credential = credential;
     config.tls = tls_config(&node->settings);
+    config.https = node->settings.internode_encryption;
     config.queue_bytes_max = node->settings.internode_queue_size;
     config.on_request = on_request;
     config.on_reply = on_reply;
     config.on_undelivered = on_undelivered;
+    config.on_hello_failed = on_hello_failed;
     config.ctx = cluster;
     return net_internode_open(&config, &cluster->internode, err);
 }
@@ -465,7 +473,7 @@ static int split_seeds(const char *text, uint16_t port, struct base_arena *arena
         text += len + strspn(text + len, ", ");
         if (len == 0)
             continue;
-        const char *bare = strncmp(one, "http://", 7) == 0 ? one + 7 : one;
+        const char *bare = strncmp(one, "http://", 7) == 0 ? one + 7 : strncmp(one, "https://", 8) == 0 ? one + 8 : one;
         int rc = net_address_parse(bare, host, &seed_port, err);
         if (rc != BASE_OK)
             return base_err_wrap(err, BASE_E_CONFIG, "seeds");

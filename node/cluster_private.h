@@ -86,7 +86,7 @@ struct nodei_cluster {
     uint64_t close_deadline_ns;
     void (*on_stage)(void *ctx, int stage); /* on the loop's thread; the daemon's */
     void *on_stage_ctx;
-    char refusal[512]; /* under mutex: why, at REPL_REFUSED; a guest's: the credential that it lacks */
+    char refusal[512]; /* under mutex: why, at REPL_REFUSED; a guest's: what its contact said */
 };
 
 /* Hand `task` to the loop. */

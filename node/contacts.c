@@ -1,4 +1,5 @@
 /* A guest's contacts: "http://HOST:PORT[,HOST:PORT…]", and to which of them a table's definition may connect by itself.
+ * Parsed, they are "HOST:PORT,…", behind one "https://" if that is how the nodes speak.
  *
  * A database file may come from a stranger: opening it must not make this process talk to hosts of the stranger's choice. So a
  * definition reaches loopback, what this session connected to by ringlet_connect, and what the user wrote into
@@ -9,6 +10,7 @@
 #include "node/node_private.h"
 
 #define PORT_DEFAULT 7000
+#define HTTPS "https://"
 
 /* The next of a comma-separated list; false at its end. */
 static bool next_part(struct base_slice *rest, struct base_slice *part)
@@ -36,11 +38,17 @@ int node_contacts_parse(struct base_slice text, struct base_buf *out, struct bas
 {
     struct base_slice rest = text, part;
     size_t count = 0;
+    bool https = false;
     int rc = BASE_OK;
     while (rc == BASE_OK && next_part(&rest, &part)) {
         char one[128], host[64];
         uint16_t port = PORT_DEFAULT;
-        (void)cut_prefix(&part, "http://");
+        bool says_https = cut_prefix(&part, HTTPS), says_http = !says_https && cut_prefix(&part, "http://");
+        if (count == 0)
+            https = says_https;
+        else if (https ? says_http : says_https)
+            return base_err_set(err, BASE_E_INVALID, "\"%.*s\" mixes http:// and https://: a cluster's nodes speak one of them",
+                                BASE_SLICE_ARG(text));
         while (part.len && part.data[part.len - 1] == '/')
             part.len--;
         if (part.len == 0 || part.len >= sizeof one)
@@ -49,7 +57,7 @@ int node_contacts_parse(struct base_slice text, struct base_buf *out, struct bas
         one[part.len] = 0;
         rc = net_address_parse(one, host, &port, err);
         if (rc == BASE_OK)
-            rc = base_buf_printf(out, strchr(host, ':') ? "%s[%s]:%u" : "%s%s:%u", count++ ? "," : "", host, port);
+            rc = base_buf_printf(out, strchr(host, ':') ? "%s[%s]:%u" : "%s%s:%u", count++ ? "," : https ? HTTPS : "", host, port);
     }
     if (rc == BASE_OK && count == 0)
         return base_err_set(err, BASE_E_INVALID, "no contact is named: write http://HOST:PORT[,HOST:PORT…]");
@@ -59,6 +67,7 @@ int node_contacts_parse(struct base_slice text, struct base_buf *out, struct bas
 static bool names_host(const char *contacts, const char *host)
 {
     struct base_slice rest = base_slice_str(contacts), part;
+    (void)cut_prefix(&rest, HTTPS);
     while (next_part(&rest, &part)) {
         char one[128], other[64];
         uint16_t port = PORT_DEFAULT;
@@ -90,6 +99,7 @@ static bool in_allow_list(const char *host)
 int node_contacts_allowed(const char *contacts, const char *const *connected, size_t count, struct base_err *err)
 {
     struct base_slice rest = base_slice_str(contacts), part;
+    const char *scheme = cut_prefix(&rest, HTTPS) ? "" : "http://";
     while (next_part(&rest, &part)) {
         char one[128], host[64];
         uint16_t port = PORT_DEFAULT;
@@ -102,9 +112,9 @@ int node_contacts_allowed(const char *contacts, const char *const *connected, si
             allowed = names_host(connected[i], host);
         if (!allowed)
             return base_err_set(err, BASE_E_UNAUTHORIZED,
-                                "the table lives at http://%s, beyond this machine, and a definition alone does not connect there: "
-                                "SELECT ringlet_connect('http://%s') first, or add the host to ~/.config/ringlet/allowed_hosts",
-                                contacts, contacts);
+                                "the table lives at %s%s, beyond this machine, and a definition alone does not connect there: "
+                                "SELECT ringlet_connect('%s%s') first, or add the host to ~/.config/ringlet/allowed_hosts",
+                                scheme, contacts, scheme, contacts);
     }
     return BASE_OK;
 }

@@ -89,7 +89,11 @@ static int resolve_settings(const struct node_config *config, const struct nodei
                 (int)sizeof settings->cluster_secret_file)
             return base_err_set(err, BASE_E_LIMIT, "secret_file: the path is too long");
         settings->transaction_size_max = CLUSTER_TRANSACTION_MAX;
-        return BASE_OK;
+        settings->internode_encryption = strncmp(config->contacts, "https://", 8) == 0;
+        int rc = BASE_OK;
+        for (size_t i = 0; i < config->option_count && rc == BASE_OK; i++)
+            rc = nodei_settings_set(settings, config->options[i].name, config->options[i].value, err);
+        return rc;
     }
     if (snprintf(path, sizeof path, "%s/ringlet.yaml", config->dir) >= (int)sizeof path)
         return base_err_set(err, BASE_E_LIMIT, "data directory %s: the path is too long",

@@ -139,12 +139,8 @@ static int set_option(struct base_arena *arena, struct base_slice name, struct b
                             "unknown option %.*s: there are keyspace, table, with and node",
                             BASE_SLICE_ARG(name));
     int rc = unquote(arena, value, false, &out->node_dir, err);
-    if (rc == BASE_OK && (out->node_dir.len == 0 ||
-                          (out->node_dir.len >= 4 && memcmp(out->node_dir.data, "http", 4) == 0 &&
-                           memchr(out->node_dir.data, ':', out->node_dir.len))))
-        rc = base_err_set(err, BASE_E_INVALID,
-                          "node='%.*s': this version has embedded nodes only; name a directory",
-                          BASE_SLICE_ARG(out->node_dir));
+    if (rc == BASE_OK && out->node_dir.len == 0)
+        rc = base_err_set(err, BASE_E_INVALID, "node='': name a directory, or http://HOST:PORT[,HOST:PORT…] of a cluster");
     return rc;
 }
 

@@ -205,19 +205,46 @@ static void open_function(sqlite3_context *context, int argc, sqlite3_value **ar
     sqlite3_free(dir);
 }
 
-/* ringlet_connect('http://…' [, 'secret_file=PATH']): this connection coordinates; tables without node= live in that cluster. */
+/* 'secret_file=PATH', 'cacert=PATH', …: the arguments behind the address. */
+static int connect_options(int argc, sqlite3_value **argv, const char *options[VTABI_CONNECT_OPTIONS], struct base_err *err)
+{
+    static const char *const names[VTABI_CONNECT_OPTIONS] = {"secret_file=", "cacert=", "cert=", "key="};
+    for (int i = 1; i < argc; i++) {
+        const char *text = (const char *)sqlite3_value_text(argv[i]);
+        int at = 0;
+        while (at < VTABI_CONNECT_OPTIONS && !(text && strncmp(text, names[at], strlen(names[at])) == 0))
+            at++;
+        if (at == VTABI_CONNECT_OPTIONS)
+            return base_err_set(err, BASE_E_INVALID, "ringlet_connect has no option \"%s\": there are secret_file=, cacert=, cert=, key=",
+                                text ? text : "");
+        options[at] = text + strlen(names[at]);
+    }
+    return BASE_OK;
+}
+
+/* TLS files say nothing to nodes that speak plain HTTP; a certificate without its key may hold it. */
+static int check_connect_options(const char *contacts, const char *const options[VTABI_CONNECT_OPTIONS], struct base_err *err)
+{
+    if (strncmp(contacts, "https://", 8) != 0 &&
+        (options[VTABI_CONNECT_CA] || options[VTABI_CONNECT_CERTIFICATE] || options[VTABI_CONNECT_KEY]))
+        return base_err_set(err, BASE_E_INVALID, "cacert=, cert= and key= are for https://, not for http://%s", contacts);
+    if (options[VTABI_CONNECT_KEY] && !options[VTABI_CONNECT_CERTIFICATE])
+        return base_err_set(err, BASE_E_INVALID, "key= is of no use without cert=");
+    return BASE_OK;
+}
+
+/* ringlet_connect('http://…' [, 'secret_file=PATH', …]): this connection coordinates; tables without node= live in that cluster. */
 static void connect_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
-    static const char prefix[] = "secret_file=";
+    const char *options[VTABI_CONNECT_OPTIONS] = {NULL};
     struct vtabi_host *host = host_of(context);
     struct base_err err = {0};
     struct base_buf contacts;
     struct vtabi_link *link;
-    const char *option = argc > 1 ? (const char *)sqlite3_value_text(argv[1]) : NULL;
     base_buf_init(&contacts, 4096);
-    int rc = argc >= 1 && argc <= 2 && (argc == 1 || (option && strncmp(option, prefix, sizeof prefix - 1) == 0))
-                 ? BASE_OK
-                 : base_err_set(&err, BASE_E_INVALID, "ringlet_connect('http://HOST:PORT[,HOST:PORT…]' [, 'secret_file=PATH'])");
+    int rc = argc >= 1 ? connect_options(argc, argv, options, &err)
+                       : base_err_set(&err, BASE_E_INVALID, "ringlet_connect('http://HOST:PORT[,HOST:PORT…]' [, 'secret_file=PATH', "
+                                                            "'cacert=PATH', 'cert=PATH', 'key=PATH'])");
     if (rc == BASE_OK && host->default_dir)
         rc = base_err_set(&err, BASE_E_BUSY, "%s is open: SELECT ringlet_close() first", host->default_dir);
     if (rc == BASE_OK)
@@ -225,7 +252,9 @@ static void connect_function(sqlite3_context *context, int argc, sqlite3_value *
     if (rc == BASE_OK && base_buf_put_u8(&contacts, 0) != BASE_OK)
         rc = base_err_set(&err, BASE_E_NOMEM, "out of memory");
     if (rc == BASE_OK)
-        rc = vtabi_host_connect(host, (const char *)contacts.data, option ? option + sizeof prefix - 1 : NULL, &err);
+        rc = check_connect_options((const char *)contacts.data, options, &err);
+    if (rc == BASE_OK)
+        rc = vtabi_host_connect(host, (const char *)contacts.data, options, &err);
     if (rc == BASE_OK)
         rc = vtabi_host_default(host, &link, &err);
     if (rc == BASE_OK)

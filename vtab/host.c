@@ -66,7 +66,8 @@ void vtabi_host_release(void *arg)
     for (size_t i = 0; i < host->connected_count; i++)
         sqlite3_free(host->connected[i]);
     sqlite3_free(host->connected);
-    sqlite3_free(host->secret_file);
+    for (int i = 0; i < VTABI_CONNECT_OPTIONS; i++)
+        sqlite3_free(host->connect_options[i]);
     sqlite3_free(host);
 }
 
@@ -94,7 +95,7 @@ static char *relative_to(const char *file, struct base_slice name)
 
 static bool is_url(struct base_slice text)
 {
-    return text.len >= 7 && memcmp(text.data, "http://", 7) == 0;
+    return (text.len >= 7 && memcmp(text.data, "http://", 7) == 0) || (text.len >= 8 && memcmp(text.data, "https://", 8) == 0);
 }
 
 static int resolve_contacts(struct base_slice url, char **out, struct base_err *err)
@@ -198,10 +199,26 @@ static bool is_interrupted(void *arg)
     return rc == SQLITE_INTERRUPT;
 }
 
+/* What ringlet_connect was told of TLS, for a link that uses it: as many options. */
+static size_t tls_options(const struct vtabi_link *link, struct node_option *out)
+{
+    static const char *const names[VTABI_CONNECT_OPTIONS] = {
+        [VTABI_CONNECT_CA] = "server_encryption_options.ca",
+        [VTABI_CONNECT_CERTIFICATE] = "server_encryption_options.certificate",
+        [VTABI_CONNECT_KEY] = "server_encryption_options.key",
+    };
+    size_t count = 0;
+    for (int i = 0; i < VTABI_CONNECT_OPTIONS && strncmp(link->dir, "https://", 8) == 0; i++)
+        if (names[i] && link->host->connect_options[i])
+            out[count++] = (struct node_option){names[i], link->host->connect_options[i]};
+    return count;
+}
+
 int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, size_t option_count,
                     bool create, struct base_err *err)
 {
     struct stat st;
+    struct node_option tls[VTABI_CONNECT_OPTIONS];
     if (link->node && !node_is_forked(link->node))
         return BASE_OK;
     if (link->node)
@@ -220,13 +237,17 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
             "ringlet_open(DIR) before the first query, or DROP the table and "
             "create it again)",
             link->dir, strerror(errno));
+    if (link->contacts) {
+        options = tls;
+        option_count = tls_options(link, tls);
+    }
     struct node_config config = {
         .dir = link->dir,
         .options = options,
         .option_count = option_count,
         .temporary = link->temporary,
         .contacts = link->contacts ? link->dir : NULL,
-        .secret_file = link->contacts ? link->host->secret_file : NULL,
+        .secret_file = link->contacts ? link->host->connect_options[VTABI_CONNECT_SECRET] : NULL,
     };
     struct node *node;
     struct node_session *session;
@@ -270,21 +291,31 @@ int vtabi_host_close(struct vtabi_host *host, struct base_err *err)
     return BASE_OK;
 }
 
-int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *secret_file, struct base_err *err)
+int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *const options[VTABI_CONNECT_OPTIONS],
+                       struct base_err *err)
 {
     char **connected = sqlite3_realloc64(host->connected, (host->connected_count + 1) * sizeof *connected);
+    char *copies[VTABI_CONNECT_OPTIONS] = {NULL};
     if (connected)
         host->connected = connected;
     char *own = connected ? sqlite3_mprintf("%s", contacts) : NULL, *again = own ? sqlite3_mprintf("%s", contacts) : NULL;
-    char *secret = secret_file && again ? sqlite3_mprintf("%s", secret_file) : NULL;
-    if (!again || (secret_file && !secret)) {
+    bool ok = again != NULL;
+    for (int i = 0; i < VTABI_CONNECT_OPTIONS && ok; i++) {
+        copies[i] = options[i] ? sqlite3_mprintf("%s", options[i]) : NULL;
+        ok = !options[i] || copies[i];
+    }
+    if (!ok) {
+        for (int i = 0; i < VTABI_CONNECT_OPTIONS; i++)
+            sqlite3_free(copies[i]);
         sqlite3_free(own);
         sqlite3_free(again);
         return base_err_set(err, BASE_E_NOMEM, "out of memory");
     }
     host->connected[host->connected_count++] = own;
-    sqlite3_free(host->secret_file);
-    host->secret_file = secret;
+    for (int i = 0; i < VTABI_CONNECT_OPTIONS; i++) {
+        sqlite3_free(host->connect_options[i]);
+        host->connect_options[i] = copies[i];
+    }
     sqlite3_free(host->default_dir);
     host->default_dir = again;
     host->default_contacts = true;

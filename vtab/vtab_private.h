@@ -39,6 +39,9 @@ struct vtabi_link {
     size_t level_count, level_cap;
 };
 
+/* What ringlet_connect may be told, in this order: secret_file=, cacert=, cert=, key=. */
+enum { VTABI_CONNECT_SECRET, VTABI_CONNECT_CA, VTABI_CONNECT_CERTIFICATE, VTABI_CONNECT_KEY, VTABI_CONNECT_OPTIONS };
+
 struct vtabi_host {
     sqlite3 *db;
     unsigned refs; /* module, functions, tables */
@@ -47,7 +50,7 @@ struct vtabi_host {
     bool default_contacts;
     char **connected;  /* what ringlet_connect was called with in this session, parsed */
     size_t connected_count;
-    char *secret_file; /* of the latest ringlet_connect, or NULL */
+    char *connect_options[VTABI_CONNECT_OPTIONS]; /* of the latest ringlet_connect; NULL: not given */
     int consistency;
     bool unlogged;
     uint64_t uuid_ticks; /* the last timeuuid's time */
@@ -116,7 +119,8 @@ BASE_MUST int vtabi_host_link(struct vtabi_host *host, const char *schema,
 BASE_MUST int vtabi_link_open(struct vtabi_link *link, const struct node_option *options,
                               size_t option_count, bool create, struct base_err *err);
 /* ringlet_connect: remember that this session may connect there, make it the default. `contacts` is parsed. */
-BASE_MUST int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *secret_file, struct base_err *err);
+BASE_MUST int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *const options[VTABI_CONNECT_OPTIONS],
+                                 struct base_err *err);
 /* Close every link's node. BUSY while a cursor or a transaction uses one. */
 BASE_MUST int vtabi_host_close(struct vtabi_host *host, struct base_err *err);
 /* The connection's default link, opened, its directory made if need be. */

@@ -13,7 +13,7 @@ CREATE VIRTUAL TABLE none USING ringlet(keyspace='lab', a TEXT, v INT);
 CREATE VIRTUAL TABLE none USING ringlet(a TEXT PRIMARY KEY, v INT);
 CREATE VIRTUAL TABLE none USING ringlet(keyspace='lab', a NOTYPE PRIMARY KEY);
 CREATE VIRTUAL TABLE none USING ringlet(keyspace='lab', colour='red', a TEXT PRIMARY KEY);
-CREATE VIRTUAL TABLE none USING ringlet(lab.r, node='http://127.0.0.1:7000');
+CREATE VIRTUAL TABLE none USING ringlet(lab.r, node='http://192.0.2.1:7000');
 SELECT ringlet_cql('ALTER TABLE lab.r ADD w text');
 INSERT INTO r(a, c, v) VALUES ('x', 2, 20);
 .reopen
