@@ -56,6 +56,16 @@ struct base_table_options {
     struct base_options caching, compaction, compression, extensions;
 };
 
+/* A local secondary index (DESIGN.md §6: a table component). */
+enum base_index_target { BASE_INDEX_VALUE, BASE_INDEX_VALUES, BASE_INDEX_KEYS, BASE_INDEX_ENTRIES, BASE_INDEX_FULL };
+struct base_index {
+    uint32_t id;            /* unique in the table for ever, among indexes; from 1 */
+    struct base_slice name; /* unique in the keyspace */
+    uint32_t column;        /* its id */
+    enum base_index_target target; /* VALUE: a plain column. VALUES, KEYS, ENTRIES: of a collection. FULL: a frozen one */
+    struct base_slice index_class; /* CUSTOM … USING; or empty */
+};
+
 struct base_table {
     struct base_uuid id;
     struct base_slice keyspace, name;
@@ -65,6 +75,9 @@ struct base_table {
     const struct base_dropped_column *dropped;
     size_t dropped_count;
     uint32_t next_column_id; /* ids start at 1 */
+    const struct base_index *indexes; /* by name */
+    size_t index_count;
+    uint32_t next_index_id;
     int64_t truncated_us;    /* the time of its last TRUNCATE; INT64_MIN: never truncated */
     struct base_table_options options;
     /* In a snapshot's tables: column indexes by ascending id. NULL in a table that is not in one yet. */

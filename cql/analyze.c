@@ -209,8 +209,16 @@ int cql_analyze_ddl(struct base_arena *arena, const struct cql_statement *statem
     case CQL_TRUNCATE:
         rc = cqli_analyze_table(&a);
         break;
-    case CQL_USE:
-        rc = base_err_set(err, BASE_E_INVALID, "USE changes no schema");
+    case CQL_CREATE_INDEX:
+    case CQL_DROP_INDEX:
+        rc = base_err_set(err, BASE_E_INVALID, "no indexes yet");
+        break;
+    case CQL_REFUSED:
+        rc = base_err_set(err, BASE_E_INVALID, "%s is not supported: %s", statement->refused, statement->refused_why);
+        break;
+    case CQL_USE: case CQL_SELECT: case CQL_INSERT: case CQL_UPDATE: case CQL_DELETE: case CQL_BATCH: case CQL_CREATE_ROLE:
+    case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES: case CQL_DESCRIBE:
+        rc = base_err_set(err, BASE_E_INVALID, "this statement changes no schema");
         break;
     }
     if (rc != BASE_OK)

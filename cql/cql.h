@@ -12,6 +12,11 @@ enum cql_statement_kind {
     CQL_CREATE_TABLE, CQL_ALTER_TABLE, CQL_DROP_TABLE,
     CQL_CREATE_TYPE, CQL_ALTER_TYPE, CQL_DROP_TYPE,
     CQL_TRUNCATE, CQL_USE,
+    CQL_CREATE_INDEX, CQL_DROP_INDEX,
+    CQL_SELECT, CQL_INSERT, CQL_UPDATE, CQL_DELETE, CQL_BATCH,
+    CQL_CREATE_ROLE, CQL_ALTER_ROLE, CQL_DROP_ROLE, CQL_LIST_ROLES,
+    CQL_DESCRIBE,
+    CQL_REFUSED, /* understood, and refused by name with the reason: what has its own issue later (materialized views, GRANT, …) */
 };
 
 struct cql_statement; /* the AST; cql/ast.h */
@@ -30,6 +35,7 @@ struct cql_ddl {
 };
 struct cql_context {
     const struct base_schema *schema;
+    const struct base_schema *system; /* system, system_schema, system_views …: tables that are not in the metadata log; may be NULL */
     struct base_slice keyspace; /* USE, or empty */
     struct base_uuid new_id;    /* for CREATE TABLE: a random (version 4) id */
     int64_t now_us;             /* dropped columns, truncation */

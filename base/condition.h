@@ -1,0 +1,56 @@
+/* Conditions of a write (IF …): judged at the replica on one partition, in one step with the write (DESIGN.md §6: condition false is an
+ * outcome of its own). One encoding for messages and, later, for Paxos.
+ *
+ * conditions := count varint (1 …), count × condition; all must hold
+ * condition  := kind u8; ckey: varint length, bytes (empty: the partition's static row)
+ *               EXISTS, NOT_EXISTS: nothing more. A row is there when it is live (base_row_purge)
+ *               COLUMN: column id varint, op u8 (enum base_condition_op),
+ *                       element: u8 0 or 1, [varint length, bytes: the cell's path (base/path.h)],
+ *                       operand count varint, operands: u8 1 (a value) or 0 (null), [varint length, bytes]
+ *               One operand, but for IN. A list's element is named by its index: element 2, [le32]
+ * current    := count varint, count × (ckey: varint length, bytes; row: varint length, bytes: encoded, live only; empty: none): the rows
+ *               that the conditions looked at, each once, ascending */
+#ifndef BASE_CONDITION_H
+#define BASE_CONDITION_H
+
+#include "base/read.h"
+
+enum base_condition_kind { BASE_CONDITION_EXISTS = 1, BASE_CONDITION_NOT_EXISTS = 2, BASE_CONDITION_COLUMN = 3 };
+enum base_condition_op {
+    BASE_CONDITION_EQ, BASE_CONDITION_NE, BASE_CONDITION_LT, BASE_CONDITION_LE, BASE_CONDITION_GT, BASE_CONDITION_GE,
+    BASE_CONDITION_IN, BASE_CONDITION_CONTAINS, BASE_CONDITION_CONTAINS_KEY,
+};
+enum base_condition_element { BASE_CONDITION_WHOLE, BASE_CONDITION_PATH, BASE_CONDITION_INDEX };
+
+struct base_condition {
+    enum base_condition_kind kind;
+    struct base_slice ckey;
+    uint32_t column;
+    enum base_condition_op op;
+    enum base_condition_element element;
+    struct base_slice path;
+    uint32_t index;
+    uint64_t operand_count;
+    struct base_reader operands;
+};
+/* Begin a list and append to it; count is written by the caller first (base_buf_put_varint). */
+BASE_MUST int base_condition_put_row(struct base_buf *out, enum base_condition_kind kind, struct base_slice ckey);
+struct base_condition_operand {
+    bool is_null;
+    struct base_slice value;
+};
+BASE_MUST int base_condition_put_column(struct base_buf *out, struct base_slice ckey, uint32_t column, enum base_condition_op op,
+                                        enum base_condition_element element, struct base_slice path, uint32_t index,
+                                        const struct base_condition_operand *operands, size_t operand_count);
+/* Decode the next; false when damaged. */
+BASE_MUST bool base_condition_decode(struct base_reader *in, struct base_condition *out);
+/* Deep check of bytes from a peer against the table: columns exist, operands are valid values. INVALID. */
+BASE_MUST int base_conditions_check(struct base_slice conditions, const struct base_table *table, struct base_err *err);
+/* The read that finds what the conditions look at: one partition, these rows. slices in the arena. */
+BASE_MUST int base_conditions_slices(struct base_arena *arena, struct base_slice conditions, struct base_slices *out, struct base_err *err);
+/* Judge them over the live rows of that partition, fed from `merged` (without tombstones; taken over): *hold, and `current` (appended)
+ * when they do not hold. */
+BASE_MUST int base_conditions_judge(struct base_slice conditions, const struct base_table *table, struct base_source *merged,
+                                    bool *hold, struct base_buf *current, struct base_err *err);
+
+#endif
