@@ -261,6 +261,37 @@ void base_rows_open(struct base_rows *rows, const struct base_read *cmd, const s
 {
     *rows = (struct base_rows){.cmd = cmd, .table = table, .source = merged, .rows_left = cmd->row_limit};
     base_buf_init(&rows->scratch, SCRATCH_LEN_MAX);
+    base_buf_init(&rows->last, SCRATCH_LEN_MAX);
+    base_buf_init(&rows->last_static, SCRATCH_LEN_MAX);
+}
+
+void base_rows_page(struct base_rows *rows, struct base_source *merged, bool more)
+{
+    BASE_ASSERT(!rows->in_partition && !rows->stopped);
+    rows->source = merged;
+    rows->more = more;
+}
+
+/* The next page may go on with the partition at hand. */
+static int keep_last(struct base_rows *rows, bool holds, struct base_err *err)
+{
+    base_buf_reset(&rows->last);
+    base_buf_reset(&rows->last_static);
+    int rc = base_buf_put_slice(&rows->last, rows->partition.pkey);
+    if (rc == BASE_OK && holds)
+        rc = base_buf_put_slice(&rows->last_static, rows->partition.static_row);
+    rows->holds = holds && rc == BASE_OK;
+    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "a partition's key: %s", base_err_words(rc));
+}
+
+/* The partition of a page before had nothing but its static row after all. */
+static int give_held(struct base_rows *rows, struct base_live_row *out)
+{
+    *out = (struct base_live_row){.pkey = base_buf_view(&rows->last), .static_row = base_buf_view(&rows->last_static)};
+    rows->holds = false;
+    rows->rows_left--;
+    rows->size_bytes += out->pkey.len + out->static_row.len;
+    return BASE_OK;
 }
 
 static int give(struct base_rows *rows, struct base_slice ckey, struct base_slice row,
@@ -311,7 +342,12 @@ static int next_partition(struct base_rows *rows, struct base_err *err)
     bool hold = true;
     rows->in_partition = false;
     do {
-        int rc = rows->source->ops->partition(rows->source, &rows->partition, err);
+        int rc = BASE_OK;
+        if (BASE_UNLIKELY(rows->more && !rows->holds && rows->partition.pkey.len &&
+                          !base_slice_equal(rows->partition.pkey, base_buf_view(&rows->last))))
+            rc = keep_last(rows, false, err);
+        if (rc == BASE_OK)
+            rc = rows->source->ops->partition(rows->source, &rows->partition, err);
         if (rc != BASE_OK || rows->partition.pkey.len == 0)
             return rc;
         if (BASE_UNLIKELY(rows->table->dropped_count && rows->partition.static_row.len)) {
@@ -325,6 +361,10 @@ static int next_partition(struct base_rows *rows, struct base_err *err)
             return rc;
     } while (!hold);
     rows->in_partition = true;
+    if (BASE_UNLIKELY(rows->last.len && base_slice_equal(rows->partition.pkey, base_buf_view(&rows->last)))) {
+        rows->holds = false; /* it goes on, with the counts it had; judged again when it ends */
+        return BASE_OK;
+    }
     rows->partition_rows_seen = 0;
     rows->partition_rows_left = rows->cmd->partition_row_limit;
     return BASE_OK;
@@ -343,8 +383,12 @@ int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct bas
             return BASE_OK;
         }
         if (!rows->in_partition || rows->partition_rows_left == 0) {
-            if ((rc = next_partition(rows, err)) != BASE_OK || !rows->in_partition)
+            if ((rc = next_partition(rows, err)) != BASE_OK)
                 return rc;
+            if (BASE_UNLIKELY(rows->holds && (rows->in_partition || !rows->more)))
+                return give_held(rows, out);
+            if (!rows->in_partition)
+                return BASE_OK;
             if (BASE_UNLIKELY(rows->partition_rows_left == 0))
                 continue;
         }
@@ -363,10 +407,12 @@ int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct bas
             if (hold)
                 return give(rows, item.ckey, item.row, out);
         } else if (item.kind == BASE_ITEM_END) {
+            bool alone = rows->partition_rows_seen == 0 && rows->partition.static_row.len && static_may_stand_alone(rows);
             rows->in_partition = false;
-            if (rows->partition_rows_seen == 0 && rows->partition.static_row.len &&
-                static_may_stand_alone(rows))
+            if (alone && !rows->more)
                 return give(rows, (struct base_slice){0}, (struct base_slice){0}, out);
+            if (alone && (rc = keep_last(rows, true, err)) != BASE_OK)
+                return rc;
         }
     }
 }
@@ -377,5 +423,7 @@ void base_rows_close(struct base_rows *rows)
     if (rows->source)
         rows->source->ops->close(rows->source);
     base_buf_fini(&rows->scratch);
+    base_buf_fini(&rows->last);
+    base_buf_fini(&rows->last_static);
     *rows = (struct base_rows){0};
 }

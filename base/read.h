@@ -66,12 +66,18 @@ struct base_rows {
     uint64_t rows_left, partition_rows_left, partition_rows_seen, size_bytes;
     bool in_partition;
     bool stopped; /* after the end: a limit ended it, there may be more */
+    bool more;    /* the stream at hand is a page, and another one follows */
+    bool holds;   /* a static row that may stand alone, if the next page does not go on with its partition: `last`, `last_static` */
     struct base_rows_filter *filters; /* prepared at the first call of next */
     struct base_buf scratch;
+    struct base_buf last, last_static; /* with `more`: the partition that the next page may go on with; empty: none */
 };
 void base_rows_open(struct base_rows *rows, const struct base_read *cmd,
                     const struct base_table *table, struct base_source *merged);
-/* out->pkey is empty at the end. */
+/* The stream comes in pages, each a merged stream of its own: the first, or after the end of one (and not `stopped`) the next. A partition
+ * that goes on in the next page begins there again. The page before is the caller's to close. */
+void base_rows_page(struct base_rows *rows, struct base_source *merged, bool more);
+/* out->pkey is empty at the end, also of a page with more to come. */
 BASE_MUST int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct base_err *err);
 void base_rows_close(struct base_rows *rows);
 

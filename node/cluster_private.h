@@ -89,6 +89,17 @@ struct nodei_cluster {
     char refusal[512]; /* under mutex: why, at REPL_REFUSED; a guest's: what its contact said */
 };
 
+/* A change of the metadata log, on the loop's thread. The caller's storage until done, which may be called before start
+ * returns; repl.outcome tells. */
+struct nodei_change {
+    void (*done)(struct nodei_change *change);
+    struct repl_change repl;
+    struct net_timer timer;
+    struct nodei_cluster *cluster;
+    uint64_t patience_ns;
+};
+void nodei_change_start(struct node *node, struct nodei_change *change, const struct base_change *what);
+
 /* Hand `task` to the loop. */
 void nodei_cluster_post(struct nodei_cluster *cluster, struct net_task *task);
 

@@ -18,6 +18,7 @@
 
 #define WAIT_SLICE_NS 20000000L
 #define PAGE_ROWS 5000
+#define CHANGE_RETRY_NS 1000000u
 #define LAST_PAGE_BYTES ((size_t)64 << 10) /* a last page up to this is copied, and the read is over for the loop */
 
 /* --- waiting ---------------------------------------------------------------------------------------------------- */
@@ -266,37 +267,68 @@ int node_write_start(struct node *node, struct node_async_write *write, struct b
 
 /* --- changes of the schema ------------------------------------------------------------------------------------------------ */
 
+static void change_done(struct repl_change *repl_change)
+{
+    struct nodei_change *change = BASE_CONTAINER(repl_change, struct nodei_change, repl);
+    change->done(change);
+}
+
+/* A snapshot is published by the thread that makes it durable, a moment before the loop has taken it up: a change made against it waits
+ * for the loop, and is not judged against the one before. */
+static void change_try(struct nodei_change *change)
+{
+    struct nodei_cluster *cluster = change->cluster;
+    uint64_t now = net_loop_now(cluster->loop).ns;
+    if (change->repl.change->expected_epoch > repl_epoch(cluster->repl) && now < change->patience_ns)
+        net_loop_arm(cluster->loop, &change->timer, CHANGE_RETRY_NS);
+    else
+        repl_change_start(cluster->repl, &change->repl);
+}
+
+static void change_again(struct net_timer *timer)
+{
+    change_try(BASE_CONTAINER(timer, struct nodei_change, timer));
+}
+
+void nodei_change_start(struct node *node, struct nodei_change *change, const struct base_change *what)
+{
+    struct nodei_cluster *cluster = node->cluster;
+    change->cluster = cluster;
+    change->repl = (struct repl_change){.change = what, .agreed = true, .done = change_done};
+    change->timer = (struct net_timer){.fired = change_again};
+    change->patience_ns = net_loop_now(cluster->loop).ns + node->settings.metadata_timeout_ns;
+    change_try(change);
+}
+
 struct change_call {
     struct net_task task;
-    struct nodei_cluster *cluster;
-    struct repl_change change;
+    struct node *node;
+    const struct base_change *what;
+    struct nodei_change change;
     struct waiter waiter;
 };
 
-static void change_done(struct repl_change *change)
+static void change_call_done(struct nodei_change *change)
 {
     waiter_signal(&BASE_CONTAINER(change, struct change_call, change)->waiter);
 }
 
-static void change_start(struct net_task *task)
+static void change_call_start(struct net_task *task)
 {
     struct change_call *call = BASE_CONTAINER(task, struct change_call, task);
-    repl_change_start(call->cluster->repl, &call->change);
+    nodei_change_start(call->node, &call->change, call->what);
 }
 
 /* Not interruptible: it ends by its own timeout, and the caller's memory holds the change. */
 int nodei_cluster_change(struct node *node, const struct base_change *change, struct base_err *err)
 {
     struct change_call call = {
-        .task.run = change_start,
-        .cluster = node->cluster,
-        .change = {.change = change, .agreed = true, .done = change_done},
-    };
+        .task.run = change_call_start, .node = node, .what = change, .change.done = change_call_done};
     waiter_init(&call.waiter);
     nodei_cluster_post(node->cluster, &call.task);
     (void)waiter_wait(&call.waiter, NULL);
     waiter_fini(&call.waiter);
-    return outcome_error(&call.change.outcome, err);
+    return outcome_error(&call.change.repl.outcome, err);
 }
 
 /* --- reads: pages as one stream --------------------------------------------------------------------------------------------- */

@@ -119,7 +119,10 @@ struct data_source {
     struct base_source source;
     int partition, row;
     bool closed;
+    /* A page: of the events (each partition's head, each row) those from `from` up to `to`. */
+    int event, from, to;
 };
+#define EVENTS 8
 static const struct {
     int32_t pk;
     const char *text;
@@ -136,8 +139,24 @@ static int data_partition(struct base_source *src, struct base_partition *out, s
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
-    s->row = 0;
-    if (++s->partition < (int)BASE_COUNT(data)) {
+    s->event += s->partition < 0 ? 0 : data[s->partition].row_count - s->row; /* what is skipped */
+    for (;;) {
+        s->row = 0;
+        if (++s->partition >= (int)BASE_COUNT(data) || s->event >= s->to) {
+            s->partition = BASE_COUNT(data);
+            return BASE_OK;
+        }
+        int head = s->event++, rows = data[s->partition].row_count;
+        if (head >= s->from)
+            break;
+        if (s->from < head + 1 + rows) { /* the page before had some of it */
+            s->row = s->from - head - 1;
+            s->event = s->from;
+            break;
+        }
+        s->event += rows;
+    }
+    if (s->partition < (int)BASE_COUNT(data)) {
         out->pkey = pkey_of(data[s->partition].pk);
         if (data[s->partition].text)
             out->static_row = static_of(data[s->partition].text);
@@ -150,7 +169,8 @@ static int data_next(struct base_source *src, struct base_item *out, struct base
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_item){.kind = BASE_ITEM_END};
-    if (s->row < data[s->partition].row_count) {
+    if (s->row < data[s->partition].row_count && s->event < s->to) {
+        s->event++;
         out->kind = BASE_ITEM_ROW;
         out->ckey = ckey_of(data[s->partition].rows[s->row].ck);
         out->row = row_of(data[s->partition].rows[s->row].v);
@@ -165,10 +185,20 @@ static void data_close(struct base_source *src)
 }
 static const struct base_source_ops data_ops = {data_partition, data_next, data_close};
 
-/* The rows that come, as "pk:ck " or "pk:static ". */
-static const char *read_rows(const struct base_read *cmd, bool *stopped)
+/* The next page's beginning, by the set of cuts: bit i is a cut before event i + 1. */
+static int page_end(unsigned cuts, int from)
 {
-    struct data_source source = {.source = {&data_ops}, .partition = -1};
+    int to = from + 1;
+    while (to < EVENTS && !(cuts >> (to - 1) & 1))
+        to++;
+    return to;
+}
+
+/* The rows that come, as "pk:ck " or "pk:static ", in pages cut as told. */
+static const char *read_pages(const struct base_read *cmd, bool *stopped, unsigned cuts)
+{
+    int to = page_end(cuts, 0);
+    struct data_source source = {.source = {&data_ops}, .partition = -1, .to = to};
     struct base_rows rows;
     struct base_live_row row;
     struct base_buf out, pk, ck;
@@ -176,10 +206,20 @@ static const char *read_rows(const struct base_read *cmd, bool *stopped)
     base_buf_init(&pk, 1000);
     base_buf_init(&ck, 1000);
     base_rows_open(&rows, cmd, table, &source.source);
+    base_rows_page(&rows, &source.source, to < EVENTS);
     for (;;) {
         ck_ok(base_rows_next(&rows, &row, &err), err);
-        if (!row.pkey.len)
+        if (!row.pkey.len && rows.stopped)
             break;
+        if (!row.pkey.len) {
+            if (to == EVENTS)
+                break;
+            int from = to;
+            to = page_end(cuts, from);
+            source = (struct data_source){.source = {&data_ops}, .partition = -1, .from = from, .to = to};
+            base_rows_page(&rows, &source.source, to < EVENTS);
+            continue;
+        }
         base_buf_reset(&pk);
         base_buf_reset(&ck);
         ck_ok(base_pkey_decode(row.pkey, &pk, &err), err);
@@ -203,6 +243,15 @@ static const char *read_rows(const struct base_read *cmd, bool *stopped)
     base_buf_fini(&pk);
     base_buf_fini(&ck);
     return (const char *)put(&out).data;
+}
+
+/* However it is cut into pages, the same comes. */
+static const char *read_rows(const struct base_read *cmd, bool *stopped)
+{
+    const char *whole = read_pages(cmd, stopped, 0);
+    for (unsigned cuts = 1; cuts < 1u << (EVENTS - 1); cuts++)
+        ck_assert_msg(strcmp(read_pages(cmd, NULL, cuts), whole) == 0, "cuts %x: %s", cuts, read_pages(cmd, NULL, cuts));
+    return whole;
 }
 
 static void setup(void)
