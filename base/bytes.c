@@ -1,5 +1,5 @@
 /* Growing buffers, varints, uuids. */
-#include "base/bytes.h"
+#include "base/arena.h"
 
 #include <stdio.h>
 
@@ -22,10 +22,30 @@ void base_buf_init(struct base_buf *buf, size_t len_max)
     *buf = (struct base_buf){.len_max = len_max};
 }
 
+void base_buf_init_in_arena(struct base_buf *buf, struct base_arena *arena, size_t len_max)
+{
+    *buf = (struct base_buf){.len_max = len_max, .arena = arena};
+}
+
 void base_buf_fini(struct base_buf *buf)
 {
-    free(buf->data);
-    base_buf_init(buf, buf->len_max);
+    if (!buf->arena)
+        free(buf->data);
+    *buf = (struct base_buf){.len_max = buf->len_max, .arena = buf->arena};
+}
+
+/* The newest allocation of the arena grows where it is. */
+static uint8_t *grow_in_arena(struct base_buf *buf, size_t cap)
+{
+    struct base_arena *arena = buf->arena;
+    if (buf->data && buf->data + buf->cap == arena->p && (size_t)(arena->end - arena->p) >= cap - buf->cap) {
+        arena->p += cap - buf->cap;
+        return buf->data;
+    }
+    uint8_t *data = base_arena_alloc_aligned(arena, cap, 1);
+    if (data && buf->len)
+        memcpy(data, buf->data, buf->len);
+    return data;
 }
 
 int base_buf_grow(struct base_buf *buf, size_t extra)
@@ -41,7 +61,7 @@ int base_buf_grow(struct base_buf *buf, size_t extra)
         cap = cap > buf->len_max / 2 ? buf->len_max : cap * 2;
     if (cap > buf->len_max)
         cap = buf->len_max;
-    uint8_t *data = realloc(buf->data, cap);
+    uint8_t *data = buf->arena ? grow_in_arena(buf, cap) : realloc(buf->data, cap);
     if (!data)
         return BASE_E_NOMEM;
     buf->data = data;

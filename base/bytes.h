@@ -43,14 +43,18 @@ bool base_slice_equal_nocase(struct base_slice a, struct base_slice b); /* ASCII
 #define BASE_SLICE_ARG(s) (int)(s).len, (const char *)(s).data
 
 /* A growing buffer. Grows by doubling up to len_max; past it, BASE_E_LIMIT. The caller's storage. */
+struct base_arena;
 struct base_buf {
     uint8_t *data;
     size_t len;
     size_t cap;
     size_t len_max;
+    struct base_arena *arena; /* its bytes are the arena's; NULL: the heap's */
 };
 
 void base_buf_init(struct base_buf *buf, size_t len_max);
+/* Its bytes live as long as the arena (what it grew out of stays there as waste); fini frees nothing; take is not for it. */
+void base_buf_init_in_arena(struct base_buf *buf, struct base_arena *arena, size_t len_max);
 void base_buf_fini(struct base_buf *buf); /* frees; leaves an empty buffer with the same maximum */
 /* Room for `extra` more bytes after len; does not change len. NOMEM, LIMIT. */
 int base_buf_grow(struct base_buf *buf, size_t extra);

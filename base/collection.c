@@ -15,6 +15,20 @@ static int failed(const struct base_type *type, int rc, struct base_err *err)
     return base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
 }
 
+#define UUID_EPOCH_TICKS INT64_C(0x01B21DD213814000) /* 100 ns from 1582-10-15 to 1970 */
+
+struct base_uuid base_list_place(int64_t ticks, const uint8_t node[8])
+{
+    struct base_uuid id;
+    uint64_t since = (uint64_t)ticks + (uint64_t)UUID_EPOCH_TICKS;
+    base_put_be32(id.b, (uint32_t)since);
+    base_put_be16(id.b + 4, (uint16_t)(since >> 32));
+    base_put_be16(id.b + 6, (uint16_t)((since >> 48 & 0x0FFF) | 0x1000));
+    memcpy(id.b + 8, node, 8);
+    id.b[8] = (uint8_t)((id.b[8] & 0x3F) | 0x80);
+    return id;
+}
+
 /* --- value to cells
  * -------------------------------------------------------------------------------- */
 

@@ -27,6 +27,10 @@ BASE_MUST int base_explode_next(struct base_explode *it, const struct base_uuid 
                                 struct base_cell *cell, bool *end, struct base_err *err);
 void base_explode_fini(struct base_explode *it);
 
+/* Where a list's element stands: a time-based UUID that orders by `ticks` (100 ns since 1970; may be negative), and whose last 8 bytes are
+ * `node`'s, which tells places of one tick apart. */
+struct base_uuid base_list_place(int64_t ticks, const uint8_t node[8]);
+
 /* Cells to a value: feed the live cells of one column in their order. Dead cells and complex
  * deletions are skipped. */
 struct base_implode {

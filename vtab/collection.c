@@ -7,21 +7,6 @@
 
 #include "base/collection.h"
 
-#define UUID_EPOCH_TICKS INT64_C(0x01B21DD213814000) /* 100 ns from 1582-10-15 to 1970 */
-
-/* Where a list's element stands: a time-based UUID that grows with its position. */
-static struct base_uuid list_position(int64_t ts, uint32_t i, const uint8_t node[8])
-{
-    struct base_uuid id;
-    uint64_t ticks = (uint64_t)ts * 10 + (uint64_t)UUID_EPOCH_TICKS + i;
-    base_put_be32(id.b, (uint32_t)ticks);
-    base_put_be16(id.b + 4, (uint16_t)(ticks >> 32));
-    base_put_be16(id.b + 6, (uint16_t)((ticks >> 48 & 0x0FFF) | 0x1000));
-    memcpy(id.b + 8, node, 8);
-    id.b[8] = (uint8_t)((id.b[8] & 0x3F) | 0x80);
-    return id;
-}
-
 static int put_elements(struct base_row_builder *row, struct base_explode *it,
                         const struct base_cell *like, struct base_err *err)
 {
@@ -33,7 +18,7 @@ static int put_elements(struct base_row_builder *row, struct base_explode *it,
         struct base_cell cell = *like;
         struct base_uuid position;
         if (is_list)
-            position = list_position(like->ts, i, node);
+            position = base_list_place(like->ts * 10 + i, node);
         int rc = base_explode_next(it, is_list ? &position : NULL, &cell, &end, err);
         if (rc != BASE_OK || end)
             return rc;

@@ -14,9 +14,6 @@
 
 #include "base/key.h"
 
-#define WRITETIME_AHEAD_MAX_US                                                                     \
-    (INT64_C(86400) * 1000000) /* a timestamp past tomorrow would hide all later writes */
-
 /* One call of xUpdate. */
 struct write {
     struct vtabi_table *table;
@@ -113,7 +110,7 @@ static int set_writetime(struct write *w)
     if (sqlite3_value_type(value) != SQLITE_INTEGER || ts == INT64_MIN || ts == INT64_MIN + 1)
         return base_err_set(w->err, BASE_E_INVALID, "%s.writetime: must be microseconds since 1970",
                             w->table->name);
-    if (ts > w->ts + WRITETIME_AHEAD_MAX_US)
+    if (ts > w->ts + BASE_TS_AHEAD_MAX_US)
         return base_err_set(
             w->err, BASE_E_INVALID,
             "%s.writetime: %lld is more than a day ahead of the clock (microseconds since 1970)",

@@ -54,6 +54,36 @@ START_TEST(buffer_has_a_maximum)
 }
 END_TEST
 
+/* A buffer in an arena keeps its bytes while it grows, in place where it can, and leaves nothing to free. */
+START_TEST(buffer_in_an_arena)
+{
+    struct base_arena arena;
+    struct base_buf buf, other;
+    base_arena_init(&arena);
+    base_buf_init_in_arena(&buf, &arena, 5000);
+    base_buf_init_in_arena(&other, &arena, 5000);
+    ck_assert_int_eq(base_buf_put_u8(&buf, 0), BASE_OK);
+    const uint8_t *first = buf.data;
+    for (unsigned i = 1; i < 200; i++)
+        ck_assert_int_eq(base_buf_put_u8(&buf, (uint8_t)i), BASE_OK);
+    ck_assert_ptr_eq(buf.data, first);
+    for (unsigned i = 200; i < 5000; i++) {
+        ck_assert_int_eq(base_buf_put_u8(&buf, (uint8_t)i), BASE_OK);
+        if (i % 100 == 0) /* in its way */
+            ck_assert_int_eq(base_buf_put_u8(&other, (uint8_t)~i), BASE_OK);
+    }
+    ck_assert_int_eq(base_buf_put_u8(&buf, 0), BASE_E_LIMIT);
+    for (unsigned i = 0; i < 5000; i++)
+        ck_assert_uint_eq(buf.data[i], (uint8_t)i);
+    for (unsigned i = 0; i < other.len; i++)
+        ck_assert_uint_eq(other.data[i], (uint8_t)~(200 + 100 * i));
+    base_buf_fini(&buf);
+    ck_assert_uint_eq(buf.len, 0);
+    ck_assert_int_eq(base_buf_put_u8(&buf, 7), BASE_OK);
+    base_arena_fini(&arena);
+}
+END_TEST
+
 START_TEST(uuid_text)
 {
     struct base_uuid id;
@@ -90,6 +120,7 @@ int main(void)
     tcase_add_test(tc, varint_refuses_overlong);
     tcase_add_test(tc, zigzag_round_trip);
     tcase_add_test(tc, buffer_has_a_maximum);
+    tcase_add_test(tc, buffer_in_an_arena);
     tcase_add_test(tc, uuid_text);
     tcase_add_test(tc, arena_alignment_and_reset);
     suite_add_tcase(suite, tc);
