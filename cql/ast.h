@@ -26,7 +26,8 @@ enum cql_term_kind {
     CQL_TERM_SET,     /* {v, …}, not empty */
     CQL_TERM_LIST,    /* [v, …]; a list or a vector */
     CQL_TERM_TUPLE,   /* (v, …); of one: parentheses around it */
-    CQL_TERM_UDT,     /* {field: v, …}; items: the values, each with its field in .text; not empty */
+    CQL_TERM_UDT,     /* {field: v, …}; items: the values, each with its field in .field; not empty. In a selector it may be a map
+                       * whose keys are columns */
     CQL_TERM_CALL,    /* f(args); name: the function (token, writetime, ttl, count … too); items: the arguments */
     CQL_TERM_STAR,    /* count(*)'s argument */
     CQL_TERM_CAST,    /* CAST(items AS type); text: the type's text */
@@ -34,16 +35,22 @@ enum cql_term_kind {
     CQL_TERM_BINARY,  /* items: left, right; op */
     CQL_TERM_NEGATE,  /* - items */
     CQL_TERM_COLUMN,  /* a column, text: its name */
-    CQL_TERM_FIELD,   /* items.text: a field of a UDT */
+    CQL_TERM_FIELD,   /* items.text: a field of a UDT. ks.f(…) is a CALL */
     CQL_TERM_ELEMENT, /* items[second item] */
     CQL_TERM_SLICE,   /* items[from .. to]; a bound that is not given is CQL_TERM_NULL with empty text */
 };
+
+/* Terms are never nested deeper than this (the parser refuses it), so code may recurse over them. */
+#define CQL_TERM_DEPTH_MAX 128
+
 struct cql_term {
     enum cql_term_kind kind;
     struct base_slice text; /* STRING: without quotes; NULL as written; see above */
     struct cql_name name;   /* CALL */
     char op;                /* BINARY: + - * / % */
     uint32_t number;        /* BIND */
+    uint32_t depth;         /* levels of terms below */
+    struct base_slice field; /* of an item of a UDT: the field's name */
     uint32_t item_count;
     struct cql_term *items; /* linked by next */
     struct cql_term *next;
