@@ -121,6 +121,17 @@ const struct base_column *base_table_column_by_id(const struct base_table *table
 /* May a keyspace or table be called so? [a-zA-Z0-9_]{1,48}, as in Cassandra. */
 bool base_name_valid(struct base_slice name);
 
+/* The index of that name, and (may be NULL) its table; NULL: there is none. */
+const struct base_index *base_keyspace_index(const struct base_keyspace *keyspace, struct base_slice name,
+                                             const struct base_table **table);
+#define BASE_INDEX_NAME_LEN_MAX 222
+/* May an index be called so? [a-zA-Z0-9_]{1,222} */
+bool base_index_name_valid(struct base_slice name);
+/* May a column be indexed so? Its type and its place in the key allow it (Cassandra's CreateIndexStatement). */
+bool base_index_fits(const struct base_table *table, const struct base_column *column, enum base_index_target target);
+/* Is a duration anywhere in the type? Such values have no order. */
+bool base_type_has_duration(const struct base_type *type);
+
 /* --- changes -------------------------------------------------------------------------------------- */
 
 /* One transformation of the metadata log. Objects are given whole, as they are after the change. */

@@ -427,6 +427,24 @@ static int build_ids(struct build *b, struct base_table *table)
     return BASE_OK;
 }
 
+static int build_indexes(struct build *b, const struct base_table *from, struct base_table *to)
+{
+    struct base_index *indexes = alloc_array(b, from->index_count, sizeof *indexes);
+    if (!indexes)
+        return no_memory(b);
+    for (size_t i = 0; i < from->index_count; i++) {
+        indexes[i] = from->indexes[i];
+        int rc = copy_slice(b, from->indexes[i].name, &indexes[i].name);
+        if (rc == BASE_OK)
+            rc = copy_slice(b, from->indexes[i].index_class, &indexes[i].index_class);
+        if (rc != BASE_OK)
+            return rc;
+    }
+    to->indexes = indexes;
+    to->next_index_id = from->next_index_id ? from->next_index_id : 1; /* 0: made before there were indexes */
+    return basei_indexes_check(to, b->err);
+}
+
 static int check_names(struct build *b, const struct base_table *table)
 {
     struct base_slice *names = base_arena_alloc(&b->scratch, table->column_count * sizeof *names);
@@ -483,6 +501,8 @@ static int build_table(struct build *b, const struct base_table *from, const str
     if (rc == BASE_OK)
         rc = build_ids(b, to);
     if (rc == BASE_OK)
+        rc = build_indexes(b, from, to);
+    if (rc == BASE_OK)
         rc = check_names(b, to);
     if (rc == BASE_OK)
         rc = build_table_options(b, &from->options, &to->options);
@@ -521,7 +541,7 @@ static int build_keyspace(struct build *b, const struct base_keyspace *from, str
     }
     to->tables = tables;
     to->table_count = from->table_count;
-    return BASE_OK;
+    return basei_index_names_check(to, &b->scratch, b->err);
 }
 
 static int compare_table_ids(const void *a, const void *b)

@@ -7,6 +7,7 @@
  *    nodes that change the same thing at once one gets an error.
  * 2. An altered table keeps its id, its key (but for names) and the id, kind and type of every
  *    column; what is gone is among the dropped columns. Stored rows depend on all of these.
+ *    Its indexes likewise: an id that was given is not given again.
  * 3. An altered type keeps its fields' types, in order (names may change); new ones come last. */
 #include "base/schema_private.h"
 
@@ -197,6 +198,8 @@ static int check_table_altered(struct apply *a, const struct base_table *from, c
     for (size_t i = 0; !fault && i < to->column_count; i++)
         if (to->columns[i].id < from->next_column_id && !base_table_column_by_id(from, to->columns[i].id))
             fault = "a new column needs a new id";
+    if (!fault)
+        fault = basei_indexes_altered(from, to);
     return fault ? base_err_set(a->err, BASE_E_INVALID, "table " NAME_FMT ": %s", NAME_ARG(a), fault) : BASE_OK;
 }
 

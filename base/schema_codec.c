@@ -6,7 +6,9 @@
  * defined), so that bytes cannot grow beyond what was declared. */
 #include "base/schema_private.h"
 
-enum { CHANGE_VERSION = 1, CHANGE_VERSION_PROPOSED = 2, SNAPSHOT_VERSION = 1 };
+/* The versions with indexes are written only where a table has, or had, one: older programs read the rest. */
+enum { CHANGE_VERSION = 1, CHANGE_VERSION_PROPOSED = 2, CHANGE_VERSION_INDEXED = 3, CHANGE_VERSION_INDEXED_PROPOSED = 4 };
+enum { SNAPSHOT_VERSION = 1, SNAPSHOT_VERSION_INDEXED = 2 };
 enum { TYPE_FROZEN = 0x01 };
 enum { COLUMN_DESCENDING = 0x01 };
 enum { OPTION_CDC = 0x01, OPTION_AUTO_SNAPSHOT = 0x02, OPTION_INCREMENTAL_BACKUPS = 0x04 };
@@ -110,7 +112,25 @@ static void put_table_options(struct writer *w, const struct base_table_options 
     put_options(w, &o->extensions);
 }
 
-static void put_table(struct writer *w, const struct base_table *table)
+static bool had_index(const struct base_table *table)
+{
+    return table->next_index_id > 1;
+}
+
+static void put_indexes(struct writer *w, const struct base_table *table)
+{
+    put_varint(w, table->next_index_id ? table->next_index_id : 1);
+    put_varint(w, table->index_count);
+    for (size_t i = 0; i < table->index_count; i++) {
+        put_varint(w, table->indexes[i].id);
+        put_bytes(w, table->indexes[i].name);
+        put_varint(w, table->indexes[i].column);
+        put_u8(w, (unsigned)table->indexes[i].target);
+        put_bytes(w, table->indexes[i].index_class);
+    }
+}
+
+static void put_table(struct writer *w, const struct base_table *table, bool indexed)
 {
     put_uuid(w, table->id);
     put_bytes(w, table->keyspace);
@@ -136,6 +156,8 @@ static void put_table(struct writer *w, const struct base_table *table)
         put_type(w, table->dropped[i].type);
     }
     put_table_options(w, &table->options);
+    if (indexed)
+        put_indexes(w, table);
 }
 
 int base_change_encode(const struct base_change *change, struct base_buf *out)
@@ -144,7 +166,9 @@ int base_change_encode(const struct base_change *change, struct base_buf *out)
     struct writer w = {out, BASE_OK};
     static const struct base_uuid nobody;
     bool proposed = !base_uuid_equal(change->proposal, nobody);
-    put_u8(&w, proposed ? CHANGE_VERSION_PROPOSED : CHANGE_VERSION);
+    bool indexed = (change->kind == BASE_CHANGE_TABLE_CREATE || change->kind == BASE_CHANGE_TABLE_ALTER) &&
+                   had_index(change->table_new);
+    put_u8(&w, (unsigned)((indexed ? CHANGE_VERSION_INDEXED : CHANGE_VERSION) + proposed));
     if (proposed)
         put_uuid(&w, change->proposal);
     put_u8(&w, change->kind);
@@ -163,7 +187,7 @@ int base_change_encode(const struct base_change *change, struct base_buf *out)
         break;
     case BASE_CHANGE_TABLE_CREATE:
     case BASE_CHANGE_TABLE_ALTER:
-        put_table(&w, change->table_new);
+        put_table(&w, change->table_new, indexed);
         break;
     case BASE_CHANGE_TABLE_TRUNCATE:
         put_uuid(&w, change->table_id);
@@ -188,7 +212,10 @@ int base_schema_encode(const struct base_schema *schema, struct base_buf *out)
 {
     size_t start = out->len;
     struct writer w = {out, BASE_OK};
-    put_u8(&w, SNAPSHOT_VERSION);
+    bool indexed = false;
+    for (size_t i = 0; i < schema->table_count; i++)
+        indexed |= had_index(schema->tables_by_id[i]);
+    put_u8(&w, indexed ? SNAPSHOT_VERSION_INDEXED : SNAPSHOT_VERSION);
     put_varint(&w, schema->epoch);
     put_varint(&w, schema->keyspace_count);
     for (size_t i = 0; i < schema->keyspace_count; i++) {
@@ -203,7 +230,7 @@ int base_schema_encode(const struct base_schema *schema, struct base_buf *out)
         }
         put_varint(&w, ks->table_count);
         for (size_t k = 0; k < ks->table_count; k++)
-            put_table(&w, ks->tables[k]);
+            put_table(&w, ks->tables[k], indexed);
     }
     if (w.rc != BASE_OK)
         out->len = start;
@@ -215,6 +242,7 @@ int base_schema_encode(const struct base_schema *schema, struct base_buf *out)
 struct decoder {
     struct base_reader in;
     struct base_arena *arena;
+    bool indexed; /* tables are followed by their indexes */
     int rc;
 };
 
@@ -433,6 +461,22 @@ static void place_column(const struct base_table *table, struct base_column *col
     }
 }
 
+static void get_indexes(struct decoder *d, struct base_table *table)
+{
+    table->next_index_id = get_u32(d);
+    struct base_index *indexes = get_array(d, 5, sizeof *indexes, &table->index_count);
+    for (size_t i = 0; i < table->index_count && d->rc == BASE_OK; i++) {
+        indexes[i].id = get_u32(d);
+        indexes[i].name = get_bytes(d);
+        indexes[i].column = get_u32(d);
+        indexes[i].target = (enum base_index_target)get_u8(d);
+        indexes[i].index_class = get_bytes(d);
+        if (indexes[i].target > BASE_INDEX_FULL)
+            fail(d, BASE_E_CORRUPT);
+    }
+    table->indexes = indexes;
+}
+
 static const struct base_table *get_table(struct decoder *d)
 {
     static const struct base_table none;
@@ -468,6 +512,9 @@ static const struct base_table *get_table(struct decoder *d)
     }
     table->dropped = dropped;
     get_table_options(d, &table->options);
+    table->next_index_id = 1;
+    if (d->indexed)
+        get_indexes(d, table);
     return table;
 }
 
@@ -526,14 +573,15 @@ static void get_change_body(struct decoder *d, struct base_change *c)
 int base_change_decode(struct base_arena *arena, struct base_slice bytes, struct base_change *out,
                        struct base_err *err)
 {
-    struct decoder d = {base_reader(bytes), arena, BASE_OK};
+    struct decoder d = {.in = base_reader(bytes), .arena = arena};
     *out = (struct base_change){0};
     uint8_t version = get_u8(&d);
-    if (d.rc == BASE_OK && version != CHANGE_VERSION && version != CHANGE_VERSION_PROPOSED)
-        return base_err_set(err, BASE_E_VERSION, "schema change: version %u, this program knows %d and %d",
-                            (unsigned)version, CHANGE_VERSION, CHANGE_VERSION_PROPOSED);
+    if (d.rc == BASE_OK && (version < CHANGE_VERSION || version > CHANGE_VERSION_INDEXED_PROPOSED))
+        return base_err_set(err, BASE_E_VERSION, "schema change: version %u, this program knows %d to %d",
+                            (unsigned)version, CHANGE_VERSION, CHANGE_VERSION_INDEXED_PROPOSED);
+    d.indexed = version >= CHANGE_VERSION_INDEXED;
     struct base_change c = {0};
-    if (version == CHANGE_VERSION_PROPOSED) {
+    if (version == CHANGE_VERSION_PROPOSED || version == CHANGE_VERSION_INDEXED_PROPOSED) {
         static const struct base_uuid nobody;
         c.proposal = get_uuid(&d);
         if (d.rc == BASE_OK && base_uuid_equal(c.proposal, nobody))
@@ -545,6 +593,8 @@ int base_change_decode(struct base_arena *arena, struct base_slice bytes, struct
     c.name = get_bytes(&d);
     if (d.rc == BASE_OK)
         get_change_body(&d, &c);
+    if (d.rc == BASE_OK && d.indexed && !(c.table_new && had_index(c.table_new)))
+        d.rc = BASE_E_CORRUPT; /* likewise */
     int rc = finish(&d, "schema change", bytes, err);
     if (rc == BASE_OK)
         *out = c;
@@ -569,25 +619,37 @@ static void get_keyspace(struct decoder *d, struct base_keyspace *ks)
     ks->tables = tables;
 }
 
+static bool any_had_index(const struct basei_draft *draft)
+{
+    for (size_t i = 0; i < draft->keyspace_count; i++)
+        for (size_t k = 0; k < draft->keyspaces[i].table_count; k++)
+            if (had_index(draft->keyspaces[i].tables[k]))
+                return true;
+    return false;
+}
+
 int base_schema_decode(struct base_slice bytes, struct base_schema **out, struct base_err *err)
 {
     struct base_arena scratch;
     base_arena_init(&scratch);
-    struct decoder d = {base_reader(bytes), &scratch, BASE_OK};
+    struct decoder d = {.in = base_reader(bytes), .arena = &scratch};
     struct basei_draft draft = {0};
     *out = NULL;
     int rc;
     uint8_t version = get_u8(&d);
-    if (d.rc == BASE_OK && version != SNAPSHOT_VERSION) {
-        rc = base_err_set(err, BASE_E_VERSION, "schema: version %u, this program knows %d", (unsigned)version,
-                          SNAPSHOT_VERSION);
+    if (d.rc == BASE_OK && version != SNAPSHOT_VERSION && version != SNAPSHOT_VERSION_INDEXED) {
+        rc = base_err_set(err, BASE_E_VERSION, "schema: version %u, this program knows %d and %d", (unsigned)version,
+                          SNAPSHOT_VERSION, SNAPSHOT_VERSION_INDEXED);
         goto out;
     }
+    d.indexed = version == SNAPSHOT_VERSION_INDEXED;
     draft.epoch = get_varint(&d);
     struct base_keyspace *keyspaces = get_array(&d, 5, sizeof *keyspaces, &draft.keyspace_count);
     for (size_t i = 0; i < draft.keyspace_count; i++)
         get_keyspace(&d, &keyspaces[i]);
     draft.keyspaces = keyspaces;
+    if (d.rc == BASE_OK && d.indexed && !any_had_index(&draft))
+        d.rc = BASE_E_CORRUPT; /* a snapshot has one form only */
     rc = finish(&d, "schema", bytes, err);
     if (rc == BASE_OK) {
         rc = basei_schema_build(&draft, out, err);

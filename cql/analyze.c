@@ -211,7 +211,7 @@ int cql_analyze_ddl(struct base_arena *arena, const struct cql_statement *statem
         break;
     case CQL_CREATE_INDEX:
     case CQL_DROP_INDEX:
-        rc = base_err_set(err, BASE_E_INVALID, "no indexes yet");
+        rc = cqli_analyze_index(&a);
         break;
     case CQL_REFUSED:
         rc = base_err_set(err, BASE_E_INVALID, "%s is not supported: %s", statement->refused, statement->refused_why);

@@ -2,6 +2,8 @@
  *
  * Column ids come from the table's own counter and are never given twice: a column that is dropped and
  * added again is another column, so that cells of its first life stay gone. */
+#include <stdio.h>
+
 #include "cql/cql_private.h"
 
 #define LIT(text) BASE_SLICE_LIT(text)
@@ -245,7 +247,7 @@ static int create_table(struct cqli_analysis *a, const struct base_keyspace *key
     draft->table.id = a->context->new_id;
     draft->table.keyspace = keyspace->name;
     draft->table.name = name;
-    draft->table.next_column_id = 1;
+    draft->table.next_column_id = draft->table.next_index_id = 1;
     draft->table.truncated_us = INT64_MIN;
     cql_table_options_default(&draft->table.options);
     rc = create_columns(a, keyspace, draft);
@@ -324,6 +326,21 @@ static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspa
     return BASE_OK;
 }
 
+/* An index on the column stands in the way of dropping or renaming it. */
+static int check_not_indexed(struct cqli_analysis *a, const struct draft *draft, const struct base_column *column,
+                             const char *doing)
+{
+    char names[512];
+    size_t n = 0;
+    for (size_t i = 0; i < draft->table.index_count && n < sizeof names; i++)
+        if (draft->table.indexes[i].column == column->id)
+            n += (size_t)snprintf(names + n, sizeof names - n, "%s%.*s", n ? ", " : "",
+                                  BASE_SLICE_ARG(draft->table.indexes[i].name));
+    return n == 0 ? BASE_OK
+                  : base_err_set(a->err, BASE_E_INVALID, "Cannot %s column %.*s because it has dependent secondary indexes (%s)",
+                                 doing, BASE_SLICE_ARG(column->name), names);
+}
+
 static int alter_drop(struct cqli_analysis *a, struct draft *draft)
 {
     int64_t time_us = a->context->now_us;
@@ -338,6 +355,9 @@ static int alter_drop(struct cqli_analysis *a, struct draft *draft)
         }
         if (column->kind == BASE_COLUMN_PARTITION_KEY || column->kind == BASE_COLUMN_CLUSTERING)
             return base_err_set(a->err, BASE_E_INVALID, "Cannot drop PRIMARY KEY column %.*s", BASE_SLICE_ARG(item->name));
+        int rc = check_not_indexed(a, draft, column, "drop");
+        if (rc != BASE_OK)
+            return rc;
         BASE_ASSERT(draft->table.dropped_count < draft->dropped_room);
         draft->dropped[draft->table.dropped_count++] = (struct base_dropped_column){
             column->id, column->name, column->type, column->kind == BASE_COLUMN_STATIC, time_us};
@@ -364,6 +384,9 @@ static int alter_rename(struct cqli_analysis *a, struct draft *draft)
                                 "already exists",
                                 BASE_SLICE_ARG(item->name), BASE_SLICE_ARG(item->other),
                                 BASE_SLICE_ARG(draft->table.keyspace), BASE_SLICE_ARG(draft->table.name));
+        int rc = check_not_indexed(a, draft, column, "rename");
+        if (rc != BASE_OK)
+            return rc;
         column->name = item->other;
     }
     return BASE_OK;

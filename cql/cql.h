@@ -55,6 +55,8 @@ BASE_MUST int cql_analyze_table(struct base_arena *arena, struct base_slice keys
 
 /* The CREATE statements of things, for DESCRIBE, dumps and messages. Appended. */
 BASE_MUST int cql_describe_table(const struct base_table *table, struct base_buf *out);
+/* The table's indexes are not among it: they follow, each by itself. */
+BASE_MUST int cql_describe_index(const struct base_table *table, const struct base_index *index, struct base_buf *out);
 BASE_MUST int cql_describe_type(const struct base_user_type *type, struct base_buf *out);
 BASE_MUST int cql_describe_keyspace(const struct base_keyspace *keyspace, struct base_buf *out);
 /* An identifier, quoted if CQL needs it. */

@@ -80,6 +80,7 @@ bool cqli_type_name_is_builtin(struct base_slice name);
 
 int cqli_analyze_type(struct cqli_analysis *a);
 int cqli_analyze_table(struct cqli_analysis *a);
+int cqli_analyze_index(struct cqli_analysis *a);
 
 /* Apply WITH's properties over *options (the defaults, or the table's). `id` (may be NULL) takes ID. */
 BASE_MUST int cqli_table_options(struct cqli_analysis *a, const struct cql_property *properties,

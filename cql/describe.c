@@ -249,3 +249,28 @@ int cql_describe_table(const struct base_table *table, struct base_buf *out)
     put_text(&w, ";");
     return finish(&w, start);
 }
+
+int cql_describe_index(const struct base_table *table, const struct base_index *index, struct base_buf *out)
+{
+    static const char *const targets[] = {[BASE_INDEX_VALUES] = "values(", [BASE_INDEX_KEYS] = "keys(",
+                                          [BASE_INDEX_ENTRIES] = "entries(", [BASE_INDEX_FULL] = "full("};
+    size_t start = out->len;
+    struct writer w = {.out = out};
+    const struct base_column *column = base_table_column_by_id(table, index->column);
+    BASE_ASSERT(column);
+    put_text(&w, index->index_class.len ? "CREATE CUSTOM INDEX " : "CREATE INDEX ");
+    put_name(&w, index->name);
+    put_text(&w, " ON ");
+    put_qualified(&w, table->keyspace, table->name);
+    put_text(&w, " (");
+    if (index->target != BASE_INDEX_VALUE)
+        put_text(&w, targets[index->target]);
+    put_name(&w, column->name);
+    put_text(&w, index->target != BASE_INDEX_VALUE ? "))" : ")");
+    if (index->index_class.len) {
+        put_text(&w, " USING ");
+        put_string(&w, index->index_class);
+    }
+    put_text(&w, ";");
+    return finish(&w, start);
+}

@@ -491,6 +491,116 @@ START_TEST(names)
 }
 END_TEST
 
+/* --- indexes ---------------------------------------------------------------------------------------------- */
+
+/* readings with these indexes instead of its own. */
+static int with_indexes(struct base_schema **schema, const struct base_index *indexes, size_t count, uint32_t next_id)
+{
+    const struct base_table *old = base_schema_table(*schema, S("lab"), S("readings"));
+    struct base_table table = *old;
+    struct base_schema *after;
+    table.indexes = indexes;
+    table.index_count = count;
+    table.next_index_id = next_id;
+    struct base_change c = {.kind = BASE_CHANGE_TABLE_ALTER, .expected_epoch = (*schema)->epoch, .keyspace = S("lab"),
+                            .name = S("readings"), .table_new = &table, .table_id = table.id};
+    c = change_through_bytes(&c);
+    base_err_clear(&err);
+    int rc = base_schema_apply(*schema, &c, &after, &err);
+    if (rc != BASE_OK)
+        return rc;
+    base_schema_release(*schema);
+    *schema = through_bytes(after);
+    return rc;
+}
+
+static uint32_t column_id(const struct base_schema *schema, const char *name)
+{
+    return base_table_column(base_schema_table(schema, S("lab"), S("readings")), S(name))->id;
+}
+
+START_TEST(indexes_are_kept_and_their_ids_are_never_given_twice)
+{
+    struct base_schema *schema = lab();
+    ck_assert_uint_eq(base_schema_table(schema, S("lab"), S("readings"))->next_index_id, 1);
+    uint32_t celsius = column_id(schema, "celsius"), tags = column_id(schema, "tags"), unit = column_id(schema, "unit");
+    struct base_index indexes[] = {{1, S("a"), celsius, BASE_INDEX_VALUE, {0}},
+                                   {3, S("b"), tags, BASE_INDEX_ENTRIES, S("sai")},
+                                   {2, S("c"), unit, BASE_INDEX_VALUE, {0}}};
+    ck_assert_msg(with_indexes(&schema, indexes, 3, 4) == BASE_OK, "%s", err.text);
+    const struct base_table *t = base_schema_table(schema, S("lab"), S("readings"));
+    ck_assert_uint_eq(t->index_count, 3);
+    ck_assert_uint_eq(t->next_index_id, 4);
+    ck_assert(base_slice_equal(t->indexes[1].name, S("b")) && base_slice_equal(t->indexes[1].index_class, S("sai")));
+    ck_assert_int_eq(t->indexes[1].target, BASE_INDEX_ENTRIES);
+    const struct base_table *found;
+    ck_assert_ptr_eq(base_keyspace_index(base_schema_keyspace(schema, S("lab")), S("c"), &found), &t->indexes[2]);
+    ck_assert_ptr_eq(found, t);
+    ck_assert_ptr_null(base_keyspace_index(base_schema_keyspace(schema, S("lab")), S("d"), NULL));
+
+    ck_assert_int_eq(with_indexes(&schema, indexes, 2, 3), BASE_E_INVALID); /* the counter goes back */
+    struct base_index moved[] = {{1, S("a"), tags, BASE_INDEX_VALUES, {0}}};
+    ck_assert_int_eq(with_indexes(&schema, moved, 1, 4), BASE_E_INVALID); /* another column */
+    ck_assert_msg(with_indexes(&schema, indexes, 1, 4) == BASE_OK, "%s", err.text);
+    ck_assert_int_eq(with_indexes(&schema, indexes, 3, 4), BASE_E_INVALID); /* 2 and 3 had been given */
+    ck_assert_msg(with_indexes(&schema, indexes, 0, 4) == BASE_OK, "%s", err.text);
+    ck_assert_uint_eq(base_schema_table(schema, S("lab"), S("readings"))->next_index_id, 4);
+    base_schema_release(schema);
+}
+END_TEST
+
+START_TEST(indexes_that_make_no_sense_are_refused)
+{
+    struct base_schema *schema = lab();
+    uint32_t celsius = column_id(schema, "celsius"), tags = column_id(schema, "tags");
+    struct base_index ok = {1, S("a"), celsius, BASE_INDEX_VALUE, {0}};
+    struct base_index bad[][2] = {
+        {{1, S("a"), 99, BASE_INDEX_VALUE, {0}}, {0}},          {{1, S("a"), celsius, BASE_INDEX_KEYS, {0}}, {0}},
+        {{1, S("a"), tags, BASE_INDEX_VALUE, {0}}, {0}},        {{1, S("a"), tags, BASE_INDEX_FULL, {0}}, {0}},
+        {{0, S("a"), celsius, BASE_INDEX_VALUE, {0}}, {0}},     {{9, S("a"), celsius, BASE_INDEX_VALUE, {0}}, {0}},
+        {{1, S("a-b"), celsius, BASE_INDEX_VALUE, {0}}, {0}},   {{1, S(""), celsius, BASE_INDEX_VALUE, {0}}, {0}},
+        {ok, {2, S("a"), tags, BASE_INDEX_VALUES, {0}}},        {ok, {1, S("b"), tags, BASE_INDEX_VALUES, {0}}},
+        {{1, S("b"), celsius, BASE_INDEX_VALUE, {0}}, {2, S("a"), tags, BASE_INDEX_VALUES, {0}}},
+    };
+    for (size_t i = 0; i < BASE_COUNT(bad); i++) {
+        int rc = with_indexes(&schema, bad[i], bad[i][1].id ? 2 : 1, 3);
+        ck_assert_msg(rc == BASE_E_INVALID, "case %zu gave %d %s", i, rc, err.text);
+    }
+    /* a name that another table has */
+    ck_assert_msg(with_indexes(&schema, &ok, 1, 2) == BASE_OK, "%s", err.text);
+    struct base_table *other = make_table(&arena, "lab", "other", "p k int; r v int");
+    struct base_index same = {1, S("a"), 2, BASE_INDEX_VALUE, {0}};
+    struct base_schema *after;
+    other->indexes = &same;
+    other->index_count = 1;
+    other->next_index_id = 2;
+    struct base_change c = make_create_table(schema, other);
+    ck_fails(base_schema_apply(schema, &c, &after, &err), BASE_E_INVALID, err);
+    ck_assert_ptr_nonnull(strstr(err.text, "Index 'a' already exists"));
+    same.name = S("b");
+    schema = make_applied(schema, &c);
+    base_schema_release(schema);
+}
+END_TEST
+
+/* Programs of before indexes read what has none: the first byte is the version. */
+START_TEST(without_indexes_the_bytes_are_those_of_earlier_programs)
+{
+    struct base_schema *schema = lab();
+    struct base_buf bytes;
+    base_buf_init(&bytes, 1 << 20);
+    ck_assert_int_eq(base_schema_encode(schema, &bytes), BASE_OK);
+    ck_assert_uint_eq(bytes.data[0], 1);
+    struct base_index index = {1, S("a"), column_id(schema, "celsius"), BASE_INDEX_VALUE, {0}};
+    ck_assert_msg(with_indexes(&schema, &index, 1, 2) == BASE_OK, "%s", err.text);
+    base_buf_reset(&bytes);
+    ck_assert_int_eq(base_schema_encode(schema, &bytes), BASE_OK);
+    ck_assert_uint_eq(bytes.data[0], 2);
+    base_buf_fini(&bytes);
+    base_schema_release(schema);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("schema");
@@ -513,6 +623,9 @@ int main(void)
     tcase_add_test(tc, damaged_bytes_never_crash_or_pass_silently);
     tcase_add_test(tc, a_newer_version_says_so);
     tcase_add_test(tc, names);
+    tcase_add_test(tc, indexes_are_kept_and_their_ids_are_never_given_twice);
+    tcase_add_test(tc, indexes_that_make_no_sense_are_refused);
+    tcase_add_test(tc, without_indexes_the_bytes_are_those_of_earlier_programs);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }

@@ -32,7 +32,7 @@ static inline void teardown(void)
 
 static inline struct cql_context context(void)
 {
-    return (struct cql_context){schema, S(keyspace), {{next_id++}}, now_us};
+    return (struct cql_context){.schema = schema, .keyspace = S(keyspace), .new_id = {{next_id++}}, .now_us = now_us};
 }
 
 /* Analysed, and applied if it changes something. */
