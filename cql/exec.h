@@ -93,6 +93,7 @@ struct cql_write {
 /* Whatever changes the schema, roles or the session: the node does it (schema changes, TRUNCATE, USE, roles). */
 struct cql_admin {
     const struct cql_statement *statement;
+    struct base_arena *arena; /* the execution's: what the result points to may live there */
     void (*ready)(struct cql_admin *admin);
     /* After DONE: */
     int rc;

@@ -14,6 +14,7 @@
 #include "base/mutation.h"
 #include "base/read.h"
 #include "base/schema.h"
+#include "cql/exec.h"
 
 struct node;
 struct node_session;
@@ -74,12 +75,35 @@ BASE_MUST int node_wait_ready(struct node_session *session, struct base_err *err
 
 struct base_schema *node_schema(struct node *node); /* a new reference to the current snapshot */
 uint64_t node_schema_epoch(const struct node *node);  /* cheap: has anything changed? */
-/* Run one CQL statement: keyspaces, types, tables, TRUNCATE, USE. `result` gets one line of text ("created table lab.readings"). */
+/* Run one CQL statement without values, whatever it is. `result` gets one line of text ("created table lab.readings"), or the rows as a
+ * JSON array of objects. */
 BASE_MUST int node_cql(struct node_session *session, struct base_slice text, struct base_buf *result, struct base_err *err);
 /* Create a table from column definitions (cql_analyze_table); if it exists and agrees: fine (*attached true); if it
  * exists and differs: EXISTS, and the text says in what. */
 BASE_MUST int node_create_table(struct node_session *session, struct base_slice keyspace, struct base_slice name,
                                 struct base_slice definitions, struct base_slice with, bool *attached, struct base_err *err);
+
+/* --- statements of CQL ------------------------------------------------------------------------------------ */
+
+/* A prepared statement of this session, for the snapshot of its moment: prepare it again when node_schema_epoch has moved. Writes take
+ * part in the session's transaction, reads see it; USE is the session's. */
+struct node_query;
+BASE_MUST int node_query_prepare(struct node_session *session, struct base_slice text, struct node_query **out, struct base_err *err);
+const struct cql_prepared *node_query_prepared(const struct node_query *query);
+/* Execute, and wait. page_size: rows, CQL_PAGE_SIZE_NONE: all; paging_state: empty, or the last result's. *result is borrowed until the
+ * next call. Errors as of reads and writes. */
+struct node_query_options {
+    int consistency, serial_consistency;
+    int32_t page_size;
+    struct base_slice paging_state;
+};
+BASE_MUST int node_query_run(struct node_query *query, const struct cql_value *values, size_t value_count,
+                             const struct node_query_options *options, const struct cql_result **result, struct base_err *err);
+void node_query_free(struct node_query *query);
+/* The result of the latest run for people: its rows as a JSON array, or one line ("created table lab.readings"). Appended. */
+BASE_MUST int node_query_text(struct node_query *query, const struct cql_result *result, struct base_buf *out, struct base_err *err);
+/* The next row of a result as a JSON object, appended; `at` (0 at first) walks result->rows. CORRUPT. */
+BASE_MUST int node_query_row_json(const struct cql_result *result, size_t *at, struct base_buf *out, struct base_err *err);
 
 /* --- reading ------------------------------------------------------------------------------------------- */
 

@@ -673,6 +673,7 @@ void nodei_cluster_close(struct node *node)
         close_parts(cluster);
     }
     nodei_work_close(&cluster->work);
+    nodei_cql_loop_close(cluster);
     while (cluster->spare_inbound) {
         struct inbound *in = cluster->spare_inbound;
         cluster->spare_inbound = in->next;

@@ -74,6 +74,8 @@ struct nodei_cluster {
     struct net_timer alarm_timer, close_timer, load_timer;
     struct repl_transport transport;
     struct inbound *spare_inbound;
+    struct nodei_loop_read *spare_reads; /* cql_loop.c's */
+    unsigned spare_read_count;
     char host[64], address[RING_ADDRESS_LEN_MAX + 1];
     uint16_t port;
     bool announced;
@@ -99,6 +101,8 @@ struct nodei_change {
     uint64_t patience_ns;
 };
 void nodei_change_start(struct node *node, struct nodei_change *change, const struct base_change *what);
+
+void nodei_cql_loop_close(struct nodei_cluster *cluster); /* cql_loop.c: frees what it keeps */
 
 /* Hand `task` to the loop. */
 void nodei_cluster_post(struct nodei_cluster *cluster, struct net_task *task);

@@ -25,8 +25,6 @@ struct nodei_client {
 };
 /* On the loop's thread; the node is a member of a cluster or a guest. */
 void nodei_client_init_on_loop(struct nodei_client *client, struct node *node);
-/* On the caller's thread, with a session for its transactions, interrupts and keyspace. */
-void nodei_client_init_in_session(struct nodei_client *client, struct node_session *session);
 
 /* --- system tables (system_*.c) ------------------------------------------------------------------------------------ */
 
@@ -70,6 +68,8 @@ void nodei_system_keyspaces_start(struct node *node);
 /* Begin a trace (session id: a timeuuid); events are written to system_traces when it ends, without anybody waiting. On the loop. */
 BASE_MUST int nodei_trace_begin(struct nodei_client *client, struct base_slice query, struct base_uuid *id, struct base_err *err);
 void nodei_trace_end(struct nodei_client *client);
+/* A line of the trace under way, if there is one; copied. */
+void nodei_trace_event(struct nodei_client *client, const char *text);
 
 /* --- the native protocol's listener (native*.c) ------------------------------------------------------------------------- */
 

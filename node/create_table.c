@@ -6,6 +6,7 @@
  * writes none has no opinion. */
 #include <stdio.h>
 
+#include "node/cql_admin.h"
 #include "node/schema_private.h"
 
 static int differs(struct base_err *err, const struct base_table *table, const char *fmt, ...)
@@ -159,7 +160,7 @@ struct definition {
 static int compare(struct node_session *session, struct base_arena *arena, const struct base_schema *schema,
                    const struct base_table *there, const struct definition *d, struct base_err *err)
 {
-    struct cql_context context = nodei_cql_context(session, schema);
+    struct cql_context context = nodei_cql_context(session->node, session->keyspace, schema);
     struct base_change drop = {.kind = BASE_CHANGE_TABLE_DROP,
                                .expected_epoch = schema->epoch,
                                .keyspace = there->keyspace,
@@ -191,7 +192,7 @@ static int analyze(struct node_session *session, struct base_arena *arena, const
     *nothing = d->attached = there != NULL;
     if (there)
         return compare(session, arena, schema, there, d, err);
-    struct cql_context context = nodei_cql_context(session, schema);
+    struct cql_context context = nodei_cql_context(session->node, session->keyspace, schema);
     struct cql_ddl ddl = {0};
     int rc = cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
     if (rc != BASE_OK)

@@ -5,7 +5,6 @@
 #include "cql/cql.h"
 #include "node/node_private.h"
 
-struct cql_context nodei_cql_context(struct node_session *session, const struct base_schema *schema);
 /* One change of the schema: `analyze` makes it against a snapshot (in the arena; *nothing: there is none to make), and again
  * against a later one when another node's change came first. Alone: under the DDL mutex, durable, done, published. On an error
  * from the log nothing has changed. */
