@@ -18,7 +18,8 @@ static bool run(struct base_arena *arena, struct base_schema **schema, struct ba
     struct cql_ddl ddl;
     struct base_err err;
     struct base_schema *after;
-    struct cql_context context = {*schema, BASE_SLICE_LIT("k"), {{(uint8_t)(*schema)->epoch, 7}}, 1};
+    struct cql_context context = {.schema = *schema, .keyspace = BASE_SLICE_LIT("k"),
+                                  .new_id = {{(uint8_t)(*schema)->epoch, 7}}, .now_us = 1};
     if (cql_parse(arena, text, &statement, &err) != BASE_OK || cql_statement_kind(statement) == CQL_USE)
         return false;
     if (cql_analyze_ddl(arena, statement, &context, &ddl, &err) != BASE_OK || ddl.nothing)
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (run(&arena, &schema, base_slice(rest.data, len)))
             check(schema);
     }
-    struct cql_context context = {schema, BASE_SLICE_LIT("k"), {{9}}, 1};
+    struct cql_context context = {.schema = schema, .keyspace = BASE_SLICE_LIT("k"), .new_id = {{9}}, .now_us = 1};
     struct cql_ddl ddl;
     struct base_err err;
     if (cql_analyze_table(&arena, BASE_SLICE_LIT("k"), BASE_SLICE_LIT("x"), base_slice(data, size), BASE_SLICE_LIT(""), &context,
