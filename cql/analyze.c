@@ -15,11 +15,30 @@ static bool is_system(struct base_slice keyspace)
            (keyspace.len > 7 && memcmp(keyspace.data, "system_", 7) == 0);
 }
 
+/* Those that the cluster keeps for itself in tables like any other: users may say where (ALTER KEYSPACE) and empty them. */
+static bool is_replicated_system(struct base_slice keyspace)
+{
+    return base_slice_equal(keyspace, LIT("system_auth")) || base_slice_equal(keyspace, LIT("system_traces"));
+}
+
 static int check_not_system(struct cqli_analysis *a, struct base_slice keyspace)
 {
-    return is_system(keyspace) ? base_err_set(a->err, BASE_E_UNAUTHORIZED, "%.*s keyspace is not user-modifiable.",
-                                              BASE_SLICE_ARG(keyspace))
-                               : BASE_OK;
+    if (a->context->internal || !is_system(keyspace))
+        return BASE_OK;
+    if (!is_replicated_system(keyspace))
+        return base_err_set(a->err, BASE_E_UNAUTHORIZED, "%.*s keyspace is not user-modifiable.", BASE_SLICE_ARG(keyspace));
+    switch (a->statement->kind) {
+    case CQL_ALTER_KEYSPACE:
+    case CQL_TRUNCATE:
+        return BASE_OK;
+    case CQL_DROP_KEYSPACE:
+        return base_err_set(a->err, BASE_E_UNAUTHORIZED, "Cannot DROP <keyspace %.*s>", BASE_SLICE_ARG(keyspace));
+    case CQL_DROP_TABLE:
+        return base_err_set(a->err, BASE_E_UNAUTHORIZED, "Cannot DROP <table %.*s.%.*s>", BASE_SLICE_ARG(keyspace),
+                            BASE_SLICE_ARG(a->statement->target.name));
+    default:
+        return base_err_set(a->err, BASE_E_UNAUTHORIZED, "%.*s keyspace is not user-modifiable.", BASE_SLICE_ARG(keyspace));
+    }
 }
 
 int cqli_target_keyspace(struct cqli_analysis *a, const struct base_keyspace **out)

@@ -39,6 +39,7 @@ struct cql_context {
     struct base_slice keyspace; /* USE, or empty */
     struct base_uuid new_id;    /* for CREATE TABLE: a random (version 4) id */
     int64_t now_us;             /* dropped columns, truncation */
+    bool internal;              /* the node's own statement: system keyspaces may be changed */
 };
 /* Analyse a DDL statement or TRUNCATE. Cassandra's rules and messages (INVALID, CONFIG, EXISTS, NOTFOUND). */
 BASE_MUST int cql_analyze_ddl(struct base_arena *arena, const struct cql_statement *statement,

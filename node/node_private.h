@@ -38,6 +38,11 @@ struct nodei_settings {
     uint64_t phi_convict_threshold, internode_queue_size;
     uint64_t read_request_timeout_ns, range_request_timeout_ns, cas_contention_timeout_ns, metadata_timeout_ns;
     uint64_t native_transport_max_request_data;
+    /* Clients of the native protocol (a daemon's): where it listens, what others are told (broadcast_rpc_address; empty: rpc_address) */
+    char rpc_address[64], broadcast_rpc_address[64];
+    uint64_t start_native_transport, native_transport_port;
+    uint64_t authenticator;     /* odd: PasswordAuthenticator */
+    uint64_t roles_validity_ns; /* credentials and roles are read anew after this */
     uint64_t memtable_space, file_cache_size;
     uint64_t commitlog_sync; /* enum lsm_sync */
     uint64_t commitlog_sync_period_ns, commitlog_segment_size, commitlog_total_space;

@@ -34,6 +34,10 @@ struct option {
 static const char *const sync_words[] = {
     [LSM_SYNC_PERIODIC] = "periodic", [LSM_SYNC_BATCH] = "batch", NULL};
 
+/* Odd: passwords. As people write them, and as cassandra.yaml may. */
+static const char *const authenticator_words[] = {"AllowAllAuthenticator", "PasswordAuthenticator",
+                                                  "org.apache.cassandra.auth.AllowAllAuthenticator",
+                                                  "org.apache.cassandra.auth.PasswordAuthenticator", NULL};
 static const char *const bool_words[] = {"false", "true", NULL};
 static const char *const snitch_words[] = {"GossipingPropertyFileSnitch", "SimpleSnitch", NULL};
 static const char *const seed_provider_words[] = {"org.apache.cassandra.locator.SimpleSeedProvider",
@@ -46,7 +50,9 @@ static const char *const encryption_words[] = {"none", "all", NULL};
 #define FIELD(name) offsetof(struct nodei_settings, name), 0
 
 static const struct option options[] = {
+    {"authenticator", "authenticator.class_name", WORD, FIELD(authenticator), 0, 3, "AllowAllAuthenticator", authenticator_words},
     {"broadcast_address", NULL, TEXT, TEXT_FIELD(broadcast_address), 0, 0, "", NULL},
+    {"broadcast_rpc_address", NULL, TEXT, TEXT_FIELD(broadcast_rpc_address), 0, 0, "", NULL},
     {"cas_contention_timeout", NULL, DURATION, FIELD(cas_contention_timeout_ns), 10 * MS, 3600 * SECOND,
      "1800ms", NULL},
     {"cluster_secret_file", NULL, TEXT, TEXT_FIELD(cluster_secret_file), 0, 0, "", NULL},
@@ -77,12 +83,15 @@ static const struct option options[] = {
      NULL},
     {"native_transport_max_request_data_in_flight", NULL, SIZE, FIELD(native_transport_max_request_data),
      1 * MIB, 1 * TIB, "64MiB", NULL},
+    {"native_transport_port", NULL, NUMBER, FIELD(native_transport_port), 0, 65535, "9042", NULL},
     {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, RING_TOKENS_MAX, "16", NULL},
     {"phi_convict_threshold", NULL, NUMBER, FIELD(phi_convict_threshold), 5, 16, "8", NULL},
     {"rack", NULL, TEXT, TEXT_FIELD(rack), 0, 0, "rack1", NULL},
     {"range_request_timeout", NULL, DURATION, FIELD(range_request_timeout_ns), 10 * MS, 3600 * SECOND, "10s",
      NULL},
     {"read_request_timeout", NULL, DURATION, FIELD(read_request_timeout_ns), 10 * MS, 3600 * SECOND, "5s", NULL},
+    {"roles_validity", "credentials_validity", DURATION, FIELD(roles_validity_ns), 0, 3600 * SECOND, "2s", NULL},
+    {"rpc_address", NULL, TEXT, TEXT_FIELD(rpc_address), 0, 0, "127.0.0.1", NULL},
     {"seed_provider.class_name", NULL, TEXT, TEXT_FIELD(seed_provider), 0, 0, "SimpleSeedProvider",
      seed_provider_words},
     {"seeds", "seed_provider.parameters.seeds", TEXT, TEXT_FIELD(seeds), 0, 0, "", NULL},
@@ -93,6 +102,7 @@ static const struct option options[] = {
     {"server_encryption_options.key", NULL, TEXT, TEXT_FIELD(internode_key), 0, 0, "", NULL},
     {"server_encryption_options.require_client_auth", NULL, WORD, FIELD(internode_client_auth), 0, 1, "false",
      bool_words},
+    {"start_native_transport", NULL, WORD, FIELD(start_native_transport), 0, 1, "true", bool_words},
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
     {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB",
      NULL},
@@ -222,7 +232,7 @@ static int set_text(struct nodei_settings *settings, const struct option *o, con
 static int set_word(struct nodei_settings *settings, const struct option *o, const char *value,
                     struct base_err *err)
 {
-    char all[128] = "";
+    char all[256] = "";
     for (uint64_t i = 0; o->words[i]; i++) {
         if (strcasecmp(value, o->words[i]) == 0) {
             number_put(settings, o, i);
