@@ -13,4 +13,7 @@ uint64_t base_checksum_seeded(const void *data, size_t len, uint64_t seed);
 #define BASE_DIGEST_LEN 16
 void base_digest(const void *data, size_t len, uint8_t out[BASE_DIGEST_LEN]);
 
+/* The CRC-32 of Ethernet and zip, continued from `crc` (0 to begin). For protocols of others that ask for it. */
+uint32_t base_crc32(uint32_t crc, const void *data, size_t len);
+
 #endif

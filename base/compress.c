@@ -2,6 +2,8 @@
  * call, so that there is no state to own; only zstd and deflate pay for that noticeably. */
 #include "base/compress.h"
 
+#include "base/checksum.h"
+
 #include <limits.h>
 #include <lz4.h>
 #include <snappy-c.h>
@@ -89,6 +91,11 @@ int base_decompress(enum base_compressor compressor, struct base_slice in, uint8
     }
     }
     return whole ? BASE_OK : BASE_E_CORRUPT;
+}
+
+uint32_t base_crc32(uint32_t crc, const void *data, size_t len)
+{
+    return (uint32_t)crc32_z(crc, len ? data : (const void *)"", len);
 }
 
 static const char *const names[] = {

@@ -108,4 +108,10 @@ bool cqli_slice_to_i64(struct base_slice text, int64_t *out);
 bool cqli_slice_to_double(struct base_slice text, double *out);
 bool cqli_slice_to_bool(struct base_slice text, bool *out);
 
+/* --- the native protocol ---------------------------------------------------------------------------------- */
+
+/* cql_wire_parse_class for a type that stands `depth` deep in another. */
+BASE_MUST int cqli_wire_parse_class(struct base_arena *arena, struct base_slice text, unsigned depth, const struct base_type **out,
+                                    struct base_err *err);
+
 #endif

@@ -84,7 +84,8 @@ struct cql_wire_out {
     bool is_client; /* writes requests */
     struct base_buf bytes; /* messages; ready to be sent up to its end after cql_wire_flush */
     /* The encoder's: */
-    struct base_buf scratch;
+    struct base_buf scratch; /* compressed bytes */
+    struct base_buf spill;   /* a message on its way into other segments */
     size_t segment_at; /* the open segment in bytes, or SIZE_MAX */
     size_t message_at; /* the open message's header, or SIZE_MAX */
 };
@@ -343,6 +344,6 @@ struct cql_event {
     struct base_slice target, keyspace, name; /* SCHEMA_CHANGE: KEYSPACE, TABLE, TYPE … */
 };
 BASE_MUST int cql_put_event(struct base_buf *buf, const struct cql_event *event);
-BASE_MUST int cql_get_event(struct base_arena *arena, struct base_slice body, struct cql_event *out, struct base_err *err);
+BASE_MUST int cql_get_event(struct base_slice body, struct cql_event *out, struct base_err *err);
 
 #endif
