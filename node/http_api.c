@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "node/cluster_private.h"
+#include "node/http_cql.h"
 
 enum { COMMANDS_MAX = 16, ARGS_MAX = 16, ANSWER_SIZE_MAX = 64 << 20 };
 
@@ -74,7 +75,10 @@ static void *work(void *ctx)
             api->queue_end = &api->queue;
         api->queued--;
         pthread_mutex_unlock(&api->lock);
-        command->rc = node_admin(api->node, command->name, command->args, command->arg_count, &command->json, &command->err);
+        if (strcmp(command->name, "cql") == 0)
+            command->rc = nodei_http_cql(api->node, net_http_body(command->request), &command->json, &command->err);
+        else
+            command->rc = node_admin(api->node, command->name, command->args, command->arg_count, &command->json, &command->err);
         net_loop_post(api->loop, &command->answer);
         pthread_mutex_lock(&api->lock);
     }
@@ -151,7 +155,7 @@ static void run_command(struct nodei_api *api, struct net_http_request *request,
     if (rc == BASE_OK) {
         memcpy(command->name, name.data, name.len);
         bool post = base_slice_equal(net_http_method(request), BASE_SLICE_LIT("POST"));
-        if (node_admin_changes_state(command->name) && !post)
+        if ((node_admin_changes_state(command->name) || strcmp(command->name, "cql") == 0) && !post)
             rc = base_err_set(&err, BASE_E_INVALID, "%s changes the node: use POST", command->name);
         else if (post && !net_token_in_request(request, api->token) && !nodei_cluster_secret_in_request(api->node, request))
             rc = base_err_set(&err, BASE_E_UNAUTHORIZED, "this needs the token of the data directory's private file (Authorization: Bearer …)");

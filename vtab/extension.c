@@ -70,6 +70,8 @@ int sqlite3_ringlet_init(sqlite3 *db, char **message, const sqlite3_api_routines
         rc = vtabi_functions_register(host);
     if (rc == SQLITE_OK)
         rc = vtabi_tables_register(host);
+    if (rc == SQLITE_OK)
+        rc = vtabi_query_register(host);
     vtabi_host_release(host);
     return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
 }

@@ -15,12 +15,6 @@ static struct vtabi_host *host_of(sqlite3_context *context)
     return sqlite3_user_data(context);
 }
 
-static void result_buf(sqlite3_context *context, const struct base_buf *buf)
-{
-    sqlite3_result_text64(context, buf->data ? (const char *)buf->data : "", buf->len,
-                          SQLITE_TRANSIENT, SQLITE_UTF8);
-}
-
 static struct base_slice text_argument(sqlite3_value *value)
 {
     const unsigned char *text = sqlite3_value_text(value);
@@ -34,31 +28,6 @@ static void version_function(sqlite3_context *context, int argc, sqlite3_value *
     (void)argc;
     (void)argv;
     sqlite3_result_text(context, PACKAGE_VERSION, -1, SQLITE_STATIC);
-}
-
-static void cql_function(sqlite3_context *context, int argc, sqlite3_value **argv)
-{
-    struct base_err err = {0};
-    struct base_buf result;
-    struct vtabi_link *link;
-    if (argc < 1 || sqlite3_value_type(argv[0]) != SQLITE_TEXT) {
-        sqlite3_result_error(context, "ringlet_cql(text): one CQL statement", -1);
-        return;
-    }
-    if (argc > 1) {
-        sqlite3_result_error(
-            context, "ringlet_cql: statements on keyspaces, types and tables take no values", -1);
-        return;
-    }
-    base_buf_init(&result, VTABI_BUF_MAX);
-    int rc = vtabi_host_default(host_of(context), &link, &err);
-    if (rc == BASE_OK)
-        rc = node_cql(link->session, text_argument(argv[0]), &result, &err);
-    if (rc == BASE_OK)
-        result_buf(context, &result);
-    else
-        vtabi_fail_function(context, rc, &err);
-    base_buf_fini(&result);
 }
 
 static int read_file(const char *path, struct base_buf *out, struct base_err *err)
@@ -515,7 +484,7 @@ int vtabi_functions_register(struct vtabi_host *host)
         void (*function)(sqlite3_context *, int, sqlite3_value **);
     } functions[] = {
         {"ringlet_version", 0, 0, version_function},
-        {"ringlet_cql", -1, SQLITE_DIRECTONLY, cql_function},
+        {"ringlet_cql", -1, SQLITE_DIRECTONLY, vtabi_cql_function},
         {"ringlet_source", 1, SQLITE_DIRECTONLY, source_function},
         {"ringlet_open", -1, SQLITE_DIRECTONLY, open_function},
         {"ringlet_close", 0, SQLITE_DIRECTONLY, close_function},

@@ -329,6 +329,11 @@ int vtabi_functions_register(struct vtabi_host *host);
 void vtabi_import(sqlite3_context *context, int argc, sqlite3_value **argv);
 int vtabi_tables_register(struct vtabi_host *host);
 
+/* --- query.c: CQL with values ------------------------------------------------------------------- */
+
+void vtabi_cql_function(sqlite3_context *context, int argc, sqlite3_value **argv); /* ringlet_cql; its user data is the host */
+int vtabi_query_register(struct vtabi_host *host);                                   /* ringlet_query */
+
 #define VTABI_BUF_MAX ((size_t)1 << 30) /* SQLite's own limit on a value is below this */
 
 #endif
