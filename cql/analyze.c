@@ -237,7 +237,8 @@ int cql_analyze_ddl(struct base_arena *arena, const struct cql_statement *statem
         break;
     case CQL_USE: case CQL_SELECT: case CQL_INSERT: case CQL_UPDATE: case CQL_DELETE: case CQL_BATCH: case CQL_CREATE_ROLE:
     case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES: case CQL_DESCRIBE:
-        rc = base_err_set(err, BASE_E_INVALID, "this statement changes no schema");
+        rc = base_err_set(err, BASE_E_INVALID, "%s changes no schema: here only statements that do are carried out yet; rows are read "
+                          "and written with SQL", cqli_statement_name(statement->kind));
         break;
     }
     if (rc != BASE_OK)

@@ -21,6 +21,15 @@ struct cqli_lexer {
 /* The next token; blanks and comments are skipped. */
 struct cqli_token cqli_lex(struct cqli_lexer *lexer);
 
+/* Tokens as the grammar wants them: what needs a look around is settled here (cql/feed.c). */
+struct cqli_feed {
+    struct cqli_lexer lexer;
+    int before, before_that; /* the kinds of the last two tokens */
+    bool has_pending;
+    struct cqli_token pending;
+};
+struct cqli_token cqli_feed_next(struct cqli_feed *feed);
+
 /* Keywords, any case. */
 struct cqli_keyword {
     const char *word; /* upper case */
@@ -38,7 +47,9 @@ enum cqli_entry { CQLI_ENTRY_STATEMENT, CQLI_ENTRY_COLUMNS, CQLI_ENTRY_OPTIONS }
 struct cqli_parse {
     struct base_arena *arena;
     struct base_slice text;
-    struct cql_statement *statement;
+    struct cql_statement *statement; /* what the actions fill: in a BATCH, the statement at hand */
+    struct cql_statement *whole;     /* what the text says */
+    uint32_t bind_count;
     struct cqli_token token; /* the one just given to the grammar: where an error is */
     int rc;                  /* the first error; the grammar stops at it */
     struct base_err *err;
@@ -48,15 +59,43 @@ BASE_MUST int cqli_parse(struct cqli_parse *p, enum cqli_entry entry);
 /* "line L:C: " and the message, once. */
 void cqli_fail_at(struct cqli_parse *p, const uint8_t *at, int code, const char *fmt, ...) BASE_PRINTF(4, 5);
 
+/* "SELECT", for messages. */
+const char *cqli_statement_name(enum cql_statement_kind kind);
+
 /* The generated grammar's door, in cql/grammar.y's own code. */
 struct cqli_grammar;
 struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p); /* in the arena; NULL when out of memory */
 void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token);
+/* A token that may be a name: unreserved words too. */
+bool cqli_token_is_name(int kind);
 
 /* What the grammar's actions make; p->rc becomes NOMEM when there is no memory, and NULL comes back. */
 struct base_slice cqli_identifier(struct cqli_parse *p, struct cqli_token token);
 struct cql_term *cqli_term(struct cqli_parse *p, enum cql_term_kind kind, struct cqli_token token);
 void *cqli_zalloc(struct cqli_parse *p, size_t size);
+/* Terms under construction, by value. */
+struct cqli_terms {
+    struct cql_term *head, *tail;
+    uint32_t count, depth;
+};
+void cqli_terms_add(struct cqli_terms *list, struct cql_term *term); /* term NULL: nothing is added */
+/* Of these items, written from `start` up to `end`. Fails when it gets too deep. */
+struct cql_term *cqli_compose(struct cqli_parse *p, enum cql_term_kind kind, struct cqli_terms items, const uint8_t *start,
+                              const uint8_t *end);
+struct cql_term *cqli_binary(struct cqli_parse *p, char op, struct cql_term *left, struct cql_term *right);
+struct cql_term *cqli_column(struct cqli_parse *p, struct cqli_token name);
+struct cql_term *cqli_field(struct cqli_parse *p, struct cql_term *of, struct cqli_token name);
+struct cql_term *cqli_element(struct cqli_parse *p, struct cql_term *of, struct cqli_terms at, bool slice, const uint8_t *end);
+/* {k: v, …}: a map, or a user type's value when its keys are names. */
+struct cql_term *cqli_braces(struct cqli_parse *p, struct cqli_terms entries, const uint8_t *start, const uint8_t *end);
+/* path(args): the path is a name or keyspace.name. */
+struct cql_term *cqli_call(struct cqli_parse *p, const struct cql_term *path, struct cqli_terms args, const uint8_t *end);
+struct cql_term *cqli_bind(struct cqli_parse *p, const uint8_t *start, struct base_slice name, const uint8_t *end);
+/* What stands between the tokens is a literal: of a hint, "(type)". */
+struct cql_term *cqli_hint(struct cqli_parse *p, struct cqli_token hint, struct cql_term *term);
+struct cql_relation *cqli_relation(struct cqli_parse *p, enum cql_relation_left left, struct cql_name_item *columns,
+                                   enum cql_operator op, const struct cql_term *value);
+struct cql_name_item *cqli_name_item(struct cqli_parse *p, struct base_slice name);
 /* The text of the tokens from `start` up to `end`, without comments. */
 struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, const uint8_t *end);
 

@@ -31,8 +31,21 @@ struct names {
 struct columns {
     struct cql_column_def *head, *tail;
 };
-struct terms {
-    struct cql_term *head, *tail;
+struct relations {
+    struct cql_relation *head, *tail;
+};
+struct selectors {
+    struct cql_selector *head, *tail;
+};
+struct assignments {
+    struct cql_assignment *head, *tail;
+};
+struct deletions {
+    struct cql_deletion *head, *tail;
+};
+struct place { /* between brackets */
+    struct cqli_terms at;
+    bool slice;
 };
 enum { PROPERTIES_MAX = 64 };
 
@@ -56,14 +69,6 @@ static struct span span_of(struct cqli_token from, struct cqli_token to)
             (list).tail = (item);                                                                  \
     } while (0)
 
-static struct cql_name_item *name_item(struct cqli_parse *p, struct base_slice name)
-{
-    struct cql_name_item *item = cqli_zalloc(p, sizeof *item);
-    if (item)
-        item->name = name;
-    return item;
-}
-
 static struct cql_column_def *column_def(struct cqli_parse *p, struct base_slice name, struct span type)
 {
     struct cql_column_def *def = cqli_zalloc(p, sizeof *def);
@@ -72,6 +77,16 @@ static struct cql_column_def *column_def(struct cqli_parse *p, struct base_slice
         def->type = cqli_type_text(p, type.start, type.end);
     }
     return def;
+}
+
+static struct cql_assignment *assignment(struct cqli_parse *p, struct base_slice column, const struct cql_term *value)
+{
+    struct cql_assignment *made = cqli_zalloc(p, sizeof *made);
+    if (made) {
+        made->column = column;
+        made->value = value;
+    }
+    return made;
 }
 
 static void add_property(struct cqli_parse *p, struct base_slice name, const struct cql_term *value)
@@ -96,10 +111,15 @@ static void add_property(struct cqli_parse *p, struct base_slice name, const str
 }
 }
 
-/* Tokens that no rule needs yet, so that the lexer may know them. */
-%token RESERVED SEMI QMARK PLUS MINUS STAR SLASH PERCENT LE GE NE LS RS NAN INFINITY.
+/* Tokens that no rule needs, so that the lexer may know them. */
+%token RESERVED.
 
-%fallback IDENT EXISTS KEY STATIC CLUSTERING COMPACT STORAGE TYPE TIMESTAMP.
+%left PLUS MINUS.
+%left STAR SLASH PERCENT.
+%right HINT.
+
+%fallback IDENT EXISTS KEY STATIC CLUSTERING COMPACT STORAGE TYPE TIMESTAMP TTL JSON DISTINCT VALUES AS CONTAINS LIKE GROUP PER
+    PARTITION FILTERING ANN DEFAULT UNSET.
 
 %syntax_error {
     char expected[256];
@@ -127,7 +147,7 @@ static void add_property(struct cqli_parse *p, struct base_slice name, const str
 }
 
 %stack_overflow {
-    cqli_fail_at(p, p->token.start, BASE_E_LIMIT, "types or literals are nested too deep");
+    cqli_fail_at(p, p->token.start, BASE_E_LIMIT, "types or terms are nested too deep");
 }
 
 input ::= statement semicolons.
@@ -140,9 +160,10 @@ semicolons ::= SEMI.
 
 /* --- names ------------------------------------------------------------------------------------------- */
 
+name(A) ::= IDENT(T). { A = T; }
+name(A) ::= QUOTED_NAME(T). { A = T; }
 %type ident {struct base_slice}
-ident(A) ::= IDENT(T). { A = cqli_identifier(p, T); }
-ident(A) ::= QUOTED_NAME(T). { A = cqli_identifier(p, T); }
+ident(A) ::= name(T). { A = cqli_identifier(p, T); }
 
 target ::= ident(N). { p->statement->target.name = N; }
 target ::= ident(K) DOT ident(N). {
@@ -160,15 +181,18 @@ alter_if_exists ::= IF EXISTS. { p->statement->alter_conditional = true; }
 alter_if_not_exists ::= .
 alter_if_not_exists ::= IF NOT EXISTS. { p->statement->alter_conditional = true; }
 
+keyspace_word ::= KEYSPACE.
+keyspace_word ::= SCHEMA.
+
 /* --- keyspaces --------------------------------------------------------------------------------------- */
 
-statement ::= CREATE KEYSPACE if_not_exists keyspace_target WITH properties. {
+statement ::= CREATE keyspace_word if_not_exists keyspace_target WITH properties. {
     p->statement->kind = CQL_CREATE_KEYSPACE;
 }
-statement ::= ALTER KEYSPACE if_exists keyspace_target WITH properties. {
+statement ::= ALTER keyspace_word if_exists keyspace_target WITH properties. {
     p->statement->kind = CQL_ALTER_KEYSPACE;
 }
-statement ::= DROP KEYSPACE if_exists keyspace_target. { p->statement->kind = CQL_DROP_KEYSPACE; }
+statement ::= DROP keyspace_word if_exists keyspace_target. { p->statement->kind = CQL_DROP_KEYSPACE; }
 statement ::= USE keyspace_target. { p->statement->kind = CQL_USE; }
 
 /* --- tables ------------------------------------------------------------------------------------------ */
@@ -220,18 +244,18 @@ primary_key ::= PRIMARY KEY LP partition_key(K) COMMA names(C) RP. {
 }
 %type partition_key {struct names}
 partition_key(A) ::= ident(N). {
-    struct cql_name_item *item = name_item(p, N);
+    struct cql_name_item *item = cqli_name_item(p, N);
     A = (struct names){item, item};
 }
 partition_key(A) ::= LP names(L) RP. { A = L; }
 
 %type names {struct names}
 names(A) ::= ident(N). {
-    struct cql_name_item *item = name_item(p, N);
+    struct cql_name_item *item = cqli_name_item(p, N);
     A = (struct names){item, item};
 }
 names(A) ::= names(L) COMMA ident(N). {
-    struct cql_name_item *item = name_item(p, N);
+    struct cql_name_item *item = cqli_name_item(p, N);
     A = L;
     APPEND(A, item);
 }
@@ -251,10 +275,10 @@ orders(A) ::= orders(L) COMMA order(O). {
     A = L;
     APPEND(A, O);
 }
-order(A) ::= ident(N). { A = name_item(p, N); }
-order(A) ::= ident(N) ASC. { A = name_item(p, N); }
+order(A) ::= ident(N). { A = cqli_name_item(p, N); }
+order(A) ::= ident(N) ASC. { A = cqli_name_item(p, N); }
 order(A) ::= ident(N) DESC. {
-    A = name_item(p, N);
+    A = cqli_name_item(p, N);
     if (A)
         A->descending = true;
 }
@@ -287,7 +311,7 @@ alteration ::= RENAME alter_if_exists renames(L). {
 alteration ::= WITH properties. { p->statement->alter = CQL_ALTER_WITH; }
 alteration ::= ALTER alter_if_exists ident(N) TYPE comparator. {
     p->statement->alter = CQL_ALTER_COLUMN_TYPE;
-    p->statement->names = name_item(p, N);
+    p->statement->names = cqli_name_item(p, N);
 }
 
 %type added_columns {struct columns}
@@ -314,7 +338,7 @@ renames(A) ::= renames(L) AND rename(R). {
     APPEND(A, R);
 }
 rename(A) ::= ident(N) TO ident(O). {
-    A = name_item(p, N);
+    A = cqli_name_item(p, N);
     if (A)
         A->other = O;
 }
@@ -362,36 +386,42 @@ type_param ::= INTEGER.
 
 properties ::= property.
 properties ::= properties AND property.
-property ::= ident(N) EQ term(V). { add_property(p, N, V); }
+property ::= ident(N) EQ value(V). { add_property(p, N, V); }
 
-%type term {struct cql_term *}
-term(A) ::= STRING(T). { A = cqli_term(p, CQL_TERM_STRING, T); }
-term(A) ::= INTEGER(T). { A = cqli_term(p, CQL_TERM_INTEGER, T); }
-term(A) ::= FLOAT(T). { A = cqli_term(p, CQL_TERM_FLOAT, T); }
-term(A) ::= BOOLEAN(T). { A = cqli_term(p, CQL_TERM_BOOLEAN, T); }
-term(A) ::= DURATION(T). { A = cqli_term(p, CQL_TERM_DURATION, T); }
-term(A) ::= UUID(T). { A = cqli_term(p, CQL_TERM_UUID, T); }
-term(A) ::= BLOB(T). { A = cqli_term(p, CQL_TERM_BLOB, T); }
-term(A) ::= IDENT(T). { A = cqli_term(p, CQL_TERM_WORD, T); }
-term(A) ::= map(M). { A = M; }
+%type literal {struct cql_term *}
+literal(A) ::= STRING(T). { A = cqli_term(p, CQL_TERM_STRING, T); }
+literal(A) ::= INTEGER(T). { A = cqli_term(p, CQL_TERM_INTEGER, T); }
+literal(A) ::= FLOAT(T). { A = cqli_term(p, CQL_TERM_FLOAT, T); }
+literal(A) ::= NAN(T). { A = cqli_term(p, CQL_TERM_FLOAT, T); }
+literal(A) ::= INFINITY(T). { A = cqli_term(p, CQL_TERM_FLOAT, T); }
+literal(A) ::= BOOLEAN(T). { A = cqli_term(p, CQL_TERM_BOOLEAN, T); }
+literal(A) ::= DURATION(T). { A = cqli_term(p, CQL_TERM_DURATION, T); }
+literal(A) ::= UUID(T). { A = cqli_term(p, CQL_TERM_UUID, T); }
+literal(A) ::= BLOB(T). { A = cqli_term(p, CQL_TERM_BLOB, T); }
+
+/* A property's value. */
+%type value {struct cql_term *}
+value(A) ::= literal(T). { A = T; }
+value(A) ::= IDENT(T). { A = cqli_term(p, CQL_TERM_WORD, T); }
+value(A) ::= map(M). { A = M; }
+value(A) ::= QMARK(T). {
+    A = NULL;
+    cqli_fail_at(p, T.start, BASE_E_SYNTAX, "bind variables are not supported in DDL queries");
+}
 
 %type map {struct cql_term *}
-map(A) ::= LB(T) RB. { A = cqli_term(p, CQL_TERM_MAP, T); }
-map(A) ::= LB(T) entries(L) RB. {
-    A = cqli_term(p, CQL_TERM_MAP, T);
-    if (A)
-        A->items = L.head;
+map(A) ::= LB(T) RB(E). { A = cqli_compose(p, CQL_TERM_MAP, (struct cqli_terms){0}, T.start, E.start + E.len); }
+map(A) ::= LB(T) value_entries(L) RB(E). { A = cqli_compose(p, CQL_TERM_MAP, L, T.start, E.start + E.len); }
+%type value_entries {struct cqli_terms}
+value_entries(A) ::= value(K) COLON value(V). {
+    A = (struct cqli_terms){0};
+    cqli_terms_add(&A, K);
+    cqli_terms_add(&A, V);
 }
-%type entries {struct terms}
-entries(A) ::= term(K) COLON term(V). {
-    A = (struct terms){0};
-    APPEND(A, K);
-    APPEND(A, V);
-}
-entries(A) ::= entries(L) COMMA term(K) COLON term(V). {
+value_entries(A) ::= value_entries(L) COMMA value(K) COLON value(V). {
     A = L;
-    APPEND(A, K);
-    APPEND(A, V);
+    cqli_terms_add(&A, K);
+    cqli_terms_add(&A, V);
 }
 
 %code {
@@ -405,6 +435,12 @@ struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p)
     if (grammar)
         cqli_lemonInit(&grammar->parser, p);
     return grammar;
+}
+
+bool cqli_token_is_name(int kind)
+{
+    return kind == CQLI_TK_IDENT || kind == CQLI_TK_QUOTED_NAME ||
+           (kind > 0 && (size_t)kind < BASE_COUNT(yyFallback) && yyFallback[kind] == CQLI_TK_IDENT);
 }
 
 void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token)

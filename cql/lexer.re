@@ -11,6 +11,9 @@
 #define YYSKIP() ++cursor
 #define YYBACKUP() marker = cursor
 #define YYRESTORE() cursor = marker
+#define YYBACKUPCTX() context = cursor
+#define YYRESTORECTX() cursor = context
+#define YYSHIFT(by) cursor += (by)
 
 #define TOKEN(kind_) return (lexer->cursor = cursor, (struct cqli_token){start, (size_t)(cursor - start), kind_, NULL})
 #define BAD(fault_)                                                                                \
@@ -25,9 +28,9 @@ static struct cqli_token word_token(const uint8_t *start, size_t len)
 
 struct cqli_token cqli_lex(struct cqli_lexer *lexer)
 {
-    const uint8_t *cursor = lexer->cursor, *limit = lexer->limit, *marker, *start;
+    const uint8_t *cursor = lexer->cursor, *limit = lexer->limit, *marker, *context, *start;
 again:
-    start = marker = cursor;
+    start = marker = context = cursor;
     if (cursor >= limit) {
         lexer->cursor = limit;
         return (struct cqli_token){limit, 0, CQLI_TOKEN_END, NULL};
@@ -61,6 +64,8 @@ again:
         "\""                        { BAD("a quoted name that does not end"); }
 
         integer                     { TOKEN(CQLI_TK_INTEGER); }
+        integer / ".."              { TOKEN(CQLI_TK_INTEGER); } /* m[1..2] */
+        integer "." / ".."          { TOKEN(CQLI_TK_FLOAT); }
         integer "." digit* exponent? | integer exponent { TOKEN(CQLI_TK_FLOAT); }
         '-nan'                      { TOKEN(CQLI_TK_NAN); }
         '-infinity'                 { TOKEN(CQLI_TK_INFINITY); }
@@ -87,9 +92,12 @@ again:
         ";"  { TOKEN(CQLI_TK_SEMI); }
         ":"  { TOKEN(CQLI_TK_COLON); }
         "."  { TOKEN(CQLI_TK_DOT); }
+        ".." { TOKEN(CQLI_TK_RANGE); }
         "?"  { TOKEN(CQLI_TK_QMARK); }
         "+"  { TOKEN(CQLI_TK_PLUS); }
         "-"  { TOKEN(CQLI_TK_MINUS); }
+        "+=" { TOKEN(CQLI_TK_PLUS_EQ); }
+        "-=" { TOKEN(CQLI_TK_MINUS_EQ); }
         "*"  { TOKEN(CQLI_TK_STAR); }
         "/"  { TOKEN(CQLI_TK_SLASH); }
         "%"  { TOKEN(CQLI_TK_PERCENT); }

@@ -8,6 +8,8 @@
 #include "cql/cql_private.h"
 #include "cql/grammar.h"
 
+enum { BINDS_MAX = 65535 }; /* the native protocol counts them in 16 bits */
+
 /* Line from 1, column from 0 in characters, as Cassandra counts. */
 static void position(struct base_slice text, const uint8_t *at, unsigned *line, unsigned *column)
 {
@@ -84,7 +86,7 @@ struct cql_term *cqli_term(struct cqli_parse *p, enum cql_term_kind kind, struct
     if (!term)
         return NULL;
     term->kind = kind;
-    term->text = base_slice(token.start, token.len);
+    term->text = term->source = base_slice(token.start, token.len);
     if (kind == CQL_TERM_STRING)
         term->text = unquote(p, token, token.start[0] == '$' ? 2 : 1, '\'');
     return term;
@@ -106,22 +108,6 @@ struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, con
     return base_slice(out, n);
 }
 
-/* A statement of CQL that is not there yet is better named than called a syntax error. */
-static bool refuse_unsupported(struct cqli_parse *p, struct cqli_token first)
-{
-    static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "BEGIN", "GRANT", "REVOKE",
-                                        "LIST",   "DESC",   "DESCRIBE"};
-    for (size_t i = 0; i < BASE_COUNT(words); i++)
-        if (base_slice_equal_nocase(base_slice(first.start, first.len), base_slice_str(words[i]))) {
-            cqli_fail_at(p, first.start, BASE_E_INVALID,
-                         "%s is not supported in CQL yet: CREATE, ALTER and DROP of KEYSPACE, TABLE and TYPE, "
-                         "TRUNCATE and USE are; rows are read and written with SQL",
-                         words[i]);
-            return true;
-        }
-    return false;
-}
-
 static int check_text(struct cqli_parse *p)
 {
     if (p->text.len > CQL_TEXT_LEN_MAX)
@@ -140,25 +126,30 @@ int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
     struct cqli_grammar *grammar = cqli_grammar_new(p);
     if (!grammar)
         return base_err_set(p->err, BASE_E_NOMEM, "parse: %s", base_err_words(BASE_E_NOMEM));
-    struct cqli_lexer lexer = {p->text.data, p->text.data + p->text.len};
+    struct cqli_feed feed = {.lexer = {p->text.data, p->text.data + p->text.len}, .before = CQLI_TK_SEMI, .before_that = CQLI_TK_SEMI};
     struct cqli_token start = {p->text.data, 0, CQLI_TOKEN_END, NULL};
+    p->whole = p->statement;
     if (entry == CQLI_ENTRY_COLUMNS)
         cqli_grammar_feed(grammar, CQLI_TK_ENTRY_COLUMNS, start);
     else if (entry == CQLI_ENTRY_OPTIONS)
         cqli_grammar_feed(grammar, CQLI_TK_ENTRY_OPTIONS, start);
     for (bool first = true; p->rc == BASE_OK;) {
-        struct cqli_token token = cqli_lex(&lexer);
+        struct cqli_token token = cqli_feed_next(&feed);
         p->token = token;
         if (token.kind == CQLI_TOKEN_BAD)
             cqli_fail_at(p, token.start, BASE_E_SYNTAX, "%s", token.fault);
         else if (first && token.kind == CQLI_TK_SEMI && entry == CQLI_ENTRY_STATEMENT)
             continue; /* an empty statement before this one */
-        else if (!first || entry != CQLI_ENTRY_STATEMENT || !refuse_unsupported(p, token))
+        else
             cqli_grammar_feed(grammar, token.kind, token);
         first = false;
         if (token.kind == CQLI_TOKEN_END)
             break;
     }
+    if (p->rc == BASE_OK && p->bind_count > BINDS_MAX)
+        p->rc = base_err_set(p->err, BASE_E_INVALID, "Too many markers(?). %u markers exceed the allowed maximum of %d", p->bind_count,
+                             BINDS_MAX);
+    p->whole->bind_count = p->bind_count;
     return p->rc;
 }
 
@@ -180,24 +171,42 @@ enum cql_statement_kind cql_statement_kind(const struct cql_statement *statement
     return statement->kind;
 }
 
+const char *cqli_statement_name(enum cql_statement_kind kind)
+{
+    static const char *const names[] = {
+        [CQL_CREATE_KEYSPACE] = "CREATE KEYSPACE", [CQL_ALTER_KEYSPACE] = "ALTER KEYSPACE", [CQL_DROP_KEYSPACE] = "DROP KEYSPACE",
+        [CQL_CREATE_TABLE] = "CREATE TABLE", [CQL_ALTER_TABLE] = "ALTER TABLE", [CQL_DROP_TABLE] = "DROP TABLE",
+        [CQL_CREATE_TYPE] = "CREATE TYPE", [CQL_ALTER_TYPE] = "ALTER TYPE", [CQL_DROP_TYPE] = "DROP TYPE",
+        [CQL_TRUNCATE] = "TRUNCATE", [CQL_USE] = "USE", [CQL_CREATE_INDEX] = "CREATE INDEX", [CQL_DROP_INDEX] = "DROP INDEX",
+        [CQL_SELECT] = "SELECT", [CQL_INSERT] = "INSERT", [CQL_UPDATE] = "UPDATE", [CQL_DELETE] = "DELETE", [CQL_BATCH] = "BATCH",
+        [CQL_CREATE_ROLE] = "CREATE ROLE", [CQL_ALTER_ROLE] = "ALTER ROLE", [CQL_DROP_ROLE] = "DROP ROLE",
+        [CQL_LIST_ROLES] = "LIST ROLES", [CQL_DESCRIBE] = "DESCRIBE", [CQL_REFUSED] = "this statement",
+    };
+    BASE_ASSERT((size_t)kind < BASE_COUNT(names) && names[kind]);
+    return names[kind];
+}
+
 struct base_slice cql_use_keyspace(const struct cql_statement *statement)
 {
     BASE_ASSERT(statement->kind == CQL_USE);
     return statement->target.name;
 }
 
+/* A BATCH ends behind its APPLY BATCH: the ';' inside are part of it. */
 size_t cql_split(struct base_slice script)
 {
     struct cqli_lexer lexer = {script.data, script.data + script.len};
-    bool empty = true;
+    bool empty = true, batch = false, applied = false;
     for (;;) {
         struct cqli_token token = cqli_lex(&lexer);
         if (token.kind == CQLI_TOKEN_END)
             return empty ? 0 : script.len;
         if (token.kind == CQLI_TOKEN_BAD) /* the parser will say what is wrong with the rest */
             return script.len;
-        if (token.kind == CQLI_TK_SEMI && !empty)
+        if (token.kind == CQLI_TK_SEMI && !empty && (!batch || applied))
             return (size_t)(token.start + token.len - script.data);
+        batch = batch || (empty && token.kind == CQLI_TK_BEGIN);
+        applied = applied || token.kind == CQLI_TK_APPLY;
         empty = empty && token.kind == CQLI_TK_SEMI; /* a lone ';' is part of what follows */
     }
 }

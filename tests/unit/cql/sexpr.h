@@ -1,0 +1,303 @@
+/* Syntax trees as text, for tests: (select t k.t list ((col a)) where ((= a 1))). */
+#ifndef TESTS_UNIT_CQL_SEXPR_H
+#define TESTS_UNIT_CQL_SEXPR_H
+
+#include "cql/ast.h"
+#include "tests/lib/ck.h"
+
+struct sexpr {
+    struct base_buf out;
+};
+
+static inline void sx_put(struct sexpr *s, const char *text)
+{
+    ck_assert_int_eq(base_buf_put_slice(&s->out, base_slice_str(text)), BASE_OK);
+}
+
+static inline void sx_slice(struct sexpr *s, struct base_slice text)
+{
+    ck_assert_int_eq(base_buf_put_slice(&s->out, text), BASE_OK);
+}
+
+/* Items apart by a blank, but not behind '('. */
+static inline void sx_gap(struct sexpr *s)
+{
+    if (s->out.len && s->out.data[s->out.len - 1] != '(')
+        sx_put(s, " ");
+}
+
+static inline void sx_word(struct sexpr *s, struct base_slice text)
+{
+    sx_gap(s);
+    sx_slice(s, text);
+}
+
+static inline void sx_open(struct sexpr *s, const char *head)
+{
+    sx_gap(s);
+    sx_put(s, "(");
+    sx_put(s, head);
+}
+
+static inline void sx_name(struct sexpr *s, const struct cql_name *name)
+{
+    sx_gap(s);
+    if (name->keyspace.data) {
+        sx_slice(s, name->keyspace);
+        sx_put(s, ".");
+    }
+    sx_slice(s, name->name);
+}
+
+static inline void sx_term(struct sexpr *s, const struct cql_term *t);
+
+static inline void sx_items(struct sexpr *s, const struct cql_term *t)
+{
+    uint32_t count = 0;
+    for (const struct cql_term *item = t->items; item; item = item->next, count++) {
+        ck_assert_uint_lt(item->depth, t->depth);
+        if (item->field.data) {
+            sx_word(s, item->field);
+            sx_put(s, ":");
+        }
+        sx_term(s, item);
+    }
+    ck_assert_uint_eq(count, t->item_count);
+    sx_put(s, ")");
+}
+
+static inline void sx_term(struct sexpr *s, const struct cql_term *t)
+{
+    static const char *const heads[] = {
+        [CQL_TERM_MAP] = "map", [CQL_TERM_SET] = "set", [CQL_TERM_LIST] = "list", [CQL_TERM_TUPLE] = "tuple", [CQL_TERM_UDT] = "udt",
+        [CQL_TERM_NEGATE] = "neg", [CQL_TERM_ELEMENT] = "at", [CQL_TERM_SLICE] = "slice",
+    };
+    char text[64];
+    switch (t->kind) {
+    case CQL_TERM_STRING:
+        sx_gap(s);
+        sx_put(s, "'");
+        sx_slice(s, t->text);
+        sx_put(s, "'");
+        break;
+    case CQL_TERM_INTEGER: case CQL_TERM_FLOAT: case CQL_TERM_BOOLEAN: case CQL_TERM_DURATION: case CQL_TERM_UUID: case CQL_TERM_BLOB:
+    case CQL_TERM_WORD:
+        sx_word(s, t->text);
+        break;
+    case CQL_TERM_NULL:
+        sx_word(s, t->text.len ? t->text : base_slice_str("_"));
+        break;
+    case CQL_TERM_STAR:
+        sx_word(s, base_slice_str("*"));
+        break;
+    case CQL_TERM_BIND:
+        snprintf(text, sizeof text, "?%u", t->number);
+        sx_word(s, base_slice_str(text));
+        sx_slice(s, t->text);
+        break;
+    case CQL_TERM_COLUMN:
+        sx_open(s, "col");
+        sx_word(s, t->text);
+        sx_put(s, ")");
+        break;
+    case CQL_TERM_CALL:
+        sx_open(s, "call");
+        sx_name(s, &t->name);
+        sx_items(s, t);
+        break;
+    case CQL_TERM_CAST: case CQL_TERM_HINT: case CQL_TERM_FIELD:
+        sx_open(s, t->kind == CQL_TERM_CAST ? "cast" : t->kind == CQL_TERM_HINT ? "hint" : "field");
+        sx_word(s, t->text);
+        sx_items(s, t);
+        break;
+    case CQL_TERM_BINARY:
+        snprintf(text, sizeof text, "%c", t->op);
+        sx_open(s, text);
+        sx_items(s, t);
+        break;
+    case CQL_TERM_MAP: case CQL_TERM_SET: case CQL_TERM_LIST: case CQL_TERM_TUPLE: case CQL_TERM_UDT: case CQL_TERM_NEGATE:
+    case CQL_TERM_ELEMENT: case CQL_TERM_SLICE:
+        sx_open(s, heads[t->kind]);
+        sx_items(s, t);
+        break;
+    }
+}
+
+static inline void sx_terms(struct sexpr *s, const char *head, const struct cql_term *list)
+{
+    if (!list)
+        return;
+    sx_open(s, head);
+    for (; list; list = list->next)
+        sx_term(s, list);
+    sx_put(s, ")");
+}
+
+static inline void sx_one(struct sexpr *s, const char *head, const struct cql_term *term)
+{
+    if (!term)
+        return;
+    sx_open(s, head);
+    sx_term(s, term);
+    sx_put(s, ")");
+}
+
+static inline void sx_names(struct sexpr *s, const char *head, const struct cql_name_item *list)
+{
+    if (!list)
+        return;
+    sx_open(s, head);
+    for (; list; list = list->next) {
+        sx_word(s, list->name);
+        if (list->descending)
+            sx_put(s, "-");
+        if (list->other.data) {
+            sx_put(s, "->");
+            sx_slice(s, list->other);
+        }
+    }
+    sx_put(s, ")");
+}
+
+static inline void sx_relations(struct sexpr *s, const char *head, const struct cql_relation *list)
+{
+    static const char *const ops[] = {"=", "!=", "<", "<=", ">", ">=", "in", "contains", "contains-key", "like", "not-null"};
+    if (!list)
+        return;
+    sx_open(s, head);
+    for (; list; list = list->next) {
+        sx_open(s, ops[list->op]);
+        if (list->left == CQL_LEFT_TUPLE || list->left == CQL_LEFT_TOKEN) {
+            sx_names(s, list->left == CQL_LEFT_TOKEN ? "token" : "tuple", list->columns);
+        } else {
+            ck_assert_ptr_null(list->columns->next);
+            sx_word(s, list->columns->name);
+            if (list->left == CQL_LEFT_ELEMENT)
+                sx_one(s, "at", list->element);
+            if (list->left == CQL_LEFT_FIELD) {
+                sx_put(s, ".");
+                sx_slice(s, list->field);
+            }
+        }
+        if (list->value)
+            sx_term(s, list->value);
+        sx_put(s, ")");
+    }
+    sx_put(s, ")");
+}
+
+static inline void sx_flag(struct sexpr *s, bool flag, const char *word)
+{
+    if (flag)
+        sx_word(s, base_slice_str(word));
+}
+
+static inline void sx_properties(struct sexpr *s, const struct cql_property *list)
+{
+    if (!list)
+        return;
+    sx_open(s, "with");
+    for (; list; list = list->next) {
+        sx_word(s, list->name);
+        sx_put(s, "=");
+        sx_term(s, list->value);
+    }
+    sx_put(s, ")");
+}
+
+static inline void sx_select(struct sexpr *s, const struct cql_statement *st)
+{
+    const struct cql_select *select = &st->select;
+    ck_assert(select->star == !select->selectors);
+    sx_flag(s, select->json, "json");
+    sx_flag(s, select->distinct, "distinct");
+    sx_flag(s, select->star, "*");
+    for (const struct cql_selector *item = select->selectors; item; item = item->next) {
+        sx_term(s, item->term);
+        if (item->alias.data) {
+            sx_word(s, base_slice_str("as"));
+            sx_word(s, item->alias);
+        }
+    }
+    sx_relations(s, "where", st->where);
+    sx_terms(s, "group", select->group_by);
+    sx_names(s, "order", select->order_by);
+    sx_one(s, "ann", select->ann_of);
+    sx_one(s, "per-partition", select->per_partition_limit);
+    sx_one(s, "limit", select->limit);
+    sx_flag(s, select->allow_filtering, "filtering");
+}
+
+static inline void sx_statement(struct sexpr *s, const struct cql_statement *st);
+
+static inline void sx_modify(struct sexpr *s, const struct cql_statement *st)
+{
+    const struct cql_modify *m = &st->modify;
+    sx_names(s, "columns", m->columns);
+    sx_terms(s, "values", m->values);
+    sx_one(s, "json", m->json);
+    sx_flag(s, m->json_default_unset, "unset");
+    for (const struct cql_assignment *a = m->assignments; a; a = a->next) {
+        sx_open(s, "set");
+        sx_word(s, a->column);
+        sx_one(s, "at", a->element);
+        if (a->field.data) {
+            sx_put(s, ".");
+            sx_slice(s, a->field);
+        }
+        sx_term(s, a->value);
+        sx_put(s, ")");
+    }
+    for (const struct cql_deletion *d = m->deletions; d; d = d->next) {
+        sx_open(s, "del");
+        sx_word(s, d->column);
+        sx_one(s, "at", d->element);
+        if (d->field.data) {
+            sx_put(s, ".");
+            sx_slice(s, d->field);
+        }
+        sx_put(s, ")");
+    }
+    sx_one(s, "timestamp", m->timestamp);
+    sx_one(s, "ttl", m->ttl);
+    sx_relations(s, "where", st->where);
+    sx_flag(s, m->if_not_exists, "if-not-exists");
+    sx_flag(s, m->if_exists, "if-exists");
+    sx_relations(s, "if", m->conditions);
+    for (const struct cql_statement *item = m->statements; item; item = item->next)
+        sx_statement(s, item);
+}
+
+static inline void sx_statement(struct sexpr *s, const struct cql_statement *st)
+{
+    static const char *const heads[] = {
+        [CQL_SELECT] = "select", [CQL_INSERT] = "insert", [CQL_UPDATE] = "update", [CQL_DELETE] = "delete", [CQL_BATCH] = "batch",
+    };
+    static const char *const batches[] = {"logged", "unlogged", "counter"};
+    ck_assert(st->kind < BASE_COUNT(heads) && heads[st->kind]);
+    sx_open(s, heads[st->kind]);
+    if (st->kind == CQL_BATCH)
+        sx_word(s, base_slice_str(batches[st->modify.batch]));
+    else
+        sx_name(s, &st->target);
+    if (st->kind == CQL_SELECT)
+        sx_select(s, st);
+    else
+        sx_modify(s, st);
+    sx_put(s, ")");
+}
+
+/* Valid until the next call. */
+static inline const char *sexpr(const struct cql_statement *statement)
+{
+    static char text[8192];
+    struct sexpr s;
+    base_buf_init(&s.out, sizeof text - 1);
+    sx_statement(&s, statement);
+    memcpy(text, s.out.data, s.out.len);
+    text[s.out.len] = 0;
+    base_buf_fini(&s.out);
+    return text;
+}
+
+#endif
