@@ -8,7 +8,8 @@
  *  1. peers are the ring's members in their order, unless `stale`; exactly one of them may be ourselves.
  *  2. A peer becomes alive only by an answer of its own to a question of ours (an ECHO or a syn), never by hearsay, nor by
  *     a request of its own, which does not show that we reach it. So who is heard of, but not reached, stays dead.
- *  3. A peer becomes dead by phi; by saying that it shuts down; by a new generation (it was away); or when a message to it, and
+ *  3. A peer becomes dead by phi; by saying that it shuts down; by a new generation (it was away), but not by the one whose answer made
+ *     it alive, which others may tell us of only later; or when a message to it, and
  *     an ECHO a round later, could certainly not be delivered (a killed process refuses connections: that is seen in 2 seconds, phi
  *     needs 18).
  *  4. alive → generation > 0 and at least one heartbeat in phi.
@@ -63,13 +64,14 @@ static void verdict(struct repl *repl, struct repli_gossip_peer *peer, bool aliv
 }
 
 /* The peer answered a question of ours. */
-static void answered(struct repl *repl, struct repli_gossip_peer *peer)
+static void answered(struct repl *repl, struct repli_gossip_peer *peer, uint32_t generation)
 {
     peer->suspect = false;
     peer->tries = 0;
     if (peer->alive || peer->state.generation == 0 || peer->state.shutdown)
         return;
     repli_phi_touch(&peer->phi, repli_now(repl));
+    peer->alive_generation = generation;
     verdict(repl, peer, true, "it answers");
 }
 
@@ -226,7 +228,7 @@ static void learn(struct repl *repl, struct repli_gossip_peer *peer, const struc
     repli_phi_arrived(&peer->phi, repli_now(repl));
     if (peer->alive && have->shutdown)
         verdict(repl, peer, false, "it shut down");
-    else if (peer->alive && restarted)
+    else if (peer->alive && restarted && have->generation != peer->alive_generation)
         verdict(repl, peer, false, "it started anew");
     echo_wanted(repl, peer, restarted);
 }
@@ -289,17 +291,17 @@ static void syn_start(struct repl *repl, struct repli_gossip_peer *peer)
         call_start(repl, peer, REPL_VERB_GOSSIP, base_buf_view(&gossip->body));
 }
 
-static void on_ack(struct repl *repl, struct repli_gossip_peer *peer, struct base_slice body)
+static void on_ack(struct repl *repl, struct repli_gossip_peer *peer, const struct base_message *reply)
 {
     struct repli_gossip *gossip = repl->gossip;
-    struct base_reader in = base_reader(body);
+    struct base_reader in = base_reader(reply->body);
     struct repli_gossip_cursor cursor, answer_cursor;
     bool fits;
     if (!repli_gossip_get_head(gossip, &in, &cursor, &fits))
         return;
     if (cursor.form == REPLI_GOSSIP_MISMATCH && !peer->by_id) {
         peer->by_id = true;
-        answered(repl, peer);
+        answered(repl, peer, reply->generation);
         syn_start(repl, peer);
         return;
     }
@@ -312,7 +314,7 @@ static void on_ack(struct repl *repl, struct repli_gossip_peer *peer, struct bas
     gossip->answering = peer;
     bool readable = !fits || take_entries(repl, &in, &cursor, &gossip->body, &answer_cursor);
     gossip->answering = NULL;
-    answered(repl, peer);
+    answered(repl, peer, reply->generation);
     if (!readable)
         base_logf(repl->ports.log, BASE_LOG_WARN, "gossip: an answer cannot be read to its end");
     if (gossip->body.len == head_len)
@@ -328,9 +330,9 @@ static void call_done(struct repl *repl, struct repli_call *call, int rc, const 
     if (peer->call_is_echo)
         repl->gossip->echo_count--;
     if (rc == BASE_OK && peer->call_is_echo)
-        answered(repl, peer);
+        answered(repl, peer, reply->generation);
     else if (rc == BASE_OK)
-        on_ack(repl, peer, reply->body);
+        on_ack(repl, peer, reply);
     echo_next(repl);
 }
 

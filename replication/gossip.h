@@ -21,6 +21,7 @@ struct repli_gossip_peer {
     bool call_is_echo;
     bool self, seed;
     bool alive;
+    uint32_t alive_generation; /* whose answer made it alive */
     bool suspect;            /* a message could not be delivered; an ECHO in the next round decides */
     bool by_id;              /* its list of members is not ours */
     bool queued;             /* waits for its ECHO */
