@@ -62,6 +62,25 @@ const struct cli_command cli_commands[] = {
     {"status", "[KEYSPACE]", "the members: up or down, load, tokens, what they own (nodetool status)",
      "Owns counts replicas of KEYSPACE; without it, of all keyspaces if they are replicated alike.\n", cli_nodetool},
     {"statushandoff", "", "are hints delivered?", "", cli_nodetool},
+    {"stress", "write|read|mixed|user [n=N] [duration=TIME] [cl=LEVEL] [-rate threads=N fixed=N/s …] [-node ADDRESS,…] …",
+     "put load on a node or a cluster, and measure (cassandra-stress)",
+     "Speaks the native protocol (3 to 5), so it drives Apache Cassandra and ScyllaDB as well. Words are cassandra-stress's:\n"
+     "  write, read, mixed   keyspace1.standard1: a blob key of 10 bytes, five blobs of 34; what is read is compared with what was written\n"
+     "  user                 a table and statements of yours: table=KEYSPACE.TABLE [schema=FILE] [rows=N] ['query:NAME=CQL' …] 'ops(insert=1,NAME=2)'\n"
+     "                       insert and read (the partition) are there by themselves; markers are filled by the columns they are for\n"
+     "  n=N, duration=TIME   how much (default n=1m); N may be 10k, 5m; TIME 30s, 5m\n"
+     "  cl=LEVEL, serial-cl=LEVEL, truncate=never|once, check=true|false, no-warmup, warmup=N, 'ratio(write=1,read=3)' of mixed\n"
+     "  -rate threads=50     so many requests in flight, over connections=8 connections, in loops=1 threads\n"
+     "        fixed=1000/s   so many a second; latencies count from when each was due. throttle=1000/s: from when it was sent\n"
+     "  -node ADDRESS,…      default 127.0.0.1 (or --host); -port native=9042\n"
+     "  -mode user=NAME password-file=FILE protocolVersion=4 compression=lz4\n"
+     "  -schema replication-factor=3, or \"replication='class': 'NetworkTopologyStrategy', 'dc1': 3\"; keyspace=NAME\n"
+     "  -col n=5 size=34 key-size=10\n"
+     "  -pop seq=1..1m, or 'dist=uniform(1..1m)', 'dist=gaussian(1..1m)'; seed=N (default: write in sequence, read gaussian, over n)\n"
+     "  -log hdrfile=FILE interval=1s quiet     the latencies' distribution, as HdrHistogram's plotter takes it\n"
+     "  -errors ignore       go on; connections that are lost are made again\n"
+     "  -pid PROCESS,…       of the servers on this machine: their processor time per operation\n"
+     "Exit code 1 when an operation failed, or a row was missing or wrong.\n", cli_stress},
     {"tablestats", "[TABLE …]", "sizes and counts by table (nodetool tablestats)", TABLES_HELP "\n", cli_nodetool},
     {"tpstats", "", "work by pool: active, pending, completed; messages dropped", "", cli_nodetool},
     {"truncatehints", "[ADDRESS …]", "forget hints: for these nodes, or all",
