@@ -40,6 +40,9 @@ BASE_MUST int nodei_system_read(struct node *node, struct repl *repl, const stru
 /* The schema version that all nodes of one epoch agree on: a (version 3) uuid of the epoch and the cluster's name. */
 struct base_uuid nodei_schema_version(const struct node *node, uint64_t epoch);
 
+/* On the loop's thread: clients are served at this port (0: no more). system.local and, by gossip, the others' system.peers say so. */
+void nodei_native_announce(struct node *node, struct repl *repl, uint16_t port);
+
 /* --- roles (roles*.c) ------------------------------------------------------------------------------------------------ */
 
 /* Is a password asked for? (authenticator: AllowAllAuthenticator, PasswordAuthenticator) */

@@ -298,6 +298,7 @@ int repli_failure_get(const struct base_message *message, struct base_slice *det
 
 static void heard_of_epoch(struct repl *repl, struct base_uuid who, uint64_t epoch)
 {
+    repli_gossip_heard_epoch(repl, who, epoch);
     if (epoch <= repl_epoch(repl))
         return;
     if (repli_is_guest(repl))
@@ -619,6 +620,13 @@ void repl_set_load(struct repl *repl, uint64_t bytes)
 {
     repli_event_begin(repl);
     repli_gossip_set_load(repl, bytes);
+    repli_event_end(repl);
+}
+
+void repl_set_native(struct repl *repl, const struct repl_native *native)
+{
+    repli_event_begin(repl);
+    repli_gossip_set_native(repl, native);
     repli_event_end(repl);
 }
 

@@ -12,10 +12,12 @@ struct repli_gossip_state {
     uint32_t detail_version; /* at which something below changed last: who has that version has them */
     bool shutdown;           /* it said that it goes */
     uint64_t epoch, load_bytes;
+    struct repl_native native;
 };
 struct repli_gossip_peer {
     struct base_uuid host_id;
     struct repli_gossip_state state;
+    uint64_t heard_epoch;    /* its messages said so, whatever gossip says yet */
     struct repli_phi phi;
     struct repli_call call;  /* a syn or an ECHO to it: one at a time, the reply of either shows that it is there */
     bool call_is_echo;
@@ -44,6 +46,7 @@ struct repli_gossip {
     struct repli_gossip_peer *queue, **queue_end;
     const struct repli_gossip_peer *answering; /* whose ack is being read: it needs no ECHO */
     struct base_buf body;
+    uint64_t heard_by_all;            /* an epoch that all others are known to have reached */
     bool stale;                       /* the ring's members changed and there was no memory to follow */
 };
 
@@ -57,6 +60,7 @@ enum repli_gossip_form {
 enum repli_gossip_flag {
     REPLI_GOSSIP_DETAIL = 0x01,   /* epoch and load follow */
     REPLI_GOSSIP_SHUTDOWN = 0x02,
+    REPLI_GOSSIP_NATIVE = 0x08,   /* with DETAIL: where it serves clients follows */
     REPLI_GOSSIP_WANTED = 0x04,   /* not a state: what the sender has; it wants what is newer */
 };
 struct repli_gossip_entry {

@@ -5,7 +5,7 @@
  *
  * Invariants:
  *  1. What is written by index is written in ascending order: a reference is the gap from the one before.
- *  2. Who has a state's detail_version is not sent epoch and load again. */
+ *  2. Who has a state's detail_version is not sent epoch, load and the rest again. */
 #include "replication/gossip.h"
 
 #include "base/checksum.h"
@@ -99,13 +99,38 @@ static bool get_version(struct base_reader *in, struct repli_gossip_state *state
     return true;
 }
 
+static int put_native(struct base_buf *body, const struct repl_native *native)
+{
+    int rc = base_buf_put_bytes(body, base_slice(native->address, native->address_len));
+    if (rc == BASE_OK)
+        rc = base_buf_put_varint(body, native->port);
+    return rc == BASE_OK ? base_buf_put_bytes(body, base_slice_str(native->release)) : rc;
+}
+
+static bool get_native(struct base_reader *in, struct repl_native *native)
+{
+    struct base_slice address, release;
+    uint64_t port;
+    if (!base_get_bytes(in, &address) || !base_get_varint(in, &port) || !base_get_bytes(in, &release) ||
+        (address.len != 4 && address.len != 16) || port > UINT16_MAX || release.len > REPL_RELEASE_LEN_MAX)
+        return false;
+    for (size_t i = 0; i < release.len; i++)
+        if (release.data[i] <= ' ' || release.data[i] > '~') /* it is shown to clients as text */
+            return false;
+    *native = (struct repl_native){.address_len = (uint8_t)address.len, .port = (uint16_t)port};
+    memcpy(native->address, address.data, address.len);
+    memcpy(native->release, release.data, release.len);
+    return true;
+}
+
 int repli_gossip_put_state(struct repli_gossip *gossip, struct base_buf *body, struct repli_gossip_cursor *cursor, size_t at,
                            const struct repli_gossip_state *known)
 {
     const struct repli_gossip_state *state = repli_gossip_state_at(gossip, at);
     BASE_ASSERT(state->generation > 0 && state->detail_version <= state->version);
+    bool native = state->native.address_len > 0;
     bool detail = known->generation != state->generation || known->version < state->detail_version;
-    unsigned flags = (detail ? REPLI_GOSSIP_DETAIL : 0u) | (state->shutdown ? REPLI_GOSSIP_SHUTDOWN : 0u);
+    unsigned flags = (detail ? REPLI_GOSSIP_DETAIL : 0u) | (detail && native ? REPLI_GOSSIP_NATIVE : 0u) | (state->shutdown ? REPLI_GOSSIP_SHUTDOWN : 0u);
     int rc = put_reference(gossip, body, cursor, at);
     if (rc == BASE_OK)
         rc = base_buf_put_u8(body, (uint8_t)flags);
@@ -117,7 +142,7 @@ int repli_gossip_put_state(struct repli_gossip *gossip, struct base_buf *body, s
         rc = base_buf_put_varint(body, state->epoch);
     if (rc == BASE_OK && detail)
         rc = base_buf_put_varint(body, state->load_bytes);
-    return rc;
+    return rc == BASE_OK && detail && native ? put_native(body, &state->native) : rc;
 }
 
 int repli_gossip_put_wanted(struct repli_gossip *gossip, struct base_buf *body, struct repli_gossip_cursor *cursor, size_t at)
@@ -135,7 +160,8 @@ bool repli_gossip_get_entry(struct repli_gossip *gossip, struct base_reader *in,
     size_t at;
     *out = (struct repli_gossip_entry){0};
     if (!get_reference(gossip, in, cursor, &at) || !base_get_u8(in, &flags) || !get_version(in, &out->state) ||
-        (flags & ~(REPLI_GOSSIP_DETAIL | REPLI_GOSSIP_SHUTDOWN | REPLI_GOSSIP_WANTED)))
+        (flags & ~(REPLI_GOSSIP_DETAIL | REPLI_GOSSIP_SHUTDOWN | REPLI_GOSSIP_WANTED | REPLI_GOSSIP_NATIVE)) ||
+        ((flags & REPLI_GOSSIP_NATIVE) && !(flags & REPLI_GOSSIP_DETAIL)))
         return false;
     out->peer = at < gossip->count ? gossip->peers[at] : NULL;
     out->wanted = flags & REPLI_GOSSIP_WANTED;
@@ -152,7 +178,7 @@ bool repli_gossip_get_entry(struct repli_gossip *gossip, struct base_reader *in,
         !base_get_varint(in, &out->state.load_bytes))
         return false;
     out->state.detail_version = out->state.version - (uint32_t)age;
-    return true;
+    return !(flags & REPLI_GOSSIP_NATIVE) || get_native(in, &out->state.native);
 }
 
 int repli_gossip_put_digests(struct repli_gossip *gossip, struct base_buf *body, const struct repli_gossip_cursor *cursor)

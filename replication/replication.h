@@ -225,14 +225,24 @@ bool repl_is_alive(const struct repl *repl, struct base_uuid host_id);
  * options that do not fit. */
 const struct ring_placement *repl_placement(struct repl *repl, const struct base_keyspace *keyspace);
 
+/* Where a member serves clients of the native protocol: each tells its own by gossip, since only it knows where it listens now. */
+#define REPL_RELEASE_LEN_MAX 31
+struct repl_native {
+    uint8_t address[16];
+    uint8_t address_len; /* 4, 16; 0: it serves none, or that is not known */
+    uint16_t port;
+    char release[REPL_RELEASE_LEN_MAX + 1]; /* "5.0.2": what it tells its clients to be */
+};
+
 /* What a member is known to be doing. */
 struct repl_peer_info {
     struct base_uuid host_id;
     bool alive;
     double phi;
     uint32_t generation, version; /* gossip */
-    uint64_t epoch;               /* the last it told */
+    uint64_t epoch;               /* the last it told, in gossip or with any message */
     uint64_t load_bytes;
+    struct repl_native native;
     double latency_ms;            /* the snitch's estimate; 0: none */
     uint64_t hints_bytes, hint_count; /* kept here for it */
     uint64_t down_since_ns;       /* monotonic; 0: alive */
@@ -240,6 +250,7 @@ struct repl_peer_info {
 /* One for each member of repl_ring, by index. */
 void repl_peer_get(const struct repl *repl, size_t member, struct repl_peer_info *out);
 void repl_set_load(struct repl *repl, uint64_t bytes); /* told to others by gossip */
+void repl_set_native(struct repl *repl, const struct repl_native *native); /* likewise */
 
 /* --- requests of clients ----------------------------------------------------------------------------------------------- */
 

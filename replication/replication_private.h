@@ -181,6 +181,9 @@ void repli_gossip_on_epoch(struct repl *repl);
 bool repli_gossip_is_alive(const struct repl *repl, struct base_uuid host_id); /* self: true */
 void repli_gossip_get(const struct repl *repl, struct base_uuid host_id, struct repl_peer_info *out); /* fills its part */
 void repli_gossip_set_load(struct repl *repl, uint64_t bytes);
+void repli_gossip_set_native(struct repl *repl, const struct repl_native *native);
+/* A message of this host said that it is at `epoch`. */
+void repli_gossip_heard_epoch(struct repl *repl, struct base_uuid host_id, uint64_t epoch);
 void repli_gossip_leave(struct repl *repl); /* tell some peers that we shut down */
 /* A message to it could certainly not be delivered. Not for guests. */
 void repli_gossip_on_undelivered(struct repl *repl, struct base_uuid host_id);
