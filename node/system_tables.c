@@ -193,7 +193,7 @@ const struct nodei_system_table nodei_system_tables[] = {
      "internal_ip_version int, load text, load_version int, native_address_and_port text, "
      "native_address_and_port_version int, net_version text, net_version_version int, rack text, rack_version int, "
      "release_version text, release_version_version int, removal_coordinator text, removal_coordinator_version "
-     "int, rpc_address text, rpc_address_version int, rpc_ready text, rpc_ready_version int, schema text, "
+     "int, rpc_address text, rpc_address_version int, rpc_ready text, rpc_ready_version int, \"schema\" text, "
      "schema_version int, severity text, severity_version int, sstable_versions text, sstable_versions_version "
      "int, status text, status_version int, status_with_port text, status_with_port_version int, tokens_version "
      "int, x1 text, x10 text, x10_version int, x1_version int, x2 text, x2_version int, x3 text, x3_version int, "
