@@ -37,16 +37,39 @@ static int put_number(uint64_t seed, size_t size, struct base_buf *out)
     return base_buf_put(out, b + 8 - size, size);
 }
 
-/* Collections, tuples: from nothing to four elements, each by base_value_from_sql's sibling below. */
-static int put_element(const struct base_type *type, uint64_t seed, size_t size, bool with_length, struct base_buf *out)
+/* What stands before an element: 4 bytes of length, nothing, or (a vector's whose elements differ in size) a length of 1 or 2 bytes. */
+enum prefix { PREFIX_INT, PREFIX_NONE, PREFIX_VINT };
+
+static enum prefix prefix_of(const struct base_type *type)
 {
-    size_t at = out->len;
-    int rc = with_length ? base_buf_put(out, "\0\0\0", 4) : BASE_OK;
+    struct base_elements it = {0};
+    if (type->kind != BASE_TYPE_VECTOR)
+        return PREFIX_INT;
+    bool empty = base_elements_begin(&it, type, (struct base_slice){0}); /* asked for the size alone */
+    return !empty || it.fixed_size ? PREFIX_NONE : PREFIX_VINT;
+}
+
+static int put_element(const struct base_type *type, uint64_t seed, size_t size, enum prefix prefix, struct base_buf *out)
+{
+    size_t room = prefix == PREFIX_INT ? 4 : prefix == PREFIX_VINT ? 2 : 0, at = out->len;
+    int rc = base_buf_put(out, "\0\0\0", room);
     if (rc == BASE_OK)
         rc = cli_stress_value(type, seed, size, out);
-    if (rc == BASE_OK && with_length)
-        base_put_be32(out->data + at, (uint32_t)(out->len - at - 4));
-    return rc;
+    size_t len = out->len - at - room;
+    if (rc != BASE_OK || prefix == PREFIX_NONE)
+        return rc;
+    if (prefix == PREFIX_INT) {
+        base_put_be32(out->data + at, (uint32_t)len);
+    } else if (len < 128) {
+        memmove(out->data + at + 1, out->data + at + 2, len);
+        out->data[at] = (uint8_t)len;
+        out->len--;
+    } else if (len < 1 << 14) {
+        base_put_be16(out->data + at, (uint16_t)(0x8000 | len));
+    } else {
+        return BASE_E_LIMIT;
+    }
+    return BASE_OK;
 }
 
 static int put_elements(const struct base_type *type, uint64_t seed, size_t size, struct base_buf *out)
@@ -61,9 +84,9 @@ static int put_elements(const struct base_type *type, uint64_t seed, size_t size
     for (uint32_t i = 0; rc == BASE_OK && i < count; i++) {
         bool by_field = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
         seed = cli_stress_mix(seed);
-        rc = put_element(type->params[by_field ? i : 0], seed, size, type->kind != BASE_TYPE_VECTOR, out);
+        rc = put_element(type->params[by_field ? i : 0], seed, size, prefix_of(type), out);
         if (rc == BASE_OK && type->kind == BASE_TYPE_MAP)
-            rc = put_element(type->params[1], cli_stress_mix(seed), size, true, out);
+            rc = put_element(type->params[1], cli_stress_mix(seed), size, PREFIX_INT, out);
     }
     return rc;
 }

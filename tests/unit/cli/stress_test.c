@@ -65,7 +65,7 @@ START_TEST(values_of_every_type_are_valid_and_come_again)
     static const char *const types[] = {
         "ascii", "bigint", "blob", "boolean", "counter", "decimal", "double", "float", "int", "timestamp", "uuid", "text", "varint",
         "timeuuid", "inet", "date", "time", "smallint", "tinyint", "duration", "list<int>", "map<text, frozen<list<varint>>>", "set<text>",
-        "tuple<int, text, blob>", "vector<float, 3>", "vector<text, 2>", "frozen<map<int, inet>>",
+        "tuple<int, text, blob>", "vector<float, 3>", "vector<text, 2>", "vector<frozen<list<bigint>>, 70>", "frozen<map<int, inet>>",
     };
     struct base_arena arena;
     struct base_buf one, two;
