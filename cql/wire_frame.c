@@ -123,10 +123,8 @@ static int decompress_body(struct cql_wire_in *in, struct cql_message *message, 
         return base_err_set(err, BASE_E_LIMIT, "Request is too big: length %llu exceeds maximum allowed length %u",
                             (unsigned long long)len, in->frame_size_max);
     message->body = (struct base_slice){0};
-    if (len == 0)
-        return BASE_OK;
     base_buf_reset(&in->plain);
-    int rc = base_buf_reserve(&in->plain, len);
+    int rc = base_buf_reserve(&in->plain, len ? len : 1);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "decompress: %s", base_err_words(rc));
     if (base_decompress(in->compression == CQL_WIRE_LZ4 ? BASE_COMPRESS_LZ4 : BASE_COMPRESS_SNAPPY, body, in->plain.data, len) != BASE_OK)
