@@ -116,6 +116,12 @@ BASE_MUST bool base_elements_begin(struct base_elements *it, const struct base_t
 /* Next element; *is_null when it is null (length -1). False when damaged or past the end. */
 BASE_MUST bool base_elements_next(struct base_elements *it, struct base_slice *element, bool *is_null);
 
+/* Building one: append an element (its length in front, in the parent's manner). Of a list, set or map the caller puts the
+ * count before the first: 4 bytes, big-endian. INVALID: a vector of fixed-size elements takes no empty value, and only tuples
+ * and UDTs take null. */
+BASE_MUST int base_element_put(const struct base_type *parent, const struct base_type *type, struct base_slice element,
+                               bool is_null, struct base_buf *out);
+
 /* --- SQL and text forms (DESIGN.md §11) ---------------------------------------------------------- */
 
 enum base_sql_kind { BASE_SQL_NULL, BASE_SQL_INTEGER, BASE_SQL_REAL, BASE_SQL_TEXT, BASE_SQL_BLOB, BASE_SQL_JSON };
@@ -174,6 +180,9 @@ static inline bool base_value_to_sql_quick(const struct base_type *type, struct 
         return false;
     }
 }
+/* A scalar from a CQL literal's text (a string without its quotes, a blob after 0x), appended. INVALID without a message:
+ * the caller knows what it was for. LIMIT, NOMEM. */
+BASE_MUST int base_scalar_from_text(const struct base_type *type, struct base_slice text, struct base_buf *out);
 /* CQL literal text (1, 'abc' without the quotes, 0xff, 2011-02-03T04:05:00.000Z, [1, 2], {…}) appended. */
 BASE_MUST int base_value_to_text(const struct base_type *type, struct base_slice value,
                                  struct base_buf *out, struct base_err *err);
