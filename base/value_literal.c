@@ -25,6 +25,8 @@ static bool is_quoted(enum base_type_kind kind)
 static int put_scalar(const struct base_type *type, struct base_slice value, bool top,
                       struct base_buf *out)
 {
+    if (type->kind == BASE_TYPE_BLOB && value.len == 0)
+        return put(out, "0x");
     if (top || (value.len && !is_quoted(type->kind)))
         return basei_scalar_to_text(type, value, out);
     if (type->kind != BASE_TYPE_TEXT && type->kind != BASE_TYPE_ASCII) {

@@ -74,7 +74,7 @@ static int match_items(struct cqli_scope *scope, const struct cql_term *term, co
         return BASE_OK;
     enum cqli_match least = CQLI_MATCH_EXACT;
     for (const struct cql_term *item = term->items; item; item = item->next, i++) {
-        uint32_t at = type->kind == BASE_TYPE_UDT ? find_field(type, item->text)
+        uint32_t at = type->kind == BASE_TYPE_UDT ? find_field(type, item->field)
                       : type->kind == BASE_TYPE_TUPLE ? i
                       : type->kind == BASE_TYPE_MAP   ? i & 1
                                                       : 0;
@@ -215,7 +215,7 @@ static int refuse_item(struct cqli_scope *scope, const struct cql_term *item, ui
                             BASE_SLICE_ARG(to->name), i, type);
     case BASE_TYPE_UDT:
         return base_err_set(err, BASE_E_INVALID, "Invalid user type literal for %.*s: field %.*s is not of type %s",
-                            BASE_SLICE_ARG(to->name), BASE_SLICE_ARG(item->text), type);
+                            BASE_SLICE_ARG(to->name), BASE_SLICE_ARG(item->field), type);
     case BASE_TYPE_MAP:
         return base_err_set(err, BASE_E_INVALID, "Invalid map literal for %.*s: %s %s is not of type %s", BASE_SLICE_ARG(to->name),
                             i % 2 ? "value" : "key", cqli_term_text(item, text), type);
@@ -234,11 +234,11 @@ static int item_name(struct cqli_scope *scope, const struct cql_term *item, uint
     struct cqli_prepare *p = scope->p;
     if (to->type->kind != BASE_TYPE_TUPLE && to->type->kind != BASE_TYPE_UDT)
         return cqli_inner_name(p, to->type->kind == BASE_TYPE_MAP && i % 2 == 0 ? "key" : "value", to->name, out);
-    size_t len = to->name.len + item->text.len + 16;
+    size_t len = to->name.len + item->field.len + 16;
     char *text = base_arena_alloc(p->arena, len);
     if (!text)
         return cqli_prepare_no_memory(p);
-    int n = to->type->kind == BASE_TYPE_UDT ? snprintf(text, len, "%.*s.%.*s", BASE_SLICE_ARG(to->name), BASE_SLICE_ARG(item->text))
+    int n = to->type->kind == BASE_TYPE_UDT ? snprintf(text, len, "%.*s.%.*s", BASE_SLICE_ARG(to->name), BASE_SLICE_ARG(item->field))
                                             : snprintf(text, len, "%.*s[%u]", BASE_SLICE_ARG(to->name), i);
     *out = base_slice(text, (size_t)n);
     return BASE_OK;
@@ -258,10 +258,10 @@ static int prepare_items(struct cqli_scope *scope, const struct cql_term *term, 
         return cqli_prepare_no_memory(scope->p);
     uint32_t i = 0;
     for (const struct cql_term *item = term->items; item; item = item->next, i++) {
-        const uint32_t at = udt ? find_field(type, item->text) : type->kind == BASE_TYPE_TUPLE ? i : type->kind == BASE_TYPE_MAP ? i & 1 : 0;
+        const uint32_t at = udt ? find_field(type, item->field) : type->kind == BASE_TYPE_TUPLE ? i : type->kind == BASE_TYPE_MAP ? i & 1 : 0;
         if (at >= type->param_count)
             return base_err_set(scope->p->err, BASE_E_INVALID, "Unknown field '%.*s' in value of user defined type %s",
-                                BASE_SLICE_ARG(item->text), cqli_type_text_of(type, text));
+                                BASE_SLICE_ARG(item->field), cqli_type_text_of(type, text));
         struct cqli_receiver *receiver = &inner[type->kind == BASE_TYPE_MAP ? at : 0];
         enum cqli_match match = CQLI_MATCH_WEAK;
         int rc = BASE_OK;

@@ -25,7 +25,7 @@ static int put_items(const struct cql_term *term, const char *open, const char *
         if (i)
             rc = put(out, is_value ? ": " : ", ");
         if (rc == BASE_OK && term->kind == CQL_TERM_UDT)
-            rc = cql_put_identifier(item->text, out);
+            rc = cql_put_identifier(item->field, out);
         if (rc == BASE_OK && term->kind == CQL_TERM_UDT)
             rc = put(out, ": ");
         if (rc == BASE_OK)
