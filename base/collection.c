@@ -226,3 +226,42 @@ int base_implode_end(struct base_implode *im, bool *is_null, struct base_err *er
     int rc = add_nulls(im, im->type->param_count);
     return rc == BASE_OK ? rc : failed(im->type, rc, err);
 }
+
+/* --- a column of a row --------------------------------------------------------------------------- */
+
+int base_row_column(struct base_slice encoded, uint32_t column, const struct base_type *type, struct base_buf *scratch,
+                    struct base_slice *value, bool *is_null, struct base_err *err)
+{
+    struct base_row row;
+    struct base_implode implode;
+    struct base_cell cell;
+    bool many = base_type_is_multicell(type);
+    int n = 0, rc = BASE_OK;
+    *value = (struct base_slice){0};
+    *is_null = true;
+    if (encoded.len == 0)
+        return BASE_OK;
+    if (!base_row_decode(encoded, &row))
+        return base_err_set(err, BASE_E_CORRUPT, "damaged row");
+    struct base_cells it = base_cells_begin(&row);
+    if (many)
+        rc = base_implode_begin(&implode, type, scratch, err);
+    while (rc == BASE_OK && (n = base_cells_next(&it, &cell)) > 0 && cell.column <= column) {
+        if (cell.column < column || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
+            continue;
+        if (many) {
+            rc = base_implode_add(&implode, &cell, err);
+        } else {
+            *value = cell.value;
+            *is_null = false;
+        }
+    }
+    if (rc == BASE_OK && n < 0)
+        rc = base_err_set(err, BASE_E_CORRUPT, "damaged cells");
+    if (rc != BASE_OK || !many)
+        return rc;
+    rc = base_implode_end(&implode, is_null, err);
+    if (rc == BASE_OK && !*is_null)
+        *value = base_slice(scratch->data + implode.start, scratch->len - implode.start);
+    return rc;
+}

@@ -47,4 +47,9 @@ BASE_MUST int base_implode_add(struct base_implode *im, const struct base_cell *
 /* The value is out->data from im->start on; *is_null: there was no cell, and `out` is as it was. */
 BASE_MUST int base_implode_end(struct base_implode *im, bool *is_null, struct base_err *err);
 
+/* A column's value in an encoded row without tombstones: borrowed from it, or, of a multi-cell column, put together in `scratch` (appended).
+ * A row of no bytes has none. CORRUPT. */
+BASE_MUST int base_row_column(struct base_slice encoded, uint32_t column, const struct base_type *type, struct base_buf *scratch,
+                              struct base_slice *value, bool *is_null, struct base_err *err);
+
 #endif

@@ -103,8 +103,10 @@ struct cql_admin {
     void *ctx, *state;
 };
 
+struct cql_limits;
 struct cql_ports {
     const struct cql_port_ops *ops;
+    const struct cql_limits *limits; /* NULL: cql_limits_default */
 };
 struct cql_port_ops {
     int64_t (*timestamp)(struct cql_ports *ports); /* µs, strictly increasing per node */
@@ -196,7 +198,7 @@ struct cql_describe_facts {
 BASE_MUST int cql_describe_run(struct base_arena *arena, const struct cql_statement *statement, const struct cql_context *context,
                                const struct cql_describe_facts *facts, struct cql_result *out, struct base_err *err);
 
-/* Process-wide thresholds, set once by the node's options before the first execution; bytes. Cassandra's defaults. */
+/* Thresholds that the node's options set (cql_ports.limits); bytes. Cassandra's defaults. */
 struct cql_limits {
     size_t batch_size_warn, batch_size_fail; /* 5 KiB, 50 KiB */
     unsigned unlogged_batch_partitions_warn; /* 10 */

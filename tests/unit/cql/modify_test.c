@@ -1,0 +1,433 @@
+/* INSERT, UPDATE, DELETE, BATCH: CQL in, mutations out, as text. Without these a statement could write other cells, other timestamps or
+ * other places than Cassandra's, and no reader would know. */
+#include "cql/exec.h"
+
+#include "tests/unit/cql/modify_lib.h"
+#include "tests/unit/cql/script.h"
+
+static struct world world;
+static struct cql_exec exec;
+static struct base_arena exec_arena;
+static struct base_buf printed;
+static bool done;
+static int64_t client_ts = WORLD_TS; /* 0: none */
+
+static void finished(struct cql_exec *e)
+{
+    ck_assert_ptr_eq(e, &exec);
+    ck_assert(!done);
+    done = true;
+}
+
+static void begin(void)
+{
+    setup();
+    lab();
+    must("CREATE TYPE lab.point (x int, y int)");
+    must("CREATE TABLE t (k int, c int, s text static, v int, w text, PRIMARY KEY (k, c))");
+    must("CREATE TABLE p (k text PRIMARY KEY, v int)");
+    must("CREATE TABLE pp (a int, b text, c decimal, d int, v int, PRIMARY KEY ((a, b), c, d)) WITH CLUSTERING ORDER BY (c DESC, d ASC)");
+    must("CREATE TABLE l (k int PRIMARY KEY, l list<int>, st set<text>, m map<text, int>, u point, fl frozen<list<int>>, fu frozen<point>, "
+         "fm frozen<map<text, int>>, tu tuple<int, text>)");
+    must("CREATE TABLE ttl (k int PRIMARY KEY, v int, m map<int, int>) WITH default_time_to_live = 60");
+    must("CREATE TABLE sl (k int, c int, sl list<int> static, v list<int>, PRIMARY KEY (k, c))");
+    base_arena_init(&exec_arena);
+    base_buf_init(&printed, 1 << 20);
+    world_init(&world, schema);
+}
+
+static void end(void)
+{
+    cql_result_fini(&exec.result);
+    exec.result = (struct cql_result){0};
+    world_fini(&world);
+    base_buf_fini(&printed);
+    base_arena_fini(&exec_arena);
+    teardown();
+}
+
+static struct cql_prepared *prepare(const char *text, int *rc)
+{
+    struct cql_statement *statement;
+    struct cql_prepared *prepared = NULL;
+    struct cql_context at = context();
+    base_err_clear(&err);
+    *rc = cql_parse(&arena, S(text), &statement, &err);
+    if (*rc == BASE_OK)
+        *rc = cql_prepare(&arena, statement, &at, &prepared, &err);
+    return prepared;
+}
+
+static void exec_init(void)
+{
+    base_arena_reset(&exec_arena);
+    cql_result_fini(&exec.result);
+    exec = (struct cql_exec){.arena = &exec_arena, .ports = &world.ports, .consistency = 1, .serial_consistency = 8,
+                             .has_timestamp = client_ts != 0, .timestamp_us = client_ts, .done = finished, .keyspace = S("lab")};
+    cql_result_init(&exec.result, 1 << 20);
+    base_buf_reset(&world.written);
+    done = false;
+}
+
+static int finish_exec(enum cql_answer answer)
+{
+    while (answer == CQL_PENDING && !done)
+        ck_assert(world_step(&world));
+    ck_assert(answer == CQL_PENDING || !done);
+    err = exec.err;
+    base_buf_reset(&printed);
+    world_print(schema, base_buf_view(&world.written), &printed);
+    return exec.rc;
+}
+
+static int execute(const char *text, const struct cql_value *values, size_t count)
+{
+    int rc;
+    struct cql_prepared *prepared = prepare(text, &rc);
+    exec_init();
+    if (rc != BASE_OK)
+        return rc;
+    exec.prepared = prepared;
+    exec.values = values;
+    exec.value_count = count;
+    return finish_exec(cql_exec_start(&exec));
+}
+
+static void does_with(const char *text, const struct cql_value *values, size_t count, const char *mutations)
+{
+    int rc = execute(text, values, count);
+    ck_assert_msg(rc == BASE_OK, "%s\n%s", text, err.text);
+    ck_assert_msg(strcmp((const char *)printed.data, mutations) == 0, "%s\ngave      %s\nexpected  %s", text, (const char *)printed.data,
+                  mutations);
+}
+
+static void does(const char *text, const char *mutations)
+{
+    does_with(text, NULL, 0, mutations);
+}
+
+static void fails_with(const char *text, const struct cql_value *values, size_t count, int code, const char *message)
+{
+    int rc = execute(text, values, count);
+    ck_assert_msg(rc == code, "%s\ngave %d: %s", text, rc, err.text);
+    ck_assert_msg(strcmp(err.text, message) == 0, "%s\ngave      %s\nexpected  %s", text, err.text, message);
+    ck_assert_uint_eq(world.written.len, 0);
+}
+
+static void fails(const char *text, const char *message)
+{
+    fails_with(text, NULL, 0, BASE_E_INVALID, message);
+}
+
+#define SET(bytes) {CQL_VALUE_SET, {(const uint8_t *)(bytes), sizeof(bytes) - 1}}
+#define NIL {.state = CQL_VALUE_NULL}
+#define UNSET {.state = CQL_VALUE_UNSET}
+#define INT1 SET("\0\0\0\1")
+#define INT2 SET("\0\0\0\2")
+#define DOES(text, mutations, ...) \
+    do { \
+        const struct cql_value v_[] = {__VA_ARGS__}; \
+        does_with(text, v_, BASE_COUNT(v_), mutations); \
+    } while (0)
+#define FAILS(text, message, ...) \
+    do { \
+        const struct cql_value v_[] = {__VA_ARGS__}; \
+        fails_with(text, v_, BASE_COUNT(v_), BASE_E_INVALID, message); \
+    } while (0)
+
+/* --- INSERT ------------------------------------------------------------------------------------------------------------ */
+
+START_TEST(insert_rows)
+{
+    begin();
+    static const struct {
+        const char *text, *mutations;
+    } cases[] = {
+        {"INSERT INTO t (k, c, v, w) VALUES (1, 2, 3, 'x')", "t[1] (2){ live v=3 w='x' }"},
+        {"INSERT INTO t (w, c, v, k) VALUES ('x', 2, 3, 1)", "t[1] (2){ live v=3 w='x' }"},
+        {"INSERT INTO lab.t (k, c) VALUES (-1, 0)", "t[-1] (0){ live }"},
+        {"INSERT INTO t (k, c, v, w) VALUES (1, 2, null, '')", "t[1] (2){ live v=del w='' }"},
+        {"INSERT INTO t (k, c, s, v) VALUES (1, 2, 'st', 3)", "t[1] static{ s='st' } (2){ live v=3 }"},
+        {"INSERT INTO t (k, s) VALUES (1, 'st')", "t[1] static{ s='st' }"},
+        {"INSERT INTO t (k, c, s) VALUES (1, 2, null)", "t[1] static{ s=del } (2){ live }"},
+        {"INSERT INTO t (k, c, v) VALUES (1, 2, 3) USING TIMESTAMP 7", "t[1] (2){ live@7 v=3@7 }"},
+        {"INSERT INTO t (k, c, v) VALUES (1, 2, 3) USING TTL 10", "t[1] (2){ livettl10 v=3ttl10 }"},
+        {"INSERT INTO t (k, c, v, w) VALUES (1, 2, 3, null) USING TIMESTAMP 7 AND TTL 10", "t[1] (2){ live@7ttl10 v=3@7ttl10 w=del@7 }"},
+        {"INSERT INTO t (k, c, v) VALUES (1, 2, 3) USING TTL 0", "t[1] (2){ live v=3 }"},
+        {"INSERT INTO p (k, v) VALUES ('a', 1)", "p['a'] (){ live v=1 }"},
+        {"INSERT INTO pp (a, b, c, d, v) VALUES (1, '', 1.0, 2, 3)", "pp[1,''] (1,2){ live originals11 v=3 }"},
+        {"INSERT INTO pp (a, b, c, d) VALUES (1, 'b', 1, 2)", "pp[1,'b'] (1,2){ live }"},
+        {"INSERT INTO ttl (k, v) VALUES (1, 2)", "ttl[1] (){ livettl60 v=2ttl60 }"},
+        {"INSERT INTO ttl (k, v) VALUES (1, 2) USING TTL 0", "ttl[1] (){ live v=2 }"},
+        {"INSERT INTO ttl (k, v) VALUES (1, 2) USING TTL 5", "ttl[1] (){ livettl5 v=2ttl5 }"},
+        {"INSERT INTO ttl (k, m) VALUES (1, {2: 3})", "ttl[1] (){ livettl60 m=del@999* m[2]=3ttl60 }"},
+        {"INSERT INTO l (k, l, st, m) VALUES (1, [3, 1, 3], {'b', 'a'}, {'y': 2, 'x': 1})",
+         "l[1] (){ live l=del@999* l[]=3 l[]=1 l[]=3 st=del@999* st['a'] st['b'] m=del@999* m['x']=1 m['y']=2 }"},
+        {"INSERT INTO l (k, l, st, m) VALUES (1, [], {}, {})", "l[1] (){ live l=del@999* st=del@999* m=del@999* }"},
+        {"INSERT INTO l (k, l, m, u) VALUES (1, null, null, null)", "l[1] (){ live l=del@999* m=del@999* u=del@999* }"},
+        {"INSERT INTO l (k, u) VALUES (1, {x: 1, y: 2})", "l[1] (){ live u=del@999* u.x=1 u.y=2 }"},
+        {"INSERT INTO l (k, u) VALUES (1, {y: 2})", "l[1] (){ live u=del@999* u.y=2 }"},
+        {"INSERT INTO l (k, fl, fu, fm, tu) VALUES (1, [1], {x: 1}, {'b': 1, 'a': 2}, (1, 'x'))",
+         "l[1] (){ live fl=[1] fu={x: 1, y: null} fm={'a': 2, 'b': 1} tu=(1, 'x') }"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++)
+        does(cases[i].text, cases[i].mutations);
+    ck_assert_uint_eq(world.write_count, BASE_COUNT(cases));
+    ck_assert_uint_eq(world.read_count, 0);
+    end();
+}
+END_TEST
+
+START_TEST(insert_values)
+{
+    begin();
+    DOES("INSERT INTO t (k, c, v, w) VALUES (?, ?, ?, ?)", "t[1] (2){ live v=1 w='x' }", INT1, INT2, INT1, SET("x"));
+    DOES("INSERT INTO t (k, c, v, w) VALUES (?, ?, ?, ?)", "t[1] (2){ live v=del }", INT1, INT2, NIL, UNSET);
+    DOES("INSERT INTO t (k, c, v, w) VALUES (:a, :b, :a, 'z')", "t[1] (2){ live v=1 w='z' }", INT1, INT2, INT1);
+    DOES("INSERT INTO t (k, c, v) VALUES (?, ?, ?)", "t[1] (2){ live v=empty }", INT1, INT2, SET(""));
+    DOES("INSERT INTO t (k, c, s) VALUES (?, ?, ?)", "t[1] (2){ live }", INT1, INT2, UNSET);
+    DOES("INSERT INTO t (k, s) VALUES (?, ?)", "", INT1, UNSET);
+    DOES("INSERT INTO l (k, st) VALUES (?, ?)", "l[1] (){ live st=del@999* st['a'] st['b'] }", INT1,
+         SET("\0\0\0\3\0\0\0\1b\0\0\0\1a\0\0\0\1b"));
+    DOES("INSERT INTO l (k, l, m, u) VALUES (?, ?, ?, ?)", "l[1] (){ live }", INT1, UNSET, UNSET, UNSET);
+    DOES("INSERT INTO p (k, v) VALUES (?, ?) USING TTL ? AND TIMESTAMP ?", "p['a'] (){ live@5ttl1 v=2@5ttl1 }", SET("a"), INT2, INT1,
+         SET("\0\0\0\0\0\0\0\5"));
+    DOES("INSERT INTO p (k, v) VALUES (?, ?) USING TTL ? AND TIMESTAMP ?", "p['a'] (){ live v=2 }", SET("a"), INT2, UNSET, UNSET);
+    DOES("INSERT INTO ttl (k, v) VALUES (?, ?) USING TTL ?", "ttl[1] (){ livettl60 v=2ttl60 }", INT1, INT2, UNSET);
+    DOES("INSERT INTO ttl (k, v) VALUES (?, ?) USING TTL ?", "ttl[1] (){ live v=2 }", INT1, INT2, NIL);
+    DOES("INSERT INTO pp (a, b, c, d) VALUES (?, ?, ?, ?)", "pp[1,''] (empty,2){ live }", INT1, SET(""), SET(""), INT2);
+    end();
+}
+END_TEST
+
+START_TEST(insert_json)
+{
+    begin();
+    does("INSERT INTO t JSON '{\"k\": 1, \"c\": 2, \"v\": 3}'", "t[1] static{ s=del } (2){ live v=3 w=del }");
+    does("INSERT INTO t JSON '{\"k\": 1, \"C\": 2, \"v\": 3}' DEFAULT NULL", "t[1] static{ s=del } (2){ live v=3 w=del }");
+    does("INSERT INTO t JSON ' {\"\\\"k\\\"\": 1, \"c\": 2, \"v\": null}' DEFAULT UNSET", "t[1] (2){ live v=del }");
+    does("INSERT INTO t JSON '{\"k\": 1, \"c\": 2, \"v\": 4, \"v\": 5}' DEFAULT UNSET USING TTL 9", "t[1] (2){ livettl9 v=5ttl9 }");
+    does("INSERT INTO l JSON '{\"k\": 1, \"st\": [\"b\", \"a\"], \"m\": {\"x\": 1}, \"u\": {\"y\": 1}, \"fm\": {\"a\": 1}}' DEFAULT UNSET",
+         "l[1] (){ live st=del@999* st['a'] st['b'] m=del@999* m['x']=1 u=del@999* u.y=1 fm={'a': 1} }");
+    DOES("INSERT INTO p JSON ?", "p['x'] (){ live v=del }", SET("{\"k\": \"x\"}"));
+    FAILS("INSERT INTO p JSON ?", "Got null for INSERT JSON values", NIL);
+    fails("INSERT INTO p JSON '{\"v\": 1}'", "Invalid null value in condition for column k");
+    fails("INSERT INTO p JSON '{\"k\": \"a\", \"z\": 1}'", "JSON values map contains unrecognized column: z");
+    int rc = execute("INSERT INTO p JSON '[1]'", NULL, 0);
+    ck_assert_int_eq(rc, BASE_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "Could not decode JSON string as a map: "));
+    rc = execute("INSERT INTO p JSON '{\"k\": \"a\", \"v\": \"x\"}'", NULL, 0);
+    ck_assert_int_eq(rc, BASE_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.text, "Error decoding JSON value for v: "));
+    end();
+}
+END_TEST
+
+START_TEST(insert_refused)
+{
+    begin();
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"INSERT INTO t (k, v) VALUES (1, 2)", "Some clustering keys are missing: c"},
+        {"INSERT INTO t (k) VALUES (1)", "Some clustering keys are missing: c"},
+        {"INSERT INTO t (k, s, v) VALUES (1, 's', 2)", "Some clustering keys are missing: c"},
+        {"INSERT INTO pp (a, b, v) VALUES (1, 'b', 2)", "Some clustering keys are missing: c, d"},
+        {"INSERT INTO t (c, v) VALUES (1, 2)", "Some partition key parts are missing: k"},
+        {"INSERT INTO t (k, c, zz) VALUES (1, 2, 3)", "Undefined column name zz in table lab.t"},
+        {"INSERT INTO t (k, c, v) VALUES (1, 2)", "Unmatched column names/values"},
+        {"INSERT INTO t (k, c, v, v) VALUES (1, 2, 3, 4)", "The column names contains duplicates"},
+        {"INSERT INTO t (k, k, c) VALUES (1, 2, 3)", "The column names contains duplicates"},
+        {"INSERT INTO t (k, c, v) VALUES (null, 2, 3)", "Invalid null value in condition for column k"},
+        {"INSERT INTO t (k, c, v) VALUES (1, null, 3)", "Invalid null value in condition for column c"},
+        {"INSERT INTO p (k, v) VALUES ('', 3)", "Key may not be empty"},
+        {"INSERT INTO t (k, c) VALUES (1, 2) USING TTL -1", "A TTL must be greater or equal to 0, but was -1"},
+        {"INSERT INTO t (k, c) VALUES (1, 2) USING TTL 630720001", "ttl is too large. requested (630720001) maximum (630720000)"},
+        {"INSERT INTO t (k, c) VALUES (1, 2) USING TIMESTAMP -9223372036854775808",
+         "Out of bound timestamp, must be in [-9223372036854775806, 9223372036854775807]"},
+        {"INSERT INTO t (k, c) VALUES (1, 2) USING TIMESTAMP 2086400000001",
+         "The timestamp 2086400000001 is more than a day ahead of the clock (microseconds since 1970): it would hide all later writes"},
+        {"INSERT INTO t (k, c) VALUES (1, 2) IF NOT EXISTS USING TIMESTAMP 5", "Cannot provide custom timestamp for conditional updates"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++)
+        fails(cases[i].text, cases[i].message);
+    FAILS("INSERT INTO t (k, c) VALUES (?, ?)", "Invalid unset value for column k", UNSET, INT1);
+    FAILS("INSERT INTO t (k, c) VALUES (?, ?)", "Invalid unset value for column c", INT1, UNSET);
+    FAILS("INSERT INTO t (k, c) VALUES (?, 1) USING TIMESTAMP ?", "Invalid null value of timestamp", INT1, NIL);
+    ck_assert_int_eq(execute("INSERT INTO zz (k) VALUES (1)", NULL, 0), BASE_E_INVALID);
+    ck_assert_uint_eq(world.write_count, 0);
+    static char big[65537];
+    const struct cql_value key = {CQL_VALUE_SET, {(const uint8_t *)big, 65536}};
+    fails_with("INSERT INTO p (k) VALUES (?)", &key, 1, BASE_E_INVALID, "Key length of 65536 is longer than maximum of 65535");
+    end();
+}
+END_TEST
+
+START_TEST(levels_and_timestamps)
+{
+    begin();
+    struct cql_prepared *p;
+    int rc;
+    client_ts = 0; /* the node's then */
+    does("INSERT INTO p (k) VALUES ('a')", "p['a'] (){ live@2000000000001 }");
+    client_ts = WORLD_TS;
+    p = prepare("INSERT INTO p (k) VALUES ('a')", &rc);
+    ck_assert_int_eq(rc, BASE_OK);
+    exec_init();
+    exec.prepared = p;
+    exec.consistency = 4;
+    ck_assert_int_eq(finish_exec(cql_exec_start(&exec)), BASE_OK);
+    ck_assert_int_eq(world.consistency, 4);
+    ck_assert_int_eq(exec.result.kind, CQL_RESULT_VOID);
+    exec_init();
+    exec.prepared = p;
+    exec.consistency = 8;
+    ck_assert_int_eq(finish_exec(cql_exec_start(&exec)), BASE_E_INVALID);
+    ck_assert_str_eq(err.text, "You must use conditional updates for serializable writes");
+    world.fail_write = BASE_E_TIMEOUT;
+    exec_init();
+    exec.prepared = p;
+    ck_assert_int_eq(finish_exec(cql_exec_start(&exec)), BASE_E_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "asked to fail"));
+    end();
+}
+END_TEST
+
+START_TEST(routing)
+{
+    begin();
+    const uint16_t *binds;
+    int rc;
+    struct cql_prepared *p = prepare("INSERT INTO pp (v, b, a, c, d) VALUES (?, ?, ?, 1, 2)", &rc);
+    ck_assert_int_eq(rc, BASE_OK);
+    ck_assert_uint_eq(cql_prepared_pk_binds(p, &binds), 2);
+    ck_assert_uint_eq(binds[0], 2);
+    ck_assert_uint_eq(binds[1], 1);
+    p = prepare("INSERT INTO pp (v, b, a, c, d) VALUES (?, 'x', ?, 1, 2)", &rc);
+    ck_assert_int_eq(rc, BASE_OK);
+    ck_assert_uint_eq(cql_prepared_pk_binds(p, &binds), 0);
+    p = prepare("BEGIN BATCH INSERT INTO p (v, k) VALUES (?, ?); INSERT INTO p (k) VALUES (?) APPLY BATCH", &rc);
+    ck_assert_int_eq(rc, BASE_OK);
+    ck_assert_uint_eq(cql_prepared_pk_binds(p, &binds), 1);
+    ck_assert_uint_eq(binds[0], 1);
+    p = prepare("BEGIN BATCH INSERT INTO p (v, k) VALUES (?, ?); INSERT INTO ttl (k) VALUES (?) APPLY BATCH", &rc);
+    ck_assert_int_eq(rc, BASE_OK);
+    ck_assert_uint_eq(cql_prepared_pk_binds(p, &binds), 0);
+    end();
+}
+END_TEST
+
+/* --- BATCH ---------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(batches)
+{
+    begin();
+    does("BEGIN BATCH INSERT INTO t (k, c, v) VALUES (1, 2, 3); INSERT INTO t (k, c, v) VALUES (1, 1, 4); APPLY BATCH",
+         "t[1] (1){ live v=4 } (2){ live v=3 }");
+    ck_assert(!world.logged);
+    does("BEGIN BATCH INSERT INTO t (k, c, v) VALUES (1, 2, 3) INSERT INTO t (k, c, w) VALUES (1, 2, 'x') APPLY BATCH",
+         "t[1] (2){ live v=3 w='x' }");
+    does("BEGIN BATCH INSERT INTO t (k, c, v) VALUES (1, 2, 3); INSERT INTO t (k, s) VALUES (1, 'a'); INSERT INTO t (k, s) VALUES (1, 'b'); "
+         "APPLY BATCH", "t[1] static{ s='b' } (2){ live v=3 }");
+    does("BEGIN BATCH INSERT INTO t (k, c, v) VALUES (2, 2, 3); INSERT INTO p (k, v) VALUES ('a', 4); APPLY BATCH",
+         "t[2] (2){ live v=3 }\np['a'] (){ live v=4 }");
+    ck_assert(world.logged);
+    ck_assert_uint_eq(world.mutation_count, 2);
+    does("BEGIN UNLOGGED BATCH INSERT INTO t (k, c, v) VALUES (2, 2, 3); INSERT INTO p (k, v) VALUES ('a', 4); APPLY BATCH",
+         "t[2] (2){ live v=3 }\np['a'] (){ live v=4 }");
+    ck_assert(!world.logged);
+    /* the same partition of two tables */
+    does("BEGIN BATCH INSERT INTO l (k, fl) VALUES (2, [1]); INSERT INTO ttl (k, v) VALUES (2, 4) USING TTL 0; APPLY BATCH",
+         "l[2] (){ live fl=[1] }\nttl[2] (){ live v=4 }");
+    ck_assert(!world.logged);
+    does("BEGIN BATCH USING TIMESTAMP 8 INSERT INTO p (k, v) VALUES ('a', 4); APPLY BATCH", "p['a'] (){ live@8 v=4@8 }");
+    does("BEGIN BATCH INSERT INTO p (k, v) VALUES ('a', 4) USING TIMESTAMP 9; INSERT INTO p (k, v) VALUES ('a', 5); APPLY BATCH",
+         "p['a'] (){ live v=5 }");
+    DOES("BEGIN BATCH INSERT INTO t (k, c, v) VALUES (?, ?, 3); INSERT INTO t (k, c, v) VALUES (1, ?, 4); APPLY BATCH",
+         "t[1] (1){ live v=4 } (2){ live v=3 }", INT1, INT2, INT1);
+    size_t writes = world.write_count;
+    does("BEGIN BATCH APPLY BATCH", "");
+    ck_assert_uint_eq(world.write_count, writes);
+    fails("BEGIN BATCH USING TIMESTAMP 8 INSERT INTO p (k, v) VALUES ('a', 4) USING TIMESTAMP 4; APPLY BATCH",
+          "Timestamp must be set either on BATCH or individual statements");
+    fails("BEGIN COUNTER BATCH INSERT INTO p (k, v) VALUES ('a', 4); APPLY BATCH", "Cannot include non-counter statement in a counter batch");
+    fails("BEGIN BATCH USING TIMESTAMP 8 INSERT INTO p (k, v) VALUES ('a', 4) IF NOT EXISTS; APPLY BATCH",
+          "Cannot provide custom timestamp for conditional BATCH");
+    fails("BEGIN BATCH INSERT INTO p (k, v) VALUES ('a', 4) IF NOT EXISTS; INSERT INTO ttl (k) VALUES (1); APPLY BATCH",
+          "Batch with conditions cannot span multiple tables");
+    fails("BEGIN BATCH INSERT INTO p (k, v) VALUES ('a', 4) IF NOT EXISTS; INSERT INTO p (k) VALUES ('b'); APPLY BATCH",
+          "Batch with conditions cannot span multiple partitions");
+    end();
+}
+END_TEST
+
+/* Many partitions: each is found again. */
+START_TEST(batch_of_many)
+{
+    begin();
+    enum { COUNT = 600 };
+    static struct cql_batch_item items[COUNT];
+    static struct cql_value values[COUNT][2];
+    static uint8_t bytes[COUNT][2][4];
+    int rc;
+    struct cql_prepared *p = prepare("INSERT INTO ttl (k, v) VALUES (?, ?)", &rc);
+    ck_assert_int_eq(rc, BASE_OK);
+    for (int i = 0; i < COUNT; i++) {
+        base_put_be32(bytes[i][0], (uint32_t)i % 200);
+        base_put_be32(bytes[i][1], (uint32_t)i);
+        for (int j = 0; j < 2; j++)
+            values[i][j] = (struct cql_value){CQL_VALUE_SET, {bytes[i][j], 4}};
+        items[i] = (struct cql_batch_item){p, values[i], 2};
+    }
+    exec_init();
+    ck_assert_int_eq(finish_exec(cql_exec_start_batch(&exec, CQL_BATCH_LOGGED, items, COUNT)), BASE_OK);
+    ck_assert_uint_eq(world.mutation_count, 200);
+    ck_assert(world.logged);
+    ck_assert_ptr_nonnull(strstr((const char *)printed.data, "ttl[199] (){ livettl60 v=599ttl60 }"));
+    ck_assert_uint_eq(exec.warning_count, 1); /* its size */
+    ck_assert_ptr_nonnull(strstr(exec.warnings[0], "Batch for [lab.ttl] is of size "));
+    ck_assert_ptr_nonnull(strstr(exec.warnings[0], ", exceeding specified threshold of 5.000KiB by "));
+    exec_init();
+    ck_assert_int_eq(finish_exec(cql_exec_start_batch(&exec, CQL_BATCH_UNLOGGED, items, 11)), BASE_OK);
+    ck_assert_uint_eq(exec.warning_count, 1);
+    ck_assert_str_eq(exec.warnings[0], "Unlogged batch covering 11 partitions detected against table [lab.ttl]. You should use a logged batch "
+                                       "for atomicity, or asynchronous writes for performance.");
+    exec_init();
+    ck_assert_int_eq(finish_exec(cql_exec_start_batch(&exec, CQL_BATCH_UNLOGGED, items, 10)), BASE_OK);
+    ck_assert_uint_eq(exec.warning_count, 0);
+    const struct cql_limits small = {.batch_size_warn = 50, .batch_size_fail = 100, .unlogged_batch_partitions_warn = 10};
+    world.ports.limits = &small;
+    exec_init();
+    ck_assert_int_eq(finish_exec(cql_exec_start_batch(&exec, CQL_BATCH_LOGGED, items, 10)), BASE_E_INVALID);
+    ck_assert_str_eq(err.text, "Batch too large");
+    world.ports.limits = NULL;
+    /* what a batch may hold */
+    items[1].value_count = 1;
+    exec_init();
+    ck_assert_int_eq(finish_exec(cql_exec_start_batch(&exec, CQL_BATCH_LOGGED, items, 10)), BASE_E_INVALID);
+    ck_assert_str_eq(err.text, "There were 2 markers(?) in CQL but 1 bound variables");
+    items[1].prepared = prepare("TRUNCATE p", &rc);
+    exec_init();
+    ck_assert_int_eq(finish_exec(cql_exec_start_batch(&exec, CQL_BATCH_LOGGED, items, 10)), BASE_E_INVALID);
+    ck_assert_str_eq(err.text, "Invalid statement in batch: only UPDATE, INSERT and DELETE statements are allowed.");
+    end();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("cql/modify");
+    TCase *tc = tcase_create("insert");
+    tcase_add_test(tc, insert_rows);
+    tcase_add_test(tc, insert_values);
+    tcase_add_test(tc, insert_json);
+    tcase_add_test(tc, insert_refused);
+    tcase_add_test(tc, levels_and_timestamps);
+    tcase_add_test(tc, routing);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("batch");
+    tcase_add_test(tc, batches);
+    tcase_add_test(tc, batch_of_many);
+    suite_add_tcase(suite, tc);
+    return ck_main(suite);
+}
