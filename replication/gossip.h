@@ -99,6 +99,9 @@ static inline bool repli_gossip_newer(const struct repli_gossip_state *a, const 
     return a->generation != b->generation ? a->generation > b->generation : a->version > b->version;
 }
 
+/* Our own state changed: its version goes up (gossip.c). */
+void repli_gossip_own_changed(struct repl *repl);
+
 /* --- LIVENESS ------------------------------------------------------------------------------------------------------------- */
 
 BASE_MUST int repli_gossip_put_liveness(const struct repl *repl, struct base_buf *body);

@@ -112,6 +112,8 @@ static void node_init(struct node *node, struct base_schema *schema, struct ring
     node->repl->started = true;
 }
 
+static const struct repl_native native = {.address = {192, 0, 2, 7}, .address_len = 4, .port = 9142, .release = "5.0.2"};
+
 static void begin(size_t members)
 {
     sim_clock_init(&now, 0);
@@ -126,6 +128,7 @@ static void begin(size_t members)
     schema->epoch = state->epoch;
     for (size_t i = 0; i < NODES; i++)
         node_init(&nodes[i], schema, state, i + 1);
+    repl_set_native(nodes[0].repl, &native); /* what is damaged and cut below has it too */
     base_schema_release(schema);
 }
 
@@ -206,6 +209,7 @@ START_TEST(one_exchange)
     for (size_t n = 1; n < 3; n++) {
         ck_assert(view(0, n)->alive && view(n, 0)->alive); /* by the syn's answer; by an ECHO */
         ck_assert_uint_eq(view(n, 0)->state.load_bytes, 777);
+        ck_assert_mem_eq(&view(n, 0)->state.native, &native, sizeof native);
         ck_assert_uint_eq(view(n, 0)->state.version, nodes[0].repl->gossip->own.version);
     }
     ck_assert(!view(1, 2)->alive); /* heard of at most, never spoken to */
@@ -239,6 +243,45 @@ START_TEST(details_are_told_once)
     ck_assert_uint_eq(view(1, 0)->state.load_bytes, UINT64_C(1) << 60);
     ck_assert_uint_eq(view(2, 0)->state.epoch, state->epoch);
     base_buf_fini(&body);
+    end();
+}
+END_TEST
+
+/* What a member says of where it serves clients is shown to clients: it is checked. */
+START_TEST(native_is_checked)
+{
+    begin(3);
+    static const struct {
+        const char *bytes; /* after the load */
+        size_t len;
+        bool good;
+    } cases[] = {
+        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x05" "5.0.2", 13, true},
+        {"\x10" "0123456789abcdef" "\x01" "\0", 19, true},
+        {"\x05" "\x7f\0\0\1\1" "\xd2\x46" "\x05" "5.0.2", 14, false},       /* no address */
+        {"\x04" "\x7f\0\0\1" "\x80\x80\x04" "\x05" "5.0.2", 14, false},       /* no port */
+        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x05" "5.\n.2", 13, false},           /* no text */
+        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x06" "5.0.2", 13, false},            /* cut off */
+        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x20" "12345678901234567890123456789012", 40, false}, /* too long */
+    };
+    struct repli_gossip *gossip = nodes[1].repl->gossip;
+    for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+        for (int detail = 0; detail < 2; detail++) {
+            struct base_buf body;
+            base_buf_init(&body, 1000);
+            struct repli_gossip_cursor cursor = {0};
+            struct repli_gossip_entry entry;
+            uint8_t flags = (uint8_t)(REPLI_GOSSIP_NATIVE | (detail ? REPLI_GOSSIP_DETAIL : 0));
+            const uint8_t head[] = {0, flags, 1, 9, 0, 7, 8}; /* member 0; generation, version; age, epoch, load */
+            ck_assert_int_eq(base_buf_put(&body, head, detail ? 7 : 4), BASE_OK);
+            ck_assert_int_eq(base_buf_put(&body, cases[i].bytes, cases[i].len), BASE_OK);
+            struct base_reader in = base_reader(base_buf_view(&body));
+            ck_assert_int_eq(repli_gossip_get_entry(gossip, &in, &cursor, &entry), cases[i].good && detail);
+            if (cases[i].good && detail)
+                ck_assert_uint_eq(base_reader_left(&in), 0);
+            base_buf_fini(&body);
+        }
+    }
     end();
 }
 END_TEST
@@ -405,6 +448,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, one_exchange);
     tcase_add_test(tc, details_are_told_once);
+    tcase_add_test(tc, native_is_checked);
     tcase_add_test(tc, lists_that_differ);
     tcase_add_test(tc, damaged_bodies);
     tcase_add_test(tc, a_guest_asks);

@@ -2,6 +2,7 @@
  * that is called dead (a pause of ours, a slow link), one that came back and nobody knows, storms of messages. */
 #include "replication/wire.h"
 #include "tests/lib/ck.h"
+#include "replication/replication_private.h"
 #include "tests/sim/cluster_world.h"
 
 static struct cluster_world w;
@@ -148,6 +149,49 @@ START_TEST(load_is_told)
     ck_assert_uint_eq(info(2, 1).load_bytes, 12345);
     ck_assert_uint_eq(info(1, 1).load_bytes, 12345);
     ck_assert_uint_ge(info(0, 1).version, 5);
+    cluster_world_fini(&w);
+}
+END_TEST
+
+/* Where a member serves clients, and that it serves none any more. */
+START_TEST(native_is_told)
+{
+    struct repl_native native = {.address = {192, 0, 2, 1}, .address_len = 4, .port = 9042, .release = "5.0.2"};
+    begin(3, 1, true);
+    until_all_see_all(100);
+    ck_assert_uint_eq(info(0, 1).native.address_len, 0);
+    repl_set_native(w.nodes[1].repl, &native);
+    cluster_run(&w, 5 * CLUSTER_S);
+    for (size_t i = 0; i < 3; i++) {
+        const struct repl_native told = info(i, 1).native;
+        ck_assert_mem_eq(&told, &native, sizeof native);
+        ck_assert_uint_eq(info(i, 2).native.address_len, 0);
+    }
+    native = (struct repl_native){0};
+    repl_set_native(w.nodes[1].repl, &native);
+    cluster_run(&w, 5 * CLUSTER_S);
+    ck_assert_uint_eq(info(0, 1).native.address_len, 0);
+    cluster_world_fini(&w);
+}
+END_TEST
+
+/* An epoch that a member's messages tell is known at once; gossip's own rounds tell it within seconds. */
+START_TEST(epochs_are_heard)
+{
+    begin(3, 1, true);
+    until_all_see_all(100);
+    cluster_run(&w, 5 * CLUSTER_S);
+    uint64_t epoch = repl_epoch(w.nodes[0].repl);
+    ck_assert_uint_eq(info(0, 1).epoch, epoch);
+    repli_gossip_heard_epoch(w.nodes[0].repl, w.nodes[1].host_id, epoch + 1);
+    ck_assert_uint_eq(info(0, 1).epoch, epoch + 1);
+    ck_assert_uint_eq(info(0, 2).epoch, epoch);
+    repli_gossip_heard_epoch(w.nodes[0].repl, w.nodes[2].host_id, epoch + 1);
+    repli_gossip_heard_epoch(w.nodes[0].repl, w.nodes[2].host_id, epoch); /* an old message */
+    ck_assert_uint_eq(info(0, 2).epoch, epoch + 1);
+    repli_gossip_heard_epoch(w.nodes[0].repl, (struct base_uuid){{9}}, epoch + 5); /* nobody */
+    repli_gossip_heard_epoch(w.nodes[0].repl, w.nodes[2].host_id, epoch + 3);
+    ck_assert_uint_eq(info(0, 2).epoch, epoch + 3);
     cluster_world_fini(&w);
 }
 END_TEST
@@ -486,6 +530,8 @@ int main(void)
     tcase_add_test(tc, three_see_each_other_at_once);
     tcase_add_test(tc, three_from_nothing);
     tcase_add_test(tc, load_is_told);
+    tcase_add_test(tc, native_is_told);
+    tcase_add_test(tc, epochs_are_heard);
     tcase_add_test(tc, killed_is_seen_soon);
     tcase_add_test(tc, power_loss_is_seen_by_phi);
     tcase_add_test(tc, restart_is_seen);
