@@ -193,6 +193,8 @@ static const struct base_options *common_replication(const struct base_schema *s
     const struct base_options *common = NULL;
     for (size_t i = 0; i < schema->keyspace_count; i++) {
         const struct base_options *own = &schema->keyspaces[i].replication;
+        if (schema->keyspaces[i].name.len > 7 && memcmp(schema->keyspaces[i].name.data, "system_", 7) == 0)
+            continue; /* the users' are meant, as by nodetool */
         if (common && !base_options_equal(common, own)) {
             *kind = NODEI_OWNS_UNKNOWN;
             return NULL;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "node/cluster_private.h"
+#include "node/cql_private.h"
 
 enum { STACK_SIZE = 1024 * 1024, CLOSE_POLL_NS = 2000000, BODY_SIZE_MAX = 40 << 20 };
 #define CLOSE_WAIT_NS UINT64_C(5000000000)
@@ -184,6 +185,8 @@ static void publish_stage(struct nodei_cluster *cluster)
         snprintf(cluster->refusal, sizeof cluster->refusal, "%s", repl_stage_text(cluster->repl));
     pthread_cond_broadcast(&cluster->changed);
     pthread_mutex_unlock(&cluster->mutex);
+    if (stage == REPL_MEMBER && cluster->serves_clients)
+        nodei_system_keyspaces_start(cluster->node);
     if (cluster->on_stage)
         cluster->on_stage(cluster->on_stage_ctx, stage);
 }
@@ -608,6 +611,7 @@ int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_
     cluster->node = node;
     cluster->on_stage = daemon ? daemon->on_stage : NULL;
     cluster->on_stage_ctx = daemon ? daemon->ctx : NULL;
+    cluster->serves_clients = daemon && !node->guest && node->settings.start_native_transport;
     cluster->alarm.ops = &alarm_ops;
     cluster->transport.ops = &transport_ops;
     cluster->alarm_timer.fired = on_alarm;
@@ -640,7 +644,8 @@ static void on_close_poll(struct net_timer *timer)
     uint64_t now = base_clock_mono(cluster->node->clock).ns;
     bool idle = repl_is_idle(cluster->repl) || now >= cluster->close_deadline_ns;
     bool answered = !cluster->api || nodei_api_stop(cluster->api);
-    if (cluster->work.pending > 0 || !idle || !answered) {
+    bool said = !cluster->system_keyspaces || now >= cluster->close_deadline_ns;
+    if (cluster->work.pending > 0 || !idle || !answered || !said) {
         net_loop_arm(cluster->loop, timer, CLOSE_POLL_NS);
         return;
     }
@@ -652,6 +657,7 @@ static void begin_close(struct net_task *task)
 {
     struct on_loop *call = BASE_CONTAINER(task, struct on_loop, task);
     struct nodei_cluster *cluster = call->cluster;
+    nodei_system_keyspaces_stop(cluster->node);
     repl_drain(cluster->repl);
     cluster->close_deadline_ns = base_clock_mono(cluster->node->clock).ns + CLOSE_WAIT_NS;
     cluster->close_timer.fired = on_close_poll;

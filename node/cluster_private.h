@@ -74,6 +74,8 @@ struct nodei_cluster {
     struct net_timer alarm_timer, close_timer, load_timer;
     struct repl_transport transport;
     struct inbound *spare_inbound;
+    bool serves_clients; /* of the native protocol: a daemon */
+    struct nodei_system_keyspaces *system_keyspaces; /* system_keyspaces.c's, while it has something to do */
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;
     char host[64], address[RING_ADDRESS_LEN_MAX + 1];

@@ -287,7 +287,8 @@ static bool change_begin(struct loop_change *c)
         base_schema_release(c->schema);
     base_arena_reset(&c->arena);
     c->schema = node_schema(node);
-    const struct cql_context context = nodei_cql_context(node, c->client->keyspace, c->schema);
+    struct cql_context context = nodei_cql_context(node, c->client->keyspace, c->schema);
+    context.internal = c->client->internal;
     admin->rc = cql_analyze_ddl(&c->arena, admin->statement, &context, &c->ddl, &admin->err);
     if (admin->rc != BASE_OK || c->ddl.nothing)
         return false;

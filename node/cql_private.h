@@ -20,6 +20,7 @@ struct nodei_client {
     char keyspace[BASE_NAME_LEN_MAX + 1]; /* USE, or empty */
     char role[128];                       /* logged in as; empty: nobody asked (AllowAllAuthenticator) */
     bool is_superuser;                    /* AllowAllAuthenticator: true */
+    bool internal;                        /* the node itself: system keyspaces may be changed */
     char address[80];                     /* of the other side, for system_views.clients and traces; empty: this process */
     struct nodei_trace *trace;            /* of the statement under way, or NULL */
 };
@@ -65,6 +66,7 @@ void nodei_login_start(struct node *node, struct nodei_login *login);
 enum cql_answer nodei_roles_admin(struct nodei_client *client, struct cql_admin *admin);
 /* On the loop's thread, when the node has become a member: see to system_auth and system_traces being there. */
 void nodei_system_keyspaces_start(struct node *node);
+void nodei_system_keyspaces_stop(struct node *node); /* as the cluster closes */
 
 /* --- tracing (tracing.c) ----------------------------------------------------------------------------------------------- */
 
