@@ -166,6 +166,9 @@ static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *c
     struct base_schema *schema = node_schema(link->node);
     int rc = BASE_OK;
     for (size_t k = 0; k < schema->keyspace_count; k++) {
+        struct base_slice name = schema->keyspaces[k].name;
+        if (name.len > 7 && memcmp(name.data, "system_", 7) == 0)
+            continue; /* the cluster's own: no more a user's business than sqlite_schema; tablestats has them */
         for (size_t t = 0; rc == BASE_OK && t < schema->keyspaces[k].table_count; t++) {
             rc = put_table(rows, link, schema->keyspaces[k].tables[t]);
             (*count)++;
