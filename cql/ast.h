@@ -175,7 +175,7 @@ struct cql_index_def { /* CREATE INDEX; statement.target is the table */
 };
 
 /* CREATE, ALTER, DROP, LIST of ROLE and USER. statement.target.name: the role, or empty (LIST). Options come as properties: password,
- * "hashed password", superuser, login, options, access. */
+ * "hashed password", superuser, login, options, access (WORD ALL, or a SET of data centres), "access from" (WORD ALL, or a SET of CIDRs). */
 struct cql_role_def {
     bool user;           /* written with USER */
     bool list_recursive; /* not NORECURSIVE */

@@ -33,11 +33,11 @@ struct cqli_token cqli_feed_next(struct cqli_feed *feed);
 /* Keywords, any case. */
 struct cqli_keyword {
     const char *word; /* upper case */
-    int token;        /* as the grammar knows it; CQLI_TK_IDENT when it has no use for it yet */
+    int token;        /* as the grammar knows it */
     bool reserved;    /* may not be a name unless quoted */
 };
 const struct cqli_keyword *cqli_keyword_find(struct base_slice word); /* NULL: none */
-const char *cqli_token_name(int kind);                                /* for messages; never NULL */
+const char *cqli_token_name(int kind);                                /* for messages; NULL: none */
 
 /* --- parser ------------------------------------------------------------------------------------------- */
 
@@ -50,6 +50,7 @@ struct cqli_parse {
     struct cql_statement *statement; /* what the actions fill: in a BATCH, the statement at hand */
     struct cql_statement *whole;     /* what the text says */
     uint32_t bind_count;
+    bool unexpected;                 /* the token at hand is not what the grammar knows there */
     struct cqli_token token; /* the one just given to the grammar: where an error is */
     int rc;                  /* the first error; the grammar stops at it */
     struct base_err *err;
@@ -66,6 +67,11 @@ const char *cqli_statement_name(enum cql_statement_kind kind);
 struct cqli_grammar;
 struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p); /* in the arena; NULL when out of memory */
 void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token);
+/* May the next token be one of this kind, for itself and not as a name? */
+bool cqli_grammar_accepts(const struct cqli_grammar *grammar, int kind);
+enum { CQLI_TOKEN_KINDS_MAX = 256 };
+/* For the grammar alone: p->token does not fit. The message is made by the parser. */
+void cqli_unexpected(struct cqli_parse *p);
 /* A token that may be a name: unreserved words too. */
 bool cqli_token_is_name(int kind);
 

@@ -49,6 +49,19 @@ struct place { /* between brackets */
 };
 enum { PROPERTIES_MAX = 64 };
 
+static const char why_view[] = "there are no materialized views yet";
+static const char why_function[] = "there are no user-defined functions yet";
+static const char why_trigger[] = "a trigger is Java code";
+static const char why_identity[] = "clients are not known by their certificates yet";
+static const char why_permission[] = "there is no authorizer yet: whoever may log in may do everything";
+static const char why_mask[] = "there is no dynamic data masking yet";
+
+static void refuse(struct cqli_parse *p, const char *name, const char *why)
+{
+    p->statement->refused = name;
+    p->statement->refused_why = why;
+}
+
 /* Where something begins and ends in the text. */
 struct span {
     const uint8_t *start, *end;
@@ -89,6 +102,12 @@ static struct cql_assignment *assignment(struct cqli_parse *p, struct base_slice
     return made;
 }
 
+static void index_target(struct cqli_parse *p, struct base_slice column, enum cql_index_target target)
+{
+    p->statement->index.column = column;
+    p->statement->index.target = target;
+}
+
 static void add_property(struct cqli_parse *p, struct base_slice name, const struct cql_term *value)
 {
     struct cql_property *property = cqli_zalloc(p, sizeof *property), **at = &p->statement->properties;
@@ -109,41 +128,47 @@ static void add_property(struct cqli_parse *p, struct base_slice name, const str
     }
     *at = property;
 }
+
+static void role_option(struct cqli_parse *p, const char *name, const struct cql_term *value)
+{
+    add_property(p, base_slice_str(name), value);
 }
 
-/* Tokens that no rule needs, so that the lexer may know them. */
-%token RESERVED.
+static const struct cql_term *boolean(struct cqli_parse *p, struct cqli_token word, bool value)
+{
+    struct cql_term *term = cqli_term(p, CQL_TERM_BOOLEAN, word);
+    if (term)
+        term->text = base_slice_str(value ? "true" : "false");
+    return term;
+}
+
+static void role_statement(struct cqli_parse *p, enum cql_statement_kind kind, bool user)
+{
+    unsigned passwords = 0;
+    for (const struct cql_property *property = p->statement->properties; property; property = property->next)
+        passwords += base_slice_equal(property->name, BASE_SLICE_LIT("password")) ||
+                     base_slice_equal(property->name, BASE_SLICE_LIT("hashed password"));
+    if (passwords > 1)
+        cqli_fail_at(p, p->token.start, BASE_E_SYNTAX, "Options 'password' and 'hashed password' are mutually exclusive");
+    p->statement->kind = kind;
+    p->statement->role.user = user;
+}
+}
 
 %left PLUS MINUS.
 %left STAR SLASH PERCENT.
 %right HINT.
 
-%fallback IDENT EXISTS KEY STATIC CLUSTERING COMPACT STORAGE TYPE TIMESTAMP TTL JSON DISTINCT VALUES AS CONTAINS LIKE GROUP PER
-    PARTITION FILTERING ANN DEFAULT UNSET.
+%fallback IDENT ACCESS AGGREGATE AGGREGATES ALL ANN AS CALLED CIDRS CLUSTER CLUSTERING COMPACT CONTAINS CUSTOM
+    DATACENTERS DEFAULT DISTINCT EXISTS FILTERING FINALFUNC FUNCTION FUNCTIONS GROUP HASHED IDENTITY INITCOND INPUT
+    INTERNALS JSON KEY KEYSPACES LANGUAGE LIKE LIST LOGIN MASKED MBEAN MBEANS NOSUPERUSER ONLY OPTIONS PARTITION
+    PASSWORD PER PERMISSION PERMISSIONS REPLACE RETURNS ROLE ROLES SELECT_MASKED SFUNC STATIC STORAGE STYPE SUPERUSER
+    TABLES TIMESTAMP TRIGGER TTL TYPE TYPES UNMASK UNSET USER USERS VALUES.
 
 %syntax_error {
-    char expected[256];
-    size_t len = 0, count = 0;
-    expected[0] = 0;
-    for (int t = 0; t < YYNTOKEN; t++) {
-        int at = yy_shift_ofst[yypParser->yytos->stateno] + t;
-        if (at < 0 || at >= (int)YY_NLOOKAHEAD || yy_lookahead[at] != t || yy_action[at] == YY_ERROR_ACTION)
-            continue;
-        const char *name = cqli_token_name(t);
-        if (!name)
-            continue;
-        count++;
-        int n = snprintf(expected + len, sizeof expected - len, "%s%s", len ? ", " : "", name);
-        len = n > 0 && (size_t)n < sizeof expected - len ? len + (size_t)n : len;
-    }
     (void)yymajor;
-    if (TOKEN.kind == CQLI_TOKEN_END)
-        cqli_fail_at(p, TOKEN.start, BASE_E_SYNTAX, "no viable alternative at input '<EOF>'%s%s",
-                     count && count <= 8 ? ": expected " : "", count <= 8 ? expected : "");
-    else
-        cqli_fail_at(p, TOKEN.start, BASE_E_SYNTAX, "no viable alternative at input '%.*s'%s%s",
-                     TOKEN.len > 40 ? 40 : (int)TOKEN.len, (const char *)TOKEN.start,
-                     count && count <= 8 ? ": expected " : "", count <= 8 ? expected : "");
+    (void)TOKEN;
+    cqli_unexpected(p);
 }
 
 %stack_overflow {
@@ -217,9 +242,10 @@ columns(A) ::= columns(L) COMMA column_def(C). {
     APPEND(A, C);
 }
 columns(A) ::= columns(L) COMMA primary_key. { A = L; }
+columns(A) ::= columns(L) COMMA. { A = L; } /* Cassandra takes it */
 
 %type column_def {struct cql_column_def *}
-column_def(A) ::= ident(N) comparator(T) static_or_not(S) primary_or_not(P). {
+column_def(A) ::= ident(N) comparator(T) static_or_not(S) mask_or_not primary_or_not(P). {
     A = column_def(p, N, T);
     if (A) {
         A->is_static = S;
@@ -321,7 +347,7 @@ added_columns(A) ::= added_columns(L) COMMA added_column(C). {
     APPEND(A, C);
 }
 %type added_column {struct cql_column_def *}
-added_column(A) ::= ident(N) comparator(T) static_or_not(S). {
+added_column(A) ::= ident(N) comparator(T) static_or_not(S) mask_or_not. {
     A = column_def(p, N, T);
     if (A)
         A->is_static = S;
@@ -435,6 +461,35 @@ struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p)
     if (grammar)
         cqli_lemonInit(&grammar->parser, p);
     return grammar;
+}
+
+/* Without fallback: a word that could stand only as a name is not accepted for itself. */
+static unsigned action_of(unsigned state, int kind)
+{
+    if (state > YY_MAX_SHIFT) /* a reduction that waits for the next token */
+        return state;
+    int at = (int)yy_shift_ofst[state] + kind;
+    return at >= 0 && at < (int)YY_NLOOKAHEAD && yy_lookahead[at] == kind ? yy_action[at] : yy_default[state];
+}
+
+bool cqli_grammar_accepts(const struct cqli_grammar *grammar, int kind)
+{
+    YYACTIONTYPE states[YYSTACKDEPTH + 1];
+    size_t depth = (size_t)(grammar->parser.yytos - grammar->parser.yystack) + 1;
+    for (size_t i = 0; i < depth; i++)
+        states[i] = grammar->parser.yystack[i].stateno;
+    for (;;) {
+        unsigned action = action_of(states[depth - 1], kind);
+        if (action < YY_MIN_REDUCE)
+            return action <= YY_MAX_SHIFTREDUCE || action == YY_ACCEPT_ACTION;
+        unsigned rule = action - YY_MIN_REDUCE;
+        BASE_ASSERT((size_t)-yyRuleInfoNRhs[rule] < depth);
+        depth -= (size_t)-yyRuleInfoNRhs[rule];
+        if (depth == BASE_COUNT(states))
+            return false;
+        states[depth] = yy_find_reduce_action(states[depth - 1], (YYCODETYPE)yyRuleInfoLhs[rule]);
+        depth++;
+    }
 }
 
 bool cqli_token_is_name(int kind)

@@ -118,23 +118,32 @@ static int check_text(struct cqli_parse *p)
     return BASE_OK;
 }
 
-int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
+void cqli_unexpected(struct cqli_parse *p)
 {
-    p->rc = check_text(p);
-    if (p->rc != BASE_OK)
-        return p->rc;
+    p->unexpected = true;
+    if (p->rc == BASE_OK)
+        p->rc = BASE_E_SYNTAX; /* its text comes from say_unexpected() */
+}
+
+/* Tokens to the grammar, up to the one that starts at `until` (NULL: all). */
+static struct cqli_grammar *feed_all(struct cqli_parse *p, enum cqli_entry entry, const uint8_t *until)
+{
     struct cqli_grammar *grammar = cqli_grammar_new(p);
-    if (!grammar)
-        return base_err_set(p->err, BASE_E_NOMEM, "parse: %s", base_err_words(BASE_E_NOMEM));
     struct cqli_feed feed = {.lexer = {p->text.data, p->text.data + p->text.len}, .before = CQLI_TK_SEMI, .before_that = CQLI_TK_SEMI};
     struct cqli_token start = {p->text.data, 0, CQLI_TOKEN_END, NULL};
     p->whole = p->statement;
+    if (!grammar) {
+        p->rc = base_err_set(p->err, BASE_E_NOMEM, "parse: %s", base_err_words(BASE_E_NOMEM));
+        return NULL;
+    }
     if (entry == CQLI_ENTRY_COLUMNS)
         cqli_grammar_feed(grammar, CQLI_TK_ENTRY_COLUMNS, start);
     else if (entry == CQLI_ENTRY_OPTIONS)
         cqli_grammar_feed(grammar, CQLI_TK_ENTRY_OPTIONS, start);
     for (bool first = true; p->rc == BASE_OK;) {
         struct cqli_token token = cqli_feed_next(&feed);
+        if (until && token.start >= until)
+            break;
         p->token = token;
         if (token.kind == CQLI_TOKEN_BAD)
             cqli_fail_at(p, token.start, BASE_E_SYNTAX, "%s", token.fault);
@@ -146,10 +155,54 @@ int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
         if (token.kind == CQLI_TOKEN_END)
             break;
     }
+    return grammar;
+}
+
+/* What could stand where p->token does, if that is said in a few words. The grammar has already given up what it knew there: it is
+ * brought to that place once more. */
+static void say_expected(const struct cqli_parse *p, enum cqli_entry entry, char *out, size_t size)
+{
+    enum { WORDS_MAX = 16 };
+    struct cql_statement *scratch = base_arena_zalloc(p->arena, sizeof *scratch);
+    struct cqli_parse again = {.arena = p->arena, .text = p->text, .statement = scratch};
+    const struct cqli_grammar *grammar = scratch ? feed_all(&again, entry, p->token.start) : NULL;
+    size_t len = 0, count = 0;
+    out[0] = 0;
+    for (int kind = 0; grammar && again.rc == BASE_OK && kind < CQLI_TOKEN_KINDS_MAX && count <= WORDS_MAX; kind++) {
+        const char *name = cqli_token_name(kind);
+        if (!name || !cqli_grammar_accepts(grammar, kind))
+            continue;
+        int n = snprintf(out + len, size - len, "%s%s", count++ ? ", " : ": expected ", name);
+        len = n > 0 && (size_t)n < size - len ? len + (size_t)n : len;
+    }
+    if (count > WORDS_MAX)
+        out[0] = 0;
+}
+
+static void say_unexpected(struct cqli_parse *p, enum cqli_entry entry)
+{
+    char expected[320];
+    say_expected(p, entry, expected, sizeof expected);
+    struct base_slice text = p->token.kind == CQLI_TOKEN_END ? BASE_SLICE_LIT("<EOF>") : base_slice(p->token.start, p->token.len);
+    p->rc = BASE_OK;
+    cqli_fail_at(p, p->token.start, BASE_E_SYNTAX, "no viable alternative at input '%.*s'%s", text.len > 40 ? 40 : (int)text.len,
+                 (const char *)text.data, expected);
+}
+
+int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
+{
+    p->rc = check_text(p);
+    if (p->rc != BASE_OK)
+        return p->rc;
+    feed_all(p, entry, NULL);
+    if (p->unexpected)
+        say_unexpected(p, entry);
     if (p->rc == BASE_OK && p->bind_count > BINDS_MAX)
         p->rc = base_err_set(p->err, BASE_E_INVALID, "Too many markers(?). %u markers exceed the allowed maximum of %d", p->bind_count,
                              BINDS_MAX);
     p->whole->bind_count = p->bind_count;
+    if (p->whole->refused)
+        p->whole->kind = CQL_REFUSED;
     return p->rc;
 }
 

@@ -5,31 +5,6 @@
 #include "tests/unit/cql/script.h"
 #include "tests/unit/cql/sexpr.h"
 
-struct tree {
-    const char *text, *tree;
-};
-
-static void trees(const struct tree *cases, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct cql_statement *statement;
-        int rc = cql_parse(&arena, S(cases[i].text), &statement, &err);
-        ck_assert_msg(rc == BASE_OK, "%s\n%s", cases[i].text, err.text);
-        const char *got = sexpr(statement);
-        ck_assert_msg(!strcmp(got, cases[i].tree), "%s\n got %s\nnot %s", cases[i].text, got, cases[i].tree);
-    }
-}
-#define TREES(...) trees((const struct tree[]){__VA_ARGS__}, BASE_COUNT(((const struct tree[]){__VA_ARGS__})))
-
-static void fails(const char *text, int code, const char *part)
-{
-    struct cql_statement *statement;
-    int rc = cql_parse(&arena, S(text), &statement, &err);
-    ck_assert_msg(rc == code, "%s\ngave %s: %s", text, base_err_words(rc), err.text);
-    ck_assert_msg(strstr(err.text, part), "%s\ngave: %s\nwithout: %s", text, err.text, part);
-    ck_assert_ptr_null(statement);
-}
-
 START_TEST(select_clauses)
 {
     TREES({"SELECT * FROM t", "(select t *)"},

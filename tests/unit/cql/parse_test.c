@@ -129,7 +129,8 @@ END_TEST
 
 START_TEST(errors_say_where_and_what_was_expected)
 {
-    syntax("CREATE TABEL x (a int)", "line 1:7: no viable alternative at input 'TABEL': expected TYPE, KEYSPACE, SCHEMA, TABLE");
+    syntax("CREATE TABEL x (a int)", "line 1:7: no viable alternative at input 'TABEL': expected AGGREGATE, CUSTOM");
+    syntax("SELECT a b FROM t", "line 1:9: no viable alternative at input 'b': expected '+', '-', '*', '/', '%', AS, '.', '(', ',', '[', FROM");
     syntax("CREATE TABLE x\n  (a int primary)", "line 2:16: no viable alternative at input ')': expected KEY");
     syntax("CREATE TABLE x (a int", "line 1:21: no viable alternative at input '<EOF>'");
     syntax("USE \xc3\xa4", "line 1:4: ");

@@ -3,7 +3,7 @@
 #define TESTS_UNIT_CQL_SEXPR_H
 
 #include "cql/ast.h"
-#include "tests/lib/ck.h"
+#include "tests/unit/cql/script.h"
 
 struct sexpr {
     struct base_buf out;
@@ -268,14 +268,71 @@ static inline void sx_modify(struct sexpr *s, const struct cql_statement *st)
         sx_statement(s, item);
 }
 
+/* Indexes, roles, DESCRIBE, what is refused. */
+static inline void sx_admin(struct sexpr *s, const struct cql_statement *st)
+{
+    static const char *const targets[] = {"plain", "values", "keys", "entries", "full"};
+    static const char *const described[] = {"cluster", "schema", "full-schema", "keyspaces", "keyspace", "tables", "table", "types", "type",
+                                            "index", "view", "functions", "function", "aggregates", "aggregate", "any"};
+    sx_flag(s, st->conditional, "conditional");
+    if (st->target.name.data)
+        sx_name(s, &st->target);
+    switch (st->kind) {
+    case CQL_CREATE_INDEX:
+        sx_flag(s, st->index.custom, "custom");
+        sx_word(s, base_slice_str(targets[st->index.target]));
+        sx_word(s, st->index.column);
+        if (st->index.name.data) {
+            sx_word(s, base_slice_str("named"));
+            sx_word(s, st->index.name);
+        }
+        if (st->index.using_class.data) {
+            sx_word(s, base_slice_str("using"));
+            sx_word(s, st->index.using_class);
+        }
+        break;
+    case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
+        sx_flag(s, st->role.user, "user");
+        sx_flag(s, st->role.list_recursive, "recursive");
+        if (st->role.of.data) {
+            sx_word(s, base_slice_str("of"));
+            sx_word(s, st->role.of);
+        }
+        break;
+    case CQL_DESCRIBE:
+        sx_word(s, base_slice_str(described[st->describe.what]));
+        sx_flag(s, st->describe.only, "only");
+        sx_flag(s, st->describe.with_internals, "internals");
+        break;
+    default:
+        ck_assert_int_eq(st->kind, CQL_DROP_INDEX);
+        break;
+    }
+    sx_properties(s, st->properties);
+}
+
 static inline void sx_statement(struct sexpr *s, const struct cql_statement *st)
 {
     static const char *const heads[] = {
         [CQL_SELECT] = "select", [CQL_INSERT] = "insert", [CQL_UPDATE] = "update", [CQL_DELETE] = "delete", [CQL_BATCH] = "batch",
+        [CQL_CREATE_INDEX] = "create-index", [CQL_DROP_INDEX] = "drop-index", [CQL_CREATE_ROLE] = "create-role",
+        [CQL_ALTER_ROLE] = "alter-role", [CQL_DROP_ROLE] = "drop-role", [CQL_LIST_ROLES] = "list-roles", [CQL_DESCRIBE] = "describe",
+        [CQL_REFUSED] = "refused",
     };
     static const char *const batches[] = {"logged", "unlogged", "counter"};
     ck_assert(st->kind < BASE_COUNT(heads) && heads[st->kind]);
     sx_open(s, heads[st->kind]);
+    if (st->kind == CQL_REFUSED) {
+        sx_word(s, base_slice_str(st->refused));
+        ck_assert(st->refused_why && *st->refused_why);
+        sx_put(s, ")");
+        return;
+    }
+    if (st->kind < CQL_SELECT || st->kind > CQL_BATCH) {
+        sx_admin(s, st);
+        sx_put(s, ")");
+        return;
+    }
     if (st->kind == CQL_BATCH)
         sx_word(s, base_slice_str(batches[st->modify.batch]));
     else
@@ -298,6 +355,31 @@ static inline const char *sexpr(const struct cql_statement *statement)
     text[s.out.len] = 0;
     base_buf_fini(&s.out);
     return text;
+}
+
+struct tree {
+    const char *text, *tree;
+};
+
+static inline void trees(const struct tree *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct cql_statement *statement;
+        int rc = cql_parse(&arena, S(cases[i].text), &statement, &err);
+        ck_assert_msg(rc == BASE_OK, "%s\n%s", cases[i].text, err.text);
+        const char *got = sexpr(statement);
+        ck_assert_msg(!strcmp(got, cases[i].tree), "%s\n got %s\nnot %s", cases[i].text, got, cases[i].tree);
+    }
+}
+#define TREES(...) trees((const struct tree[]){__VA_ARGS__}, BASE_COUNT(((const struct tree[]){__VA_ARGS__})))
+
+static inline void fails(const char *text, int code, const char *part)
+{
+    struct cql_statement *statement;
+    int rc = cql_parse(&arena, S(text), &statement, &err);
+    ck_assert_msg(rc == code, "%s\ngave %s: %s", text, base_err_words(rc), err.text);
+    ck_assert_msg(strstr(err.text, part), "%s\ngave: %s\nwithout: %s", text, err.text, part);
+    ck_assert_ptr_null(statement);
 }
 
 #endif
