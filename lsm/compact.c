@@ -88,6 +88,8 @@ static void compact_reset(struct lsmi_compact *c)
     if (c->compaction)
         lsmi_compaction_close(c->compaction);
     c->compaction = NULL;
+    lsmi_index_build_close(c->index);
+    c->index = NULL;
     if (c->sstable)
         lsmi_sst_release(c->sstable);
     c->sstable = NULL;
@@ -172,6 +174,15 @@ static int compaction_open(struct lsm_table *table, struct base_err *err)
             config.out.level = info->level;
     }
     c->started_ns = lsmi_now_ns(store);
+    if (desc->indexer) {
+        char dir[LSMI_PATH_MAX];
+        lsmi_sstable_dir(store, dir);
+        struct lsmi_index_config index = {.sst = config.out, .dir = dir, .indexer = desc->indexer};
+        int rc = lsmi_index_build_open(&index, &c->index, err);
+        if (rc != BASE_OK)
+            return rc;
+        config.index = c->index;
+    }
     return lsmi_compaction_open(&config, &c->compaction, err);
 }
 
@@ -238,6 +249,11 @@ static int compact_work(struct lsm_table *table, struct base_err *err)
         rc = base_fs_sync_dir(store->options.fs, dir, err);
         if (rc == BASE_OK)
             rc = lsmi_sst_open(store->options.fs, path, store->cache, &c->sstable, err);
+        if (rc == BASE_OK && c->index) {
+            rc = lsmi_index_open(table, c->sstable, c->desc->desc.indexer, err);
+            if (rc == BASE_OK) /* from here on the files are the SSTable's */
+                lsmi_index_build_keep(c->index);
+        }
         if (rc != BASE_OK) {
             (void)!base_fs_remove(store->options.fs, path, NULL);
             return rc;
@@ -334,6 +350,8 @@ static int compact_commit(struct lsm_table *table, struct base_err *err)
             lsmi_sst_mark_removed(c->sstable);
     } else {
         rc = commit_locked(table, &old, err);
+        if (rc == BASE_OK && c->sstable)
+            lsmi_index_prune(table, c->sstable);
     }
     pthread_mutex_unlock(&store->manifest_lock);
     lsmi_view_release(old);
@@ -344,8 +362,10 @@ static int compact_commit(struct lsm_table *table, struct base_err *err)
         if (c->sstable)
             atomic_fetch_add(&store->compacted_written, lsmi_sst_info(c->sstable)->file_size);
     }
-    if (rc == BASE_OK)
+    if (rc == BASE_OK) {
         compact_reset(c);
+        lsmi_index_poke(table);
+    }
     return rc;
 }
 

@@ -7,6 +7,7 @@
  *  1. The inputs are only read. Until the last step succeeds nothing but the output file exists, and close
  *     without it removes the file: a compaction that stops half-way never was.
  *  2. Memory is one window an input, one block and filter of the output, whatever the data's size. */
+#include "lsm/index.h"
 #include "lsm/sst_private.h"
 
 struct lsmi_compaction {
@@ -18,7 +19,8 @@ struct lsmi_compaction {
     struct base_dropped_column *dropped; /* names and types not copied: only ids and times are used */
     size_t dropped_count;
     int64_t truncated_us; /* INT64_MIN: nothing in the inputs is under a truncation */
-    bool in_partition;
+    struct lsmi_index_build *index;
+    bool in_partition, ended; /* ended: only the indexes, then the writer are to be finished */
     struct base_buf pruned, static_pruned, kept;
     uint64_t size_bytes; /* of the inputs' data sections */
     struct lsm_sstable_info info;
@@ -127,6 +129,8 @@ static int take_partition(struct lsmi_compaction *c, size_t *moved, bool *end, s
     if ((rc = prune(c, &p.static_row, &c->static_pruned)))
         return failed(rc, err);
     c->in_partition = true;
+    if (c->index && (rc = lsmi_index_build_partition(c->index, &p, err)))
+        return rc;
     return lsmi_sst_writer_partition(c->writer, &p, err);
 }
 
@@ -152,6 +156,8 @@ static int take_item(struct lsmi_compaction *c, size_t *moved, struct base_err *
         if (item.row.len == 0)
             return BASE_OK;
     }
+    if (c->index && (rc = lsmi_index_build_item(c->index, &item, err)))
+        return rc;
     return lsmi_sst_writer_item(c->writer, &item, err);
 }
 
@@ -172,13 +178,18 @@ int lsmi_compaction_step(struct lsmi_compaction *c, size_t step_bytes, bool *don
 {
     BASE_ASSERT(c->writer);
     size_t moved = 0;
-    bool end = false;
     int rc = BASE_OK;
     *done = false;
-    while (!rc && !end && moved <= step_bytes)
-        rc = c->in_partition ? take_item(c, &moved, err) : take_partition(c, &moved, &end, err);
-    if (rc || !end)
-        return rc;
+    if (!c->ended) {
+        while (!rc && !c->ended && moved <= step_bytes)
+            rc = c->in_partition ? take_item(c, &moved, err) : take_partition(c, &moved, &c->ended, err);
+        if (rc || !c->ended || c->index) /* indexes are finished in steps of their own */
+            return rc;
+    } else {
+        bool indexed;
+        if ((rc = lsmi_index_build_finish(c->index, step_bytes, &indexed, err)) || !indexed)
+            return rc;
+    }
     if ((rc = finish(c, err)))
         return rc;
     *done = true;
@@ -248,6 +259,7 @@ int lsmi_compaction_open(const struct lsmi_compaction_config *config, struct lsm
     c->all.slices = base_slices_all;
     c->input_count = config->input_count;
     c->dropped_count = config->dropped_count;
+    c->index = config->index;
     c->sources = calloc(config->input_count + 1, sizeof *c->sources);
     c->dropped = calloc(config->dropped_count + 1, sizeof *c->dropped);
     int rc = c->sources && c->dropped ? BASE_OK : failed(BASE_E_NOMEM, err);

@@ -17,40 +17,47 @@ static bool memtable_is_empty(struct lsmi_memtable *mt)
     return lsmi_memtable_size(mt) == 0;
 }
 
-int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *err)
+/* A new memtable in front, made for the indexes that the table has now. renew: also in place of an empty one. *stale: the indexes have
+ * changed meanwhile, nothing was done. */
+static int switch_once(struct lsm_table *table, bool renew, bool *switched, bool *stale, struct base_err *err)
 {
     struct lsm_store *store = table->store;
-    if (switched)
-        *switched = false;
-    struct lsmi_memtable *fresh = lsmi_memtable_new(LSMI_SHARDS_MAX, &store->memtable_bytes);
-    if (!fresh)
-        return base_err_set(err, BASE_E_NOMEM, "flush: out of memory");
+    struct lsmi_desc *desc = lsmi_desc_acquire(table);
+    struct lsmi_memtable *fresh = lsmi_memtable_new_indexed(LSMI_SHARDS_MAX, &store->memtable_bytes, desc->desc.indexer);
     struct lsmi_view *old = NULL;
-    int rc = BASE_OK;
+    int rc = fresh ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "flush: out of memory");
     bool post = false;
+    *stale = false;
+    if (rc != BASE_OK) {
+        lsmi_desc_release(desc);
+        return rc;
+    }
     pthread_rwlock_wrlock(&store->switch_lock);
     pthread_mutex_lock(&table->lock);
     struct lsmi_view *view = table->view;
-    if (!table->dropped && !table->truncating && !memtable_is_empty(table->memtable)) {
+    bool empty = memtable_is_empty(table->memtable);
+    *stale = table->desc->desc.indexer != desc->desc.indexer;
+    if (!*stale && !table->dropped && !table->truncating && (!empty || renew)) {
+        size_t kept = empty ? 1 : 0; /* an empty one is left out */
         struct lsmi_memtable **memtables = malloc((view->memtable_count + 1) * sizeof *memtables);
         struct lsmi_view *next = NULL;
         if (memtables) {
             memtables[0] = fresh;
-            memcpy(memtables + 1, view->memtables, view->memtable_count * sizeof *memtables);
-            next = lsmi_view_new(memtables, view->memtable_count + 1, view->sstables, view->sstable_count,
-                                 view->floor);
+            memcpy(memtables + 1, view->memtables + kept, (view->memtable_count - kept) * sizeof *memtables);
+            next = lsmi_view_new(memtables, view->memtable_count + 1 - kept, view->sstables, view->sstable_count, view->floor);
             free(memtables);
         }
         if (next) {
-            table->memtable->log_upto = lsmi_store_position(store);
-            atomic_fetch_add(&store->flushing_bytes, lsmi_memtable_size(table->memtable));
-            table->memtable = fresh;
-            table->switched++;
-            old = lsmi_view_swap(table, next);
-            if (switched)
+            if (!empty) {
+                table->memtable->log_upto = lsmi_store_position(store);
+                atomic_fetch_add(&store->flushing_bytes, lsmi_memtable_size(table->memtable));
+                table->switched++;
                 *switched = true;
-            post = !table->flush.posted;
-            table->flush.posted = true;
+                post = !table->flush.posted;
+                table->flush.posted = true;
+            }
+            table->memtable = fresh;
+            old = lsmi_view_swap(table, next);
         } else {
             rc = base_err_set(err, BASE_E_NOMEM, "flush: out of memory");
         }
@@ -59,12 +66,31 @@ int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *
     pthread_rwlock_unlock(&store->switch_lock);
     lsmi_memtable_release(fresh); /* the view has its own reference, if it was needed */
     lsmi_view_release(old);
+    lsmi_desc_release(desc);
     if (post) {
         atomic_fetch_add(&table->refs, 1);
         table->flush.job.delay_ns = 0;
         lsmi_job_post(store, &table->flush.job);
     }
     return rc;
+}
+
+int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *err)
+{
+    bool own, stale;
+    switched = switched ? switched : &own;
+    *switched = false;
+    int rc;
+    do
+        rc = switch_once(table, false, switched, &stale, err);
+    while (rc == BASE_OK && stale);
+    return rc;
+}
+
+int lsmi_table_renew(struct lsm_table *table, struct base_err *err)
+{
+    bool switched, stale;
+    return switch_once(table, true, &switched, &stale, err); /* only who holds manifest_lock changes the indexes */
 }
 
 uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *except, const struct lsm_table *gone)
@@ -142,6 +168,8 @@ static void flush_reset(struct lsmi_flush *f)
         lsmi_mt_source_fini(f->source);
     free(f->source);
     f->source = NULL;
+    lsmi_index_build_close(f->index);
+    f->index = NULL;
     if (f->writer)
         lsmi_sst_writer_abort(f->writer);
     f->writer = NULL;
@@ -176,6 +204,12 @@ static int writer_open(struct lsm_table *table, uint64_t partitions, struct base
         .commitlog_upto = f->memtable->log_upto,
     };
     int rc = lsmi_sst_writer_open(&params, &f->writer, err);
+    if (rc == BASE_OK && desc->desc.indexer) {
+        char dir[LSMI_PATH_MAX];
+        lsmi_sstable_dir(store, dir);
+        struct lsmi_index_config config = {.sst = params, .dir = dir, .indexer = desc->desc.indexer};
+        rc = lsmi_index_build_open(&config, &f->index, err);
+    }
     lsmi_desc_release(desc);
     return rc;
 }
@@ -227,6 +261,8 @@ static int flush_copy(struct lsmi_flush *f, bool *done, struct base_err *err)
             f->in_partition = true;
             bytes += partition.pkey.len + partition.static_row.len;
             rc = lsmi_sst_writer_partition(f->writer, &partition, err);
+            if (rc == BASE_OK && f->index)
+                rc = lsmi_index_build_partition(f->index, &partition, err);
         } else {
             struct base_item item;
             rc = f->merge->ops->next(f->merge, &item, err);
@@ -237,10 +273,25 @@ static int flush_copy(struct lsmi_flush *f, bool *done, struct base_err *err)
             bytes += item.ckey.len + item.row.len + 16;
             if (rc == BASE_OK)
                 rc = lsmi_sst_writer_item(f->writer, &item, err);
+            if (rc == BASE_OK && f->index)
+                rc = lsmi_index_build_item(f->index, &item, err);
         }
         if (rc != BASE_OK)
             return rc;
     }
+    return BASE_OK;
+}
+
+/* From here on the indexes' files are the SSTable's. */
+static int flush_open_indexes(struct lsm_table *table, struct base_err *err)
+{
+    struct lsmi_flush *f = &table->flush;
+    int rc = lsmi_index_open(table, f->sstable, lsmi_index_build_indexer(f->index), err);
+    if (rc != BASE_OK)
+        return rc;
+    lsmi_index_build_keep(f->index);
+    lsmi_index_build_close(f->index);
+    f->index = NULL;
     return BASE_OK;
 }
 
@@ -264,6 +315,8 @@ static int flush_finish(struct lsm_table *table, struct base_err *err)
     rc = base_fs_sync_dir(store->options.fs, dir, err);
     if (rc == BASE_OK)
         rc = lsmi_sst_open(store->options.fs, path, store->cache, &f->sstable, err);
+    if (rc == BASE_OK && f->index)
+        rc = flush_open_indexes(table, err);
     if (rc == BASE_OK)
         f->phase = LSMI_FLUSH_COMMIT;
     else
@@ -378,6 +431,8 @@ static int flush_commit(struct lsm_table *table, struct base_err *err)
             if (next)
                 flush_swap(table, next);
             pthread_rwlock_unlock(&store->switch_lock);
+            if (next && f->sstable)
+                lsmi_index_prune(table, f->sstable);
             if (!next)
                 rc = base_err_set(err, BASE_E_NOMEM, "flush: out of memory");
         }
@@ -409,12 +464,24 @@ static int flush_once(struct lsm_table *table, struct base_err *err)
             return BASE_OK;
         }
         rc = flush_copy(f, &done, err);
+        if (rc == BASE_OK && done && f->index)
+            f->phase = LSMI_FLUSH_INDEX;
+        else if (rc == BASE_OK && done)
+            rc = flush_finish(table, err);
+        return rc;
+    case LSMI_FLUSH_INDEX:
+        if (!still_there(table, f->memtable)) {
+            flush_reset(f);
+            return BASE_OK;
+        }
+        rc = lsmi_index_build_finish(f->index, LSMI_STEP_BYTES, &done, err);
         return rc == BASE_OK && done ? flush_finish(table, err) : rc;
     case LSMI_FLUSH_COMMIT:
         rc = flush_commit(table, err);
         if (rc == BASE_OK) {
             flush_reset(f);
             lsmi_compact_poke(table);
+            lsmi_index_poke(table);
         }
         return rc;
     }

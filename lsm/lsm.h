@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/executor.h"
 #include "base/fs.h"
+#include "base/index.h"
 #include "base/log.h"
 #include "base/mutation.h"
 #include "base/read.h"
@@ -66,6 +67,7 @@ struct lsm_table_desc {
     const struct base_dropped_column *dropped; /* cells of these ids are dropped; copied */
     size_t dropped_count;
     int64_t truncated_us;         /* data with ts <= this are gone; INT64_MIN: never truncated */
+    struct base_indexer *indexer; /* of its secondary indexes, or NULL; the store takes references of its own */
 };
 
 /* Open: read the manifest, remove what no manifest names, but do not replay the log yet. CORRUPT names
@@ -114,6 +116,9 @@ BASE_MUST int lsm_sync(struct lsm_store *store, struct base_err *err);
 BASE_MUST int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tombstones,
                        struct base_source *const *extra, size_t extra_count,
                        struct base_source *reuse, struct base_source **out, struct base_err *err);
+/* With filters in cmd, one of which a built index of the table serves, and neither tombstones nor extra sources, the stream has only
+ * the rows (or, of an index on partitions, the partitions) that the index finds: all rows for which the filter holds and maybe
+ * some more, so the filters are to be judged all the same. Until the index is built on every SSTable, it has all rows. */
 /* Release what a stream of lsm_read pins (memtables, SSTables, blocks, extra sources) but keep its memory, so that it can be a later
  * lsm_read's `reuse`. A parked stream answers nothing more; close() frees it. */
 void lsm_read_park(struct base_source *source);
@@ -153,6 +158,18 @@ struct lsm_table_stats {
     uint64_t compactions_pending, compacted_bytes;
     uint64_t partition_size_max, partition_size_mean;
 };
+/* An index of a table: how far it is built, and what it takes. */
+struct lsm_index_stats {
+    uint32_t id;
+    uint64_t sstables_built, sstable_count;
+    uint64_t disk_bytes, entry_count; /* of what is built */
+    bool is_built;       /* queries use it */
+    bool is_building;    /* a build is under way or due */
+    double fraction;     /* of the data of SSTables: built, or looked at by the build under way */
+    uint64_t bytes_total, bytes_done; /* the same in bytes */
+};
+/* Of at most `max` of its indexes, by ascending id; how many there are. */
+size_t lsm_table_get_index_stats(struct lsm_table *table, struct lsm_index_stats *stats, size_t max);
 struct lsm_stats {
     uint64_t commitlog_bytes, commitlog_segments, commitlog_syncs, commitlog_records;
     uint64_t memtable_bytes, cache_bytes, cache_hits, cache_misses, cache_entries;

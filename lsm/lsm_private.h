@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "lsm/commitlog.h"
+#include "lsm/index.h"
 #include "lsm/lsm.h"
 #include "lsm/manifest.h"
 #include "lsm/memtable.h"
@@ -51,7 +52,7 @@ struct lsmi_retry {
 struct lsmi_flush {
     struct base_job job;
     bool posted, failing; /* under table->lock */
-    enum { LSMI_FLUSH_PICK, LSMI_FLUSH_COPY, LSMI_FLUSH_COMMIT } phase;
+    enum { LSMI_FLUSH_PICK, LSMI_FLUSH_COPY, LSMI_FLUSH_INDEX, LSMI_FLUSH_COMMIT } phase;
     struct lsmi_retry retry;
     struct lsmi_view *view; /* pins what is being flushed */
     struct lsmi_memtable *memtable;
@@ -61,6 +62,7 @@ struct lsmi_flush {
     struct base_source *merge;
     bool in_partition;
     struct lsmi_sst_writer *writer;
+    struct lsmi_index_build *index; /* NULL: the table has no indexes */
     struct lsm_sstable *sstable; /* written, not yet in the manifest */
 };
 
@@ -73,11 +75,29 @@ struct lsmi_compact {
     struct lsmi_view *view; /* pins the inputs */
     struct lsmi_desc *desc;
     struct lsmi_compaction *compaction;
+    struct lsmi_index_build *index; /* NULL: the table has no indexes */
     struct lsm_sstable **inputs;
     size_t input_count;
     uint64_t id, started_ns, size_in;
     uint64_t major; /* the request it serves */
     struct lsm_sstable *sstable; /* NULL: nothing was left */
+};
+
+/* Builds what SSTables lack of the table's indexes (index_job.c). */
+struct lsmi_index_job {
+    struct base_job job;
+    bool posted, failing; /* under table->lock */
+    bool again;           /* likewise: poked while posted */
+    enum { LSMI_INDEX_PICK, LSMI_INDEX_SCAN, LSMI_INDEX_FINISH } phase;
+    struct lsmi_retry retry;
+    struct lsmi_view *view; /* pins the SSTable */
+    struct lsmi_desc *desc;
+    struct lsm_sstable *sst;
+    struct lsmi_index_build *build;
+    struct base_read cmd;
+    struct lsmi_sst_source source;
+    bool source_open, in_partition;
+    uint64_t started_ns;
 };
 
 struct lsm_table {
@@ -93,9 +113,12 @@ struct lsm_table {
     bool truncating;
     struct lsmi_flush flush;
     struct lsmi_compact compact;
+    struct lsmi_index_job index_job;
+    uint64_t index_sst; /* the SSTable whose indexes are being built, 0: none; and how far its data are read */
+    double index_fraction;
     uint64_t switched, flushed;         /* memtables, so far */
-    uint64_t flush_failures, compact_failures;
-    struct base_err flush_err, compact_err; /* of the last failure */
+    uint64_t flush_failures, compact_failures, index_failures;
+    struct base_err flush_err, compact_err, index_err; /* of the last failure */
     bool compact_stopped;               /* an input is damaged */
     uint64_t major_asked, major_done;
     double compact_fraction;
@@ -116,6 +139,7 @@ struct lsm_store {
     atomic_bool replayed;
     _Atomic uint64_t replay_position; /* while replaying: behind the last group that was applied */
     atomic_bool closing;
+    bool has_index_files; /* seen when the store was opened */
     atomic_int jobs; /* posted */
     atomic_int open_reads; /* streams that pin a view */
     struct base_job sync_job, spare_job;
@@ -163,6 +187,8 @@ bool lsmi_retry_waits(struct lsm_store *store, struct lsmi_retry *retry, uint64_
 
 /* Begin a new memtable if there is anything in the current, and flush the old. *switched may be NULL. NOMEM. */
 BASE_MUST int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *err);
+/* Under manifest_lock, when the table's indexes have changed: no memtable without the new ones takes writes any more. */
+BASE_MUST int lsmi_table_renew(struct lsm_table *table, struct base_err *err);
 void lsmi_flush_init(struct lsm_table *table);
 /* Flush what the limits ask for. */
 void lsmi_flush_for_space(struct lsm_store *store);
@@ -175,6 +201,19 @@ int lsmi_flush_wait(struct lsm_table *table, const struct lsm_wait *wait, struct
 
 void lsmi_compact_init(struct lsm_table *table);
 void lsmi_compact_poke(struct lsm_table *table); /* is there something to compact? */
+
+/* --- index_job.c ------------------------------------------------------------------------------------- */
+
+void lsmi_index_job_init(struct lsm_table *table);
+void lsmi_index_poke(struct lsm_table *table); /* does an SSTable lack an index? */
+/* A component could not be read: it goes, and is built anew. */
+void lsmi_index_damaged(struct lsm_table *table, struct lsm_sstable *sst, const struct lsm_sstable *component);
+/* Before or after a new SSTable counts: open what was built with it. */
+BASE_MUST int lsmi_index_open(struct lsm_table *table, struct lsm_sstable *sst, struct base_indexer *indexer, struct base_err *err);
+/* Under manifest_lock, when it counts: indexes that were dropped meanwhile go. */
+void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst);
+/* Remove the files of indexes that no table has (a crash came between the drop of one and the removal of its files). */
+BASE_MUST int lsmi_index_clean(struct lsm_store *store, struct base_err *err);
 
 /* --- write.c ---------------------------------------------------------------------------------------- */
 

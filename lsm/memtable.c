@@ -42,6 +42,16 @@ struct lsmi_memtable *lsmi_memtable_new(unsigned shard_count, _Atomic uint64_t *
     return mt;
 }
 
+struct lsmi_memtable *lsmi_memtable_new_indexed(unsigned shard_count, _Atomic uint64_t *size_total, struct base_indexer *indexer)
+{
+    struct lsmi_memtable *mt = lsmi_memtable_new(shard_count, size_total);
+    if (mt && indexer && !lsmi_mt_indexes_new(mt, indexer)) {
+        lsmi_memtable_release(mt);
+        return NULL;
+    }
+    return mt;
+}
+
 struct lsmi_memtable *lsmi_memtable_acquire(struct lsmi_memtable *mt)
 {
     int before = atomic_fetch_add_explicit(&mt->refs, 1, memory_order_relaxed);
@@ -57,6 +67,7 @@ void lsmi_memtable_release(struct lsmi_memtable *mt)
     BASE_ASSERT(before > 0);
     if (before > 1)
         return;
+    lsmi_mt_indexes_free(mt);
     for (unsigned i = 0; i < mt->shard_count; i++) {
         base_buf_fini(&mt->shards[i].scratch);
         base_arena_fini(&mt->shards[i].arena);
@@ -220,8 +231,8 @@ static int shard_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, ui
     struct lsmi_mt_partition *part = partition_get(shard, m->pkey);
     if (!part)
         return BASE_E_NOMEM;
-    int rc = BASE_OK;
-    if (!base_deletion_is_none(m->deletion) || m->static_row.len || m->range_count)
+    int rc = shard->indexes ? lsmi_mt_index_apply(mt, shard, m) : BASE_OK;
+    if (rc == BASE_OK && (!base_deletion_is_none(m->deletion) || m->static_row.len || m->range_count))
         rc = extra_apply(mt, shard, seq, part, m);
     struct base_reader rows = m->rows;
     for (uint64_t i = 0; i < m->row_count && rc == BASE_OK; i++) {

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/index.h"
 #include "base/mutation.h"
 #include "base/read.h"
 #include "lsm/btree.h"
@@ -43,6 +44,12 @@ struct lsmi_mt_partition {
 };
 
 struct lsmi_mt_undo;
+/* A shard's part of a table's indexes (memtable_index.c): of each a tree of keys (lsm/index.h), which stand for themselves. They have no
+ * versions: what a mutation adds is there before the mutation is seen, and never goes. */
+struct lsmi_mt_indexes {
+    struct base_buf scratch, key;
+    struct lsmi_btree trees[]; /* as the indexer counts */
+};
 struct lsmi_mt_shard {
     pthread_rwlock_t lock;
     struct base_arena arena;
@@ -52,6 +59,7 @@ struct lsmi_mt_shard {
     int64_t ts_min; /* no cell or row is older; INT64_MAX: none yet */
     struct base_buf scratch;   /* merged rows on their way to the arena */
     struct lsmi_mt_undo *undo; /* overlays only: the newest change first */
+    struct lsmi_mt_indexes *indexes; /* NULL: none */
 };
 
 struct lsmi_memtable {
@@ -59,6 +67,7 @@ struct lsmi_memtable {
     unsigned shard_count; /* 1 (no locks, can roll back) or LSMI_SHARDS_MAX */
     _Atomic uint64_t size_bytes;
     _Atomic uint64_t *size_total; /* of all memtables of a store, or NULL */
+    struct base_indexer *indexer; /* of the indexes that it keeps, from its first mutation on; NULL: none */
     /* The store's business: */
     _Atomic uint64_t log_from; /* commit-log position of the first record in it; UINT64_MAX: none */
     uint64_t log_upto;         /* all of the table's records before this are in it or in older ones */
@@ -68,6 +77,8 @@ struct lsmi_memtable {
 
 /* One reference; NULL when out of memory. size_total (may be NULL) goes with size_bytes, up and down. */
 struct lsmi_memtable *lsmi_memtable_new(unsigned shard_count, _Atomic uint64_t *size_total);
+/* With the table's indexes. */
+struct lsmi_memtable *lsmi_memtable_new_indexed(unsigned shard_count, _Atomic uint64_t *size_total, struct base_indexer *indexer);
 struct lsmi_memtable *lsmi_memtable_acquire(struct lsmi_memtable *mt);
 void lsmi_memtable_release(struct lsmi_memtable *mt);
 /* All of it or, on failure, nothing. CORRUPT (rows that do not decode), NOMEM, LIMIT. */
@@ -124,7 +135,19 @@ struct lsmi_mt_source {
  * every partition has at least (a truncation), or none. */
 bool lsmi_mt_source_init(struct lsmi_mt_source *src, struct lsmi_memtable *mt, const struct base_read *cmd,
                          struct base_deletion floor);
+/* The same, of the moment at which lsmi_memtable_seq noted `seq`. */
+bool lsmi_mt_source_init_at(struct lsmi_mt_source *src, struct lsmi_memtable *mt, const struct base_read *cmd,
+                            struct base_deletion floor, const uint64_t seq[LSMI_SHARDS_MAX]);
+void lsmi_memtable_seq(struct lsmi_memtable *mt, uint64_t seq[LSMI_SHARDS_MAX]);
 void lsmi_mt_source_fini(struct lsmi_mt_source *src);
+
+/* Indexes (memtable_index.c). Under the shard's write lock, before the mutation's versions. CORRUPT, NOMEM. */
+BASE_MUST int lsmi_mt_index_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, const struct base_mutation *m);
+bool lsmi_mt_indexes_new(struct lsmi_memtable *mt, struct base_indexer *indexer); /* false: out of memory */
+void lsmi_mt_indexes_free(struct lsmi_memtable *mt);
+/* Up to `max` keys of a tree, from `from` on (after: behind it), in order; they live as long as the memtable. */
+size_t lsmi_mt_index_page(struct lsmi_memtable *mt, unsigned shard, size_t index, struct base_slice from, bool after,
+                          struct base_slice *out, size_t max);
 
 /* Range deletions of one partition (memtable_ranges.c): an immutable list of runs, each normalized,
  * sizes growing geometrically, so that adding is cheap and a reader looks at few. */

@@ -409,8 +409,20 @@ static void source_close(struct base_source *base)
 
 static const struct base_source_ops source_ops = {source_partition, source_next, source_close};
 
+void lsmi_memtable_seq(struct lsmi_memtable *mt, uint64_t seq[LSMI_SHARDS_MAX])
+{
+    for (unsigned i = 0; i < mt->shard_count; i++)
+        seq[i] = atomic_load_explicit(&mt->shards[i].seq, memory_order_acquire);
+}
+
 bool lsmi_mt_source_init(struct lsmi_mt_source *src, struct lsmi_memtable *mt, const struct base_read *cmd,
                          struct base_deletion floor)
+{
+    return lsmi_mt_source_init_at(src, mt, cmd, floor, NULL);
+}
+
+bool lsmi_mt_source_init_at(struct lsmi_mt_source *src, struct lsmi_memtable *mt, const struct base_read *cmd,
+                            struct base_deletion floor, const uint64_t seq[LSMI_SHARDS_MAX])
 {
     src->source.ops = &source_ops;
     src->mt = mt;
@@ -427,7 +439,7 @@ bool lsmi_mt_source_init(struct lsmi_mt_source *src, struct lsmi_memtable *mt, c
         struct lsmi_mt_shard *shard = &mt->shards[src->shard];
         const struct lsmi_mt_run *runs = NULL;
         shard_lock(src);
-        src->seq[src->shard] = atomic_load_explicit(&shard->seq, memory_order_relaxed);
+        src->seq[src->shard] = seq ? seq[src->shard] : atomic_load_explicit(&shard->seq, memory_order_relaxed);
         struct lsmi_mt_partition *part = (void *)lsmi_btree_find(&shard->partitions, cmd->pkey);
         if (part)
             partition_load(src, part, &runs);
@@ -443,7 +455,7 @@ bool lsmi_mt_source_init(struct lsmi_mt_source *src, struct lsmi_memtable *mt, c
     src->shard = mt->shard_count == 1 ? 0 : range_start(cmd, token).data[0] >> 5;
     bool any = false;
     for (unsigned i = src->shard; i < mt->shard_count; i++) {
-        src->seq[i] = atomic_load_explicit(&mt->shards[i].seq, memory_order_acquire);
+        src->seq[i] = seq ? seq[i] : atomic_load_explicit(&mt->shards[i].seq, memory_order_acquire);
         any |= src->seq[i] > 0;
     }
     return any;

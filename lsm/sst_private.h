@@ -91,6 +91,12 @@ struct lsmi_filter {
     uint8_t *bytes;
 };
 
+/* An index's file beside the SSTable (lsm/index.h). */
+struct lsmi_component {
+    uint32_t index_id;
+    struct lsm_sstable *file;
+};
+
 struct lsm_sstable {
     _Atomic uint32_t refs;
     _Atomic bool removed; /* remove the file with the last reference */
@@ -106,7 +112,11 @@ struct lsm_sstable {
     struct lsmi_block *root;
     _Atomic(struct lsmi_filter *) filter; /* NULL: not read yet */
     _Atomic uint64_t bloom_checks, bloom_false_positives;
+    pthread_mutex_t components_lock;
+    struct lsmi_component *components; /* what is built of the table's indexes; under components_lock */
+    size_t component_count;
 };
+void lsmi_components_free(struct lsm_sstable *sst, bool removed); /* index_component.c */
 
 /* "sstable <path>: <section> at offset <offset>: <what>". */
 int lsmi_sst_corrupt(const struct lsm_sstable *sst, const char *section, uint64_t offset, const char *what, struct base_err *err);

@@ -167,6 +167,8 @@ static void free_sst(struct lsm_sstable *sst)
             lsmi_cache_charge(sst->cache, -(int64_t)sst->footer.filter_len);
     }
     base_file_close(sst->file);
+    lsmi_components_free(sst, atomic_load(&sst->removed));
+    pthread_mutex_destroy(&sst->components_lock);
     lsmi_block_unpin(sst->root);
     lsmi_filter_free(filter);
     free(sst->metadata_bytes);
@@ -183,6 +185,7 @@ int lsmi_sst_open(struct base_fs *fs, const char *path, struct lsmi_cache *cache
         return base_err_set(err, BASE_E_NOMEM, "sstable %s: out of memory", path);
     }
     atomic_init(&sst->refs, 1);
+    pthread_mutex_init(&sst->components_lock, NULL);
     sst->fs = fs;
     int rc = base_fs_open(fs, path, BASE_OPEN_READ, &sst->file, err);
     if (!rc)

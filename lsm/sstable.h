@@ -79,6 +79,7 @@ void lsmi_sst_source_fini(struct lsmi_sst_source *src); /* frees the kept memory
  * gc_before_s and no source outside the inputs can hold older data for the partition: `overlap_ts` answers with the smallest timestamp that data outside may have for
  * this pkey (INT64_MAX: none). Cells of dropped columns and data under truncation go. Each step moves at most step_bytes. */
 struct lsmi_compaction;
+struct lsmi_index_build;
 struct lsmi_compaction_config {
     struct lsmi_sst_params out;
     struct lsm_sstable *const *inputs; /* acquired by the compaction */
@@ -89,6 +90,7 @@ struct lsmi_compaction_config {
     const struct base_dropped_column *dropped;
     size_t dropped_count;
     int64_t truncated_us;
+    struct lsmi_index_build *index; /* fed with what is written, and finished before it is; borrowed until close. May be NULL */
 };
 BASE_MUST int lsmi_compaction_open(const struct lsmi_compaction_config *config, struct lsmi_compaction **out, struct base_err *err);
 /* *done true: finished, *info has the result (partition_count 0: nothing was left; the file is removed). Progress by lsmi_compaction_fraction. */

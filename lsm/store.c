@@ -97,6 +97,12 @@ static int clean_one(void *ctx, const char *name)
         snprintf(expected, sizeof expected, "%010llu.sst", id);
         if (strcmp(name, expected) == 0 && lsmi_manifest_find(&store->manifest, id))
             return 0;
+        uint64_t sstable_id;
+        uint32_t index_id;
+        if (lsmi_index_name_parse(name, &sstable_id, &index_id) && lsmi_manifest_find(&store->manifest, sstable_id)) {
+            store->has_index_files = true;
+            return 0;
+        }
         snprintf(path, sizeof path, "%s/sst/%s", store->dir, name);
     } else {
         snprintf(expected, sizeof expected, "MANIFEST-%010llu", (unsigned long long)store->manifest.number);
@@ -321,6 +327,8 @@ int lsm_replay(struct lsm_store *store, struct base_err *err)
     store->replayed = true;
     pthread_rwlock_unlock(&store->switch_lock);
     rc = drop_undeclared(store, err);
+    if (rc == BASE_OK && store->has_index_files)
+        rc = lsmi_index_clean(store, err);
     pthread_mutex_unlock(&store->manifest_lock);
     if (rc != BASE_OK)
         return base_err_wrap(err, rc, "replay");
@@ -328,6 +336,7 @@ int lsm_replay(struct lsm_store *store, struct base_err *err)
     struct lsm_table **tables = lsmi_tables_snapshot(store, &count);
     for (size_t i = 0; i < count; i++) {
         lsmi_compact_poke(tables[i]);
+        lsmi_index_poke(tables[i]);
         lsmi_table_release(tables[i]);
     }
     free(tables);
@@ -414,6 +423,8 @@ int lsm_quiesce(struct lsm_store *store, struct base_err *err)
                 failed = table->flush_err;
             if (table->compact.posted && table->compact.failing)
                 failed = table->compact_err;
+            if (table->index_job.posted && table->index_job.failing)
+                failed = table->index_err;
             pthread_mutex_unlock(&table->lock);
             lsmi_table_release(table);
         }

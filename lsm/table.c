@@ -68,6 +68,7 @@ static struct lsmi_desc *desc_new(const struct lsm_table_desc *from)
     desc->desc = *from;
     desc->desc.name = base_arena_strdup(&desc->arena, base_slice_str(from->name ? from->name : ""));
     desc->desc.dropped = NULL;
+    base_indexer_acquire(desc->desc.indexer);
     size_t size = from->dropped_count * sizeof *from->dropped;
     if (size) {
         struct base_dropped_column *dropped = base_arena_alloc(&desc->arena, size);
@@ -81,8 +82,7 @@ static struct lsmi_desc *desc_new(const struct lsm_table_desc *from)
         desc->desc.dropped = dropped;
     }
     if (!desc->desc.name || (size && !desc->desc.dropped)) {
-        base_arena_fini(&desc->arena);
-        free(desc);
+        lsmi_desc_release(desc);
         return NULL;
     }
     return desc;
@@ -101,6 +101,7 @@ void lsmi_desc_release(struct lsmi_desc *desc)
 {
     if (!desc || atomic_fetch_sub(&desc->refs, 1) > 1)
         return;
+    base_indexer_release(desc->desc.indexer);
     base_arena_fini(&desc->arena);
     free(desc);
 }
@@ -196,7 +197,7 @@ void lsmi_table_release(struct lsm_table *table)
 {
     if (!table || atomic_fetch_sub(&table->refs, 1) > 1)
         return;
-    BASE_ASSERT(!table->flush.posted && !table->compact.posted);
+    BASE_ASSERT(!table->flush.posted && !table->compact.posted && !table->index_job.posted);
     lsmi_view_release(table->view);
     lsmi_desc_release(table->desc);
     pthread_mutex_destroy(&table->lock);
@@ -205,10 +206,13 @@ void lsmi_table_release(struct lsm_table *table)
 
 /* --- opening --------------------------------------------------------------------------------------------------- */
 
-/* Open the SSTables that the manifest names for the table. Under manifest_lock. */
-static int sstables_open(struct lsm_store *store, struct base_uuid id, struct lsm_sstable ***out,
+/* Open the SSTables that the manifest names for the table, and their indexes. Under manifest_lock. */
+static int sstables_open(struct lsm_store *store, const struct lsm_table_desc *desc, struct lsm_sstable ***out,
                          size_t *out_count, struct base_err *err)
 {
+    struct base_uuid id = desc->id;
+    char dir[LSMI_PATH_MAX];
+    lsmi_sstable_dir(store, dir);
     const struct lsmi_manifest *m = &store->manifest;
     struct lsm_sstable **sstables = calloc(m->sstable_count + 1, sizeof *sstables);
     size_t n = 0;
@@ -228,6 +232,8 @@ static int sstables_open(struct lsm_store *store, struct base_uuid id, struct ls
             !base_uuid_equal(info->table_id, id))
             rc = base_err_set(err, BASE_E_CORRUPT, "%s is another file than the manifest's (id %llu, %llu bytes)",
                               path, (unsigned long long)info->id, (unsigned long long)info->file_size);
+        if (rc == BASE_OK)
+            rc = lsmi_components_open(store->options.fs, dir, store->options.log, store->cache, sstables[n - 1], desc->indexer, err);
     }
     if (rc != BASE_OK) {
         while (n > 0)
@@ -252,8 +258,9 @@ static struct lsm_table *table_new(struct lsm_store *store, const struct lsm_tab
     pthread_mutex_init(&table->lock, NULL);
     lsmi_flush_init(table);
     lsmi_compact_init(table);
+    lsmi_index_job_init(table);
     table->desc = desc_new(desc);
-    table->memtable = lsmi_memtable_new(LSMI_SHARDS_MAX, &store->memtable_bytes);
+    table->memtable = lsmi_memtable_new_indexed(LSMI_SHARDS_MAX, &store->memtable_bytes, desc->indexer);
     if (table->desc && table->memtable)
         table->view = lsmi_view_new(&table->memtable, 1, sstables, sstable_count, floor_of(desc));
     lsmi_memtable_release(table->memtable); /* the view keeps it */
@@ -273,7 +280,7 @@ int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc, s
     struct lsm_sstable **sstables = NULL;
     size_t n = 0;
     pthread_mutex_lock(&store->manifest_lock);
-    int rc = sstables_open(store, desc->id, &sstables, &n, err);
+    int rc = sstables_open(store, desc, &sstables, &n, err);
     uint64_t replay_from = lsmi_manifest_flushed_upto(&store->manifest, desc->id);
     pthread_mutex_unlock(&store->manifest_lock);
     if (rc != BASE_OK)
@@ -297,9 +304,24 @@ int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc, s
         return base_err_set(err, BASE_E_NOMEM, "open table %s: out of memory", desc->name);
     }
     *out = table;
-    if (store->replayed)
+    if (store->replayed) {
         lsmi_compact_poke(table);
+        lsmi_index_poke(table);
+    }
     return BASE_OK;
+}
+
+/* After the description: writes go to a memtable that keeps the indexes as they are now, files of dropped ones go. Without a new
+ * memtable (NOMEM) queries do not use a new index until the next one. Under manifest_lock. */
+static int alter_indexes(struct lsm_table *table, struct base_indexer *before, struct base_indexer *now, struct base_err *err)
+{
+    if (!before && !now)
+        return BASE_OK;
+    struct lsmi_view *view = lsmi_view_acquire(table);
+    for (size_t i = 0; i < view->sstable_count; i++)
+        lsmi_components_prune(view->sstables[i], now);
+    lsmi_view_release(view);
+    return lsmi_table_renew(table, err);
 }
 
 int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc, struct base_err *err)
@@ -322,6 +344,7 @@ int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc, 
         pthread_mutex_unlock(&table->lock);
     }
     pthread_rwlock_unlock(&store->switch_lock);
+    int rc = old ? alter_indexes(table, old->desc.indexer, desc->indexer, err) : BASE_OK;
     pthread_mutex_unlock(&store->manifest_lock);
     if (!old) {
         lsmi_desc_release(next);
@@ -330,7 +353,8 @@ int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc, 
     lsmi_view_release(view);
     lsmi_desc_release(old);
     lsmi_compact_poke(table);
-    return BASE_OK;
+    lsmi_index_poke(table);
+    return rc;
 }
 
 /* --- dropping and truncating -------------------------------------------------------------------------------- */

@@ -1,0 +1,411 @@
+/* Reading by an index: the stream of the rows that it names (lsm/lsm.h).
+ *
+ * Which index: of those that serve one of the command's filters and are built on every part of the view; of several the one that
+ * finds least, counted up to a limit. What it names is read from the whole table, merged, a partition at a time: so of a row everything is there
+ * wherever its cells lie, and what the index has in vain reads as what it is, or as nothing.
+ *
+ * 1. The view is pinned and the memtables' numbers are noted when the stream is opened: every part is read as of that moment. A memtable's
+ *    tree has no versions, but all keys of what is seen; more are harmless.
+ * 2. Places are ascending, so partitions are. A partition's rows are read by slices of ROWS at most, one after the other; backwards, where
+ *    all places of the partition must be known first, at most ROWS_REVERSED are kept, past which the whole partition is read.
+ * 3. Rows are the command's: of its tokens, its partition, its slices. */
+#include "lsm/read_private.h"
+
+#include "base/key.h"
+
+enum { ROWS = 64, ROWS_REVERSED = 4096, PROBE_MAX = 256 };
+
+struct lsmi_index_read {
+    const struct base_read *cmd;
+    uint64_t (*seq)[LSMI_SHARDS_MAX]; /* of the view's memtables */
+    struct lsmi_candidates *candidates;
+    struct lsmi_place next; /* the next place, in next_buf */
+    struct base_buf next_buf;
+    bool has_next, ended;
+    /* The partition under way: */
+    struct base_read sub;
+    struct base_buf pkey, static_row, keys; /* keys: of the slices */
+    struct base_range *ranges;
+    size_t range_count, range_cap;
+    size_t *offsets; /* of the keys, and their lengths: two a range */
+    bool in_partition;
+    bool whole; /* all of its rows */
+    bool many;  /* the merge has partitions of one token */
+};
+
+static int no_memory(struct base_err *err)
+{
+    return base_err_set(err, BASE_E_NOMEM, "read by index: out of memory");
+}
+
+/* --- choosing ---------------------------------------------------------------------------------------------- */
+
+static bool is_built(const struct lsmi_view *view, uint32_t index_id)
+{
+    for (size_t i = 0; i < view->memtable_count; i++)
+        if (lsmi_memtable_size(view->memtables[i]) && !lsmi_indexer_has(view->memtables[i]->indexer, index_id))
+            return false;
+    for (size_t i = 0; i < view->sstable_count; i++)
+        if (!lsmi_component_is_there(view->sstables[i], index_id))
+            return false;
+    return true;
+}
+
+static void damaged(void *ctx, struct lsm_sstable *sst, const struct lsm_sstable *component)
+{
+    lsmi_index_damaged(ctx, sst, component);
+}
+
+static int open_candidates(struct lsm_table *table, const struct lsmi_stream *s, const struct base_read *cmd, uint32_t index_id,
+                           struct base_slice term, struct lsmi_candidates **out, struct base_err *err)
+{
+    struct lsmi_candidates_config config = {
+        .memtables = s->view->memtables, .memtable_count = s->view->memtable_count,
+        .sstables = s->view->sstables, .sstable_count = s->view->sstable_count,
+        .index_id = index_id, .term = term, .cmd = cmd, .damaged = damaged, .ctx = table,
+    };
+    return lsmi_candidates_open(&config, out, err);
+}
+
+/* How many places there are, up to `max`. */
+static int count_candidates(struct lsmi_candidates *c, size_t max, size_t *count, struct base_err *err)
+{
+    *count = 0;
+    for (;;) {
+        struct lsmi_place place;
+        bool end;
+        int rc = lsmi_candidates_next(c, &place, &end, err);
+        if (rc != BASE_OK || end || ++*count == max)
+            return rc;
+    }
+}
+
+/* The filter to read by: its term (in `best`) and index. SIZE_MAX: none. */
+static int choose(struct lsm_table *table, const struct lsmi_stream *s, const struct base_indexer *indexer,
+                  const struct base_read *cmd, struct base_buf *best, size_t *best_index, struct base_err *err)
+{
+    struct base_buf term;
+    size_t best_count = SIZE_MAX;
+    int rc = BASE_OK;
+    *best_index = SIZE_MAX;
+    base_buf_init(&term, (size_t)1 << 30);
+    for (size_t i = 0; i < cmd->filter_count && rc == BASE_OK; i++) {
+        size_t index, count = SIZE_MAX - 1;
+        struct lsmi_candidates *c;
+        base_buf_reset(&term);
+        if (!base_indexer_lookup(indexer, &cmd->filters[i], &index, &term) || !is_built(s->view, base_indexer_id(indexer, index)))
+            continue;
+        if (cmd->pkey.len && base_indexer_of_partition(indexer, index))
+            continue; /* it would find what is known */
+        if (cmd->filter_count > 1) {
+            rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term), &c, err);
+            if (rc != BASE_OK)
+                break;
+            rc = count_candidates(c, best_count < PROBE_MAX ? best_count + 1 : PROBE_MAX, &count, err);
+            lsmi_candidates_close(c);
+        }
+        if (rc == BASE_OK && count < best_count) {
+            best_count = count;
+            *best_index = index;
+            base_buf_reset(best);
+            if (base_buf_put_slice(best, base_buf_view(&term)) != BASE_OK)
+                rc = no_memory(err);
+        }
+    }
+    base_buf_fini(&term);
+    return rc;
+}
+
+static int note_seq(struct lsmi_index_read *r, const struct lsmi_view *view)
+{
+    r->seq = malloc(view->memtable_count * sizeof *r->seq);
+    if (!r->seq)
+        return BASE_E_NOMEM;
+    for (size_t i = 0; i < view->memtable_count; i++)
+        lsmi_memtable_seq(view->memtables[i], r->seq[i]);
+    return BASE_OK;
+}
+
+int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct lsmi_desc *desc, const struct base_read *cmd,
+                         struct lsmi_index_read **out, struct base_err *err)
+{
+    const struct base_indexer *indexer = desc->desc.indexer;
+    struct base_buf term;
+    size_t index;
+    *out = NULL;
+    if (!cmd->pkey.len && (cmd->token_after == INT64_MAX || cmd->token_after >= cmd->token_upto))
+        return BASE_OK; /* there is nothing to find */
+    struct lsmi_index_read *r = calloc(1, sizeof *r);
+    if (!r)
+        return no_memory(err);
+    r->cmd = cmd;
+    base_buf_init(&r->next_buf, (size_t)1 << 20);
+    base_buf_init(&r->pkey, (size_t)1 << 20);
+    base_buf_init(&r->static_row, (size_t)1 << 31);
+    base_buf_init(&r->keys, (size_t)1 << 30);
+    base_buf_init(&term, (size_t)1 << 20);
+    int rc = note_seq(r, s->view);
+    if (rc != BASE_OK)
+        no_memory(err);
+    if (rc == BASE_OK)
+        rc = choose(table, s, indexer, cmd, &term, &index, err);
+    if (rc == BASE_OK && index != SIZE_MAX)
+        rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term), &r->candidates, err);
+    base_buf_fini(&term);
+    if (rc != BASE_OK || !r->candidates) {
+        lsmi_index_read_close(r);
+        return rc;
+    }
+    *out = r;
+    return BASE_OK;
+}
+
+void lsmi_index_read_close(struct lsmi_index_read *r)
+{
+    if (!r)
+        return;
+    lsmi_candidates_close(r->candidates);
+    base_buf_fini(&r->next_buf);
+    base_buf_fini(&r->pkey);
+    base_buf_fini(&r->static_row);
+    base_buf_fini(&r->keys);
+    free(r->ranges);
+    free(r->offsets);
+    free(r->seq);
+    free(r);
+}
+
+/* --- places --------------------------------------------------------------------------------------------------- */
+
+/* Put the next place into r->next, unless it is there. It is copied: the candidates go on while it is looked at. */
+static int peek(struct lsmi_index_read *r, struct base_err *err)
+{
+    if (r->has_next || r->ended)
+        return BASE_OK;
+    struct lsmi_place place;
+    int rc = lsmi_candidates_next(r->candidates, &place, &r->ended, err);
+    if (rc != BASE_OK || r->ended)
+        return rc;
+    base_buf_reset(&r->next_buf);
+    rc = base_buf_put_slice(&r->next_buf, place.pkey);
+    if (rc == BASE_OK)
+        rc = base_buf_put_slice(&r->next_buf, place.ckey);
+    if (rc != BASE_OK)
+        return no_memory(err);
+    r->next = (struct lsmi_place){place.token, base_slice(r->next_buf.data, place.pkey.len),
+                                  base_slice(r->next_buf.data + place.pkey.len, place.ckey.len)};
+    r->has_next = true;
+    return BASE_OK;
+}
+
+static bool in_slices(const struct base_slices *slices, struct base_slice ckey)
+{
+    size_t from = 0, upto = slices->count; /* the first whose hi is not below */
+    while (from < upto) {
+        size_t mid = from + (upto - from) / 2;
+        struct base_slice hi = slices->ranges[mid].hi;
+        if (hi.len && base_slice_compare(hi, ckey) < 0)
+            from = mid + 1;
+        else
+            upto = mid;
+    }
+    return from < slices->count && (!slices->ranges[from].lo.len || base_slice_compare(slices->ranges[from].lo, ckey) <= 0);
+}
+
+static bool add_range(struct lsmi_index_read *r, struct base_slice ckey)
+{
+    if (r->range_count == r->range_cap) {
+        size_t cap = r->range_cap ? r->range_cap * 2 : ROWS;
+        struct base_range *ranges = realloc(r->ranges, cap * sizeof *ranges);
+        if (ranges)
+            r->ranges = ranges;
+        size_t *offsets = realloc(r->offsets, 2 * cap * sizeof *offsets);
+        if (offsets)
+            r->offsets = offsets;
+        if (!ranges || !offsets)
+            return false;
+        r->range_cap = cap;
+    }
+    r->offsets[2 * r->range_count] = r->keys.len;
+    r->offsets[2 * r->range_count + 1] = ckey.len;
+    r->range_count++;
+    return base_buf_put_slice(&r->keys, ckey) == BASE_OK;
+}
+
+/* Gather the partition's next places (its key is in r->pkey) into ranges; whole when one names the whole partition, or when they
+ * are too many to be read backwards. */
+static int gather(struct lsmi_index_read *r, struct base_err *err)
+{
+    size_t max = r->cmd->reversed ? ROWS_REVERSED : ROWS;
+    base_buf_reset(&r->keys);
+    r->range_count = 0;
+    while (!r->whole) {
+        int rc = peek(r, err);
+        if (rc != BASE_OK)
+            return rc;
+        if (!r->has_next || !base_slice_equal(r->next.pkey, base_buf_view(&r->pkey)))
+            break;
+        if (r->range_count == max && !r->cmd->reversed)
+            break;
+        r->whole = r->next.ckey.len == 0 || r->range_count == max;
+        if (!r->whole && in_slices(&r->cmd->slices, r->next.ckey) && !add_range(r, r->next.ckey))
+            return no_memory(err);
+        r->has_next = false;
+    }
+    for (size_t i = 0; i < r->range_count; i++) {
+        struct base_slice key = {r->keys.data + r->offsets[2 * i], r->offsets[2 * i + 1]};
+        r->ranges[i] = (struct base_range){key, key};
+    }
+    return BASE_OK;
+}
+
+/* Leave the partition's, or the token's, other places. */
+static int skip(struct lsmi_index_read *r, bool token, int64_t of_token, struct base_err *err)
+{
+    for (;;) {
+        int rc = peek(r, err);
+        if (rc != BASE_OK || !r->has_next)
+            return rc;
+        if (token ? r->next.token != of_token : !base_slice_equal(r->next.pkey, base_buf_view(&r->pkey)))
+            return BASE_OK;
+        r->has_next = false;
+    }
+}
+
+/* --- partitions --------------------------------------------------------------------------------------------------- */
+
+static int fill(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_err *err)
+{
+    lsmi_stream_empty(s);
+    return lsmi_stream_fill(s, &r->sub, (const uint64_t(*)[LSMI_SHARDS_MAX])r->seq, NULL, 0, err);
+}
+
+/* The head of what the merge has now; copied, for the merge is filled anew while the partition goes on. */
+static int take_head(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_partition *out, struct base_err *err)
+{
+    int rc = s->merge->ops->partition(s->merge, out, err);
+    if (rc != BASE_OK || out->pkey.len == 0 || r->many)
+        return rc;
+    base_buf_reset(&r->static_row);
+    if (base_buf_put_slice(&r->static_row, out->static_row) != BASE_OK)
+        return no_memory(err);
+    out->static_row = base_buf_view(&r->static_row);
+    out->pkey = base_buf_view(&r->pkey);
+    return BASE_OK;
+}
+
+/* Is the place's partition the command's? Keys of one token are not all in its range. */
+static bool is_wanted(const struct lsmi_index_read *r, const struct lsmi_place *place)
+{
+    const struct base_read *cmd = r->cmd;
+    if (!place->pkey.len)
+        return true;
+    if (cmd->pkey.len)
+        return base_slice_equal(place->pkey, cmd->pkey);
+    return !cmd->start_pkey.len || base_slice_compare(place->pkey, cmd->start_pkey) >= 0;
+}
+
+/* All partitions of the token, and none of its other places. */
+static int begin_token(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_err *err)
+{
+    int64_t token = r->next.token;
+    r->has_next = false;
+    int rc = skip(r, true, token, err);
+    if (rc != BASE_OK)
+        return rc;
+    r->sub = *r->cmd;
+    r->sub.filters = NULL;
+    r->sub.filter_count = 0;
+    if (!r->sub.pkey.len) {
+        r->sub.token_after = token - 1;
+        r->sub.token_upto = token;
+    }
+    r->many = true;
+    return fill(r, s, err);
+}
+
+static int begin_partition(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_err *err)
+{
+    base_buf_reset(&r->pkey);
+    if (base_buf_put_slice(&r->pkey, r->next.pkey) != BASE_OK)
+        return no_memory(err);
+    r->whole = r->many = false;
+    int rc = gather(r, err);
+    if (rc == BASE_OK && r->whole)
+        rc = skip(r, false, 0, err);
+    if (rc != BASE_OK)
+        return rc;
+    r->sub = *r->cmd;
+    r->sub.filters = NULL;
+    r->sub.filter_count = 0;
+    r->sub.pkey = base_buf_view(&r->pkey);
+    if (!r->whole)
+        r->sub.slices = (struct base_slices){r->ranges, r->range_count};
+    return r->whole || r->range_count ? fill(r, s, err) : BASE_OK;
+}
+
+int lsmi_index_read_partition(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_partition *out, struct base_err *err)
+{
+    *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
+    int rc = BASE_OK;
+    if (r->in_partition && !r->many)
+        rc = skip(r, false, 0, err);
+    r->in_partition = false;
+    while (rc == BASE_OK) {
+        if (r->many) {
+            rc = take_head(r, s, out, err);
+            r->in_partition = rc == BASE_OK && out->pkey.len > 0;
+            if (rc != BASE_OK || r->in_partition)
+                return rc;
+            r->many = false;
+        }
+        if ((rc = peek(r, err)) != BASE_OK || !r->has_next)
+            return rc;
+        if (!is_wanted(r, &r->next)) {
+            r->has_next = false;
+            continue;
+        }
+        if (r->next.pkey.len == 0) {
+            rc = begin_token(r, s, err);
+            continue;
+        }
+        rc = begin_partition(r, s, err);
+        if (rc != BASE_OK || (!r->whole && r->range_count == 0))
+            continue;
+        rc = take_head(r, s, out, err);
+        if (rc == BASE_OK && out->pkey.len == 0) /* nothing of it is left; maybe further on */
+            continue;
+        r->in_partition = rc == BASE_OK;
+        return rc;
+    }
+    return rc;
+}
+
+int lsmi_index_read_next(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_item *out, struct base_err *err)
+{
+    *out = (struct base_item){.kind = BASE_ITEM_END};
+    while (r->in_partition) {
+        int rc = s->merge->ops->next(s->merge, out, err);
+        if (rc != BASE_OK || out->kind != BASE_ITEM_END)
+            return rc;
+        if (r->many || r->whole || r->cmd->reversed)
+            break;
+        rc = gather(r, err); /* the partition's further places */
+        if (rc != BASE_OK)
+            return rc;
+        BASE_ASSERT(!r->whole); /* a place that names all of it comes first */
+        if (r->range_count == 0)
+            break;
+        struct base_partition head;
+        r->sub.slices = (struct base_slices){r->ranges, r->range_count};
+        rc = fill(r, s, err);
+        if (rc == BASE_OK)
+            rc = s->merge->ops->partition(s->merge, &head, err);
+        if (rc != BASE_OK)
+            return rc;
+        if (head.pkey.len == 0) /* of these nothing is left */
+            lsmi_stream_empty(s);
+    }
+    r->in_partition = r->in_partition && r->many;
+    return BASE_OK;
+}
