@@ -250,7 +250,7 @@ static int compact_work(struct lsm_table *table, struct base_err *err)
         if (rc == BASE_OK)
             rc = lsmi_sst_open(store->options.fs, path, store->cache, &c->sstable, err);
         if (rc == BASE_OK && c->index) {
-            rc = lsmi_index_open(table, c->sstable, c->desc->desc.indexer, err);
+            rc = lsmi_index_build_attach(c->index, c->sstable, store->cache, err);
             if (rc == BASE_OK) /* from here on the files are the SSTable's */
                 lsmi_index_build_keep(c->index);
         }

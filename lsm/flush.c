@@ -286,7 +286,7 @@ static int flush_copy(struct lsmi_flush *f, bool *done, struct base_err *err)
 static int flush_open_indexes(struct lsm_table *table, struct base_err *err)
 {
     struct lsmi_flush *f = &table->flush;
-    int rc = lsmi_index_open(table, f->sstable, lsmi_index_build_indexer(f->index), err);
+    int rc = lsmi_index_build_attach(f->index, f->sstable, table->store->cache, err);
     if (rc != BASE_OK)
         return rc;
     lsmi_index_build_keep(f->index);

@@ -65,8 +65,9 @@ BASE_MUST int lsmi_index_build_partition(struct lsmi_index_build *b, const struc
 BASE_MUST int lsmi_index_build_item(struct lsmi_index_build *b, const struct base_item *item, struct base_err *err);
 /* After the last: bring about a step's bytes nearer to the end. *done: the files are in place and synced, their names too. */
 BASE_MUST int lsmi_index_build_finish(struct lsmi_index_build *b, size_t step_bytes, bool *done, struct base_err *err);
-struct base_indexer *lsmi_index_build_indexer(struct lsmi_index_build *b); /* borrowed */
-/* The files stay: they are attached to the SSTable. Before close. */
+/* Open what was built and attach it. After done. */
+BASE_MUST int lsmi_index_build_attach(struct lsmi_index_build *b, struct lsm_sstable *sst, struct lsmi_cache *cache, struct base_err *err);
+/* The files stay: they are the SSTable's. Before close. */
 void lsmi_index_build_keep(struct lsmi_index_build *b);
 void lsmi_index_build_close(struct lsmi_index_build *b); /* NULL is fine; removes what is not kept */
 

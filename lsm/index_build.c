@@ -385,9 +385,21 @@ int lsmi_index_build_open(const struct lsmi_index_config *config, struct lsmi_in
     return BASE_OK;
 }
 
-struct base_indexer *lsmi_index_build_indexer(struct lsmi_index_build *b)
+int lsmi_index_build_attach(struct lsmi_index_build *b, struct lsm_sstable *sst, struct lsmi_cache *cache, struct base_err *err)
 {
-    return b->config.indexer;
+    int rc = BASE_OK;
+    BASE_ASSERT(b->done && lsmi_sst_info(sst)->id == b->config.sst.id);
+    for (size_t i = 0; i < b->part_count && rc == BASE_OK; i++) {
+        char path[PATH_MAX_];
+        struct lsm_sstable *component;
+        if (!b->parts[i].wanted)
+            continue;
+        lsmi_index_path(b->dir, b->config.sst.id, b->parts[i].id, path, sizeof path);
+        rc = lsmi_sst_open(b->config.sst.fs, path, cache, &component, err);
+        if (rc == BASE_OK)
+            rc = lsmi_component_attach(sst, b->parts[i].id, component, err);
+    }
+    return rc;
 }
 
 void lsmi_index_build_keep(struct lsmi_index_build *b)

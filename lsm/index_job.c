@@ -138,7 +138,7 @@ static int finish(struct lsm_table *table, struct base_err *err)
     int rc = lsmi_index_build_finish(j->build, LSMI_STEP_BYTES, &done, err);
     if (rc != BASE_OK || !done)
         return rc;
-    rc = lsmi_index_open(table, j->sst, j->desc->desc.indexer, err);
+    rc = lsmi_index_build_attach(j->build, j->sst, table->store->cache, err);
     if (rc != BASE_OK)
         return rc;
     lsmi_index_build_keep(j->build);
@@ -284,27 +284,6 @@ void lsmi_index_poke(struct lsm_table *table)
 }
 
 /* --- components of a table -------------------------------------------------------------------------------------------- */
-
-int lsmi_index_open(struct lsm_table *table, struct lsm_sstable *sst, struct base_indexer *indexer, struct base_err *err)
-{
-    struct lsm_store *store = table->store;
-    char dir[LSMI_PATH_MAX];
-    lsmi_sstable_dir(store, dir);
-    for (size_t i = 0; i < base_indexer_count(indexer); i++) { /* what is attached is not opened again */
-        uint32_t id = base_indexer_id(indexer, i);
-        if (lsmi_component_is_there(sst, id))
-            continue;
-        char path[LSMI_PATH_MAX];
-        struct lsm_sstable *component;
-        lsmi_index_path(dir, lsmi_sst_info(sst)->id, id, path, sizeof path);
-        int rc = lsmi_sst_open(store->options.fs, path, store->cache, &component, err);
-        if (rc == BASE_OK)
-            rc = lsmi_component_attach(sst, id, component, err);
-        if (rc != BASE_OK)
-            return rc;
-    }
-    return BASE_OK;
-}
 
 void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst)
 {

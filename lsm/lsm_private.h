@@ -208,8 +208,6 @@ void lsmi_index_job_init(struct lsm_table *table);
 void lsmi_index_poke(struct lsm_table *table); /* does an SSTable lack an index? */
 /* A component could not be read: it goes, and is built anew. */
 void lsmi_index_damaged(struct lsm_table *table, struct lsm_sstable *sst, const struct lsm_sstable *component);
-/* Before or after a new SSTable counts: open what was built with it. */
-BASE_MUST int lsmi_index_open(struct lsm_table *table, struct lsm_sstable *sst, struct base_indexer *indexer, struct base_err *err);
 /* Under manifest_lock, when it counts: indexes that were dropped meanwhile go. */
 void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst);
 /* Remove the files of indexes that no table has (a crash came between the drop of one and the removal of its files). */
