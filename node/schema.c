@@ -88,7 +88,10 @@ static int open_table(struct node *node, const struct base_table *table, struct 
     struct lsm_table_desc desc;
     struct lsm_table *place;
     nodei_table_desc(table, name, &desc);
-    int rc = lsm_table_open(node->store, &desc, &place, err);
+    int rc = base_indexer_new(table, &desc.indexer, err);
+    if (rc == BASE_OK)
+        rc = lsm_table_open(node->store, &desc, &place, err);
+    base_indexer_release(desc.indexer);
     return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "open table %s", name);
 }
 
@@ -188,22 +191,44 @@ static int prepare_store(struct node *node, const struct base_change *change,
     return open_table(node, table, err);
 }
 
+static int alter_in_store(struct node *node, const struct base_table *table, struct base_err *err)
+{
+    char name[2 * BASE_NAME_LEN_MAX + 2];
+    struct lsm_table_desc desc;
+    struct lsm_table *place = lsm_table_find(node->store, table->id);
+    BASE_ASSERT(place);
+    nodei_table_desc(table, name, &desc);
+    int rc = base_indexer_new(table, &desc.indexer, err);
+    if (rc == BASE_OK)
+        rc = lsm_table_alter(place, &desc, err);
+    base_indexer_release(desc.indexer);
+    return rc;
+}
+
+/* Indexes know the fields of user types: values may come that have more of them. */
+static int alter_indexed(struct node *node, const struct base_schema *after, struct base_slice keyspace, struct base_err *err)
+{
+    const struct base_keyspace *ks = base_schema_keyspace(after, keyspace);
+    int rc = BASE_OK;
+    for (size_t i = 0; ks && i < ks->table_count && rc == BASE_OK; i++)
+        if (ks->tables[i]->index_count)
+            rc = alter_in_store(node, ks->tables[i], err);
+    return rc;
+}
+
 /* … and after it, before the change is published. */
 static int follow_store(struct node *node, const struct base_change *change,
                         const struct base_schema *after, struct base_err *err)
 {
     if (change->kind == BASE_CHANGE_TABLE_TRUNCATE)
         return truncate_table(node, change->table_id, after->epoch, err);
+    if (change->kind == BASE_CHANGE_TYPE_ALTER)
+        return alter_indexed(node, after, change->keyspace, err);
     if (change->kind != BASE_CHANGE_TABLE_ALTER)
         return BASE_OK;
-    char name[2 * BASE_NAME_LEN_MAX + 2];
-    struct lsm_table_desc desc;
     const struct base_table *table = base_schema_table(after, change->keyspace, change->name);
     BASE_ASSERT(table);
-    struct lsm_table *place = lsm_table_find(node->store, table->id);
-    BASE_ASSERT(place);
-    nodei_table_desc(table, name, &desc);
-    return lsm_table_alter(place, &desc, err);
+    return alter_in_store(node, table, err);
 }
 
 /* … and after nobody can reach the tables any more. */
