@@ -105,6 +105,13 @@ struct cql_name_item *cqli_name_item(struct cqli_parse *p, struct base_slice nam
 /* The text of the tokens from `start` up to `end`, without comments. */
 struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, const uint8_t *end);
 
+/* --- describing --------------------------------------------------------------------------------------- */
+
+/* As Cassandra's server prints them. is_virtual: in a comment, for there is no statement that makes it. internals: its id, and how
+ * columns were dropped: statements that follow the first one. */
+BASE_MUST int cqli_describe_table(const struct base_table *table, bool is_virtual, bool internals, struct base_buf *out);
+BASE_MUST int cqli_describe_virtual_keyspace(const struct base_keyspace *keyspace, struct base_buf *out);
+
 /* --- analysis ----------------------------------------------------------------------------------------- */
 
 struct cqli_analysis {

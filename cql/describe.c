@@ -116,7 +116,7 @@ int cql_describe_keyspace(const struct base_keyspace *keyspace, struct base_buf 
     put_name(&w, keyspace->name);
     put_text(&w, " WITH replication = ");
     put_map(&w, &keyspace->replication);
-    put_text(&w, " AND durable_writes = ");
+    put_text(&w, "  AND durable_writes = "); /* Cassandra has two blanks here */
     put_text(&w, keyspace->durable_writes ? "true" : "false");
     put_text(&w, ";");
     return finish(&w, start);
@@ -147,18 +147,45 @@ static void put_names(struct writer *w, const struct base_column *columns, size_
     }
 }
 
-static void put_columns(struct writer *w, const struct base_table *t)
+static void put_column(struct writer *w, struct base_slice name, const struct base_type *type, bool is_static)
+{
+    put_name(w, name);
+    put_text(w, " ");
+    put_type(w, type);
+    put_text(w, is_static ? " static" : "");
+}
+
+/* The next (by id, the order of dropping) drop of a column of that name after `after`, NULL when there is none. */
+static const struct base_dropped_column *next_drop(const struct base_table *t, struct base_slice name, uint32_t after)
+{
+    const struct base_dropped_column *next = NULL;
+    for (size_t i = 0; i < t->dropped_count; i++) {
+        const struct base_dropped_column *drop = &t->dropped[i];
+        if (drop->id > after && base_slice_equal(drop->name, name) && (!next || drop->id < next->id))
+            next = drop;
+    }
+    return next;
+}
+
+/* With internals, a column that was dropped and came back is added by what follows the definition. */
+static void put_columns(struct writer *w, const struct base_table *t, bool internals)
 {
     bool single = t->partition_key_count == 1 && t->clustering_count == 0;
+    const char *before = "\n    ";
     for (size_t i = 0; i < t->column_count; i++) {
-        put_text(w, i ? ",\n    " : "\n    ");
-        put_name(w, t->columns[i].name);
-        put_text(w, " ");
-        put_type(w, t->columns[i].type);
-        if (t->columns[i].kind == BASE_COLUMN_STATIC)
-            put_text(w, " static");
-        if (single && i == 0)
-            put_text(w, " PRIMARY KEY");
+        if (internals && next_drop(t, t->columns[i].name, 0))
+            continue;
+        put_text(w, before);
+        put_column(w, t->columns[i].name, t->columns[i].type, t->columns[i].kind == BASE_COLUMN_STATIC);
+        put_text(w, single && i == 0 ? " PRIMARY KEY" : "");
+        before = ",\n    ";
+    }
+    for (size_t i = 0; internals && i < t->dropped_count; i++) {
+        const struct base_dropped_column *drop = &t->dropped[i];
+        if (next_drop(t, drop->name, 0) != drop)
+            continue;
+        put_text(w, before);
+        put_column(w, drop->name, drop->type, drop->is_static);
     }
     if (single)
         return;
@@ -171,10 +198,51 @@ static void put_columns(struct writer *w, const struct base_table *t)
     put_text(w, ")");
 }
 
-static void put_option(struct writer *w, const char *name)
+static void put_alter_add(struct writer *w, const struct base_table *t, struct base_slice name, const struct base_type *type,
+                          bool is_static)
+{
+    put_text(w, "\nALTER TABLE ");
+    put_qualified(w, t->keyspace, t->name);
+    put_text(w, " ADD ");
+    put_column(w, name, type, is_static);
+    put_text(w, ";");
+}
+
+/* What happened to columns that were dropped, in its order: name by name. */
+static void put_drops(struct writer *w, const struct base_table *t)
+{
+    for (size_t i = 0; i < t->dropped_count; i++) {
+        struct base_slice name = t->dropped[i].name;
+        const struct base_dropped_column *drop = next_drop(t, name, 0), *next;
+        const struct base_column *now = base_table_column(t, name);
+        if (drop != &t->dropped[i])
+            continue;
+        for (; drop; drop = next) {
+            put_text(w, "\nALTER TABLE ");
+            put_qualified(w, t->keyspace, t->name);
+            put_text(w, " DROP ");
+            put_name(w, name);
+            put_text(w, " USING TIMESTAMP ");
+            put_i64(w, drop->dropped_us);
+            put_text(w, ";");
+            next = next_drop(t, name, drop->id);
+            if (next)
+                put_alter_add(w, t, name, next->type, next->is_static);
+        }
+        if (now)
+            put_alter_add(w, t, name, now->type, now->kind == BASE_COLUMN_STATIC);
+    }
+}
+
+static void put_with(struct writer *w)
 {
     put_text(w, w->has_option ? "\n    AND " : " WITH ");
     w->has_option = true;
+}
+
+static void put_option(struct writer *w, const char *name)
+{
+    put_with(w);
     put_text(w, name);
     put_text(w, " = ");
 }
@@ -223,7 +291,8 @@ static void put_table_options(struct writer *w, const struct base_table_options 
 
 static void put_clustering_order(struct writer *w, const struct base_table *t)
 {
-    put_text(w, " WITH CLUSTERING ORDER BY (");
+    put_with(w);
+    put_text(w, "CLUSTERING ORDER BY (");
     for (size_t i = 0; i < t->clustering_count; i++) {
         const struct base_column *column = &t->columns[t->partition_key_count + i];
         put_text(w, i ? ", " : "");
@@ -231,22 +300,56 @@ static void put_clustering_order(struct writer *w, const struct base_table *t)
         put_text(w, column->descending ? " DESC" : " ASC");
     }
     put_text(w, ")");
-    w->has_option = true;
+}
+
+int cqli_describe_table(const struct base_table *table, bool is_virtual, bool internals, struct base_buf *out)
+{
+    size_t start = out->len;
+    struct writer w = {.out = out};
+    if (is_virtual) {
+        put_text(&w, "/*\nWarning: Table ");
+        put_qualified(&w, table->keyspace, table->name);
+        put_text(&w, " is a virtual table and cannot be recreated with CQL.\nStructure, for reference:\n");
+    }
+    put_text(&w, is_virtual ? "VIRTUAL TABLE " : "CREATE TABLE ");
+    put_qualified(&w, table->keyspace, table->name);
+    put_text(&w, " (");
+    put_columns(&w, table, internals);
+    put_text(&w, "\n)");
+    if (internals) {
+        struct base_slice id = base_slice(table->id.b, sizeof table->id.b);
+        put_option(&w, "ID");
+        if (w.rc == BASE_OK)
+            w.rc = base_value_to_text(base_type_scalar(BASE_TYPE_UUID), id, out, NULL);
+    }
+    if (table->clustering_count)
+        put_clustering_order(&w, table);
+    if (is_virtual) {
+        put_option(&w, "comment");
+        put_string(&w, table->options.comment);
+    } else {
+        put_table_options(&w, &table->options);
+    }
+    put_text(&w, is_virtual ? ";\n*/" : ";");
+    if (internals)
+        put_drops(&w, table);
+    return finish(&w, start);
 }
 
 int cql_describe_table(const struct base_table *table, struct base_buf *out)
 {
+    return cqli_describe_table(table, false, false, out);
+}
+
+int cqli_describe_virtual_keyspace(const struct base_keyspace *keyspace, struct base_buf *out)
+{
     size_t start = out->len;
     struct writer w = {.out = out};
-    put_text(&w, "CREATE TABLE ");
-    put_qualified(&w, table->keyspace, table->name);
-    put_text(&w, " (");
-    put_columns(&w, table);
-    put_text(&w, "\n)");
-    if (table->clustering_count)
-        put_clustering_order(&w, table);
-    put_table_options(&w, &table->options);
-    put_text(&w, ";");
+    put_text(&w, "/*\nWarning: Keyspace ");
+    put_name(&w, keyspace->name);
+    put_text(&w, " is a virtual keyspace and cannot be recreated with CQL.\nStructure, for reference:\nVIRTUAL KEYSPACE ");
+    put_name(&w, keyspace->name);
+    put_text(&w, ";\n*/");
     return finish(&w, start);
 }
 
