@@ -35,6 +35,7 @@ int cli_help(const struct cli_options *options, const struct cli_command *comman
 int cli_version(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_node(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_nodetool(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
+int cli_shell(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_stress(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 int cli_sstable(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
 

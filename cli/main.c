@@ -54,6 +54,19 @@ const struct cli_command cli_commands[] = {
     {"resumehandoff", "", "deliver hints again", "", cli_nodetool},
     {"ring", "[KEYSPACE]", "every token and its owner",
      "Owns counts replicas of KEYSPACE; without it, of all keyspaces if they are replicated alike.\n", cli_nodetool},
+    {"shell", "[HOST [PORT]] [-e CQL] [-f FILE] [-u USER] [-p PASSWORD] [-k KEYSPACE] …",
+     "a CQL shell with cqlsh's habits",
+     "Speaks the native protocol (3 to 5; default 127.0.0.1 9042, or $CQLSH_HOST $CQLSH_PORT), to Apache Cassandra as well. HELP inside lists\n"
+     "its commands: DESCRIBE, CONSISTENCY, TRACING, PAGING, EXPAND, SOURCE, CAPTURE, COPY … TO and FROM CSV, …\n"
+     "  -e, --execute CQL        run statements and end; -f, --file FILE: those of a file. Exit code 2 when one failed\n"
+     "  -u, --username USER      without -p the password is asked for: no other user sees it\n"
+     "  -p, --password PASSWORD\n"
+     "  -k, --keyspace KEYSPACE  use it from the start\n"
+     "  --request-timeout S      seconds to wait for an answer (10); --connect-timeout S (5)\n"
+     "  --protocol-version N     3, 4 or 5 (default: the newest that the node speaks)\n"
+     "  -C, --color, --no-color  colours (default: on a terminal); --tty: as on a terminal\n"
+     "  --disable-history        keep no file of statements (~/.local/state/ringlet/shell_history, 0600; never those with passwords)\n"
+     "Ctrl-C stops a statement, Tab completes, Ctrl-R searches the history.\n", cli_shell},
     {"sstable", "dump|metadata|verify PATH", "read SSTables offline: PATH is a data directory or an .sst file",
      "  dump      every partition, row and tombstone as JSON, one object a line\n"
      "  metadata  what the file says of itself: bounds, counts, timestamps, host, repair state\n"
