@@ -24,7 +24,7 @@ struct base_rows_filter {
 static bool wants_path(enum base_filter_op op, const struct base_type *type)
 {
     return (op == BASE_FILTER_CONTAINS && type->kind == BASE_TYPE_SET) ||
-           (op == BASE_FILTER_CONTAINS_KEY && type->kind == BASE_TYPE_MAP);
+           ((op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY) && type->kind == BASE_TYPE_MAP);
 }
 
 static bool op_fits(enum base_filter_op op, const struct base_type *type)
@@ -34,7 +34,9 @@ static bool op_fits(enum base_filter_op op, const struct base_type *type)
         return type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_MAP;
     case BASE_FILTER_CONTAINS_KEY:
         return type->kind == BASE_TYPE_MAP;
-    case BASE_FILTER_EQ: case BASE_FILTER_NE: case BASE_FILTER_LT:
+    case BASE_FILTER_ENTRY:
+        return type->kind == BASE_TYPE_MAP && base_type_is_multicell(type);
+    case BASE_FILTER_IN: case BASE_FILTER_EQ: case BASE_FILTER_NE: case BASE_FILTER_LT:
     case BASE_FILTER_LE: case BASE_FILTER_GT: case BASE_FILTER_GE:
         return !base_type_is_multicell(type);
     }
@@ -56,7 +58,8 @@ static int prepare_filter(const struct base_rows *rows, const struct base_filter
         return base_err_set(err, BASE_E_INVALID, "condition %d does not fit the type of column %.*s",
                             (int)filter->op, BASE_SLICE_ARG(out->column->name));
     if (base_type_is_multicell(type) && wants_path(filter->op, type)) {
-        int rc = base_path_put(type, filter->operand, &out->path_buf, NULL, err);
+        struct base_slice element = filter->op == BASE_FILTER_ENTRY ? filter->element : filter->operand;
+        int rc = base_path_put(type, element, &out->path_buf, NULL, err);
         if (rc != BASE_OK)
             return base_err_wrap(err, rc, "condition on column %.*s", BASE_SLICE_ARG(out->column->name));
         out->path = base_buf_view(&out->path_buf);
@@ -100,7 +103,7 @@ static bool compare_holds(enum base_filter_op op, int c)
     case BASE_FILTER_LE: return c <= 0;
     case BASE_FILTER_GT: return c > 0;
     case BASE_FILTER_GE: return c >= 0;
-    case BASE_FILTER_CONTAINS: case BASE_FILTER_CONTAINS_KEY: break;
+    case BASE_FILTER_CONTAINS: case BASE_FILTER_CONTAINS_KEY: case BASE_FILTER_ENTRY: case BASE_FILTER_IN: break;
     }
     return false;
 }
@@ -131,8 +134,23 @@ static int frozen_contains(const struct base_rows_filter *f, struct base_slice v
     return BASE_OK;
 }
 
+static int is_in(const struct base_rows_filter *f, struct base_slice value, bool *holds)
+{
+    struct base_reader in = base_reader(f->filter->operand);
+    struct base_slice one;
+    *holds = false;
+    while (base_reader_left(&in) && !*holds) {
+        if (!base_get_bytes(&in, &one))
+            return BASE_E_INVALID;
+        *holds = base_value_compare(f->column->type, value, one) == 0;
+    }
+    return BASE_OK;
+}
+
 static int value_holds(const struct base_rows_filter *f, struct base_slice value, bool *holds)
 {
+    if (f->filter->op == BASE_FILTER_IN)
+        return is_in(f, value, holds);
     if (is_containment(f))
         return frozen_contains(f, value, holds);
     *holds = compare_holds(f->filter->op, base_value_compare(f->column->type, value, f->filter->operand));
@@ -143,7 +161,7 @@ static int value_holds(const struct base_rows_filter *f, struct base_slice value
 static bool element_holds(const struct base_rows_filter *f, const struct base_cell *cell)
 {
     const struct base_type *type = f->column->type;
-    if (f->path.len)
+    if (f->path.len && (f->filter->op != BASE_FILTER_ENTRY || !base_slice_equal(cell->path, f->path)))
         return base_slice_equal(cell->path, f->path);
     const struct base_type *value_type = type->params[type->kind == BASE_TYPE_MAP ? 1 : 0];
     return base_value_compare(value_type, cell->value, f->filter->operand) == 0;

@@ -11,12 +11,16 @@
 enum base_filter_op {
     BASE_FILTER_EQ, BASE_FILTER_NE, BASE_FILTER_LT, BASE_FILTER_LE, BASE_FILTER_GT, BASE_FILTER_GE,
     BASE_FILTER_CONTAINS, BASE_FILTER_CONTAINS_KEY,
+    BASE_FILTER_ENTRY, /* map[element] = operand, of a map that is not frozen */
+    BASE_FILTER_IN,
 };
-/* One condition on a column that is not part of the addressed key (all are ANDed). */
+/* One condition on a column that is not part of the addressed key (all are ANDed). Null meets none. */
 struct base_filter {
     uint32_t column; /* column id */
     enum base_filter_op op;
-    struct base_slice operand; /* serialized in the column's type (CONTAINS: the element's) */
+    struct base_slice operand; /* serialized in the column's type (CONTAINS, ENTRY: the element's). IN: any number of values, each as
+                                  varint length, bytes */
+    struct base_slice element; /* ENTRY: the key, serialized */
 };
 
 struct base_read {
