@@ -458,15 +458,20 @@ static void look_for_index(struct cqli_prepare *p, const struct cql_relation *re
     }
 }
 
+static const struct cqli_restriction *last_clustering(const struct cqli_restrictions *r)
+{
+    for (size_t i = r->table->clustering_count; i-- > 0;) {
+        if (r->by_column[r->table->partition_key_count + i])
+            return r->by_column[r->table->partition_key_count + i];
+    }
+    return NULL;
+}
+
 /* Cassandra's questions when a clustering restriction joins others, which ask for order. */
-static int check_order(struct cqli_prepare *p, const struct cqli_restrictions *r, const struct cqli_restriction *more)
+static int check_order(struct cqli_prepare *p, const struct cqli_restrictions *r, const struct cqli_restriction *last,
+                       const struct cqli_restriction *more)
 {
     const struct base_table *table = p->table;
-    const struct cqli_restriction *last = NULL;
-    for (size_t i = 0; i < table->clustering_count; i++) {
-        const struct cqli_restriction *at = r->by_column[table->partition_key_count + i];
-        last = at ? at : last;
-    }
     if (!last || r->allow_filtering || more->indexed)
         return BASE_OK;
     if (last->kind == CQLI_RESTRICTION_SLICE && more->first > last->first)
@@ -487,9 +492,8 @@ static int check_order(struct cqli_prepare *p, const struct cqli_restrictions *r
 static int put(struct cqli_prepare *p, struct cqli_restrictions *r, struct cqli_restriction *more)
 {
     struct cqli_restriction *merged = more;
+    const struct cqli_restriction *last = last_clustering(r);
     int rc;
-    if (p->table->columns[more->first].kind == BASE_COLUMN_CLUSTERING && (rc = check_order(p, r, more)) != BASE_OK)
-        return rc;
     for (uint32_t i = 0; i < more->count; i++) {
         struct cqli_restriction *old = r->by_column[more->first + i];
         if (!old || old == merged)
@@ -500,6 +504,8 @@ static int put(struct cqli_prepare *p, struct cqli_restrictions *r, struct cqli_
         old->sai = old->sai || more->sai;
         merged = old;
     }
+    if (p->table->columns[more->first].kind == BASE_COLUMN_CLUSTERING && (rc = check_order(p, r, last, more)) != BASE_OK)
+        return rc;
     for (uint32_t i = 0; i < merged->count; i++) {
         BASE_ASSERT(!r->by_column[merged->first + i] || r->by_column[merged->first + i] == merged);
         r->by_column[merged->first + i] = merged;

@@ -223,6 +223,7 @@ static void sort_alternatives(const struct base_type *type, struct cqli_alternat
 static int eval_partitions(const struct cqli_restrictions *r, struct cqli_eval *eval, struct cqli_places *out)
 {
     size_t columns = r->table->partition_key_count, total = 1;
+    const struct cql_limits *limits = eval->ports->limits ? eval->ports->limits : &cql_limits_default;
     struct cqli_alternatives *a = base_arena_alloc(eval->arena, columns * sizeof *a);
     struct base_slice *values = base_arena_alloc(eval->arena, columns * sizeof *values);
     if (!a || !values)
@@ -232,9 +233,9 @@ static int eval_partitions(const struct cqli_restrictions *r, struct cqli_eval *
         if (rc != BASE_OK)
             return rc;
         sort_alternatives(r->table->columns[i].type, &a[i]);
-        if (a[i].count && total > cql_limits_default.in_select_max / a[i].count)
+        if (a[i].count && total > limits->in_select_max / a[i].count)
             return base_err_set(eval->err, BASE_E_INVALID, "The IN restrictions on the partition key have too many combinations: more than %u",
-                                cql_limits_default.in_select_max);
+                                limits->in_select_max);
         total *= a[i].count;
     }
     out->pkeys = base_arena_alloc(eval->arena, (total + 1) * sizeof *out->pkeys);

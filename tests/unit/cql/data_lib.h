@@ -11,7 +11,7 @@
 /* --- the data ------------------------------------------------------------------------------------------------------- */
 
 struct stored {
-    const struct base_table *table;
+    struct base_uuid table; /* its id: a change of the schema makes all tables anew */
     struct base_slice pkey, ckey, row; /* ckey one byte, STATIC: the static row */
 };
 static struct stored stored[20000];
@@ -26,7 +26,7 @@ static inline void data_reset(void)
 static int stored_compare(const void *a, const void *b)
 {
     const struct stored *x = a, *y = b;
-    int c = (x->table > y->table) - (x->table < y->table);
+    int c = memcmp(x->table.b, y->table.b, sizeof x->table.b);
     if (c == 0)
         c = base_slice_compare(x->pkey, y->pkey);
     return c ? c : base_slice_compare(x->ckey, y->ckey);
@@ -107,7 +107,7 @@ static inline struct base_slice as_row(const struct base_table *t, const char *t
 static inline void store(const struct base_table *t, struct base_slice pkey, struct base_slice ckey, struct base_slice row)
 {
     ck_assert_uint_lt(stored_count, BASE_COUNT(stored));
-    stored[stored_count++] = (struct stored){t, pkey, ckey, row};
+    stored[stored_count++] = (struct stored){t->id, pkey, ckey, row};
     qsort(stored, stored_count, sizeof *stored, stored_compare);
 }
 
@@ -186,14 +186,14 @@ static int data_partition(struct base_source *src, struct base_partition *out, s
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
-    while (s->at < stored_count && (stored[s->at].table != s->table || !in_range(s->cmd, stored[s->at].pkey)))
+    while (s->at < stored_count && (!base_uuid_equal(stored[s->at].table, s->table->id) || !in_range(s->cmd, stored[s->at].pkey)))
         s->at++;
     if (s->at == stored_count)
         return BASE_OK;
     s->first = s->at;
     s->given = 0;
     out->pkey = stored[s->first].pkey;
-    while (s->at < stored_count && stored[s->at].table == s->table && base_slice_equal(stored[s->at].pkey, out->pkey))
+    while (s->at < stored_count && base_uuid_equal(stored[s->at].table, s->table->id) && base_slice_equal(stored[s->at].pkey, out->pkey))
         s->at++;
     s->count = s->at - s->first;
     if (stored[s->first].ckey.data[0] == BASE_KEY_STATIC) {

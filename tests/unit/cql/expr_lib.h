@@ -58,7 +58,7 @@ static void port_random(struct cql_ports *ports, void *out, size_t len)
         ((uint8_t *)out)[i] = chance++;
 }
 static const struct cql_port_ops port_ops = {.now_us = port_now_us, .random = port_random};
-static struct cql_ports ports = {&port_ops};
+static struct cql_ports ports = {.ops = &port_ops};
 
 static inline struct cqli_eval evaluation(void)
 {
