@@ -288,6 +288,16 @@ START_TEST(limits)
 }
 END_TEST
 
+/* IN's operand. */
+static struct base_slice in_values(const int32_t *values, size_t count)
+{
+    struct base_buf buf;
+    base_buf_init(&buf, 1000);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(base_buf_put_bytes(&buf, int_value(values[i])), BASE_OK);
+    return put(&buf);
+}
+
 START_TEST(static_rows_alone)
 {
     struct base_read cmd = BASE_READ_INIT;
@@ -295,11 +305,11 @@ START_TEST(static_rows_alone)
     cmd.slices = (struct base_slices){&range, 1}; /* the source gives all its rows: slices are its matter */
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 ");
     cmd.slices = base_slices_all;
-    struct base_filter filter = {V, BASE_FILTER_EQ, int_value(20)};
+    struct base_filter filter = {.column = V, .op = BASE_FILTER_EQ, .operand = int_value(20)};
     cmd.filters = &filter;
     cmd.filter_count = 1;
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:2 3:8 ");
-    filter = (struct base_filter){ST, BASE_FILTER_EQ, S("two")};
+    filter = (struct base_filter){.column = ST, .op = BASE_FILTER_EQ, .operand = S("two")};
     ck_assert_str_eq(read_rows(&cmd, NULL), "2:static ");
 }
 END_TEST
@@ -355,26 +365,39 @@ START_TEST(filters_hold)
         {ITEMS, BASE_FILTER_CONTAINS, int_value(7), "1:3 1:2 3:9 3:8 "},
         {FROZEN, BASE_FILTER_CONTAINS, int_value(30), "1:3 "},
         {FROZEN, BASE_FILTER_EQ, ints_value((int32_t[]){20, 100}, 2), "1:2 3:8 "},
+        {V, BASE_FILTER_IN, in_values((int32_t[]){90, 20, 90}, 3), "1:2 3:9 3:8 "},
+        {V, BASE_FILTER_IN, in_values(NULL, 0), ""},
+        {CK, BASE_FILTER_IN, in_values((int32_t[]){8, 3}, 2), "1:3 3:8 "},
+        {PK, BASE_FILTER_IN, in_values((int32_t[]){2, 3}, 2), "2:static 3:9 3:8 "},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
-        filters[0] = (struct base_filter){cases[i].column, cases[i].op, cases[i].operand};
+        filters[0] = (struct base_filter){.column = cases[i].column, .op = cases[i].op, .operand = cases[i].operand};
         const char *got = read_rows(&cmd, NULL);
         ck_assert_msg(strcmp(got, cases[i].expected) == 0, "case %zu: %s, expected %s", i, got, cases[i].expected);
     }
     cmd.filter_count = 2;
-    filters[0] = (struct base_filter){V, BASE_FILTER_EQ, int_value(20)};
-    filters[1] = (struct base_filter){PK, BASE_FILTER_EQ, int_value(1)};
+    filters[0] = (struct base_filter){.column = V, .op = BASE_FILTER_EQ, .operand = int_value(20)};
+    filters[1] = (struct base_filter){.column = PK, .op = BASE_FILTER_EQ, .operand = int_value(1)};
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:2 ");
+    cmd.filter_count = 1;
+    filters[0] = (struct base_filter){.column = SCORES, .op = BASE_FILTER_ENTRY, .operand = int_value(90), .element = S("k90")};
+    ck_assert_str_eq(read_rows(&cmd, NULL), "3:9 ");
+    filters[0].element = S("k30"); /* a key that is there, with another value */
+    ck_assert_str_eq(read_rows(&cmd, NULL), "");
+    filters[0].element = S("nix");
+    ck_assert_str_eq(read_rows(&cmd, NULL), "");
 }
 END_TEST
 
 START_TEST(impossible_filters_are_refused)
 {
     const struct base_filter filters[] = {
-        {99, BASE_FILTER_EQ, int_value(1)},
-        {V, BASE_FILTER_CONTAINS, int_value(1)},
-        {TAGS, BASE_FILTER_EQ, S("")},
-        {TAGS, BASE_FILTER_CONTAINS_KEY, S("t20")},
+        {.column = 99, .op = BASE_FILTER_EQ, .operand = int_value(1)},
+        {.column = V, .op = BASE_FILTER_CONTAINS, .operand = int_value(1)},
+        {.column = TAGS, .op = BASE_FILTER_EQ, .operand = S("")},
+        {.column = TAGS, .op = BASE_FILTER_CONTAINS_KEY, .operand = S("t20")},
+        {.column = TAGS, .op = BASE_FILTER_ENTRY, .operand = S("t20"), .element = S("t20")},
+        {.column = TAGS, .op = BASE_FILTER_IN, .operand = S("")},
     };
     for (size_t i = 0; i < BASE_COUNT(filters); i++) {
         struct base_read cmd = BASE_READ_INIT;
