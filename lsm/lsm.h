@@ -119,6 +119,10 @@ BASE_MUST int lsm_read(struct lsm_table *table, const struct base_read *cmd, boo
 /* With filters in cmd, one of which a built index of the table serves, and neither tombstones nor extra sources, the stream has only
  * the rows (or, of an index on partitions, the partitions) that the index finds: all rows for which the filter holds and maybe
  * some more, so the filters are to be judged all the same. Until the index is built on every SSTable, it has all rows. */
+/* May this read wait for the disk? Only of one row that is wholly in memory (memtables, cached blocks) the answer is no. A guess for who
+ * must not wait (an event loop); never waits itself. [loop] */
+#define LSM_READ_ALONE_KEY_MAX 4096 /* longer keys may wait */
+bool lsm_read_may_wait(struct lsm_table *table, const struct base_read *cmd);
 /* Release what a stream of lsm_read pins (memtables, SSTables, blocks, extra sources) but keep its memory, so that it can be a later
  * lsm_read's `reuse`. A parked stream answers nothing more; close() frees it. */
 void lsm_read_park(struct base_source *source);

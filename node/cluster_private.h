@@ -42,6 +42,8 @@ struct nodei_work {
     /* The loop's own: */
     size_t pending, pending_writes;
     uint64_t lone_turn, calm_until_ns;
+    struct node_session *session;
+    struct base_source *spare; /* a parked stream */
 };
 BASE_MUST int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop, struct base_err *err);
 void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane, struct nodei_stage_stats *out); /* any thread */

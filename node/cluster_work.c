@@ -126,26 +126,38 @@ static struct repl_store_op *run_writes(struct nodei_worker *worker, struct repl
 
 /* --- reads ------------------------------------------------------------------------------------------------------------ */
 
-static void read_one(struct nodei_worker *worker, struct repl_store_op *op)
+/* With a session and a parked stream of the thread's own. */
+static void read_with(struct node *node, struct node_session *session, struct base_source **spare, struct repl_store_op *op)
 {
-    struct node *node = worker->work->node;
-    struct base_source *source = NULL, *reuse = worker->spare;
-    worker->spare = NULL;
-    nodei_enter(worker->session);
+    struct base_source *source = NULL, *reuse = *spare;
+    *spare = NULL;
+    nodei_enter(session);
     struct lsm_table *table = lsm_table_find(node->store, op->cmd->table_id);
     if (!table) {
         op->rc = base_err_set(&op->err, BASE_E_NOTFOUND, "there is no such table here");
-        worker->spare = reuse;
+        *spare = reuse;
     } else {
         op->rc = lsm_read(table, op->cmd, true, NULL, 0, reuse, &source, &op->err);
     }
-    nodei_leave(worker->session);
+    nodei_leave(session);
     if (op->rc == BASE_OK)
         op->rc = op->consume(op, source, &op->err);
     if (source) {
         lsm_read_park(source);
-        worker->spare = source;
+        *spare = source;
     }
+}
+
+/* On the loop: one row that is in memory costs less there than handing it over. */
+static bool read_lone(struct nodei_work *work, struct repl_store_op *op)
+{
+    nodei_enter(work->session);
+    struct lsm_table *table = lsm_table_find(work->node->store, op->cmd->table_id);
+    bool here = table && !lsm_read_may_wait(table, op->cmd);
+    nodei_leave(work->session);
+    if (here)
+        read_with(work->node, work->session, &work->spare, op);
+    return here;
 }
 
 /* What a joining node may miss is not in the way of its joining: traces are for today. (A role that was made is.) */
@@ -184,7 +196,7 @@ static void run_store_ops(struct nodei_worker *worker, struct repl_store_op *lis
             list = run_writes(worker, list);
             break;
         case REPL_STORE_READ:
-            read_one(worker, list);
+            read_with(worker->work->node, worker->session, &worker->spare, list);
             list = list->next;
             break;
         case REPL_STORE_PROBE:
@@ -345,6 +357,8 @@ static enum repl_answer submit_store(struct repl_store *store, struct repl_store
         write_lone(work, op);
         return REPL_DONE;
     }
+    if (op->kind == REPL_STORE_READ && read_lone(work, op))
+        return REPL_DONE;
     pthread_mutex_lock(&work->mutex);
     *worker->store_end = op;
     worker->store_end = &op->next;
@@ -406,6 +420,7 @@ int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop 
     work->meta.ops = &meta_ops;
     work->done_task.run = run_done;
     pthread_mutex_init(&work->mutex, NULL);
+    rc = nodei_session_internal(node, &work->session, err);
     for (int i = 0; i < NODEI_WORK_LANES; i++) {
         struct nodei_worker *worker = &work->workers[i];
         worker->work = work;
@@ -456,5 +471,8 @@ void nodei_work_close(struct nodei_work *work)
         base_buf_fini(&worker->group);
         pthread_cond_destroy(&worker->wake);
     }
+    if (work->spare)
+        work->spare->ops->close(work->spare);
+    nodei_session_internal_free(work->session);
     pthread_mutex_destroy(&work->mutex);
 }

@@ -673,6 +673,47 @@ START_TEST(test_close_busy)
 }
 END_TEST
 
+/* Who must not wait is told when a row is wholly in memory: in the memtable, or in blocks that the cache has; not of other reads. */
+START_TEST(test_may_wait)
+{
+    static const uint8_t at[] = {BASE_KEY_AT};
+    const struct base_range row = {{at, 1}, {at, 1}};
+    struct world w;
+    uint64_t key = 7, nobody = 123456;
+    struct base_buf pkey, other;
+    world_init(&w, 21);
+    world_open(&w);
+    for (uint64_t k = 0; k < 2000; k++)
+        put(&w, k, 1, "some value that fills blocks");
+    base_buf_init(&pkey, 100);
+    base_buf_init(&other, 100);
+    ck_assert_int_eq(base_pkey_put(base_slice(&key, 8), &pkey), BASE_OK);
+    ck_assert_int_eq(base_pkey_put(base_slice(&nobody, 8), &other), BASE_OK);
+    struct base_read cmd = BASE_READ_INIT;
+    cmd.pkey = base_buf_view(&pkey);
+    cmd.slices = (struct base_slices){&row, 1};
+    ck_assert(!lsm_read_may_wait(w.table, &cmd)); /* the memtable's */
+    world_close(&w, 0);
+    world_open(&w); /* from the disk, with nothing cached */
+    ck_assert_uint_eq(sstables(&w), 1);
+    ck_assert(lsm_read_may_wait(w.table, &cmd));
+    ck_assert_str_eq(get(&w, key), "some value that fills blocks");
+    ck_assert_str_eq(get(&w, key), "some value that fills blocks");
+    ck_assert(!lsm_read_may_wait(w.table, &cmd));
+    cmd.pkey = base_buf_view(&other);
+    ck_assert(!lsm_read_may_wait(w.table, &cmd)); /* the filter, which is loaded by now, says no */
+    cmd.pkey = base_buf_view(&pkey);
+    cmd.slices = base_slices_all;
+    ck_assert(lsm_read_may_wait(w.table, &cmd));
+    cmd.pkey = (struct base_slice){0};
+    ck_assert(lsm_read_may_wait(w.table, &cmd));
+    base_buf_fini(&pkey);
+    base_buf_fini(&other);
+    world_close(&w, 0);
+    world_fini(&w);
+}
+END_TEST
+
 /* What is not logged is lost by a crash and kept by a close. */
 START_TEST(test_unlogged)
 {
@@ -713,6 +754,7 @@ int main(void)
     tcase_add_test(tc, test_unlogged);
     tcase_add_test(tc, test_truncated_us);
     tcase_add_test(tc, test_close_busy);
+    tcase_add_test(tc, test_may_wait);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }
