@@ -57,7 +57,8 @@ struct cql_outcome {
     int consistency;
 };
 
-/* A read, a row at a time. The issuer's storage; cmd and table stay until close. cmd->now_s is set. */
+/* A read, a row at a time. The issuer's storage; cmd and table stay until close. cmd->now_s is set. After PENDING, `ready` says that the
+ * row can be asked for again (and that may be PENDING again). */
 struct cql_read {
     const struct base_read *cmd; /* row_limit says how many are wanted at most: the port asks replicas for no more at once */
     const struct base_table *table; /* of the schema, or of the system schema: then the node makes the rows itself */

@@ -13,7 +13,12 @@
 
 #define READS_AHEAD 8
 
-enum slot_state { SLOT_CLOSED, SLOT_ASKED, SLOT_READY, SLOT_IDLE };
+enum slot_state {
+    SLOT_CLOSED,
+    SLOT_ASKED, /* PENDING */
+    SLOT_IDLE,  /* to be asked */
+    SLOT_READY, /* it has answered */
+};
 struct slot {
     struct cql_read read;
     struct base_read cmd;
@@ -137,7 +142,7 @@ static void ready(struct cql_read *read)
     struct slot *slot = read->ctx;
     struct run *run = slot->run;
     BASE_ASSERT(slot->state == SLOT_ASKED);
-    slot->state = SLOT_READY;
+    slot->state = SLOT_IDLE;
     if (slot == slot_of(run, run->step) && drive(run) == CQL_DONE)
         cqli_exec_finish(run->exec);
 }

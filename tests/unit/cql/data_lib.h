@@ -231,7 +231,7 @@ static const struct base_source_ops data_ops = {data_partition, data_next, data_
 struct data_read {
     struct base_rows rows;
     struct cql_read *read;
-    bool pending;
+    bool pending, answered; /* answered: `ready` was called, and the next call is answered */
 };
 static struct {
     struct cql_ports ports;
@@ -286,7 +286,9 @@ static enum cql_answer data_read_next(struct cql_ports *ports, struct cql_read *
         world.opened++;
     }
     ck_assert_msg(!r->pending, "asked while PENDING");
-    if (rng_u64(&world.rng) % 100 < world.pending_percent) {
+    bool again = r->answered && rng_u64(&world.rng) % 4;
+    r->answered = false;
+    if (!again && rng_u64(&world.rng) % 100 < world.pending_percent) {
         r->pending = true;
         ck_assert_uint_lt(world.pending_count, BASE_COUNT(world.pending));
         world.pending[world.pending_count++] = r;
@@ -321,7 +323,7 @@ static inline bool data_pump(void)
     struct data_read *r = world.pending[i];
     world.pending[i] = world.pending[--world.pending_count];
     r->pending = false;
-    data_fetch(r);
+    r->answered = true;
     r->read->ready(r->read);
     return true;
 }
