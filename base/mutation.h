@@ -40,6 +40,12 @@ BASE_MUST bool base_mutation_row(struct base_reader *rows, struct base_slice *ck
 /* Deep check, for bytes from a peer or a damaged log. */
 BASE_MUST bool base_mutation_check(const struct base_mutation *m);
 
+/* Does it change anything? (One without changes names its partition: conditions are about it.) */
+static inline bool base_mutation_is_empty(const struct base_mutation *m)
+{
+    return base_deletion_is_none(m->deletion) && m->static_row.len == 0 && m->range_count == 0 && m->row_count == 0;
+}
+
 /* Append a mutation with one row (the hot path). */
 BASE_MUST int base_mutation_put_row(struct base_buf *out, struct base_uuid table_id,
                                     struct base_slice pkey, struct base_slice ckey,

@@ -136,12 +136,20 @@ bool node_txn_is_open(const struct node_session *session);
 /* Append encoded mutations (base/mutation.h) to the transaction or apply them. `table` is for messages and durability. */
 BASE_MUST int node_write(struct node_session *session, const struct base_table *table, struct base_slice mutations,
                          size_t mutation_count, int consistency, struct base_err *err);
-/* Conditions ("only if no such row is there"). check: INVALID, and why, where this version cannot keep them: above replication factor 1.
- * In a cluster the replica judges and writes at once, outside of the session's transaction: CONDITION if the row is there. */
+/* Conditions. check: INVALID, and why, where this version cannot keep them: above replication factor 1.
+ * In a cluster the replica judges and writes at once, outside of the session's transaction. */
 BASE_MUST int node_check_conditions(struct node_session *session, const struct base_table *table, struct base_err *err);
 bool node_conditions_at_replica(const struct node_session *session);
-BASE_MUST int node_write_if_absent(struct node_session *session, const struct base_table *table, struct base_slice mutation,
-                                   int consistency, struct base_err *err);
+/* A mutation of one partition, written only if the conditions hold (base/condition.h): CONDITION when they do not, and nothing was
+ * written. In a cluster as said; alone: one after another for each partition, and within an open transaction what the session sees counts
+ * and the write gathers. */
+struct node_conditional {
+    struct base_slice mutation, conditions;
+    int consistency;
+    struct base_buf *current; /* CONDITION: what was found, appended; may be NULL */
+};
+BASE_MUST int node_write_if(struct node_session *session, const struct base_table *table, const struct node_conditional *what,
+                            struct base_err *err);
 /* In a cluster, without a session or a wait: any number may be under way. The caller's storage, bytes included, until done, which
  * runs on the cluster's thread and must not block; it may start the next one. */
 struct node_async_write {

@@ -129,7 +129,8 @@ struct nodei_write_call {
     struct net_task task;
     struct nodei_cluster *cluster;
     struct repl_write write;
-    struct base_buf bytes;
+    struct base_buf bytes;   /* mutations, condition */
+    struct base_buf current; /* what a condition found */
     struct waiter waiter;
     atomic_int refs;
 };
@@ -139,6 +140,7 @@ static void write_call_release(struct nodei_write_call *call)
     if (atomic_fetch_sub(&call->refs, 1) > 1)
         return;
     base_buf_fini(&call->bytes);
+    base_buf_fini(&call->current);
     waiter_fini(&call->waiter);
     free(call);
 }
@@ -152,6 +154,8 @@ void nodei_write_call_free(struct nodei_write_call *call)
 static void write_done(struct repl_write *write)
 {
     struct nodei_write_call *call = BASE_CONTAINER(write, struct nodei_write_call, write);
+    if (write->outcome.rc == BASE_E_CONDITION && base_buf_put_slice(&call->current, write->current) != BASE_OK)
+        write->outcome.rc = base_err_set(&write->outcome.err, BASE_E_NOMEM, "nothing was written; and no memory for what the condition found");
     waiter_signal(&call->waiter);
     write_call_release(call);
 }
@@ -171,6 +175,7 @@ static struct nodei_write_call *write_call_new(struct nodei_cluster *cluster)
     call->task.run = write_start;
     atomic_init(&call->refs, 1);
     base_buf_init(&call->bytes, SIZE_MAX / 2);
+    base_buf_init(&call->current, SIZE_MAX / 2);
     waiter_init(&call->waiter);
     return call;
 }
@@ -187,16 +192,19 @@ int nodei_cluster_write(struct node_session *session, const struct nodei_cluster
     if (!call)
         return base_err_set(err, BASE_E_NOMEM, "write: out of memory");
     base_buf_reset(&call->bytes);
+    base_buf_reset(&call->current);
     rc = base_buf_put_slice(&call->bytes, what->mutations);
+    if (rc == BASE_OK)
+        rc = base_buf_put_slice(&call->bytes, what->condition);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "write: %s", base_err_words(rc));
     waiter_reset(&call->waiter);
     call->write = (struct repl_write){
-        .mutations = base_buf_view(&call->bytes),
+        .mutations = base_slice(call->bytes.data, what->mutations.len),
         .mutation_count = what->mutation_count,
         .consistency = what->consistency,
         .logged = what->logged,
-        .if_absent = what->if_absent,
+        .condition = base_slice(call->bytes.data + what->mutations.len, what->condition.len),
         .done = write_done,
     };
     atomic_fetch_add(&call->refs, 1);
@@ -208,6 +216,8 @@ int nodei_cluster_write(struct node_session *session, const struct nodei_cluster
                                                  "repeating it with the same values is safe");
     }
     rc = outcome_error(&call->write.outcome, err);
+    if (rc == BASE_E_CONDITION && what->current && base_buf_put_slice(what->current, base_buf_view(&call->current)) != BASE_OK)
+        rc = base_err_set(err, BASE_E_NOMEM, "nothing was written; and no memory for what the condition found");
     if (call->bytes.cap > NODEI_KEEP_BYTES) {
         session->write_call = NULL;
         write_call_release(call);

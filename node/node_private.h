@@ -91,6 +91,7 @@ void nodei_timestamps_close(struct node *node);
 
 enum nodei_state { NODEI_OPENING, NODEI_OPEN, NODEI_CLOSING };
 
+#define NODEI_CONDITION_LOCKS 64
 struct node {
     /* Under the registry's mutex: */
     struct node *next;
@@ -121,6 +122,7 @@ struct node {
     struct base_schema *schema;
     _Atomic uint64_t schema_epoch; /* of `schema` */
 
+    pthread_mutex_t condition_mutexes[NODEI_CONDITION_LOCKS]; /* alone: of conditional writes, by partition; held over the read and write */
     pthread_mutex_t sessions_mutex;
     struct node_session *sessions;
     _Atomic uint64_t transactions; /* committed, with something in them */
@@ -266,7 +268,9 @@ struct nodei_cluster_write {
     struct base_slice mutations;
     size_t mutation_count;
     int consistency;
-    bool logged, if_absent;
+    bool logged;
+    struct base_slice condition; /* base/condition.h, or empty */
+    struct base_buf *current;    /* CONDITION: what was found, appended; may be NULL */
 };
 #define NODEI_KEEP_BYTES (1u << 20) /* buffers larger than this are not kept for the next request */
 BASE_MUST int nodei_cluster_write(struct node_session *session, const struct nodei_cluster_write *what, struct base_err *err);

@@ -215,6 +215,8 @@ static void init_parts(struct node *node)
     pthread_mutex_init(&node->ddl_mutex, NULL);
     pthread_mutex_init(&node->schema_mutex, NULL);
     pthread_mutex_init(&node->sessions_mutex, NULL);
+    for (size_t i = 0; i < NODEI_CONDITION_LOCKS; i++)
+        pthread_mutex_init(&node->condition_mutexes[i], NULL);
 }
 
 /* A directory that belongs to a cluster of several is not opened alone: what was written would be here only. */
@@ -341,6 +343,8 @@ void nodei_stop(struct node *node)
     pthread_mutex_destroy(&node->ddl_mutex);
     pthread_mutex_destroy(&node->schema_mutex);
     pthread_mutex_destroy(&node->sessions_mutex);
+    for (size_t i = 0; i < NODEI_CONDITION_LOCKS; i++)
+        pthread_mutex_destroy(&node->condition_mutexes[i]);
 }
 
 /* --- small questions -------------------------------------------------------------------------- */

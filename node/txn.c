@@ -168,58 +168,6 @@ int node_write(struct node_session *session, const struct base_table *table,
                          BASE_SLICE_ARG(table->name));
 }
 
-/* --- conditions ------------------------------------------------------------------------------- */
-
-bool node_conditions_at_replica(const struct node_session *session)
-{
-    return session->node->cluster != NULL;
-}
-
-/* The sum of the factors that a keyspace's replication options name. */
-static uint64_t replication_factor(const struct base_options *replication)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < replication->count; i++) {
-        struct base_slice value = replication->items[i].value;
-        uint64_t n = 0;
-        size_t digits = 0;
-        while (digits < value.len && digits < 6 && value.data[digits] >= '0' && value.data[digits] <= '9')
-            n = n * 10 + (uint64_t)(value.data[digits++] - '0');
-        sum += n; /* class and the like begin with no digit */
-    }
-    return sum;
-}
-
-int node_check_conditions(struct node_session *session, const struct base_table *table, struct base_err *err)
-{
-    if (!session->node->cluster)
-        return BASE_OK;
-    struct base_schema *schema = node_schema(session->node);
-    const struct base_keyspace *keyspace = base_schema_keyspace(schema, table->keyspace);
-    uint64_t factor = keyspace ? replication_factor(&keyspace->replication) : 1;
-    base_schema_release(schema);
-    if (factor <= 1)
-        return BASE_OK;
-    return base_err_set(err, BASE_E_INVALID,
-                        "%.*s.%.*s has replication factor %llu: INSERT OR IGNORE, OR FAIL and OR ROLLBACK need Paxos for rows there, "
-                        "which this version does not have; a plain INSERT is an upsert",
-                        BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), (unsigned long long)factor);
-}
-
-int node_write_if_absent(struct node_session *session, const struct base_table *table, struct base_slice mutation,
-                         int consistency, struct base_err *err)
-{
-    const struct nodei_cluster_write write = {
-        .mutations = mutation, .mutation_count = 1, .consistency = consistency, .if_absent = true};
-    BASE_ASSERT(node_conditions_at_replica(session));
-    int rc = nodei_check_usable(session->node, err);
-    if (rc == BASE_OK)
-        rc = nodei_cluster_write(session, &write, err);
-    if (rc == BASE_OK)
-        return rc;
-    return base_err_wrap(err, rc, "write to %.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
-}
-
 /* --- begin, savepoints, end ------------------------------------------------------------------- */
 
 int node_txn_begin(struct node_session *session, struct base_err *err)

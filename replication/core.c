@@ -361,7 +361,7 @@ static void dispatch(struct repl *repl, struct repl_inbound *in)
         repli_join_handle(repl, in);
         return;
     case REPL_VERB_WRITE:
-    case REPL_VERB_WRITE_IF_ABSENT:
+    case REPL_VERB_WRITE_IF:
     case REPL_VERB_REPAIR:
     case REPL_VERB_HINTED:
         repli_writes_handle(repl, in);

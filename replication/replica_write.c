@@ -1,4 +1,4 @@
-/* The replica's part of writes: check, apply as one group, answer. WRITE, REPAIR, HINTED; conditions are in if_absent.c.
+/* The replica's part of writes: check, apply as one group, answer. WRITE, REPAIR, HINTED; conditions are in conditional.c.
  *
  * Invariants:
  *  1. An inbound request is given back exactly once: by the answer, when its store operation has ended.
@@ -215,8 +215,8 @@ void repli_writes_handle(struct repl *repl, struct repl_inbound *in)
     if (repli_is_expired(repl, in)) { /* it waited for the epoch too long */
         repl->stats.messages_expired++;
         repli_drop(repl, in);
-    } else if (in->message.verb == REPL_VERB_WRITE_IF_ABSENT) {
-        repli_if_absent_handle(repl, in);
+    } else if (in->message.verb == REPL_VERB_WRITE_IF) {
+        repli_conditional_handle(repl, in);
     } else {
         repli_replica_write(repl, in, in->message.body);
     }

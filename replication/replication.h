@@ -276,10 +276,12 @@ struct repl_write {
     size_t mutation_count;
     int consistency;
     bool logged;       /* several partitions: all of them will be visible (batchlog), else each by itself */
-    bool if_absent;    /* one mutation of one row: only if no such live row is there (replication factor 1; more is INVALID) */
+    struct base_slice condition; /* base/condition.h's, or empty: then one mutation, which is written only if they hold. At replication factor 1;
+                                    more is INVALID */
     uint64_t timeout_ns; /* 0: the configuration's */
     void (*done)(struct repl_write *write);
     struct repl_outcome outcome;
+    struct base_slice current; /* CONDITION: what the conditions found (base/condition.h); until done returns */
     void *ctx;
     void *state; /* the coordinator's */
 };

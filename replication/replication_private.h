@@ -211,7 +211,7 @@ void repli_snitch_sort(struct repl *repl, uint16_t *members, size_t count);
 
 BASE_MUST int repli_writes_open(struct repl *repl, struct base_err *err);
 void repli_writes_close(struct repl *repl);
-void repli_writes_handle(struct repl *repl, struct repl_inbound *in); /* WRITE, WRITE_IF_ABSENT, REPAIR, HINTED */
+void repli_writes_handle(struct repl *repl, struct repl_inbound *in); /* WRITE, WRITE_IF, REPAIR, HINTED */
 
 BASE_MUST int repli_reads_open(struct repl *repl, struct base_err *err);
 void repli_reads_close(struct repl *repl);

@@ -22,8 +22,9 @@ enum repl_verb {
     REPL_VERB_META_SEED = 16,    /* who looks for the cluster asks a seed: cluster name, host id, address, stage → the same of the seed */
     /* writes.c */
     REPL_VERB_WRITE = 20,        /* consistency-free: mutations, as one group → empty */
-    REPL_VERB_WRITE_IF_ABSENT = 21, /* one mutation → applied u8 */
+    /* 21: WRITE_IF_ABSENT of nodes before there were conditions */
     REPL_VERB_REPAIR = 22,       /* as WRITE, from read repair (counted apart) */
+    REPL_VERB_WRITE_IF = 24,     /* conditions, one mutation → applied u8, what was found */
     REPL_VERB_HINTED = 23,       /* as WRITE, from a hint (lane BULK; not hinted again) */
     /* reads.c */
     REPL_VERB_READ = 30,         /* read command, position, limits, digest or data → page (page.h) or digest */

@@ -560,8 +560,8 @@ void repl_write_start(struct repl *repl, struct repl_write *write)
     BASE_ASSERT(write->done);
     repli_event_begin(repl);
     outcome_begin(write);
-    if (write->if_absent)
-        repli_if_absent_start(repl, write);
+    if (write->condition.len)
+        repli_conditional_start(repl, write);
     else
         start(repl, write, false);
     repli_event_end(repl);
@@ -569,7 +569,7 @@ void repl_write_start(struct repl *repl, struct repl_write *write)
 
 void repli_write_settle(struct repl *repl, struct repl_write *write)
 {
-    BASE_ASSERT(repl->depth > 0 && write->done && !write->logged && !write->if_absent);
+    BASE_ASSERT(repl->depth > 0 && write->done && !write->logged && !write->condition.len);
     outcome_begin(write);
     start(repl, write, true);
 }
@@ -579,7 +579,7 @@ void repli_write_settle(struct repl *repl, struct repl_write *write)
 int repli_writes_open(struct repl *repl, struct base_err *err)
 {
     repl->writes = calloc(1, sizeof *repl->writes);
-    int rc = repl->writes ? repli_if_absent_open(&repl->writes->if_absent) : BASE_E_NOMEM;
+    int rc = repl->writes ? repli_conditional_open(&repl->writes->conditional) : BASE_E_NOMEM;
     return rc == BASE_OK ? rc : base_err_set(err, rc, "cluster: writes: out of memory");
 }
 
@@ -603,7 +603,7 @@ void repli_writes_close(struct repl *repl)
         return;
     while (part->ops)
         op_close(repl, part->ops);
-    repli_if_absent_close(repl, part->if_absent);
+    repli_conditional_close(repl, part->conditional);
     repli_replica_write_close(repl);
     for (struct repli_write_op *op; (op = part->free_ops) != NULL;) {
         part->free_ops = op->next;

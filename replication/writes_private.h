@@ -1,4 +1,4 @@
-/* What the files of the write path share: writes.c (the coordinator), write_plan.c (who gets what), if_absent.c (conditions),
+/* What the files of the write path share: writes.c (the coordinator), write_plan.c (who gets what), conditional.c (conditions),
  * replica_write.c (the replica's part), hints.c and hint_dispatch.c, batchlog.c.
  *
  * A client's write is one `repli_write_op`. Its mutations are sorted into units: those of one write set, in one message's size. A unit
@@ -7,6 +7,7 @@
 #ifndef REPLICATION_WRITES_PRIVATE_H
 #define REPLICATION_WRITES_PRIVATE_H
 
+#include "base/condition.h"
 #include "replication/replication_private.h"
 
 #define REPLI_WRITE_MESSAGE_MAX (256u * 1024u) /* of a unit that is no logged batch; one mutation may be more */
@@ -141,26 +142,39 @@ BASE_MUST int repli_internal_row_put(struct base_buf *out, struct base_uuid tabl
 /* That cell of a row read back. False: there is none that lives at now_s, or it is damaged. */
 bool repli_internal_row_get(struct base_slice row, int64_t now_s, struct base_slice *value);
 
-/* --- the replica's part (replica_write.c, if_absent.c) ---------------------------------------------------------------- */
+/* --- the replica's part (replica_write.c, conditional.c) ---------------------------------------------------------------- */
 
 /* Apply the mutations in `body` (of in->message) and answer. */
 void repli_replica_write(struct repl *repl, struct repl_inbound *in, struct base_slice body);
 /* Are we in the write set of this token, as far as we know? */
 bool repli_owns(struct repl *repl, const struct base_keyspace *keyspace, int64_t token);
-void repli_if_absent_handle(struct repl *repl, struct repl_inbound *in);
-void repli_if_absent_start(struct repl *repl, struct repl_write *write); /* a client's */
+void repli_conditional_handle(struct repl *repl, struct repl_inbound *in);
+void repli_conditional_start(struct repl *repl, struct repl_write *write); /* a client's */
 
-struct repli_if_absent; /* if_absent.c */
+/* What a condition is judged from, and what came of it. The caller inits and frees arena and current. (conditional_judge.c) */
+struct repli_judgement {
+    struct base_slice conditions, mutation; /* checked */
+    const struct base_table *table;
+    int64_t now_s;
+    bool hold;
+    bool ours; /* they do not hold, for the mutation itself is there */
+    struct base_buf current;
+    struct base_arena arena;
+};
+/* Runs where it may block. `source`: the rows of base_conditions_slices, with their tombstones. */
+BASE_MUST int repli_conditional_judge(struct repli_judgement *j, struct base_source *source, struct base_err *err);
+
+struct repli_conditional; /* conditional.c */
 struct repli_replica_op;
 struct repli_writes {
     struct repli_write_op *ops, *free_ops;
     size_t free_op_count;
     struct repli_replica_op *free_replica_ops;
     size_t free_replica_op_count;
-    struct repli_if_absent *if_absent;
+    struct repli_conditional *conditional;
 };
-BASE_MUST int repli_if_absent_open(struct repli_if_absent **out);
-void repli_if_absent_close(struct repl *repl, struct repli_if_absent *part);
+BASE_MUST int repli_conditional_open(struct repli_conditional **out);
+void repli_conditional_close(struct repl *repl, struct repli_conditional *part);
 void repli_replica_write_close(struct repl *repl);
 
 /* --- the batchlog as a coordinator uses it (batch.c) ------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 
+#include "base/condition.h"
 #include "base/key.h"
 
 /* One call of xUpdate. */
@@ -36,7 +37,8 @@ void vtabi_writer_init(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value,      &writer->pk,        &writer->pkey,
                                &writer->ckey,       &writer->originals, &writer->row,
-                               &writer->static_row, &writer->mutation};
+                               &writer->static_row, &writer->mutation,
+                               &writer->condition};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_init(bufs[i], VTABI_BUF_MAX);
 }
@@ -45,7 +47,8 @@ void vtabi_writer_fini(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value,      &writer->pk,        &writer->pkey,
                                &writer->ckey,       &writer->originals, &writer->row,
-                               &writer->static_row, &writer->mutation};
+                               &writer->static_row, &writer->mutation,
+                               &writer->condition};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
 }
@@ -452,7 +455,16 @@ static int check_absent(struct write *w, struct base_slice pkey, struct base_sli
 /* INSERT OR IGNORE and its kin in a cluster, outside of BEGIN: the replica judges and writes, one after the other. */
 static int submit_if_absent(struct write *w)
 {
-    int rc = node_write_if_absent(w->table->link->session, w->schema, base_buf_view(&w->w->mutation), w->consistency, w->err);
+    struct vtabi_writer *b = w->w;
+    base_buf_reset(&b->condition);
+    int rc = base_buf_put_varint(&b->condition, 1);
+    if (rc == BASE_OK)
+        rc = base_condition_put_row(&b->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&b->ckey));
+    if (rc != BASE_OK)
+        return base_err_set(w->err, rc, "%s: %s", w->table->name, base_err_words(rc));
+    const struct node_conditional what = {.mutation = base_buf_view(&b->mutation), .conditions = base_buf_view(&b->condition),
+                                          .consistency = w->consistency};
+    rc = node_write_if(w->table->link->session, w->schema, &what, w->err);
     return rc == BASE_E_CONDITION ? unique_failed(w) : rc;
 }
 

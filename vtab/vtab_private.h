@@ -76,7 +76,7 @@ struct cursor; /* cursor.c */
 
 /* Buffers of one write, kept for their memory. */
 struct vtabi_writer {
-    struct base_buf value, pk, pkey, ckey, originals, row, static_row, mutation;
+    struct base_buf value, pk, pkey, ckey, originals, row, static_row, mutation, condition;
 };
 
 struct vtabi_table {

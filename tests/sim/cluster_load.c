@@ -198,6 +198,7 @@ static void forget_request(struct cl_client *c)
     c->schema = NULL;
     base_arena_reset(&c->arena);
     base_buf_reset(&c->bytes);
+    base_buf_reset(&c->condition);
     c->op = NULL;
 }
 
@@ -404,8 +405,11 @@ static void put_if_absent(struct cl_client *c, int64_t ts)
     cl_put_ckey(c->of, w->row_lo, BASE_KEY_AT, &ckey);
     put_row(c, w, false, &row);
     CL_OK(base_mutation_put_row(&c->bytes, c->of->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)));
+    CL_OK(base_buf_put_varint(&c->condition, 1));
+    CL_OK(base_condition_put_row(&c->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&ckey)));
     c->write.mutation_count = 1;
-    c->write.if_absent = c->op->if_absent = true;
+    c->write.condition = base_buf_view(&c->condition);
+    c->op->if_absent = true;
     for (size_t i = 0; i < BASE_COUNT(all); i++)
         base_buf_fini(all[i]);
 }
@@ -496,6 +500,7 @@ void cl_init(struct cl_load *load, struct cluster_world *w, const struct cl_opti
         c->index = i;
         base_arena_init(&c->arena);
         base_buf_init(&c->bytes, 1u << 24);
+        base_buf_init(&c->condition, 1u << 16);
         struct base_buf *const all[] = {&c->last_pkey, &c->last_ckey, &c->end_pkey, &c->end_ckey};
         for (size_t k = 0; k < BASE_COUNT(all); k++)
             base_buf_init(all[k], 1u << 17);
@@ -534,6 +539,7 @@ void cl_fini(struct cl_load *load)
         forget_request(c);
         base_arena_fini(&c->arena);
         base_buf_fini(&c->bytes);
+        base_buf_fini(&c->condition);
         struct base_buf *const all[] = {&c->last_pkey, &c->last_ckey, &c->end_pkey, &c->end_ckey};
         for (size_t k = 0; k < BASE_COUNT(all); k++)
             base_buf_fini(all[k]);

@@ -46,6 +46,7 @@ struct cl_client {
     struct cm_op *op;
     struct base_arena arena;
     struct base_buf bytes;     /* mutations; an encoded change */
+    struct base_buf condition; /* of a conditional write */
     struct repl_write write;
     struct repl_change change;
     struct base_change body;

@@ -32,7 +32,7 @@ static const uint64_t regressions[] = {
     1054, /* a range read that began again after a change of the schema left out what it had (range.c) */
     1626, /* hints and batches were given up for a truncation by when they were kept, not by their timestamps (late.c) */
     3810, /* a partition's deletion was not in a page that went on in the partition (page_write.c) */
-    1548, /* if-absent, delivered twice: the second time it said that the row was there (if_absent.c) */
+    1548, /* if-absent, delivered twice: the second time it said that the row was there (replication/conditional.c) */
     22104, /* who had started anew was taken for dead for a moment when others told of the start that had answered already (gossip.c) */
 };
 

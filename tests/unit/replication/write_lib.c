@@ -94,12 +94,16 @@ static void write_done(struct repl_write *write)
     struct wt_write *t = BASE_CONTAINER(write, struct wt_write, write);
     t->done++;
     ck_assert_uint_eq(t->done, 1);
+    if (write->outcome.rc == BASE_E_CONDITION)
+        ck_assert_int_eq(base_buf_put_slice(&t->current, write->current), BASE_OK);
 }
 
 void wt_write_init(struct wt_write *t, int consistency)
 {
     memset(t, 0, sizeof *t);
     base_buf_init(&t->mutations, (size_t)1 << 30);
+    base_buf_init(&t->condition, (size_t)1 << 30);
+    base_buf_init(&t->current, (size_t)1 << 30);
     t->write.consistency = consistency;
     t->write.done = write_done;
 }
@@ -107,6 +111,8 @@ void wt_write_init(struct wt_write *t, int consistency)
 void wt_write_fini(struct wt_write *t)
 {
     base_buf_fini(&t->mutations);
+    base_buf_fini(&t->condition);
+    base_buf_fini(&t->current);
 }
 
 static void put_pkey(int k, struct base_buf *out)

@@ -27,7 +27,8 @@ void wt_settle(void);
 
 struct wt_write {
     struct repl_write write;
-    struct base_buf mutations;
+    struct base_buf mutations, condition;
+    struct base_buf current; /* what a condition that does not hold found */
     unsigned done;
     struct wt_write *next;
 };

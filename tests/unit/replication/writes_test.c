@@ -303,7 +303,13 @@ static void begin_condition(struct wt_write *t, size_t node, int k, const char *
 {
     wt_write_init(t, REPL_CL_ONE);
     wt_add(t, node, k, 1, v, 0);
-    t->write.if_absent = true;
+    struct base_reader in = base_reader(base_buf_view(&t->mutations));
+    struct base_mutation m;
+    struct base_slice ckey, row;
+    ck_assert(base_mutation_decode(&in, &m) && base_mutation_row(&m.rows, &ckey, &row));
+    ck_assert_int_eq(base_buf_put_varint(&t->condition, 1), BASE_OK);
+    ck_assert_int_eq(base_condition_put_row(&t->condition, BASE_CONDITION_NOT_EXISTS, ckey), BASE_OK);
+    t->write.condition = base_buf_view(&t->condition);
     wt_begin(t, node);
 }
 
@@ -412,7 +418,7 @@ static void answered(struct repl *repl, struct repli_call *call, int rc, const s
 /* Each verb with every prefix of a good body, and with each of its bytes changed. */
 START_TEST(garbage_bodies)
 {
-    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF_ABSENT,
+    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF,
                                            REPL_VERB_HINT, REPL_VERB_BATCH, REPL_VERB_BATCH_DONE};
     enum repl_verb verb = verbs[_i];
     begin(2, 1, 2);
@@ -423,6 +429,8 @@ START_TEST(garbage_bodies)
     base_buf_init(&body, 4096);
     if (verb == REPL_VERB_HINT)
         ck_assert_int_eq(base_buf_put(&body, w.nodes[0].host_id.b, 16), BASE_OK);
+    if (verb == REPL_VERB_WRITE_IF)
+        ck_assert_int_eq(base_buf_put(&body, "\x03\x01\x02\x00", 4), BASE_OK); /* no static row is there */
     if (verb == REPL_VERB_BATCH || verb == REPL_VERB_BATCH_DONE)
         ck_assert_int_eq(base_buf_put(&body, "0123456789abcdefTIMEtime", verb == REPL_VERB_BATCH ? 24 : 16), BASE_OK);
     if (verb != REPL_VERB_BATCH_DONE)
@@ -475,7 +483,7 @@ static void frozen_answer(struct repl *repl, struct repli_call *call, int rc, co
 START_TEST(a_join_freezes_writes)
 {
     static const int64_t tokens[] = {4711};
-    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF_ABSENT,
+    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF,
                                            REPL_VERB_HINT, REPL_VERB_BATCH};
     struct ring_change join = {.kind = RING_CHANGE_JOIN, .host_id = {{9}}, .address = BASE_SLICE_LIT("10.9.9.9:7000"),
                                .dc = BASE_SLICE_LIT("dc1"), .rack = BASE_SLICE_LIT("rack1"), .tokens = tokens, .token_count = 1};

@@ -1,11 +1,11 @@
-/* INSERT … IF NOT EXISTS at replication factor 1: the one replica reads and then writes, one after another for each partition.
+/* Conditional writes at replication factor 1: the one replica reads, judges and then writes, one after another for each partition.
  *
  * Invariants:
  *  1. Of the conditions of one queue (a partition's hash) one is under way: nothing that came by a condition comes between its read and
  *     its write. (A plain write may: as in Cassandra, conditions hold against conditions.)
  *  2. The head of a queue is the one under way, and has a store operation pending whenever nobody is running the queue.
  *  3. A condition is carried out within its deadline or not at all: past it, before its read, it is dropped.
- *  4. A message that comes twice is answered as the first time: a row that is the mutation's own does not make the condition false.
+ *  4. A message that comes twice is answered as the first time: what the mutation itself wrote does not make the condition false.
  *  5. What the store may still read (the mutation, the command) lives in the condition or in what it answers. */
 #include "replication/writes_private.h"
 
@@ -28,12 +28,13 @@ struct condition {
     enum stage stage;
     struct repl_inbound *in; /* who asked: a peer, or … */
     struct client *client;   /* … a client here */
-    struct base_slice mutation;
+    struct base_slice conditions, mutation;
     uint64_t deadline_ns;
-    bool durable;
+    bool durable, nothing;      /* nothing: the mutation is empty, the conditions are all there is */
+    struct base_schema *schema; /* holds the table */
     struct base_read cmd;
-    struct base_range range; /* cmd's, of one row */
-    bool live, ours;         /* what the read found: a live row; it is this very mutation's */
+    struct repli_judgement judgement;
+    struct base_arena arena; /* cmd's slices */
     size_t admitted;
 };
 struct queue {
@@ -50,100 +51,74 @@ struct client {
     uint64_t started_ns;
     bool local; /* a condition refers to us */
     size_t admitted;
-    uint8_t mutation[]; /* the local condition's: it may outlive the caller's */
+    size_t conditions_len;
+    uint8_t bytes[]; /* the local condition's conditions and mutation: they may outlive the caller's */
 };
-struct repli_if_absent {
+struct repli_conditional {
     struct queue queues[QUEUES];
     size_t count;
     struct client *clients;
 };
 
-static void client_ended(struct repl *repl, struct client *client, int rc, bool applied, bool maybe_written, struct base_slice text);
+/* How it ended: `current` when the conditions do not hold. */
+struct verdict {
+    int rc;
+    bool applied, maybe_written;
+    struct base_slice current, text;
+};
+static void client_ended(struct repl *repl, struct client *client, const struct verdict *verdict);
 
 /* --- the replica ------------------------------------------------------------------------------------------------------ */
 
-static bool has_cell(const struct base_row *row, const struct base_cell *wanted)
-{
-    struct base_cells it = base_cells_begin(row);
-    struct base_cell cell;
-    while (base_cells_next(&it, &cell) > 0)
-        if (cell.column == wanted->column && base_slice_equal(cell.path, wanted->path) && base_cell_compare(&cell, wanted) == 0)
-            return true;
-    return false;
-}
-
-/* Is all of the mutation's row in the stored one? */
-static bool holds(struct base_slice stored, struct base_slice written)
-{
-    struct base_row a, b;
-    struct base_cell cell;
-    if (!base_row_decode(stored, &a) || !base_row_decode(written, &b))
-        return false;
-    if (b.flags & BASE_ROW_LIVENESS && !(a.flags & BASE_ROW_LIVENESS && a.row_ts == b.row_ts && a.ttl == b.ttl))
-        return false;
-    struct base_cells it = base_cells_begin(&b);
-    int more;
-    while ((more = base_cells_next(&it, &cell)) > 0)
-        if (!has_cell(&a, &cell))
-            return false;
-    return more == 0;
-}
-
-static bool holds_mutation(struct base_slice stored, struct base_slice mutation)
-{
-    struct base_reader reader = base_reader(mutation);
-    struct base_mutation m;
-    struct base_slice ckey, row;
-    if (!base_mutation_decode(&reader, &m))
-        return false;
-    if (m.row_count == 0)
-        return holds(stored, m.static_row);
-    return base_mutation_row(&m.rows, &ckey, &row) && holds(stored, row);
-}
-
 /* Runs where it may block, on the operation's own memory. */
-static int look_for_row(struct repl_store_op *op, struct base_source *source, struct base_err *err)
+static int judge(struct repl_store_op *op, struct base_source *source, struct base_err *err)
 {
     struct condition *c = BASE_CONTAINER(op, struct condition, store_op);
-    struct base_purge purge = {.now_s = c->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN, .live_only = true};
-    struct base_partition partition;
-    struct base_buf scratch;
-    bool changed, live = false;
-    base_buf_init(&scratch, SIZE_MAX);
-    int rc = source->ops->partition(source, &partition, err);
-    c->ours = false;
-    if (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count == 0 && partition.static_row.len > 0) {
-        rc = base_row_purge(partition.static_row, &purge, &scratch, &changed, &live);
-        c->ours = live && holds_mutation(partition.static_row, c->mutation);
+    return repli_conditional_judge(&c->judgement, source, err);
+}
+
+static void free_condition(struct condition *c)
+{
+    if (!c)
+        return;
+    if (c->schema)
+        base_schema_release(c->schema);
+    base_buf_fini(&c->judgement.current);
+    base_arena_fini(&c->judgement.arena);
+    base_arena_fini(&c->arena);
+    free(c);
+}
+
+/* applied u8, and what was found when it is 0 */
+static void reply(struct repl *repl, struct condition *c, bool applied)
+{
+    struct base_buf body;
+    base_buf_init(&body, SIZE_MAX / 2);
+    int rc = base_buf_put_u8(&body, applied);
+    if (rc == BASE_OK && !applied)
+        rc = base_buf_put_slice(&body, base_buf_view(&c->judgement.current));
+    if (rc == BASE_OK) {
+        repli_reply(repl, c->in, base_buf_view(&body));
+    } else {
+        uint8_t detail = applied;
+        repli_reply_failure(repl, c->in, BASE_E_NOMEM, base_slice(&detail, 1), "out of memory");
     }
-    while (rc == BASE_OK && partition.pkey.len > 0 && c->cmd.slices.count > 0 && !live) {
-        struct base_item item;
-        rc = source->ops->next(source, &item, err);
-        if (rc != BASE_OK || item.kind == BASE_ITEM_END)
-            break;
-        if (item.kind == BASE_ITEM_ROW && base_slice_equal(item.ckey, c->range.lo)) {
-            rc = base_row_purge(item.row, &purge, &scratch, &changed, &live);
-            c->ours = live && holds_mutation(item.row, c->mutation);
-        }
-    }
-    base_buf_fini(&scratch);
-    c->live = live;
-    return rc;
+    base_buf_fini(&body);
 }
 
 static void condition_end(struct repl *repl, struct condition *c, int rc, bool applied, bool maybe_written)
 {
-    struct base_slice text = base_slice_str(c->store_op.err.text);
+    const struct verdict verdict = {.rc = rc, .applied = applied, .maybe_written = maybe_written,
+                                    .current = base_buf_view(&c->judgement.current), .text = base_slice_str(c->store_op.err.text)};
     BASE_ASSERT(c->queue->head == c);
     c->queue->head = c->next;
     if (!c->next)
         c->queue->end = &c->queue->head;
-    repl->writes->if_absent->count--;
+    repl->writes->conditional->count--;
     if (c->client) {
-        client_ended(repl, c->client, rc, applied, maybe_written, text);
+        client_ended(repl, c->client, &verdict);
     } else if (rc == BASE_OK) {
-        uint8_t body = applied;
-        repli_reply(repl, c->in, base_slice(&body, 1));
+        reply(repl, c, applied);
     } else if (rc == BASE_E_TIMEOUT) {
         repl->stats.messages_expired++;
         repli_drop(repl, c->in);
@@ -153,7 +128,7 @@ static void condition_end(struct repl *repl, struct condition *c, int rc, bool a
     }
     if (c->admitted)
         repli_leave(repl, c->admitted);
-    free(c);
+    free_condition(c);
 }
 
 static void ran(struct repl_store_op *op);
@@ -171,10 +146,10 @@ static enum repl_answer submit_read(struct repl *repl, struct condition *c)
 {
     prepare(c, REPL_STORE_READ);
     c->stage = STAGE_READING;
-    c->cmd.now_s = repli_now_s(repl);
+    c->cmd.now_s = c->judgement.now_s = repli_now_s(repl);
     c->cmd.epoch = repl_epoch(repl);
     c->store_op.cmd = &c->cmd;
-    c->store_op.consume = look_for_row;
+    c->store_op.consume = judge;
     return repli_store_submit(repl, &c->store_op);
 }
 
@@ -201,7 +176,11 @@ static enum repl_answer step(struct repl *repl, struct condition *c)
         condition_end(repl, c, BASE_E_TIMEOUT, false, false);
         return REPL_DONE;
     case STAGE_READING:
-        if (rc == BASE_OK && (!c->live || c->ours))
+        if (rc == BASE_OK && c->nothing) {
+            condition_end(repl, c, rc, c->judgement.hold, false);
+            return REPL_DONE;
+        }
+        if (rc == BASE_OK && (c->judgement.hold || c->judgement.ours))
             return submit_write(repl, c);
         condition_end(repl, c, rc, false, false);
         return REPL_DONE;
@@ -231,42 +210,40 @@ static void ran(struct repl_store_op *op)
     repli_event_end(repl);
 }
 
-/* The condition's partition and row. False: the bytes are no single row's mutation. */
-static bool read_mutation(struct repl *repl, struct condition *c, int *rc, const char **text)
+/* The condition's table, partition and rows. False: it cannot be carried out here. */
+static bool read_condition(struct repl *repl, struct condition *c, int *rc, struct base_err *err)
 {
     struct base_reader reader = base_reader(c->mutation);
     struct base_mutation m;
-    struct base_slice ckey = {0}, row;
-    *rc = BASE_E_INVALID;
-    *text = "a condition is about one row of one partition";
     if (!base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
-        *rc = BASE_E_CORRUPT;
-        *text = "the condition's mutation is damaged";
+        *rc = base_err_set(err, BASE_E_CORRUPT, "the condition's mutation is damaged, or more than one");
         return false;
     }
-    if (m.row_count > 1 || m.range_count > 0 || !base_deletion_is_none(m.deletion) || (m.row_count == 0 && !m.static_row.len))
-        return false;
-    if (m.row_count == 1 && !base_mutation_row(&m.rows, &ckey, &row))
-        return false;
     const struct base_table *table = base_schema_table_by_id(repl->schema, m.table_id);
-    *rc = BASE_E_NOTFOUND;
-    *text = "the table was dropped";
-    if (!table)
+    if (!table) {
+        *rc = base_err_set(err, BASE_E_NOTFOUND, "the table was dropped");
         return false;
+    }
     const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
-    *rc = BASE_E_STALE;
-    *text = "this node does not hold the partition any more";
-    if (c->in && c->in->message.epoch < repl_epoch(repl) && !repli_owns(repl, keyspace, base_token_get(m.pkey.data)))
+    if (c->in && c->in->message.epoch < repl_epoch(repl) && !repli_owns(repl, keyspace, base_token_get(m.pkey.data))) {
+        *rc = base_err_set(err, BASE_E_STALE, "this node does not hold the partition any more");
+        return false;
+    }
+    *rc = base_conditions_check(c->conditions, table, err);
+    c->cmd = BASE_READ_INIT;
+    if (*rc == BASE_OK)
+        *rc = base_conditions_slices(&c->arena, c->conditions, c->mutation, &c->cmd.slices, err);
+    if (*rc != BASE_OK)
         return false;
     c->durable = keyspace->durable_writes;
-    c->range = (struct base_range){ckey, ckey};
-    c->cmd = BASE_READ_INIT;
+    c->nothing = base_mutation_is_empty(&m);
+    c->schema = base_schema_acquire(repl->schema);
     c->cmd.table_id = m.table_id;
     c->cmd.pkey = m.pkey;
-    c->cmd.slices = (struct base_slices){&c->range, m.row_count};
-    struct repli_if_absent *part = repl->writes->if_absent;
-    c->queue = &part->queues[base_checksum(m.pkey.data, m.pkey.len) % QUEUES];
-    *rc = BASE_OK;
+    c->judgement.conditions = c->conditions;
+    c->judgement.mutation = c->mutation;
+    c->judgement.table = table;
+    c->queue = &repl->writes->conditional->queues[base_checksum(m.pkey.data, m.pkey.len) % QUEUES];
     return true;
 }
 
@@ -277,54 +254,68 @@ static void enqueue(struct repl *repl, struct condition *c)
     bool idle = !queue->head && !queue->running;
     *queue->end = c;
     queue->end = &c->next;
-    repl->writes->if_absent->count++;
+    repl->writes->conditional->count++;
     if (idle)
         run(repl, queue);
 }
 
-static struct condition *new_condition(struct repl *repl, struct base_slice mutation, uint64_t deadline_ns)
+static struct condition *new_condition(struct repl *repl, struct base_slice conditions, struct base_slice mutation, uint64_t deadline_ns)
 {
     struct condition *c = calloc(1, sizeof *c);
-    if (c) {
-        c->repl = repl;
-        c->mutation = mutation;
-        c->deadline_ns = deadline_ns;
-    }
+    if (!c)
+        return NULL;
+    c->repl = repl;
+    c->conditions = conditions;
+    c->mutation = mutation;
+    c->deadline_ns = deadline_ns;
+    base_arena_init(&c->arena);
+    base_arena_init(&c->judgement.arena);
+    base_buf_init(&c->judgement.current, SIZE_MAX / 2);
     return c;
 }
 
-void repli_if_absent_handle(struct repl *repl, struct repl_inbound *in)
+/* The conditions, as bytes, and the mutation that follows them to the end. */
+static struct condition *read_message(struct repl *repl, struct repl_inbound *in, int *rc, struct base_err *err)
+{
+    struct base_reader reader = base_reader(in->message.body);
+    struct base_slice conditions;
+    if (!base_get_bytes(&reader, &conditions)) {
+        *rc = base_err_set(err, BASE_E_CORRUPT, "the conditions are cut");
+        return NULL;
+    }
+    struct condition *c = new_condition(repl, conditions, base_slice(reader.p, base_reader_left(&reader)), in->deadline_ns);
+    if (!c)
+        *rc = base_err_set(err, BASE_E_NOMEM, "out of memory");
+    return c;
+}
+
+void repli_conditional_handle(struct repl *repl, struct repl_inbound *in)
 {
     static const uint8_t nothing_written;
-    struct base_slice detail = {&nothing_written, 1};
     struct base_err err;
     size_t cost = in->message.body.len + OP_COST;
     struct condition *c = NULL;
-    const char *text = err.text;
     bool admitted = false;
     int rc = repli_write_refused(repl, false, &err);
     if (rc == BASE_OK) {
-        admitted = repl->writes->if_absent->count < CONDITIONS_MAX && repli_admit(repl, cost);
-        rc = admitted ? BASE_OK : BASE_E_OVERLOADED;
-        text = "too many conditions wait here";
+        admitted = repl->writes->conditional->count < CONDITIONS_MAX && repli_admit(repl, cost);
+        if (!admitted)
+            rc = base_err_set(&err, BASE_E_OVERLOADED, "too many conditions wait here");
     }
-    if (rc == BASE_OK) {
-        c = new_condition(repl, in->message.body, in->deadline_ns);
-        rc = c ? BASE_OK : BASE_E_NOMEM;
-        text = "out of memory";
-    }
-    if (rc == BASE_OK) {
+    if (rc == BASE_OK)
+        c = read_message(repl, in, &rc, &err);
+    if (c) {
         c->in = in;
         c->admitted = cost;
-        if (read_mutation(repl, c, &rc, &text)) {
+        if (read_condition(repl, c, &rc, &err)) {
             enqueue(repl, c);
             return;
         }
     }
-    free(c);
+    free_condition(c);
     if (admitted)
         repli_leave(repl, cost);
-    repli_reply_failure(repl, in, rc, detail, text);
+    repli_reply_failure(repl, in, rc, base_slice(&nothing_written, 1), err.text);
 }
 
 /* --- the coordinator ---------------------------------------------------------------------------------------------------------- */
@@ -381,46 +372,56 @@ static int client_code(int rc, bool maybe_written)
     }
 }
 
-static void client_ended(struct repl *repl, struct client *client, int rc, bool applied, bool maybe_written, struct base_slice text)
+static void client_ended(struct repl *repl, struct client *client, const struct verdict *verdict)
 {
     client->local = false;
     if (client->write) {
         struct repl_outcome *outcome = &client->write->outcome;
-        int code = rc == BASE_OK ? applied ? BASE_OK : BASE_E_CONDITION : client_code(rc, maybe_written);
+        int rc = verdict->rc;
+        int code = rc == BASE_OK ? verdict->applied ? BASE_OK : BASE_E_CONDITION : client_code(rc, verdict->maybe_written);
         outcome->failures = code == BASE_E_UNKNOWN;
         outcome->alive = 1;
-        outcome->repeat_safe = code == BASE_E_UNKNOWN && !maybe_written;
-        if (code == BASE_E_CONDITION)
-            (void)base_err_set(&outcome->err, code, "a row with this key is there already; nothing was written");
-        else if (code == BASE_E_TIMEOUT)
+        outcome->repeat_safe = code == BASE_E_UNKNOWN && !verdict->maybe_written;
+        if (code == BASE_E_CONDITION) {
+            client->write->current = verdict->current;
+            (void)base_err_set(&outcome->err, code, "the condition does not hold; nothing was written");
+        } else if (code == BASE_E_TIMEOUT) {
             (void)base_err_set(&outcome->err, code, "conditional write timed out: the replica did not answer in time; the row may have been "
                                "written or may still be, and repeating the statement would find it: read it to know");
-        else if (code != BASE_OK)
+        } else if (code != BASE_OK) {
             (void)base_err_set(&outcome->err, code, "conditional write: the replica said: %s%s%.*s; %s", base_err_words(rc),
-                               text.len ? ": " : "", BASE_SLICE_ARG(text),
-                               maybe_written ? "the row may have been written: read it to know" : "nothing was written");
+                               verdict->text.len ? ": " : "", BASE_SLICE_ARG(verdict->text),
+                               verdict->maybe_written ? "the row may have been written: read it to know" : "nothing was written");
+        }
         client_answer(repl, client, code);
     }
     client_free(repl, client);
 }
 
-static void client_call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+/* A replica's answer. False: damaged. */
+static bool read_answer(struct base_slice body, struct verdict *verdict)
+{
+    if (body.len < 1 || body.data[0] > 1 || (body.data[0] == 1 && body.len > 1))
+        return false;
+    verdict->applied = body.data[0] != 0;
+    verdict->current = base_slice(body.data + 1, body.len - 1);
+    return verdict->applied || base_conditions_current_check(verdict->current);
+}
+
+static void client_call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *answer)
 {
     struct client *client = BASE_CONTAINER(call, struct client, call);
-    struct base_slice detail = {0}, text = {0};
-    bool maybe_written = false, applied = false;
-    if (reply && rc != BASE_OK) {
-        (void)repli_failure_get(reply, &detail, &text);
-        maybe_written = detail.len != 1 || detail.data[0] != 0;
-    } else if (rc == BASE_OK && (reply->body.len != 1 || reply->body.data[0] > 1)) {
-        rc = BASE_E_CORRUPT;
-        maybe_written = true;
-    } else if (rc == BASE_OK) {
-        applied = reply->body.data[0] != 0;
+    struct verdict verdict = {.rc = rc};
+    struct base_slice detail = {0};
+    if (answer && rc != BASE_OK) {
+        (void)repli_failure_get(answer, &detail, &verdict.text);
+        verdict.maybe_written = detail.len != 1 || detail.data[0] != 0;
+    } else if (rc == BASE_OK && !read_answer(answer->body, &verdict)) {
+        verdict = (struct verdict){.rc = BASE_E_CORRUPT, .maybe_written = true};
     } else if (rc == BASE_E_UNAVAILABLE) {
-        text = BASE_SLICE_LIT("it was not reached");
+        verdict.text = BASE_SLICE_LIT("it was not reached");
     }
-    client_ended(repl, client, rc, applied, maybe_written, text);
+    client_ended(repl, client, &verdict);
 }
 
 static void client_timed_out(struct repl *repl, struct repli_timer *timer)
@@ -441,7 +442,7 @@ static int find_replica(struct repl *repl, struct repl_write *write, int *rc)
     struct base_err *err = &write->outcome.err;
     struct repli_need need;
     if (write->mutation_count != 1 || !base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
-        *rc = base_err_set(err, BASE_E_INVALID, "a condition is about one row of one partition");
+        *rc = base_err_set(err, BASE_E_INVALID, "a condition is about one partition: one mutation");
         return -1;
     }
     const struct base_table *table = base_schema_table_by_id(repl->schema, m.table_id);
@@ -459,25 +460,31 @@ static int find_replica(struct repl *repl, struct repl_write *write, int *rc)
                            "keyspace %.*s has %u", BASE_SLICE_ARG(table->keyspace), placement->rf_total);
         return -1;
     }
+    *rc = base_conditions_check(write->condition, table, err);
+    if (*rc != BASE_OK)
+        return -1;
     const struct ring_range *range = ring_placement_find(placement, base_token_get(m.pkey.data));
-    *rc = repli_need_of(repl, placement, write->consistency, true, &need, err);
+    int level = write->consistency == REPL_CL_ANY ? REPL_CL_ONE : write->consistency; /* no hint decides a condition */
+    *rc = repli_need_of(repl, placement, level, true, &need, err);
     if (*rc == BASE_OK)
         *rc = repli_check_alive(repl, &need, placement, range, true, &write->outcome);
     if (*rc == BASE_OK && (range->write.count != 1 || !repl_is_alive(repl, repl->ring->members[range->write.members[0]].host_id))) {
         write->outcome.required = 1;
-        *rc = base_err_set(err, BASE_E_UNAVAILABLE, "the row's only replica is not alive; nothing was written");
+        *rc = base_err_set(err, BASE_E_UNAVAILABLE, "the partition's only replica is not alive; nothing was written");
     }
     return *rc == BASE_OK ? range->write.members[0] : -1;
 }
 
 static struct client *new_client(struct repl *repl, struct repl_write *write)
 {
-    struct repli_if_absent *part = repl->writes->if_absent;
-    struct client *client = malloc(sizeof *client + write->mutations.len);
+    struct repli_conditional *part = repl->writes->conditional;
+    struct client *client = malloc(sizeof *client + write->condition.len + write->mutations.len);
     if (!client)
         return NULL;
     memset(client, 0, sizeof *client);
-    memcpy(client->mutation, write->mutations.data, write->mutations.len);
+    client->conditions_len = write->condition.len;
+    memcpy(client->bytes, write->condition.data, write->condition.len);
+    memcpy(client->bytes + write->condition.len, write->mutations.data, write->mutations.len);
     client->repl = repl;
     client->write = write;
     client->started_ns = repli_now(repl);
@@ -492,26 +499,46 @@ static struct client *new_client(struct repl *repl, struct repl_write *write)
 
 static void start_local(struct repl *repl, struct client *client, uint64_t timeout_ns)
 {
-    int rc = BASE_E_NOMEM;
-    const char *text = "out of memory";
-    struct condition *c = new_condition(repl, base_slice(client->mutation, client->write->mutations.len), repli_now(repl) + timeout_ns);
+    struct base_err err;
+    struct verdict verdict = {.rc = BASE_E_NOMEM, .text = BASE_SLICE_LIT("out of memory")};
+    struct condition *c = new_condition(repl, base_slice(client->bytes, client->conditions_len),
+                                        base_slice(client->bytes + client->conditions_len, client->write->mutations.len),
+                                        repli_now(repl) + timeout_ns);
     client->local = true;
     if (c) {
         c->client = client;
-        if (read_mutation(repl, c, &rc, &text)) {
+        if (read_condition(repl, c, &verdict.rc, &err)) {
             repli_timer_arm_after(repl, &client->timer, timeout_ns);
             enqueue(repl, c);
             return;
         }
-        free(c);
+        verdict.text = base_slice_str(err.text);
     }
-    client_ended(repl, client, rc, false, false, base_slice_str(text));
+    free_condition(c);
+    client_ended(repl, client, &verdict);
 }
 
-void repli_if_absent_start(struct repl *repl, struct repl_write *write)
+/* Conditions, then the mutation. */
+static int start_remote(struct repl *repl, struct client *client, int replica, uint64_t timeout_ns)
+{
+    struct base_buf body;
+    base_buf_init(&body, SIZE_MAX / 2);
+    int rc = base_buf_put_bytes(&body, client->write->condition);
+    if (rc == BASE_OK)
+        rc = base_buf_put_slice(&body, client->write->mutations);
+    if (rc == BASE_OK) {
+        client->call.done = client_call_done;
+        repli_call_start(repl, &client->call, repli_member_peer(repl, (size_t)replica), REPL_LANE_POINT, REPL_VERB_WRITE_IF,
+                         base_buf_view(&body), timeout_ns);
+    }
+    base_buf_fini(&body);
+    return rc;
+}
+
+void repli_conditional_start(struct repl *repl, struct repl_write *write)
 {
     struct base_err *err = &write->outcome.err;
-    size_t cost = write->mutations.len + OP_COST;
+    size_t cost = write->condition.len + write->mutations.len + OP_COST;
     uint64_t timeout_ns = write->timeout_ns ? write->timeout_ns : repl->config.conditional_timeout_ns;
     struct client *client = NULL;
     bool admitted = false;
@@ -520,7 +547,7 @@ void repli_if_absent_start(struct repl *repl, struct repl_write *write)
     if (rc == BASE_OK)
         replica = find_replica(repl, write, &rc);
     if (rc == BASE_OK) {
-        admitted = repl->writes->if_absent->count < CONDITIONS_MAX && repli_admit(repl, cost);
+        admitted = repl->writes->conditional->count < CONDITIONS_MAX && repli_admit(repl, cost);
         if (!admitted)
             rc = base_err_set(err, BASE_E_OVERLOADED, "write: too many requests are under way here; nothing was written: repeat it later");
     }
@@ -539,16 +566,15 @@ void repli_if_absent_start(struct repl *repl, struct repl_write *write)
     repl->stats.conditional_writes++;
     if (repli_is_self(repl, repl->ring->members[replica].host_id)) {
         start_local(repl, client, timeout_ns);
-        return;
+    } else if (start_remote(repl, client, replica, timeout_ns) != BASE_OK) {
+        const struct verdict verdict = {.rc = BASE_E_NOMEM, .text = BASE_SLICE_LIT("out of memory")};
+        client_ended(repl, client, &verdict);
     }
-    client->call.done = client_call_done;
-    repli_call_start(repl, &client->call, repli_member_peer(repl, (size_t)replica), REPL_LANE_POINT, REPL_VERB_WRITE_IF_ABSENT,
-                     write->mutations, timeout_ns);
 }
 
 /* --- the part ------------------------------------------------------------------------------------------------------------------- */
 
-int repli_if_absent_open(struct repli_if_absent **out)
+int repli_conditional_open(struct repli_conditional **out)
 {
     *out = calloc(1, sizeof **out);
     for (size_t i = 0; *out && i < QUEUES; i++)
@@ -557,7 +583,7 @@ int repli_if_absent_open(struct repli_if_absent **out)
 }
 
 /* No store operation is pending, so no queue has a head. */
-void repli_if_absent_close(struct repl *repl, struct repli_if_absent *part)
+void repli_conditional_close(struct repl *repl, struct repli_conditional *part)
 {
     if (!part)
         return;
