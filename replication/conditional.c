@@ -5,7 +5,8 @@
  *     its write. (A plain write may: as in Cassandra, conditions hold against conditions.)
  *  2. The head of a queue is the one under way, and has a store operation pending whenever nobody is running the queue.
  *  3. A condition is carried out within its deadline or not at all: past it, before its read, it is dropped.
- *  4. A message that comes twice is answered as the first time: what the mutation itself wrote does not make the condition false.
+ *  4. A message that comes twice is answered as the first time: what the mutation itself wrote does not make the condition false, and
+ *     one that was told that its condition does not hold is not carried out later, when it might (the last REFUSED_MAX are known).
  *  5. What the store may still read (the mutation, the command) lives in the condition or in what it answers. */
 #include "replication/writes_private.h"
 
@@ -17,6 +18,7 @@
 #define QUEUES 256u
 #define CONDITIONS_MAX 4096u /* waiting or under way */
 #define OP_COST 2048u
+#define REFUSED_MAX 1024u
 
 enum stage { STAGE_WAITING, STAGE_READING, STAGE_WRITING };
 
@@ -54,7 +56,13 @@ struct client {
     size_t conditions_len;
     uint8_t bytes[]; /* the local condition's conditions and mutation: they may outlive the caller's */
 };
+struct refused { /* a message whose condition did not hold */
+    struct base_uuid sender;
+    uint32_t generation;
+    uint64_t id;
+};
 struct repli_conditional {
+    struct refused refused[REFUSED_MAX]; /* by id, the latest */
     struct queue queues[QUEUES];
     size_t count;
     struct client *clients;
@@ -75,6 +83,17 @@ static int judge(struct repl_store_op *op, struct base_source *source, struct ba
 {
     struct condition *c = BASE_CONTAINER(op, struct condition, store_op);
     return repli_conditional_judge(&c->judgement, source, err);
+}
+
+static struct refused *refused_slot(struct repl *repl, const struct base_message *message)
+{
+    return &repl->writes->conditional->refused[(base_get_le64(message->sender.b) ^ message->id) % REFUSED_MAX];
+}
+
+static bool was_refused(struct repl *repl, const struct base_message *message)
+{
+    const struct refused *r = refused_slot(repl, message);
+    return r->id == message->id && r->generation == message->generation && base_uuid_equal(r->sender, message->sender);
 }
 
 static void free_condition(struct condition *c)
@@ -118,6 +137,9 @@ static void condition_end(struct repl *repl, struct condition *c, int rc, bool a
     if (c->client) {
         client_ended(repl, c->client, &verdict);
     } else if (rc == BASE_OK) {
+        if (!applied)
+            *refused_slot(repl, &c->in->message) =
+                (struct refused){c->in->message.sender, c->in->message.generation, c->in->message.id};
         reply(repl, c, applied);
     } else if (rc == BASE_E_TIMEOUT) {
         repl->stats.messages_expired++;
@@ -171,7 +193,7 @@ static enum repl_answer step(struct repl *repl, struct condition *c)
     int rc = c->store_op.rc;
     switch (c->stage) {
     case STAGE_WAITING:
-        if (repli_now(repl) < c->deadline_ns)
+        if (repli_now(repl) < c->deadline_ns && !(c->in && was_refused(repl, &c->in->message)))
             return submit_read(repl, c);
         condition_end(repl, c, BASE_E_TIMEOUT, false, false);
         return REPL_DONE;

@@ -7,6 +7,7 @@
 #ifndef TESTS_SIM_CLUSTER_LOAD_H
 #define TESTS_SIM_CLUSTER_LOAD_H
 
+#include "base/condition.h"
 #include "base/key.h"
 #include "tests/sim/cluster_model.h"
 

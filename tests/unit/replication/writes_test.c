@@ -369,6 +369,77 @@ START_TEST(condition_that_comes_twice)
 }
 END_TEST
 
+/* UPDATE … IF v = 'expected', of a row: the answer says what is there instead, wherever the coordinator is, and a repetition of the message
+ * by the network changes nothing. */
+static void begin_update(struct wt_write *t, size_t node, int k, const char *expected, const char *v)
+{
+    struct base_mutation m;
+    struct base_slice ckey, row;
+    const struct base_condition_operand operand = {.value = base_slice_str(expected)};
+    wt_write_init(t, REPL_CL_ONE);
+    wt_add(t, node, k, 1, v, 0);
+    struct base_reader in = base_reader(base_buf_view(&t->mutations));
+    ck_assert(base_mutation_decode(&in, &m) && base_mutation_row(&m.rows, &ckey, &row));
+    ck_assert_int_eq(base_buf_put_varint(&t->condition, 1), BASE_OK);
+    ck_assert_int_eq(base_condition_put_column(&t->condition, ckey, base_table_column(wt_table, base_slice_str("v"))->id, BASE_CONDITION_EQ,
+                                               BASE_CONDITION_WHOLE, (struct base_slice){0}, 0, &operand, 1), BASE_OK);
+    t->write.condition = base_buf_view(&t->condition);
+    wt_begin(t, node);
+}
+
+START_TEST(condition_on_a_column)
+{
+    wt_init(&(struct wt_options){.nodes = 3, .rf = 1, .seed = (uint64_t)_i + 1});
+    w.options.repeat_permille = _i % 2 ? 1000 : 0;
+    wt_start_all();
+    w.quiet_net = _i % 2 == 0;
+    for (int k = 0; k < 12; k++) {
+        size_t owner;
+        struct wt_write t;
+        ck_assert_uint_eq(wt_owners(0, k, &owner), 1);
+        begin_update(&t, (owner + (size_t)k) % 3, k, "old", "new");
+        ck_assert_int_eq(wt_finish(&t), BASE_E_CONDITION); /* there is no row */
+        ck_assert_uint_eq(t.current.len, 1);
+        ck_assert_uint_eq(t.current.data[0], 0);
+        wt_write_fini(&t);
+        ck_assert_int_eq(wt_put((owner + 1) % 3, k, 1, "old", REPL_CL_ONE), BASE_OK);
+        begin_update(&t, (owner + (size_t)k) % 3, k, "old", "new");
+        ck_assert_int_eq(wt_finish(&t), BASE_OK);
+        wt_write_fini(&t);
+        ck_assert_str_eq(wt_get(owner, k, 1), "new");
+        begin_update(&t, (owner + (size_t)k + 1) % 3, k, "old", "newer");
+        ck_assert_int_eq(wt_finish(&t), BASE_E_CONDITION);
+        ck_assert(base_conditions_current_check(base_buf_view(&t.current)));
+        ck_assert_ptr_nonnull(memmem(t.current.data, t.current.len, "new", 3));
+        wt_write_fini(&t);
+        ck_assert_str_eq(wt_get(owner, k, 1), "new");
+    }
+    wt_end();
+}
+END_TEST
+
+/* Conditions that do not fit the table, or are damaged, are refused before anything is sent. */
+START_TEST(conditions_are_checked)
+{
+    static const char *const bad[] = {"", "\x01", "\x01\x07", "\x01\x02\x01\x10", "\x02\x02", "\x01\x03\x00\x63\x00\x00\x01\x00"};
+    static const size_t lens[] = {1, 1, 2, 4, 2, 8};
+    struct wt_write t;
+    begin(3, 1, 3);
+    for (size_t i = 0; i < BASE_COUNT(bad); i++) {
+        wt_write_init(&t, REPL_CL_ONE);
+        wt_add(&t, 0, 1, 1, "x", 0);
+        t.write.condition = base_slice(bad[i], lens[i]);
+        wt_begin(&t, 0);
+        ck_assert_int_eq(wt_finish(&t), BASE_E_INVALID);
+        wt_write_fini(&t);
+    }
+    size_t owner;
+    ck_assert_uint_eq(wt_owners(0, 1, &owner), 1);
+    ck_assert_str_eq(wt_get(owner, 1, 1), "");
+    wt_end();
+}
+END_TEST
+
 START_TEST(conditions_need_factor_one)
 {
     struct wt_write t;
@@ -538,6 +609,8 @@ int main(void)
     tcase = tcase_create("conditions");
     tcase_add_loop_test(tcase, conditions_race, 0, 5);
     tcase_add_loop_test(tcase, condition_that_comes_twice, 0, 5);
+    tcase_add_loop_test(tcase, condition_on_a_column, 0, 6);
+    tcase_add_test(tcase, conditions_are_checked);
     tcase_add_test(tcase, conditions_need_factor_one);
     tcase_add_test(tcase, condition_without_its_replica);
     suite_add_tcase(suite, tcase);
