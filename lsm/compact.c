@@ -177,7 +177,8 @@ static int compaction_open(struct lsm_table *table, struct base_err *err)
     if (desc->indexer) {
         char dir[LSMI_PATH_MAX];
         lsmi_sstable_dir(store, dir);
-        struct lsmi_index_config index = {.sst = config.out, .dir = dir, .indexer = desc->indexer};
+        struct lsmi_index_config index = {.sst = config.out, .dir = dir, .indexer = desc->indexer,
+                                          .memory_max = store->options.index_build_size_max};
         int rc = lsmi_index_build_open(&index, &c->index, err);
         if (rc != BASE_OK)
             return rc;

@@ -207,7 +207,8 @@ static int writer_open(struct lsm_table *table, uint64_t partitions, struct base
     if (rc == BASE_OK && desc->desc.indexer) {
         char dir[LSMI_PATH_MAX];
         lsmi_sstable_dir(store, dir);
-        struct lsmi_index_config config = {.sst = params, .dir = dir, .indexer = desc->desc.indexer};
+        struct lsmi_index_config config = {.sst = params, .dir = dir, .indexer = desc->desc.indexer,
+                                           .memory_max = store->options.index_build_size_max};
         rc = lsmi_index_build_open(&config, &f->index, err);
     }
     lsmi_desc_release(desc);

@@ -56,7 +56,7 @@ struct lsmi_index_config {
     struct base_indexer *indexer;
     bool (*wanted)(void *ctx, uint32_t index_id); /* NULL: all of them */
     void *ctx;
-    size_t memory_max; /* 0: 16 MiB */
+    uint64_t memory_max; /* past it keys go to runs on disk */
 };
 struct lsmi_index_build;
 BASE_MUST int lsmi_index_build_open(const struct lsmi_index_config *config, struct lsmi_index_build **out, struct base_err *err);

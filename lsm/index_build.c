@@ -13,7 +13,6 @@
 
 #include "lsm/sst_private.h"
 
-#define MEMORY_MAX_DEFAULT ((size_t)16 << 20)
 enum { PATH_MAX_ = 4096, RUNS_MAX = 4096 };
 
 struct record {
@@ -39,7 +38,6 @@ struct part {
 struct lsmi_index_build {
     struct lsmi_index_config config;
     char *dir, *name;
-    size_t memory_max;
     struct part *parts;
     size_t part_count;
     struct base_arena arena; /* the records */
@@ -129,7 +127,7 @@ int lsmi_index_build_partition(struct lsmi_index_build *b, const struct base_par
         if (rc == BASE_OK)
             rc = base_indexer_static_terms(b->config.indexer, p->static_row, &emit);
     }
-    if (rc == BASE_OK && memory_used(b) > b->memory_max)
+    if (rc == BASE_OK && memory_used(b) > b->config.memory_max)
         return flush_runs(b, err);
     return add_failed(rc, err);
 }
@@ -144,7 +142,7 @@ int lsmi_index_build_item(struct lsmi_index_build *b, const struct base_item *it
     adding.ckey = item->ckey;
     if (rc == BASE_OK)
         rc = base_indexer_row_terms(b->config.indexer, item->ckey, item->row, &emit);
-    if (rc == BASE_OK && memory_used(b) > b->memory_max)
+    if (rc == BASE_OK && memory_used(b) > b->config.memory_max)
         return flush_runs(b, err);
     return add_failed(rc, err);
 }
@@ -368,7 +366,6 @@ int lsmi_index_build_open(const struct lsmi_index_config *config, struct lsmi_in
     base_buf_init(&b->scratch, (size_t)1 << 30);
     base_buf_init(&b->key, (size_t)1 << 20);
     base_buf_init(&b->pkey, (size_t)1 << 20);
-    b->memory_max = config->memory_max ? config->memory_max : MEMORY_MAX_DEFAULT;
     b->dir = strdup(config->dir);
     b->name = strdup(config->sst.table_name ? config->sst.table_name : "");
     b->parts = calloc(base_indexer_count(config->indexer), sizeof *b->parts);

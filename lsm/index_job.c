@@ -79,6 +79,7 @@ static int begin(struct lsm_table *table, bool *idle, struct base_err *err)
         .indexer = desc->indexer,
         .wanted = is_wanted,
         .ctx = j->sst,
+        .memory_max = store->options.index_build_size_max,
     };
     int rc = lsmi_index_build_open(&config, &j->build, err);
     j->cmd = BASE_READ_INIT;

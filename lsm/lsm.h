@@ -50,6 +50,7 @@ struct lsm_options {
     uint64_t cache_size_max;         /* blocks, indexes, filters; default 64 MiB */
     uint64_t compaction_rate_bytes_s; /* 0: no limit; default 64 MiB/s as Cassandra */
     uint32_t block_size;             /* uncompressed; default 4096 */
+    uint64_t index_build_size_max;   /* memory of one build of an SSTable's indexes; past it, runs on disk. Default 16 MiB */
 };
 void lsm_options_init(struct lsm_options *options); /* the defaults */
 

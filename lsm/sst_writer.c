@@ -13,7 +13,7 @@
 
 #include "lsm/sst_private.h"
 
-enum { CHUNK_SIZE = 256 * 1024, CHUNK_ALIGN = 4096, LEAF_SIZE = 4096, INNER_SIZE = 64 * 1024 };
+enum { CHUNK_SIZE = 256 * 1024, CHUNK_ALIGN = 4096, LEAF_SIZE = 4096, INNER_SIZE = 64 * 1024, INNER_ENTRIES_MIN = 8 };
 
 struct level {
     struct lsmi_index_builder open; /* the block being gathered */
@@ -144,9 +144,11 @@ static int add_index_entry(struct lsmi_sst_writer *w, uint32_t number, struct ba
     struct level *level = &w->levels[number - 1];
     /* Above the leaves blocks are larger: usually all there is fits one, which is the root and stays in memory. */
     size_t target = number == 1 ? LEAF_SIZE : INNER_SIZE;
+    /* However long the separators are: with an entry a block there would be no end of levels. */
+    size_t least = number == 1 ? 1 : INNER_ENTRIES_MIN;
     int rc = BASE_OK;
     if (level->open.count && (!lsmi_index_builder_fits(&level->open, len) ||
-                              lsmi_index_builder_size(&level->open) + separator.len > target))
+                              (level->open.count >= least && lsmi_index_builder_size(&level->open) + separator.len > target)))
         rc = close_index_block(level, number, &w->separators);
     if (!rc)
         rc = lsmi_index_builder_add(&level->open, separator, offset, len);

@@ -18,6 +18,7 @@ void lsm_options_init(struct lsm_options *options)
         .cache_size_max = 64u << 20,
         .compaction_rate_bytes_s = 64u << 20,
         .block_size = 4096,
+        .index_build_size_max = 16u << 20,
     };
 }
 
