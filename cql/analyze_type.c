@@ -178,7 +178,7 @@ int cqli_analyze_type(struct cqli_analysis *a)
     if (a->out->nothing)
         return BASE_OK;
     if (create && old)
-        return base_err_set(a->err, BASE_E_EXISTS, "A user type with name '%.*s' already exists in keyspace '%.*s'",
+        return base_err_set(a->err, BASE_E_INVALID, "A user type with name '%.*s' already exists in keyspace '%.*s'",
                             BASE_SLICE_ARG(old->name), BASE_SLICE_ARG(old->keyspace));
     if (!create && !old)
         return base_err_set(a->err, BASE_E_NOTFOUND, "Type '%.*s.%.*s' doesn't exist", TYPE_ARG(a));

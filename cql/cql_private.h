@@ -150,6 +150,12 @@ BASE_MUST int cqli_map_from_term(struct cqli_analysis *a, const char *what, cons
 /* The value (data NULL: absent), which is taken out of the map. */
 struct base_slice cqli_map_take(struct cqli_map *map, const char *key);
 BASE_MUST int cqli_map_put(struct cqli_analysis *a, struct cqli_map *map, const char *key, struct base_slice value);
+/* An option as a number or a bool, taken out of the map: CONFIG if it is none, or out of range. Absent is fine. */
+BASE_MUST int cqli_map_check_number(struct cqli_analysis *a, struct cqli_map *map, const char *key, double min, double max, bool integer);
+BASE_MUST int cqli_map_check_bool(struct cqli_analysis *a, struct cqli_map *map, const char *key, bool *out);
+/* Nothing may be left over. */
+BASE_MUST int cqli_map_check_rest(struct cqli_analysis *a, const struct cqli_map *map, const char *of);
+BASE_MUST int cqli_compaction_options(struct cqli_analysis *a, const struct cql_term *value, struct base_options *out);
 /* Sorted, in the arena. */
 BASE_MUST int cqli_map_to_options(struct cqli_analysis *a, struct cqli_map *map, struct base_options *out);
 /* A class name without its Java package. */

@@ -74,16 +74,29 @@ static void put_double(struct writer *w, double v)
         w->rc = base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE), base_slice(bytes, sizeof bytes), w->out, NULL);
 }
 
-static void put_map(struct writer *w, const struct base_options *options)
+/* Options that name a class: with its package, as Cassandra prints it. "" for none. */
+static void put_class_map(struct writer *w, const struct base_options *options, const char *package)
 {
     put_text(w, "{");
     for (size_t i = 0; i < options->count; i++) {
         put_text(w, i ? ", " : "");
         put_string(w, options->items[i].key);
         put_text(w, ": ");
-        put_string(w, options->items[i].value);
+        if (*package && base_slice_equal(options->items[i].key, BASE_SLICE_LIT("class"))) {
+            put_text(w, "'");
+            put_text(w, package);
+            put(w, options->items[i].value); /* one of our own words: nothing to quote */
+            put_text(w, "'");
+        } else {
+            put_string(w, options->items[i].value);
+        }
     }
     put_text(w, "}");
+}
+
+static void put_map(struct writer *w, const struct base_options *options)
+{
+    put_class_map(w, options, "");
 }
 
 /* Quoted unless it is lower case and no reserved word. */
@@ -262,9 +275,9 @@ static void put_table_options(struct writer *w, const struct base_table_options 
     put_option(w, "comment");
     put_string(w, o->comment);
     put_option(w, "compaction");
-    put_map(w, &o->compaction);
+    put_class_map(w, &o->compaction, "org.apache.cassandra.db.compaction.");
     put_option(w, "compression");
-    put_map(w, &o->compression);
+    put_class_map(w, &o->compression, "org.apache.cassandra.io.compress.");
     put_option(w, "memtable");
     put_string(w, o->memtable);
     put_option(w, "crc_check_chance");

@@ -3,6 +3,7 @@
 #include "cql/cql_private.h"
 
 enum { FACTOR_MAX = 1000 };
+static const struct base_slice default_factor = BASE_SLICE_LIT("1"); /* default_keyspace_rf */
 
 /* A replication factor: a number, quoted or not. */
 static int check_factor(struct cqli_analysis *a, struct base_slice value, bool zero_allowed)
@@ -24,7 +25,7 @@ static int simple_strategy(struct cqli_analysis *a, struct cqli_map *map)
 {
     struct base_slice factor = cqli_map_take(map, "replication_factor");
     if (!factor.data)
-        return base_err_set(a->err, BASE_E_CONFIG, "SimpleStrategy requires a replication_factor strategy option.");
+        factor = default_factor;
     if (map->count)
         return base_err_set(a->err, BASE_E_CONFIG,
                             "Unrecognized strategy option {%.*s} passed to SimpleStrategy for keyspace %.*s",
@@ -34,10 +35,10 @@ static int simple_strategy(struct cqli_analysis *a, struct cqli_map *map)
 }
 
 /* Data centres and their factors; replication_factor stands for all data centres. */
-static int topology_strategy(struct cqli_analysis *a, const struct cqli_map *map)
+static int topology_strategy(struct cqli_analysis *a, struct cqli_map *map)
 {
     if (map->count == 0)
-        return base_err_set(a->err, BASE_E_CONFIG, "Configuration for at least one datacenter must be present");
+        return cqli_map_put(a, map, "replication_factor", default_factor);
     for (size_t i = 0; i < map->count; i++) {
         if (map->items[i].key.len == 0)
             return base_err_set(a->err, BASE_E_CONFIG, "a data centre needs a name");

@@ -128,6 +128,45 @@ int cqli_map_to_options(struct cqli_analysis *a, struct cqli_map *map, struct ba
     return BASE_OK;
 }
 
+int cqli_map_check_number(struct cqli_analysis *a, struct cqli_map *map, const char *key, double min, double max, bool integer)
+{
+    struct base_slice value = cqli_map_take(map, key);
+    double v;
+    int64_t whole;
+    if (!value.data)
+        return BASE_OK;
+    if (integer ? !cqli_slice_to_i64(value, &whole) : !cqli_slice_to_double(value, &v))
+        return base_err_set(a->err, BASE_E_CONFIG, "Unable to parse value %.*s of %s option %s: not a number",
+                            BASE_SLICE_ARG(value), map->what, key);
+    if (integer)
+        v = (double)whole;
+    if (!(v >= min && v <= max))
+        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s is out of range (got %.*s)", map->what, key,
+                            BASE_SLICE_ARG(value));
+    return BASE_OK;
+}
+
+int cqli_map_check_bool(struct cqli_analysis *a, struct cqli_map *map, const char *key, bool *out)
+{
+    struct base_slice value = cqli_map_take(map, key);
+    bool v;
+    if (!value.data)
+        return BASE_OK;
+    if (!cqli_slice_to_bool(value, &v))
+        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s must be either 'true' or 'false' (got %.*s)", map->what,
+                            key, BASE_SLICE_ARG(value));
+    if (out)
+        *out = v;
+    return BASE_OK;
+}
+
+int cqli_map_check_rest(struct cqli_analysis *a, const struct cqli_map *map, const char *of)
+{
+    return map->count == 0 ? BASE_OK
+                           : base_err_set(a->err, BASE_E_CONFIG, "Properties specified [%.*s] are not understood by %s",
+                                          BASE_SLICE_ARG(map->items[0].key), of);
+}
+
 struct base_slice cqli_short_class(struct base_slice name)
 {
     for (size_t i = name.len; i > 0; i--)

@@ -3,7 +3,7 @@
  * What works so far is taken, the rest is refused by name: an option that is silently ignored would be a
  * promise nobody keeps. Accepted without an effect yet are only those whose effect cannot be seen in
  * results (caching, speculative_retry and additional_write_policy, read_repair, index intervals,
- * crc_check_chance, allow_auto_snapshot, incremental_backups, extensions). */
+ * crc_check_chance, allow_auto_snapshot, incremental_backups, extensions, the compaction strategy's name: compaction_options.c). */
 #include "base/compress.h"
 #include "cql/cql_private.h"
 
@@ -126,29 +126,56 @@ static bool ends_with_nocase(struct base_slice s, const char *tail, struct base_
     return true;
 }
 
-/* ALWAYS, NEVER, NONE, 99p, 99PERCENTILE, 50ms; MIN(99p,50ms), MAX(…). */
-static bool retry_policy_valid(struct base_slice s, bool nested)
+/* "99.50" → 99.5, as Cassandra prints a policy's number: at most four digits behind the point. */
+static int put_policy_number(struct base_buf *out, double v)
+{
+    uint64_t scaled = (uint64_t)(v * 10000 + 0.5), digits = scaled % 10000;
+    int rc = base_buf_printf(out, "%llu", (unsigned long long)(scaled / 10000));
+    if (rc == BASE_OK && digits)
+        rc = base_buf_printf(out, ".%04llu", (unsigned long long)digits);
+    while (rc == BASE_OK && digits && out->data[out->len - 1] == '0')
+        out->len--;
+    return rc;
+}
+
+/* 99p, 99PERCENTILE, 50ms: written to out as 99p, 50ms. */
+static int put_threshold(struct base_slice s, struct base_buf *out)
 {
     struct base_slice number;
     double v;
-    if (s.len > 5 && s.data[s.len - 1] == ')' && !nested &&
-        (base_slice_equal_nocase(base_slice(s.data, 4), LIT("MIN(")) ||
-         base_slice_equal_nocase(base_slice(s.data, 4), LIT("MAX(")))) {
-        const uint8_t *comma = memchr(s.data, ',', s.len);
-        if (!comma)
-            return false;
-        struct base_slice x = base_slice(s.data + 4, (size_t)(comma - s.data) - 4);
-        struct base_slice y = base_slice(comma + 1, (size_t)(s.data + s.len - 1 - (comma + 1)));
-        while (y.len && y.data[0] == ' ')
-            y = base_slice(y.data + 1, y.len - 1);
-        return retry_policy_valid(x, true) && retry_policy_valid(y, true);
-    }
-    if (ends_with_nocase(s, "PERCENTILE", &number) || ends_with_nocase(s, "P", &number))
-        return cqli_slice_to_double(number, &v) && v >= 0 && v <= 100;
-    if (ends_with_nocase(s, "ms", &number))
-        return cqli_slice_to_double(number, &v) && v >= 0;
-    return !nested && (base_slice_equal_nocase(s, LIT("ALWAYS")) || base_slice_equal_nocase(s, LIT("NEVER")) ||
-                       base_slice_equal_nocase(s, LIT("NONE")));
+    bool percentile = ends_with_nocase(s, "PERCENTILE", &number) || ends_with_nocase(s, "P", &number);
+    if (!percentile && !ends_with_nocase(s, "ms", &number))
+        return BASE_E_INVALID;
+    if (!cqli_slice_to_double(number, &v) || !(v >= 0 && v <= (percentile ? 100 : 1e12)))
+        return BASE_E_INVALID;
+    int rc = put_policy_number(out, v);
+    return rc == BASE_OK ? base_buf_put_slice(out, percentile ? LIT("p") : LIT("ms")) : rc;
+}
+
+/* ALWAYS, NEVER, NONE, a threshold, MIN(99p,50ms), MAX(…): as Cassandra prints it. */
+static int put_policy(struct base_slice s, struct base_buf *out)
+{
+    if (base_slice_equal_nocase(s, LIT("ALWAYS")))
+        return base_buf_put_slice(out, LIT("ALWAYS"));
+    if (base_slice_equal_nocase(s, LIT("NEVER")) || base_slice_equal_nocase(s, LIT("NONE")))
+        return base_buf_put_slice(out, LIT("NEVER"));
+    bool min = s.len > 5 && base_slice_equal_nocase(base_slice(s.data, 4), LIT("MIN("));
+    if (!min && !(s.len > 5 && base_slice_equal_nocase(base_slice(s.data, 4), LIT("MAX("))))
+        return put_threshold(s, out);
+    const uint8_t *comma = memchr(s.data, ',', s.len);
+    if (!comma || s.data[s.len - 1] != ')')
+        return BASE_E_INVALID;
+    struct base_slice y = base_slice(comma + 1, (size_t)(s.data + s.len - 1 - (comma + 1)));
+    while (y.len && y.data[0] == ' ')
+        y = base_slice(y.data + 1, y.len - 1);
+    int rc = base_buf_put_slice(out, min ? LIT("MIN(") : LIT("MAX("));
+    if (rc == BASE_OK)
+        rc = put_threshold(base_slice(s.data + 4, (size_t)(comma - s.data) - 4), out);
+    if (rc == BASE_OK)
+        rc = base_buf_put_slice(out, LIT(","));
+    if (rc == BASE_OK)
+        rc = put_threshold(y, out);
+    return rc == BASE_OK ? base_buf_put_slice(out, LIT(")")) : rc;
 }
 
 static int retry_policy(const struct option *o, struct base_slice *out)
@@ -156,13 +183,19 @@ static int retry_policy(const struct option *o, struct base_slice *out)
     int rc = need_simple(o);
     if (rc != BASE_OK)
         return rc;
-    if (!retry_policy_valid(o->value->text, false))
-        return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Specified Speculative Retry Policy [%.*s] is not supported: give ALWAYS, NEVER, 99p, 50ms, "
-                            "MIN(99p,50ms) or MAX(99p,50ms)",
-                            BASE_SLICE_ARG(o->value->text));
-    *out = o->value->text;
-    return BASE_OK;
+    struct base_buf text;
+    base_buf_init(&text, 256);
+    rc = put_policy(o->value->text, &text);
+    if (rc == BASE_OK)
+        rc = base_arena_copy(o->a->arena, base_buf_view(&text), out);
+    base_buf_fini(&text);
+    if (rc == BASE_E_NOMEM)
+        return cqli_no_memory(o->a);
+    return rc == BASE_OK ? rc
+                         : base_err_set(o->a->err, BASE_E_CONFIG,
+                                        "Specified Speculative Retry Policy [%.*s] is not supported: give ALWAYS, NEVER, 99p, 50ms, "
+                                        "MIN(99p,50ms) or MAX(99p,50ms)",
+                                        BASE_SLICE_ARG(o->value->text));
 }
 
 static int read_repair(const struct option *o, struct base_table_options *t)
@@ -209,47 +242,6 @@ static int comment(const struct option *o, struct base_table_options *t)
 
 /* --- maps --------------------------------------------------------------------------------------------- */
 
-/* An option of a map, checked as a number; absent is fine. It stays in the map. */
-static int check_number(struct cqli_analysis *a, struct cqli_map *map, const char *key, double min, double max,
-                        bool integer)
-{
-    struct base_slice value = cqli_map_take(map, key);
-    double v;
-    int64_t whole;
-    if (!value.data)
-        return BASE_OK;
-    if (integer ? !cqli_slice_to_i64(value, &whole) : !cqli_slice_to_double(value, &v))
-        return base_err_set(a->err, BASE_E_CONFIG, "Unable to parse value %.*s of %s option %s: not a number",
-                            BASE_SLICE_ARG(value), map->what, key);
-    if (integer)
-        v = (double)whole;
-    if (!(v >= min && v <= max))
-        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s is out of range (got %.*s)", map->what, key,
-                            BASE_SLICE_ARG(value));
-    return BASE_OK;
-}
-
-static int check_bool(struct cqli_analysis *a, struct cqli_map *map, const char *key, bool *out)
-{
-    struct base_slice value = cqli_map_take(map, key);
-    bool v;
-    if (!value.data)
-        return BASE_OK;
-    if (!cqli_slice_to_bool(value, &v))
-        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s must be either 'true' or 'false' (got %.*s)", map->what,
-                            key, BASE_SLICE_ARG(value));
-    if (out)
-        *out = v;
-    return BASE_OK;
-}
-
-static int check_rest(struct cqli_analysis *a, const struct cqli_map *map, const char *of)
-{
-    return map->count == 0 ? BASE_OK
-                           : base_err_set(a->err, BASE_E_CONFIG, "Properties specified [%.*s] are not understood by %s",
-                                          BASE_SLICE_ARG(map->items[0].key), of);
-}
-
 static int caching(const struct option *o, struct base_table_options *t)
 {
     struct cqli_map map;
@@ -270,35 +262,12 @@ static int caching(const struct option *o, struct base_table_options *t)
                             "Invalid value for caching sub-option 'rows_per_partition': only 'ALL', 'NONE' and integer "
                             "values are allowed (got %.*s)",
                             BASE_SLICE_ARG(rows_text));
-    rc = check_rest(o->a, &map, "caching");
+    rc = cqli_map_check_rest(o->a, &map, "caching");
     if (rc == BASE_OK)
         rc = cqli_map_put(o->a, &map, "keys", keys);
     if (rc == BASE_OK)
         rc = cqli_map_put(o->a, &map, "rows_per_partition", rows_text);
     return rc == BASE_OK ? cqli_map_to_options(o->a, &map, &t->caching) : rc;
-}
-
-/* The options of every strategy, and size-tiered's. Taken out of the map as they pass. */
-static int check_size_tiered(struct cqli_analysis *a, struct cqli_map *map)
-{
-    static const struct {
-        const char *key;
-        double min, max;
-        bool integer;
-    } numbers[] = {
-        {"min_threshold", 2, 1e6, true},  {"max_threshold", 2, 1e6, true},
-        {"bucket_low", 0, 1, false},      {"bucket_high", 1, 1e6, false},
-        {"min_sstable_size", 0, 1e15, true}, {"tombstone_threshold", 0, 1, false},
-        {"tombstone_compaction_interval", 0, 1e9, true},
-    };
-    static const char *const bools[] = {"enabled", "unchecked_tombstone_compaction", "log_all",
-                                        "only_purge_repaired_tombstones"};
-    int rc = BASE_OK;
-    for (size_t i = 0; rc == BASE_OK && i < BASE_COUNT(numbers); i++)
-        rc = check_number(a, map, numbers[i].key, numbers[i].min, numbers[i].max, numbers[i].integer);
-    for (size_t i = 0; rc == BASE_OK && i < BASE_COUNT(bools); i++)
-        rc = check_bool(a, map, bools[i], NULL);
-    return rc == BASE_OK ? check_rest(a, map, "SizeTieredCompactionStrategy") : rc;
 }
 
 static int need_absent(struct cqli_analysis *a, const struct cqli_map *map, const char *key, const char *value)
@@ -309,48 +278,6 @@ static int need_absent(struct cqli_analysis *a, const struct cqli_map *map, cons
             return base_err_set(a->err, BASE_E_CONFIG, "%s option %s: only %s is supported (got %.*s)", map->what, key,
                                 value, BASE_SLICE_ARG(map->items[i].value));
     return BASE_OK;
-}
-
-static int thresholds_ordered(struct cqli_analysis *a, const struct base_options *options)
-{
-    struct base_slice min = base_options_get(options, "min_threshold"), max = base_options_get(options, "max_threshold");
-    int64_t low = 4, high = 32;
-    (void)(min.data && cqli_slice_to_i64(min, &low));
-    (void)(max.data && cqli_slice_to_i64(max, &high));
-    return low <= high ? BASE_OK
-                       : base_err_set(a->err, BASE_E_CONFIG,
-                                      "compaction: min_threshold (%lld) must not be greater than max_threshold (%lld)",
-                                      (long long)low, (long long)high);
-}
-
-static int compaction(const struct option *o, struct base_table_options *t)
-{
-    static const char *const later[] = {"LeveledCompactionStrategy", "TimeWindowCompactionStrategy",
-                                        "UnifiedCompactionStrategy"};
-    struct cqli_map map, kept;
-    int rc = cqli_map_from_term(o->a, "compaction", o->value, &map);
-    if (rc != BASE_OK)
-        return rc;
-    struct base_slice class = cqli_map_take(&map, "class"), name = cqli_short_class(class);
-    if (!class.data)
-        return base_err_set(o->a->err, BASE_E_CONFIG, "Missing sub-option 'class' for the 'compaction' option.");
-    for (size_t i = 0; i < BASE_COUNT(later); i++)
-        if (base_slice_equal(name, base_slice_str(later[i])))
-            return base_err_set(o->a->err, BASE_E_CONFIG, "%s: only SizeTieredCompactionStrategy works so far", later[i]);
-    if (!base_slice_equal(name, LIT("SizeTieredCompactionStrategy")))
-        return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Unable to find compaction strategy class '%.*s': only SizeTieredCompactionStrategy works so far",
-                            BASE_SLICE_ARG(class));
-    rc = need_absent(o->a, &map, "provide_overlapping_tombstones", "NONE");
-    kept = map;
-    (void)cqli_map_take(&map, "provide_overlapping_tombstones");
-    if (rc == BASE_OK)
-        rc = check_size_tiered(o->a, &map);
-    if (rc == BASE_OK)
-        rc = cqli_map_put(o->a, &kept, "class", name);
-    if (rc == BASE_OK)
-        rc = cqli_map_to_options(o->a, &kept, &t->compaction);
-    return rc == BASE_OK ? thresholds_ordered(o->a, &t->compaction) : rc;
 }
 
 static int check_chunk_length(struct cqli_analysis *a, struct cqli_map *map)
@@ -369,14 +296,31 @@ static int check_compression(struct cqli_analysis *a, struct base_slice name, st
 {
     int rc = check_chunk_length(a, map);
     if (rc == BASE_OK)
-        rc = check_number(a, map, "min_compress_ratio", 0, 1e9, false);
+        rc = cqli_map_check_number(a, map, "min_compress_ratio", 0, 1e9, false);
     if (rc == BASE_OK && base_slice_equal(name, LIT("ZstdCompressor")))
-        rc = check_number(a, map, "compression_level", -131072, 22, true);
+        rc = cqli_map_check_number(a, map, "compression_level", -131072, 22, true);
     if (rc == BASE_OK && base_slice_equal(name, LIT("LZ4Compressor"))) {
         rc = need_absent(a, map, "lz4_compressor_type", "fast");
         (void)cqli_map_take(map, "lz4_compressor_type");
     }
-    return rc == BASE_OK ? check_rest(a, map, "compression") : rc;
+    return rc == BASE_OK ? cqli_map_check_rest(a, map, "compression") : rc;
+}
+
+/* The names before Cassandra 3 become today's. */
+static int modern_names(struct cqli_analysis *a, struct cqli_map *map)
+{
+    static const char *const names[][2] = {{"sstable_compression", "class"}, {"chunk_length_kb", "chunk_length_in_kb"}};
+    for (size_t i = 0; i < BASE_COUNT(names); i++) {
+        struct base_slice old = cqli_map_take(map, names[i][0]), now = cqli_map_take(map, names[i][1]);
+        if (old.data && now.data)
+            return base_err_set(a->err, BASE_E_CONFIG, "The '%s' option must not be used if '%s' is given", names[i][0], names[i][1]);
+        if (old.data || now.data) {
+            int rc = cqli_map_put(a, map, names[i][1], old.data ? old : now);
+            if (rc != BASE_OK)
+                return rc;
+        }
+    }
+    return BASE_OK;
 }
 
 static int compression(const struct option *o, struct base_table_options *t)
@@ -385,7 +329,9 @@ static int compression(const struct option *o, struct base_table_options *t)
     bool enabled = true;
     int rc = cqli_map_from_term(o->a, "compression", o->value, &map);
     if (rc == BASE_OK)
-        rc = check_bool(o->a, &map, "enabled", &enabled);
+        rc = modern_names(o->a, &map);
+    if (rc == BASE_OK)
+        rc = cqli_map_check_bool(o->a, &map, "enabled", &enabled);
     if (rc != BASE_OK)
         return rc;
     struct base_slice class = cqli_map_take(&map, "class"), name = cqli_short_class(class);
@@ -456,7 +402,7 @@ static int set_option(const struct option *o, struct base_table_options *t, stru
     if (IS("caching"))
         return caching(o, t);
     if (IS("compaction"))
-        return compaction(o, t);
+        return cqli_compaction_options(o->a, o->value, &t->compaction);
     if (IS("compression"))
         return compression(o, t);
     if (IS("extensions"))

@@ -39,14 +39,12 @@ START_TEST(keyspaces_that_are_refused)
         {"durable_writes = true", BASE_E_CONFIG, "Missing mandatory replication strategy class"},
         {"replication = {}", BASE_E_CONFIG, "Missing mandatory replication strategy class"},
         {"replication = 'SimpleStrategy'", BASE_E_SYNTAX, "It should be a map"},
-        {"replication = {'class': 'SimpleStrategy'}", BASE_E_CONFIG, "requires a replication_factor"},
         {"replication = {'class': 'SimpleStrategy', 'replication_factor': 'x'}", BASE_E_CONFIG, "must be numeric; found x"},
         {"replication = {'class': 'SimpleStrategy', 'replication_factor': 0}", BASE_E_CONFIG, "must be positive"},
         {"replication = {'class': 'SimpleStrategy', 'replication_factor': -1}", BASE_E_CONFIG, "must be positive"},
         {"replication = {'class': 'SimpleStrategy', 'replication_factor': '3/1'}", BASE_E_CONFIG, "Transient"},
         {"replication = {'class': 'SimpleStrategy', 'replication_factor': 99999999999999999999}", BASE_E_CONFIG, "numeric"},
         {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1, 'dc1': 1}", BASE_E_CONFIG, "{dc1}"},
-        {"replication = {'class': 'NetworkTopologyStrategy'}", BASE_E_CONFIG, "at least one datacenter"},
         {"replication = {'class': 'NetworkTopologyStrategy', 'dc1': 'many'}", BASE_E_CONFIG, "dc1"},
         {"replication = {'class': 'LocalStrategy'}", BASE_E_CONFIG, "reserved for internal use"},
         {"replication = {'class': 'MyStrategy'}", BASE_E_CONFIG, "Unable to find replication strategy class 'MyStrategy'"},
@@ -234,6 +232,60 @@ START_TEST(options_are_set_and_altered)
 }
 END_TEST
 
+/* What Cassandra takes, and how it is shown afterwards. */
+START_TEST(options_are_kept_as_cassandra_shows_them)
+{
+    static const struct {
+        const char *option, *shown;
+    } cases[] = {
+        {"speculative_retry = '99PERCENTILE'", "speculative_retry = '99p'"},
+        {"speculative_retry = '99.50percentile'", "speculative_retry = '99.5p'"},
+        {"speculative_retry = none", "speculative_retry = 'NEVER'"},
+        {"additional_write_policy = 'min(99.9P, 50.0MS)'", "additional_write_policy = 'MIN(99.9p,50ms)'"},
+        {"speculative_retry = 'ALWAYS'", "speculative_retry = 'ALWAYS'"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': 'ROW'}",
+         "compaction = {'class': 'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', 'max_threshold': '32', "
+         "'min_threshold': '4', 'provide_overlapping_tombstones': 'ROW'}"},
+        {"compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 160, 'fanout_size': '10', 'max_threshold': 16}",
+         "compaction = {'class': 'org.apache.cassandra.db.compaction.LeveledCompactionStrategy', 'fanout_size': '10', "
+         "'max_threshold': '16', 'min_threshold': '4', 'sstable_size_in_mb': '160'}"},
+        {"compaction = {'class': 'org.apache.cassandra.db.compaction.TimeWindowCompactionStrategy', 'compaction_window_unit': 'days', "
+         "'compaction_window_size': 1, 'timestamp_resolution': 'MILLISECONDS', 'unsafe_aggressive_sstable_expiration': false}",
+         "compaction = {'class': 'org.apache.cassandra.db.compaction.TimeWindowCompactionStrategy', 'compaction_window_size': '1', "
+         "'compaction_window_unit': 'days', 'max_threshold': '32', 'min_threshold': '4', 'timestamp_resolution': 'MILLISECONDS', "
+         "'unsafe_aggressive_sstable_expiration': 'false'}"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4, N, L10, -2', 'target_sstable_size': '1 GiB', "
+         "'base_shard_count': 4, 'sstable_growth': 0.5, 'overlap_inclusion_method': 'TRANSITIVE'}",
+         "compaction = {'base_shard_count': '4', 'class': 'org.apache.cassandra.db.compaction.UnifiedCompactionStrategy', "
+         "'overlap_inclusion_method': 'TRANSITIVE', 'scaling_parameters': 'T4, N, L10, -2', 'sstable_growth': '0.5', "
+         "'target_sstable_size': '1 GiB'}"},
+        {"compression = {'sstable_compression': 'SnappyCompressor', 'chunk_length_kb': 64}",
+         "compression = {'chunk_length_in_kb': '64', 'class': 'org.apache.cassandra.io.compress.SnappyCompressor'}"},
+        {"compression = {'sstable_compression': ''}", "compression = {'enabled': 'false'}"},
+    };
+    lab();
+    must("CREATE TABLE t (k int PRIMARY KEY)");
+    for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+        char text[512], want[512];
+        struct base_buf out;
+        base_buf_init(&out, 1 << 16);
+        snprintf(text, sizeof text, "ALTER TABLE t WITH %s", cases[i].option);
+        must(text);
+        snprintf(want, sizeof want, "\n    AND %s%s", cases[i].shown, strstr(cases[i].shown, "speculative") ? ";" : "\n");
+        if (strstr(cases[i].shown, "additional")) /* the first one */
+            snprintf(want, sizeof want, " WITH %s\n", cases[i].shown);
+        ck_assert_int_eq(cql_describe_table(table("t"), &out), BASE_OK);
+        ck_assert_int_eq(base_buf_put_u8(&out, 0), BASE_OK);
+        ck_assert_msg(strstr((char *)out.data, want) != NULL, "%s\ngave %s", want, (char *)out.data);
+        base_buf_fini(&out);
+    }
+    must("CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy'}"); /* default_keyspace_rf is 1 */
+    ck_assert(base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("one"))->replication, "replication_factor"), S("1")));
+    must("CREATE KEYSPACE each WITH replication = {'class': 'NetworkTopologyStrategy'}");
+    ck_assert(base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("each"))->replication, "replication_factor"), S("1")));
+}
+END_TEST
+
 START_TEST(options_that_are_refused)
 {
     static const struct {
@@ -262,9 +314,17 @@ START_TEST(options_that_are_refused)
         {"caching = {'rows_per_partition': 'few'}", BASE_E_CONFIG, "'rows_per_partition'"},
         {"caching = {'columns': 'ALL'}", BASE_E_CONFIG, "[columns] are not understood"},
         {"compaction = {}", BASE_E_CONFIG, "Missing sub-option 'class'"},
-        {"compaction = {'class': 'LeveledCompactionStrategy'}", BASE_E_CONFIG, "only SizeTieredCompactionStrategy works so far"},
-        {"compaction = {'class': 'TimeWindowCompactionStrategy'}", BASE_E_CONFIG, "only SizeTieredCompactionStrategy"},
-        {"compaction = {'class': 'UnifiedCompactionStrategy'}", BASE_E_CONFIG, "only SizeTieredCompactionStrategy"},
+        {"compaction = {'class': 'LeveledCompactionStrategy', 'window': 1}", BASE_E_CONFIG,
+         "Properties specified [window] are not understood by LeveledCompactionStrategy"},
+        {"compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 0}", BASE_E_CONFIG, "out of range"},
+        {"compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'WEEKS'}", BASE_E_CONFIG,
+         "WEEKS is not valid for compaction_window_unit: give one of MINUTES HOURS DAYS"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4, X'}", BASE_E_CONFIG, "Scaling parameter X must be"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T1'}", BASE_E_CONFIG, "Scaling parameter T1"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'target_sstable_size': '1 parsec'}", BASE_E_CONFIG, "not a valid size"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'bucket_low': 0.5}", BASE_E_CONFIG, "not understood"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': 'MOST'}", BASE_E_CONFIG, "not valid"},
+        {"compression = {'class': 'LZ4Compressor', 'sstable_compression': 'LZ4Compressor'}", BASE_E_CONFIG, "must not be used"},
         {"compaction = {'class': 'Nonsense'}", BASE_E_CONFIG, "Unable to find compaction strategy class 'Nonsense'"},
         {"compaction = {'class': 'SizeTieredCompactionStrategy', 'sstable_size_in_mb': 5}", BASE_E_CONFIG,
          "[sstable_size_in_mb] are not understood"},
@@ -405,7 +465,7 @@ START_TEST(types_that_are_refused)
     must("CREATE TYPE a (x int)");
     must("CREATE TYPE lists (x list<int>)");
     must("CREATE TABLE keyed (k frozen<a> PRIMARY KEY)");
-    refuses("CREATE TYPE a (x int)", BASE_E_EXISTS, "A user type with name 'a' already exists in keyspace 'lab'");
+    refuses("CREATE TYPE a (x int)", BASE_E_INVALID, "A user type with name 'a' already exists in keyspace 'lab'");
     refuses("CREATE TYPE int (x int)", BASE_E_INVALID, "Invalid (reserved) user type name int");
     refuses("CREATE TYPE b (x int, X text)", BASE_E_INVALID, "Duplicate field name 'x' in type 'b'");
     refuses("CREATE TYPE b (x counter)", BASE_E_INVALID, "cannot contain counters");
@@ -546,6 +606,7 @@ int main(void)
     tcase_add_test(tc, tables_that_are_refused);
     tcase_add_test(tc, options_have_cassandras_defaults);
     tcase_add_test(tc, options_are_set_and_altered);
+    tcase_add_test(tc, options_are_kept_as_cassandra_shows_them);
     tcase_add_test(tc, options_that_are_refused);
     tcase_add_test(tc, columns_are_added_dropped_and_renamed);
     tcase_add_test(tc, alterations_that_are_refused);

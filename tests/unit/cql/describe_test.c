@@ -72,8 +72,8 @@ static void row(size_t i, const char *keyspace_name, const char *type, const cha
 #define OPTIONS                                                                                                                            \
     "additional_write_policy = '99p'\n    AND allow_auto_snapshot = true\n    AND bloom_filter_fp_chance = 0.01\n"                         \
     "    AND caching = {'keys': 'ALL', 'rows_per_partition': 'NONE'}\n    AND cdc = false\n    AND comment = ''\n"                          \
-    "    AND compaction = {'class': 'SizeTieredCompactionStrategy', 'max_threshold': '32', 'min_threshold': '4'}\n"                        \
-    "    AND compression = {'chunk_length_in_kb': '16', 'class': 'LZ4Compressor'}\n    AND memtable = 'default'\n"     \
+    "    AND compaction = {'class': 'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', 'max_threshold': '32', 'min_threshold': '4'}\n"                        \
+    "    AND compression = {'chunk_length_in_kb': '16', 'class': 'org.apache.cassandra.io.compress.LZ4Compressor'}\n    AND memtable = 'default'\n"     \
     "    AND crc_check_chance = 1.0\n    AND default_time_to_live = 0\n    AND extensions = {}\n    AND gc_grace_seconds = 864000\n"       \
     "    AND incremental_backups = true\n    AND max_index_interval = 2048\n    AND memtable_flush_period_in_ms = 0\n"                     \
     "    AND min_index_interval = 128\n    AND read_repair = 'BLOCKING'\n    AND speculative_retry = '99p';"
@@ -353,7 +353,9 @@ static void random_table(struct rng *rng, unsigned number, unsigned udts)
         "compression = {'class': 'ZstdCompressor', 'compression_level': '5'}", "compression = {'enabled': 'false'}", "crc_check_chance = 0.5",
         "max_index_interval = 4096", "memtable_flush_period_in_ms = 100", "min_index_interval = 64", "read_repair = 'NONE'",
         "speculative_retry = 'ALWAYS'", "additional_write_policy = '50ms'", "allow_auto_snapshot = false",
-        "incremental_backups = false",
+        "incremental_backups = false", "compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 10}",
+        "compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'HOURS', 'compaction_window_size': 2}",
+        "compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'L4, N, T8', 'target_sstable_size': '1GiB'}",
         "compaction = {'class': 'SizeTieredCompactionStrategy', 'enabled': 'false'}",
     };
     char text[16384], type[1024], name[64];
