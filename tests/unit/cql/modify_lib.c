@@ -41,9 +41,9 @@ static void merge(struct world *w, struct base_uuid table, struct base_slice pke
         w->rows[w->row_count++] = (struct world_row){table, copy(pkey), copy(ckey), copy(row)};
         return;
     }
-    const struct base_slice versions[] = {old->row, row};
+    const struct base_slice versions[] = {row, old->row};
     base_buf_reset(&w->scratch);
-    OK(base_row_merge(versions, 2, BASE_DELETION_NONE, &w->scratch));
+    OK(base_row_merge(versions, old->row.len ? 2 : 1, BASE_DELETION_NONE, &w->scratch));
     drop(old->row);
     old->row = copy(base_buf_view(&w->scratch));
 }
@@ -55,7 +55,7 @@ static void cover(struct world *w, const struct base_mutation *m, struct base_sl
     for (size_t i = 0; i < w->row_count; i++) {
         struct world_row *r = &w->rows[i];
         if (!base_uuid_equal(r->table, m->table_id) || !base_slice_equal(r->pkey, m->pkey) || (r->ckey.len == 0 && !statics) ||
-            (lo.len && r->ckey.len && base_slice_compare(r->ckey, lo) < 0) || (hi.len && base_slice_compare(r->ckey, hi) > 0))
+            r->row.len == 0 || (lo.len && r->ckey.len && base_slice_compare(r->ckey, lo) < 0) || (hi.len && base_slice_compare(r->ckey, hi) > 0))
             continue;
         base_buf_reset(&w->scratch);
         OK(base_row_merge(&r->row, 1, deletion, &w->scratch));
@@ -238,8 +238,7 @@ bool world_step(struct world *w)
     if (w->reading) {
         struct cql_read *read = w->reading;
         w->reading = NULL;
-        do_read(w, read);
-        read->ready(read);
+        read->ready(read); /* it asks again */
         return true;
     }
     if (w->writing) {

@@ -10,7 +10,7 @@
 #include "cql/exec.h"
 
 #define WORLD_TS 1000                       /* the client's timestamp: not printed */
-#define WORLD_NOW_US INT64_C(2000000000000) /* 2000000 s */
+#define WORLD_NOW_US INT64_C(1800000000000000)
 #define WORLD_ROWS_MAX 512
 
 struct world_row {

@@ -245,8 +245,8 @@ START_TEST(insert_refused)
         {"INSERT INTO t (k, c) VALUES (1, 2) USING TTL 630720001", "ttl is too large. requested (630720001) maximum (630720000)"},
         {"INSERT INTO t (k, c) VALUES (1, 2) USING TIMESTAMP -9223372036854775808",
          "Out of bound timestamp, must be in [-9223372036854775806, 9223372036854775807]"},
-        {"INSERT INTO t (k, c) VALUES (1, 2) USING TIMESTAMP 2086400000001",
-         "The timestamp 2086400000001 is more than a day ahead of the clock (microseconds since 1970): it would hide all later writes"},
+        {"INSERT INTO t (k, c) VALUES (1, 2) USING TIMESTAMP 1800086400000001",
+         "The timestamp 1800086400000001 is more than a day ahead of the clock (microseconds since 1970): it would hide all later writes"},
         {"INSERT INTO t (k, c) VALUES (1, 2) IF NOT EXISTS USING TIMESTAMP 5", "Cannot provide custom timestamp for conditional updates"},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++)
@@ -269,7 +269,7 @@ START_TEST(levels_and_timestamps)
     struct cql_prepared *p;
     int rc;
     client_ts = 0; /* the node's then */
-    does("INSERT INTO p (k) VALUES ('a')", "p['a'] (){ live@2000000000001 }");
+    does("INSERT INTO p (k) VALUES ('a')", "p['a'] (){ live@1800000000000001 }");
     client_ts = WORLD_TS;
     p = prepare("INSERT INTO p (k) VALUES ('a')", &rc);
     ck_assert_int_eq(rc, BASE_OK);
@@ -313,6 +313,211 @@ START_TEST(routing)
     p = prepare("BEGIN BATCH INSERT INTO p (v, k) VALUES (?, ?); INSERT INTO ttl (k) VALUES (?) APPLY BATCH", &rc);
     ck_assert_int_eq(rc, BASE_OK);
     ck_assert_uint_eq(cql_prepared_pk_binds(p, &binds), 0);
+    end();
+}
+END_TEST
+
+/* --- UPDATE ----------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(updates)
+{
+    begin();
+    static const struct {
+        const char *text, *mutations;
+    } cases[] = {
+        {"UPDATE t SET v = 3, w = 'x' WHERE k = 1 AND c = 2", "t[1] (2){ v=3 w='x' }"},
+        {"UPDATE t SET w = 'x', v = null WHERE c = 2 AND k = 1", "t[1] (2){ v=del w='x' }"},
+        {"UPDATE t SET s = 'x' WHERE k = 1", "t[1] static{ s='x' }"},
+        {"UPDATE t SET s = 'x', v = 1 WHERE k = 1 AND c = 2", "t[1] static{ s='x' } (2){ v=1 }"},
+        {"UPDATE t SET v = 1 WHERE k IN (1, 2) AND c IN (3, 4)", "t[1] (3){ v=1 } (4){ v=1 }\nt[2] (3){ v=1 } (4){ v=1 }"},
+        {"UPDATE t USING TTL 10 AND TIMESTAMP 7 SET v = 1, w = null WHERE k = 1 AND c = 2", "t[1] (2){ v=1@7ttl10 w=del@7 }"},
+        {"UPDATE p SET v = 1 WHERE k = 'a'", "p['a'] (){ v=1 }"},
+        {"UPDATE pp SET v = 1 WHERE a = 1 AND b = 'b' AND c = 2 AND d = 3", "pp[1,'b'] (2,3){ v=1 }"},
+        {"UPDATE pp SET v = 1 WHERE a = 1 AND b = 'b' AND (c, d) = (2, 3)", "pp[1,'b'] (2,3){ v=1 }"},
+        {"UPDATE ttl SET v = 1, m = m + {1: 2} WHERE k = 1", "ttl[1] (){ v=1ttl60 m[1]=2ttl60 }"},
+        {"UPDATE l SET l = [1, 2] WHERE k = 1", "l[1] (){ l=del@999* l[]=1 l[]=2 }"},
+        {"UPDATE l SET l = null, u = null WHERE k = 1", "l[1] (){ l=del@999* u=del@999* }"},
+        {"UPDATE l SET l = l + [1, 2] WHERE k = 1", "l[1] (){ l[]=1 l[]=2 }"},
+        {"UPDATE l SET l += [1, 2] WHERE k = 1", "l[1] (){ l[]=1 l[]=2 }"},
+        {"UPDATE l SET l = [1, 2] + l WHERE k = 1", "l[1] (){ l[]=1 l[]=2 }"},
+        {"UPDATE l SET l = l + [1], l = [0] + l, l = l + [2], l = [-1] + l WHERE k = 1", "l[1] (){ l[]=-1 l[]=0 l[]=1 l[]=2 }"},
+        {"UPDATE l SET st = st + {'b', 'a'} WHERE k = 1", "l[1] (){ st['a'] st['b'] }"},
+        {"UPDATE l SET st = st - {'b', 'a'} WHERE k = 1", "l[1] (){ st['a']=del st['b']=del }"},
+        {"UPDATE l SET st += {'b'}, st -= {'a'} WHERE k = 1", "l[1] (){ st['a']=del st['b'] }"},
+        {"UPDATE l SET st = st - {'b'}, st = st + {'b'} WHERE k = 1", "l[1] (){ st['b']=del }"},
+        {"UPDATE l SET m = m + {'b': 1, 'a': 2} WHERE k = 1", "l[1] (){ m['a']=2 m['b']=1 }"},
+        {"UPDATE l SET m = m - {'b', 'a'} WHERE k = 1", "l[1] (){ m['a']=del m['b']=del }"},
+        {"UPDATE l SET m['x'] = 1, m['a'] = null WHERE k = 1", "l[1] (){ m['a']=del m['x']=1 }"},
+        {"UPDATE l SET m['x'] = 1, m['x'] = 2 WHERE k = 1", "l[1] (){ m['x']=2 }"},
+        {"UPDATE l SET u.y = 5, u.x = null WHERE k = 1", "l[1] (){ u.x=del u.y=5 }"},
+        {"UPDATE l SET u = {x: 1} WHERE k = 1", "l[1] (){ u=del@999* u.x=1 }"},
+        {"UPDATE l SET fl = [2, 1], fu = {y: 1} WHERE k = 1", "l[1] (){ fl=[2, 1] fu={x: null, y: 1} }"},
+        {"UPDATE sl SET sl = sl + [1] WHERE k = 1", "sl[1] static{ sl[]=1 }"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++)
+        does(cases[i].text, cases[i].mutations);
+    DOES("UPDATE t SET v = ?, w = ? WHERE k = ? AND c = ?", "t[1] (2){ w='y' }", UNSET, SET("y"), INT1, INT2);
+    DOES("UPDATE t SET v = ? WHERE k = ? AND c = ?", "", UNSET, INT1, INT2);
+    DOES("UPDATE l SET m[?] = ?, l = l + ?, st = st - ? WHERE k = 1", "l[1] (){ m['a']=1 }", SET("a"), INT1, NIL, UNSET);
+    DOES("UPDATE l SET m[?] = ?, u.x = ? WHERE k = 1", "", SET("a"), UNSET, UNSET);
+    FAILS("UPDATE l SET m[?] = 1 WHERE k = 1", "Invalid null map key", NIL);
+    FAILS("UPDATE l SET m[?] = 1 WHERE k = 1", "Invalid unset map key", UNSET);
+    ck_assert_uint_eq(world.read_count, 0);
+    end();
+}
+END_TEST
+
+START_TEST(updates_refused)
+{
+    begin();
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"UPDATE t SET v = 3 WHERE k = 1", "Some clustering keys are missing: c"},
+        {"UPDATE pp SET v = 3 WHERE a = 1 AND b = 'b' AND c = 1", "Some clustering keys are missing: d"},
+        {"UPDATE t SET v = 3 WHERE c = 1", "Some partition key parts are missing: k"},
+        {"UPDATE t SET v = 3 WHERE k = 1 AND c > 1", "Slice restrictions are not supported on the clustering columns in UPDATE statements"},
+        {"UPDATE t SET s = 'x' WHERE k = 1 AND c = 1",
+         "Invalid restrictions on clustering columns since the UPDATE statement modifies only static columns"},
+        {"UPDATE t SET c = 3 WHERE k = 1 AND c = 1", "PRIMARY KEY part c found in SET part"},
+        {"UPDATE t SET zz = 3 WHERE k = 1 AND c = 1", "Undefined column name zz in table lab.t"},
+        {"UPDATE t SET v = 1, v = 2 WHERE k = 1 AND c = 1", "Multiple incompatible setting of column v"},
+        {"UPDATE l SET l = [1], l = l + [2] WHERE k = 1", "Multiple incompatible setting of column l"},
+        {"UPDATE t SET v = v + 1 WHERE k = 1 AND c = 1", "Invalid operation (v = v + 1) for non counter column v"},
+        {"UPDATE t SET v[1] = 1 WHERE k = 1 AND c = 1", "Invalid operation (v[1] = 1) for non collection column v"},
+        {"UPDATE t SET v.x = 1 WHERE k = 1 AND c = 1", "Invalid operation (v.x = 1) for non-UDT column v"},
+        {"UPDATE l SET st['a'] = 1 WHERE k = 1", "Invalid operation (st['a'] = 1) for set column st"},
+        {"UPDATE l SET fl = fl + [1] WHERE k = 1", "Invalid operation (fl = fl + [1]) for frozen collection column fl"},
+        {"UPDATE l SET fm['a'] = 1 WHERE k = 1", "Invalid operation (fm['a'] = 1) for frozen collection column fm"},
+        {"UPDATE l SET fu.x = 1 WHERE k = 1", "Invalid operation (fu.x = 1) for frozen UDT column fu"},
+        {"UPDATE l SET u.z = 1 WHERE k = 1", "UDT column u does not have a field named z"},
+        {"UPDATE l SET st = {'a'} + st WHERE k = 1", "Invalid operation (st = {'a'} + st) for non list column st"},
+        {"UPDATE l SET tu = tu + (1, 'a') WHERE k = 1", "Invalid operation (tu = tu + (1, 'a')) for tuple column tu"},
+        {"UPDATE l SET l = l + [null] WHERE k = 1", "null is not supported inside collections"},
+        {"UPDATE p SET v = 1 WHERE k = ''", "Key may not be empty"},
+        {"UPDATE t SET v = 1 WHERE k = null AND c = 1", "Invalid null value in condition for column k"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++)
+        fails(cases[i].text, cases[i].message);
+    end();
+}
+END_TEST
+
+/* Lists by index and by value read first; whatever the ports answer. */
+static void list_operations(bool pending)
+{
+    begin();
+    world.pending = pending;
+    does("INSERT INTO l (k, l) VALUES (1, [10, 20, 30, 20]) USING TIMESTAMP 5", "l[1] (){ live@5 l=del@4* l[]=10@5 l[]=20@5 l[]=30@5 l[]=20@5 }");
+    does("UPDATE l SET l[1] = 21 WHERE k = 1", "l[1] (){ l[]=21 }");
+    ck_assert_uint_eq(world.read_count, 1);
+    does("UPDATE l SET l[0] = null, l[2] = 31 WHERE k = 1", "l[1] (){ l[]=del l[]=31 }");
+    does("DELETE l[0] FROM l USING TIMESTAMP 1001 WHERE k = 1", "l[1] (){ l[]=del@1001 }"); /* 21 */
+    fails("UPDATE l SET l[2] = 1 WHERE k = 1", "List index 2 out of bound, list has size 2");
+    fails("UPDATE l SET l[-1] = 1 WHERE k = 1", "List index -1 out of bound, list has size 2");
+    fails("DELETE l[2] FROM l WHERE k = 1", "List index 2 out of bound, list has size 2");
+    does("UPDATE l SET l = l - [20, 31] WHERE k = 1", "l[1] (){ l[]=del l[]=del }");
+    does("UPDATE l SET l = l - [20] WHERE k = 1", "");
+    fails("UPDATE l SET l[0] = 1 WHERE k = 1", "Attempted to set an element on a list which is null");
+    fails("DELETE l[0] FROM l WHERE k = 2", "Attempted to delete an element from a list which is null");
+    FAILS("UPDATE l SET l[?] = 1 WHERE k = 1", "Invalid null value for list index", NIL);
+    FAILS("UPDATE l SET l[?] = 1 WHERE k = 1", "Invalid unset value for list index", UNSET);
+    /* several partitions and rows; static lists */
+    does("BEGIN BATCH INSERT INTO sl (k, c, sl, v) VALUES (1, 1, [1, 2], [3]); INSERT INTO sl (k, c, v) VALUES (1, 2, [4, 5]); "
+         "INSERT INTO sl (k, c, v) VALUES (2, 2, [6]); APPLY BATCH",
+         "sl[1] static{ sl=del@999* sl[]=1 sl[]=2 } (1){ live v=del@999* v[]=3 } (2){ live v=del@999* v[]=4 v[]=5 }\n"
+         "sl[2] (2){ live v=del@999* v[]=6 }");
+    does("UPDATE sl SET v[0] = 9 WHERE k IN (1, 2) AND c = 2", "sl[1] (2){ v[]=9 }\nsl[2] (2){ v[]=9 }");
+    does("UPDATE sl SET sl[1] = 8 WHERE k = 1", "sl[1] static{ sl[]=8 }");
+    does("UPDATE sl SET sl[0] = 7, v[0] = 7 WHERE k = 1 AND c = 1", "sl[1] static{ sl[]=7 } (1){ v[]=7 }");
+    /* statements of a batch see what was there before it */
+    does("INSERT INTO l (k, l) VALUES (3, [1, 2])", "l[3] (){ live l=del@999* l[]=1 l[]=2 }");
+    does("BEGIN BATCH UPDATE l USING TIMESTAMP 2000 SET l[0] = 5 WHERE k = 3; DELETE l[1] FROM l USING TIMESTAMP 2000 WHERE k = 3; APPLY BATCH",
+         "l[3] (){ l[]=5@2000 l[]=del@2000 }");
+    /* ANY reads nothing */
+    int rc;
+    struct cql_prepared *p = prepare("UPDATE l SET l[0] = 1 WHERE k = 1", &rc);
+    exec_init();
+    exec.prepared = p;
+    exec.consistency = 0;
+    ck_assert_int_eq(finish_exec(cql_exec_start(&exec)), BASE_E_INVALID);
+    ck_assert_str_eq(err.text, "Write operation require a read but consistency ANY is not supported on reads");
+    if (pending) { /* given up while reading, and while writing */
+        exec_init();
+        exec.prepared = p;
+        ck_assert_int_eq(cql_exec_start(&exec), CQL_PENDING);
+        ck_assert(cql_exec_cancel(&exec));
+        ck_assert(!world_step(&world));
+        exec_init();
+        exec.prepared = prepare("UPDATE l SET fl = [1] WHERE k = 1", &rc);
+        ck_assert_int_eq(cql_exec_start(&exec), CQL_PENDING);
+        ck_assert(!cql_exec_cancel(&exec));
+        ck_assert(world_step(&world));
+        ck_assert(done);
+    }
+    end();
+}
+
+START_TEST(lists)
+{
+    list_operations(_i != 0);
+}
+END_TEST
+
+/* --- DELETE ------------------------------------------------------------------------------------------------------------------ */
+
+START_TEST(deletes)
+{
+    begin();
+    static const struct {
+        const char *text, *mutations;
+    } cases[] = {
+        {"DELETE FROM t WHERE k = 1", "t[1] del"},
+        {"DELETE FROM t USING TIMESTAMP 7 WHERE k = 1", "t[1] del@7"},
+        {"DELETE FROM t WHERE k IN (1, 2)", "t[1] del\nt[2] del"},
+        {"DELETE FROM t WHERE k = 1 AND c = 2", "t[1] (2){ del }"},
+        {"DELETE FROM t WHERE k = 1 AND c IN (3, 2)", "t[1] (2){ del } (3){ del }"},
+        {"DELETE v, w FROM t WHERE k = 1 AND c = 2", "t[1] (2){ v=del w=del }"},
+        {"DELETE s FROM t WHERE k = 1", "t[1] static{ s=del }"},
+        {"DELETE s, v FROM t WHERE k = 1 AND c = 2", "t[1] static{ s=del } (2){ v=del }"},
+        {"DELETE v, v FROM t WHERE k = 1 AND c = 2", "t[1] (2){ v=del }"},
+        {"DELETE FROM t WHERE k = 1 AND c > 2", "t[1] range(2> .. >) del"},
+        {"DELETE FROM t WHERE k = 1 AND c >= 2 AND c < 5", "t[1] range(2< .. 5<) del"},
+        {"DELETE FROM t WHERE k = 1 AND c <= 5", "t[1] range(< .. 5>) del"},
+        {"DELETE FROM pp WHERE a = 1 AND b = 'b' AND c = 2", "pp[1,'b'] range(2< .. 2>) del"},
+        {"DELETE FROM pp WHERE a = 1 AND b = 'b' AND c > 2", "pp[1,'b'] range(< .. 2<) del"},
+        {"DELETE FROM pp WHERE a = 1 AND b = 'b' AND c = 2 AND d = 3", "pp[1,'b'] (2,3){ del }"},
+        {"DELETE FROM p WHERE k = 'a'", "p['a'] del"},
+        {"DELETE v FROM p WHERE k = 'a'", "p['a'] (){ v=del }"},
+        {"DELETE l, m, u, fl FROM l WHERE k = 1", "l[1] (){ l=del* m=del* u=del* fl=del }"},
+        {"DELETE m['a'], st['b'], u.x FROM l WHERE k = 1", "l[1] (){ st['b']=del m['a']=del u.x=del }"},
+        {"DELETE m, m['a'] FROM l WHERE k = 1", "l[1] (){ m=del* m['a']=del }"},
+        {"BEGIN BATCH INSERT INTO t (k, c, v) VALUES (1, 2, 3); DELETE FROM t WHERE k = 1 AND c = 2; APPLY BATCH", "t[1] (2){ del }"},
+        {"BEGIN BATCH INSERT INTO t (k, c, v) VALUES (1, 2, 3); DELETE FROM t WHERE k = 1 AND c > 2; UPDATE t SET s = 'a' WHERE k = 1; "
+         "APPLY BATCH", "t[1] static{ s='a' } range(2> .. >) del (2){ live v=3 }"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++)
+        does(cases[i].text, cases[i].mutations);
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        {"DELETE v FROM t WHERE k = 1", "Range deletions are not supported for specific columns"},
+        {"DELETE v FROM t WHERE k = 1 AND c > 1", "Range deletions are not supported for specific columns"},
+        {"DELETE s FROM t WHERE k = 1 AND c = 1",
+         "Invalid restrictions on clustering columns since the DELETE statement modifies only static columns"},
+        {"DELETE c FROM t WHERE k = 1", "Invalid identifier c for deletion (should not be a PRIMARY KEY part)"},
+        {"DELETE zz FROM t WHERE k = 1", "Undefined column name zz in table lab.t"},
+        {"DELETE v['a'] FROM t WHERE k = 1 AND c = 1", "Invalid deletion operation for non collection column v"},
+        {"DELETE fm['a'] FROM l WHERE k = 1", "Invalid deletion operation for frozen collection column fm"},
+        {"DELETE fu.x FROM l WHERE k = 1", "Frozen UDT column fu does not support field deletions"},
+        {"DELETE v.x FROM t WHERE k = 1 AND c = 1", "Invalid deletion operation for non-UDT column v"},
+        {"DELETE u.z FROM l WHERE k = 1", "UDT column u does not have a field named z"},
+        {"DELETE FROM t WHERE c = 1", "Some partition key parts are missing: k"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(bad); i++)
+        fails(bad[i].text, bad[i].message);
+    FAILS("DELETE m[?] FROM l WHERE k = 1", "Invalid null map key", NIL);
+    FAILS("DELETE st[?] FROM l WHERE k = 1", "Invalid null set element", NIL);
     end();
 }
 END_TEST
@@ -424,6 +629,12 @@ int main(void)
     tcase_add_test(tc, insert_refused);
     tcase_add_test(tc, levels_and_timestamps);
     tcase_add_test(tc, routing);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("update");
+    tcase_add_test(tc, updates);
+    tcase_add_test(tc, updates_refused);
+    tcase_add_loop_test(tc, lists, 0, 2);
+    tcase_add_test(tc, deletes);
     suite_add_tcase(suite, tc);
     tc = tcase_create("batch");
     tcase_add_test(tc, batches);
