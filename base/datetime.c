@@ -3,6 +3,8 @@
  * at. */
 #include "base/base_private.h"
 
+#include "base/arith.h"
+
 #include <stdio.h>
 
 /* --- the calendar -------------------------------------------------------------------------------
@@ -39,6 +41,39 @@ static int days_in_month(int64_t year, int month)
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     return days[month - 1] + (month == 2 && leap);
+}
+
+/* Years that the calendar above counts: far beyond what 64 bits of milliseconds hold, so that nothing overflows on the way. */
+#define YEAR_MAX 300000000LL
+
+bool base_timestamp_add(int64_t ms, const struct base_duration *duration, int64_t times, int64_t *out)
+{
+    __int128 months = (__int128)duration->months * times, days = (__int128)duration->days * times;
+    __int128 rest_ns = (__int128)duration->ns * times, at;
+    int64_t day = ms / 86400000, in_day = ms % 86400000, year;
+    int month, day_of_month;
+    *out = 0;
+    if (in_day < 0) {
+        day--;
+        in_day += 86400000;
+    }
+    if (months != 0) {
+        civil_from_days(day, &year, &month, &day_of_month);
+        __int128 total = (__int128)year * 12 + month - 1 + months;
+        if (total < -YEAR_MAX * 12 || total > YEAR_MAX * 12)
+            return false;
+        int64_t n = (int64_t)total;
+        year = n >= 0 ? n / 12 : -((11 - n) / 12);
+        month = (int)(n - year * 12) + 1;
+        if (day_of_month > days_in_month(year, month))
+            day_of_month = days_in_month(year, month);
+        day = days_from_civil(year, month, day_of_month);
+    }
+    at = ((__int128)day + days) * 86400000 + in_day + rest_ns / 1000000;
+    if (at < INT64_MIN || at > INT64_MAX)
+        return false;
+    *out = (int64_t)at;
+    return true;
 }
 
 /* --- reading ------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
  * number of leading ones of the first byte is the number of bytes that follow; zigzag). */
 #include "base/base_private.h"
 
+#include "base/arith.h"
+
 /* --- bytes --------------------------------------------------------------------------------------
  */
 
@@ -75,6 +77,19 @@ int basei_duration_encode(const struct basei_duration *duration, struct base_buf
     if (rc != BASE_OK)
         out->len = start;
     return rc;
+}
+
+bool base_duration_decode(struct base_slice value, struct base_duration *out)
+{
+    struct basei_duration duration;
+    bool ok = basei_duration_decode(value, &duration);
+    *out = (struct base_duration){duration.months, duration.days, duration.ns};
+    return ok;
+}
+
+int base_duration_encode(const struct base_duration *duration, struct base_buf *out)
+{
+    return basei_duration_encode(&(struct basei_duration){duration->months, duration->days, duration->ns}, out);
 }
 
 /* --- text ---------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@
  * BASEI_VARINT_LEN_MAX keep every number that reaches it small. */
 #include "base/base_private.h"
 
-#include <gmp.h>
+#include "base/arith.h"
+#include "base/mpz_private.h"
+
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -227,6 +229,57 @@ size_t basei_float_print(float v, char *text)
     return len;
 }
 
+/* The digits and the exponent of printed text, as Java writes them: from 0.001 to 10^7 with a point, else with an exponent. */
+static int put_java_text(const char *printed, struct base_buf *out)
+{
+    char digits[32];
+    size_t count = 0;
+    long exponent = 0, point = -1;
+    const char *p = printed + (*printed == '-');
+    for (; *p && *p != 'e'; p++) {
+        if (*p == '.')
+            point = (long)count;
+        else if (count < sizeof digits)
+            digits[count++] = *p;
+    }
+    if (*p == 'e')
+        exponent = strtol(p + 1, NULL, 10);
+    exponent += (point < 0 ? (long)count : point) - 1; /* of the first digit */
+    size_t zeros = 0;
+    while (zeros + 1 < count && digits[zeros] == '0')
+        zeros++;
+    while (count > zeros + 1 && digits[count - 1] == '0')
+        count--;
+    const char *first = digits + zeros;
+    int len = (int)(count - zeros);
+    exponent = *first == '0' ? 0 : exponent - (long)zeros;
+    int rc = *printed == '-' ? base_buf_put_u8(out, '-') : BASE_OK;
+    if (rc != BASE_OK)
+        return rc;
+    if (exponent >= 7 || exponent < -3)
+        return base_buf_printf(out, "%c.%.*sE%ld", *first, len > 1 ? len - 1 : 1, len > 1 ? first + 1 : "0", exponent);
+    if (exponent < 0)
+        return base_buf_printf(out, "0.%.*s%.*s", (int)-exponent - 1, "00", len, first);
+    int whole = (int)exponent + 1;
+    if (len <= whole)
+        return base_buf_printf(out, "%.*s%.*s.0", len, first, whole - len, "0000000");
+    return base_buf_printf(out, "%.*s.%.*s", whole, first, len - whole, first + whole);
+}
+
+int base_double_java_text(double v, struct base_buf *out)
+{
+    char text[32];
+    size_t len = basei_double_print(v, text);
+    return isfinite(v) ? put_java_text(text, out) : base_buf_put(out, text, len);
+}
+
+int base_float_java_text(float v, struct base_buf *out)
+{
+    char text[32];
+    size_t len = basei_float_print(v, text);
+    return isfinite(v) ? put_java_text(text, out) : base_buf_put(out, text, len);
+}
+
 /* --- varints: two's complement, big-endian -------------------------------------------------------
  */
 
@@ -260,7 +313,7 @@ int basei_varint_put_i64(struct base_buf *out, int64_t v)
 }
 
 /* Append z as minimal two's complement. */
-static int put_mpz(struct base_buf *out, mpz_t z)
+int basei_mpz_put(struct base_buf *out, mpz_t z)
 {
     bool negative = mpz_sgn(z) < 0;
     if (negative)
@@ -282,7 +335,7 @@ static int put_mpz(struct base_buf *out, mpz_t z)
     return BASE_OK;
 }
 
-static void get_mpz(struct base_slice value, mpz_t z)
+void basei_mpz_get(struct base_slice value, mpz_t z)
 {
     mpz_import(z, value.len, 1, 1, 1, 0, value.data);
     if (value.len && value.data[0] >= 0x80) {
@@ -311,7 +364,7 @@ static int put_digits(struct base_buf *out, const struct basei_number *n, size_t
         mpz_neg(z, z);
     if (borrow)
         mpz_sub_ui(z, z, 1);
-    int rc = put_mpz(out, z);
+    int rc = basei_mpz_put(out, z);
     mpz_clear(z);
     free(text);
     return rc;
@@ -347,7 +400,7 @@ int basei_varint_print(struct base_slice value, struct base_buf *out)
         return BASE_E_LIMIT;
     mpz_t z;
     mpz_init(z);
-    get_mpz(value, z);
+    basei_mpz_get(value, z);
     int rc = base_buf_reserve(out, mpz_sizeinbase(z, 10) + 2);
     if (rc == BASE_OK) {
         mpz_get_str((char *)out->data + out->len, 10, z);

@@ -1,18 +1,16 @@
 /* Aggregates: count, min, max over the rows of a group, and what a group's other expressions are: its first row's.
  *
  * 1. A node of an aggregation is an aggregate, or a largest part of an expression that has none in it; above them there are only calls,
- *    evaluated once the group is over.
+ *    evaluated once the group is over. Nulls are passed over.
  * 2. What an aggregation keeps lives in its own arena, in room that is used again: a group's rows cost no memory. */
-#include "cql/function.h"
-
-enum { COUNT, MIN, MAX };
+#include "cql/aggregate.h"
 
 struct node {
     const struct cqli_expr *expr;
-    struct cql_value value; /* in `room` */
+    struct cqli_accumulator accumulator; /* an aggregate */
+    struct cql_value first;              /* anything else: of the first row, in `room` */
     uint8_t *room;
     size_t room_size;
-    uint64_t count;
 };
 struct cqli_aggregation {
     struct base_arena *arena;
@@ -47,7 +45,11 @@ static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
         a->nodes = nodes;
         a->node_room = room;
     }
-    a->nodes[a->node_count++] = (struct node){.expr = expr, .value.state = CQL_VALUE_NULL};
+    struct node *node = &a->nodes[a->node_count++];
+    *node = (struct node){.expr = expr, .first.state = CQL_VALUE_NULL};
+    if (expr->kind == CQLI_EXPR_AGGREGATE)
+        cqli_accumulator_init(&node->accumulator, a->arena, (enum cqli_aggregate)expr->function->op,
+                              expr->item_count ? expr->items[0]->type : expr->type);
     return BASE_OK;
 }
 
@@ -71,8 +73,9 @@ void cqli_aggregation_reset(struct cqli_aggregation *a)
 {
     a->row_count = 0;
     for (size_t i = 0; i < a->node_count; i++) {
-        a->nodes[i].value = (struct cql_value){.state = CQL_VALUE_NULL};
-        a->nodes[i].count = 0;
+        a->nodes[i].first = (struct cql_value){.state = CQL_VALUE_NULL};
+        if (a->nodes[i].expr->kind == CQLI_EXPR_AGGREGATE)
+            cqli_accumulator_reset(&a->nodes[i].accumulator);
     }
 }
 
@@ -85,21 +88,11 @@ static int keep(struct cqli_aggregation *a, struct node *node, const struct cql_
     }
     if (value->bytes.len)
         memcpy(node->room, value->bytes.data, value->bytes.len);
-    node->value = (struct cql_value){value->state, base_slice(node->room, value->bytes.len)};
+    node->first = (struct cql_value){value->state, base_slice(node->room, value->bytes.len)};
     return BASE_OK;
 }
 
 /* --- rows -------------------------------------------------------------------------------------------------------------------- */
-
-static int add_extreme(struct cqli_aggregation *a, struct node *node, const struct cql_value *value, struct cqli_eval *eval)
-{
-    if (node->value.state == CQL_VALUE_SET) {
-        int c = base_value_compare(node->expr->type, value->bytes, node->value.bytes);
-        if (node->expr->function->op == MIN ? c >= 0 : c <= 0)
-            return BASE_OK;
-    }
-    return keep(a, node, value, eval);
-}
 
 static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_eval *eval)
 {
@@ -117,8 +110,7 @@ static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_e
         return base_err_set(eval->err, BASE_E_INVALID, "Invalid unset value for argument in call to function %s", node->expr->function->name);
     if (value.state == CQL_VALUE_NULL)
         return BASE_OK; /* aggregates pass nulls over */
-    node->count++;
-    return node->expr->function->op == COUNT ? BASE_OK : add_extreme(a, node, &value, eval);
+    return cqli_accumulator_add(&node->accumulator, value.bytes, eval->err);
 }
 
 int cqli_aggregation_add(struct cqli_aggregation *a, struct cqli_eval *eval)
@@ -134,29 +126,21 @@ int cqli_aggregation_add(struct cqli_aggregation *a, struct cqli_eval *eval)
 
 /* --- results ------------------------------------------------------------------------------------------------------------------- */
 
-static int result_of(const struct node *node, struct cqli_eval *eval, struct cql_value *out)
-{
-    if (node->expr->kind != CQLI_EXPR_AGGREGATE || node->expr->function->op != COUNT) {
-        *out = node->value;
-        return BASE_OK;
-    }
-    uint8_t *bytes = base_arena_alloc(eval->arena, 8);
-    if (!bytes)
-        return cqli_eval_no_memory(eval);
-    base_put_be64(bytes, node->count);
-    *out = (struct cql_value){.bytes = base_slice(bytes, 8)};
-    return BASE_OK;
-}
-
 int cqli_aggregation_node(const struct cqli_aggregation *a, const struct cqli_expr *expr, struct cqli_eval *eval, bool *found,
                           struct cql_value *out)
 {
     *found = !expr->has_aggregate || expr->kind == CQLI_EXPR_AGGREGATE;
     if (!*found)
         return BASE_OK;
-    for (size_t i = 0; i < a->node_count; i++)
-        if (a->nodes[i].expr == expr)
-            return result_of(&a->nodes[i], eval, out);
+    for (size_t i = 0; i < a->node_count; i++) {
+        const struct node *node = &a->nodes[i];
+        if (node->expr != expr)
+            continue;
+        if (expr->kind == CQLI_EXPR_AGGREGATE)
+            return cqli_accumulator_result(&node->accumulator, eval, out);
+        *out = node->first;
+        return BASE_OK;
+    }
     BASE_ASSERT(false); /* it was among the expressions that the aggregation was made for */
     return BASE_E_INTERNAL;
 }
@@ -165,4 +149,51 @@ int cqli_aggregation_result(struct cqli_aggregation *a, size_t index, struct cql
 {
     BASE_ASSERT(index < a->count);
     return cqli_eval(a->exprs[index], eval, a, out);
+}
+
+/* --- preparing ------------------------------------------------------------------------------------------------------------------- */
+
+static const struct cqli_function aggregates[] = {
+    {"count", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_BIGINT, 1, {0}, CQLI_COUNT}, {"min", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_MIN},
+    {"max", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_MAX},        {"sum", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_SUM},
+    {"avg", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_AVG},
+};
+
+static const struct cqli_function *find(const struct cql_term *call)
+{
+    for (size_t i = 0; i < BASE_COUNT(aggregates); i++)
+        if (base_slice_equal(call->name.name, base_slice_str(aggregates[i].name)))
+            return &aggregates[i];
+    return NULL;
+}
+
+bool cqli_aggregate_is(const struct cql_term *call)
+{
+    return find(call) != NULL;
+}
+
+int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call, const struct cqli_expr **out)
+{
+    struct cqli_prepare *p = scope->p;
+    const struct cqli_function *function = find(call);
+    const struct cql_term *arg = call->items;
+    char text[CQLI_TERM_TEXT], name[CQLI_TYPE_TEXT];
+    const struct base_type *type;
+    if (!scope->selection)
+        return base_err_set(p->err, BASE_E_INVALID, "Aggregation function are not supported in the where clause");
+    if (call->item_count != 1)
+        return base_err_set(p->err, BASE_E_INVALID, "Invalid number of arguments in call to function system.%s: 1 required but %u provided",
+                            function->name, call->item_count);
+    if (function->op == CQLI_COUNT && (arg->kind == CQL_TERM_STAR || cqli_literal_is(arg))) /* count(1) counts rows too */
+        return cqli_call_make(scope, function, base_type_scalar(BASE_TYPE_BIGINT), NULL, NULL, 0, out);
+    int rc = arg->kind == CQL_TERM_STAR ? base_err_set(p->err, BASE_E_INVALID, "only count takes *") : cqli_term_type(scope, arg, &type);
+    if (rc != BASE_OK)
+        return rc;
+    if (!type)
+        return base_err_set(p->err, BASE_E_INVALID, "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
+                            cqli_term_text(arg, text), function->name);
+    if (function->op >= CQLI_SUM && !cqli_type_is_number(type))
+        return base_err_set(p->err, BASE_E_INVALID, "Invalid call to function %s, none of its type signatures match (it takes numbers, not %s)",
+                            function->name, cqli_type_text_of(type, name));
+    return cqli_call_make(scope, function, function->op == CQLI_COUNT ? base_type_scalar(BASE_TYPE_BIGINT) : type, &type, arg, 1, out);
 }

@@ -22,7 +22,7 @@ static void set_flags(struct cqli_expr *expr)
 {
     expr->is_constant = expr->kind == CQLI_EXPR_CONSTANT;
     expr->has_aggregate = expr->kind == CQLI_EXPR_AGGREGATE;
-    expr->reads_nothing = expr->kind != CQLI_EXPR_BIND && expr->kind != CQLI_EXPR_COLUMN && expr->kind != CQLI_EXPR_AGGREGATE;
+    expr->reads_nothing = !expr->column && expr->kind != CQLI_EXPR_BIND && expr->kind != CQLI_EXPR_AGGREGATE;
     expr->pure = !expr->function || !(expr->function->flags & CQLI_FN_IMPURE);
     for (uint32_t i = 0; i < expr->item_count; i++) {
         const struct cqli_expr *item = expr->items[i];

@@ -22,6 +22,12 @@ int cqli_eval_take(struct cqli_eval *eval, struct base_buf *buf, int rc, struct 
     return rc == BASE_E_NOMEM ? cqli_eval_no_memory(eval) : rc;
 }
 
+int cqli_eval_copy(struct cqli_eval *eval, const void *bytes, size_t len, struct cql_value *out)
+{
+    *out = (struct cql_value){0};
+    return base_arena_copy(eval->arena, base_slice(bytes, len), &out->bytes) == BASE_OK ? BASE_OK : cqli_eval_no_memory(eval);
+}
+
 static struct cql_value null_value(void)
 {
     return (struct cql_value){.state = CQL_VALUE_NULL};
@@ -238,6 +244,8 @@ int cqli_eval(const struct cqli_expr *expr, struct cqli_eval *eval, const struct
         return cqli_row_value(eval->row, expr->column, out, eval->err);
     case CQLI_EXPR_COLLECTION:
         return eval_collection(expr, eval, a, out);
+    case CQLI_EXPR_ROW:
+        return expr->function->run(expr, NULL, eval, out);
     case CQLI_EXPR_AS:
         return cqli_eval(expr->items[0], eval, a, out);
     case CQLI_EXPR_FIELD: case CQLI_EXPR_ELEMENT: case CQLI_EXPR_SLICE:

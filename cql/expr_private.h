@@ -15,6 +15,7 @@ enum cqli_expr_kind {
     CQLI_EXPR_COLLECTION, /* a list, set, map, tuple, UDT or vector of the items (NULL among them: null) */
     CQLI_EXPR_CALL,       /* function over the items */
     CQLI_EXPR_AGGREGATE,  /* function over the items, over the rows of a group */
+    CQLI_EXPR_ROW,        /* a function of the row: of a column's cells; it evaluates the items itself */
     CQLI_EXPR_AS,         /* items[0], its bytes as another type's */
     CQLI_EXPR_FIELD,      /* items[0].number */
     CQLI_EXPR_ELEMENT,    /* items[0][items[1]] */

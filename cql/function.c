@@ -8,8 +8,9 @@
 
 #include <stdio.h>
 
-static const struct cqli_signatures *const tables[] = {&cqli_functions_basic};
-static const struct cqli_factories *const factory_tables[] = {&cqli_factories_basic};
+static const struct cqli_signatures *const tables[] = {&cqli_functions_basic, &cqli_functions_time, &cqli_functions_math, &cqli_functions_blob};
+static const struct cqli_factories *const factory_tables[] = {&cqli_factories_basic, &cqli_factories_collection, &cqli_factories_mask,
+                                                            &cqli_factories_vector};
 
 /* --- names ---------------------------------------------------------------------------------------------------------------- */
 
@@ -243,6 +244,10 @@ static int prepare_named(struct cqli_scope *scope, const struct cql_term *call, 
     struct cqli_prepare *p = scope->p;
     const struct cqli_function *function = NULL;
     const bool native = !call->name.keyspace.len || base_slice_equal(call->name.keyspace, BASE_SLICE_LIT("system"));
+    if (native && cqli_row_function_is(call))
+        return cqli_row_function_prepare(scope, call, out);
+    if (native && cqli_aggregate_is(call))
+        return cqli_aggregate_prepare(scope, call, out);
     const struct cqli_factory *factory = native ? find_factory(call->name.name) : NULL;
     if (factory)
         return prepare_factory(scope, factory, call, to, out);
@@ -254,8 +259,6 @@ static int prepare_named(struct cqli_scope *scope, const struct cql_term *call, 
         return base_err_set(p->err, BASE_E_INVALID, scope->selection ? "Unknown function '%.*s%s%.*s'" : "Unknown function %.*s%s%.*s called",
                             BASE_SLICE_ARG(call->name.keyspace), dot, BASE_SLICE_ARG(call->name.name));
     }
-    if ((function->flags & CQLI_FN_AGGREGATE) && !scope->selection)
-        return base_err_set(p->err, BASE_E_INVALID, "Aggregation function are not supported in the where clause");
     const struct base_type *types[CQLI_FUNCTION_ARGS_MAX];
     for (uint32_t i = 0; i < function->arg_count; i++)
         types[i] = base_type_scalar(function->args[i]);
@@ -279,15 +282,9 @@ static int check_result(struct cqli_scope *scope, const struct cql_term *term, c
 
 int cqli_call_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to, const struct cqli_expr **out)
 {
-    int rc = BASE_E_INVALID;
-    switch (term->kind) {
-    case CQL_TERM_CALL:
-        rc = prepare_named(scope, term, to, out);
-        break;
-    default:
-        rc = base_err_set(scope->p->err, BASE_E_INVALID, "this is not a call");
-        break;
-    }
+    int rc = term->kind == CQL_TERM_CALL   ? prepare_named(scope, term, to, out)
+             : term->kind == CQL_TERM_CAST ? cqli_cast_prepare(scope, term, out)
+                                           : cqli_operator_prepare(scope, term, to, out);
     return rc == BASE_OK && to ? check_result(scope, term, to, *out) : rc;
 }
 

@@ -32,7 +32,7 @@ struct cqli_signatures {
     const struct cqli_function *items;
     size_t count;
 };
-extern const struct cqli_signatures cqli_functions_basic;
+extern const struct cqli_signatures cqli_functions_basic, cqli_functions_time, cqli_functions_math, cqli_functions_blob;
 
 /* Functions whose types are inferred from their arguments. */
 struct cqli_factory {
@@ -47,7 +47,43 @@ struct cqli_factories {
     const struct cqli_factory *items;
     size_t count;
 };
-extern const struct cqli_factories cqli_factories_basic;
+extern const struct cqli_factories cqli_factories_basic, cqli_factories_collection, cqli_factories_mask, cqli_factories_vector;
+
+/* --- numbers (number.c) ------------------------------------------------------------------------------------------------- */
+
+/* A number of any type, not missing, as another: exactly where that is possible, else as Java converts. */
+int64_t cqli_number_i64(const struct base_type *type, struct base_slice value); /* varint and decimal: the low 64 bits; saturating from floats */
+double cqli_number_double(const struct base_type *type, struct base_slice value);
+float cqli_number_float(const struct base_type *type, struct base_slice value);
+/* As varint and decimal, appended. INVALID: NaN and infinities have none. */
+BASE_MUST int cqli_number_varint(const struct base_type *type, struct base_slice value, struct base_buf *out);
+BASE_MUST int cqli_number_decimal(const struct base_type *type, struct base_slice value, struct base_buf *out);
+/* A tinyint, smallint, int, bigint or counter, of the low bits. */
+BASE_MUST int cqli_number_put_i64(enum base_type_kind kind, int64_t v, struct base_buf *out);
+BASE_MUST int cqli_number_put_double(double v, struct base_buf *out);
+BASE_MUST int cqli_number_put_float(float v, struct base_buf *out);
+/* (long) v of Java: saturating, NaN is 0. */
+int64_t cqli_number_saturate(double v, int64_t min, int64_t max);
+
+/* --- casts, operators (function_cast.c, function_operator.c) ---------------------------------------------------------------- */
+
+BASE_MUST int cqli_cast_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_expr **out);
+BASE_MUST int cqli_operator_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to,
+                                    const struct cqli_expr **out);
+/* writetime, maxwritetime, ttl (function_row.c). */
+bool cqli_row_function_is(const struct cql_term *call);
+BASE_MUST int cqli_row_function_prepare(struct cqli_scope *scope, const struct cql_term *call, const struct cqli_expr **out);
+/* count, min, max, sum, avg (aggregate.c). */
+bool cqli_aggregate_is(const struct cql_term *call);
+BASE_MUST int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call, const struct cqli_expr **out);
+
+void cqli_sha256(struct base_slice bytes, uint8_t out[32]); /* sha256.c */
+/* Milliseconds of a timestamp, date or timeuuid. */
+int64_t cqli_time_ms(const struct base_type *type, struct base_slice value);
+/* A day of a date; false: beyond it. */
+BASE_MUST bool cqli_time_date(int64_t ms, uint8_t out[4]);
+/* Bytes of a value that the evaluation's arena keeps. */
+BASE_MUST int cqli_eval_copy(struct cqli_eval *eval, const void *bytes, size_t len, struct cql_value *out);
 
 /* "Cannot infer type of argument …": argument i. */
 int cqli_factory_untyped(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call, uint32_t i);

@@ -1,6 +1,7 @@
-/* Functions that stand alone: uuid, token. */
+/* Functions that stand alone: uuid, token, to_json, from_json. */
 #include "cql/function.h"
 
+#include "base/json.h"
 #include "base/key.h"
 
 static int run_uuid(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
@@ -81,7 +82,67 @@ static int infer_token(struct cqli_scope *scope, const struct cqli_factory *fact
     return BASE_OK;
 }
 
+/* --- JSON ------------------------------------------------------------------------------------------------------------------- */
+
+static int run_to_json(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+{
+    struct base_buf json;
+    if (args[0].state != CQL_VALUE_SET)
+        return cqli_eval_copy(eval, "null", 4, out);
+    base_buf_init(&json, CQLI_VALUE_LEN_MAX);
+    return cqli_eval_take(eval, &json, base_value_to_json(call->items[0]->type, args[0].bytes, &json, eval->err), out);
+}
+
+static int infer_to_json(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call,
+                         const struct cqli_receiver *to, const struct base_type **types, const struct base_type **result)
+{
+    (void)to;
+    if (!types[0])
+        types[0] = cqli_literal_preferred(call->items);
+    if (!types[0])
+        return cqli_factory_untyped(scope, factory, call, 0);
+    *result = base_type_scalar(BASE_TYPE_TEXT);
+    return BASE_OK;
+}
+
+static bool is_json_null(struct base_slice json)
+{
+    struct base_json_reader reader;
+    struct base_json_token token;
+    base_json_begin(&reader, json);
+    return base_json_next(&reader, &token, NULL) == BASE_OK && token.kind == BASE_JSON_NULL &&
+           base_json_next(&reader, &token, NULL) == BASE_OK && token.kind == BASE_JSON_END;
+}
+
+static int run_from_json(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+{
+    struct base_slice json = args[0].bytes;
+    struct base_buf value;
+    if (is_json_null(json))
+        return BASE_OK;
+    base_buf_init(&value, CQLI_VALUE_LEN_MAX);
+    int rc = base_value_from_json(call->type, json, &value, eval->err);
+    if (rc == BASE_E_INVALID || rc == BASE_E_SYNTAX)
+        rc = base_err_wrap(eval->err, BASE_E_INVALID, "Could not decode JSON string '%.*s'", json.len > 200 ? 200 : (int)json.len,
+                           (const char *)json.data);
+    return cqli_eval_take(eval, &value, rc, out);
+}
+
+static int infer_from_json(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call,
+                           const struct cqli_receiver *to, const struct base_type **types, const struct base_type **result)
+{
+    (void)factory, (void)call;
+    if (!to)
+        return base_err_set(scope->p->err, BASE_E_INVALID, "%s() cannot be used in the selection clause of a SELECT statement",
+                            factory->function.name);
+    types[0] = base_type_scalar(BASE_TYPE_TEXT);
+    *result = to->type;
+    return BASE_OK;
+}
+
 static const struct cqli_factory factories[] = {
+    {{"to_json", CQLI_FN_NULLS | CQLI_FN_OLD_NAME, run_to_json, BASE_TYPE_TEXT, 1, {0}, 0}, "any", 1, 1, infer_to_json},
+    {{"from_json", CQLI_FN_RECEIVER | CQLI_FN_OLD_NAME, run_from_json, BASE_TYPE_TEXT, 1, {0}, 0}, "text", 1, 1, infer_from_json},
     {{"token", 0, run_token, BASE_TYPE_BIGINT, 0, {0}, 0}, "partition key", 0, UINT32_MAX, infer_token},
 };
 const struct cqli_factories cqli_factories_basic = {factories, BASE_COUNT(factories)};

@@ -57,7 +57,14 @@ static void port_random(struct cql_ports *ports, void *out, size_t len)
     for (size_t i = 0; i < len; i++)
         ((uint8_t *)out)[i] = chance++;
 }
-static const struct cql_port_ops port_ops = {.now_us = port_now_us, .random = port_random};
+static int64_t last_us;
+static int64_t port_timestamp(struct cql_ports *ports)
+{
+    (void)ports;
+    last_us = last_us < clock_us ? clock_us : last_us + 1;
+    return last_us;
+}
+static const struct cql_port_ops port_ops = {.timestamp = port_timestamp, .now_us = port_now_us, .random = port_random};
 static struct cql_ports ports = {.ops = &port_ops};
 
 static inline struct cqli_eval evaluation(void)
@@ -238,6 +245,7 @@ static inline void expr_setup(const char *columns)
         the_row.cells[i].state = the_row.writetimes[i].state = the_row.ttls[i].state = CQL_VALUE_NULL;
     bound_count = 0;
     chance = 0;
+    last_us = 0;
 }
 
 #endif
