@@ -34,6 +34,7 @@ enum base_lane {
     BASE_LANE_SYNC,    /* commit-log syncs: never behind long work */
     BASE_LANE_FLUSH,   /* memtable flushes */
     BASE_LANE_COMPACT, /* compaction, index builds */
+    BASE_LANE_AUTH,    /* passwords: hashing one takes tens of milliseconds on purpose */
     BASE_LANE_COUNT,
 };
 

@@ -24,7 +24,8 @@ static void put_pool(struct nodei_admin *call, const char *name, uint64_t active
 static void put_lanes(struct nodei_admin *call)
 {
     static const char *const names[BASE_LANE_COUNT] = {
-        [BASE_LANE_SYNC] = "CommitLogSync", [BASE_LANE_FLUSH] = "MemtableFlushWriter", [BASE_LANE_COMPACT] = "CompactionExecutor"};
+        [BASE_LANE_SYNC] = "CommitLogSync", [BASE_LANE_FLUSH] = "MemtableFlushWriter", [BASE_LANE_COMPACT] = "CompactionExecutor",
+        [BASE_LANE_AUTH] = "Native-Transport-Auth-Requests"};
     for (int i = 0; i < BASE_LANE_COUNT; i++) {
         struct node_lane_stats s;
         node_executor_get_stats(call->node->executor, (enum base_lane)i, &s);

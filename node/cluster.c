@@ -645,7 +645,8 @@ static void on_close_poll(struct net_timer *timer)
     bool idle = repl_is_idle(cluster->repl) || now >= cluster->close_deadline_ns;
     bool answered = !cluster->api || nodei_api_stop(cluster->api);
     bool said = !cluster->system_keyspaces || now >= cluster->close_deadline_ns;
-    if (cluster->work.pending > 0 || !idle || !answered || !said) {
+    bool logged_in = nodei_auth_stop(cluster->node, now >= cluster->close_deadline_ns);
+    if (cluster->work.pending > 0 || !idle || !answered || !said || !logged_in) {
         net_loop_arm(cluster->loop, timer, CLOSE_POLL_NS);
         return;
     }
@@ -685,6 +686,7 @@ void nodei_cluster_close(struct node *node)
         cluster->spare_inbound = in->next;
         free(in);
     }
+    nodei_auth_close(node);
     net_loop_free(cluster->loop);
     pthread_mutex_destroy(&cluster->mutex);
     pthread_cond_destroy(&cluster->changed);

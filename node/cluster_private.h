@@ -77,6 +77,7 @@ struct nodei_cluster {
     struct repl_transport transport;
     struct inbound *spare_inbound;
     bool serves_clients; /* of the native protocol: a daemon */
+    struct nodei_auth *auth; /* roles_login.c's; NULL until somebody logs in */
     struct nodei_system_keyspaces *system_keyspaces; /* system_keyspaces.c's, while it has something to do */
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;

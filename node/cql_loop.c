@@ -179,7 +179,10 @@ static enum cql_answer loop_read_next(struct cql_ports *ports, struct cql_read *
 {
     struct nodei_loop_read *r = read->state;
     read->row = (struct base_live_row){0};
-    return r ? pull(r) : read_open(client_of(ports), read);
+    if (r)
+        return pull(r);
+    read->rc = nodei_roles_check_read(client_of(ports), read->table, &read->err);
+    return read->rc == BASE_OK ? read_open(client_of(ports), read) : CQL_DONE;
 }
 
 static void loop_read_close(struct cql_ports *ports, struct cql_read *read)
@@ -236,6 +239,9 @@ static void write_done(struct repl_write *repl)
 
 static enum cql_answer loop_write(struct cql_ports *ports, struct cql_write *write)
 {
+    write->rc = nodei_roles_check_write(client_of(ports), write->mutations, write->mutation_count, &write->err);
+    if (write->rc != BASE_OK)
+        return CQL_DONE;
     struct loop_write *w = calloc(1, sizeof *w);
     if (!w) {
         write->rc = base_err_set(&write->err, BASE_E_NOMEM, "a write: out of memory");
@@ -366,7 +372,8 @@ static enum cql_answer loop_admin(struct cql_ports *ports, struct cql_admin *adm
     case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
         return nodei_roles_admin(client, admin);
     default:
-        return change_schema(client, admin);
+        admin->rc = nodei_roles_check_ddl(client, admin->statement, &admin->err);
+        return admin->rc == BASE_OK ? change_schema(client, admin) : CQL_DONE;
     }
 }
 

@@ -188,7 +188,7 @@ static void *lane_main(void *arg)
 static void lane_start(struct lane *lane)
 {
     static const char *const names[BASE_LANE_COUNT] = {"ringlet-sync", "ringlet-flush",
-                                                       "ringlet-compact"};
+                                                       "ringlet-compact", "ringlet-auth"};
     pthread_attr_t attr;
     if (lane->started || lane->stopping || pthread_attr_init(&attr) != 0)
         return;

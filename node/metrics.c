@@ -128,7 +128,7 @@ static void put_store(struct nodei_metrics *sink, struct node *node)
 static void put_lanes(struct nodei_metrics *sink, struct node *node)
 {
     static const char *const labels[BASE_LANE_COUNT] = {"pool=\"sync\"", "pool=\"flush\"",
-                                                        "pool=\"compact\""};
+                                                        "pool=\"compact\"", "pool=\"auth\""};
     struct node_lane_stats s[BASE_LANE_COUNT];
     for (int i = 0; i < BASE_LANE_COUNT; i++)
         node_executor_get_stats(node->executor, (enum base_lane)i, &s[i]);

@@ -56,7 +56,8 @@ static void put_pool(struct nodei_fill *fill, const char *name, uint64_t active,
 void nodei_fill_thread_pools(struct nodei_fill *fill)
 {
     static const char *const names[BASE_LANE_COUNT] = {
-        [BASE_LANE_SYNC] = "CommitLogSync", [BASE_LANE_FLUSH] = "MemtableFlushWriter", [BASE_LANE_COMPACT] = "CompactionExecutor"};
+        [BASE_LANE_SYNC] = "CommitLogSync", [BASE_LANE_FLUSH] = "MemtableFlushWriter", [BASE_LANE_COMPACT] = "CompactionExecutor",
+        [BASE_LANE_AUTH] = "Native-Transport-Auth-Requests"};
     if (fill->node->guest)
         return;
     for (int i = 0; fill->repl && i < NODEI_STAGES; i++) {

@@ -1,0 +1,299 @@
+/* Roles: CREATE, ALTER, DROP, LIST of them, and logging in. What breaks without it: a password that does not count, one that counts
+ * after it was changed, a default superuser that anybody on the network can be, or that comes back. */
+#include "node/roles_private.h"
+#include "tests/unit/node/loop_client.h"
+
+#include <unistd.h>
+
+/* "ringlet" by bcrypt at its least cost. */
+#define HASH_OF_RINGLET "$2a$04$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq"
+
+static struct loop_client su;
+
+static void setup(void)
+{
+    daemons_setup();
+    daemon_open(0, "authenticator", "PasswordAuthenticator", "roles_validity", "200ms", NULL);
+    daemons_settle(1);
+    loop_client_init(&su, 0);
+    snprintf(su.client.role, sizeof su.client.role, "cassandra");
+}
+
+/* A client logged in with this role. */
+static struct loop_client client_of(const char *role, bool is_superuser)
+{
+    struct loop_client c;
+    loop_client_init(&c, 0);
+    snprintf(c.client.role, sizeof c.client.role, "%s", role);
+    c.client.is_superuser = is_superuser;
+    return c;
+}
+
+static void logs_in(const char *user, const char *password, bool superuser)
+{
+    struct nodei_login login;
+    ck_assert_msg(loop_login(0, user, password, true, &login) == BASE_OK, "%s: %s", user, fixture.err.text);
+    ck_assert(login.can_login);
+    ck_assert_int_eq(login.is_superuser, superuser);
+}
+
+static void does_not(const char *user, const char *password, const char *why)
+{
+    struct nodei_login login;
+    ck_assert_int_eq(loop_login(0, user, password, true, &login), BASE_E_UNAUTHORIZED);
+    ck_assert(!login.can_login && !login.is_superuser);
+    SAYS(why);
+}
+
+#define WRONG "and/or password are incorrect"
+
+START_TEST(default_superuser)
+{
+    ck_assert(nodei_auth_is_required(daemons[0].node));
+    logs_in("cassandra", "cassandra", true);
+    does_not("cassandra", "other", "Provided username cassandra " WRONG);
+    does_not("cassandra", "", WRONG);
+    does_not("nobody", "cassandra", "Provided username nobody " WRONG);
+    ck_assert_int_eq(loop_login(0, "cassandra", "cassandra", false, NULL), BASE_E_UNAUTHORIZED); /* not from afar */
+    SAYS(WRONG);
+    ck_assert_str_eq(loop_run(&su, "LIST ROLES"), "cassandra|true|true|{}|ALL\n");
+    loop_run(&su, "ALTER ROLE cassandra WITH PASSWORD = 'better'");
+    does_not("cassandra", "cassandra", WRONG);
+    logs_in("cassandra", "better", true);
+    OK(loop_login(0, "cassandra", "better", false, NULL)); /* from everywhere now */
+    ck_assert_str_eq(loop_run(&su, "SELECT role, can_login, is_superuser FROM system_auth.roles"), "cassandra|true|true\n");
+    ck_assert_ptr_nonnull(strstr(loop_run(&su, "SELECT salted_hash FROM system_auth.roles"), "$2a$10$"));
+}
+END_TEST
+
+/* Other changes leave its password what it is. */
+START_TEST(default_superuser_altered)
+{
+    loop_run(&su, "CREATE ROLE dba WITH PASSWORD = 'x' AND LOGIN = true AND SUPERUSER = true");
+    struct loop_client dba = client_of("dba", true);
+    loop_run(&dba, "ALTER ROLE cassandra WITH SUPERUSER = false");
+    logs_in("cassandra", "cassandra", false);
+    ck_assert_int_eq(loop_login(0, "cassandra", "cassandra", false, NULL), BASE_E_UNAUTHORIZED);
+    loop_run(&dba, "ALTER ROLE cassandra WITH LOGIN = false");
+    does_not("cassandra", "cassandra", "cassandra is not permitted to log in");
+    loop_run(&dba, "DROP ROLE cassandra");
+    does_not("cassandra", "cassandra", WRONG);
+    ck_assert_str_eq(loop_run(&dba, "LIST ROLES"), "dba|true|true|{}|ALL\n");
+    ck_assert_int_eq(loop_try(&dba, "DROP ROLE cassandra"), BASE_E_INVALID);
+    SAYS("cassandra doesn't exist");
+    loop_run(&dba, "CREATE ROLE cassandra WITH PASSWORD = 'again' AND LOGIN = true");
+    logs_in("cassandra", "again", false);
+}
+END_TEST
+
+START_TEST(statements)
+{
+    loop_run(&su, "CREATE ROLE alice WITH PASSWORD = 'secret' AND LOGIN = true");
+    loop_run(&su, "CREATE USER bob WITH PASSWORD 'geheim' SUPERUSER");
+    loop_run(&su, "CREATE ROLE staff");
+    logs_in("alice", "secret", false);
+    logs_in("bob", "geheim", true);
+    does_not("staff", "", WRONG);
+    ck_assert_str_eq(loop_run(&su, "LIST ROLES"), "alice|false|true|{}|ALL\nbob|true|true|{}|ALL\ncassandra|true|true|{}|ALL\n"
+                                                  "staff|false|false|{}|ALL\n");
+    ck_assert_str_eq(loop_run(&su, "LIST USERS"), "alice|false|ALL\nbob|true|ALL\ncassandra|true|ALL\n");
+    ck_assert_str_eq(loop_run(&su, "LIST ROLES OF alice"), "alice|false|true|{}|ALL\n");
+    loop_run(&su, "ALTER USER alice WITH PASSWORD 'new one' NOSUPERUSER");
+    does_not("alice", "secret", WRONG);
+    logs_in("alice", "new one", false);
+    loop_run(&su, "ALTER ROLE alice WITH LOGIN = false");
+    does_not("alice", "new one", "alice is not permitted to log in");
+    loop_run(&su, "ALTER ROLE alice WITH LOGIN = true AND SUPERUSER = true");
+    logs_in("alice", "new one", true); /* the password stayed */
+    loop_run(&su, "DROP ROLE alice");
+    does_not("alice", "new one", WRONG);
+    loop_run(&su, "DROP USER IF EXISTS alice");
+    loop_run(&su, "ALTER ROLE IF EXISTS alice WITH LOGIN = true");
+    loop_run(&su, "CREATE ROLE IF NOT EXISTS bob WITH PASSWORD = 'other'");
+    logs_in("bob", "geheim", true);
+    ck_assert_str_eq(loop_run(&su, "LIST USERS"), "bob|true|ALL\ncassandra|true|ALL\n");
+}
+END_TEST
+
+START_TEST(hashed_passwords)
+{
+    loop_run(&su, "CREATE ROLE h WITH HASHED PASSWORD = '" HASH_OF_RINGLET "' AND LOGIN = true");
+    logs_in("h", "ringlet", false);
+    does_not("h", "Ringlet", WRONG);
+    ck_assert(nodei_hash_is_valid(BASE_SLICE_LIT(HASH_OF_RINGLET)));
+    static const char *const bad[] = {"", "x", "$1$abc$def", "$2a$10$short", "$2a$99$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
+                                      "$2x$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc"};
+    for (size_t i = 0; i < BASE_COUNT(bad); i++)
+        ck_assert(!nodei_hash_is_valid(base_slice_str(bad[i])));
+    ck_assert_int_eq(loop_try(&su, "CREATE ROLE i WITH HASHED PASSWORD = 'plain'"), BASE_E_INVALID);
+    SAYS("Invalid hashed password value");
+}
+END_TEST
+
+START_TEST(refusals)
+{
+    static const struct {
+        const char *text;
+        int rc;
+        const char *says;
+    } cases[] = {
+        {"CREATE ROLE cassandra", BASE_E_INVALID, "cassandra already exists"},
+        {"ALTER ROLE nobody WITH LOGIN = true", BASE_E_INVALID, "Role nobody doesn't exist"},
+        {"DROP ROLE nobody", BASE_E_INVALID, "nobody doesn't exist"},
+        {"DROP ROLE cassandra", BASE_E_INVALID, "Cannot DROP primary role for current login"},
+        {"ALTER ROLE cassandra WITH SUPERUSER = false", BASE_E_UNAUTHORIZED, "your own superuser status"},
+        {"LIST ROLES OF nobody", BASE_E_INVALID, "nobody doesn't exist"},
+        {"CREATE ROLE a WITH PASSWORD = 'x' AND HASHED PASSWORD = '" HASH_OF_RINGLET "'", BASE_E_SYNTAX, "mutually exclusive"},
+        {"CREATE ROLE a WITH PASSWORD = 'x' AND PASSWORD = 'y'", BASE_E_SYNTAX, "Multiple definitions for property 'password'"},
+        {"CREATE ROLE a WITH OPTIONS = {'a': 'b'}", BASE_E_INVALID, "OPTIONS"},
+        {"CREATE ROLE a WITH ACCESS TO DATACENTERS {'dc1'}", BASE_E_INVALID, "ACCESS TO DATACENTERS"},
+    };
+    for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+        ck_assert_msg(loop_try(&su, cases[i].text) == cases[i].rc, "%s: %s", cases[i].text, fixture.err.text);
+        SAYS(cases[i].says);
+    }
+    loop_run(&su, "CREATE ROLE a WITH ACCESS TO ALL DATACENTERS");
+}
+END_TEST
+
+/* Who is no superuser: its own password, and nothing else; and the tables are not a way around. */
+START_TEST(others)
+{
+    loop_run(&su, "CREATE ROLE eve WITH PASSWORD = 'e' AND LOGIN = true");
+    loop_run(&su, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    loop_run(&su, "CREATE TABLE lab.t (k int PRIMARY KEY, v int)");
+    struct loop_client eve = client_of("eve", false);
+    static const char *const refused[] = {
+        "CREATE ROLE x", "CREATE ROLE x WITH SUPERUSER = true", "ALTER ROLE eve WITH SUPERUSER = true", "ALTER ROLE eve WITH LOGIN = false",
+        "ALTER ROLE cassandra WITH PASSWORD = 'mine'", "DROP ROLE cassandra", "LIST ROLES OF cassandra",
+        "SELECT * FROM system_auth.roles", "INSERT INTO system_auth.roles (role, is_superuser) VALUES ('eve', true)",
+        "UPDATE system_auth.roles SET is_superuser = true WHERE role = 'eve'", "DELETE FROM system_auth.roles WHERE role = 'cassandra'",
+        "BEGIN BATCH INSERT INTO lab.t (k, v) VALUES (1, 1); INSERT INTO system_auth.roles (role, is_superuser) VALUES ('eve', true); "
+        "APPLY BATCH", "TRUNCATE system_auth.roles", "ALTER KEYSPACE system_auth WITH durable_writes = false",
+    };
+    for (size_t i = 0; i < BASE_COUNT(refused); i++)
+        ck_assert_msg(loop_try(&eve, refused[i]) == BASE_E_UNAUTHORIZED, "%s: %s", refused[i], fixture.err.text);
+    loop_run(&eve, "USE system_auth");
+    ck_assert_int_eq(loop_try(&eve, "TRUNCATE roles"), BASE_E_UNAUTHORIZED);
+    loop_run(&eve, "INSERT INTO lab.t (k, v) VALUES (1, 1)");
+    ck_assert_str_eq(loop_run(&eve, "LIST ROLES"), "eve|false|true|{}|ALL\n");
+    loop_run(&eve, "ALTER ROLE eve WITH PASSWORD = 'mine'");
+    logs_in("eve", "mine", false);
+    does_not("eve", "e", WRONG);
+    logs_in("cassandra", "cassandra", true);
+}
+END_TEST
+
+/* What another node (here: a statement that goes around us) changes counts after roles_validity. */
+START_TEST(validity)
+{
+    loop_run(&su, "CREATE ROLE v WITH PASSWORD = 'v' AND LOGIN = true");
+    logs_in("v", "v", false);
+    loop_run(&su, "UPDATE system_auth.roles SET is_superuser = true WHERE role = 'v'");
+    usleep(300000);
+    logs_in("v", "v", true);
+}
+END_TEST
+
+static uint64_t login_ns(const char *user, const char *password)
+{
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        uint64_t from = base_clock_mono(node_real_clock()).ns;
+        ck_assert_int_eq(loop_login(0, user, password, true, NULL), BASE_E_UNAUTHORIZED);
+        uint64_t ns = base_clock_mono(node_real_clock()).ns - from;
+        best = ns < best ? ns : best;
+    }
+    return best;
+}
+
+/* A bcrypt each, known or not: the lane's jobs say so, whatever the machine's load. */
+START_TEST(everybody_costs_the_same)
+{
+    struct node_lane_stats before, after;
+    loop_run(&su, "CREATE ROLE known WITH PASSWORD = 'k' AND LOGIN = true");
+    node_executor_get_stats(daemons[0].node->executor, BASE_LANE_AUTH, &before);
+    uint64_t known = login_ns("known", "wrong"), unknown = login_ns("unknown", "wrong"), standard = login_ns("cassandra", "wrong");
+    node_executor_get_stats(daemons[0].node->executor, BASE_LANE_AUTH, &after);
+    ck_assert_uint_eq(after.completed - before.completed, 15);
+    /* A hash that libcrypt refuses would come back at once. */
+    ck_assert_uint_gt(unknown, known / 4);
+    ck_assert_uint_gt(standard, known / 4);
+    ck_assert_uint_gt(known, 5000000);
+}
+END_TEST
+
+/* Without the tables (a cluster that just began) there is the default superuser. */
+START_TEST(before_the_tables)
+{
+    daemon_close(0);
+    daemon_open(1, "seeds", "127.0.0.2:17361", "start_native_transport", "false", NULL);
+    struct nodei_login login;
+    OK(loop_login(1, "cassandra", "cassandra", true, &login));
+    ck_assert(login.is_superuser);
+    struct loop_client c;
+    loop_client_init(&c, 1);
+    ck_assert_str_eq(loop_run(&c, "LIST ROLES"), "cassandra|true|true|{}|ALL\n");
+    ck_assert_int_ne(loop_try(&c, "CREATE ROLE a"), BASE_OK);
+}
+END_TEST
+
+struct many {
+    struct nodei_login logins[64];
+    _Atomic int done;
+};
+
+static void one_done(struct nodei_login *login)
+{
+    ((struct many *)login->ctx)->done++;
+}
+
+static void start_many(void *ctx, struct repl *repl)
+{
+    struct many *many = ctx;
+    (void)repl;
+    for (size_t i = 0; i < BASE_COUNT(many->logins); i++)
+        nodei_login_start(daemons[0].node, &many->logins[i]);
+}
+
+/* The node ends while logins wait: each has its answer. */
+START_TEST(closing)
+{
+    static struct many many;
+    many.done = 0;
+    for (size_t i = 0; i < BASE_COUNT(many.logins); i++)
+        many.logins[i] = (struct nodei_login){.user = "cassandra", .password = "x", .done = one_done, .ctx = &many};
+    OK(nodei_on_loop(daemons[0].node, start_many, &many, &fixture.err));
+    daemon_close(0);
+    ck_assert_int_eq(many.done, (int)BASE_COUNT(many.logins));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("node/roles");
+    TCase *tc = tcase_create("roles");
+    tcase_add_checked_fixture(tc, setup, daemons_teardown);
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, default_superuser);
+    tcase_add_test(tc, default_superuser_altered);
+    tcase_add_test(tc, statements);
+    tcase_add_test(tc, hashed_passwords);
+    tcase_add_test(tc, refusals);
+    tcase_add_test(tc, others);
+    tcase_add_test(tc, validity);
+    tcase_add_test(tc, everybody_costs_the_same);
+    tcase_add_test(tc, before_the_tables);
+    tcase_add_test(tc, closing);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
