@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECEIVE_SIZE = 64 * 1024, BUFFER_SIZE_MAX = 512 << 20, STREAM_MAX = 32767, POLL_SLICE_MS = 100 };
+enum { RECEIVE_SIZE = 64 * 1024, BUFFER_SIZE_MAX = 512 << 20, POLL_SLICE_MS = 100 };
 
 static int64_t now_ms(void)
 {
@@ -190,7 +190,7 @@ static int receive(struct cli_cql *c, int64_t until_ms, struct cql_message *mess
 
 static int begin(struct cli_cql *c, enum cql_opcode opcode, uint8_t flags)
 {
-    c->stream = (int16_t)(c->stream >= STREAM_MAX ? 1 : c->stream + 1);
+    c->stream = (int16_t)(c->stream >= CLI_CQL_CALL_STREAM_MAX ? 1 : c->stream + 1);
     return cql_wire_begin(&c->out, opcode, c->stream, flags);
 }
 

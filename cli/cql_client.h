@@ -20,6 +20,8 @@ struct cli_cql_config {
     volatile sig_atomic_t *interrupted; /* not NULL and not zero: a wait ends, INTERRUPTED */
 };
 
+#define CLI_CQL_CALL_STREAM_MAX 16383 /* of calls; streams above are free for the other way, on the same connection */
+
 struct cli_cql {
     struct cli_cql_config config;
     int fd; /* -1: closed */

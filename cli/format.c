@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
 
 const struct cli_format cli_format_shell = {
     .float_digits = 5, .double_digits = 5, .yes = "True", .no = "False", .null = "null", .decimal_separator = '.', .thousands = ""};
@@ -123,6 +124,21 @@ static int put_escaped(struct cli_text *out, const char *colour, struct base_sli
     return rc;
 }
 
+/* As a CQL literal: nothing but quotes changes. */
+static int put_quoted(struct cli_text *out, struct base_slice text)
+{
+    int rc = put_str(out, NULL, "'");
+    for (size_t i = 0, from = 0; rc == BASE_OK && i <= text.len; i++) {
+        if (i < text.len && text.data[i] != '\'')
+            continue;
+        rc = cli_format_put(out, NULL, base_slice(text.data + from, i - from));
+        if (rc == BASE_OK)
+            rc = put_str(out, NULL, i < text.len ? "''" : "'");
+        from = i + 1;
+    }
+    return rc;
+}
+
 int cli_format_name(struct base_slice name, const char *colour, struct cli_text *out)
 {
     return put_escaped(out, colour, name, false);
@@ -175,26 +191,55 @@ static void civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
     *year = yoe + era * 400 + (*month <= 2);
 }
 
+/* By strftime's format, with %f and %z, which it does not have for UTC. */
+static int put_formatted(const char *format, const struct tm *tm, unsigned ms, const char *q, struct cli_text *out)
+{
+    char plain[256], text[512];
+    size_t n = 0;
+    for (const char *p = format; *p && n + 16 < sizeof plain; p++) {
+        if (p[0] == '%' && p[1] == 'f') {
+            n += (size_t)snprintf(plain + n, sizeof plain - n, "%03u000", ms);
+            p++;
+        } else if (p[0] == '%' && p[1] == 'z') {
+            n += (size_t)snprintf(plain + n, sizeof plain - n, "+0000");
+            p++;
+        } else {
+            plain[n++] = *p;
+            if (*p == '%' && p[1])
+                plain[n++] = *++p;
+        }
+    }
+    plain[n] = 0;
+    size_t len = (size_t)snprintf(text, 2, "%s", q);
+    len += strftime(text + len, sizeof text - 2, plain, tm);
+    len += (size_t)snprintf(text + len, 2, "%s", q);
+    return cli_format_put(out, CLI_GREEN, base_slice(text, len));
+}
+
 static int put_timestamp(const struct cli_format *f, int64_t ms, bool quote, struct cli_text *out)
 {
     char text[80];
     const char *q = quote ? "'" : "";
-    int offset = f->timestamp_offset_min;
-    int64_t year = 0, local = 0;
-    unsigned month, day;
+    int64_t year = 0, left = 0, days = 0;
+    unsigned month = 1, day = 1;
     bool shown = ms > -63000000000000 && ms < 254000000000000;
     if (shown) {
-        local = ms + (int64_t)offset * 60000;
-        int64_t days = local / 86400000 - (local % 86400000 < 0);
-        local -= days * 86400000;
+        days = ms / 86400000 - (ms % 86400000 < 0);
+        left = ms - days * 86400000;
         civil(days, &year, &month, &day);
     }
-    if (!shown || year < 1 || year > 9999) /* no date for cqlsh: the milliseconds */
+    unsigned h = (unsigned)(left / 3600000), m = (unsigned)(left / 60000 % 60), s = (unsigned)(left / 1000 % 60);
+    unsigned fraction = (unsigned)(left % 1000);
+    if (!shown || year < 1 || year > 9999) { /* no date for cqlsh: the milliseconds */
         snprintf(text, sizeof text, "%s%lld%s", q, (long long)ms, q);
-    else
-        snprintf(text, sizeof text, "%s%04d-%02u-%02u %02u:%02u:%02u.%03u%s%c%02d%02d%s", q, (int)year, month, day,
-                 (unsigned)(local / 3600000), (unsigned)(local / 60000 % 60), (unsigned)(local / 1000 % 60), (unsigned)(local % 1000),
-                 f->milliseconds ? "" : "000", offset < 0 ? '-' : '+', abs(offset) / 60, abs(offset) % 60, q);
+    } else if (f->date_time_format) {
+        struct tm tm = {.tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day, .tm_hour = (int)h, .tm_min = (int)m,
+                        .tm_sec = (int)s, .tm_wday = (int)(((days + 4) % 7 + 7) % 7)};
+        return put_formatted(f->date_time_format, &tm, fraction, q, out);
+    } else {
+        snprintf(text, sizeof text, "%s%04d-%02u-%02u %02u:%02u:%02u.%03u%s+0000%s", q, (int)year, month, day, h, m, s, fraction,
+                 f->milliseconds ? "" : "000", q);
+    }
     return put_str(out, CLI_GREEN, text);
 }
 
@@ -299,7 +344,9 @@ static int put_value(const struct cli_format *f, const struct base_type *type, s
     switch (type->kind) {
     case BASE_TYPE_ASCII:
     case BASE_TYPE_TEXT:
-        return !inside && f->raw_text ? cli_format_put(out, CLI_YELLOW, value) : put_escaped(out, CLI_YELLOW, value, inside);
+        if (f->raw_text)
+            return inside ? put_quoted(out, value) : cli_format_put(out, CLI_YELLOW, value);
+        return put_escaped(out, CLI_YELLOW, value, inside);
     case BASE_TYPE_BLOB:
     case BASE_TYPE_CUSTOM:
         return put_blob(value, out);

@@ -29,7 +29,7 @@ struct cli_format {
     char decimal_separator;      /* '.' */
     const char *thousands;       /* "": none */
     bool raw_text;               /* a text on its own as it is: COPY TO (else control characters as escapes) */
-    int timestamp_offset_min;    /* the zone that timestamps are shown in: minutes east */
+    const char *date_time_format; /* of timestamps: strftime's, and %f for microseconds; NULL: cqlsh's own */
 };
 extern const struct cli_format cli_format_shell, cli_format_copy;
 

@@ -329,6 +329,10 @@ bool cli_shell_command(struct cli_shell *shell, struct base_slice statement)
         cli_shell_describe(shell, statement);
         return true;
     }
+    if (cli_token_is(&w.at[0], "copy")) {
+        cli_shell_copy(shell, statement);
+        return true;
+    }
     for (size_t i = 0; i < BASE_COUNT(commands); i++) {
         if (!cli_token_is(&w.at[0], commands[i].name))
             continue;

@@ -128,4 +128,8 @@ struct cli_completions {
 void cli_shell_complete(struct cli_shell *shell, struct base_slice text, struct cli_completions *out);
 void cli_completions_fini(struct cli_completions *c);
 
+/* --- copy.c ------------------------------------------------------------------------------------------------------------------------------ */
+
+void cli_shell_copy(struct cli_shell *shell, struct base_slice statement);
+
 #endif
