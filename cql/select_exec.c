@@ -393,13 +393,13 @@ static enum cql_answer drive(struct run *run)
 
 /* --- the beginning ----------------------------------------------------------------------------------------------------------------- */
 
-static int eval_limit(struct run *run, struct cqli_expr *expr, const char *name, uint64_t *out)
+static int eval_limit(struct run *run, struct cqli_eval *eval, struct cqli_expr *expr, const char *name, uint64_t *out)
 {
     struct cql_value value;
     *out = UINT64_MAX;
     if (!expr)
         return BASE_OK;
-    int rc = cqli_expr_eval(expr, &run->output.eval, &value);
+    int rc = cqli_expr_eval(expr, eval, &value);
     if (rc != BASE_OK || value.state == CQL_VALUE_UNSET)
         return rc;
     if (value.state == CQL_VALUE_NULL)
@@ -552,12 +552,15 @@ static int check_start(struct run *run)
 static int begin(struct run *run)
 {
     int rc = check_start(run);
+    struct cqli_eval eval = run->output.eval;
+    eval.arena = run->exec->arena; /* places outlive the rows */
+    eval.row = NULL;
     if (rc == BASE_OK)
-        rc = cqli_restrictions_eval(run->select->restrictions, run->select->table, &run->output.eval, &run->places);
+        rc = cqli_restrictions_eval(run->select->restrictions, run->select->table, &eval, &run->places);
     if (rc == BASE_OK)
-        rc = eval_limit(run, run->select->limit, "LIMIT", &run->limit);
+        rc = eval_limit(run, &eval, run->select->limit, "LIMIT", &run->limit);
     if (rc == BASE_OK)
-        rc = eval_limit(run, run->select->partition_limit, "PER PARTITION LIMIT", &run->partition_limit);
+        rc = eval_limit(run, &eval, run->select->partition_limit, "PER PARTITION LIMIT", &run->partition_limit);
     if (rc == BASE_OK)
         rc = plan(run);
     return rc;

@@ -164,6 +164,24 @@ START_TEST(test_filtering)
 }
 END_TEST
 
+/* Without aggregates a group is its first row. */
+START_TEST(test_groups)
+{
+    make_events();
+    gives("SELECT k, c, d FROM t GROUP BY k", "1,1,a / 2,1,a / 4,5,q / 3,null,null");
+    gives("SELECT k, c, d FROM t GROUP BY k, c", "1,1,a / 1,2,a / 2,1,a / 2,3,z / 4,5,q / 3,null,null");
+    gives("SELECT k, c, d FROM t GROUP BY k, c LIMIT 3", "1,1,a / 1,2,a / 2,1,a");
+    gives("SELECT k, c, d FROM t GROUP BY k, c PER PARTITION LIMIT 1", "1,1,a / 2,1,a / 4,5,q / 3,null,null");
+    gives("SELECT k, c, d FROM t GROUP BY k, c PER PARTITION LIMIT 1 LIMIT 2", "1,1,a / 2,1,a");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c PER PARTITION LIMIT 1", "1,1,a / 2,1,a");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c", "1,1,a / 1,2,a / 2,1,a / 2,3,z");
+    gives("SELECT k, c, d FROM t WHERE k = 1 GROUP BY c ORDER BY c DESC", "1,2,a / 1,1,b");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c ORDER BY c DESC", "2,3,z / 1,2,a / 1,1,b / 2,1,a");
+    gives("SELECT DISTINCT k, s FROM t GROUP BY k", "1,one / 2,null / 4,four / 3,three");
+    gives("SELECT k, c FROM t WHERE k = 9 GROUP BY k", "");
+}
+END_TEST
+
 START_TEST(test_composite_key)
 {
     must("CREATE TABLE p (a int, b text, v int, PRIMARY KEY ((a, b)))");
@@ -331,6 +349,8 @@ START_TEST(test_pages_agree)
         "SELECT k, a, b, s FROM r WHERE k IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)",
         "SELECT k, a, b FROM r WHERE k IN (1, 3, 5, 7, 9, 11) AND a IN (0, 2, 3) AND b > 0",
         "SELECT k, a, b FROM r WHERE k = 3 ORDER BY a ASC", "SELECT k, a, b FROM r WHERE k = 5 AND (a, b) > (1, 2)",
+        "SELECT k, a, b FROM r GROUP BY k, a", "SELECT k, a, b, v FROM r GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 11", "SELECT k, a FROM r GROUP BY k",
+        "SELECT k, a, b FROM r WHERE k IN (1, 3, 5, 7, 9, 11) GROUP BY k, a PER PARTITION LIMIT 1",
         "SELECT k, a, b FROM r WHERE token(k) > token(3)", "SELECT k, a, b FROM r WHERE k IN (2, 4, 6) AND b = 1 PER PARTITION LIMIT 1 ALLOW FILTERING",
     };
     for (size_t i = 0; i < BASE_COUNT(texts); i++) {
@@ -362,6 +382,7 @@ int main(void)
     tcase_add_test(tc, test_partitions);
     tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_filtering);
+    tcase_add_test(tc, test_groups);
     tcase_add_test(tc, test_composite_key);
     tcase_add_test(tc, test_json);
     tcase_add_test(tc, test_point_read_is_lean);
