@@ -30,7 +30,7 @@ static int prepare_table(struct cqli_prepare *p, struct base_slice keyspace, str
     }
     if (!found)
         return base_err_set(p->err, BASE_E_INVALID, "keyspace %.*s does not exist", BASE_SLICE_ARG(keyspace));
-    return base_err_set(p->err, BASE_E_INVALID, "table %.*s.%.*s does not exist", BASE_SLICE_ARG(keyspace), BASE_SLICE_ARG(name));
+    return base_err_set(p->err, BASE_E_INVALID, "table %.*s does not exist", BASE_SLICE_ARG(name));
 }
 
 int cqli_prepare_table(struct cqli_prepare *p, const struct cql_name *name, const struct base_table **out)

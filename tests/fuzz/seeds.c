@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "base/compress.h"
+#include "base/key.h"
+#include "cql/select_private.h"
 #include "lsm/commitlog.h"
 #include "lsm/manifest.h"
 #include "tests/fuzz/fuzz_internode.h"
@@ -278,6 +280,43 @@ static void internode(const char *folder)
 
 static const char *corpus;
 
+/* Places in fuzz_paging.c's tables: partition 1 with a row ("b", 1.5), with a static row alone, and a partition of two components. */
+static void paging_state(const char *name, uint8_t statement, struct base_slice pkey, struct base_slice ckey, uint64_t rows, uint64_t partition_rows)
+{
+    struct base_buf out;
+    struct cqli_paging paging = {.pkey = pkey, .ckey = ckey, .rows_left = rows, .partition_rows_left = partition_rows};
+    base_buf_init(&out, 1 << 20);
+    ck_assert_int_eq(cqli_paging_encode(&paging, &out), BASE_OK);
+    save(corpus, name, base_slice(&statement, 1), base_buf_view(&out));
+    base_buf_fini(&out);
+}
+
+static void paging(void)
+{
+    static const uint8_t one[] = {0, 0, 0, 1}, decimal[] = {0, 0, 0, 1, 15};
+    const struct base_slice both[] = {BASE_SLICE_LIT("x"), base_slice(one, 4)};
+    struct base_buf pkey, ckey, pk, pkey_of_two;
+    bool exact = true;
+    struct base_buf *const all[] = {&pkey, &ckey, &pk, &pkey_of_two};
+    for (size_t i = 0; i < BASE_COUNT(all); i++)
+        base_buf_init(all[i], 1 << 16);
+    ck_assert_int_eq(base_pkey_put(base_slice(one, 4), &pkey), BASE_OK);
+    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), true, BASE_SLICE_LIT("b"), &ckey, &exact, NULL), BASE_OK);
+    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_DECIMAL), false, base_slice(decimal, 5), &ckey, &exact, NULL), BASE_OK);
+    ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey), BASE_OK);
+    ck_assert_int_eq(base_pk_compose(both, 2, &pk, NULL), BASE_OK);
+    ck_assert_int_eq(base_pkey_put(base_buf_view(&pk), &pkey_of_two), BASE_OK);
+    paging_state("paging/scan", 0, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX, UINT64_MAX);
+    paging_state("paging/partitions", 1, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX, UINT64_MAX);
+    paging_state("paging/rows", 2, base_buf_view(&pkey), base_buf_view(&ckey), 7, 1);
+    paging_state("paging/reversed", 3, base_buf_view(&pkey), base_buf_view(&ckey), 4, UINT64_MAX);
+    paging_state("paging/static", 4, base_buf_view(&pkey), (struct base_slice){0}, UINT64_MAX, 0);
+    paging_state("paging/group", 5, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX, 2);
+    paging_state("paging/two", 6, base_buf_view(&pkey_of_two), BASE_SLICE_LIT("\x20"), 1, UINT64_MAX);
+    for (size_t i = 0; i < BASE_COUNT(all); i++)
+        base_buf_fini(all[i]);
+}
+
 START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib reports, work in nothing else */
 {
     struct sim_random random;
@@ -288,6 +327,7 @@ START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib report
     internode(corpus);
     rings(corpus);
     pages(corpus);
+    paging();
     sim_random_fini(&random);
 }
 END_TEST
