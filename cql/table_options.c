@@ -335,7 +335,7 @@ static int compression(const struct option *o, struct base_table_options *t)
     if (rc != BASE_OK)
         return rc;
     struct base_slice class = cqli_map_take(&map, "class"), name = cqli_short_class(class);
-    if (!enabled || (class.data && class.len == 0)) {
+    if (!enabled || (class.data && class.len == 0) || o->value->item_count == 0) {
         if (enabled ? map.count : map.count || class.len)
             return base_err_set(o->a->err, BASE_E_CONFIG,
                                 "If the 'enabled' option is set to false no other options must be specified");

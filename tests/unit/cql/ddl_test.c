@@ -262,6 +262,7 @@ START_TEST(options_are_kept_as_cassandra_shows_them)
         {"compression = {'sstable_compression': 'SnappyCompressor', 'chunk_length_kb': 64}",
          "compression = {'chunk_length_in_kb': '64', 'class': 'org.apache.cassandra.io.compress.SnappyCompressor'}"},
         {"compression = {'sstable_compression': ''}", "compression = {'enabled': 'false'}"},
+        {"compression = {}", "compression = {'enabled': 'false'}"},
     };
     lab();
     must("CREATE TABLE t (k int PRIMARY KEY)");
