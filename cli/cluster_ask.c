@@ -30,9 +30,16 @@ static int ask(const struct cli_cluster *cluster, const struct cli_cluster_node 
 
 /* --- ports ------------------------------------------------------------------------------------------------------------ */
 
-static bool can_bind(const struct cli_cluster *cluster, const struct cli_cluster_node *node, int *errnum)
+unsigned short cli_cluster_cql_port(const struct cli_cluster *cluster)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(cluster->port)};
+    enum { FROM = 7000, TO = 9042 };
+    int port = TO + (cluster->port - FROM);
+    return (unsigned short)(port <= UINT16_MAX ? port : cluster->port - (TO - FROM));
+}
+
+static bool can_bind(unsigned short port, const struct cli_cluster_node *node, int *errnum)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return true; /* the node will say what is wrong */
@@ -44,13 +51,24 @@ static bool can_bind(const struct cli_cluster *cluster, const struct cli_cluster
     return ok;
 }
 
+static int check_cql_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err)
+{
+    unsigned short port = cli_cluster_cql_port(cluster);
+    int errnum = 0;
+    if (can_bind(port, node, &errnum))
+        return BASE_OK;
+    return base_err_set(err, errnum == EADDRINUSE ? BASE_E_BUSY : base_err_from_errno(errnum),
+                        "%s cannot serve CQL on %s:%u: %s (ss -ltnp 'sport = :%u' names who does: end it, or give this cluster other "
+                        "ports: ringlet --port 7100 cluster create)", node->name, node->address, port, strerror(errnum), port);
+}
+
 int cli_cluster_check_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err)
 {
     struct base_buf answer, dir;
     unsigned status;
     int errnum = 0;
-    if (can_bind(cluster, node, &errnum))
-        return BASE_OK;
+    if (can_bind(cluster->port, node, &errnum))
+        return check_cql_port(cluster, node, err);
     if (errnum != EADDRINUSE)
         return base_err_set(err, base_err_from_errno(errnum), "%s cannot listen on %s:%u: %s", node->name, node->address,
                             cluster->port, strerror(errnum));

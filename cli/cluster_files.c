@@ -308,8 +308,9 @@ static int make_configuration(const struct cli_cluster *cluster, const struct cl
     if (rc == BASE_OK) /* a JSON string is a YAML string */
         rc = base_json_put_string(&text, base_slice_str(cluster->name));
     if (rc == BASE_OK)
-        rc = base_buf_printf(&text, "\nlisten_address: %s\nstorage_port: %u\ndc: %s\nrack: %s\nnum_tokens: 16\n", node->address,
-                             cluster->port, node->dc, node->rack);
+        rc = base_buf_printf(&text, "\nlisten_address: %s\nstorage_port: %u\nrpc_address: %s\nnative_transport_port: %u\ndc: %s\nrack: %s\n"
+                             "num_tokens: 16\n", node->address, cluster->port, node->address, cli_cluster_cql_port(cluster), node->dc,
+                             node->rack);
     if (rc == BASE_OK)
         rc = put_seeds(cluster, node, &text);
     if (rc == BASE_OK)

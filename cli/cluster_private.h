@@ -80,7 +80,9 @@ void cli_sleep_ms(int ms);
 
 /* --- questions over HTTP (cluster_ask.c) --- */
 
-/* Is the node's port free? BUSY names who listens there, and what to do. */
+/* Where the nodes serve CQL clients: 9042, and as far from it as their other port is from 7000. */
+unsigned short cli_cluster_cql_port(const struct cli_cluster *cluster);
+/* Are the node's ports free? BUSY names who listens there, and what to do. */
 BASE_MUST int cli_cluster_check_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err);
 /* Status and State of every node ("UN", "DN", "UJ"; "" not a member) as the first of the running ones sees it. */
 struct cli_cluster_view {

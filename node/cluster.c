@@ -172,6 +172,27 @@ static int read_secret(struct nodei_cluster *cluster, struct base_err *err)
     return path[0] ? net_secret_read(path, cluster->secret, &cluster->secret_len, err) : BASE_OK;
 }
 
+/* --- clients of the native protocol ------------------------------------------------------------------------------------------ */
+
+/* They are served from when the node is a member (just before anybody is told that it is) until it drains. A daemon that cannot, ends. */
+static void open_or_stop_native(struct nodei_cluster *cluster)
+{
+    struct base_err err = {0};
+    enum repl_stage stage = repl_stage(cluster->repl);
+    if (stage == REPL_DRAINED)
+        nodei_native_stop(cluster->native);
+    if (stage != REPL_MEMBER || !cluster->serves_clients || cluster->native || cluster->close_deadline_ns)
+        return;
+    if (nodei_native_open(cluster->node, &cluster->native, &err) == BASE_OK)
+        return;
+    cluster->serves_clients = false;
+    pthread_mutex_lock(&cluster->mutex);
+    snprintf(cluster->refusal, sizeof cluster->refusal, "%.500s", err.text);
+    pthread_mutex_unlock(&cluster->mutex);
+    if (cluster->on_stage)
+        cluster->on_stage(cluster->on_stage_ctx, REPL_REFUSED);
+}
+
 /* --- what other threads see -------------------------------------------------------------------------------------------------- */
 
 static void publish_stage(struct nodei_cluster *cluster)
@@ -198,7 +219,10 @@ static void on_changed(void *ctx)
         return; /* from inside repl_open */
     if (cluster->node->guest)
         nodei_schema_publish(cluster->node, base_schema_acquire(repl_schema(cluster->repl)));
+    open_or_stop_native(cluster);
     publish_stage(cluster);
+    if (cluster->native)
+        nodei_native_changed(cluster->native);
 }
 
 static int64_t take_timestamp(void *ctx)
@@ -227,6 +251,7 @@ static void *run_loop(void *ctx)
     struct nodei_cluster *cluster = ctx;
     struct base_err err = {0};
     repl_start(cluster->repl);
+    open_or_stop_native(cluster);
     publish_stage(cluster);
     if (!cluster->node->guest)
         on_load(&cluster->load_timer);
@@ -578,6 +603,8 @@ static int open_member(struct nodei_cluster *cluster, struct base_err *err)
 {
     struct node *node = cluster->node;
     int rc = net_token_open(node->dir, node->random, cluster->token, err);
+    if (rc == BASE_OK && cluster->serves_clients)
+        rc = nodei_native_check(node, err);
     if (rc == BASE_OK)
         rc = open_listener(cluster, err);
     if (rc == BASE_OK)
@@ -593,6 +620,8 @@ static int open_member(struct nodei_cluster *cluster, struct base_err *err)
 /* Closing, on whichever thread owns the parts then. */
 static void close_parts(struct nodei_cluster *cluster)
 {
+    nodei_native_close(cluster->native);
+    cluster->native = NULL;
     repl_close(cluster->repl);
     cluster->repl = NULL;
     if (cluster->api)
@@ -611,7 +640,7 @@ int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_
     cluster->node = node;
     cluster->on_stage = daemon ? daemon->on_stage : NULL;
     cluster->on_stage_ctx = daemon ? daemon->ctx : NULL;
-    cluster->serves_clients = daemon && !node->guest && node->settings.start_native_transport;
+    cluster->serves_clients = nodei_native_is_wanted(node, daemon != NULL);
     cluster->alarm.ops = &alarm_ops;
     cluster->transport.ops = &transport_ops;
     cluster->alarm_timer.fired = on_alarm;
@@ -659,6 +688,7 @@ static void begin_close(struct net_task *task)
     struct on_loop *call = BASE_CONTAINER(task, struct on_loop, task);
     struct nodei_cluster *cluster = call->cluster;
     nodei_system_keyspaces_stop(cluster->node);
+    nodei_native_stop(cluster->native);
     repl_drain(cluster->repl);
     cluster->close_deadline_ns = base_clock_mono(cluster->node->clock).ns + CLOSE_WAIT_NS;
     cluster->close_timer.fired = on_close_poll;

@@ -81,6 +81,7 @@ struct nodei_cluster {
     struct nodei_system_keyspaces *system_keyspaces; /* system_keyspaces.c's, while it has something to do */
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;
+    struct nodei_native *native; /* NULL: serves no CQL clients, or not yet */
     char host[64], address[RING_ADDRESS_LEN_MAX + 1];
     uint16_t port;
     bool announced;

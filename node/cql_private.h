@@ -87,9 +87,17 @@ void nodei_trace_event(struct nodei_client *client, const char *text);
 /* --- the native protocol's listener (native*.c) ------------------------------------------------------------------------- */
 
 struct nodei_native;
+/* Does this node serve clients? start_native_transport, and it is a daemon or was told where (cql). */
+bool nodei_native_is_wanted(const struct node *node, bool is_daemon);
+/* Before anything is opened: may it listen where it is told to, and could it? CONFIG, BUSY; the text says what to do. */
+BASE_MUST int nodei_native_check(struct node *node, struct base_err *err);
 /* On the loop's thread, once the node serves. host and port as rpc_address and native_transport_port say; BUSY, CONFIG. */
 BASE_MUST int nodei_native_open(struct node *node, struct nodei_native **out, struct base_err *err);
+/* Take no more connections and requests; what is under way is answered. */
+void nodei_native_stop(struct nodei_native *native);
+/* What is under way is given up; memory goes with the last request (at repl_close at the latest). NULL is fine. */
 void nodei_native_close(struct nodei_native *native);
+uint16_t nodei_native_port(const struct nodei_native *native);
 /* A snapshot, liveness or membership changed: events are pushed to those who registered. */
 void nodei_native_changed(struct nodei_native *native);
 /* For system_views.clients: `each` for every connection. */

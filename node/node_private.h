@@ -41,6 +41,11 @@ struct nodei_settings {
     /* Clients of the native protocol (a daemon's): where it listens, what others are told (broadcast_rpc_address; empty: rpc_address) */
     char rpc_address[64], broadcast_rpc_address[64];
     uint64_t start_native_transport, native_transport_port;
+    uint64_t serves_cql; /* `cql` was set */
+    uint64_t native_connections_max, native_connections_per_address_max; /* 0: no limit */
+    uint64_t native_frame_size_max, native_idle_timeout_ns, prepared_statements_size;
+    char client_certificate[1024], client_key[1024], client_ca[1024];
+    uint64_t client_encryption, client_encryption_optional, client_auth;
     uint64_t authenticator;     /* odd: PasswordAuthenticator */
     uint64_t roles_validity_ns; /* credentials and roles are read anew after this */
     uint64_t memtable_space, file_cache_size;
@@ -55,6 +60,8 @@ void nodei_settings_init(struct nodei_settings *settings); /* the defaults */
  * what does). */
 BASE_MUST int nodei_settings_set(struct nodei_settings *settings, const char *name,
                                  const char *value, struct base_err *err);
+/* What follows from other options where it was not set: rpc_address. After the last one was set. */
+void nodei_settings_finish(struct nodei_settings *settings);
 /* Every option of a YAML file. NOTFOUND when there is no file. */
 BASE_MUST int nodei_settings_load(struct nodei_settings *settings, const char *path,
                                   struct base_err *err);

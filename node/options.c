@@ -55,6 +55,12 @@ static const struct option options[] = {
     {"broadcast_rpc_address", NULL, TEXT, TEXT_FIELD(broadcast_rpc_address), 0, 0, "", NULL},
     {"cas_contention_timeout", NULL, DURATION, FIELD(cas_contention_timeout_ns), 10 * MS, 3600 * SECOND,
      "1800ms", NULL},
+    {"client_encryption_options.ca", NULL, TEXT, TEXT_FIELD(client_ca), 0, 0, "", NULL},
+    {"client_encryption_options.certificate", NULL, TEXT, TEXT_FIELD(client_certificate), 0, 0, "", NULL},
+    {"client_encryption_options.enabled", NULL, WORD, FIELD(client_encryption), 0, 1, "false", bool_words},
+    {"client_encryption_options.key", NULL, TEXT, TEXT_FIELD(client_key), 0, 0, "", NULL},
+    {"client_encryption_options.optional", NULL, WORD, FIELD(client_encryption_optional), 0, 1, "false", bool_words},
+    {"client_encryption_options.require_client_auth", NULL, WORD, FIELD(client_auth), 0, 1, "false", bool_words},
     {"cluster_secret_file", NULL, TEXT, TEXT_FIELD(cluster_secret_file), 0, 0, "", NULL},
     {"cluster_name", NULL, TEXT, TEXT_FIELD(cluster_name), 0, 0, "Test Cluster", NULL},
     {"commitlog_segment_size", NULL, SIZE, FIELD(commitlog_segment_size), 1 * MIB, 1 * GIB, "32MiB",
@@ -81,17 +87,23 @@ static const struct option options[] = {
      "64MiB", NULL},
     {"metadata_request_timeout", NULL, DURATION, FIELD(metadata_timeout_ns), 100 * MS, 3600 * SECOND, "10s",
      NULL},
+    {"native_transport_idle_timeout", NULL, DURATION, FIELD(native_idle_timeout_ns), 0, 365 * 86400 * SECOND, "0ms", NULL},
+    {"native_transport_max_concurrent_connections", NULL, NUMBER, FIELD(native_connections_max), 0, 1000000, "0", NULL},
+    {"native_transport_max_concurrent_connections_per_ip", NULL, NUMBER, FIELD(native_connections_per_address_max), 0,
+     1000000, "0", NULL},
+    {"native_transport_max_frame_size", NULL, SIZE, FIELD(native_frame_size_max), 64 * KIB, 256 * MIB, "16MiB", NULL},
     {"native_transport_max_request_data_in_flight", NULL, SIZE, FIELD(native_transport_max_request_data),
      1 * MIB, 1 * TIB, "64MiB", NULL},
     {"native_transport_port", NULL, NUMBER, FIELD(native_transport_port), 0, 65535, "9042", NULL},
     {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, RING_TOKENS_MAX, "16", NULL},
     {"phi_convict_threshold", NULL, NUMBER, FIELD(phi_convict_threshold), 5, 16, "8", NULL},
+    {"prepared_statements_cache_size", NULL, SIZE, FIELD(prepared_statements_size), 64 * KIB, 1 * TIB, "10MiB", NULL},
     {"rack", NULL, TEXT, TEXT_FIELD(rack), 0, 0, "rack1", NULL},
     {"range_request_timeout", NULL, DURATION, FIELD(range_request_timeout_ns), 10 * MS, 3600 * SECOND, "10s",
      NULL},
     {"read_request_timeout", NULL, DURATION, FIELD(read_request_timeout_ns), 10 * MS, 3600 * SECOND, "5s", NULL},
     {"roles_validity", "credentials_validity", DURATION, FIELD(roles_validity_ns), 0, 3600 * SECOND, "2s", NULL},
-    {"rpc_address", NULL, TEXT, TEXT_FIELD(rpc_address), 0, 0, "127.0.0.1", NULL},
+    {"rpc_address", NULL, TEXT, TEXT_FIELD(rpc_address), 0, 0, "", NULL},
     {"seed_provider.class_name", NULL, TEXT, TEXT_FIELD(seed_provider), 0, 0, "SimpleSeedProvider",
      seed_provider_words},
     {"seeds", "seed_provider.parameters.seeds", TEXT, TEXT_FIELD(seeds), 0, 0, "", NULL},
@@ -328,10 +340,26 @@ static int set_listen(struct nodei_settings *settings, const char *value, struct
     return BASE_OK;
 }
 
+/* HOST:PORT for rpc_address and native_transport_port at once. Port 0: any free one. */
+static int set_cql(struct nodei_settings *settings, const char *value, struct base_err *err)
+{
+    uint16_t port = (uint16_t)settings->native_transport_port;
+    char host[64];
+    int rc = net_address_parse(value, host, &port, err);
+    if (rc != BASE_OK)
+        return base_err_wrap(err, BASE_E_CONFIG, "cql");
+    memcpy(settings->rpc_address, host, sizeof settings->rpc_address);
+    settings->native_transport_port = port;
+    settings->serves_cql = true;
+    return BASE_OK;
+}
+
 int nodei_settings_set(struct nodei_settings *settings, const char *name, const char *value,
                        struct base_err *err)
 {
     BASE_ASSERT(name && value);
+    if (strcmp(name, "cql") == 0)
+        return set_cql(settings, value, err);
     if (strcmp(name, "listen") == 0)
         return set_listen(settings, value, err);
     for (size_t i = 0; i < BASE_COUNT(options); i++) {
@@ -361,6 +389,13 @@ void nodei_settings_init(struct nodei_settings *settings)
     uint64_t eighth = pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size / 8 : 64 * MIB;
     if (settings->file_cache_size > eighth)
         settings->file_cache_size = eighth > 8 * MIB ? eighth / MIB * MIB : 8 * MIB;
+}
+
+void nodei_settings_finish(struct nodei_settings *settings)
+{
+    const char *listen = settings->listen_address;
+    if (!settings->rpc_address[0])
+        snprintf(settings->rpc_address, sizeof settings->rpc_address, "%s", net_address_is_loopback(listen) ? listen : "127.0.0.1");
 }
 
 int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted,

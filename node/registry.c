@@ -112,6 +112,7 @@ static int resolve_settings(const struct node_config *config, const struct nodei
     settings->listens = settings->listens || daemon;
     if (settings->listens && settings->transaction_size_max > CLUSTER_TRANSACTION_MAX)
         settings->transaction_size_max = CLUSTER_TRANSACTION_MAX;
+    nodei_settings_finish(settings);
     return rc;
 }
 
