@@ -3,7 +3,7 @@
  * cql_prepare: syntax tree → struct cql_prepared, immutable, in the arena it was made in; the snapshot must outlive it. Any number of
  * executions may use one at the same time.
  * cql_exec_*: a state machine. It opens no file, reads no clock, waits for nobody: what it needs it asks through struct cql_ports. A port
- * answers DONE (the result is there) or PENDING (the operation's `ready` will be called later, when the result is there, from the same
+ * answers DONE (the result is there) or PENDING (the operation's `ready` will be called later, from the same
  * thread, never from inside the call). Two worlds fill the ports: node/cql_loop.c on the event loop, where nothing may wait (the native protocol), and
  * node/cql_session.c on a caller's thread, where everything is DONE (ringlet_cql, ringlet_query, HTTP). */
 #ifndef CQL_EXEC_H

@@ -52,13 +52,11 @@ struct nodei_loop_read {
     bool in_call, answered;
 };
 
-static enum cql_answer pull(struct nodei_loop_read *r);
-
 static void page_done(struct repl_read *repl)
 {
     struct nodei_loop_read *r = BASE_CONTAINER(repl, struct nodei_loop_read, repl);
     r->answered = true;
-    if (!r->in_call && pull(r) == CQL_DONE)
+    if (!r->in_call)
         r->read->ready(r->read);
 }
 
