@@ -71,10 +71,12 @@ static bool restricts_clustering(const struct cqli_prepare *p)
     return false;
 }
 
-/* Only static columns are written, and only they are looked at. */
+/* Only static columns are written, and only they are looked at. (DELETE without columns is about all of them.) */
 static bool is_about_statics(const struct cqli_modify *m)
 {
     bool any = m->operation_count > 0;
+    if (m->kind == CQL_DELETE && !any)
+        return false;
     for (size_t i = 0; i < m->condition_count; i++) {
         if (m->conditions[i].column->kind != BASE_COLUMN_STATIC)
             return false;
@@ -235,14 +237,12 @@ static int check_place(struct cqli_prepare *p, struct cqli_modify *m)
         return BASE_OK;
     if (update)
         return missing_clustering(p, NULL);
-    if (m->condition_count > 0)
-        return invalid(p, "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to use IF condition on non "
-                          "static columns");
-    if (m->operation_count > 0)
-        return invalid(p, "Range deletions are not supported for specific columns");
     if (m->if_kind != CQLI_IF_NONE)
-        return invalid(p, "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to use IF EXISTS condition");
-    return BASE_OK;
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to %s",
+                            m->operation_count > m->static_count || m->operation_count == 0 ? "delete non static columns"
+                                                                                           : "use IF condition on non static columns");
+    return m->operation_count > 0 ? invalid(p, "Range deletions are not supported for specific columns") : BASE_OK;
 }
 
 static int prepare_change(struct cqli_prepare *p, struct cqli_modify *m, struct cql_prepared *out)

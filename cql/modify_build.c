@@ -209,7 +209,7 @@ static int find_places(struct cqli_update *u)
         if (m->kind == CQL_UPDATE)
             return fail(u, "Slice restrictions are not supported on the clustering columns in UPDATE statements");
         if (conditional)
-            return fail(u, "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to use IF conditions");
+            return fail(u, "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to delete non static columns");
         if (m->operation_count)
             return fail(u, "Range deletions are not supported for specific columns");
     }

@@ -238,7 +238,8 @@ bool world_step(struct world *w)
     if (w->reading) {
         struct cql_read *read = w->reading;
         w->reading = NULL;
-        read->ready(read); /* it asks again */
+        do_read(w, read);
+        read->ready(read);
         return true;
     }
     if (w->writing) {
