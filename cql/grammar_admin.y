@@ -1,3 +1,5 @@
+/* Indexes, roles, DESCRIBE, and what is understood and refused. Lemon reads it behind grammar.y, as one with it. */
+
 /* --- indexes ----------------------------------------------------------------------------------------- */
 
 statement ::= CREATE custom INDEX if_not_exists index_name ON target LP index_targets RP index_class with_properties. {

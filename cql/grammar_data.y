@@ -1,3 +1,5 @@
+/* Terms, conditions, SELECT, INSERT, UPDATE, DELETE, BATCH. Lemon reads it behind grammar.y, as one with it. */
+
 /* --- terms ------------------------------------------------------------------------------------------- */
 
 %type term {struct cql_term *}

@@ -115,7 +115,8 @@ START_TEST(keywords_as_columns)
         "static", "frozen", "tuple", "vector", "counter", "date", "time", "text", "int", "uuid", "password", "superuser", "login",
         "options", "access", "function", "functions", "aggregate", "language", "returns", "input", "replace", "default", "unset", "ann",
         "masked", "trigger", "custom", "keys", "keyspaces", "tables", "types", "users", "roles", "permission", "permissions", "all",
-        "cluster", "internals", "only", "identity", "expr",
+        "cluster", "internals", "only", "identity", "expr", "hashed", "datacenters", "cidrs", "nosuperuser", "mbean", "mbeans", "unmask",
+        "select_masked", "sfunc", "stype", "finalfunc", "initcond", "called", "columnfamilies", "aggregates", "logged", "index_name",
     };
     static const char *const texts[] = {
         "SELECT %w FROM %w.%w", "SELECT %w, a FROM t", "SELECT a, %w FROM t", "SELECT JSON %w FROM t", "SELECT DISTINCT %w FROM t",
