@@ -37,9 +37,10 @@ static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
     }
     if (a->node_count == a->node_room) {
         size_t room = a->node_room ? a->node_room * 2 : 8;
-        struct node *nodes = base_arena_zalloc(a->arena, room * sizeof *nodes);
+        struct node *nodes = base_arena_alloc_aligned(a->arena, room * sizeof *nodes, _Alignof(struct node)); /* sums are 16 bytes wide */
         if (!nodes)
             return BASE_E_NOMEM;
+        memset(nodes, 0, room * sizeof *nodes);
         if (a->node_count)
             memcpy(nodes, a->nodes, a->node_count * sizeof *nodes);
         a->nodes = nodes;
