@@ -230,6 +230,8 @@ static void write_done(struct repl_write *repl)
 {
     struct loop_write *w = BASE_CONTAINER(repl, struct loop_write, repl);
     w->answered = true;
+    if (repl->outcome.rc == BASE_E_CONDITION && base_buf_put_slice(&w->write->current, repl->current) != BASE_OK)
+        repl->outcome.rc = base_err_set(&repl->outcome.err, BASE_E_NOMEM, "nothing was written; and no memory for what the condition found");
     if (w->in_call)
         return;
     struct cql_write *write = w->write;
@@ -253,6 +255,7 @@ static enum cql_answer loop_write(struct cql_ports *ports, struct cql_write *wri
                                   .mutation_count = write->mutation_count,
                                   .consistency = write->consistency,
                                   .logged = write->logged,
+                                  .condition = write->condition,
                                   .done = write_done};
     w->in_call = true;
     repl_write_start(client_of(ports)->node->cluster->repl, &w->repl);

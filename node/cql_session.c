@@ -121,12 +121,20 @@ static int write_batch(struct node_session *session, struct cql_write *write)
     return rc == BASE_OK ? nodei_cluster_write(session, &batch, &write->err) : rc;
 }
 
+static int write_conditional(struct node_session *session, struct cql_write *write)
+{
+    const struct node_conditional what = {.mutation = write->mutations, .conditions = write->condition, .consistency = write->consistency,
+                                          .current = &write->current};
+    return node_write_if(session, write->table, &what, &write->err);
+}
+
 static enum cql_answer session_write(struct cql_ports *ports, struct cql_write *write)
 {
     struct node_session *session = session_of(ports);
     bool batch = write->logged && write->mutation_count > 1 && session->node->cluster && !node_txn_is_open(session);
-    write->rc = batch ? write_batch(session, write)
-                      : node_write(session, write->table, write->mutations, write->mutation_count, write->consistency, &write->err);
+    write->rc = write->condition.len ? write_conditional(session, write)
+                : batch              ? write_batch(session, write)
+                                     : node_write(session, write->table, write->mutations, write->mutation_count, write->consistency, &write->err);
     return CQL_DONE;
 }
 
