@@ -1,6 +1,8 @@
 /* See cql_internal.h. Invariant: `done` is called only after PENDING was answered, and nodei_query_end is right after either. */
 #include "node/cql_internal.h"
 
+#include <limits.h>
+
 #include "node/cql_admin.h"
 
 #define RESULT_SIZE_MAX ((size_t)16 << 20)
@@ -56,7 +58,10 @@ enum cql_answer nodei_query_start(struct nodei_query *query, struct node *node, 
     query->err = (struct base_err){0};
     query->outcome = (struct cql_outcome){0};
     query->at = 0;
+    static const struct cql_limits no_limits = {.batch_size_warn = SIZE_MAX, .batch_size_fail = SIZE_MAX,
+                                                .unlogged_batch_partitions_warn = UINT_MAX, .in_select_max = UINT_MAX};
     nodei_client_init_on_loop(&query->client, node);
+    query->client.ports.limits = &no_limits;
     query->client.internal = true;
     base_arena_init(&query->arena);
     query->schema = node_schema(node);

@@ -169,6 +169,7 @@ static enum cql_answer read_open(struct nodei_client *client, struct cql_read *r
     }
     r->cmd = *read->cmd;
     r->cmd.row_limit = UINT64_MAX;
+    nodei_trace_replicas(client, read->table, read->cmd->pkey, false);
     r->repl = (struct repl_read){.cmd = &r->cmd, .table = read->table, .consistency = read->consistency, .done = page_done};
     base_rows_open(&r->rows, read->cmd, read->table, NULL);
     r->rows_open = r->known = true;
@@ -239,11 +240,24 @@ static void write_done(struct repl_write *repl)
     write->ready(write);
 }
 
+/* Where the partitions of a write live. */
+static void trace_write(struct nodei_client *client, const struct cql_write *write)
+{
+    struct base_reader in = base_reader(write->mutations);
+    struct base_mutation m;
+    for (size_t i = 0; client->trace && i < write->mutation_count && base_mutation_decode(&in, &m); i++) {
+        const struct base_table *table = base_schema_table_by_id(repl_schema(client->node->cluster->repl), m.table_id);
+        if (table)
+            nodei_trace_replicas(client, table, m.pkey, true);
+    }
+}
+
 static enum cql_answer loop_write(struct cql_ports *ports, struct cql_write *write)
 {
     write->rc = nodei_roles_check_write(client_of(ports), write->mutations, write->mutation_count, &write->err);
     if (write->rc != BASE_OK)
         return CQL_DONE;
+    trace_write(client_of(ports), write);
     struct loop_write *w = calloc(1, sizeof *w);
     if (!w) {
         write->rc = base_err_set(&write->err, BASE_E_NOMEM, "a write: out of memory");

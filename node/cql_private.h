@@ -83,6 +83,8 @@ BASE_MUST int nodei_trace_begin(struct nodei_client *client, struct base_slice q
 void nodei_trace_end(struct nodei_client *client);
 /* A line of the trace under way, if there is one; copied. */
 void nodei_trace_event(struct nodei_client *client, const char *text);
+/* … that says where a partition lives. */
+void nodei_trace_replicas(struct nodei_client *client, const struct base_table *table, struct base_slice pkey, bool write);
 
 /* --- the native protocol's listener (native*.c) ------------------------------------------------------------------------- */
 

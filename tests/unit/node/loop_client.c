@@ -11,7 +11,6 @@ struct run {
     struct base_arena arena, exec_arena;
     struct base_schema *schema;
     struct cql_exec exec;
-    struct base_uuid trace_id;
     _Atomic bool done;
 };
 static struct base_buf rows;
