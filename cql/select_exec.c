@@ -48,6 +48,7 @@ struct run {
     struct base_slice start_pkey;
     struct slot *slots;
     size_t slot_count, opened; /* steps that were opened, the current one included */
+    uint64_t partition_rows_max, step_rows; /* rows that a partition can have at most; that this step gave */
     int64_t now_s;
     struct place seen, given; /* the last row that was looked at; … that is in the result */
 };
@@ -91,12 +92,12 @@ static bool is_range_step(const struct run *run, size_t step)
     return run->is_range && step + 1 == run->step_count;
 }
 
-/* How many rows a read is asked for: those of the page and one to see that there is more. */
+/* How many rows a read is asked for: those of the page and one to see that there is more; not more than there can be. */
 static uint64_t rows_wanted(const struct run *run)
 {
     if (run->select->aggregated)
-        return UINT64_MAX;
-    uint64_t wanted = run->rows_left;
+        return run->partition_rows_max;
+    uint64_t wanted = run->rows_left < run->partition_rows_max ? run->rows_left : run->partition_rows_max;
     if (run->paged) {
         uint64_t page = (uint64_t)run->exec->page_size - run->exec->result.row_count + 1;
         wanted = page < wanted ? page : wanted;
@@ -185,6 +186,7 @@ static void next_step(struct run *run)
 {
     close_slot(run, slot_of(run, run->step));
     run->step++;
+    run->step_rows = 0;
 }
 
 /* The current step and, of partitions, the next ones. */
@@ -367,7 +369,11 @@ static int take(struct run *run, struct slot *slot, enum verdict *verdict)
         next_step(run);
         return BASE_OK;
     }
-    return run->select->aggregated ? take_into_group(run, &read->row, verdict) : take_plain(run, &read->row, verdict);
+    size_t step = run->step;
+    int rc = run->select->aggregated ? take_into_group(run, &read->row, verdict) : take_plain(run, &read->row, verdict);
+    if (rc == BASE_OK && *verdict == GO_ON && run->step == step && ++run->step_rows >= run->partition_rows_max)
+        next_step(run);
+    return rc;
 }
 
 static enum cql_answer drive(struct run *run)
@@ -503,6 +509,22 @@ static int resume(struct run *run)
     return rc == BASE_OK ? place_set(&run->seen, run->from.pkey, run->from.ckey) : rc;
 }
 
+/* Slices that are rows, or a table without clustering columns: then it is known when a partition has no more. */
+static uint64_t most_rows_of_partition(const struct run *run)
+{
+    const struct base_slices *slices = &run->places.slices;
+    if (run->is_range)
+        return UINT64_MAX;
+    if (run->select->table->clustering_count == 0)
+        return 1;
+    for (size_t i = 0; i < slices->count; i++) {
+        struct base_slice lo = slices->ranges[i].lo;
+        if (lo.len == 0 || lo.data[lo.len - 1] != BASE_KEY_AT)
+            return UINT64_MAX;
+    }
+    return slices->count ? slices->count : UINT64_MAX;
+}
+
 static int plan(struct run *run)
 {
     const struct cqli_places *places = &run->places;
@@ -510,6 +532,7 @@ static int plan(struct run *run)
     run->is_range = !places->pkeys;
     run->rows_left = run->select->sorted ? UINT64_MAX : run->limit;
     run->partition_rows_left = run->partition_limit;
+    run->partition_rows_max = most_rows_of_partition(run);
     if (places->nothing)
         return BASE_OK;
     if (run->exec->paging_state.len && !(run->select->aggregated && !run->select->grouped) && (rc = resume(run)) != BASE_OK)

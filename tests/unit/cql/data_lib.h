@@ -239,7 +239,7 @@ static struct {
     unsigned pending_percent;
     struct data_read *pending[64];
     size_t pending_count;
-    size_t open, opened, rows_read; /* reads that are open; were opened; rows given */
+    size_t open, opened, asked, rows_read; /* reads that are open; were opened; calls; rows given */
     int fail_after;                 /* rows until a read fails; -1: never */
 } world;
 static int64_t data_now_us = 1000000000; /* second 1000 */
@@ -271,6 +271,7 @@ static enum cql_answer data_read_next(struct cql_ports *ports, struct cql_read *
 {
     (void)ports;
     struct data_read *r = read->state;
+    world.asked++;
     if (!r) {
         struct data_source *s = calloc(1, sizeof *s);
         struct base_source *source = &s->source, *merged;

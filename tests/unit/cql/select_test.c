@@ -222,7 +222,12 @@ START_TEST(test_point_read_is_lean)
     ck_assert_str_eq(all_rows("1;1;a", 5000, 1 << 20), "10");
     ck_assert_uint_eq(world.opened, 1);
     ck_assert_uint_eq(world.rows_read, 1);
+    ck_assert_uint_eq(world.asked, 1);
     ck_assert_uint_eq(pages, 1);
+    world_reset(1, 0);
+    ck_assert_int_eq(prepare("SELECT d FROM t WHERE k IN (1, 2) AND c = 1 AND d IN ('a', 'b')"), BASE_OK);
+    ck_assert_str_eq(all_rows(NULL, 5000, 1 << 20), "a / b / a");
+    ck_assert_uint_eq(world.asked, 2 + 2); /* the second partition's end must be asked for */
 }
 END_TEST
 
