@@ -303,9 +303,34 @@ bool base_index_serves(enum base_index_target target, enum base_filter_op op)
     case BASE_INDEX_KEYS:
         return op == BASE_FILTER_CONTAINS_KEY;
     case BASE_INDEX_ENTRIES:
-        return false;
+        return op == BASE_FILTER_ENTRY;
     }
     return false;
+}
+
+/* Append what a filter's rows have in an index of this target. */
+static int lookup_put(const struct entry *e, const struct base_filter *filter, struct base_buf *term)
+{
+    const struct base_type *type = e->type;
+    switch (e->target) {
+    case BASE_INDEX_VALUE:
+    case BASE_INDEX_FULL:
+        break;
+    case BASE_INDEX_VALUES:
+        type = type->params[type->kind == BASE_TYPE_MAP ? 1 : 0];
+        break;
+    case BASE_INDEX_KEYS:
+        type = type->params[0];
+        break;
+    case BASE_INDEX_ENTRIES: {
+        int rc = component_put(type->params[0], filter->element, term);
+        if (rc != BASE_OK)
+            return rc;
+        type = type->params[1];
+        break;
+    }
+    }
+    return component_put(type, filter->operand, term);
 }
 
 bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter *filter, size_t *index, struct base_buf *term)
@@ -315,12 +340,7 @@ bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter
         const struct entry *e = &ix->entries[i];
         if (e->column != filter->column || !base_index_serves(e->target, filter->op))
             continue;
-        const struct base_type *type = e->type;
-        if (e->target == BASE_INDEX_VALUES)
-            type = type->params[type->kind == BASE_TYPE_MAP ? 1 : 0];
-        else if (e->target == BASE_INDEX_KEYS)
-            type = type->params[0];
-        if (component_put(type, filter->operand, term) != BASE_OK) {
+        if (lookup_put(e, filter, term) != BASE_OK) {
             term->len = start;
             return false;
         }

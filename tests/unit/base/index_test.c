@@ -103,6 +103,18 @@ static bool finds(const struct base_indexer *ix, uint32_t column, enum base_filt
     return found;
 }
 
+static bool finds_entry(const struct base_indexer *ix, uint32_t column, struct base_slice key, struct base_slice value)
+{
+    struct base_filter filter = {.column = column, .op = BASE_FILTER_ENTRY, .operand = value, .element = key};
+    struct base_buf term;
+    size_t index;
+    base_buf_init(&term, 1 << 24);
+    ck_assert(base_indexer_lookup(ix, &filter, &index, &term));
+    bool found = has_term(index, base_buf_view(&term));
+    base_buf_fini(&term);
+    return found;
+}
+
 static struct base_slice int32(int32_t v)
 {
     uint8_t *p = base_arena_alloc(&arena, 4);
@@ -211,18 +223,23 @@ static struct base_slice random_normal(const struct base_type *type)
 static void check_collection(struct base_table *t, const struct base_type *type)
 {
     bool map = type->kind == BASE_TYPE_MAP;
-    struct base_index indexes[] = {{1, S("values"), 2, BASE_INDEX_VALUES, {0}}, {2, S("keys"), 2, BASE_INDEX_KEYS, {0}}};
+    struct base_index indexes[] = {{1, S("values"), 2, BASE_INDEX_VALUES, {0}},
+                                   {2, S("keys"), 2, BASE_INDEX_KEYS, {0}},
+                                   {3, S("entries"), 2, BASE_INDEX_ENTRIES, {0}}};
     ((struct base_column *)(uintptr_t)&t->columns[1])->type = type;
-    struct base_indexer *ix = indexer(t, indexes, map ? 2 : 1);
+    struct base_indexer *ix = indexer(t, indexes, map ? 3 : 1);
     struct base_slice value = random_normal(type), element;
     walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"), exploded_row(2, type, value));
     struct base_elements it;
     ck_assert(base_elements_begin(&it, type, value));
     uint32_t count = it.left;
+    struct base_slice before = {0};
     for (uint32_t i = 0; i < count; i++) {
         bool is_null, key = map && i % 2 == 0;
         ck_assert(base_elements_next(&it, &element, &is_null) && !is_null);
         ck_assert(finds(ix, 2, key ? BASE_FILTER_CONTAINS_KEY : BASE_FILTER_CONTAINS, element));
+        ck_assert(!map || key || finds_entry(ix, 2, before, element));
+        before = element;
     }
     ck_assert_uint_eq(seen.count[0], map ? count / 2 : count);
     base_indexer_release(ix);

@@ -26,8 +26,9 @@ static const struct base_index all_indexes[] = {
     {5, {(const uint8_t *)"b", 1}, B, BASE_INDEX_VALUE, {0}},    {6, {(const uint8_t *)"mv", 2}, M, BASE_INDEX_VALUES, {0}},
     {7, {(const uint8_t *)"mk", 2}, M, BASE_INDEX_KEYS, {0}},    {8, {(const uint8_t *)"set", 3}, SET, BASE_INDEX_VALUES, {0}},
     {9, {(const uint8_t *)"l", 1}, L, BASE_INDEX_VALUES, {0}},   {10, {(const uint8_t *)"f", 1}, F, BASE_INDEX_FULL, {0}},
+    {11, {(const uint8_t *)"me", 2}, M, BASE_INDEX_ENTRIES, {0}},
 };
-enum { INDEXES = 10 };
+enum { INDEXES = 11 };
 
 struct world {
     struct base_arena arena;
@@ -301,11 +302,13 @@ static struct base_filter random_filter(struct world *w)
         enum base_filter_op op;
     } kinds[] = {{K2, BASE_FILTER_EQ}, {C, BASE_FILTER_EQ}, {ST, BASE_FILTER_EQ}, {A, BASE_FILTER_EQ}, {B, BASE_FILTER_EQ},
                  {M, BASE_FILTER_CONTAINS}, {M, BASE_FILTER_CONTAINS_KEY}, {SET, BASE_FILTER_CONTAINS}, {L, BASE_FILTER_CONTAINS},
-                 {F, BASE_FILTER_EQ}, {A, BASE_FILTER_GT}, {C, BASE_FILTER_LT}};
+                 {F, BASE_FILTER_EQ}, {M, BASE_FILTER_ENTRY}, {A, BASE_FILTER_GT}, {C, BASE_FILTER_LT}};
     uint32_t i = below(w, BASE_COUNT(kinds));
     struct base_filter f = {.column = kinds[i].column, .op = kinds[i].op};
     struct base_buf value;
     base_buf_init(&value, 1 << 16);
+    if (f.op == BASE_FILTER_ENTRY)
+        f.element = int_slice(w, (int32_t)below(w, 5));
     if (f.column == B) {
         ck_assert_int_eq(base_buf_printf(&value, "%.*s", (int)below(w, 4), "aaa"), BASE_OK);
     } else if (f.column == F) {
