@@ -350,3 +350,21 @@ bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter
     }
     return false;
 }
+
+const struct base_filter *base_index_filter(const struct base_table *table, const struct base_read *cmd)
+{
+    const struct base_filter *of_partition = NULL;
+    for (size_t i = 0; i < cmd->filter_count && !cmd->no_index; i++) {
+        const struct base_column *column = base_table_column_by_id(table, cmd->filters[i].column);
+        bool served = false;
+        for (size_t k = 0; column && k < table->index_count && !served; k++)
+            served = table->indexes[k].column == column->id && base_index_serves(table->indexes[k].target, cmd->filters[i].op);
+        if (!served)
+            continue;
+        if (column->kind == BASE_COLUMN_REGULAR || column->kind == BASE_COLUMN_CLUSTERING)
+            return &cmd->filters[i];
+        if (!cmd->pkey.len && !of_partition)
+            of_partition = &cmd->filters[i];
+    }
+    return of_partition;
+}

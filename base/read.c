@@ -445,3 +445,153 @@ void base_rows_close(struct base_rows *rows)
     base_buf_fini(&rows->last_static);
     *rows = (struct base_rows){0};
 }
+
+/* --- as a stream ------------------------------------------------------------------------------------------------------ */
+
+/* One more in vain. True: it was the last. */
+static bool spend(struct base_filtered *f, struct base_slice pkey, struct base_slice ckey, int *rc)
+{
+    if (--f->left > 0)
+        return false;
+    base_buf_reset(&f->pkey);
+    base_buf_reset(&f->ckey);
+    *rc = base_buf_put_slice(&f->pkey, pkey);
+    if (*rc == BASE_OK)
+        *rc = base_buf_put_slice(&f->ckey, ckey);
+    f->stopped = true;
+    return true;
+}
+
+static int out_of_budget(int rc, struct base_err *err)
+{
+    return rc == BASE_OK ? rc : base_err_set(err, rc, "conditions: %s", base_err_words(rc));
+}
+
+/* The partition's next row for which all holds; END also when the budget is spent. */
+static int find_row(struct base_filtered *f, struct base_item *out, struct base_err *err)
+{
+    int rc = BASE_OK;
+    while (rc == BASE_OK && !f->stopped) {
+        bool hold;
+        rc = f->rows.source->ops->next(f->rows.source, out, err);
+        if (rc != BASE_OK || out->kind == BASE_ITEM_END)
+            return rc;
+        if (out->kind != BASE_ITEM_ROW)
+            continue;
+        rc = filters_hold(&f->rows, out, &hold, err);
+        if (rc == BASE_OK && hold) {
+            f->left = f->budget;
+            return BASE_OK;
+        }
+        if (rc == BASE_OK && spend(f, f->rows.partition.pkey, out->ckey, &rc))
+            rc = out_of_budget(rc, err);
+    }
+    *out = (struct base_item){.kind = BASE_ITEM_END};
+    return rc;
+}
+
+static int filtered_partition(struct base_source *source, struct base_partition *out, struct base_err *err)
+{
+    struct base_filtered *f = BASE_CONTAINER(source, struct base_filtered, source);
+    int rc = BASE_OK;
+    *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
+    f->ahead = (struct base_item){.kind = BASE_ITEM_END};
+    while (rc == BASE_OK && !f->stopped) {
+        bool hold;
+        rc = f->rows.source->ops->partition(f->rows.source, &f->rows.partition, err);
+        if (rc != BASE_OK || f->rows.partition.pkey.len == 0)
+            return rc;
+        rc = filters_hold(&f->rows, NULL, &hold, err);
+        if (rc == BASE_OK && hold && f->of_rows) {
+            rc = find_row(f, &f->ahead, err);
+            hold = f->ahead.kind == BASE_ITEM_ROW;
+        }
+        if (rc == BASE_OK && hold) {
+            *out = f->rows.partition;
+            return BASE_OK;
+        }
+        if (rc == BASE_OK && !f->stopped && spend(f, f->rows.partition.pkey, (struct base_slice){0}, &rc))
+            rc = out_of_budget(rc, err);
+    }
+    return rc;
+}
+
+static int filtered_next(struct base_source *source, struct base_item *out, struct base_err *err)
+{
+    struct base_filtered *f = BASE_CONTAINER(source, struct base_filtered, source);
+    if (f->ahead.kind != BASE_ITEM_ROW)
+        return find_row(f, out, err);
+    *out = f->ahead;
+    f->ahead.kind = BASE_ITEM_END;
+    return BASE_OK;
+}
+
+static void filtered_close(struct base_source *source)
+{
+    (void)source; /* its storage and what it reads are the caller's */
+}
+
+static const struct base_source_ops filtered_ops = {filtered_partition, filtered_next, filtered_close};
+
+int base_filtered_init(struct base_filtered *f, const struct base_read *cmd, const struct base_table *table, struct base_source *live,
+                       uint64_t budget, struct base_err *err)
+{
+    BASE_ASSERT(cmd->filter_count > 0 && budget > 0);
+    *f = (struct base_filtered){.source = {&filtered_ops}, .budget = budget, .left = budget};
+    base_buf_init(&f->pkey, SCRATCH_LEN_MAX);
+    base_buf_init(&f->ckey, SCRATCH_LEN_MAX);
+    base_rows_open(&f->rows, cmd, table, live);
+    int rc = prepare(&f->rows, err);
+    for (size_t i = 0; rc == BASE_OK && i < cmd->filter_count; i++)
+        f->of_rows |= !of_partition(f->rows.filters[i].column);
+    return rc;
+}
+
+void base_filtered_fini(struct base_filtered *f)
+{
+    f->rows.source = NULL;
+    base_rows_close(&f->rows);
+    base_buf_fini(&f->pkey);
+    base_buf_fini(&f->ckey);
+}
+
+static int check_operand(const struct base_filter *filter, const struct base_column *column, struct base_err *err)
+{
+    const struct base_type *type = column->type;
+    bool map = type->kind == BASE_TYPE_MAP;
+    switch (filter->op) {
+    case BASE_FILTER_CONTAINS:
+        return base_value_validate(type->params[map ? 1 : 0], filter->operand, err);
+    case BASE_FILTER_CONTAINS_KEY:
+        return base_value_validate(type->params[0], filter->operand, err);
+    case BASE_FILTER_ENTRY: {
+        int rc = base_value_validate(type->params[0], filter->element, err);
+        return rc == BASE_OK ? base_value_validate(type->params[1], filter->operand, err) : rc;
+    }
+    case BASE_FILTER_IN: {
+        struct base_reader in = base_reader(filter->operand);
+        struct base_slice one;
+        int rc = BASE_OK;
+        while (rc == BASE_OK && base_reader_left(&in))
+            rc = base_get_bytes(&in, &one) ? base_value_validate(type, one, err) : base_err_set(err, BASE_E_INVALID, "a list cut short");
+        return rc;
+    }
+    case BASE_FILTER_EQ: case BASE_FILTER_NE: case BASE_FILTER_LT:
+    case BASE_FILTER_LE: case BASE_FILTER_GT: case BASE_FILTER_GE:
+        return base_value_validate(type, filter->operand, err);
+    }
+    return base_err_set(err, BASE_E_INVALID, "condition %d is none", (int)filter->op);
+}
+
+int base_filter_check(const struct base_filter *filter, const struct base_table *table, struct base_err *err)
+{
+    const struct base_column *column = base_table_column_by_id(table, filter->column);
+    if (!column)
+        return base_err_set(err, BASE_E_NOTFOUND, "condition on column %u, which table %.*s does not have", filter->column,
+                            BASE_SLICE_ARG(table->name));
+    if (!op_fits(filter->op, column->type))
+        return base_err_set(err, BASE_E_INVALID, "condition %d does not fit the type of column %.*s", (int)filter->op,
+                            BASE_SLICE_ARG(column->name));
+    int rc = check_operand(filter, column, err);
+    return rc == BASE_OK ? rc : base_err_wrap(err, rc, "condition on column %.*s", BASE_SLICE_ARG(column->name));
+}

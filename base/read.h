@@ -37,6 +37,7 @@ struct base_read {
     size_t column_count;
     const struct base_filter *filters;
     size_t filter_count;
+    bool no_index;                /* rows for which the filters do not hold are not to be left out by an index: more is merged in later */
     uint64_t row_limit;           /* UINT64_MAX: none */
     uint64_t partition_row_limit; /* per partition; UINT64_MAX: none */
     uint64_t size_bytes_max;      /* stop a page after this many bytes; UINT64_MAX: none */
@@ -84,5 +85,23 @@ void base_rows_page(struct base_rows *rows, struct base_source *merged, bool mor
 /* out->pkey is empty at the end, also of a page with more to come. */
 BASE_MUST int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct base_err *err);
 void base_rows_close(struct base_rows *rows);
+
+/* Only the partitions and rows of a stream of live rows for which the command's filters hold, as a stream: what base_rows judges, where
+ * it is not the end. When a filter is about rows, only partitions that have such rows. `live` stays the caller's. After `budget` partitions and rows in vain in one go it stops, as at its end: `stopped`,
+ * and the last place that was looked at (an empty ckey: all of that partition). */
+struct base_filtered {
+    struct base_source source;
+    struct base_rows rows;
+    struct base_item ahead; /* the partition's first row, found while it was looked for */
+    uint64_t budget, left;
+    bool of_rows, stopped;
+    struct base_buf pkey, ckey;
+};
+/* INVALID (filters that do not fit the table), NOMEM. table, cmd and live must outlive it. */
+BASE_MUST int base_filtered_init(struct base_filtered *f, const struct base_read *cmd, const struct base_table *table,
+                                 struct base_source *live, uint64_t budget, struct base_err *err);
+void base_filtered_fini(struct base_filtered *f); /* also after a failed init */
+/* Do a filter's column and operands fit the table? For filters from outside. INVALID, NOTFOUND (no such column). */
+BASE_MUST int base_filter_check(const struct base_filter *filter, const struct base_table *table, struct base_err *err);
 
 #endif

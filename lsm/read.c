@@ -283,7 +283,7 @@ int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tom
     s->view = table->view;
     atomic_fetch_add_explicit(&s->view->refs, 1, memory_order_relaxed);
     int32_t gc_grace_s = table->desc->desc.gc_grace_s;
-    if (BASE_UNLIKELY(cmd->filter_count && table->desc->desc.indexer && !keep_tombstones && !extra_count)) {
+    if (BASE_UNLIKELY(cmd->filter_count && table->desc->desc.indexer && !cmd->no_index && !keep_tombstones && !extra_count)) {
         indexed = table->desc;
         atomic_fetch_add(&indexed->refs, 1);
     }

@@ -137,7 +137,7 @@ static void read_with(struct node *node, struct node_session *session, struct ba
         op->rc = base_err_set(&op->err, BASE_E_NOTFOUND, "there is no such table here");
         *spare = reuse;
     } else {
-        op->rc = lsm_read(table, op->cmd, true, NULL, 0, reuse, &source, &op->err);
+        op->rc = lsm_read(table, op->cmd, op->cmd->filter_count == 0, NULL, 0, reuse, &source, &op->err);
     }
     nodei_leave(session);
     if (op->rc == BASE_OK)

@@ -67,6 +67,7 @@ static int open_pages(struct node_read *read, const struct base_table *table, in
     if (rc != BASE_OK)
         return rc;
     size_t n = sources[1] ? 2 : 1;
+    read->cmd.no_index |= n == 2; /* what replicas leave out may be what our own writes are merged with */
     rc = nodei_paged_open(session, table, &read->cmd, consistency, &read->paged, &sources[0], err);
     if (rc != BASE_OK) {
         if (sources[1])

@@ -5,7 +5,8 @@
  *   REPAIR   what each lacks is on its way to it; when all of it has arrived the merged page is the answer.
  *
  * The page of FIRST stays good in FULL: it is what that replica had while this read was under way. Not so when a
- * per-partition limit made it skip rows: then all are asked again, without that limit.
+ * per-partition limit made it skip rows, or an index left out rows that do not meet its condition there, but might when merged, or
+ * take out what another replica's do: then all are asked again, without that limit and that condition.
  *
  * Invariants:
  *  1. A member is asked at most once for each kind of answer; `next_member` only grows.
@@ -506,13 +507,16 @@ static bool all_equal(struct repli_fetch *f, struct repli_contact *page)
 /* They differ: the same replicas, all by pages. */
 static void begin_full(struct repli_fetch *f)
 {
-    bool skipped = f->request.limits.partition_rows_max != UINT64_MAX;
+    bool skipped = f->request.limits.partition_rows_max != UINT64_MAX || f->request.by_index;
     f->phase = REPLI_FETCH_FULL;
     f->repl->stats.digest_mismatches++;
     repli_timer_disarm(f->repl, &f->speculation);
     f->speculating = false;
     if (skipped) {
         f->request.limits.partition_rows_max = UINT64_MAX;
+        if (f->request.by_index && f->request.limits.rows_max < REPLI_FILTERED_PAGE_ROWS)
+            f->request.limits.rows_max = REPLI_FILTERED_PAGE_ROWS;
+        f->request.by_index = false;
         base_buf_reset(&f->body);
         if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
             base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");

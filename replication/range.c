@@ -266,6 +266,7 @@ static int slot_ask(struct slot *slot)
     };
     f->request.cmd.token_after = slot->after;
     f->request.cmd.token_upto = slot->upto;
+    repli_read_by_index(&f->request, range->table);
     if (slot->position.len) {
         f->request.after_pkey = base_slice(slot->position.data, slot->pkey_len);
         f->request.after_ckey = base_slice(slot->position.data + slot->pkey_len, slot->position.len - slot->pkey_len);

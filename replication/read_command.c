@@ -2,6 +2,7 @@
  *
  * It comes from a peer: nothing in it is believed. Keys end as keys end, slices ascend, limits are limits; what the
  * keys say inside takes the schema, and nobody here needs it: a key that no row has finds none. */
+#include "base/index.h"
 #include "base/key.h"
 #include "replication/reads_private.h"
 
@@ -10,7 +11,8 @@ enum {
     READ_REVERSED = 0x04,
     READ_POSITION = 0x08,
     READ_STATIC_ALONE = 0x10,
-    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION | READ_STATIC_ALONE,
+    READ_BY_INDEX = 0x20,
+    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION | READ_STATIC_ALONE | READ_BY_INDEX,
 };
 #define NOW_MAX ((int64_t)1 << 40) /* seconds: so that a grace can be taken off it */
 
@@ -47,11 +49,29 @@ static int put_slices(const struct base_slices *slices, struct base_buf *out)
     return rc;
 }
 
+static int put_filter(const struct base_filter *filter, struct base_buf *out)
+{
+    int rc = base_buf_put_varint(out, filter->column);
+    if (rc == BASE_OK)
+        rc = base_buf_put_u8(out, (uint8_t)filter->op);
+    if (rc == BASE_OK)
+        rc = base_buf_put_bytes(out, filter->operand);
+    return rc == BASE_OK && filter->op == BASE_FILTER_ENTRY ? base_buf_put_bytes(out, filter->element) : rc;
+}
+
+void repli_read_by_index(struct repli_read_request *r, const struct base_table *table)
+{
+    const struct base_filter *filter = base_index_filter(table, &r->cmd);
+    r->by_index = filter != NULL;
+    if (filter)
+        r->index = *filter;
+}
+
 int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
 {
     uint8_t flags = (uint8_t)((r->digest ? REPLI_READ_DIGEST : 0) | (r->cmd.pkey.len ? 0 : READ_RANGE) |
                               (r->cmd.reversed ? READ_REVERSED : 0) | (r->after_pkey.len ? READ_POSITION : 0) |
-                              (r->limits.static_alone ? READ_STATIC_ALONE : 0));
+                              (r->limits.static_alone ? READ_STATIC_ALONE : 0) | (r->by_index ? READ_BY_INDEX : 0));
     const uint64_t numbers[] = {
         base_zigzag(r->truncated_us), base_zigzag(r->cmd.now_s), limit_out(r->limits.rows_max),
         limit_out(r->limits.partition_rows_max), limit_out(r->limits.bytes_max),
@@ -65,6 +85,8 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
         rc = put_slices(&r->cmd.slices, out);
     for (size_t i = 0; rc == BASE_OK && i < BASE_COUNT(numbers); i++)
         rc = base_buf_put_varint(out, numbers[i]);
+    if (rc == BASE_OK && r->by_index)
+        rc = put_filter(&r->index, out);
     if (rc != BASE_OK || !r->after_pkey.len)
         return rc;
     rc = base_buf_put_bytes(out, r->after_pkey);
@@ -149,6 +171,18 @@ static bool get_limits(struct base_reader *in, struct repli_read_request *out)
            out->limits.partition_rows_max > 0 && out->limits.bytes_max > 0;
 }
 
+static bool get_filter(struct base_reader *in, struct base_filter *filter)
+{
+    uint64_t column;
+    uint8_t op;
+    if (!base_get_varint(in, &column) || !base_get_u8(in, &op) || !base_get_bytes(in, &filter->operand) || column > UINT32_MAX)
+        return false;
+    filter->column = (uint32_t)column;
+    filter->op = (enum base_filter_op)op;
+    bool known = op == BASE_FILTER_EQ || op == BASE_FILTER_CONTAINS || op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY;
+    return known && (op != BASE_FILTER_ENTRY || base_get_bytes(in, &filter->element));
+}
+
 static bool get_position(struct base_reader *in, struct repli_read_request *out)
 {
     if (!base_get_bytes(in, &out->after_pkey) || !base_get_bytes(in, &out->after_ckey) || !base_get_varint(in, &out->rows_before) ||
@@ -172,6 +206,9 @@ int repli_read_decode(struct base_slice body, struct base_arena *arena, struct r
     ok = ok && get_what(&in, flags & READ_RANGE, &out->cmd);
     int rc = ok ? get_slices(&in, arena, &out->cmd.slices) : BASE_E_CORRUPT;
     if (rc == BASE_OK && !get_limits(&in, out))
+        rc = BASE_E_CORRUPT;
+    out->by_index = flags & READ_BY_INDEX;
+    if (rc == BASE_OK && out->by_index && !get_filter(&in, &out->index))
         rc = BASE_E_CORRUPT;
     if (rc == BASE_OK && (flags & READ_POSITION) && !get_position(&in, out))
         rc = BASE_E_CORRUPT;

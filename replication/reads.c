@@ -6,17 +6,19 @@
  *
  * The command's filters are the consumer's: replicas answer with all rows, merged before they are judged, so that a replica
  * that missed an overwrite cannot give a row that the others' newer value would have taken out. With filters, limits
- * are the consumer's too, but for the page's size.
+ * are the consumer's too, but for the page's size. One of them, that an index serves, goes to the replicas: they answer with the rows
+ * for which it holds there. Where all say the same that is all there is, for a cell that wins is some replica's; where they differ all are
+ * asked for everything (fetch.c). One, not more: of two columns each may be another replica's.
  *
  * Invariants:
  *  1. A read is idle, under way (admitted, counted in client_requests), or over; done is called once for each start and next.
  *  2. A round is made under the snapshot of its moment. STALE: it is tried once more when our epoch has moved.
  *  3. What the read points to (cmd, table) is the caller's; the position and the page are ours. */
+#include "base/index.h"
 #include "base/key.h"
 #include "replication/reads_private.h"
 
 #define ADMIT_BYTES ((size_t)16 << 10)
-#define FILTERED_PAGE_ROWS 1000 /* rows at least, of a page that the consumer filters */
 
 struct read_state {
     struct repl *repl;
@@ -97,8 +99,10 @@ static uint64_t rows_wanted(const struct read_state *s)
 {
     const struct base_read *cmd = s->read->cmd;
     uint64_t want = s->read->page_rows_max ? s->read->page_rows_max : UINT64_MAX;
+    if (is_filtered(s) && cmd->filter_count == 1 && base_index_filter(s->read->table, cmd))
+        return want < cmd->row_limit ? want : cmd->row_limit; /* the replicas judge it */
     if (is_filtered(s))
-        return want < FILTERED_PAGE_ROWS ? FILTERED_PAGE_ROWS : want;
+        return want < REPLI_FILTERED_PAGE_ROWS ? REPLI_FILTERED_PAGE_ROWS : want;
     uint64_t left = cmd->row_limit == UINT64_MAX ? UINT64_MAX : cmd->row_limit > s->rows ? cmd->row_limit - s->rows : 1;
     return want < left ? want : left;
 }
@@ -212,6 +216,7 @@ static void partition_round(struct read_state *s)
         .after_ckey = position_ckey(s),
         .rows_before = s->has_position ? s->rows_before : 0,
     };
+    repli_read_by_index(&f->request, read->table);
     f->deadline_ns = s->deadline_ns;
     f->lane = REPL_LANE_POINT;
     f->done = partition_done;

@@ -20,18 +20,24 @@
 /* --- the command as a body (read_command.c) --------------------------------------------------------------------- */
 
 struct repli_read_request {
-    struct base_read cmd; /* a partition or a token range; filters and columns do not travel: the consumer's */
+    struct base_read cmd; /* a partition or a token range; filters (but for `index`) and columns do not travel: the consumer's */
     struct repl_page_limits limits;
     struct base_slice after_pkey, after_ckey; /* go on behind this position; empty: from the beginning */
     uint64_t rows_before;                     /* live rows of after_pkey's partition in earlier pages */
     int64_t truncated_us;                     /* the table's last TRUNCATE, as the coordinator knows it: replicas that have another one
                                                  would answer with rows of another time */
     bool digest;                              /* answer the page's digest, not the page */
+    bool by_index;                            /* only live rows for which `index` holds at the replica: pages that are equal say all there is */
+    struct base_filter index;
 };
 #define REPLI_READ_DIGEST 0x01 /* the first byte of a body: a sender may set and clear it there */
 BASE_MUST int repli_read_encode(const struct repli_read_request *request, struct base_buf *out);
 /* Everything is checked; what it points to is in the body or the arena. CORRUPT, NOMEM. */
 BASE_MUST int repli_read_decode(struct base_slice body, struct base_arena *arena, struct repli_read_request *out, struct base_err *err);
+
+/* Is there an index by which the replicas may read the command? Sets by_index and index. */
+void repli_read_by_index(struct repli_read_request *request, const struct base_table *table);
+#define REPLI_FILTERED_PAGE_ROWS 1000 /* rows at least, of a page that the consumer filters */
 
 /* --- the replica (replica_read.c) ------------------------------------------------------------------------------- */
 
@@ -43,6 +49,7 @@ struct repli_replica_read {
     struct base_read partition, range;
     bool has_partition, has_range;
     int64_t gc_before_s, floor_ts;
+    struct base_schema *schema; /* by index: with the table, for another thread */
     struct repl_page_writer writer;
     bool writing;
     struct base_buf page;

@@ -6,13 +6,16 @@
  *  1. A command is carried out only if our snapshot has its table, as often truncated as the coordinator's, and says that we are read for
  *     all of its tokens.
  *  2. The rest of the position's partition is read first, then the range behind it, into one page.
- *  3. A struct is in the store's hands, or waits to be put, or is in the free list; one whose answer nobody wants goes to the free
+ *  3. By index: the page has the live rows for which the one condition holds here, and nothing else; so it depends on what we have, not
+ *     on what our index has, or on whether we have one.
+ *  4. A struct is in the store's hands, or waits to be put, or is in the free list; one whose answer nobody wants goes to the free
  *     list when the store gives it back. */
 #include "base/key.h"
 #include "replication/reads_private.h"
 
 #define KEEP_BYTES_MAX ((size_t)64 << 10) /* of a buffer in the free list */
 #define ADMIT_BYTES ((size_t)16 << 10)
+#define IN_VAIN_MAX 10000 /* rows looked at by index without finding one, before the page ends: other reads wait behind this one */
 
 static struct repli_replica_read *take(struct repl *repl)
 {
@@ -38,6 +41,9 @@ void repli_replica_read_put(struct repl *repl, struct repli_replica_read *r)
     r->writing = false;
     r->in = NULL;
     r->done = NULL;
+    if (r->schema)
+        base_schema_release(r->schema);
+    r->schema = NULL;
     base_arena_reset(&r->arena);
     base_buf_reset(&r->page);
     if (r->page.cap > KEEP_BYTES_MAX)
@@ -92,6 +98,18 @@ static bool is_owner(const struct repl *repl, const struct ring_placement *place
     return true;
 }
 
+/* The condition is judged on the pool: the table must stay. A column that we do not know: one of us is behind. */
+static int admit_index(struct repl *repl, struct repli_replica_read *r, const struct base_table *table)
+{
+    int rc = base_filter_check(&r->request.index, table, &r->err);
+    if (rc != BASE_OK)
+        return rc == BASE_E_NOTFOUND ? base_err_wrap(&r->err, BASE_E_STALE, "a read by index") : rc;
+    r->request.cmd.filters = &r->request.index;
+    r->request.cmd.filter_count = 1;
+    r->schema = base_schema_acquire(repl->schema);
+    return BASE_OK;
+}
+
 /* Invariant 1, and what the page needs to know of the table. */
 static int admit_command(struct repl *repl, struct repli_replica_read *r)
 {
@@ -111,24 +129,54 @@ static int admit_command(struct repl *repl, struct repli_replica_read *r)
                             BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     r->gc_before_s = cmd->now_s - table->options.gc_grace_s;
     r->floor_ts = table->truncated_us;
-    return BASE_OK;
+    return r->request.by_index ? admit_index(repl, r, table) : BASE_OK;
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
+
+/* The page is full, or at its end; or, by index, so much was looked at in vain that it ends here (`stopped`). */
+static int end_page(struct repli_replica_read *r, const struct base_filtered *stopped, struct base_err *err)
+{
+    struct repl_page_end end = {.more = true};
+    if (stopped) {
+        end.pkey = base_buf_view(&stopped->pkey);
+        end.ckey = base_buf_view(&stopped->ckey);
+    }
+    r->writing = false;
+    int rc = repl_page_finish(&r->writer, stopped ? &end : NULL, err);
+    if (rc == BASE_OK && r->request.digest)
+        repl_page_digest(base_buf_view(&r->page), r->digest);
+    return rc;
+}
+
+static bool goes_on(const struct repli_replica_read *r, const struct repl_store_op *op)
+{
+    return op->cmd == &r->partition && r->has_range && !r->writer.ended;
+}
+
+/* By index: the store has left out what it could, and here goes the rest. */
+static int consume_by_index(struct repl_store_op *op, struct base_source *source, struct base_err *err)
+{
+    struct repli_replica_read *r = op->ctx;
+    struct base_filtered filtered;
+    int rc = base_filtered_init(&filtered, op->cmd, base_schema_table_by_id(r->schema, op->cmd->table_id), source, IN_VAIN_MAX, err);
+    if (rc == BASE_OK)
+        rc = repl_page_add(&r->writer, &filtered.source, r->request.after_pkey, r->request.rows_before, err);
+    bool stopped = filtered.stopped && !r->writer.ended;
+    if (rc == BASE_OK && (stopped || !goes_on(r, op)))
+        rc = end_page(r, stopped ? &filtered : NULL, err);
+    base_filtered_fini(&filtered);
+    return rc;
+}
 
 /* Runs where it may block. */
 static int consume(struct repl_store_op *op, struct base_source *source, struct base_err *err)
 {
     struct repli_replica_read *r = op->ctx;
-    bool of_position = op->cmd == &r->partition;
+    if (r->request.by_index)
+        return consume_by_index(op, source, err);
     int rc = repl_page_add(&r->writer, source, r->request.after_pkey, r->request.rows_before, err);
-    if (rc != BASE_OK || (of_position && r->has_range && !r->writer.ended))
-        return rc;
-    r->writing = false;
-    rc = repl_page_finish(&r->writer, NULL, err);
-    if (rc == BASE_OK && r->request.digest)
-        repl_page_digest(base_buf_view(&r->page), r->digest);
-    return rc;
+    return rc != BASE_OK || goes_on(r, op) ? rc : end_page(r, NULL, err);
 }
 
 static void store_done(struct repl_store_op *op);

@@ -83,7 +83,8 @@ struct repl_store_op {
     size_t mutation_count;
     enum repl_durability durability;
     uint64_t timeout_ns; /* of waiting for memory: past it OVERLOADED */
-    /* READ: a stream of cmd on its table, tombstones kept, is handed to `consume`, which runs where it may block (another
+    /* READ: a stream of cmd on its table, tombstones kept, or with filters in cmd only its live rows, of which those for which a filter
+     * does not hold may be left out (by an index), is handed to `consume`, which runs where it may block (another
      * thread in the real world) and must touch nothing but the op's own memory and what is immutable. The stream is closed
      * by the world. consume's result is rc. */
     const struct base_read *cmd;

@@ -225,6 +225,8 @@ static void pages(const char *folder)
             request.after_ckey = lib_ckey(1);
             request.rows_before = 2;
         }
+        request.by_index = i == 1;
+        request.index = (struct base_filter){.column = 4, .op = BASE_FILTER_ENTRY, .operand = BASE_SLICE_LIT("v"), .element = BASE_SLICE_LIT("k")};
         base_buf_reset(&buf);
         ck_assert_int_eq(repli_read_encode(&request, &buf), BASE_OK);
         save(folder, commands[i], BASE_SLICE_LIT("\2"), base_buf_view(&buf));

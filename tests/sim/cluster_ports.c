@@ -98,7 +98,7 @@ int cluster_store_read(struct cluster_node *node, const struct base_read *cmd, s
     struct lsm_table *table = lsm_table_find(node->store, cmd->table_id);
     if (!table)
         return base_err_set(err, BASE_E_NOTFOUND, "no such table in the store");
-    return lsm_read(table, cmd, node->world->options.canary != CLUSTER_CANARY_TOMBSTONE, NULL, 0, NULL, out, err);
+    return lsm_read(table, cmd, cmd->filter_count == 0 && node->world->options.canary != CLUSTER_CANARY_TOMBSTONE, NULL, 0, NULL, out, err);
 }
 
 /* --- the store's operations ------------------------------------------------------------------------------------- */

@@ -128,6 +128,14 @@ static void port_alarm(struct repl_alarm *alarm, uint64_t at_ns)
 }
 static const struct repl_alarm_ops alarm_ops = {port_alarm};
 
+static struct base_source *live_of(struct base_source **sources, size_t n, const struct base_read *cmd)
+{
+    struct base_source *merge;
+    struct base_merge_options options = {.reversed = cmd->reversed, .purge = {.now_s = cmd->now_s, .live_only = true}};
+    ck_assert_int_eq(base_merge_open(sources, n, &options, &merge, NULL), BASE_OK);
+    return merge;
+}
+
 static void carry_out(struct rw_node *node, struct repl_store_op *op)
 {
     op->rc = BASE_OK;
@@ -144,6 +152,10 @@ static void carry_out(struct rw_node *node, struct repl_store_op *op)
     }
     const struct lib_store *store = &node->store;
     struct base_source *source = lib_store_read(&store, 1, op->cmd, op->cmd->now_s - node->world->table->options.gc_grace_s);
+    if (op->cmd->filter_count) { /* live rows only */
+        node->filtered_reads++;
+        source = live_of(&source, 1, op->cmd);
+    }
     INSIDE(node->world, op->rc = op->consume(op, source, &op->err));
     source->ops->close(source);
 }
@@ -266,6 +278,14 @@ static void make_snapshots(struct rw_world *w, const struct rw_options *o)
     struct base_table *table = make_table(&w->arena, "ks", "t", "p k blob; c c text; s s blob; r a blob; r b blob; "
                                           "r m map<text, text>; r n map<text, text>");
     table->id = lib_table_id;
+    static const struct base_index indexes[] = {{1, {(const uint8_t *)"ia", 2}, 4, BASE_INDEX_VALUE, {0}},
+                                                {2, {(const uint8_t *)"ic", 2}, 2, BASE_INDEX_VALUE, {0}},
+                                                {3, {(const uint8_t *)"is", 2}, 3, BASE_INDEX_VALUE, {0}}};
+    if (o->indexed) {
+        table->indexes = indexes;
+        table->index_count = BASE_COUNT(indexes);
+        table->next_index_id = 4;
+    }
     if (o->speculative_retry)
         table->options.speculative_retry = base_slice_str(o->speculative_retry);
     if (o->read_repair)
@@ -409,14 +429,6 @@ static void print_rows(struct rw_world *w, struct base_source *live, const struc
     ck_assert_int_eq(base_buf_put_u8(text, 0), BASE_OK);
     base_rows_close(&it);
     base_buf_fini(&words);
-}
-
-static struct base_source *live_of(struct base_source **sources, size_t n, const struct base_read *cmd)
-{
-    struct base_source *merge;
-    struct base_merge_options options = {.reversed = cmd->reversed, .purge = {.now_s = cmd->now_s, .live_only = true}};
-    ck_assert_int_eq(base_merge_open(sources, n, &options, &merge, NULL), BASE_OK);
-    return merge;
 }
 
 struct client {

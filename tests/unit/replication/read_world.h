@@ -32,7 +32,7 @@ struct rw_node {
     int store_rc;             /* its store's reads fail with this */
     uint64_t delay_ns;        /* of its replies, over 1 ms */
     /* what happened to it */
-    unsigned reads, digests, repairs, store_reads;
+    unsigned reads, digests, repairs, store_reads, filtered_reads;
 };
 
 struct rw_world {
@@ -57,6 +57,7 @@ struct rw_options {
     unsigned rf, tokens;
     const char *speculative_retry, *read_repair; /* NULL: the table's defaults */
     uint64_t page_size_bytes;                    /* 0: the default */
+    bool indexed;                                /* the table has indexes on c, s and a */
     unsigned dcs;                                /* 2: nodes take turns; SimpleStrategy all the same. 0 as 1 */
 };
 void rw_init(struct rw_world *w, const struct rw_options *options, uint64_t seed);

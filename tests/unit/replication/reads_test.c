@@ -671,6 +671,93 @@ START_TEST(a_quorum_reads_what_a_quorum_has)
 }
 END_TEST
 
+/* Conditions that indexes serve go to the replicas, whose contents differ: what comes must be what the merged rows say. */
+START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
+{
+    struct rng rng = rng_seeded(test_seed() ^ 23);
+    struct base_buf text;
+    base_buf_init(&text, 1 << 20);
+    unsigned mismatches = 0, by_index = 0, found = 0;
+    for (unsigned round = 0; round < test_rounds(600); round++) {
+        struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .indexed = true,
+                                     .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
+        rw_init(&world, &options, rng_u64(&rng));
+        world.pending_percent = below(&rng, 3) * 50;
+        random_content(&rng);
+        for (unsigned i = 0; i < 6; i++) {
+            static const struct base_slice values[] = {BASE_SLICE_LIT("a"), BASE_SLICE_LIT("b"), BASE_SLICE_LIT("c"), BASE_SLICE_LIT("s"),
+                                                       BASE_SLICE_LIT("")};
+            struct base_filter filters[2];
+            struct base_range ranges[2];
+            struct base_read cmd;
+            struct rw_result r;
+            random_command(&rng, &cmd, ranges);
+            cmd.now_s = 0;
+            cmd.filters = filters;
+            cmd.filter_count = 1 + below(&rng, 2);
+            for (size_t k = 0; k < cmd.filter_count; k++)
+                filters[k] = (struct base_filter){.column = 3 + below(&rng, 3), .operand = values[below(&rng, 5)]};
+            rw_expect(&world, (1u << world.count) - 1, &cmd, &text);
+            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd, i % 2 ? REPL_CL_ALL : REPL_CL_QUORUM,
+                    below(&rng, 2) ? 1 + below(&rng, 5) : 1000, &r);
+            ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
+            ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0, "round %u.%u (%s%s, %zu conditions): got\n%sexpected\n%s",
+                          round, i, cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "", cmd.filter_count,
+                          (char *)r.text.data, (char *)text.data);
+            found += text.len > 1;
+            rw_result_fini(&r);
+        }
+        rw_run(&world, NULL);
+        for (size_t i = 0; i < world.count; i++) {
+            by_index += world.nodes[i].filtered_reads;
+            mismatches += (unsigned)repl_get_stats(world.nodes[i].repl)->digest_mismatches;
+            ck_assert(repl_is_idle(world.nodes[i].repl));
+        }
+        rw_fini(&world);
+    }
+    ck_assert_uint_gt(by_index, 100);
+    ck_assert_uint_gt(mismatches, 10);
+    ck_assert_uint_gt(found, 100);
+    base_buf_fini(&text);
+}
+END_TEST
+
+/* A replica that missed an overwrite: of two replicas that say different things nothing is believed. A lone one is. */
+START_TEST(an_index_of_a_stale_replica_is_not_believed)
+{
+    struct rw_result r;
+    struct rw_options options = three;
+    options.indexed = true;
+    rw_init(&world, &options, 6);
+    rw_alive(&world, 2, false);
+    put_row(3, 0, 0, "live@3 4=x@3");
+    put_row(2, 0, 0, "4=y@5");
+    put_row(3, 0, 1, "live@3 4=y@3");
+    put_row(2, 0, 1, "4=x@5");
+    put_row(3, 0, 2, "live@3 5=z@3");
+    put_row(1, 0, 2, "4=x@5");
+    put_row(2, 0, 2, "5=w@6");
+    struct base_filter filters[] = {{.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")},
+                                    {.column = 5, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("w")}};
+    struct base_read cmd = command(0);
+    cmd.filters = filters;
+    cmd.filter_count = 1;
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
+    expect_text(&r, "0/b [] live@3 4=x@5\n0/c [] live@3 4=x@5 5=w@6\n");
+    rw_fini(&world);
+    rw_init(&world, &options, 6);
+    put_row(3, 0, 2, "live@3 5=z@3");
+    put_row(1, 0, 2, "4=x@5");
+    put_row(2, 0, 2, "5=w@6");
+    world.nodes[2].refuses = true;
+    rw_alive(&world, 2, false);
+    cmd.filter_count = 2; /* each is another replica's: none has the row by itself */
+    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
+    expect_text(&r, "0/c [] live@3 4=x@5 5=w@6\n");
+    rw_fini(&world);
+}
+END_TEST
+
 static void print_page(const struct base_buf *page, bool reversed)
 {
     struct base_source *source;
@@ -781,6 +868,8 @@ int main(void)
     tcase_add_test(tc, ranges_are_split_when_replicas_die);
     tcase_add_test(tc, full_ranges_are_asked_one_by_one);
     tcase_add_test(tc, a_quorum_reads_what_a_quorum_has);
+    tcase_add_test(tc, a_quorum_reads_by_index_what_a_quorum_has);
+    tcase_add_test(tc, an_index_of_a_stale_replica_is_not_believed);
     tcase_add_test(tc, a_repair_makes_replicas_equal);
     tcase_add_test(tc, speculation_follows_the_option);
     suite_add_tcase(suite, tc);
