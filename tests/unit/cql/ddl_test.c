@@ -518,6 +518,25 @@ START_TEST(definitions_of_a_virtual_table)
 }
 END_TEST
 
+START_TEST(types_by_their_classes)
+{
+    lab();
+    must("CREATE TYPE u (a int)");
+    must("CREATE TABLE t (a 'org.apache.cassandra.db.marshal.UTF8Type', b 'Int32Type', "
+         "c 'org.apache.cassandra.db.marshal.ListType(org.apache.cassandra.db.marshal.Int32Type)', "
+         "d 'org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)', "
+         "e 'FrozenType(MapType(UUIDType,UserType(lab,75,61:Int32Type)))', PRIMARY KEY (a, b))");
+    check_columns("t", "p a text, c b int, r c list<int>, r d vector<float, 3>, r e frozen<map<uuid, frozen<u>>>");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>b)')", BASE_E_INVALID,
+            "custom types are not supported");
+    must("CREATE TYPE custom (a int)");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'ListType(com.acme.Foo)')", BASE_E_INVALID, "there is no class 'ListType(com.acme.Foo)'");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'UserType(lab,76,61:Int32Type)')", BASE_E_INVALID, "Unknown type lab.v");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b '((')", BASE_E_INVALID, "not well-formed");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b '')", BASE_E_INVALID, "custom types");
+}
+END_TEST
+
 /* --- DESCRIBE --------------------------------------------------------------------------------------------- */
 
 static char *described(int (*describe)(const void *, struct base_buf *), const void *thing)
@@ -614,6 +633,7 @@ int main(void)
     tcase_add_test(tc, a_table_has_no_more_columns_than_allowed);
     tcase_add_test(tc, types);
     tcase_add_test(tc, types_that_are_refused);
+    tcase_add_test(tc, types_by_their_classes);
     tcase_add_test(tc, definitions_of_a_virtual_table);
     tcase_add_test(tc, what_describe_writes_makes_the_same_again);
     tcase_add_test(tc, describe_reads_well);
