@@ -245,7 +245,8 @@ int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_
         .now_s = run->now_s,
         .run = run,
     };
-    u->operands = base_arena_alloc(exec->arena, (item->m->operation_count + 1) * sizeof *u->operands);
+    /* Zeroes: a deletion has no operand, and its size counts as nothing. */
+    u->operands = base_arena_zalloc(exec->arena, (item->m->operation_count + 1) * sizeof *u->operands);
     if (!u->operands)
         return cqli_no_room(&exec->err, BASE_E_NOMEM);
     int rc = eval_timestamp(u, ts);
