@@ -2,11 +2,13 @@
 # Apache Cassandra 5 on this machine, beside us: its jars from Maven Central, a one-node cluster on loopback.
 #   bench/cassandra.sh start            fetch what is missing, start it, wait until it takes clients
 #   bench/cassandra.sh stop             end it
-#   bench/cassandra.sh compare [N]      `ringlet stress` with N operations a run on it and on a node of ours, the same
-#                                       settings: operations a second, per CPU second of the server, latencies
-# Everything lives in $RINGLET_CACHE (~/.cache/ringlet), outside the tree. HEAP (1G), CASSANDRA_VERSION, ADDRESS and
-# PORT (127.0.0.1:9042) may be set; it needs a JDK 17 and Maven (openjdk-17-jdk-headless, maven).
-# The node is as its own cassandra.yaml has it where that matters: periodic commit log, sixteen tokens, no authenticator.
+#   bench/cassandra.sh compare [N]      `ringlet stress` with N (300000) operations a run, first on it, then on a node of ours, each
+#                                       alone on the machine with an empty directory: operations a second, the server's CPU time
+#                                       for one, latencies in a closed loop, and at RATE (2000) a second from when each was due
+# Everything lives in $RINGLET_CACHE (~/.cache/ringlet), outside the tree. HEAP (1G; compare: 2G), CASSANDRA_VERSION, ADDRESS and
+# PORT (127.0.0.1:9042), THREADS (64) may be set; it needs a JDK 17 and Maven (openjdk-17-jdk-headless, maven).
+# The node is as its own cassandra.yaml has it where that matters: periodic commit log, sixteen tokens, no authenticator;
+# LATEST=1 has what cassandra_latest.yaml has: trie memtables off the heap, BTI tables.
 set -eu
 version=${CASSANDRA_VERSION:-5.0.6}
 cache=${RINGLET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ringlet}
@@ -60,6 +62,17 @@ start_native_transport: true
 materialized_views_enabled: true
 user_defined_functions_enabled: true
 YAML
+    [ -z "${LATEST:-}" ] || cat >>"$run/conf/cassandra.yaml" <<YAML
+memtable:
+  configurations:
+    skiplist: {class_name: SkipListMemtable}
+    trie: {class_name: TrieMemtable}
+    default: {inherits: trie}
+memtable_allocation_type: offheap_objects
+sstable:
+  selected_format: bti
+storage_compatibility_mode: NONE
+YAML
     cat >"$run/conf/logback.xml" <<XML
 <configuration><appender name="F" class="ch.qos.logback.core.FileAppender"><file>$run/log/system.log</file>
 <encoder><pattern>%-5level [%thread] %date{ISO8601} %F:%L - %msg%n</pattern></encoder></appender>
@@ -93,7 +106,7 @@ start() {
     heap=${HEAP:-1G}
     cd "$run"
     setsid java "${options[@]}" "-Xms$heap" "-Xmx$heap" -Xss256k -XX:+UseG1GC -XX:MaxGCPauseMillis=300 -XX:+ParallelRefProcEnabled \
-        -XX:+AlwaysPreTouch -XX:-UseBiasedLocking -XX:+UseTLAB -XX:+UseNUMA -Djava.net.preferIPv4Stack=true \
+        -XX:+AlwaysPreTouch -XX:+UseTLAB -XX:+UseNUMA -Djava.net.preferIPv4Stack=true \
         -Djdk.attach.allowAttachSelf=true "-javaagent:$lib/jars/jamm-0.4.0.jar" -ea:org.apache.cassandra... -da:net.openhft... \
         -Dcassandra.storagedir="$run" -Dcassandra.config="file://$run/conf/cassandra.yaml" -Dlogback.configurationFile="file://$run/conf/logback.xml" \
         -Dcassandra.logdir="$run/log" -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=100 \
@@ -119,8 +132,61 @@ stop() {
     rm -f "$run/pid"
 }
 
+# --- compare -------------------------------------------------------------------------------------------------------
+
+# A member of a line of JSON: name [inside which object]
+member() { sed -E "s/.*${2:+\"$2\": \{[^\}]*}\"$1\": ([0-9.]+).*/\1/"; }
+
+# measure NAME PID LOAD WORD…: one line of the table
+measure() {
+    name=$1 pid=$2 load=$3
+    shift 3
+    json=$("$ringlet" --json stress "$@" cl=ONE -node "$address" -port native="$port" -log quiet -pid "$pid") || say "$name: $* failed"
+    printf '| %s | %s | %.0f | %.1f | %.0f | %.2f | %.2f | %.2f |\n' "$name" "$load" "$(echo "$json" | member operations_per_second)" \
+        "$(echo "$json" | member server_cpu_us_per_operation)" "$(echo "$json" | member operations_per_cpu_second)" \
+        "$(echo "$json" | member p50 latency_ms)" "$(echo "$json" | member p99 latency_ms)" "$(echo "$json" | member p999 latency_ms)"
+}
+
+# runs NAME PID N: after a warm-up, which a compiler at run time needs
+runs() {
+    rate="threads=${THREADS:-64} connections=8" at=${RATE:-2000}
+    for load in write read; do
+        "$ringlet" --json stress $load n="$3" no-warmup cl=ONE -pop seq=1.."$3" -node "$address" -port native="$port" -log quiet -rate $rate >/dev/null
+    done
+    pop="-pop dist=uniform(1..$3)"
+    measure "$1" "$2" write write n="$3" no-warmup -rate $rate
+    measure "$1" "$2" read read n="$3" no-warmup $pop -rate $rate
+    measure "$1" "$2" "write at $at/s" write duration="${SECONDS_AT_RATE:-20}s" no-warmup $pop -rate $rate fixed="$at"/s
+    measure "$1" "$2" "read at $at/s" read duration="${SECONDS_AT_RATE:-20}s" no-warmup $pop -rate $rate fixed="$at"/s
+}
+
+compare() {
+    n=${1:-300000}
+    HEAP=${HEAP:-2G}
+    echo "| server | load | op/s | CPU µs/op | op/CPU s | p50 ms | p99 ms | p99.9 ms |"
+    echo "|---|---|---|---|---|---|---|---|"
+    stop
+    rm -rf "$run"
+    start
+    runs "Apache Cassandra $version" "$(cat "$run/pid")" "$n"
+    stop
+    ours=$cache/ringlet-run-$address-$port
+    rm -rf "$ours"
+    mkdir -p "$ours"
+    "$ringlet" node --data "$ours/data" --listen "$address:$((port - 2042))" --cql "$address:$port" >"$ours/out" 2>&1 &
+    pid=$!
+    trap 'kill $pid 2>/dev/null' EXIT
+    for ((i = 0; i < 200; i++)); do listening && break; sleep 0.05; done
+    listening || { say "our node does not listen; $ours/out ends with:"; tail "$ours/out" >&2; exit 1; }
+    runs Ringlet "$pid" "$n"
+    kill "$pid"
+    wait "$pid" || true
+    trap - EXIT
+}
+
 case ${1:-} in
 start) start ;;
 stop) stop ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+compare) compare "${2:-}" ;;
+*) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
