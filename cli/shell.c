@@ -222,6 +222,17 @@ static enum cli_edit next_line(struct cli_shell *shell, struct cli_shell_input *
     return CLI_EDIT_LINE;
 }
 
+/* What is left at the end of the input, without blanks and comments around it. */
+static struct base_slice last_statement(struct base_slice rest)
+{
+    struct base_slice all = rest;
+    struct cli_token token = cli_token_next(&rest);
+    const uint8_t *begin = token.text.data, *end = begin;
+    for (; token.kind != CLI_TOKEN_END; token = cli_token_next(&rest))
+        end = token.text.data + token.text.len;
+    return end > begin ? base_slice(begin, (size_t)(end - begin)) : all;
+}
+
 /* Run what is whole in pending and drop it. At the end of the input the rest is run as it is. */
 static void run_pending(struct cli_shell *shell, struct cli_shell_input *input, bool at_end)
 {
@@ -235,11 +246,8 @@ static void run_pending(struct cli_shell *shell, struct cli_shell_input *input, 
     if (!shell->stop && !interrupted && step == CLI_STATEMENT_OPEN && at_end) {
         if (input->file || !input->name)
             cli_shell_fail(shell, "Incomplete statement at end of file");
-        else { /* -e needs no semicolon */
-            while (rest.len && strchr(" \t\r\n", rest.data[rest.len - 1]))
-                rest.len--;
-            cli_shell_execute(shell, rest);
-        }
+        else /* -e needs no semicolon */
+            cli_shell_execute(shell, last_statement(rest));
         rest.len = 0;
     }
     if (step == CLI_STATEMENT_NONE || shell->stop || interrupted)
