@@ -63,7 +63,7 @@ struct cql_read {
     const struct base_read *cmd; /* row_limit says how many are wanted at most: the port asks replicas for no more at once */
     const struct base_table *table; /* of the schema, or of the system schema: then the node makes the rows itself */
     int consistency;
-    void (*ready)(struct cql_read *read);
+    void (*ready)(struct cql_read *read); /* after PENDING: ask again, the row is there then (or it is PENDING once more) */
     /* After DONE: */
     int rc;
     struct base_err err;

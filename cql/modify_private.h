@@ -186,7 +186,6 @@ struct cqli_run {
     uint32_t *columns; /* cmd's */
     size_t reading;    /* 2 × the partition's index in update.places; + 1: its rows, else its static row */
     struct cql_read *read;
-    bool row_is_there; /* the read's ready was called */
     enum { CQLI_RUN_ITEMS, CQLI_RUN_READING, CQLI_RUN_WRITING } stage;
     struct cql_write write;
     /* places in lists */

@@ -112,12 +112,12 @@ static int keep_row(struct cqli_run *run)
     return BASE_OK;
 }
 
-/* Go on reading; DONE with *rc when all is read. After PENDING the row is there. */
+/* Go on reading; DONE with *rc when all is read. */
 static enum cql_answer go_on_reading(struct cqli_run *run, int *rc)
 {
     struct cql_ports *ports = run->exec->ports;
-    for (;; run->row_is_there = false) {
-        if (!run->row_is_there && ports->ops->read_next(ports, run->read) == CQL_PENDING)
+    for (;;) {
+        if (ports->ops->read_next(ports, run->read) == CQL_PENDING)
             return CQL_PENDING;
         *rc = run->read->rc;
         bool more = *rc == BASE_OK && run->read->row.pkey.len;
@@ -158,7 +158,6 @@ static enum cql_answer run_items(struct cqli_run *run, int *rc)
             if (go_on_reading(run, rc) == CQL_PENDING)
                 return CQL_PENDING;
             run->stage = CQLI_RUN_ITEMS;
-            run->row_is_there = false;
         } else {
             if (run->next == run->item_count)
                 return CQL_DONE;
@@ -273,7 +272,6 @@ static enum cql_answer go_on(struct cqli_run *run)
 static void read_ready(struct cql_read *read)
 {
     struct cqli_run *run = read->ctx;
-    run->row_is_there = true;
     if (go_on(run) == CQL_DONE)
         cqli_exec_finish(run->exec);
 }

@@ -238,8 +238,7 @@ bool world_step(struct world *w)
     if (w->reading) {
         struct cql_read *read = w->reading;
         w->reading = NULL;
-        do_read(w, read);
-        read->ready(read);
+        read->ready(read); /* it asks again */
         return true;
     }
     if (w->writing) {
