@@ -26,6 +26,7 @@ const struct cli_command cli_commands[] = {
      "The nodes' port is that of ringlet --port (default 7000). All of it may be repeated without harm.\n", cli_cluster},
     {"compact", "[TABLE …]", "merge all SSTables of a table into one (nodetool compact)",
      TABLES_HELP "\nBlocks until it is done; progress goes to stderr.\n", cli_nodetool},
+    {"compactionstats", "", "compactions and index builds under way, and their progress", "", cli_nodetool},
     {"describecluster", "", "the cluster: name, snitch, versions of the schema, data centres, keyspaces",
      "", cli_nodetool},
     {"drain", "", "refuse clients from now on, end what is under way, flush (nodetool drain)",

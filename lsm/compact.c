@@ -103,6 +103,16 @@ static void compact_reset(struct lsmi_compact *c)
     c->phase = LSMI_COMPACT_PICK;
 }
 
+/* For who watches. */
+static void set_size(struct lsm_table *table, uint64_t size, uint64_t inputs)
+{
+    pthread_mutex_lock(&table->lock);
+    table->compact_size = size;
+    table->compact_inputs = inputs;
+    table->compact_fraction = 0;
+    pthread_mutex_unlock(&table->lock);
+}
+
 /* What size-tiered compaction would take: indexes into the view's SSTables, and how many. NOMEM. */
 static int choose(const struct lsmi_view *view, const struct lsmi_desc *desc, size_t **chosen, size_t *count)
 {
@@ -209,8 +219,10 @@ static int compact_begin(struct lsm_table *table, bool *idle, struct base_err *e
     }
     if (rc == BASE_OK)
         rc = compaction_open(table, err);
-    if (rc == BASE_OK)
+    if (rc == BASE_OK) {
         c->phase = LSMI_COMPACT_STEP;
+        set_size(table, c->size_in, c->input_count);
+    }
     return rc;
 }
 
@@ -235,6 +247,7 @@ static int compact_work(struct lsm_table *table, struct base_err *err)
     struct lsm_sstable_info info;
     if (!inputs_still_there(table)) { /* truncated or dropped */
         compact_reset(c);
+        set_size(table, 0, 0);
         return BASE_OK;
     }
     int rc = lsmi_compaction_step(c->compaction, LSMI_STEP_BYTES, &done, &info, err);
@@ -365,6 +378,7 @@ static int compact_commit(struct lsm_table *table, struct base_err *err)
     }
     if (rc == BASE_OK) {
         compact_reset(c);
+        set_size(table, 0, 0);
         lsmi_index_poke(table);
     }
     return rc;
@@ -382,8 +396,10 @@ static void compact_failed(struct lsm_table *table, const struct base_err *err)
               damaged ? "it stops until the file is mended and the store restarted" : "will be tried again",
               err->text);
     lsmi_desc_release(desc);
-    if (c->phase != LSMI_COMPACT_COMMIT)
+    if (c->phase != LSMI_COMPACT_COMMIT) {
         compact_reset(c);
+        set_size(table, 0, 0);
+    }
     lsmi_retry_failed(table->store, &c->retry);
     pthread_mutex_lock(&table->lock);
     table->compact_failures++;
@@ -405,6 +421,7 @@ static bool compact_unpost(struct lsm_table *table, bool always)
 {
     struct lsmi_compact *c = &table->compact;
     compact_reset(c);
+    set_size(table, 0, 0);
     pthread_mutex_lock(&table->lock);
     bool end = always || table->dropped || table->compact_stopped || !c->again;
     c->again = false;

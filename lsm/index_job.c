@@ -378,3 +378,33 @@ size_t lsm_table_get_index_stats(struct lsm_table *table, struct lsm_index_stats
     lsmi_desc_release(desc);
     return count;
 }
+
+size_t lsm_table_get_tasks(struct lsm_table *table, struct lsm_task tasks[LSM_TASKS_MAX])
+{
+    size_t n = 0;
+    pthread_mutex_lock(&table->lock);
+    uint64_t under_way = table->index_sst;
+    bool building = table->index_job.posted;
+    double fraction = table->index_fraction;
+    if (table->compact_inputs)
+        tasks[n++] = (struct lsm_task){LSM_TASK_COMPACTION, (uint64_t)(table->compact_fraction * (double)table->compact_size),
+                                       table->compact_size, table->compact_inputs};
+    pthread_mutex_unlock(&table->lock);
+    if (!building)
+        return n;
+    struct lsmi_desc *desc = lsmi_desc_acquire(table);
+    struct lsmi_view *view = lsmi_view_acquire(table);
+    struct lsm_task task = {.kind = LSM_TASK_INDEX_BUILD};
+    for (size_t i = 0; i < view->sstable_count; i++) {
+        const struct lsm_sstable_info *info = lsmi_sst_info(view->sstables[i]);
+        bool done = !lacks_any(view->sstables[i], desc->desc.indexer);
+        task.total += info->file_size;
+        task.sstables += !done;
+        task.completed += done ? info->file_size : info->id == under_way ? (uint64_t)(fraction * (double)info->file_size) : 0;
+    }
+    lsmi_view_release(view);
+    lsmi_desc_release(desc);
+    if (task.sstables)
+        tasks[n++] = task;
+    return n;
+}

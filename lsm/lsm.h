@@ -175,6 +175,15 @@ struct lsm_index_stats {
 };
 /* Of at most `max` of its indexes, by ascending id; how many there are. */
 size_t lsm_table_get_index_stats(struct lsm_table *table, struct lsm_index_stats *stats, size_t max);
+/* Background work under way that is worth watching. */
+enum lsm_task_kind { LSM_TASK_COMPACTION, LSM_TASK_INDEX_BUILD };
+struct lsm_task {
+    enum lsm_task_kind kind;
+    uint64_t completed, total; /* bytes of SSTables */
+    uint64_t sstables;         /* that it reads */
+};
+enum { LSM_TASKS_MAX = 2 };
+size_t lsm_table_get_tasks(struct lsm_table *table, struct lsm_task tasks[LSM_TASKS_MAX]);
 struct lsm_stats {
     uint64_t commitlog_bytes, commitlog_segments, commitlog_syncs, commitlog_records;
     uint64_t memtable_bytes, cache_bytes, cache_hits, cache_misses, cache_entries;

@@ -122,6 +122,7 @@ struct lsm_table {
     bool compact_stopped;               /* an input is damaged */
     uint64_t major_asked, major_done;
     double compact_fraction;
+    uint64_t compact_size, compact_inputs; /* of the compaction under way; 0: none */
     _Atomic uint64_t reads, writes, compacted_bytes;
 };
 

@@ -157,6 +157,7 @@ static const struct command {
     int (*run)(struct nodei_admin *call);
 } commands[] = {
     {"compact", CHANGES | TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE [TABLE …]]", nodei_admin_compact},
+    {"compactionstats", TABLES | LOCAL, 0, 0, NULL, nodei_admin_compactionstats},
     {"describecluster", 0, 0, 0, NULL, nodei_admin_describecluster},
     {"drain", CHANGES | LOCAL, 0, 0, NULL, nodei_admin_drain},
     {"flush", CHANGES | TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE [TABLE …]]", nodei_admin_flush},

@@ -66,6 +66,7 @@ void nodei_view_version(const struct nodei_view *view, uint64_t epoch, char text
 int nodei_admin_compact(struct nodei_admin *call);
 int nodei_admin_flush(struct nodei_admin *call);
 int nodei_admin_tablestats(struct nodei_admin *call);
+int nodei_admin_compactionstats(struct nodei_admin *call);
 int nodei_admin_flush_all(struct nodei_admin *call); /* every table; says nothing */
 /* admin_cluster.c */
 int nodei_admin_describecluster(struct nodei_admin *call);

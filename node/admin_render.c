@@ -31,6 +31,8 @@ static const struct label stats_labels[] = {
     {"bloom_filter_false_ratio", "Bloom filter false ratio"},
     {"compacted_partition_maximum_bytes", "Compacted partition maximum bytes"},
     {"compacted_partition_mean_bytes", "Compacted partition mean bytes"},
+    {"secondary_indexes_built", "Secondary indexes built"},
+    {"space_used_by_secondary_indexes", "Space used by secondary indexes"},
 };
 
 void nodei_put(struct nodei_layout *l, const char *fmt, ...)
@@ -137,6 +139,19 @@ static void put_name(struct nodei_layout *l, const char *before, const struct ba
     nodei_put(l, "\n");
 }
 
+static void put_indexes(struct nodei_layout *l, struct base_slice indexes)
+{
+    struct base_json_walk index;
+    base_json_walk_begin(&index, indexes);
+    while (nodei_next(l, &index)) {
+        nodei_put(l, "\t\tSecondary index ");
+        if (l->rc == BASE_OK)
+            l->rc = base_json_unescape(&index.key, l->out);
+        nodei_put(l, ": %s, %.0f bytes, %.0f entries\n", nodei_is_true(index.value, "built") ? "built" : "being built",
+                  nodei_number(index.value, "space_used"), nodei_number(index.value, "entries"));
+    }
+}
+
 static void put_tables(struct nodei_layout *l, struct base_slice tables)
 {
     struct base_json_walk table;
@@ -145,8 +160,12 @@ static void put_tables(struct nodei_layout *l, struct base_slice tables)
         put_name(l, "\t\tTable: ", &table);
         struct base_json_walk stat;
         base_json_walk_begin(&stat, table.value);
-        while (nodei_next(l, &stat))
-            put_stat(l, "\t\t", &stat);
+        while (nodei_next(l, &stat)) {
+            if (nodei_is_key(&stat, "secondary_indexes"))
+                put_indexes(l, stat.value);
+            else
+                put_stat(l, "\t\t", &stat);
+        }
         nodei_put(l, "\n");
     }
 }
@@ -244,6 +263,28 @@ static void render_maintenance(struct nodei_layout *l, const char *done, struct 
         nodei_number(json, "sstables_after"));
 }
 
+/* nodetool's columns. */
+static void render_compactionstats(struct nodei_layout *l, struct base_slice json)
+{
+    struct base_json_walk task;
+    nodei_put(l, "concurrent compactors %10.0f\n", nodei_number(json, "concurrent_tasks"));
+    nodei_put(l, "compactions completed %10.0f\n", nodei_number(json, "compactions_completed"));
+    nodei_put(l, "data compacted %17.0f bytes\n", nodei_number(json, "data_compacted"));
+    base_json_walk_begin(&task, base_json_member(json, "tasks"));
+    for (bool first = true; nodei_next(l, &task); first = false) {
+        double completed = nodei_number(task.value, "completed"), total = nodei_number(task.value, "total");
+        if (first)
+            nodei_put(l, "%-22s %-20s %-20s %14s %14s %-6s %s\n", "compaction type", "keyspace", "table", "completed", "total", "unit",
+                      "progress");
+        nodei_put_column(l, 22, base_json_member(task.value, "kind"));
+        nodei_put(l, " ");
+        nodei_put_column(l, 20, base_json_member(task.value, "keyspace"));
+        nodei_put(l, " ");
+        nodei_put_column(l, 20, base_json_member(task.value, "table"));
+        nodei_put(l, " %14.0f %14.0f %-6s %.2f%%\n", completed, total, "bytes", total > 0 ? 100 * completed / total : 0);
+    }
+}
+
 static void render_version(struct nodei_layout *l, struct base_slice json)
 {
     nodei_put(l, "ReleaseVersion: ");
@@ -265,6 +306,8 @@ int node_admin_render(const char *command, struct base_slice json, struct base_b
         render_maintenance(&l, "flushed", json);
     else if (strcmp(command, "compact") == 0)
         render_maintenance(&l, "compacted", json);
+    else if (strcmp(command, "compactionstats") == 0)
+        render_compactionstats(&l, json);
     else if (strcmp(command, "version") == 0)
         render_version(&l, json);
     else if (!nodei_render_cluster(&l, command, json) && l.rc == BASE_OK)

@@ -1,4 +1,4 @@
-/* nodetool's commands on tables: flush, compact, tablestats.
+/* nodetool's commands on tables: flush, compact, tablestats, compactionstats.
  *
  * Keys of `tablestats` are nodetool's (its -F json), and what we do not measure is left out rather than invented. */
 #include "node/admin_private.h"
@@ -120,6 +120,38 @@ int nodei_admin_compact(struct nodei_admin *call)
 
 /* --- tablestats ------------------------------------------------------------------------------- */
 
+/* Its secondary indexes, if it has any. */
+static void put_indexes(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place)
+{
+    struct lsm_index_stats few[16];
+    size_t count = lsm_table_get_index_stats(place, few, BASE_COUNT(few));
+    count = count < BASE_COUNT(few) ? count : BASE_COUNT(few); /* more than that a table should not have */
+    if (count == 0)
+        return;
+    uint64_t space = 0, built = 0;
+    base_json_key(&call->json, "secondary_indexes");
+    base_json_open_object(&call->json);
+    for (size_t i = 0; i < count; i++) {
+        const struct lsm_index_stats *s = &few[i];
+        struct base_slice name = BASE_SLICE_LIT("?");
+        for (size_t k = 0; k < table->index_count; k++)
+            if (table->indexes[k].id == s->id)
+                name = table->indexes[k].name;
+        base_json_key_slice(&call->json, name);
+        base_json_open_object(&call->json);
+        nodei_admin_bool(call, "built", s->is_built);
+        nodei_admin_u64(call, "space_used", s->disk_bytes);
+        nodei_admin_u64(call, "entries", s->entry_count);
+        nodei_admin_u64(call, "sstables_built", s->sstables_built);
+        base_json_close_object(&call->json);
+        space += s->disk_bytes;
+        built += s->is_built;
+    }
+    base_json_close_object(&call->json);
+    nodei_admin_u64(call, "secondary_indexes_built", built);
+    nodei_admin_u64(call, "space_used_by_secondary_indexes", space);
+}
+
 static int put_table(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place,
                      void *ctx)
 {
@@ -148,6 +180,7 @@ static int put_table(struct nodei_admin *call, const struct base_table *table, s
     nodei_admin_ratio(call, "bloom_filter_false_ratio", s.bloom_false_positives, s.bloom_checks);
     nodei_admin_u64(call, "compacted_partition_maximum_bytes", s.partition_size_max);
     nodei_admin_u64(call, "compacted_partition_mean_bytes", s.partition_size_mean);
+    put_indexes(call, table, place);
     base_json_close_object(&call->json);
     return BASE_OK;
 }
@@ -204,6 +237,48 @@ int nodei_admin_tablestats(struct nodei_admin *call)
             return BASE_E_NOTFOUND;
         rc = put_keyspace(call, keyspace, dot ? base_slice_str(dot + 1) : (struct base_slice){0});
     }
+    base_json_close_object(&call->json);
+    return rc;
+}
+
+/* --- compactionstats ---------------------------------------------------------------------------- */
+
+static int put_tasks(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+{
+    static const char *const kinds[] = {[LSM_TASK_COMPACTION] = "Compaction", [LSM_TASK_INDEX_BUILD] = "Secondary index build"};
+    struct lsm_task tasks[LSM_TASKS_MAX];
+    size_t count = lsm_table_get_tasks(place, tasks);
+    *(uint64_t *)ctx += count;
+    for (size_t i = 0; i < count; i++) {
+        base_json_open_object(&call->json);
+        nodei_admin_str(call, "kind", kinds[tasks[i].kind]);
+        base_json_key(&call->json, "keyspace");
+        base_json_string(&call->json, table->keyspace);
+        base_json_key(&call->json, "table");
+        base_json_string(&call->json, table->name);
+        nodei_admin_u64(call, "completed", tasks[i].completed);
+        nodei_admin_u64(call, "total", tasks[i].total);
+        nodei_admin_str(call, "unit", "bytes");
+        nodei_admin_u64(call, "sstables", tasks[i].sstables);
+        base_json_close_object(&call->json);
+    }
+    return BASE_OK;
+}
+
+/* Compactions and index builds under way, with their progress. */
+int nodei_admin_compactionstats(struct nodei_admin *call)
+{
+    uint64_t count = 0;
+    struct lsm_stats s;
+    base_json_open_object(&call->json);
+    base_json_key(&call->json, "tasks");
+    base_json_open_array(&call->json);
+    int rc = each_table(call, put_tasks, &count);
+    base_json_close_array(&call->json);
+    lsm_get_stats(call->node->store, &s);
+    nodei_admin_u64(call, "concurrent_tasks", count);
+    nodei_admin_u64(call, "compactions_completed", s.compactions);
+    nodei_admin_u64(call, "data_compacted", s.compacted_bytes_read);
     base_json_close_object(&call->json);
     return rc;
 }

@@ -264,8 +264,9 @@ void nodei_fill_end(struct nodei_fill *fill)
     nodei_fill_forget(fill);
 }
 
-void nodei_fill_each_table(struct nodei_fill *fill,
-                           void (*each)(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats))
+static void each_table(struct nodei_fill *fill,
+                       void (*with_stats)(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats),
+                       void (*with_place)(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place))
 {
     struct node_session *session;
     if (fill->rc != BASE_OK || fill->node->guest)
@@ -280,12 +281,28 @@ void nodei_fill_each_table(struct nodei_fill *fill,
         struct lsm_table_stats stats;
         if (!place)
             continue;
+        if (with_place) {
+            with_place(fill, schema->tables_by_id[i], place);
+            continue;
+        }
         lsm_table_get_stats(place, &stats);
-        each(fill, schema->tables_by_id[i], &stats);
+        with_stats(fill, schema->tables_by_id[i], &stats);
     }
     base_schema_release(schema);
     nodei_leave(session);
     nodei_session_internal_free(session);
+}
+
+void nodei_fill_each_table(struct nodei_fill *fill,
+                           void (*each)(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats))
+{
+    each_table(fill, each, NULL);
+}
+
+void nodei_fill_each_place(struct nodei_fill *fill,
+                           void (*each)(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place))
+{
+    each_table(fill, NULL, each);
 }
 
 bool nodei_fill_wants(const struct nodei_fill *fill, struct base_slice value)

@@ -315,15 +315,50 @@ void nodei_fill_table_estimates(struct nodei_fill *fill)
     nodei_fill_each_table(fill, table_estimate);
 }
 
-/* Indexes that are built (the first column is the keyspace, whatever it is called). */
-void nodei_fill_index_info(struct nodei_fill *fill)
+/* Indexes that are built here (the first column is the keyspace, whatever it is called). */
+static void index_info(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place)
 {
-    for (size_t i = 0; i < fill->schema->table_count; i++) {
-        const struct base_table *table = fill->schema->tables_by_id[i];
+    struct lsm_index_stats stats[64];
+    size_t count = table->index_count ? lsm_table_get_index_stats(place, stats, BASE_COUNT(stats)) : 0;
+    for (size_t i = 0; i < count && i < BASE_COUNT(stats); i++) {
         for (size_t k = 0; k < table->index_count; k++) {
+            if (table->indexes[k].id != stats[i].id || !stats[i].is_built)
+                continue;
             nodei_fill_put(fill, "table_name", table->keyspace);
             nodei_fill_put(fill, "index_name", table->indexes[k].name);
             nodei_fill_end(fill);
         }
     }
+}
+
+void nodei_fill_index_info(struct nodei_fill *fill)
+{
+    nodei_fill_each_place(fill, index_info);
+}
+
+/* Compactions and index builds under way. A task has no id of its own: the table's, and its kind, make one. */
+static void sstable_tasks(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place)
+{
+    struct lsm_task tasks[LSM_TASKS_MAX];
+    size_t count = lsm_table_get_tasks(place, tasks);
+    for (size_t i = 0; i < count; i++) {
+        struct base_uuid id = table->id;
+        id.b[6] = (uint8_t)(0x10 | (tasks[i].kind & 0x0F)); /* a version 1 uuid, as the column's type asks */
+        id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
+        nodei_fill_put(fill, "keyspace_name", table->keyspace);
+        nodei_fill_put(fill, "table_name", table->name);
+        nodei_fill_uuid(fill, "task_id", id);
+        nodei_fill_double(fill, "completion_ratio", tasks[i].total ? (double)tasks[i].completed / (double)tasks[i].total : 0);
+        nodei_fill_text(fill, "kind", tasks[i].kind == LSM_TASK_COMPACTION ? "compaction" : "secondary_index_build");
+        nodei_fill_count(fill, "progress", tasks[i].completed);
+        nodei_fill_int(fill, "sstables", (int32_t)tasks[i].sstables);
+        nodei_fill_count(fill, "total", tasks[i].total);
+        nodei_fill_text(fill, "unit", "bytes");
+        nodei_fill_end(fill);
+    }
+}
+
+void nodei_fill_sstable_tasks(struct nodei_fill *fill)
+{
+    nodei_fill_each_place(fill, sstable_tasks);
 }

@@ -78,6 +78,8 @@ bool nodei_fill_wants(const struct nodei_fill *fill, struct base_slice value);
 /* Every table of the metadata log that is in this node's store, with what the store knows of it. */
 void nodei_fill_each_table(struct nodei_fill *fill,
                            void (*each)(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats));
+void nodei_fill_each_place(struct nodei_fill *fill,
+                           void (*each)(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place));
 bool nodei_fill_has(const struct nodei_fill *fill, const char *column);
 
 /* --- members (system_local.c) ------------------------------------------------------------------------------------ */
@@ -91,7 +93,7 @@ const char *nodei_cluster_name(const struct nodei_fill *fill);
 
 /* Fillers. */
 nodei_fill_fn nodei_fill_local, nodei_fill_peers, nodei_fill_peers_v2, nodei_fill_size_estimates, nodei_fill_table_estimates,
-    nodei_fill_index_info;                                                     /* system_local.c */
+    nodei_fill_index_info, nodei_fill_sstable_tasks;                                                     /* system_local.c */
 nodei_fill_fn nodei_fill_keyspaces, nodei_fill_tables, nodei_fill_columns, nodei_fill_dropped_columns, nodei_fill_types,
     nodei_fill_indexes, nodei_fill_virtual_keyspaces, nodei_fill_virtual_tables, nodei_fill_virtual_columns; /* system_catalog.c */
 nodei_fill_fn nodei_fill_settings, nodei_fill_caches, nodei_fill_thread_pools, nodei_fill_pending_hints, nodei_fill_gossip_info,

@@ -264,7 +264,7 @@ const struct nodei_system_table nodei_system_tables[] = {
      "keyspace_name text, table_name text, task_id timeuuid, completion_ratio double, kind text, progress bigint, "
      "sstables int, target_directory text, total bigint, unit text, PRIMARY KEY (keyspace_name, table_name, "
      "task_id)",
-     "current sstable tasks", NULL},
+     "current sstable tasks", nodei_fill_sstable_tasks},
     {"system_views", "streaming",
      "id timeuuid PRIMARY KEY, bytes_received bigint, bytes_sent bigint, bytes_to_receive bigint, bytes_to_send "
      "bigint, duration_millis bigint, failure_cause text, files_received bigint, files_sent bigint, "

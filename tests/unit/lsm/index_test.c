@@ -552,6 +552,10 @@ START_TEST(test_build_on_existing_data_shows_progress)
     for (int steps = 0; !stats_of(&w, 1).is_built; steps++) {
         ck_assert_int_lt(steps, 1000);
         double fraction = stats_of(&w, 1).fraction;
+        struct lsm_task tasks[LSM_TASKS_MAX];
+        ck_assert_uint_eq(lsm_table_get_tasks(w.place, tasks), 1);
+        ck_assert_int_eq(tasks[0].kind, LSM_TASK_INDEX_BUILD);
+        ck_assert(tasks[0].completed <= tasks[0].total && tasks[0].sstables > 0);
         ck_assert(fraction >= before && fraction <= 1);
         before = fraction;
         sim_executor_run_for(&w.executor, 1, UINT64_C(1000000000));
