@@ -2,6 +2,9 @@
  * ended, events first: who finds a session with its duration finds all its events. Nobody waits for it; rows live for a day, as Cassandra's
  * trace_type_query_ttl. Other nodes' part of a request is not in it.
  *
+ * Drivers read with one replica: so events go to all of a partition's that are there (QUORUM of two is both), and to whoever can take them
+ * when they are not.
+ *
  * Invariants:
  *  1. A trace belongs to its client until nodei_trace_end, then to itself: the client may be gone.
  *  2. At most WRITING_MAX are being written; more are dropped and said. At most EVENTS_MAX events are kept of one. */
@@ -40,6 +43,7 @@ struct nodei_trace {
     int32_t own_port;
     struct event *events, **events_end;
     size_t event_count;
+    bool events_at_any; /* a quorum was not to be had */
     struct nodei_query write;
 };
 
@@ -209,14 +213,22 @@ static void write_session(struct nodei_trace *trace)
         written(trace);
 }
 
+static void write_events(struct nodei_trace *trace, int consistency);
+
 static void events_taken(struct nodei_trace *trace)
 {
-    if (trace->write.rc != BASE_OK) {
+    int rc = trace->write.rc;
+    if (rc != BASE_OK && (trace->events_at_any || rc == BASE_E_NOTFOUND || rc == BASE_E_CLOSED)) {
         written(trace);
         return;
     }
     nodei_query_end(&trace->write);
-    write_session(trace);
+    if (rc == BASE_OK) {
+        write_session(trace);
+    } else {
+        trace->events_at_any = true;
+        write_events(trace, NODE_CL_ANY);
+    }
 }
 
 static void events_done(struct nodei_query *query)
@@ -225,7 +237,7 @@ static void events_done(struct nodei_query *query)
 }
 
 /* All events are rows of one partition: one batch, one mutation. */
-static void write_events(struct nodei_trace *trace)
+static void write_events(struct nodei_trace *trace, int consistency)
 {
     static const char insert[] = "INSERT INTO system_traces.events (session_id, event_id, activity, source, source_port, source_elapsed, "
                                  "thread) VALUES (?, ?, ?, ?, ?, ?, ?)" TTL "; ";
@@ -247,7 +259,7 @@ static void write_events(struct nodei_trace *trace)
         rc = base_buf_put(&text, "APPLY BATCH", sizeof "APPLY BATCH"); /* its NUL too */
     trace->write.done = events_done;
     if (rc == BASE_OK && trace->event_count > 0) {
-        if (nodei_query_start(&trace->write, trace->node, (const char *)text.data, values, n, NODE_CL_ANY) == CQL_DONE)
+        if (nodei_query_start(&trace->write, trace->node, (const char *)text.data, values, n, consistency) == CQL_DONE)
             events_taken(trace);
     } else { /* none, or no memory for them */
         write_session(trace);
@@ -270,5 +282,5 @@ void nodei_trace_end(struct nodei_client *client)
         return;
     }
     cluster->traces_writing++;
-    write_events(trace);
+    write_events(trace, NODE_CL_QUORUM);
 }
