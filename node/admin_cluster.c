@@ -9,6 +9,7 @@
 #include "base/key.h"
 #include "config.h"
 #include "node/admin_private.h"
+#include "node/cql_private.h"
 
 /* --- the view --------------------------------------------------------------------------------- */
 
@@ -169,18 +170,6 @@ void nodei_view_close(struct nodei_view *view)
     view->member_count = 0;
 }
 
-/* A uuid of version 8 (RFC 9562: our own making): half of the cluster's id, and the epoch. */
-void nodei_view_version(const struct nodei_view *view, uint64_t epoch, char text[37])
-{
-    struct base_uuid id = {{0}};
-    if (view->ring)
-        memcpy(id.b, view->ring->cluster_id.b, 8);
-    base_put_be64(id.b + 8, epoch);
-    id.b[6] = (uint8_t)((id.b[6] & 0x0f) | 0x80);
-    id.b[8] = (uint8_t)((id.b[8] & 0x3f) | 0x80);
-    base_uuid_print(id, text);
-}
-
 /* --- ownership -------------------------------------------------------------------------------- */
 
 /* Under which replication "Owns" is meant: of the keyspace, or the one that all keyspaces have in common. */
@@ -255,6 +244,14 @@ static void put_member(struct nodei_admin *call, const struct nodei_member *memb
 static struct base_slice cluster_name(const struct nodei_admin *call, const struct nodei_view *view)
 {
     return view->ring && view->ring->cluster_name.len ? view->ring->cluster_name : base_slice_str(call->node->settings.cluster_name);
+}
+
+/* As system.local and drivers have it. */
+static void version_text(const struct nodei_admin *call, const struct nodei_view *view, uint64_t epoch, char text[37])
+{
+    char name[RING_CLUSTER_NAME_LEN_MAX + 1];
+    snprintf(name, sizeof name, "%.*s", BASE_SLICE_ARG(cluster_name(call, view)));
+    base_uuid_print(nodei_schema_version(name, epoch), text);
 }
 
 /* The members of the document; its object stays open. */
@@ -359,7 +356,7 @@ static void put_versions(struct nodei_admin *call, const struct nodei_view *view
         down += !m->info.alive;
         if (!first)
             continue;
-        nodei_view_version(view, m->info.epoch, text);
+        version_text(call, view, m->info.epoch, text);
         base_json_key(&call->json, view->clustered && m->info.epoch == 0 ? "UNKNOWN" : text); /* has not told yet; a guest is never told */
         put_version(call, view, m->info.epoch, true);
     }
@@ -465,7 +462,7 @@ int nodei_admin_gossipinfo(struct nodei_admin *call)
         nodei_admin_u64(call, "down_seconds", down_ns / 1000000000u);
         nodei_admin_u64(call, "load_bytes", m->info.load_bytes);
         nodei_admin_u64(call, "epoch", m->info.epoch);
-        nodei_view_version(&view, m->info.epoch, text);
+        version_text(call, &view, m->info.epoch, text);
         nodei_admin_str(call, "schema", text);
         nodei_admin_slice(call, "datacenter", m->dc);
         nodei_admin_slice(call, "rack", m->rack);

@@ -59,8 +59,6 @@ enum nodei_ownership {
 };
 BASE_MUST int nodei_view_owns(const struct nodei_view *view, const struct base_schema *schema, const struct base_keyspace *keyspace,
                               double *owns, enum nodei_ownership *kind, struct base_err *err);
-/* The cluster's name, and its age in entries of the metadata log as a uuid: same epoch, same uuid. */
-void nodei_view_version(const struct nodei_view *view, uint64_t epoch, char text[37]);
 
 /* admin_tables.c */
 int nodei_admin_compact(struct nodei_admin *call);

@@ -39,7 +39,7 @@ struct repl;
 BASE_MUST int nodei_system_read(struct node *node, struct repl *repl, const struct base_table *table, const struct base_read *cmd,
                                 struct base_source **out, struct base_err *err);
 /* The schema version that all nodes of one epoch agree on: a (version 3) uuid of the epoch and the cluster's name. */
-struct base_uuid nodei_schema_version(const struct node *node, uint64_t epoch);
+struct base_uuid nodei_schema_version(const char *cluster_name, uint64_t epoch);
 
 /* On the loop's thread: clients are served at this port (0: no more). system.local and, by gossip, the others' system.peers say so. */
 void nodei_native_announce(struct node *node, struct repl *repl, uint16_t port);
@@ -112,6 +112,9 @@ struct nodei_native_client {
     const char *stage; /* "ready" */
     bool tls;
 };
+/* Its prepared statements: how many there are, how many had to go; and each (may be NULL). */
+void nodei_native_prepared(const struct nodei_native *native, uint64_t *count, uint64_t *evicted,
+                           void (*each)(void *ctx, struct base_slice id, struct base_slice keyspace, struct base_slice text), void *ctx);
 void nodei_native_clients(struct nodei_native *native, void (*each)(void *ctx, const struct nodei_native_client *client), void *ctx);
 
 #endif

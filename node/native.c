@@ -204,6 +204,15 @@ void nodei_native_changed(struct nodei_native *native)
         nodei_events_look(native);
 }
 
+void nodei_native_prepared(const struct nodei_native *native, uint64_t *count, uint64_t *evicted,
+                           void (*each)(void *ctx, struct base_slice id, struct base_slice keyspace, struct base_slice text), void *ctx)
+{
+    *count = native->prepared.count;
+    *evicted = native->prepared.evicted;
+    for (const struct nodei_prepared *p = each ? native->prepared.newest : NULL; p; p = p->older)
+        each(ctx, base_slice(p->id, sizeof p->id), p->keyspace, p->text);
+}
+
 void nodei_native_clients(struct nodei_native *native, void (*each)(void *ctx, const struct nodei_native_client *client), void *ctx)
 {
     for (const struct nodei_native_conn *c = native->conns; c; c = c->next) {

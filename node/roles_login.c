@@ -138,36 +138,47 @@ void nodei_role_take(const char *name, const struct base_slice *values, struct n
     }
 }
 
-static void lookup_take(struct nodei_lookup *lookup)
+static enum cql_answer lookup_read(struct nodei_lookup *lookup, int consistency);
+
+/* That no row says anything of the default superuser is believed when all replicas say so: a row that some have not got (replication was
+ * altered, say) must not bring the default password back. */
+static enum cql_answer lookup_take(struct nodei_lookup *lookup)
 {
     struct base_slice values[3];
-    lookup->rc = lookup->query.rc;
+    int rc = lookup->query.rc;
+    bool found = rc == BASE_OK && nodei_query_row(&lookup->query, values, BASE_COUNT(values));
+    bool again = rc == BASE_OK && !found && !lookup->asked_all && strcmp(lookup->name, NODEI_DEFAULT_ROLE) == 0;
+    lookup->rc = rc == BASE_E_NOTFOUND ? BASE_OK : rc; /* no such table yet: a new cluster */
     lookup->err = lookup->query.err;
-    if (lookup->rc == BASE_OK || lookup->rc == BASE_E_NOTFOUND) { /* no such table yet: a new cluster */
-        bool found = nodei_query_row(&lookup->query, values, BASE_COUNT(values));
-        nodei_role_take(lookup->name, found ? values : NULL, &lookup->role);
-        lookup->rc = BASE_OK;
-    }
+    nodei_role_take(lookup->name, found ? values : NULL, &lookup->role);
     nodei_query_end(&lookup->query);
+    lookup->asked_all = again;
+    return again ? lookup_read(lookup, NODE_CL_ALL) : CQL_DONE;
 }
 
 static void lookup_done(struct nodei_query *query)
 {
     struct nodei_lookup *lookup = BASE_CONTAINER(query, struct nodei_lookup, query);
-    lookup_take(lookup);
-    lookup->done(lookup);
+    if (lookup_take(lookup) == CQL_DONE)
+        lookup->done(lookup);
+}
+
+static enum cql_answer lookup_read(struct nodei_lookup *lookup, int consistency)
+{
+    const struct cql_value values[] = {nodei_value_text(lookup->name)};
+    if (nodei_query_start(&lookup->query, lookup->node, "SELECT can_login, is_superuser, salted_hash FROM system_auth.roles WHERE role = ?",
+                          values, BASE_COUNT(values), consistency) == CQL_PENDING)
+        return CQL_PENDING;
+    return lookup_take(lookup);
 }
 
 enum cql_answer nodei_lookup_start(struct nodei_lookup *lookup, struct node *node, const char *name)
 {
     snprintf(lookup->name, sizeof lookup->name, "%s", name);
-    const struct cql_value values[] = {nodei_value_text(lookup->name)};
+    lookup->node = node;
+    lookup->asked_all = false;
     lookup->query.done = lookup_done;
-    if (nodei_query_start(&lookup->query, node, "SELECT can_login, is_superuser, salted_hash FROM system_auth.roles WHERE role = ?", values,
-                          BASE_COUNT(values), NODE_CL_QUORUM) == CQL_PENDING)
-        return CQL_PENDING;
-    lookup_take(lookup);
-    return CQL_DONE;
+    return lookup_read(lookup, NODE_CL_QUORUM);
 }
 
 /* --- logging in ------------------------------------------------------------------------------------------------------------- */

@@ -56,6 +56,8 @@ struct nodei_lookup {
     struct base_err err;
     struct nodei_role role;
     char name[NODEI_ROLE_LEN_MAX + 1];
+    struct node *node;
+    bool asked_all;
     struct nodei_query query;
 };
 enum cql_answer nodei_lookup_start(struct nodei_lookup *lookup, struct node *node, const char *name);

@@ -32,10 +32,10 @@ struct base_slice nodei_own_rack(const struct node *node)
     return node->settings.snitch ? BASE_SLICE_LIT("rack1") : base_slice_str(node->settings.rack);
 }
 
-const char *nodei_cluster_name(const struct nodei_fill *fill)
+const char *nodei_cluster_name(struct nodei_fill *fill)
 {
     const struct ring_state *ring = fill->ring;
-    char *name = ring && ring->cluster_name.len ? base_arena_strdup((struct base_arena *)&fill->arena, ring->cluster_name) : NULL;
+    char *name = ring && ring->cluster_name.len ? base_arena_strdup(&fill->arena, ring->cluster_name) : NULL;
     return name ? name : fill->node->settings.cluster_name;
 }
 
@@ -140,7 +140,7 @@ void nodei_fill_local(struct nodei_fill *fill)
     nodei_fill_text(fill, "native_protocol_version", NODEI_PROTOCOL_VERSION);
     nodei_fill_text(fill, "partitioner", NODEI_PARTITIONER);
     nodei_fill_text(fill, "release_version", NODEI_CASSANDRA_VERSION);
-    nodei_fill_uuid(fill, "schema_version", nodei_schema_version(node, fill->repl ? repl_epoch(fill->repl) : fill->schema->epoch));
+    nodei_fill_uuid(fill, "schema_version", nodei_schema_version(nodei_cluster_name(fill), fill->repl ? repl_epoch(fill->repl) : fill->schema->epoch));
     if (!node->guest) {
         nodei_fill_uuid(fill, "host_id", node->identity.host_id);
         nodei_fill_int(fill, "gossip_generation", (int32_t)node->identity.generation);
@@ -190,7 +190,7 @@ static void put_peer(struct nodei_fill *fill, const struct peer *peer)
     nodei_fill_put(fill, "data_center", m->dc);
     nodei_fill_put(fill, "rack", m->rack);
     nodei_fill_uuid(fill, "host_id", m->host_id);
-    nodei_fill_uuid(fill, "schema_version", nodei_schema_version(fill->node, epoch));
+    nodei_fill_uuid(fill, "schema_version", nodei_schema_version(nodei_cluster_name(fill), epoch));
     if (peer->info.native.release[0])
         nodei_fill_text(fill, "release_version", peer->info.native.release);
     put_tokens(fill, m);

@@ -89,7 +89,7 @@ bool nodei_split_address(struct base_slice address, char host[64], uint16_t *por
 /* What this node is called in its data centre. */
 struct base_slice nodei_own_dc(const struct node *node);
 struct base_slice nodei_own_rack(const struct node *node);
-const char *nodei_cluster_name(const struct nodei_fill *fill);
+const char *nodei_cluster_name(struct nodei_fill *fill); /* until the row's end */
 
 /* Fillers. */
 nodei_fill_fn nodei_fill_local, nodei_fill_peers, nodei_fill_peers_v2, nodei_fill_size_estimates, nodei_fill_table_estimates,
@@ -98,6 +98,7 @@ nodei_fill_fn nodei_fill_keyspaces, nodei_fill_tables, nodei_fill_columns, nodei
     nodei_fill_indexes, nodei_fill_virtual_keyspaces, nodei_fill_virtual_tables, nodei_fill_virtual_columns; /* system_catalog.c */
 nodei_fill_fn nodei_fill_settings, nodei_fill_caches, nodei_fill_thread_pools, nodei_fill_pending_hints, nodei_fill_gossip_info,
     nodei_fill_disk_usage, nodei_fill_max_partition_size, nodei_fill_local_read_latency,
-    nodei_fill_local_write_latency, nodei_fill_internode_outbound; /* system_views.c */
+    nodei_fill_local_write_latency, nodei_fill_internode_outbound, nodei_fill_clients, nodei_fill_cql_metrics,
+    nodei_fill_prepared_statements; /* system_views.c */
 
 #endif

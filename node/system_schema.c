@@ -124,15 +124,16 @@ bool nodei_is_system_table(const struct base_table *table)
     return find_definition(table) != NULL;
 }
 
-struct base_uuid nodei_schema_version(const struct node *node, uint64_t epoch)
+struct base_uuid nodei_schema_version(const char *cluster_name, uint64_t epoch)
 {
     struct {
         uint8_t epoch[8];
-        char name[sizeof node->settings.cluster_name];
+        char name[RING_CLUSTER_NAME_LEN_MAX + 1];
     } from = {0};
+    size_t len = strnlen(cluster_name, sizeof from.name);
     base_put_be64(from.epoch, epoch);
-    strcpy(from.name, node->settings.cluster_name);
-    return uuid_of(&from, sizeof from.epoch + strlen(from.name));
+    memcpy(from.name, cluster_name, len);
+    return uuid_of(&from, sizeof from.epoch + len);
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------------------- */

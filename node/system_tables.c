@@ -55,7 +55,7 @@ const struct nodei_system_table nodei_system_tables[] = {
      "information about known peers in the cluster", nodei_fill_peers_v2},
     {"system", "prepared_statements",
      "prepared_id blob PRIMARY KEY, logged_keyspace text, query_string text",
-     "prepared statements", NULL},
+     "prepared statements", nodei_fill_prepared_statements},
     {"system", "repairs",
      "parent_id timeuuid PRIMARY KEY, cfids set<uuid>, coordinator inet, coordinator_port int, last_update "
      "timestamp, participants set<inet>, participants_wp set<text>, ranges set<blob>, repaired_at timestamp, "
@@ -164,7 +164,7 @@ const struct nodei_system_table nodei_system_tables[] = {
      "address inet, port int, client_options frozen<map<text, text>>, connection_stage text, driver_name text, "
      "driver_version text, hostname text, keyspace_name text, protocol_version int, request_count bigint, "
      "ssl_cipher_suite text, ssl_enabled boolean, ssl_protocol text, username text, PRIMARY KEY (address, port)",
-     "currently connected clients", NULL},
+     "currently connected clients", nodei_fill_clients},
     {"system_views", "coordinator_read_latency",
      "keyspace_name text, table_name text, \"50th_ms\" double, \"99th_ms\" double, count bigint, max_ms double, "
      "per_second double, PRIMARY KEY ((keyspace_name, table_name))",
@@ -179,7 +179,7 @@ const struct nodei_system_table nodei_system_tables[] = {
      "", NULL},
     {"system_views", "cql_metrics",
      "name text PRIMARY KEY, value double",
-     "Metrics specific to CQL prepared statement caching", NULL},
+     "Metrics specific to CQL prepared statement caching", nodei_fill_cql_metrics},
     {"system_views", "credentials_cache_keys",
      "role text PRIMARY KEY",
      "keys in the credentials cache", NULL},

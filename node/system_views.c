@@ -1,7 +1,9 @@
 /* system_views: what the node is doing, in Cassandra's virtual tables. What is not measured is null rather than invented. */
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "net/internode.h"
+#include "node/cluster_private.h"
 #include "node/system_private.h"
 
 /* --- settings, caches -------------------------------------------------------------------------------------------------- */
@@ -138,11 +140,17 @@ static void put_gossip(struct nodei_fill *fill, const struct ring_member *m, con
     put_text_state(fill, "load", info->version, text);
     base_uuid_print(m->host_id, id);
     put_text_state(fill, "host_id", info->version, id);
-    base_uuid_print(nodei_schema_version(fill->node, info->epoch), id);
+    base_uuid_print(nodei_schema_version(nodei_cluster_name(fill), info->epoch), id);
     put_text_state(fill, "schema", info->version, id);
     put_text_state(fill, "rpc_ready", info->version, info->native.address_len ? "true" : "false");
     if (info->native.release[0])
         put_text_state(fill, "release_version", info->version, info->native.release);
+    if (info->native.address_len && inet_ntop(info->native.address_len == 4 ? AF_INET : AF_INET6, info->native.address, text, sizeof text)) {
+        char whole[80];
+        put_text_state(fill, "rpc_address", info->version, text);
+        snprintf(whole, sizeof whole, info->native.address_len == 4 ? "%s:%u" : "[%s]:%u", text, info->native.port);
+        put_text_state(fill, "native_address_and_port", info->version, whole);
+    }
     nodei_fill_int(fill, "tokens_version", (int32_t)info->version);
     nodei_fill_end(fill);
 }
@@ -186,6 +194,77 @@ void nodei_fill_internode_outbound(struct nodei_fill *fill)
 {
     if (fill->repl)
         net_internode_each_peer(nodei_internode(fill->node), put_outbound, fill);
+}
+
+/* --- clients -------------------------------------------------------------------------------------------------------------------- */
+
+static struct nodei_native *native_of(const struct nodei_fill *fill)
+{
+    return fill->repl ? fill->node->cluster->native : NULL;
+}
+
+static void put_client(void *ctx, const struct nodei_native_client *client)
+{
+    struct nodei_fill *fill = ctx;
+    nodei_fill_inet(fill, "address", client->address);
+    if (!nodei_fill_has(fill, "address")) {
+        nodei_fill_forget(fill);
+        return;
+    }
+    nodei_fill_int(fill, "port", client->port);
+    nodei_fill_text(fill, "hostname", client->address);
+    nodei_fill_text(fill, "username", client->username);
+    nodei_fill_text(fill, "connection_stage", client->stage);
+    nodei_fill_int(fill, "protocol_version", client->protocol_version);
+    if (client->driver_name[0])
+        nodei_fill_text(fill, "driver_name", client->driver_name);
+    if (client->driver_version[0])
+        nodei_fill_text(fill, "driver_version", client->driver_version);
+    if (client->keyspace[0])
+        nodei_fill_text(fill, "keyspace_name", client->keyspace);
+    nodei_fill_count(fill, "request_count", client->request_count);
+    nodei_fill_bool(fill, "ssl_enabled", client->tls);
+    nodei_fill_end(fill);
+}
+
+void nodei_fill_clients(struct nodei_fill *fill)
+{
+    if (native_of(fill))
+        nodei_native_clients(native_of(fill), put_client, fill);
+}
+
+static void put_prepared(void *ctx, struct base_slice id, struct base_slice keyspace, struct base_slice text)
+{
+    struct nodei_fill *fill = ctx;
+    nodei_fill_put(fill, "prepared_id", id);
+    if (keyspace.len)
+        nodei_fill_put(fill, "logged_keyspace", keyspace);
+    nodei_fill_put(fill, "query_string", text);
+    nodei_fill_end(fill);
+}
+
+void nodei_fill_prepared_statements(struct nodei_fill *fill)
+{
+    uint64_t count, evicted;
+    if (native_of(fill))
+        nodei_native_prepared(native_of(fill), &count, &evicted, put_prepared, fill);
+}
+
+static void put_metric(struct nodei_fill *fill, const char *name, uint64_t value)
+{
+    nodei_fill_text(fill, "name", name);
+    nodei_fill_double(fill, "value", (double)value);
+    nodei_fill_end(fill);
+}
+
+void nodei_fill_cql_metrics(struct nodei_fill *fill)
+{
+    uint64_t count, evicted;
+    if (!native_of(fill))
+        return;
+    nodei_native_prepared(native_of(fill), &count, &evicted, NULL, NULL);
+    put_metric(fill, "prepared_statements_count", count);
+    put_metric(fill, "prepared_statements_evicted", evicted);
 }
 
 /* --- tables ------------------------------------------------------------------------------------------------------------------- */

@@ -223,11 +223,27 @@ START_TEST(everybody_costs_the_same)
 }
 END_TEST
 
+/* A changed default password that one replica of two has: the other's silence does not bring the default back. */
+START_TEST(default_is_gone_for_good)
+{
+    daemon_open(1, "authenticator", "PasswordAuthenticator", NULL);
+    daemon_open(2, "authenticator", "PasswordAuthenticator", NULL);
+    daemons_settle(3);
+    loop_run(&su, "ALTER ROLE cassandra WITH PASSWORD = 'better'");
+    loop_run(&su, "ALTER KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}");
+    for (int i = 0; i < 3; i++) {
+        usleep(300000);
+        ck_assert_int_eq(loop_login(i, "cassandra", "cassandra", true, NULL), BASE_E_UNAUTHORIZED);
+        ck_assert_int_eq(loop_login(i, "cassandra", "better", true, NULL), BASE_OK);
+    }
+}
+END_TEST
+
 /* Without the tables (a cluster that just began) there is the default superuser. */
 START_TEST(before_the_tables)
 {
     daemon_close(0);
-    daemon_open(1, "seeds", "127.0.0.2:17361", "start_native_transport", "false", NULL);
+    daemon_open(1, "seeds", with_port("127.0.0.2:@"), "start_native_transport", "false", NULL);
     struct nodei_login login;
     OK(loop_login(1, "cassandra", "cassandra", true, &login));
     ck_assert(login.is_superuser);
@@ -283,6 +299,7 @@ static Suite *suite(void)
     tcase_add_test(tc, others);
     tcase_add_test(tc, validity);
     tcase_add_test(tc, everybody_costs_the_same);
+    tcase_add_test(tc, default_is_gone_for_good);
     tcase_add_test(tc, before_the_tables);
     tcase_add_test(tc, closing);
     suite_add_tcase(s, tc);

@@ -6,6 +6,22 @@
 
 struct daemon_node daemons[DAEMONS_MAX];
 
+int daemon_port(void)
+{
+    return 17000 + (int)(getpid() % 12000);
+}
+
+const char *with_port(const char *text)
+{
+    static char texts[4][512];
+    static unsigned next;
+    char *out = texts[next++ % 4];
+    size_t len = 0;
+    for (; *text; text++)
+        len += (size_t)snprintf(out + len, sizeof texts[0] - len, *text == '@' ? "%d" : "%c", *text == '@' ? daemon_port() : *text);
+    return out;
+}
+
 void daemons_setup(void)
 {
     char state[96];
@@ -26,9 +42,9 @@ void daemon_open(int i, ...)
     struct daemon_node *d = &daemons[i];
     char seeds[64];
     snprintf(d->dir, sizeof d->dir, "%s/node%d", fixture.dir, i + 1);
-    snprintf(d->listen, sizeof d->listen, "127.0.0.%d:%d", i + 1, DAEMON_PORT);
+    snprintf(d->listen, sizeof d->listen, "127.0.0.%d:%d", i + 1, daemon_port());
     snprintf(d->rpc_address, sizeof d->rpc_address, "127.0.0.%d", i + 1);
-    snprintf(seeds, sizeof seeds, "127.0.0.1:%d", DAEMON_PORT);
+    snprintf(seeds, sizeof seeds, "127.0.0.1:%d", daemon_port());
     struct node_option options[16] = {{"seeds", seeds}, {"cluster_name", "unit"}, {"dc", "lab1"}, {"rpc_address", d->rpc_address},
                                       {"native_transport_port", "0"}};
     size_t count = 5;

@@ -5,7 +5,11 @@
 #include "replication/replication.h"
 #include "tests/unit/node/system_rows.h"
 
-enum { DAEMONS_MAX = 3, DAEMON_PORT = 17361 };
+enum { DAEMONS_MAX = 3 };
+/* Each process has its own: tests run beside each other. */
+int daemon_port(void);
+/* The text with each '@' replaced by it. Valid until the next four calls. */
+const char *with_port(const char *text);
 
 struct daemon_node {
     char dir[96], listen[64], rpc_address[64];

@@ -45,7 +45,7 @@ START_TEST(local)
     for (size_t i = 0; i < BASE_COUNT(columns); i++)
         ck_assert_msg(strstr(rows, columns[i]), "no %s in %s", columns[i], rows);
     char version[64];
-    base_uuid_print(nodei_schema_version(fixture.node, fixture.schema->epoch), version);
+    base_uuid_print(nodei_schema_version("Test Cluster", fixture.schema->epoch), version);
     system_row_with(rows, version, NULL);
     ck_assert_uint_eq(system_count(rows_of("system", "local", "other")), 0);
     ck_assert_uint_eq(system_count(rows_of("system", "peers", NULL)), 0);
@@ -55,9 +55,10 @@ END_TEST
 
 START_TEST(schema_versions_differ)
 {
-    struct base_uuid a = nodei_schema_version(fixture.node, 1), b = nodei_schema_version(fixture.node, 2);
+    struct base_uuid a = nodei_schema_version("unit", 1), b = nodei_schema_version("unit", 2);
     ck_assert(!base_uuid_equal(a, b));
-    ck_assert(base_uuid_equal(a, nodei_schema_version(fixture.node, 1)));
+    ck_assert(base_uuid_equal(a, nodei_schema_version("unit", 1)));
+    ck_assert(!base_uuid_equal(a, nodei_schema_version("unix", 1)));
     ck_assert_int_eq(a.b[6] >> 4, 3);
     ck_assert_int_eq(a.b[8] >> 6, 2);
 }

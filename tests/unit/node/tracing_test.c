@@ -67,10 +67,10 @@ START_TEST(a_write_and_a_read)
     loop_run(&c, write);
     on_loop(end, NULL);
     const char *row = session_row();
-    ck_assert_ptr_nonnull(strstr(row, "|QUERY|192.0.2.77|127.0.0.1|17361|Execute CQL3 query|{'query': 'INSERT INTO lab.t (k, v) VALUES (1, ''one'')'}"));
+    ck_assert_ptr_nonnull(strstr(row, with_port("|QUERY|192.0.2.77|127.0.0.1|@|Execute CQL3 query|{'query': 'INSERT INTO lab.t (k, v) VALUES (1, ''one'')'}")));
     ck_assert_int_ge(atoi(row), 1);
     const char *events = event_rows("activity, source, source_port, thread");
-    ck_assert_ptr_nonnull(strstr(events, "Token -4069959284402364209 of lab.t: replicas /127.0.0.1:17361|127.0.0.1|17361|ringlet-loop\n"));
+    ck_assert_ptr_nonnull(strstr(events, with_port("Token -4069959284402364209 of lab.t: replicas /127.0.0.1:@|127.0.0.1|@|ringlet-loop\n")));
     ck_assert_ptr_nonnull(strstr(events, "Request complete|"));
     static const char read[] = "SELECT * FROM lab.t WHERE k = 1";
     on_loop(begin, read);
@@ -122,7 +122,7 @@ END_TEST
 START_TEST(without_the_tables)
 {
     daemon_close(0);
-    daemon_open(1, "seeds", "127.0.0.2:17361", "start_native_transport", "false", NULL);
+    daemon_open(1, "seeds", with_port("127.0.0.2:@"), "start_native_transport", "false", NULL);
     loop_client_init(&c, 1);
     OK(nodei_on_loop(daemons[1].node, begin, (void *)(uintptr_t)"x", &fixture.err));
     nodei_trace_event(&c.client, "y");
