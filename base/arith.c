@@ -10,7 +10,7 @@
 /* Digits of a quotient at least, and behind its point at most (Cassandra's DecimalType). */
 enum { QUOTIENT_DIGITS = 32, QUOTIENT_SCALE_MAX = 1000 };
 
-/* --- varint ---------------------------------------------------------------------------------------------------------------- */
+/* --- varint --------------------------------------------------------------------------------------------- */
 
 int base_varint_from_i64(int64_t v, struct base_buf *out)
 {
@@ -72,7 +72,7 @@ int base_varint_abs(struct base_slice value, struct base_buf *out)
     return base_buf_put_slice(out, value);
 }
 
-/* --- decimal ------------------------------------------------------------------------------------------------------------------ */
+/* --- decimal -------------------------------------------------------------------------------------------- */
 
 struct number {
     mpz_t unscaled;
@@ -251,15 +251,22 @@ int base_decimal_arith(enum base_arith_op op, struct base_slice a, struct base_s
     return rc;
 }
 
-int base_decimal_abs(struct base_slice value, struct base_buf *out)
+int base_decimal_negate(struct base_slice value, struct base_buf *out)
 {
     struct number n;
     int rc = number_get(&n, value);
-    mpz_abs(n.unscaled, n.unscaled);
+    mpz_neg(n.unscaled, n.unscaled);
     if (rc == BASE_OK)
         rc = number_put(&n, out);
     mpz_clear(n.unscaled);
     return rc;
+}
+
+int base_decimal_abs(struct base_slice value, struct base_buf *out)
+{
+    if (value.len > 4 && value.data[4] >= 0x80)
+        return base_decimal_negate(value, out);
+    return base_buf_put_slice(out, value);
 }
 
 int base_decimal_round(struct base_slice value, struct base_buf *out)

@@ -8,7 +8,7 @@
 
 enum base_arith_op { BASE_ADD, BASE_SUBTRACT, BASE_MULTIPLY, BASE_DIVIDE, BASE_MODULO };
 
-/* --- varint -------------------------------------------------------------------------------------------------------------- */
+/* --- varint --------------------------------------------------------------------------------------------- */
 
 BASE_MUST int base_varint_from_i64(int64_t v, struct base_buf *out);
 /* Its low 64 bits, as Java's longValue(). */
@@ -17,7 +17,7 @@ int64_t base_varint_to_i64(struct base_slice value);
 BASE_MUST int base_varint_arith(enum base_arith_op op, struct base_slice a, struct base_slice b, struct base_buf *out);
 BASE_MUST int base_varint_abs(struct base_slice value, struct base_buf *out);
 
-/* --- decimal --------------------------------------------------------------------------------------------------------------- */
+/* --- decimal -------------------------------------------------------------------------------------------- */
 
 BASE_MUST int base_decimal_from_varint(struct base_slice varint, struct base_buf *out);
 /* Rounded to the integer towards zero. LIMIT. */
@@ -26,6 +26,7 @@ BASE_MUST int base_decimal_to_varint(struct base_slice value, struct base_buf *o
  * INVALID: a division by zero. LIMIT: a result of too many digits, or of a scale beyond 32 bits. */
 BASE_MUST int base_decimal_arith(enum base_arith_op op, struct base_slice a, struct base_slice b, struct base_buf *out);
 BASE_MUST int base_decimal_abs(struct base_slice value, struct base_buf *out);
+BASE_MUST int base_decimal_negate(struct base_slice value, struct base_buf *out);
 BASE_MUST int base_decimal_round(struct base_slice value, struct base_buf *out); /* half up, scale 0 */
 /* value / count at the value's scale, half to even. count > 0. */
 BASE_MUST int base_decimal_average(struct base_slice sum, uint64_t count, struct base_buf *out);
@@ -33,13 +34,13 @@ BASE_MUST int base_decimal_average(struct base_slice sum, uint64_t count, struct
 enum base_decimal_function { BASE_DECIMAL_EXP, BASE_DECIMAL_LOG, BASE_DECIMAL_LOG10 };
 BASE_MUST int base_decimal_apply(enum base_decimal_function f, struct base_slice value, struct base_buf *out);
 
-/* --- doubles ------------------------------------------------------------------------------------------------------------------ */
+/* --- doubles -------------------------------------------------------------------------------------------- */
 
 /* As Java prints them: "1.0", "1.0E10", "1.0E-5", "NaN". For decimals made of doubles, and text. */
 BASE_MUST int base_double_java_text(double v, struct base_buf *out);
 BASE_MUST int base_float_java_text(float v, struct base_buf *out);
 
-/* --- time ----------------------------------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------------------- */
 
 struct base_duration {
     int32_t months, days;

@@ -50,8 +50,10 @@ static int add_exact(struct cqli_accumulator *a, struct base_slice value, struct
                                                : base_decimal_arith(BASE_ADD, a->value, value, &sum);
     if (rc == BASE_OK)
         rc = keep(a, base_buf_view(&sum), err);
+    else if (rc == BASE_E_LIMIT)
+        rc = base_err_set(err, BASE_E_INVALID, "the sum has too many digits");
     else
-        rc = base_err_set(err, rc == BASE_E_LIMIT ? BASE_E_INVALID : rc, rc == BASE_E_LIMIT ? "the sum has too many digits" : "a sum failed");
+        rc = base_err_set(err, rc, "%s", base_err_words(rc));
     base_buf_fini(&sum);
     return rc;
 }

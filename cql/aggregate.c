@@ -21,7 +21,7 @@ struct cqli_aggregation {
     uint64_t row_count;
 };
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------------ */
+/* --- nodes ---------------------------------------------------------------------------------------------- */
 
 static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
 {
@@ -93,7 +93,7 @@ static int keep(struct cqli_aggregation *a, struct node *node, const struct cql_
     return BASE_OK;
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------------------------- */
+/* --- rows ----------------------------------------------------------------------------------------------- */
 
 static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_eval *eval)
 {
@@ -108,7 +108,8 @@ static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_e
     if (first_row)
         return keep(a, node, &value, eval);
     if (value.state == CQL_VALUE_UNSET)
-        return base_err_set(eval->err, BASE_E_INVALID, "Invalid unset value for argument in call to function %s", node->expr->function->name);
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "Invalid unset value for argument in call to function %s", node->expr->function->name);
     if (value.state == CQL_VALUE_NULL)
         return BASE_OK; /* aggregates pass nulls over */
     return cqli_accumulator_add(&node->accumulator, value.bytes, eval->err);
@@ -125,7 +126,7 @@ int cqli_aggregation_add(struct cqli_aggregation *a, struct cqli_eval *eval)
     return BASE_OK;
 }
 
-/* --- results ------------------------------------------------------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------------------------------------- */
 
 int cqli_aggregation_node(const struct cqli_aggregation *a, const struct cqli_expr *expr, struct cqli_eval *eval, bool *found,
                           struct cql_value *out)
@@ -152,12 +153,11 @@ int cqli_aggregation_result(struct cqli_aggregation *a, size_t index, struct cql
     return cqli_eval(a->exprs[index], eval, a, out);
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------------------------------- */
+/* --- preparing ------------------------------------------------------------------------------------------ */
 
+#define OF(name, op) {name, CQLI_FN_AGGREGATE, NULL, BASE_TYPE_BIGINT, 1, {0}, op}
 static const struct cqli_function aggregates[] = {
-    {"count", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_BIGINT, 1, {0}, CQLI_COUNT}, {"min", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_MIN},
-    {"max", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_MAX},        {"sum", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_SUM},
-    {"avg", CQLI_FN_AGGREGATE, NULL, BASE_TYPE_INT, 1, {0}, CQLI_AVG},
+    OF("count", CQLI_COUNT), OF("min", CQLI_MIN), OF("max", CQLI_MAX), OF("sum", CQLI_SUM), OF("avg", CQLI_AVG),
 };
 
 static const struct cqli_function *find(const struct cql_term *call)
@@ -183,18 +183,22 @@ int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call
     if (!scope->selection)
         return base_err_set(p->err, BASE_E_INVALID, "Aggregation function are not supported in the where clause");
     if (call->item_count != 1)
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid number of arguments in call to function system.%s: 1 required but %u provided",
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid number of arguments in call to function system.%s: 1 required but %u provided",
                             function->name, call->item_count);
     if (function->op == CQLI_COUNT && (arg->kind == CQL_TERM_STAR || cqli_literal_is(arg))) /* count(1) counts rows too */
         return cqli_call_make(scope, function, base_type_scalar(BASE_TYPE_BIGINT), NULL, NULL, 0, out);
-    int rc = arg->kind == CQL_TERM_STAR ? base_err_set(p->err, BASE_E_INVALID, "only count takes *") : cqli_term_type(scope, arg, &type);
+    int rc = arg->kind == CQL_TERM_STAR ? base_err_set(p->err, BASE_E_INVALID,
+                                                       "only count takes *") : cqli_term_type(scope, arg, &type);
     if (rc != BASE_OK)
         return rc;
     if (!type)
-        return base_err_set(p->err, BASE_E_INVALID, "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
                             cqli_term_text(arg, text), function->name);
     if (function->op >= CQLI_SUM && !cqli_type_is_number(type))
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid call to function %s, none of its type signatures match (it takes numbers, not %s)",
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid call to function %s, none of its type signatures match (it takes numbers, not %s)",
                             function->name, cqli_type_text_of(type, name));
     return cqli_call_make(scope, function, function->op == CQLI_COUNT ? base_type_scalar(BASE_TYPE_BIGINT) : type, &type, arg, 1, out);
 }

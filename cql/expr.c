@@ -3,7 +3,7 @@
 
 #include "cql/function.h"
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------- */
+/* --- nodes ---------------------------------------------------------------------------------------------- */
 
 struct cqli_expr *cqli_expr_new(struct cqli_prepare *p, enum cqli_expr_kind kind, const struct base_type *type, uint32_t item_count)
 {
@@ -54,7 +54,7 @@ int cqli_expr_finish(struct cqli_prepare *p, struct cqli_expr *expr, const struc
     return BASE_OK;
 }
 
-/* --- preparing ----------------------------------------------------------------------------------------------------------- */
+/* --- preparing ------------------------------------------------------------------------------------------ */
 
 int cqli_expr_prepare(struct cqli_prepare *p, const struct cql_term *term, struct base_slice receiver, const struct base_type *type,
                       struct cqli_expr **out)
@@ -76,7 +76,7 @@ int cqli_expr_prepare_selector(struct cqli_prepare *p, const struct cql_term *te
     return rc;
 }
 
-/* --- asking ----------------------------------------------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------------------------------------- */
 
 const struct base_type *cqli_expr_type(const struct cqli_expr *expr)
 {

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* --- matching -------------------------------------------------------------------------------------------------------------- */
+/* --- matching ------------------------------------------------------------------------------------------- */
 
 /* Numbers written out, and arithmetic with nothing else: their type may still be chosen. */
 static bool is_flexible(const struct cql_term *term)
@@ -66,6 +66,17 @@ static uint32_t find_field(const struct base_type *type, struct base_slice name)
     return i;
 }
 
+/* Which of the type's parameters the i-th item is of; of a UDT param_count when there is no such field. */
+static uint32_t item_index(const struct base_type *type, const struct cql_term *item, uint32_t i)
+{
+    switch (type->kind) {
+    case BASE_TYPE_UDT: return find_field(type, item->field);
+    case BASE_TYPE_TUPLE: return i;
+    case BASE_TYPE_MAP: return i & 1;
+    default: return 0;
+    }
+}
+
 static int match_items(struct cqli_scope *scope, const struct cql_term *term, const struct base_type *type, enum cqli_match *out)
 {
     uint32_t i = 0;
@@ -74,10 +85,7 @@ static int match_items(struct cqli_scope *scope, const struct cql_term *term, co
         return BASE_OK;
     enum cqli_match least = CQLI_MATCH_EXACT;
     for (const struct cql_term *item = term->items; item; item = item->next, i++) {
-        uint32_t at = type->kind == BASE_TYPE_UDT ? find_field(type, item->field)
-                      : type->kind == BASE_TYPE_TUPLE ? i
-                      : type->kind == BASE_TYPE_MAP   ? i & 1
-                                                      : 0;
+        const uint32_t at = item_index(type, item, i);
         enum cqli_match match = CQLI_MATCH_NOT;
         int rc = at < type->param_count ? cqli_term_match(scope, item, type->params[at], &match) : BASE_OK;
         if (rc != BASE_OK || match == CQLI_MATCH_NOT)
@@ -117,7 +125,7 @@ int cqli_term_match(struct cqli_scope *scope, const struct cql_term *term, const
     return BASE_OK;
 }
 
-/* --- types ------------------------------------------------------------------------------------------------------------------- */
+/* --- types ---------------------------------------------------------------------------------------------- */
 
 /* The first type known among the items from `item` on, each `step`-th. */
 static int first_type(struct cqli_scope *scope, const struct cql_term *item, unsigned step, const struct base_type **out)
@@ -174,7 +182,7 @@ int cqli_term_type(struct cqli_scope *scope, const struct cql_term *term, const 
     return *out ? BASE_OK : cqli_prepare_no_memory(scope->p);
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------------------------------ */
+/* --- preparing ------------------------------------------------------------------------------------------ */
 
 static const char *literal_name(const struct cql_term *term, const struct base_type *type)
 {
@@ -193,10 +201,12 @@ static int refuse_items(struct cqli_scope *scope, const struct cql_term *term, c
     struct base_err *err = scope->p->err;
     cqli_type_text_of(to->type, type);
     if (term->kind == CQL_TERM_TUPLE && to->type->kind == BASE_TYPE_TUPLE)
-        return base_err_set(err, BASE_E_INVALID, "Invalid tuple literal for %.*s: too many elements. Type %s expects %u but got %u",
+        return base_err_set(err, BASE_E_INVALID,
+                            "Invalid tuple literal for %.*s: too many elements. Type %s expects %u but got %u",
                             BASE_SLICE_ARG(to->name), type, to->type->param_count, term->item_count);
     if (term->kind == CQL_TERM_LIST && to->type->kind == BASE_TYPE_VECTOR)
-        return base_err_set(err, BASE_E_INVALID, "Invalid vector literal for %.*s of type %s; expected %u elements, but given %u",
+        return base_err_set(err, BASE_E_INVALID,
+                            "Invalid vector literal for %.*s of type %s; expected %u elements, but given %u",
                             BASE_SLICE_ARG(to->name), type, to->type->dimension, term->item_count);
     return base_err_set(err, BASE_E_INVALID, "Invalid %s literal for %.*s of type %s", literal_name(term, to->type),
                         BASE_SLICE_ARG(to->name), type);
@@ -217,7 +227,8 @@ static int refuse_item(struct cqli_scope *scope, const struct cql_term *item, ui
         return base_err_set(err, BASE_E_INVALID, "Invalid user type literal for %.*s: field %.*s is not of type %s",
                             BASE_SLICE_ARG(to->name), BASE_SLICE_ARG(item->field), type);
     case BASE_TYPE_MAP:
-        return base_err_set(err, BASE_E_INVALID, "Invalid map literal for %.*s: %s %s is not of type %s", BASE_SLICE_ARG(to->name),
+        return base_err_set(err, BASE_E_INVALID,
+                            "Invalid map literal for %.*s: %s %s is not of type %s", BASE_SLICE_ARG(to->name),
                             i % 2 ? "value" : "key", cqli_term_text(item, text), type);
     default:
         return base_err_set(err, BASE_E_INVALID, "Invalid %s literal for %.*s: value %s is not of type %s",
@@ -258,7 +269,7 @@ static int prepare_items(struct cqli_scope *scope, const struct cql_term *term, 
         return cqli_prepare_no_memory(scope->p);
     uint32_t i = 0;
     for (const struct cql_term *item = term->items; item; item = item->next, i++) {
-        const uint32_t at = udt ? find_field(type, item->field) : type->kind == BASE_TYPE_TUPLE ? i : type->kind == BASE_TYPE_MAP ? i & 1 : 0;
+        const uint32_t at = item_index(type, item, i);
         if (at >= type->param_count)
             return base_err_set(scope->p->err, BASE_E_INVALID, "Unknown field '%.*s' in value of user defined type %s",
                                 BASE_SLICE_ARG(item->field), cqli_type_text_of(type, text));
@@ -291,10 +302,12 @@ static int prepare_bind(struct cqli_scope *scope, const struct cql_term *term, c
     expr->number = term->number;
     struct cql_column_spec *spec = &p->binds[term->number];
     if (!spec->type)
-        *spec = (struct cql_column_spec){p->table ? p->table->keyspace : p->context->keyspace,
-                                         p->table ? p->table->name : (struct base_slice){0}, term->text.len ? term->text : to->name, to->type};
+        *spec = (struct cql_column_spec){.keyspace = p->table ? p->table->keyspace : p->context->keyspace,
+                                         .table = p->table ? p->table->name : (struct base_slice){0},
+                                         .name = term->text.len ? term->text : to->name, .type = to->type};
     else if (!cqli_type_same(spec->type, to->type))
-        return base_err_set(p->err, BASE_E_INVALID, "the marker :%.*s stands for values of two types", BASE_SLICE_ARG(term->text));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "the marker :%.*s stands for values of two types", BASE_SLICE_ARG(term->text));
     return cqli_expr_finish(p, expr, out);
 }
 
@@ -319,7 +332,8 @@ static int prepare_constant(struct cqli_scope *scope, const struct cql_term *ter
 static int refuse_untyped(struct cqli_scope *scope, const struct cql_term *term)
 {
     char text[CQLI_TERM_TEXT];
-    return base_err_set(scope->p->err, BASE_E_INVALID, "Cannot infer type for term %s in selection clause (try using a cast to force a type)",
+    return base_err_set(scope->p->err, BASE_E_INVALID,
+                        "Cannot infer type for term %s in selection clause (try using a cast to force a type)",
                         cqli_term_text(term, text));
 }
 
@@ -332,7 +346,8 @@ static int prepare_own(struct cqli_scope *scope, const struct cql_term *term, co
     int rc = cqli_term_own(scope, term, out);
     if (rc != BASE_OK || !to || cqli_type_match(to->type, (*out)->type) != CQLI_MATCH_NOT)
         return rc;
-    return base_err_set(scope->p->err, BASE_E_INVALID, "Cannot assign value %s to %.*s of type %s", cqli_term_text(term, text),
+    return base_err_set(scope->p->err, BASE_E_INVALID,
+                        "Cannot assign value %s to %.*s of type %s", cqli_term_text(term, text),
                         BASE_SLICE_ARG(to->name), cqli_type_text_of(to->type, type));
 }
 

@@ -48,7 +48,7 @@ static int eval_bind(const struct cqli_expr *expr, struct cqli_eval *eval, struc
     return rc;
 }
 
-/* --- collections ----------------------------------------------------------------------------------------------------- */
+/* --- collections ---------------------------------------------------------------------------------------- */
 
 static const struct base_type *item_type(const struct base_type *type, uint32_t i)
 {
@@ -207,7 +207,7 @@ static int eval_part(const struct cqli_expr *expr, struct cqli_eval *eval, const
     return expr->kind == CQLI_EXPR_FIELD ? eval_field(expr, eval, whole.bytes, out) : eval_range(expr, eval, a, whole.bytes, out);
 }
 
-/* --- the tree ------------------------------------------------------------------------------------------------------------ */
+/* --- the tree ------------------------------------------------------------------------------------------- */
 
 static int eval_call(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct cql_value *out)
 {

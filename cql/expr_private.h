@@ -55,7 +55,7 @@ struct cqli_scope {
     size_t memo_count, memo_size;
 };
 
-/* --- types and terms (expr_type.c) --------------------------------------------------------------------------- */
+/* --- types and terms (expr_type.c) ---------------------------------------------------------------------- */
 
 enum cqli_match { CQLI_MATCH_NOT, CQLI_MATCH_WEAK, CQLI_MATCH_EXACT }; /* ascending */
 
@@ -77,7 +77,7 @@ enum cqli_match cqli_literal_match(const struct cql_term *term, const struct bas
 BASE_MUST int cqli_literal_prepare(struct cqli_prepare *p, const struct cql_term *term, const struct cqli_receiver *receiver,
                                    struct cql_value *out);
 
-/* --- preparing (expr.c, expr_term.c) -------------------------------------------------------------------------- */
+/* --- preparing (expr.c, expr_term.c) -------------------------------------------------------------------- */
 
 struct cqli_expr *cqli_expr_new(struct cqli_prepare *p, enum cqli_expr_kind kind, const struct base_type *type, uint32_t item_count);
 /* Flags from the items; a pure call of constants becomes a constant. */
@@ -112,7 +112,7 @@ BASE_MUST int cqli_term_put(const struct cql_term *term, bool column, struct bas
 #define CQLI_TERM_TEXT 256
 const char *cqli_term_text(const struct cql_term *term, char text[CQLI_TERM_TEXT]); /* cut to fit */
 
-/* --- evaluating (expr_eval.c, expr_value.c) --------------------------------------------------------------------- */
+/* --- evaluating (expr_eval.c, expr_value.c) ------------------------------------------------------------- */
 
 struct cqli_aggregation;
 /* `a`: aggregates take their results from it, the rest what the group's first row had; NULL: there are none. */

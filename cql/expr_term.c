@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* --- what each term has been prepared to ------------------------------------------------------------------------------- */
+/* --- what each term has been prepared to ---------------------------------------------------------------- */
 
 static size_t memo_place(const struct cqli_memo *memo, size_t size, const struct cql_term *term)
 {
@@ -39,16 +39,18 @@ static int memo_put(struct cqli_scope *scope, const struct cql_term *term, const
     return BASE_OK;
 }
 
-/* --- columns and their parts ------------------------------------------------------------------------------------------- */
+/* --- columns and their parts ---------------------------------------------------------------------------- */
 
 static int prepare_column(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_expr **out)
 {
     struct cqli_prepare *p = scope->p;
     if (!scope->selection || !p->table)
-        return base_err_set(p->err, BASE_E_INVALID, "a value is expected, and '%.*s' is the name of a column", BASE_SLICE_ARG(term->text));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "a value is expected, and '%.*s' is the name of a column", BASE_SLICE_ARG(term->text));
     const struct base_column *column = base_table_column(p->table, term->text);
     if (!column)
-        return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(term->text),
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(term->text),
                             BASE_SLICE_ARG(p->table->keyspace), BASE_SLICE_ARG(p->table->name));
     struct cqli_expr *expr = cqli_expr_new(p, CQLI_EXPR_COLUMN, column->type, 0);
     if (!expr)
@@ -72,7 +74,8 @@ static int prepare_field(struct cqli_scope *scope, const struct cql_term *term, 
     while (i < whole->type->param_count && !base_slice_equal(whole->type->field_names[i], term->text))
         i++;
     if (i == whole->type->param_count)
-        return base_err_set(p->err, BASE_E_INVALID, "%s of type %s has no field %.*s", cqli_term_text(term->items, text),
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "%s of type %s has no field %.*s", cqli_term_text(term->items, text),
                             cqli_type_text_of(whole->type, type), BASE_SLICE_ARG(term->text));
     struct cqli_expr *expr = cqli_expr_new(p, CQLI_EXPR_FIELD, whole->type->params[i], 1);
     if (!expr)
@@ -128,7 +131,7 @@ static int prepare_part(struct cqli_scope *scope, const struct cql_term *term, c
     return rc == BASE_OK ? cqli_expr_finish(p, expr, out) : rc;
 }
 
-/* --- hints ---------------------------------------------------------------------------------------------------------------- */
+/* --- hints ---------------------------------------------------------------------------------------------- */
 
 static const struct base_type *find_type(void *ctx, struct base_slice keyspace, struct base_slice name)
 {
@@ -162,7 +165,8 @@ static int prepare_hint(struct cqli_scope *scope, const struct cql_term *term, c
     if (rc != BASE_OK)
         return rc;
     if (match == CQLI_MATCH_NOT)
-        return base_err_set(scope->p->err, BASE_E_INVALID, "Cannot cast value %s to type %s", cqli_term_text(term->items, text),
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "Cannot cast value %s to type %s", cqli_term_text(term->items, text),
                             cqli_type_text_of(to.type, type));
     struct base_buf name;
     base_buf_init(&name, CQL_TEXT_LEN_MAX * 4u);
@@ -184,7 +188,7 @@ static int prepare_hint(struct cqli_scope *scope, const struct cql_term *term, c
     return cqli_expr_finish(scope->p, expr, out);
 }
 
-/* --- terms with a type of their own --------------------------------------------------------------------------------------- */
+/* --- terms with a type of their own --------------------------------------------------------------------- */
 
 bool cqli_term_has_own(const struct cql_term *term)
 {

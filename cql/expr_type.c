@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-/* --- types ------------------------------------------------------------------------------------------------------ */
+/* --- types ---------------------------------------------------------------------------------------------- */
 
 bool cqli_type_same(const struct base_type *a, const struct base_type *b)
 {
@@ -94,61 +94,108 @@ const char *cqli_type_text_of(const struct base_type *type, char text[CQLI_TYPE_
     return text;
 }
 
-/* --- literals ----------------------------------------------------------------------------------------------------- */
+/* --- literals ------------------------------------------------------------------------------------------- */
 
 bool cqli_literal_is(const struct cql_term *term)
 {
     return term->kind <= CQL_TERM_BLOB;
 }
 
-static bool is_special(struct base_slice text)
+/* Does the text convert to a type whose values have at most 16 bytes? Into a buffer of our own: asking for memory could fail. */
+static bool converts(enum base_type_kind kind, struct base_slice text, uint8_t bytes[16])
 {
-    return text.len && (text.data[text.len - 1] | 0x20) >= 'a'; /* NaN, Infinity */
+    struct base_buf buf = {.data = bytes, .cap = 16, .len_max = 16};
+    return base_scalar_from_text(base_type_scalar(kind), text, &buf) == BASE_OK;
 }
 
-/* Does the text convert to the type and, for double, back to the same number? */
-static bool converts(enum base_type_kind kind, struct base_slice text)
+/* A number's digits without zeros at either end, and the power of ten of the first. False: more of them than a double can have. */
+struct digits {
+    char text[20];
+    size_t count;
+    int64_t exponent;
+};
+static bool take_digits(struct base_slice text, struct digits *out)
 {
-    struct base_buf buf, printed, decimal;
-    base_buf_init(&buf, CQLI_VALUE_LEN_MAX);
-    base_buf_init(&printed, 64);
-    base_buf_init(&decimal, CQLI_VALUE_LEN_MAX);
-    const struct base_type *type = base_type_scalar(kind), *exact = base_type_scalar(BASE_TYPE_DECIMAL);
-    bool fits = base_scalar_from_text(type, text, &buf) == BASE_OK;
-    if (fits && kind == BASE_TYPE_DOUBLE && !is_special(text)) {
-        /* The double's shortest text is the same decimal. */
-        fits = base_value_to_text(type, base_buf_view(&buf), &printed, NULL) == BASE_OK;
-        buf.len = 0;
-        fits = fits && base_scalar_from_text(exact, base_buf_view(&printed), &decimal) == BASE_OK &&
-               base_scalar_from_text(exact, text, &buf) == BASE_OK &&
-               base_value_compare(exact, base_buf_view(&buf), base_buf_view(&decimal)) == 0;
+    int64_t exponent = 0, before = 0; /* digits before the point, from the first that is not zero */
+    size_t zeros = 0, i = text.len && text.data[0] == '-';
+    bool fraction = false;
+    *out = (struct digits){.count = 0};
+    for (; i < text.len && (text.data[i] | 0x20) != 'e'; i++) {
+        const uint8_t c = text.data[i];
+        if (c == '.') {
+            fraction = true;
+            continue;
+        }
+        if (c == '0' && !out->count) {
+            before -= fraction;
+            continue;
+        }
+        before += !fraction;
+        zeros = c == '0' ? zeros + 1 : 0;
+        if (out->count < sizeof out->text)
+            out->text[out->count++] = (char)c;
+        else if (c != '0')
+            return false;
     }
-    base_buf_fini(&buf);
-    base_buf_fini(&printed);
-    base_buf_fini(&decimal);
-    return fits;
+    bool negative = ++i < text.len && text.data[i] == '-';
+    for (; i < text.len && exponent < 100000; i++)
+        if (text.data[i] >= '0' && text.data[i] <= '9')
+            exponent = exponent * 10 + (text.data[i] - '0');
+    while (out->count && out->text[out->count - 1] == '0')
+        out->count--;
+    out->exponent = out->count ? before + (negative ? -exponent : exponent) : 0;
+    return out->count <= 17;
+}
+
+/* Is a double's shortest text the same number? */
+static bool is_double(struct base_slice text)
+{
+    uint8_t bytes[16];
+    char shortest[40];
+    struct base_buf printed = {.data = (uint8_t *)shortest, .cap = sizeof shortest, .len_max = sizeof shortest};
+    struct digits a, b;
+    if (!converts(BASE_TYPE_DOUBLE, text, bytes))
+        return false;
+    if (text.len && (text.data[text.len - 1] | 0x20) >= 'a') /* NaN, Infinity */
+        return true;
+    if (base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE), base_slice(bytes, 8), &printed, NULL) != BASE_OK ||
+        !take_digits(text, &a) || !take_digits(base_buf_view(&printed), &b))
+        return false;
+    return a.count == b.count && a.exponent == b.exponent && memcmp(a.text, b.text, a.count) == 0;
+}
+
+static bool is_ascii(struct base_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] >= 0x80)
+            return false;
+    return true;
 }
 
 static enum base_type_kind preferred_integer(struct base_slice text)
 {
-    return converts(BASE_TYPE_INT, text) ? BASE_TYPE_INT : converts(BASE_TYPE_BIGINT, text) ? BASE_TYPE_BIGINT : BASE_TYPE_VARINT;
+    uint8_t bytes[16];
+    if (converts(BASE_TYPE_INT, text, bytes))
+        return BASE_TYPE_INT;
+    return converts(BASE_TYPE_BIGINT, text, bytes) ? BASE_TYPE_BIGINT : BASE_TYPE_VARINT;
 }
 
 const struct base_type *cqli_literal_preferred(const struct cql_term *term)
 {
+    uint8_t bytes[16];
     switch (term->kind) {
     case CQL_TERM_STRING:
-        return base_type_scalar(converts(BASE_TYPE_ASCII, term->text) ? BASE_TYPE_ASCII : BASE_TYPE_TEXT);
+        return base_type_scalar(is_ascii(term->text) ? BASE_TYPE_ASCII : BASE_TYPE_TEXT);
     case CQL_TERM_INTEGER:
         return base_type_scalar(preferred_integer(term->text));
     case CQL_TERM_FLOAT:
-        return base_type_scalar(converts(BASE_TYPE_DOUBLE, term->text) ? BASE_TYPE_DOUBLE : BASE_TYPE_DECIMAL);
+        return base_type_scalar(is_double(term->text) ? BASE_TYPE_DOUBLE : BASE_TYPE_DECIMAL);
     case CQL_TERM_BOOLEAN:
         return base_type_scalar(BASE_TYPE_BOOLEAN);
     case CQL_TERM_DURATION:
         return base_type_scalar(BASE_TYPE_DURATION);
     case CQL_TERM_UUID:
-        return base_type_scalar(converts(BASE_TYPE_TIMEUUID, term->text) ? BASE_TYPE_TIMEUUID : BASE_TYPE_UUID);
+        return base_type_scalar(converts(BASE_TYPE_TIMEUUID, term->text, bytes) ? BASE_TYPE_TIMEUUID : BASE_TYPE_UUID);
     case CQL_TERM_BLOB:
         return base_type_scalar(BASE_TYPE_BLOB);
     default:
@@ -234,7 +281,8 @@ int cqli_literal_prepare(struct cqli_prepare *p, const struct cql_term *term, co
     char type[CQLI_TYPE_TEXT];
     *out = (struct cql_value){0};
     if (!kind_fits(term->kind, kind))
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid %s constant (%.*s) for \"%.*s\" of type %s", kind_name(term->kind),
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid %s constant (%.*s) for \"%.*s\" of type %s", kind_name(term->kind),
                             term->text.len > 200 ? 200 : (int)term->text.len, (const char *)term->text.data,
                             BASE_SLICE_ARG(receiver->name), cqli_type_text_of(receiver->type, type));
     /* '' is the empty value of what is written as a string, where there is one. */
@@ -249,6 +297,7 @@ int cqli_literal_prepare(struct cqli_prepare *p, const struct cql_term *term, co
     if (rc == BASE_E_INVALID)
         return refuse_text(p, kind, term->text);
     if (rc == BASE_E_LIMIT)
-        return base_err_set(p->err, BASE_E_INVALID, "a number of too many digits for \"%.*s\"", BASE_SLICE_ARG(receiver->name));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "a number of too many digits for \"%.*s\"", BASE_SLICE_ARG(receiver->name));
     return rc == BASE_OK ? rc : cqli_prepare_no_memory(p);
 }

@@ -104,8 +104,10 @@ static int fault(const struct base_type *type, struct base_slice bytes, struct b
             return fault(inner, element, err);
     }
     if (base_reader_left(&it.reader))
-        return fields ? base_err_set(err, BASE_E_INVALID, "Invalid remaining data after end of %s value", noun(type, text))
-                      : base_err_set(err, BASE_E_INVALID, "Unexpected extraneous bytes after %s value", noun(type, text));
+        return fields ? base_err_set(err, BASE_E_INVALID,
+                                     "Invalid remaining data after end of %s value", noun(type, text))
+                      : base_err_set(err, BASE_E_INVALID,
+                                     "Unexpected extraneous bytes after %s value", noun(type, text));
     return base_value_validate(type, bytes, err);
 }
 

@@ -8,11 +8,12 @@
 
 #include <stdio.h>
 
-static const struct cqli_signatures *const tables[] = {&cqli_functions_basic, &cqli_functions_time, &cqli_functions_math, &cqli_functions_blob};
+static const struct cqli_signatures *const tables[] = {&cqli_functions_basic, &cqli_functions_time, &cqli_functions_math,
+                                                       &cqli_functions_blob};
 static const struct cqli_factories *const factory_tables[] = {&cqli_factories_basic, &cqli_factories_collection, &cqli_factories_mask,
                                                             &cqli_factories_vector};
 
-/* --- names ---------------------------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------------- */
 
 /* Is `name` this function's: as it is spelled, or, where Cassandra 4 had no underscores, without them? */
 static bool is_called(const char *spelled, unsigned flags, struct base_slice name)
@@ -60,7 +61,7 @@ bool cqli_call_takes_receiver(const struct cql_term *term)
     return factory && (factory->function.flags & CQLI_FN_RECEIVER);
 }
 
-/* --- arguments --------------------------------------------------------------------------------------------------------------- */
+/* --- arguments ------------------------------------------------------------------------------------------ */
 
 /* Where an argument goes: "arg0(system.to_date)". */
 static int argument_receiver(struct cqli_prepare *p, const char *function, uint32_t i, const struct base_type *type,
@@ -93,12 +94,13 @@ int cqli_call_make(struct cqli_scope *scope, const struct cqli_function *functio
         if (rc != BASE_OK)
             return rc;
         if (expr->kind == CQLI_EXPR_AGGREGATE && expr->items[i]->has_aggregate)
-            return base_err_set(p->err, BASE_E_INVALID, "aggregate functions cannot be used as arguments of aggregate functions");
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "aggregate functions cannot be used as arguments of aggregate functions");
     }
     return cqli_expr_finish(p, expr, out);
 }
 
-/* --- signatures ------------------------------------------------------------------------------------------------------------------ */
+/* --- signatures ----------------------------------------------------------------------------------------- */
 
 static int put_signature(const struct cqli_function *f, bool first, struct base_buf *out)
 {
@@ -134,7 +136,8 @@ static int check_only(struct cqli_scope *scope, const struct cqli_function *f, c
     char text[CQLI_TERM_TEXT], type[CQLI_TYPE_TEXT];
     uint32_t i = 0;
     if (f->arg_count != call->item_count)
-        return base_err_set(scope->p->err, BASE_E_INVALID, "Invalid number of arguments in call to function system.%s: %u required but %u provided",
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "Invalid number of arguments in call to function system.%s: %u required but %u provided",
                             f->name, f->arg_count, call->item_count);
     for (const struct cql_term *arg = call->items; arg; arg = arg->next, i++) {
         enum cqli_match match;
@@ -142,7 +145,8 @@ static int check_only(struct cqli_scope *scope, const struct cqli_function *f, c
         if (rc != BASE_OK)
             return rc;
         if (match == CQLI_MATCH_NOT)
-            return base_err_set(scope->p->err, BASE_E_INVALID, "Type error: %s cannot be passed as argument %u of function system.%s of type %s",
+            return base_err_set(scope->p->err, BASE_E_INVALID,
+                                "Type error: %s cannot be passed as argument %u of function system.%s of type %s",
                                 cqli_term_text(arg, text), i, f->name, cqli_type_text_of(base_type_scalar(f->args[i]), type));
     }
     return BASE_OK;
@@ -205,7 +209,7 @@ static int resolve(struct cqli_scope *scope, const struct cql_term *call, const 
     return BASE_OK;
 }
 
-/* --- factories ----------------------------------------------------------------------------------------------------------------------- */
+/* --- factories ------------------------------------------------------------------------------------------ */
 
 static int prepare_factory(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call,
                            const struct cqli_receiver *to, const struct cqli_expr **out)
@@ -216,7 +220,8 @@ static int prepare_factory(struct cqli_scope *scope, const struct cqli_factory *
     if (!types)
         return cqli_prepare_no_memory(p);
     if (call->item_count < factory->arg_min || call->item_count > factory->arg_max)
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid number of arguments for function system.%s(%s)", factory->function.name,
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid number of arguments for function system.%s(%s)", factory->function.name,
                             factory->shape);
     for (const struct cql_term *arg = call->items; arg; arg = arg->next, i++) {
         int rc = cqli_term_type(scope, arg, &types[i]);
@@ -233,13 +238,15 @@ int cqli_factory_untyped(struct cqli_scope *scope, const struct cqli_factory *fa
     const struct cql_term *arg = call->items;
     while (i--)
         arg = arg->next;
-    return base_err_set(scope->p->err, BASE_E_INVALID, "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
+    return base_err_set(scope->p->err, BASE_E_INVALID,
+                        "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
                         cqli_term_text(arg, text), factory->function.name);
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------- */
 
-static int prepare_named(struct cqli_scope *scope, const struct cql_term *call, const struct cqli_receiver *to, const struct cqli_expr **out)
+static int prepare_named(struct cqli_scope *scope, const struct cql_term *call, const struct cqli_receiver *to,
+                         const struct cqli_expr **out)
 {
     struct cqli_prepare *p = scope->p;
     const struct cqli_function *function = NULL;
@@ -273,10 +280,12 @@ static int check_result(struct cqli_scope *scope, const struct cql_term *term, c
     cqli_type_text_of(expr->type, from);
     cqli_type_text_of(to->type, type);
     if (term->kind == CQL_TERM_BINARY)
-        return base_err_set(scope->p->err, BASE_E_INVALID, "Type error: cannot assign result of operation %c (type %s) to %.*s (type %s)",
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "Type error: cannot assign result of operation %c (type %s) to %.*s (type %s)",
                             term->op, from, BASE_SLICE_ARG(to->name), type);
     struct base_slice name = term->kind == CQL_TERM_NEGATE ? BASE_SLICE_LIT("_negate") : term->name.name;
-    return base_err_set(scope->p->err, BASE_E_INVALID, "Type error: cannot assign result of function system.%.*s (type %s) to %.*s (type %s)",
+    return base_err_set(scope->p->err, BASE_E_INVALID,
+                        "Type error: cannot assign result of function system.%.*s (type %s) to %.*s (type %s)",
                         BASE_SLICE_ARG(name), from, BASE_SLICE_ARG(to->name), type);
 }
 
@@ -288,7 +297,7 @@ int cqli_call_prepare(struct cqli_scope *scope, const struct cql_term *term, con
     return rc == BASE_OK && to ? check_result(scope, term, to, *out) : rc;
 }
 
-/* --- running ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------------------------------------- */
 
 bool cqli_value_is_missing(const struct base_type *type, const struct cql_value *value)
 {

@@ -49,12 +49,15 @@ struct cqli_factories {
 };
 extern const struct cqli_factories cqli_factories_basic, cqli_factories_collection, cqli_factories_mask, cqli_factories_vector;
 
-/* --- numbers (number.c) ------------------------------------------------------------------------------------------------- */
+/* --- numbers (number.c) --------------------------------------------------------------------------------- */
 
-/* A number of any type, not missing, as another: exactly where that is possible, else as Java converts. */
-int64_t cqli_number_i64(const struct base_type *type, struct base_slice value); /* varint and decimal: the low 64 bits; saturating from floats */
+/* A number, not missing, as another: exactly where that is possible, else as Java converts. Of a fixed size; i64 takes varints too (their
+ * low 64 bits), and saturates from floats. */
+int64_t cqli_number_i64(const struct base_type *type, struct base_slice value);
 double cqli_number_double(const struct base_type *type, struct base_slice value);
 float cqli_number_float(const struct base_type *type, struct base_slice value);
+/* A varint or decimal as a double or float, appended; what is too large is infinite. */
+BASE_MUST int cqli_number_from_exact(const struct base_type *type, struct base_slice value, enum base_type_kind to, struct base_buf *out);
 /* As varint and decimal, appended. INVALID: NaN and infinities have none. */
 BASE_MUST int cqli_number_varint(const struct base_type *type, struct base_slice value, struct base_buf *out);
 BASE_MUST int cqli_number_decimal(const struct base_type *type, struct base_slice value, struct base_buf *out);
@@ -65,7 +68,7 @@ BASE_MUST int cqli_number_put_float(float v, struct base_buf *out);
 /* (long) v of Java: saturating, NaN is 0. */
 int64_t cqli_number_saturate(double v, int64_t min, int64_t max);
 
-/* --- casts, operators (function_cast.c, function_operator.c) ---------------------------------------------------------------- */
+/* --- casts, operators (function_cast.c, function_operator.c) -------------------------------------------- */
 
 BASE_MUST int cqli_cast_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_expr **out);
 BASE_MUST int cqli_operator_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to,

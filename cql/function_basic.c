@@ -22,7 +22,7 @@ static const struct cqli_function functions[] = {
 };
 const struct cqli_signatures cqli_functions_basic = {functions, BASE_COUNT(functions)};
 
-/* --- token ------------------------------------------------------------------------------------------------------------------ */
+/* --- token ---------------------------------------------------------------------------------------------- */
 
 /* The partition key of the columns' values: alone as it is; of several each with its length (2 bytes) and an end byte. */
 static int run_token(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
@@ -36,7 +36,8 @@ static int run_token(const struct cqli_expr *call, const struct cql_value *args,
     for (uint32_t i = 0; rc == BASE_OK && i < call->item_count; i++) {
         uint8_t len[2];
         if (args[i].bytes.len > UINT16_MAX) {
-            rc = base_err_set(eval->err, BASE_E_INVALID, "Key length of %zu is longer than maximum of 65535", args[i].bytes.len);
+            rc = base_err_set(eval->err, BASE_E_INVALID,
+                              "Key length of %zu is longer than maximum of 65535", args[i].bytes.len);
             break;
         }
         base_put_be16(len, (uint16_t)args[i].bytes.len);
@@ -74,7 +75,8 @@ static int infer_token(struct cqli_scope *scope, const struct cqli_factory *fact
         if (rc != BASE_OK)
             return rc;
         if (match == CQLI_MATCH_NOT)
-            return base_err_set(scope->p->err, BASE_E_INVALID, "Type error: %s cannot be passed as argument %u of function system.token of type %s",
+            return base_err_set(scope->p->err, BASE_E_INVALID,
+                                "Type error: %s cannot be passed as argument %u of function system.token of type %s",
                                 cqli_term_text(arg, text), i, cqli_type_text_of(table->columns[i].type, type));
         types[i] = table->columns[i].type;
     }
@@ -82,7 +84,7 @@ static int infer_token(struct cqli_scope *scope, const struct cqli_factory *fact
     return BASE_OK;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------------------------------------- */
 
 static int run_to_json(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
 {
@@ -133,7 +135,8 @@ static int infer_from_json(struct cqli_scope *scope, const struct cqli_factory *
 {
     (void)factory, (void)call;
     if (!to)
-        return base_err_set(scope->p->err, BASE_E_INVALID, "%s() cannot be used in the selection clause of a SELECT statement",
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "%s() cannot be used in the selection clause of a SELECT statement",
                             factory->function.name);
     types[0] = base_type_scalar(BASE_TYPE_TEXT);
     *result = to->type;

@@ -22,7 +22,8 @@ static int run_from_blob(const struct cqli_expr *call, const struct cql_value *a
     struct base_slice shown = base_slice(args[0].bytes.data, args[0].bytes.len < 64 ? args[0].bytes.len : 64);
     int rc = base_value_to_text(base_type_scalar(BASE_TYPE_BLOB), shown, &hex, eval->err);
     if (rc == BASE_OK)
-        rc = base_err_set(eval->err, BASE_E_INVALID, "In call to function system.%s, value %.*s is not a valid binary representation for type %s",
+        rc = base_err_set(eval->err, BASE_E_INVALID,
+                          "In call to function system.%s, value %.*s is not a valid binary representation for type %s",
                           call->function->name, (int)hex.len, (const char *)hex.data, cqli_type_text_of(call->type, type));
     base_buf_fini(&hex);
     return rc;

@@ -40,27 +40,46 @@ static int put_text(const struct base_type *from, struct base_slice value, struc
     return base_value_to_text(from, value, out, eval->err);
 }
 
+/* The low bits of a decimal's whole part. */
+static int put_decimal_bits(struct base_slice value, enum base_type_kind to, struct base_buf *out)
+{
+    struct base_buf whole;
+    base_buf_init(&whole, CQLI_VALUE_LEN_MAX);
+    int rc = base_decimal_to_varint(value, &whole);
+    if (rc == BASE_OK)
+        rc = cqli_number_put_i64(to, base_varint_to_i64(base_buf_view(&whole)), out);
+    else if (rc == BASE_E_LIMIT) /* many powers of ten: of two, too */
+        rc = cqli_number_put_i64(to, 0, out);
+    base_buf_fini(&whole);
+    return rc;
+}
+
 static int put_number(const struct base_type *from, enum base_type_kind to, struct base_slice value, struct base_buf *out)
 {
     const bool floating = from->kind == BASE_TYPE_DOUBLE || from->kind == BASE_TYPE_FLOAT;
+    const bool exact = from->kind == BASE_TYPE_VARINT || from->kind == BASE_TYPE_DECIMAL;
     switch (to) {
     case BASE_TYPE_VARINT:
         return cqli_number_varint(from, value, out);
     case BASE_TYPE_DECIMAL:
         return cqli_number_decimal(from, value, out);
     case BASE_TYPE_DOUBLE:
-        return cqli_number_put_double(cqli_number_double(from, value), out);
+        return exact ? cqli_number_from_exact(from, value, to, out) : cqli_number_put_double(cqli_number_double(from, value), out);
     case BASE_TYPE_FLOAT:
-        return cqli_number_put_float(cqli_number_float(from, value), out);
-    case BASE_TYPE_BIGINT:
-        return cqli_number_put_i64(to, cqli_number_i64(from, value), out);
-    default: /* from a float by way of an int, as Java */
-        return cqli_number_put_i64(to, floating ? cqli_number_saturate(cqli_number_double(from, value), INT32_MIN, INT32_MAX)
-                                                : cqli_number_i64(from, value), out);
+        return exact ? cqli_number_from_exact(from, value, to, out) : cqli_number_put_float(cqli_number_float(from, value), out);
+    default:
+        break;
     }
+    if (from->kind == BASE_TYPE_DECIMAL)
+        return put_decimal_bits(value, to, out);
+    int64_t v = cqli_number_i64(from, value);
+    if (floating && to != BASE_TYPE_BIGINT) /* by way of an int, as Java */
+        v = cqli_number_saturate(cqli_number_double(from, value), INT32_MIN, INT32_MAX);
+    return cqli_number_put_i64(to, v, out);
 }
 
-static int put_time(const struct base_type *from, enum base_type_kind to, struct base_slice value, struct cqli_eval *eval, struct base_buf *out)
+static int put_time(const struct base_type *from, enum base_type_kind to, struct base_slice value, struct cqli_eval *eval,
+                    struct base_buf *out)
 {
     uint8_t bytes[8];
     int64_t ms = cqli_time_ms(from, value);
@@ -106,6 +125,7 @@ int cqli_cast_prepare(struct cqli_scope *scope, const struct cql_term *term, con
         return cqli_term_prepare(scope, term->items, &same, out);
     }
     if (!can_cast(from, to))
-        return base_err_set(scope->p->err, BASE_E_INVALID, "%s cannot be cast to %s", cqli_term_text(term->items, text), cqli_type_text_of(to, type));
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "%s cannot be cast to %s", cqli_term_text(term->items, text), cqli_type_text_of(to, type));
     return cqli_call_make(scope, &cast, to, &from, term->items, 1, out);
 }

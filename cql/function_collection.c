@@ -3,7 +3,7 @@
 
 enum { KEYS, VALUES, COUNT, MIN, MAX, SUM, AVG };
 
-/* --- running ------------------------------------------------------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------------------------------------- */
 
 static int damaged(const struct base_type *type, struct cqli_eval *eval)
 {
@@ -24,7 +24,8 @@ static int run_half(const struct cqli_expr *call, const struct cql_value *args, 
     while (rc == BASE_OK && it.left) {
         struct base_slice half[2];
         bool is_null[2];
-        if (!base_elements_next(&it, &half[0], &is_null[0]) || !base_elements_next(&it, &half[1], &is_null[1]) || is_null[0] || is_null[1]) {
+        if (!base_elements_next(&it, &half[0], &is_null[0]) || !base_elements_next(&it, &half[1], &is_null[1]) || is_null[0] ||
+            is_null[1]) {
             rc = damaged(type, eval);
             break;
         }
@@ -61,7 +62,7 @@ static int run_aggregate(const struct cqli_expr *call, const struct cql_value *a
     return cqli_accumulator_result(&a, eval, out);
 }
 
-/* --- types ----------------------------------------------------------------------------------------------------------------------- */
+/* --- types ---------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(int op, const struct base_type *type)
 {
@@ -89,7 +90,8 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
     if (!types[0])
         return cqli_factory_untyped(scope, factory, call, 0);
     if (!is_wanted(op, types[0]))
-        return base_err_set(scope->p->err, BASE_E_INVALID, "Function system.%s requires a %s argument, but found argument %s of type %s",
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "Function system.%s requires a %s argument, but found argument %s of type %s",
                             factory->function.name, wanted(op), cqli_term_text(call->items, text), cqli_type_text_of(types[0], type));
     if (op == COUNT)
         *result = base_type_scalar(BASE_TYPE_INT);
@@ -102,7 +104,8 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
 
 #define OF(name, run, op, shape) {{name, 0, run, BASE_TYPE_INT, 1, {0}, op}, shape, 1, 1, infer}
 static const struct cqli_factory factories[] = {
-    OF("map_keys", run_half, KEYS, "map"), OF("map_values", run_half, VALUES, "map"), OF("collection_count", run_count, COUNT, "collection"),
+    OF("map_keys", run_half, KEYS, "map"), OF("map_values", run_half, VALUES, "map"),
+    OF("collection_count", run_count, COUNT, "collection"),
     OF("collection_min", run_aggregate, MIN, "set or list"), OF("collection_max", run_aggregate, MAX, "set or list"),
     OF("collection_sum", run_aggregate, SUM, "numeric set or list"), OF("collection_avg", run_aggregate, AVG, "numeric set or list"),
 };

@@ -8,7 +8,7 @@ static bool is_string(const struct base_type *type)
     return type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII;
 }
 
-/* --- null, replace -------------------------------------------------------------------------------------------------------------- */
+/* --- null, replace -------------------------------------------------------------------------------------- */
 
 static int run_null(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
 {
@@ -23,7 +23,7 @@ static int run_replace(const struct cqli_expr *call, const struct cql_value *arg
     return BASE_OK;
 }
 
-/* --- default --------------------------------------------------------------------------------------------------------------------- */
+/* --- default -------------------------------------------------------------------------------------------- */
 
 static int put_default(const struct base_type *type, struct base_buf *out)
 {
@@ -67,7 +67,7 @@ static int run_default(const struct cqli_expr *call, const struct cql_value *arg
     return cqli_eval_take(eval, &buf, put_default(call->type, &buf), out);
 }
 
-/* --- inner, outer ------------------------------------------------------------------------------------------------------------------ */
+/* --- inner, outer --------------------------------------------------------------------------------------- */
 
 static size_t char_len(const uint8_t *p, const uint8_t *end)
 {
@@ -115,13 +115,14 @@ static int run_partial(const struct cqli_expr *call, const struct cql_value *arg
     return cqli_eval_take(eval, &buf, rc, out);
 }
 
-/* --- hash ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- hash ----------------------------------------------------------------------------------------------- */
 
 static int run_hash(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
 {
     uint8_t hash[32];
     if (call->item_count > 1 && args[1].state == CQL_VALUE_SET && !base_slice_equal_nocase(args[1].bytes, BASE_SLICE_LIT("SHA-256")))
-        return base_err_set(eval->err, BASE_E_INVALID, "Hash algorithm not found: %.*s", args[1].bytes.len > 100 ? 100 : (int)args[1].bytes.len,
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "Hash algorithm not found: %.*s", args[1].bytes.len > 100 ? 100 : (int)args[1].bytes.len,
                             (const char *)args[1].bytes.data);
     if (args[0].state != CQL_VALUE_SET)
         return BASE_OK;
@@ -129,7 +130,7 @@ static int run_hash(const struct cqli_expr *call, const struct cql_value *args, 
     return cqli_eval_copy(eval, hash, sizeof hash, out);
 }
 
-/* --- types ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- types ---------------------------------------------------------------------------------------------- */
 
 static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call, const struct cqli_receiver *to,
                  const struct base_type **types, const struct base_type **result)
@@ -151,7 +152,8 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
         types[1] = call->item_count > 1 ? base_type_scalar(BASE_TYPE_TEXT) : NULL;
     else if (run == run_partial) {
         if (!is_string(types[0]))
-            return base_err_set(scope->p->err, BASE_E_INVALID, "Function system.%s requires an argument of type [text|varchar|ascii], but found argument %s of type %s",
+            return base_err_set(scope->p->err, BASE_E_INVALID,
+                                "Function system.%s requires an argument of type [text|varchar|ascii], but found argument %s of type %s",
                                 factory->function.name, cqli_term_text(call->items, text), cqli_type_text_of(types[0], type));
         types[1] = types[2] = base_type_scalar(BASE_TYPE_INT);
         if (call->item_count > 3)

@@ -35,8 +35,8 @@ static int put_integer(const struct cqli_expr *call, int64_t v, struct base_buf 
     case ROUND:
         return cqli_number_put_i64(kind, v, out);
     default: /* a double, narrowed */
-        return cqli_number_put_i64(
-            kind, cqli_number_saturate(apply(call->function->op, (double)v), wide ? INT64_MIN : INT32_MIN, wide ? INT64_MAX : INT32_MAX), out);
+        v = cqli_number_saturate(apply(call->function->op, (double)v), wide ? INT64_MIN : INT32_MIN, wide ? INT64_MAX : INT32_MAX);
+        return cqli_number_put_i64(kind, v, out);
     }
 }
 

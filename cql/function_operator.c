@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-/* --- types -------------------------------------------------------------------------------------------------------------------- */
+/* --- types ---------------------------------------------------------------------------------------------- */
 
 enum { SIZE_WITHOUT_END = 100 };
 
@@ -61,12 +61,13 @@ static const struct base_type *result_type(char op, const struct base_type *a, c
     return NULL;
 }
 
-/* --- computing ------------------------------------------------------------------------------------------------------------------ */
+/* --- computing ------------------------------------------------------------------------------------------ */
 
 static int failed(const struct cqli_expr *call, struct cqli_eval *eval, const char *why)
 {
     char a[CQLI_TYPE_TEXT], b[CQLI_TYPE_TEXT];
-    return base_err_set(eval->err, BASE_E_INVALID, "the operation '%s %c %s' failed: %s", cqli_type_text_of(call->items[0]->type, a),
+    return base_err_set(eval->err, BASE_E_INVALID,
+                        "the operation '%s %c %s' failed: %s", cqli_type_text_of(call->items[0]->type, a),
                         call->function->op, cqli_type_text_of(call->items[1]->type, b), why);
 }
 
@@ -156,7 +157,8 @@ static int run_number(const struct cqli_expr *call, const struct cql_value *args
         break;
     default: {
         int64_t x = cqli_number_i64(a, args[0].bytes), y = cqli_number_i64(b, args[1].bytes);
-        rc = (op == '/' || op == '%') && y == 0 ? failed(call, eval, "/ by zero") : cqli_number_put_i64(call->type->kind, wrap(op, x, y), &buf);
+        rc = (op == '/' || op == '%') && y == 0 ? failed(call, eval, "/ by zero")
+                                                : cqli_number_put_i64(call->type->kind, wrap(op, x, y), &buf);
         break;
     }
     }
@@ -176,7 +178,8 @@ static int run_temporal(const struct cqli_expr *call, const struct cql_value *ar
         base_buf_init(&text, 256);
         int rc = base_value_to_text(call->items[1]->type, args[1].bytes, &text, eval->err);
         if (rc == BASE_OK)
-            rc = base_err_set(eval->err, BASE_E_INVALID, "the operation 'date %c duration' failed: The duration must have a day precision. Was: %.*s",
+            rc = base_err_set(eval->err, BASE_E_INVALID,
+                              "the operation 'date %c duration' failed: The duration must have a day precision. Was: %.*s",
                               call->function->op, (int)text.len, (const char *)text.data);
         base_buf_fini(&text);
         return rc;
@@ -212,7 +215,7 @@ static int run_negate(const struct cqli_expr *call, const struct cql_value *args
         rc = base_varint_arith(BASE_SUBTRACT, base_slice("\0", 1), value, &buf);
         break;
     case BASE_TYPE_DECIMAL:
-        rc = base_decimal_arith(BASE_SUBTRACT, base_slice("\0\0\0\0\0", 5), value, &buf);
+        rc = base_decimal_negate(value, &buf);
         break;
     case BASE_TYPE_DOUBLE:
         rc = cqli_number_put_double(-cqli_number_double(call->type, value), &buf);
@@ -227,7 +230,7 @@ static int run_negate(const struct cqli_expr *call, const struct cql_value *args
     return cqli_eval_take(eval, &buf, rc, out);
 }
 
-/* --- preparing -------------------------------------------------------------------------------------------------------------------- */
+/* --- preparing ------------------------------------------------------------------------------------------ */
 
 #define OPERATION(name, run, op) {name, 0, run, BASE_TYPE_INT, 2, {0}, op}
 static const struct cqli_function on_numbers[] = {
@@ -268,7 +271,8 @@ static int refuse(struct cqli_scope *scope, const struct cql_term *term, bool am
                         term->op, cqli_term_text(term->items, a), cqli_term_text(term->items->next, b));
 }
 
-int cqli_operator_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to, const struct cqli_expr **out)
+int cqli_operator_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to,
+                          const struct cqli_expr **out)
 {
     const struct base_type *types[2] = {NULL, NULL}, *result;
     const bool binary = term->kind == CQL_TERM_BINARY;

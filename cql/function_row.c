@@ -7,7 +7,7 @@
 enum { WRITETIME, MAXWRITETIME, TTL };
 enum { WHOLE, FIELD, ELEMENT, SLICE };
 
-/* --- which cells ------------------------------------------------------------------------------------------------------------ */
+/* --- which cells ---------------------------------------------------------------------------------------- */
 
 /* Positions of cells in the list of a column's: [first, end). */
 struct cells {
@@ -20,7 +20,8 @@ static int damaged(struct cqli_eval *eval)
 }
 
 /* A field's cell: null fields have none, unless the list has an entry for each field. */
-static int field_cells(const struct cqli_expr *call, struct cqli_eval *eval, struct base_slice value, uint32_t cell_count, struct cells *out)
+static int field_cells(const struct cqli_expr *call, struct cqli_eval *eval, struct base_slice value, uint32_t cell_count,
+                       struct cells *out)
 {
     struct base_elements it;
     struct base_slice element;
@@ -35,8 +36,9 @@ static int field_cells(const struct cqli_expr *call, struct cqli_eval *eval, str
         if (it.left && !base_elements_next(&it, &element, &is_null))
             return damaged(eval);
     }
+    const uint32_t at = cell_count == call->column->type->param_count ? call->number : before;
     if (!is_null)
-        *out = cell_count == call->column->type->param_count ? (struct cells){call->number, call->number + 1} : (struct cells){before, before + 1};
+        *out = (struct cells){at, at + 1};
     return BASE_OK;
 }
 
@@ -74,10 +76,11 @@ static int range_cells(const struct cqli_expr *call, struct cqli_eval *eval, str
     return BASE_OK;
 }
 
-/* --- their times -------------------------------------------------------------------------------------------------------------- */
+/* --- their times ---------------------------------------------------------------------------------------- */
 
 /* The list's entries of those cells: one as it is, several as a list. */
-static int pick(const struct cqli_expr *call, struct cqli_eval *eval, struct base_slice list, const struct cells *cells, struct cql_value *out)
+static int pick(const struct cqli_expr *call, struct cqli_eval *eval, struct base_slice list, const struct cells *cells,
+                struct cql_value *out)
 {
     const bool is_list = call->type->kind == BASE_TYPE_LIST;
     const struct base_type element_type = {.kind = is_list ? call->type->params[0]->kind : call->type->kind};
@@ -130,12 +133,11 @@ static int run(const struct cqli_expr *call, const struct cql_value *args, struc
     return pick(call, eval, times.bytes, &cells, out);
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------------------------------ */
+/* --- preparing ------------------------------------------------------------------------------------------ */
 
 /* op: what + 4 * part. Evaluated without arguments: the bounds of a selection are looked at only when there is a value. */
-#define OF(name, what) \
-    {name, CQLI_FN_NULLS, run, BASE_TYPE_BIGINT, 0, {0}, what}, {name, CQLI_FN_NULLS, run, BASE_TYPE_BIGINT, 0, {0}, (what) + 4 * FIELD}, \
-    {name, CQLI_FN_NULLS, run, BASE_TYPE_BIGINT, 0, {0}, (what) + 4 * ELEMENT}, {name, CQLI_FN_NULLS, run, BASE_TYPE_BIGINT, 0, {0}, (what) + 4 * SLICE}
+#define PART(name, what, part) {name, CQLI_FN_NULLS, run, BASE_TYPE_BIGINT, 0, {0}, (what) + 4 * (part)}
+#define OF(name, what) PART(name, what, WHOLE), PART(name, what, FIELD), PART(name, what, ELEMENT), PART(name, what, SLICE)
 static const struct cqli_function functions[] = {OF("writetime", WRITETIME), OF("maxwritetime", MAXWRITETIME), OF("ttl", TTL)};
 
 static const struct cqli_function *find(const struct cql_term *call)
@@ -173,14 +175,16 @@ int cqli_row_function_prepare(struct cqli_scope *scope, const struct cql_term *c
     if (!scope->selection)
         return base_err_set(p->err, BASE_E_INVALID, "%s is for the selection of a SELECT", function->name);
     if (call->item_count != 1 || (part == WHOLE ? arg : arg->items)->kind != CQL_TERM_COLUMN)
-        return base_err_set(p->err, BASE_E_INVALID, "%s takes one column, or a field or element of one", function->name);
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "%s takes one column, or a field or element of one", function->name);
     int rc = cqli_term_own(scope, arg, &selection);
     if (rc != BASE_OK)
         return rc;
     const struct cqli_expr *column = part == WHOLE ? selection : selection->items[0];
     BASE_ASSERT(column->kind == CQLI_EXPR_COLUMN);
     if (column->column->kind == BASE_COLUMN_PARTITION_KEY || column->column->kind == BASE_COLUMN_CLUSTERING)
-        return base_err_set(p->err, BASE_E_INVALID, "Cannot use selection function %s on PRIMARY KEY part %.*s", function->name,
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Cannot use selection function %s on PRIMARY KEY part %.*s", function->name,
                             BASE_SLICE_ARG(column->column->name));
     const struct base_type *type = result_type(p, function->op & 3, part, column->type);
     struct cqli_expr *expr = type ? cqli_expr_new(p, CQLI_EXPR_ROW, type, part < ELEMENT ? 0 : selection->item_count - 1) : NULL;

@@ -10,7 +10,7 @@
 #define DAY_NS 86400000000000LL
 #define UUID_EPOCH_100NS 122192928000000000LL /* 1970-01-01 */
 
-/* --- times ----------------------------------------------------------------------------------------------------------------- */
+/* --- times ---------------------------------------------------------------------------------------------- */
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -60,7 +60,7 @@ static int put_ms(enum base_type_kind kind, int64_t ms, struct cqli_eval *eval, 
     return cqli_eval_copy(eval, bytes, 4, out);
 }
 
-/* --- now -------------------------------------------------------------------------------------------------------------------- */
+/* --- now ------------------------------------------------------------------------------------------------ */
 
 static int run_now(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
 {
@@ -82,7 +82,7 @@ static int run_current(const struct cqli_expr *call, const struct cql_value *arg
     return put_ms(BASE_TYPE_TIME, (now_us - floor_div(now_us, DAY_MS * 1000) * DAY_MS * 1000) * 1000, eval, out);
 }
 
-/* --- conversions ---------------------------------------------------------------------------------------------------------------- */
+/* --- conversions ---------------------------------------------------------------------------------------- */
 
 static int run_convert(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
 {
@@ -102,7 +102,7 @@ static int run_bound_uuid(const struct cqli_expr *call, const struct cql_value *
     return cqli_eval_copy(eval, id, 16, out);
 }
 
-/* --- floor ------------------------------------------------------------------------------------------------------------------------ */
+/* --- floor ---------------------------------------------------------------------------------------------- */
 
 /* The greatest start + n × duration that is not after ms. */
 static bool floor_by(int64_t ms, const struct base_duration *duration, int64_t start, int64_t *out)
@@ -146,7 +146,8 @@ static int run_floor(const struct cqli_expr *call, const struct cql_value *args,
     if (fault)
         return base_err_set(eval->err, BASE_E_INVALID, "%s", fault);
     if (start > ms)
-        return base_err_set(eval->err, BASE_E_INVALID, "The floor function starting time is greater than the provided time");
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "The floor function starting time is greater than the provided time");
     if (!floor_by(ms, &duration, start, &ms))
         return base_err_set(eval->err, BASE_E_INVALID, "the floor is out of range");
     return put_ms(call->type->kind, ms, eval, out);
@@ -163,11 +164,12 @@ static int run_floor_time(const struct cqli_expr *call, const struct cql_value *
     if (fault)
         return base_err_set(eval->err, BASE_E_INVALID, "%s", fault);
     if (duration.months || duration.days || duration.ns > DAY_NS)
-        return base_err_set(eval->err, BASE_E_INVALID, "For time values, the floor can only be computed for durations smaller that a day");
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "For time values, the floor can only be computed for durations smaller that a day");
     return put_ms(BASE_TYPE_TIME, duration.ns ? ns - ns % duration.ns : ns, eval, out);
 }
 
-/* --- table -------------------------------------------------------------------------------------------------------------------------- */
+/* --- table ---------------------------------------------------------------------------------------------- */
 
 #define OLD CQLI_FN_OLD_NAME
 #define TS BASE_TYPE_TIMESTAMP

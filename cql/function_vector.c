@@ -46,7 +46,8 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
             types[i] = NULL;
         types[i] = types[i] ? types[i] : vector;
         if (types[i]->kind != BASE_TYPE_VECTOR || types[i]->params[0]->kind != BASE_TYPE_FLOAT)
-            return base_err_set(err, BASE_E_INVALID, "Only float vectors are supported by system.%s", factory->function.name);
+            return base_err_set(err, BASE_E_INVALID,
+                                "Only float vectors are supported by system.%s", factory->function.name);
     }
     if (types[0]->dimension != types[1]->dimension)
         return base_err_set(err, BASE_E_INVALID, "All arguments must have the same vector dimensions");

@@ -36,21 +36,10 @@ static float float_of(struct base_slice value)
     return v;
 }
 
-static int64_t decimal_i64(struct base_slice value)
-{
-    struct base_buf whole;
-    base_buf_init(&whole, CQLI_VALUE_LEN_MAX);
-    /* Beyond what we compute its low bits are zeros: a power of ten is behind it. */
-    int64_t v = base_decimal_to_varint(value, &whole) == BASE_OK ? fixed(base_buf_view(&whole)) : 0;
-    base_buf_fini(&whole);
-    return v;
-}
-
 int64_t cqli_number_i64(const struct base_type *type, struct base_slice value)
 {
+    BASE_ASSERT(type->kind != BASE_TYPE_DECIMAL);
     switch (type->kind) {
-    case BASE_TYPE_DECIMAL:
-        return decimal_i64(value);
     case BASE_TYPE_DOUBLE:
         return cqli_number_saturate(double_of(value), INT64_MIN, INT64_MAX);
     case BASE_TYPE_FLOAT:
@@ -60,33 +49,14 @@ int64_t cqli_number_i64(const struct base_type *type, struct base_slice value)
     }
 }
 
-/* A varint or decimal by its text. False: it is infinite there; *negative its sign. */
-static bool through_text(const struct base_type *type, struct base_slice value, enum base_type_kind to, struct base_buf *out, bool *negative)
-{
-    struct base_buf text;
-    base_buf_init(&text, CQLI_VALUE_LEN_MAX);
-    bool ok = base_value_to_text(type, value, &text, NULL) == BASE_OK;
-    *negative = ok && text.len && text.data[0] == '-';
-    ok = ok && base_scalar_from_text(base_type_scalar(to), base_buf_view(&text), out) == BASE_OK;
-    base_buf_fini(&text);
-    return ok;
-}
-
 double cqli_number_double(const struct base_type *type, struct base_slice value)
 {
-    struct base_buf bytes;
-    bool negative;
-    double v;
+    BASE_ASSERT(type->kind != BASE_TYPE_VARINT && type->kind != BASE_TYPE_DECIMAL);
     switch (type->kind) {
     case BASE_TYPE_DOUBLE:
         return double_of(value);
     case BASE_TYPE_FLOAT:
         return (double)float_of(value);
-    case BASE_TYPE_VARINT: case BASE_TYPE_DECIMAL:
-        base_buf_init(&bytes, 8);
-        v = through_text(type, value, BASE_TYPE_DOUBLE, &bytes, &negative) ? double_of(base_buf_view(&bytes)) : negative ? -HUGE_VAL : HUGE_VAL;
-        base_buf_fini(&bytes);
-        return v;
     default:
         return (double)fixed(value);
     }
@@ -94,22 +64,46 @@ double cqli_number_double(const struct base_type *type, struct base_slice value)
 
 float cqli_number_float(const struct base_type *type, struct base_slice value)
 {
-    struct base_buf bytes;
-    bool negative;
-    float v;
+    BASE_ASSERT(type->kind != BASE_TYPE_VARINT && type->kind != BASE_TYPE_DECIMAL);
     switch (type->kind) {
     case BASE_TYPE_DOUBLE:
         return (float)double_of(value);
     case BASE_TYPE_FLOAT:
         return float_of(value);
-    case BASE_TYPE_VARINT: case BASE_TYPE_DECIMAL:
-        base_buf_init(&bytes, 8);
-        v = through_text(type, value, BASE_TYPE_FLOAT, &bytes, &negative) ? float_of(base_buf_view(&bytes)) : negative ? -HUGE_VALF : HUGE_VALF;
-        base_buf_fini(&bytes);
-        return v;
     default:
         return (float)fixed(value);
     }
+}
+
+/* More digits than a double's rounding looks at are cut off the mantissa: "d.ddd…E±x", or digits with a point. */
+static void shorten(struct base_buf *text)
+{
+    enum { ENOUGH = 900 };
+    const uint8_t *e = memchr(text->data, 'E', text->len), *point = memchr(text->data, '.', text->len);
+    const size_t tail = e ? (size_t)(text->data + text->len - e) : 0;
+    if (text->len <= ENOUGH || !point || point - text->data > ENOUGH)
+        return; /* a whole number that long is infinite */
+    if (tail)
+        memmove(text->data + ENOUGH, e, tail);
+    text->len = ENOUGH + tail;
+}
+
+int cqli_number_from_exact(const struct base_type *type, struct base_slice value, enum base_type_kind to, struct base_buf *out)
+{
+    const struct base_type *target = base_type_scalar(to);
+    struct base_buf text;
+    base_buf_init(&text, CQLI_VALUE_LEN_MAX);
+    int rc = base_value_to_text(type, value, &text, NULL);
+    if (rc == BASE_OK) {
+        const bool negative = text.len && text.data[0] == '-';
+        shorten(&text);
+        rc = base_scalar_from_text(target, base_buf_view(&text), out);
+        if (rc == BASE_E_INVALID) /* beyond the type's range */
+            rc = to == BASE_TYPE_DOUBLE ? cqli_number_put_double(negative ? -HUGE_VAL : HUGE_VAL, out)
+                                        : cqli_number_put_float(negative ? -HUGE_VALF : HUGE_VALF, out);
+    }
+    base_buf_fini(&text);
+    return rc;
 }
 
 int cqli_number_varint(const struct base_type *type, struct base_slice value, struct base_buf *out)

@@ -11,7 +11,7 @@ static struct cql_value bound[BINDS_MAX];
 static size_t bound_count;
 static const struct base_table *of_table;
 
-/* --- the row that selectors read ------------------------------------------------------------------------------------------ */
+/* --- the row that selectors read ------------------------------------------------------------------------ */
 
 struct cqli_row {
     struct cql_value cells[CELLS_MAX], writetimes[CELLS_MAX], ttls[CELLS_MAX]; /* by column id */
@@ -42,7 +42,7 @@ int __wrap_cqli_row_ttl(struct cqli_row *row, const struct base_column *column, 
     return BASE_OK;
 }
 
-/* --- ports: a clock that stands, chance that counts ----------------------------------------------------------------------------- */
+/* --- ports: a clock that stands, chance that counts ----------------------------------------------------- */
 
 static int64_t clock_us = 1700000000123456;
 static uint8_t chance;
@@ -73,7 +73,7 @@ static inline struct cqli_eval evaluation(void)
                               .now_us = clock_us, .err = &err};
 }
 
-/* --- terms --------------------------------------------------------------------------------------------------------------------------- */
+/* --- terms ---------------------------------------------------------------------------------------------- */
 
 static const struct base_type *find_udt(void *ctx, struct base_slice ks, struct base_slice name)
 {
@@ -165,7 +165,7 @@ static inline void no_value(const char *type, const char *term, const char *part
     ck_assert_msg(strstr(err.text, part), "%s for %s\ngave: %s\nwithout: %s", term, type, err.text, part);
 }
 
-/* --- selectors ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- selectors ------------------------------------------------------------------------------------------ */
 
 static inline int prepare_selector(const char *text, struct cqli_expr **out, const char **name)
 {

@@ -54,7 +54,7 @@ static void refuse_all(const struct row *rows, size_t count)
 #define SELECT_ALL(rows) select_all(rows, BASE_COUNT(rows))
 #define REFUSE_ALL(rows) refuse_all(rows, BASE_COUNT(rows))
 
-/* --- operators ---------------------------------------------------------------------------------------------------------------- */
+/* --- operators ------------------------------------------------------------------------------------------ */
 
 START_TEST(operators)
 {
@@ -71,6 +71,10 @@ START_TEST(operators)
         {"(decimal)1 / 3", "decimal 0.33333333333333333333333333333333"}, {"(decimal)2 / 3", "decimal 0.66666666666666666666666666666667"},
         {"(decimal)100 / 10", "decimal 1E+1"}, {"(decimal)1e-40 / 3", "decimal 3.3333333333333333333333333333333E-41"}, {"-de", "decimal -10.50"},
         {"i + (int)NULL", "int null"},
+        /* which type a written number prefers */
+        {"-(1.5)", "double -1.5"}, {"-(0.1)", "double -0.1"}, {"-(1e308)", "double -1e+308"}, {"-(1e309)", "decimal -1E+309"}, {"-(0.10)", "double -0.1"}, {"-(0e5)", "double -0.0"},
+        {"-(0.1234567890123456789)", "decimal -0.1234567890123456789"}, {"-(123456789012345678.5)", "decimal -123456789012345678.5"}, {"-(100.0)", "double -100.0"},
+        {"-(1000000000000000000000000.0)", "double -1e+24"}, {"-((decimal)1e2000000000)", "decimal -1E+2000000000"}, {"-(NaN)", "double NaN"}, {"-(9007199254740993.0)", "decimal -9007199254740993.0"},
         {"ts + 1mo", "timestamp 2024-02-29T10:20:30.456Z"}, {"ts - 1d", "timestamp 2024-01-30T10:20:30.456Z"}, {"ts + 2h30m", "timestamp 2024-01-31T12:50:30.456Z"},
         {"ts - 1y1mo", "timestamp 2022-12-31T10:20:30.456Z"}, {"da + 1y", "date 2025-02-28"}, {"da - 2mo", "date 2023-12-29"},
         {"te + '!'", "text h\xC3\xA9llo!"}, {"ac + ac", "ascii abcabc"}, {"ac + te", "text abch\xC3\xA9llo"},
@@ -107,7 +111,7 @@ START_TEST(operators_for_receivers)
 }
 END_TEST
 
-/* --- casts -------------------------------------------------------------------------------------------------------------------------- */
+/* --- casts ---------------------------------------------------------------------------------------------- */
 
 START_TEST(casts)
 {
@@ -127,7 +131,10 @@ START_TEST(casts)
         {"CAST(tu AS text)", "text 50554d6e-29bb-11e5-b345-feff819cdc9f"}, {"CAST(ts AS date)", "date 2024-01-31"},
         {"CAST(ts AS text)", "text 2024-01-31T10:20:30.456Z"}, {"CAST(da AS timestamp)", "timestamp 2024-02-29T00:00:00.000Z"}, {"CAST(da AS text)", "text 2024-02-29"},
         {"CAST(tm AS text)", "text 13:14:15.123456789"}, {"CAST(id AS text)", "text 123e4567-e89b-42d3-a456-426614174000"}, {"CAST(1 AS text)", "text 1"},
-        {"CAST(c AS text)", "text null"}, {"CAST(CAST(i AS text) AS text)", "text 7"},
+        {"CAST(c AS text)", "text null"},
+        {"CAST((decimal)1e400 AS double)", "double Infinity"}, {"CAST((decimal)-1e400 AS float)", "float -Infinity"}, {"CAST((decimal)1e-400 AS double)", "double 0.0"},
+        {"CAST((decimal)1e2000000000 AS int)", "int 0"}, {"CAST((varint)18446744073709551617 AS bigint)", "bigint 1"}, {"CAST((decimal)18446744073709551617.9 AS tinyint)", "tinyint 1"},
+        {"CAST(exp((decimal)1) AS double)", "double 2.718281828459045"}, {"CAST(CAST(i AS text) AS text)", "text 7"},
     };
     SELECT_ALL(rows);
     static const struct row bad[] = {
@@ -139,7 +146,26 @@ START_TEST(casts)
 }
 END_TEST
 
-/* --- times ---------------------------------------------------------------------------------------------------------------------------- */
+/* Digits without end before a double is made of them. */
+START_TEST(long_decimals)
+{
+    char term[1400], digits[1202];
+    memset(digits, '3', sizeof digits);
+    digits[1200] = 0;
+    snprintf(term, sizeof term, "CAST((decimal)0.%s AS double)", digits);
+    selects(term, "double 0.3333333333333333");
+    snprintf(term, sizeof term, "CAST((decimal)3.%sE-10 AS double)", digits);
+    selects(term, "double 3.333333333333333e-10");
+    snprintf(term, sizeof term, "CAST((decimal)3.%sE-1500 AS double)", digits);
+    selects(term, "double 0.0");
+    snprintf(term, sizeof term, "CAST((decimal)%s.5 AS double)", digits);
+    selects(term, "double Infinity");
+    snprintf(term, sizeof term, "CAST((varint)-%s AS float)", digits);
+    selects(term, "float -Infinity");
+}
+END_TEST
+
+/* --- times ---------------------------------------------------------------------------------------------- */
 
 START_TEST(times)
 {
@@ -184,7 +210,7 @@ START_TEST(times)
 }
 END_TEST
 
-/* --- numbers ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- numbers -------------------------------------------------------------------------------------------- */
 
 START_TEST(math)
 {
@@ -215,7 +241,7 @@ START_TEST(math)
 }
 END_TEST
 
-/* --- bytes, JSON, token ------------------------------------------------------------------------------------------------------------------ */
+/* --- bytes, JSON, token --------------------------------------------------------------------------------- */
 
 START_TEST(bytes)
 {
@@ -254,7 +280,7 @@ START_TEST(bytes)
 }
 END_TEST
 
-/* --- collections, vectors, masks ----------------------------------------------------------------------------------------------------------- */
+/* --- collections, vectors, masks ------------------------------------------------------------------------ */
 
 START_TEST(of_collections)
 {
@@ -290,7 +316,7 @@ START_TEST(of_collections)
 }
 END_TEST
 
-/* --- of the row's cells ------------------------------------------------------------------------------------------------------------------------ */
+/* --- of the row's cells --------------------------------------------------------------------------------- */
 
 static void times_set(const char *column, const char *writetime_type, const char *writetimes, const char *ttl_type, const char *ttls)
 {
@@ -360,7 +386,7 @@ START_TEST(markers_of_arguments)
 }
 END_TEST
 
-/* --- aggregates ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- aggregates ----------------------------------------------------------------------------------------- */
 
 static struct cqli_aggregation *aggregation;
 static const struct cqli_expr *aggregated[16];
@@ -478,6 +504,7 @@ int main(void)
     tcase_add_test(tc, operators);
     tcase_add_test(tc, operators_for_receivers);
     tcase_add_test(tc, casts);
+    tcase_add_test(tc, long_decimals);
     tcase_add_test(tc, times);
     tcase_add_test(tc, math);
     tcase_add_test(tc, bytes);
