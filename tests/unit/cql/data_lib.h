@@ -382,6 +382,7 @@ static inline size_t bind(const char *text)
 static struct cql_exec exec;
 static struct base_arena exec_arena;
 static bool exec_ended;
+static char first_warning[256]; /* of the last execution */
 static void exec_done(struct cql_exec *e)
 {
     (void)e;
@@ -433,6 +434,7 @@ static inline int one_page(size_t values, int32_t page_size, struct base_buf *st
         ck_assert(!page_size || exec.result.row_count <= (uint32_t)page_size);
     }
     err = exec.err;
+    snprintf(first_warning, sizeof first_warning, "%s", exec.warning_count ? exec.warnings[0] : "");
     struct base_buf next;
     base_buf_init(&next, 1 << 20);
     if (exec.rc == BASE_OK && exec.result.has_more)

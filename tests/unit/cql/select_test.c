@@ -182,6 +182,76 @@ START_TEST(test_groups)
 }
 END_TEST
 
+START_TEST(test_aggregates)
+{
+    make_events();
+    gives("SELECT count(*) FROM t", "7");
+    gives("SELECT count(v), max(v), min(v), sum(v) FROM t", "5,50,10,150");
+    gives("SELECT count(*) FROM t WHERE k = 99", "0");
+    gives("SELECT max(v), k FROM t WHERE k = 99", "null,null");
+    gives("SELECT count(*) FROM t LIMIT 1", "7");
+    gives("SELECT k, count(*) FROM t GROUP BY k", "1,3 / 2,2 / 4,1 / 3,1");
+    gives("SELECT k, c, count(*), sum(v) FROM t GROUP BY k, c LIMIT 3", "1,1,2,30 / 1,2,1,0 / 2,1,1,30");
+    gives("SELECT k, max(v) FROM t WHERE k IN (2, 1) GROUP BY k", "1,20 / 2,40");
+    gives("SELECT k, count(*) FROM t WHERE k = 99 GROUP BY k", "");
+    gives("SELECT JSON k, max(v) AS m FROM t WHERE k = 2 GROUP BY k", "{\"k\": 2, \"m\": 40}");
+    gives("SELECT k, c, max(v) FROM t WHERE k IN (1, 2) GROUP BY k, c ORDER BY c DESC", "2,3,40 / 1,2,null / 1,1,20 / 2,1,30");
+    must("CREATE TABLE h (k int, at timestamp, v int, PRIMARY KEY (k, at))");
+    for (int i = 0; i < 12; i++) {
+        char text[96];
+        snprintf(text, sizeof text, "k=1;at=2020-01-01T0%d:%02d:00Z;v=%d", i / 4, i % 4 * 15, i);
+        insert("h", text);
+    }
+    gives("SELECT count(*), min(v) FROM h WHERE k = 1 GROUP BY floor(at, 1h)", "4,0 / 4,4 / 4,8");
+    gives("SELECT k, count(*) FROM h GROUP BY k, floor(at, 2h)", "1,8 / 1,4");
+    gives("SELECT count(*) FROM h GROUP BY k, floor(at, 30m) PER PARTITION LIMIT 2", "2 / 2");
+}
+END_TEST
+
+START_TEST(test_aggregates_warn)
+{
+    static const struct {
+        const char *text, *warning;
+    } cases[] = {
+        {"SELECT count(*) FROM t", "Aggregation query used without partition key"},
+        {"SELECT count(*) FROM t WHERE k IN (1, 2)", "Aggregation query used on multiple partition keys (IN restriction)"},
+        {"SELECT count(*) FROM t WHERE k = 1", NULL},
+        {"SELECT k FROM t", NULL},
+    };
+    make_events();
+    for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+        struct base_buf state, out;
+        base_buf_init(&state, 1 << 20);
+        base_buf_init(&out, 1 << 20);
+        ck_assert_int_eq(prepare(cases[i].text), BASE_OK);
+        ck_assert_int_eq(one_page(0, 0, &state, &out, 1 << 20), BASE_OK);
+        ck_assert_uint_eq(exec.warning_count, cases[i].warning ? 1 : 0);
+        if (cases[i].warning)
+            ck_assert_str_eq(first_warning, cases[i].warning);
+        base_buf_fini(&state);
+        base_buf_fini(&out);
+    }
+}
+END_TEST
+
+/* The clock says second 1000. */
+START_TEST(test_times)
+{
+    must("CREATE TABLE w (k int PRIMARY KEY, v int, tags set<text>, items list<int>, f frozen<set<int>>)");
+    write_us = 5000;
+    insert_ttl("w", "k=1;v=7;tags=[\"a\",\"b\"];f=[1,2]", 250, true);
+    write_us = 6000;
+    insert("w", "k=2;v=8");
+    write_us = 1000000;
+    gives("SELECT writetime(v), ttl(v) FROM w WHERE k = 1", "5000,250");
+    gives("SELECT writetime(v), ttl(v) FROM w WHERE k = 2", "6000,null");
+    gives("SELECT writetime(tags), ttl(tags), maxwritetime(tags) FROM w WHERE k = 1", "[5000, 5000],[250, 250],5000");
+    gives("SELECT writetime(items), ttl(items), maxwritetime(items) FROM w WHERE k = 1", "null,null,null");
+    gives("SELECT writetime(f), ttl(f) FROM w WHERE k = 1", "5000,250");
+    gives("SELECT max(writetime(v)) FROM w", "6000");
+}
+END_TEST
+
 START_TEST(test_composite_key)
 {
     must("CREATE TABLE p (a int, b text, v int, PRIMARY KEY ((a, b)))");
@@ -354,7 +424,8 @@ START_TEST(test_pages_agree)
         "SELECT k, a, b, s FROM r WHERE k IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)",
         "SELECT k, a, b FROM r WHERE k IN (1, 3, 5, 7, 9, 11) AND a IN (0, 2, 3) AND b > 0",
         "SELECT k, a, b FROM r WHERE k = 3 ORDER BY a ASC", "SELECT k, a, b FROM r WHERE k = 5 AND (a, b) > (1, 2)",
-        "SELECT k, a, b FROM r GROUP BY k, a", "SELECT k, a, b, v FROM r GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 11", "SELECT k, a FROM r GROUP BY k",
+        "SELECT k, a, b FROM r GROUP BY k, a", "SELECT k, a, count(*), max(v), max(s) FROM r GROUP BY k, a", "SELECT count(*), sum(v) FROM r",
+        "SELECT k, sum(v) FROM r WHERE k IN (1, 2, 3, 4) GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 5", "SELECT k, a, b, v FROM r GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 11", "SELECT k, a FROM r GROUP BY k",
         "SELECT k, a, b FROM r WHERE k IN (1, 3, 5, 7, 9, 11) GROUP BY k, a PER PARTITION LIMIT 1",
         "SELECT k, a, b FROM r WHERE token(k) > token(3)", "SELECT k, a, b FROM r WHERE k IN (2, 4, 6) AND b = 1 PER PARTITION LIMIT 1 ALLOW FILTERING",
     };
@@ -388,6 +459,9 @@ int main(void)
     tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_filtering);
     tcase_add_test(tc, test_groups);
+    tcase_add_test(tc, test_aggregates);
+    tcase_add_test(tc, test_aggregates_warn);
+    tcase_add_test(tc, test_times);
     tcase_add_test(tc, test_composite_key);
     tcase_add_test(tc, test_json);
     tcase_add_test(tc, test_point_read_is_lean);
