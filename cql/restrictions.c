@@ -494,7 +494,7 @@ static int put(struct cqli_prepare *p, struct cqli_restrictions *r, struct cqli_
     struct cqli_restriction *merged = more;
     const struct cqli_restriction *last = last_clustering(r);
     int rc;
-    for (uint32_t i = 0; i < more->count; i++) {
+    for (uint32_t i = more->count; i-- > 0;) { /* the last one's fault is named, as in Cassandra */
         struct cqli_restriction *old = r->by_column[more->first + i];
         if (!old || old == merged)
             continue;
@@ -536,11 +536,9 @@ static int check_token_columns(struct cqli_prepare *p, const struct cql_relation
         return base_err_set(p->err, BASE_E_INVALID, "The token() function contains duplicate partition key components");
     if (n > of_key)
         return base_err_set(p->err, BASE_E_INVALID, "The token() function must contains only partition key components");
-    struct base_slice names;
-    int rc = tuple_name(p, "", 0, (uint32_t)table->partition_key_count, "", &names);
-    return rc != BASE_OK ? rc
-                         : base_err_set(p->err, BASE_E_INVALID, "The token function arguments must be in the partition key order: %.*s",
-                                        BASE_SLICE_ARG(names));
+    const struct cqli_restriction key = {.count = (uint32_t)table->partition_key_count};
+    return base_err_set(p->err, BASE_E_INVALID, "The token function arguments must be in the partition key order: %s",
+                        common_columns(p, &key, &key));
 }
 
 static int token_relation(struct cqli_prepare *p, struct cqli_restrictions *r, const struct cql_relation *relation)
@@ -620,15 +618,14 @@ static int add_relation(struct cqli_prepare *p, struct cqli_restrictions *r, con
     return put(p, r, more);
 }
 
-int cqli_restrictions_prepare(struct cqli_prepare *p, const struct cql_relation *where, enum cqli_restrict_for use, bool allow_filtering,
-                              const struct cqli_restrictions **out)
+static int prepare(struct cqli_prepare *p, const struct cql_relation *where, const struct cqli_restrictions *begun,
+                   const struct cqli_restrictions **out)
 {
-    BASE_ASSERT(p->table);
     struct cqli_restrictions *r = base_arena_zalloc(p->arena, sizeof *r);
     *out = NULL;
     if (!r)
         return cqli_prepare_no_memory(p);
-    *r = (struct cqli_restrictions){.use = use, .table = p->table, .allow_filtering = allow_filtering};
+    *r = *begun;
     r->by_column = base_arena_zalloc(p->arena, p->table->column_count * sizeof(struct cqli_restriction *));
     if (!r->by_column)
         return cqli_prepare_no_memory(p);
@@ -641,6 +638,45 @@ int cqli_restrictions_prepare(struct cqli_prepare *p, const struct cql_relation 
     if (rc == BASE_OK)
         *out = r;
     return rc;
+}
+
+static bool is_static(const struct cqli_prepare *p, struct base_slice name)
+{
+    const struct base_column *column = base_table_column(p->table, name);
+    return column && column->kind == BASE_COLUMN_STATIC;
+}
+
+/* Does an UPDATE or DELETE name static columns and no others? */
+static bool writes_only_statics(const struct cqli_prepare *p)
+{
+    const struct cql_modify *modify = &p->statement->modify;
+    for (const struct cql_assignment *a = modify->assignments; a; a = a->next) {
+        if (!is_static(p, a->column))
+            return false;
+    }
+    for (const struct cql_deletion *d = modify->deletions; d; d = d->next) {
+        if (!is_static(p, d->column))
+            return false;
+    }
+    return modify->assignments || modify->deletions;
+}
+
+int cqli_restrictions_prepare(struct cqli_prepare *p, const struct cql_relation *where, enum cqli_restrict_for use, bool allow_filtering,
+                              const struct cqli_restrictions **out)
+{
+    BASE_ASSERT(p->table);
+    const struct cqli_restrictions begun = {.use = use, .table = p->table, .allow_filtering = allow_filtering,
+                                            .only_statics = use != CQLI_FOR_SELECT && writes_only_statics(p)};
+    int rc = prepare(p, where, &begun, out);
+    return rc == BASE_OK && use == CQLI_FOR_SELECT ? cqli_restrictions_check_filtering(p, *out) : rc;
+}
+
+int cqli_restrictions_of_select(struct cqli_prepare *p, const struct cql_relation *where, bool allow_filtering, bool only_statics,
+                                const struct cqli_restrictions **out)
+{
+    const struct cqli_restrictions begun = {
+        .use = CQLI_FOR_SELECT, .table = p->table, .allow_filtering = allow_filtering, .only_statics = only_statics};
+    return prepare(p, where, &begun, out);
 }
 
 /* The marker that alone is the value of a partition key's column, or -1. */

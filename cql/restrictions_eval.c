@@ -148,32 +148,43 @@ static int token_value(const struct cqli_operand *operand, struct cqli_eval *eva
     return BASE_OK;
 }
 
-/* Cassandra: the least token, which no key has, as an upper bound means no bound. */
-static int eval_tokens(const struct cqli_restriction *c, struct cqli_eval *eval, struct cqli_places *out)
+struct token_bounds {
+    bool any, has_lo, has_hi, lo_inclusive, hi_inclusive;
+    int64_t lo, hi;
+};
+
+static int eval_tokens(const struct cqli_restriction *c, struct cqli_eval *eval, struct token_bounds *out)
 {
-    int64_t token;
-    int rc;
+    *out = (struct token_bounds){.any = true, .has_lo = true, .has_hi = true, .lo_inclusive = true, .hi_inclusive = true};
     if (c->kind == CQLI_RESTRICTION_EQ) {
-        if ((rc = token_value(&c->operands[0], eval, &token)) != BASE_OK)
-            return rc;
-        out->nothing = token == INT64_MIN;
-        out->token_after = token == INT64_MIN ? token : token - 1;
-        out->token_upto = token;
-        return BASE_OK;
+        int rc = token_value(&c->operands[0], eval, &out->lo);
+        out->hi = out->lo;
+        return rc;
     }
-    if (c->lo.count) {
-        if ((rc = token_value(&c->lo, eval, &token)) != BASE_OK)
-            return rc;
-        out->token_after = c->lo_inclusive && token != INT64_MIN ? token - 1 : token;
-    }
-    if (c->hi.count) {
-        if ((rc = token_value(&c->hi, eval, &token)) != BASE_OK)
-            return rc;
-        if (token != INT64_MIN)
-            out->token_upto = c->hi_inclusive ? token : token - 1;
-    }
+    *out = (struct token_bounds){.any = true, .has_lo = c->lo.count > 0, .has_hi = c->hi.count > 0, .lo_inclusive = c->lo_inclusive,
+                                 .hi_inclusive = c->hi_inclusive};
+    int rc = out->has_lo ? token_value(&c->lo, eval, &out->lo) : BASE_OK;
+    return rc == BASE_OK && out->has_hi ? token_value(&c->hi, eval, &out->hi) : rc;
+}
+
+/* As a range. Cassandra: the least token, which no key has, as an upper bound means no bound. */
+static void range_of_tokens(const struct token_bounds *b, struct cqli_places *out)
+{
+    if (b->has_lo)
+        out->token_after = b->lo_inclusive && b->lo != INT64_MIN ? b->lo - 1 : b->lo;
+    if (b->has_hi && (b->hi != INT64_MIN || (b->has_lo && b->lo == b->hi)))
+        out->token_upto = b->hi_inclusive || b->hi == INT64_MIN ? b->hi : b->hi - 1;
     out->nothing = out->token_after >= out->token_upto;
-    return BASE_OK;
+}
+
+/* As a condition on partitions that are named; there a range whose end comes before its start goes round, as in Cassandra. */
+static bool admits_token(const struct token_bounds *b, int64_t token)
+{
+    if (!b->any)
+        return true;
+    bool lo = !b->has_lo || token > b->lo || (b->lo_inclusive && token == b->lo);
+    bool hi = !b->has_hi || token < b->hi || (b->hi_inclusive && token == b->hi);
+    return b->has_lo && b->has_hi && b->lo > b->hi ? lo || hi : lo && hi;
 }
 
 /* --- partitions ------------------------------------------------------------------------------------------------------------ */
@@ -220,7 +231,7 @@ static void sort_alternatives(const struct base_type *type, struct cqli_alternat
     a->count = n;
 }
 
-static int eval_partitions(const struct cqli_restrictions *r, struct cqli_eval *eval, struct cqli_places *out)
+static int eval_partitions(const struct cqli_restrictions *r, const struct token_bounds *tokens, struct cqli_eval *eval, struct cqli_places *out)
 {
     size_t columns = r->table->partition_key_count, total = 1;
     const struct cql_limits *limits = eval->ports->limits ? eval->ports->limits : &cql_limits_default;
@@ -248,8 +259,7 @@ static int eval_partitions(const struct cqli_restrictions *r, struct cqli_eval *
         int rc = make_pkey(values, columns, eval, &out->pkeys[out->pkey_count]);
         if (rc != BASE_OK)
             return rc;
-        int64_t token = base_token_get(out->pkeys[out->pkey_count].data);
-        out->pkey_count += token > out->token_after && token <= out->token_upto;
+        out->pkey_count += admits_token(tokens, base_token_get(out->pkeys[out->pkey_count].data));
     }
     out->nothing = out->nothing || out->pkey_count == 0;
     return BASE_OK;
@@ -376,9 +386,12 @@ int cqli_restrictions_eval(const struct cqli_restrictions *r, const struct base_
 {
     BASE_ASSERT(table == r->table);
     *out = (struct cqli_places){.token_after = INT64_MIN, .token_upto = INT64_MAX};
-    int rc = r->token ? eval_tokens(r->token, eval, out) : BASE_OK;
+    struct token_bounds tokens = {.any = false};
+    int rc = r->token ? eval_tokens(r->token, eval, &tokens) : BASE_OK;
     if (rc == BASE_OK && r->pk_complete)
-        rc = eval_partitions(r, eval, out);
+        rc = eval_partitions(r, &tokens, eval, out);
+    else if (rc == BASE_OK && r->token)
+        range_of_tokens(&tokens, out);
     if (rc == BASE_OK)
         rc = cqli_restrictions_slices(r, eval, out);
     if (rc == BASE_OK && (r->pk_filtered || r->ck_filtered || r->uses_index || r->other_count))

@@ -52,9 +52,15 @@ struct cqli_restrictions {
     bool key_is_in, key_range;
     bool ck_filtered;  /* some clustering restriction is a condition, not a slice */
     bool uses_index, regular_restricted;
+    bool only_statics; /* what is selected, or written */
+    bool key_conditions, clustering_conditions, multiple_contains; /* what counts as conditions, for the rule of filtering */
 };
 
-/* The rules of cql/expr.h's cqli_restrictions_prepare, once all relations are in. */
+/* cql/expr.h's cqli_restrictions_prepare for SELECT, which asks the last question later: is it filtering? */
+BASE_MUST int cqli_restrictions_of_select(struct cqli_prepare *p, const struct cql_relation *where, bool allow_filtering, bool only_statics,
+                                          const struct cqli_restrictions **out);
+BASE_MUST int cqli_restrictions_check_filtering(struct cqli_prepare *p, const struct cqli_restrictions *r);
+/* The other rules, once all relations are in. */
 BASE_MUST int cqli_restrictions_judge(struct cqli_prepare *p, struct cqli_restrictions *r);
 extern const char cqli_needs_filtering[]; /* Cassandra's message */
 

@@ -110,7 +110,7 @@ static struct key_facts look_at_key(struct cqli_restrictions *r)
 
 static int judge_key_of_write(struct cqli_prepare *p, const struct cqli_restrictions *r, struct key_facts facts)
 {
-    if (r->token)
+    if (r->token && r->pk_count < r->table->partition_key_count)
         return base_err_set(p->err, BASE_E_INVALID, "The token function cannot be used in WHERE clauses for %s statements", use_name(r));
     if (r->pk_count < r->table->partition_key_count)
         return base_err_set(p->err, BASE_E_INVALID, "Some partition key parts are missing: %s",
@@ -152,7 +152,7 @@ static int judge_clustering(struct cqli_prepare *p, struct cqli_restrictions *r,
     if (r->use == CQLI_FOR_UPDATE) {
         if (slice)
             return base_err_set(p->err, BASE_E_INVALID, "Slice restrictions are not supported on the clustering columns in UPDATE statements");
-        if (r->ck_count && r->ck_count < r->table->clustering_count)
+        if (!r->only_statics && r->ck_count < r->table->clustering_count)
             return base_err_set(p->err, BASE_E_INVALID, "Some clustering keys are missing: %s",
                                 unrestricted(p, r, r->table->partition_key_count, r->table->clustering_count));
     }
@@ -222,8 +222,8 @@ static int check_conditions(struct cqli_prepare *p, const struct cqli_restrictio
         }
         if (c->multi && c->kind == CQLI_RESTRICTION_SLICE)
             return base_err_set(p->err, BASE_E_INVALID, "Multi-column slice restrictions cannot be used for filtering.");
-        if (c->multi && c->kind == CQLI_RESTRICTION_IN)
-            return base_err_set(p->err, BASE_E_INVALID, "Multi-column IN restrictions cannot be used for filtering.");
+        if (c->count > 1 && c->kind == CQLI_RESTRICTION_IN)
+            return base_err_set(p->err, BASE_E_INVALID, "Multicolumn IN filters are not supported");
     }
     return BASE_OK;
 }
@@ -238,28 +238,32 @@ static bool all_intersected(const struct cqli_restrictions *r, size_t from, size
     return true;
 }
 
-static int check_filtering(struct cqli_prepare *p, const struct cqli_restrictions *r, bool key, bool clustering, bool multiple_contains)
+int cqli_restrictions_check_filtering(struct cqli_prepare *p, const struct cqli_restrictions *r)
 {
     const struct base_table *table = r->table;
+    bool key = r->key_conditions, clustering = r->clustering_conditions;
     size_t conditions = (key ? r->pk_count : 0) + (clustering ? r->ck_count : 0) + r->other_count;
     if (r->allow_filtering || !(r->key_range || r->uses_index))
-        return BASE_OK;
+        return check_conditions(p, r);
     if (conditions == 0)
         return r->ck_count ? needs_filtering(p) : BASE_OK;
-    if (multiple_contains)
+    if (r->multiple_contains)
         return needs_filtering(p);
     if (conditions == 1)
-        return BASE_OK;
+        return check_conditions(p, r);
     bool intersected = (!key || all_intersected(r, 0, table->partition_key_count)) &&
                        (!clustering || all_intersected(r, table->partition_key_count, table->clustering_count)) &&
                        all_intersected(r, table->partition_key_count + table->clustering_count,
                                        table->column_count - table->partition_key_count - table->clustering_count);
-    return intersected ? BASE_OK : needs_filtering(p);
+    return intersected ? check_conditions(p, r) : needs_filtering(p);
 }
 
 static int judge_write(struct cqli_prepare *p, struct cqli_restrictions *r, struct key_facts facts)
 {
     int rc = judge_key_of_write(p, r, facts);
+    if (rc == BASE_OK && r->only_statics && r->ck_count)
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid restrictions on clustering columns since the %s statement modifies only static columns", use_name(r));
     if (rc == BASE_OK)
         rc = judge_clustering(p, r, false);
     if (rc == BASE_OK && r->other_count)
@@ -278,21 +282,22 @@ int cqli_restrictions_judge(struct cqli_prepare *p, struct cqli_restrictions *r)
     int rc = judge_key(p, r, queriable);
     if (rc != BASE_OK)
         return rc;
-    bool key = r->uses_index || r->pk_filtered;
+    r->key_conditions = r->uses_index || r->pk_filtered;
+    if (r->only_statics && r->ck_count)
+        return base_err_set(p->err, BASE_E_INVALID, "Cannot restrict clustering columns when selecting only static columns");
     if ((rc = judge_clustering(p, r, queriable)) != BASE_OK)
         return rc;
     if (r->key_range && clustering_index)
         r->uses_index = true;
-    bool clustering = r->uses_index || r->ck_filtered;
+    r->clustering_conditions = r->uses_index || r->ck_filtered;
+    r->multiple_contains = other_facts.multiple_contains;
     if (r->other_count && queriable)
         r->uses_index = true;
     else if (r->other_count && !r->allow_filtering)
         return needs_filtering(p);
     if (r->uses_index && r->key_is_in)
         return base_err_set(p->err, BASE_E_INVALID, "Select on indexed columns and with IN clause for the PRIMARY KEY are not supported");
-    if ((rc = check_conditions(p, r)) != BASE_OK)
-        return rc;
-    return check_filtering(p, r, key, clustering, other_facts.multiple_contains);
+    return BASE_OK;
 }
 
 bool cqli_restricted_by_eq(const struct cqli_restrictions *r, uint32_t column)

@@ -162,7 +162,8 @@ int cqli_select_prepare(struct cqli_prepare *p, struct cql_prepared *out)
     *json = (struct cql_column_spec){p->table->keyspace, p->table->name, BASE_SLICE_LIT("[json]"), base_type_scalar(BASE_TYPE_TEXT)};
     int rc = prepare_selectors(p, select);
     if (rc == BASE_OK)
-        rc = cqli_restrictions_prepare(p, p->statement->where, CQLI_FOR_SELECT, said->allow_filtering, &select->restrictions);
+        rc = cqli_restrictions_of_select(p, p->statement->where, said->allow_filtering, cqli_select_only_statics(p, select),
+                                         &select->restrictions);
     if (rc == BASE_OK)
         rc = prepare_groups(p, select);
     if (rc == BASE_OK)
@@ -171,6 +172,8 @@ int cqli_select_prepare(struct cqli_prepare *p, struct cql_prepared *out)
         rc = prepare_aggregation(p, select);
     if (rc == BASE_OK)
         rc = cqli_select_order(p, select);
+    if (rc == BASE_OK)
+        rc = cqli_restrictions_check_filtering(p, select->restrictions);
     if (rc == BASE_OK)
         rc = prepare_limits(p, select);
     if (rc == BASE_OK)

@@ -87,6 +87,7 @@ struct cqli_select {
     size_t order_count;
 };
 /* ORDER BY, GROUP BY, DISTINCT; and what they make of *select. (select_rules.c) */
+bool cqli_select_only_statics(const struct cqli_prepare *p, const struct cqli_select *select);
 BASE_MUST int cqli_select_rules(struct cqli_prepare *p, struct cqli_select *select);
 BASE_MUST int cqli_select_order(struct cqli_prepare *p, struct cqli_select *select);
 

@@ -1,7 +1,7 @@
 /* ORDER BY, GROUP BY, DISTINCT: Cassandra's rules and messages. */
 #include "cql/select_private.h"
 
-static bool only_static(const struct cqli_prepare *p, const struct cqli_select *select)
+bool cqli_select_only_statics(const struct cqli_prepare *p, const struct cqli_select *select)
 {
     bool any = false;
     if (p->statement->select.star)
@@ -15,6 +15,18 @@ static bool only_static(const struct cqli_prepare *p, const struct cqli_select *
     return any;
 }
 
+/* Is it fetched? What several partitions are sorted by is, too. */
+static bool is_requested(const struct cqli_prepare *p, const struct cqli_select *select, size_t i)
+{
+    if (select->fetch.wanted[i])
+        return true;
+    for (const struct cql_name_item *item = p->statement->select.order_by; item && select->restrictions->key_is_in; item = item->next) {
+        if (base_slice_equal(item->name, p->table->columns[i].name))
+            return true;
+    }
+    return false;
+}
+
 static int distinct_rules(struct cqli_prepare *p, const struct cqli_select *select)
 {
     const struct cqli_restrictions *r = select->restrictions;
@@ -25,7 +37,7 @@ static int distinct_rules(struct cqli_prepare *p, const struct cqli_select *sele
                             "SELECT DISTINCT with WHERE clause only supports restriction by partition key and/or static columns.");
     for (size_t i = 0; i < p->table->column_count; i++) {
         const struct base_column *column = &p->table->columns[i];
-        if (select->fetch.wanted[i] && column->kind != BASE_COLUMN_PARTITION_KEY && column->kind != BASE_COLUMN_STATIC)
+        if (is_requested(p, select, i) && column->kind != BASE_COLUMN_PARTITION_KEY && column->kind != BASE_COLUMN_STATIC)
             return base_err_set(p->err, BASE_E_INVALID,
                                 "SELECT DISTINCT queries must only request partition key columns and/or static columns (not %.*s)",
                                 BASE_SLICE_ARG(column->name));
@@ -126,8 +138,6 @@ static int group_rules(struct cqli_prepare *p, struct cqli_select *select)
 int cqli_select_rules(struct cqli_prepare *p, struct cqli_select *select)
 {
     int rc = BASE_OK;
-    if (select->restrictions->ck_count && !select->distinct && only_static(p, select))
-        return base_err_set(p->err, BASE_E_INVALID, "Cannot restrict clustering columns when selecting only static columns");
     if (select->distinct)
         rc = distinct_rules(p, select);
     if (rc == BASE_OK && select->grouped)
@@ -174,7 +184,7 @@ int cqli_select_order(struct cqli_prepare *p, struct cqli_select *select)
     if (!said->order_by)
         return BASE_OK;
     if (r->uses_index)
-        return base_err_set(p->err, BASE_E_INVALID, "ORDER BY with 2ndary indexes is not supported.");
+        return base_err_set(p->err, BASE_E_INVALID, "ORDER BY with 2ndary indexes is not supported, except for ANN queries.");
     if (r->key_range)
         return base_err_set(p->err, BASE_E_INVALID, "ORDER BY is only supported when the partition key is restricted by an EQ or an IN.");
     select->order = base_arena_zalloc(p->arena, (p->table->clustering_count + 1) * sizeof *select->order);

@@ -42,6 +42,7 @@ static void start(void)
         require(cql_parse(&arena, base_slice_str(tables[i]), &statement, NULL) == BASE_OK);
         require(cql_analyze_ddl(&arena, statement, &context, &ddl, NULL) == BASE_OK);
         require(base_schema_apply(schema, &ddl.change, &after, NULL) == BASE_OK);
+        base_schema_release(schema);
         schema = after;
     }
     for (size_t i = 0; i < BASE_COUNT(statements); i++) {

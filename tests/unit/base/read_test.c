@@ -139,7 +139,7 @@ static int data_partition(struct base_source *src, struct base_partition *out, s
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
-    s->event += s->partition < 0 ? 0 : data[s->partition].row_count - s->row; /* what is skipped */
+    s->event += s->partition < 0 || s->partition >= (int)BASE_COUNT(data) ? 0 : data[s->partition].row_count - s->row; /* what is skipped */
     for (;;) {
         s->row = 0;
         if (++s->partition >= (int)BASE_COUNT(data) || s->event >= s->to) {

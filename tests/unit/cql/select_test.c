@@ -119,6 +119,8 @@ START_TEST(test_partitions)
     gives("SELECT k, c FROM t WHERE token(k) = token(2)", "2,1 / 2,3");
     gives("SELECT k FROM t WHERE token(k) > 5 AND token(k) < 5", "");
     gives("SELECT k, c FROM t WHERE token(k) > token(1) AND k IN (1, 2)", "2,1 / 2,3");
+    gives("SELECT k, c FROM t WHERE token(k) > token(4) AND token(k) <= token(1) AND k IN (1, 2, 3, 4)", "1,1 / 1,1 / 1,2 / 3,null"); /* round */
+    gives("SELECT k, c FROM t WHERE token(k) > token(4) AND token(k) <= token(1)", "");
     gives("SELECT k FROM t WHERE token(k) <= -9223372036854775808 AND token(k) >= token(4)", "4 / 3");
     gives("SELECT DISTINCT k, s FROM t", "1,one / 2,null / 4,four / 3,three");
     gives("SELECT DISTINCT k FROM t WHERE k IN (1, 3, 7)", "1 / 3");
@@ -151,6 +153,7 @@ START_TEST(test_filtering)
     gives("SELECT k, c, d FROM t WHERE k = 1 AND d = 'a' ALLOW FILTERING", "1,1,a / 1,2,a");
     gives("SELECT k, c, d FROM t WHERE d IN ('z', 'q') ALLOW FILTERING", "2,3,z / 4,5,q");
     gives("SELECT k, c FROM t WHERE v IN (10, 50) ALLOW FILTERING", "1,1 / 4,5");
+    gives("SELECT k, d FROM t WHERE (d) IN (('b'), ('q')) ALLOW FILTERING", "1,b / 4,q");
     gives("SELECT k, d FROM t WHERE tags CONTAINS 'y' ALLOW FILTERING", "1,a");
     gives("SELECT k, d FROM t WHERE scores CONTAINS 2 ALLOW FILTERING", "1,b");
     gives("SELECT k, d FROM t WHERE scores CONTAINS KEY 'p' ALLOW FILTERING", "1,b");
