@@ -92,7 +92,9 @@ int cli_cql_write(struct cli_cql *c, struct base_err *err)
     if (rc != BASE_OK)
         return base_err_set(err, rc, "the request is too large");
     while (c->sent_at < c->out.bytes.len) {
-        ssize_t n = send(c->fd, c->out.bytes.data + c->sent_at, c->out.bytes.len - c->sent_at, MSG_NOSIGNAL);
+        const uint8_t *data = c->out.bytes.data + c->sent_at;
+        size_t size = c->out.bytes.len - c->sent_at;
+        ssize_t n = c->tls ? net_tls_client_write(c->tls, data, size) : send(c->fd, data, size, MSG_NOSIGNAL);
         if (n >= 0) {
             c->sent_at += (size_t)n;
             continue;
@@ -112,7 +114,7 @@ int cli_cql_write(struct cli_cql *c, struct base_err *err)
     return BASE_OK;
 }
 
-int cli_cql_read(struct cli_cql *c, struct base_err *err)
+static int read_once(struct cli_cql *c, struct base_err *err)
 {
     size_t left = c->received.len - c->read_at;
     size_t room = c->wanted > left && c->wanted - left > RECEIVE_SIZE ? c->wanted - left : RECEIVE_SIZE;
@@ -126,9 +128,11 @@ int cli_cql_read(struct cli_cql *c, struct base_err *err)
     int rc = base_buf_reserve(&c->received, room);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "room for an answer of %zu bytes", room);
+    uint8_t *place = c->received.data + c->received.len;
+    size_t size = c->received.cap - c->received.len;
     ssize_t n;
     do
-        n = recv(c->fd, c->received.data + c->received.len, c->received.cap - c->received.len, 0);
+        n = c->tls ? net_tls_client_read(c->tls, place, size) : recv(c->fd, place, size, 0);
     while (n < 0 && errno == EINTR);
     if (n > 0) {
         c->received.len += (size_t)n;
@@ -139,6 +143,14 @@ int cli_cql_read(struct cli_cql *c, struct base_err *err)
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return BASE_E_BUSY;
     return base_err_set(err, BASE_E_CLOSED, "receive from %s:%u: %s", c->config.host, c->config.port, strerror(errno));
+}
+
+int cli_cql_read(struct cli_cql *c, struct base_err *err)
+{
+    int rc = read_once(c, err), more = rc;
+    while (c->tls && more == BASE_OK) /* what is decrypted makes no socket readable */
+        more = read_once(c, err);
+    return rc;
 }
 
 enum cql_wire_step cli_cql_next(struct cli_cql *c, struct cql_message *message, struct base_err *err)
@@ -350,6 +362,8 @@ void cli_cql_close(struct cli_cql *c)
 {
     if (c->fd < 0)
         return;
+    net_tls_client_close(c->tls);
+    c->tls = NULL;
     close(c->fd);
     c->fd = -1;
     cql_wire_in_fini(&c->in);
@@ -455,16 +469,28 @@ static int start_up(struct cli_cql *c, struct base_arena *arena, bool lz4, struc
     return message.opcode == CQL_OPCODE_READY ? BASE_OK : log_in(c, arena, err);
 }
 
+static int secure(struct cli_cql *c, int64_t until_ms, struct base_err *err)
+{
+    int rc = net_tls_client_open(c->fd, c->config.host, &c->config.tls, &c->tls, err);
+    while (rc == BASE_OK && (rc = net_tls_client_handshake(c->tls, err)) == BASE_E_BUSY)
+        rc = wait_for(c, c->fd, net_tls_client_wants_write(c->tls) ? POLLOUT : POLLIN, until_ms, err);
+    return rc == BASE_OK ? rc : base_err_wrap(err, rc, "%s:%u", c->config.host, c->config.port);
+}
+
 static int try_version(struct cli_cql *c, uint8_t version, struct base_err *err)
 {
     struct base_arena arena;
     bool lz4 = false;
-    int rc = connect_any(c, now_ms() + c->config.connect_timeout_ms, err);
+    int64_t until_ms = now_ms() + c->config.connect_timeout_ms;
+    int rc = connect_any(c, until_ms, err);
     if (rc != BASE_OK)
         return rc;
     wire_init(c, version);
     base_arena_init(&arena);
-    rc = ask_options(c, &arena, &lz4, err);
+    if (c->config.ssl)
+        rc = secure(c, until_ms, err);
+    if (rc == BASE_OK)
+        rc = ask_options(c, &arena, &lz4, err);
     if (rc == BASE_OK)
         rc = start_up(c, &arena, lz4 && c->config.lz4, err);
     base_arena_fini(&arena);

@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "cql/wire.h"
+#include "net/tls_client.h"
 
 struct cli_cql_config {
     const char *host;
@@ -17,6 +18,8 @@ struct cli_cql_config {
     bool lz4;    /* compress, if the node can */
     const char *user, *password; /* NULL: none; borrowed while the connection is open */
     int connect_timeout_ms, request_timeout_ms;
+    bool ssl;
+    struct net_tls_config tls; /* with ssl: our certificate and key (NULL: none), who vouches for the node (NULL: the system's authorities) */
     volatile sig_atomic_t *interrupted; /* not NULL and not zero: a wait ends, INTERRUPTED */
 };
 
@@ -25,6 +28,7 @@ struct cli_cql_config {
 struct cli_cql {
     struct cli_cql_config config;
     int fd; /* -1: closed */
+    struct net_tls_client *tls; /* NULL: plain */
     uint8_t version;
     bool compressed;
     struct cql_wire_in in;

@@ -354,6 +354,20 @@ static int take_option(struct cli_shell *shell, struct arguments *a, const struc
                    ? CLI_OK : cli_usage(command, "--protocol-version takes 3, 4 or 5");
     case 'R':
         return milliseconds(optarg, &shell->config.request_timeout_ms) ? CLI_OK : cli_usage(command, "--request-timeout takes seconds");
+    case 'S':
+        shell->config.ssl = true;
+        return CLI_OK;
+    case 'A':
+        shell->config.ssl = true;
+        shell->config.tls.ca = optarg;
+        return CLI_OK;
+    case 'c':
+        shell->config.ssl = true;
+        shell->config.tls.certificate = optarg;
+        return CLI_OK;
+    case 'K':
+        shell->config.tls.key = optarg;
+        return CLI_OK;
     case 'O':
         return milliseconds(optarg, &shell->config.connect_timeout_ms) ? CLI_OK : cli_usage(command, "--connect-timeout takes seconds");
     default:
@@ -370,6 +384,8 @@ static int parse(struct cli_shell *shell, struct arguments *a, const struct cli_
         {"no-color", no_argument, NULL, 'N'},              {"tty", no_argument, NULL, 'T'},
         {"disable-history", no_argument, NULL, 'H'},       {"protocol-version", required_argument, NULL, 'V'},
         {"request-timeout", required_argument, NULL, 'R'}, {"connect-timeout", required_argument, NULL, 'O'},
+        {"ssl", no_argument, NULL, 'S'},                   {"cacert", required_argument, NULL, 'A'},
+        {"cert", required_argument, NULL, 'c'},            {"key", required_argument, NULL, 'K'},
         {NULL, 0, NULL, 0},
     };
     int option, rc = CLI_OK, place = 0;
@@ -429,7 +445,8 @@ static int run_input(struct cli_shell *shell, const struct arguments *a, struct 
 int cli_shell(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
 {
     struct cli_shell shell = {
-        .config = {.host = options->host, .port = 9042, .connect_timeout_ms = 5000, .request_timeout_ms = 10000, .interrupted = &interrupted},
+        .config = {.host = options->host, .port = 9042, .connect_timeout_ms = 5000, .request_timeout_ms = 10000, .interrupted = &interrupted,
+                   .ssl = options->ssl, .tls = {.certificate = options->cert, .key = options->key, .ca = options->cacert}},
         .cql = {.fd = -1}, .out = stdout, .consistency = NODE_CL_ONE, .serial_consistency = NODE_CL_SERIAL, .paging = true,
         .page_size = CLI_SHELL_PAGE_SIZE};
     struct arguments a = {0};

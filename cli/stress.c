@@ -272,7 +272,8 @@ static int stress(const struct cli_stress_options *o, struct cli_stress_workload
     struct cli_stress_worker *workers[CLI_STRESS_LOOPS_MAX] = {NULL};
     struct cli_cql cql;
     struct cli_cql_config config = {.host = o->nodes[0], .port = o->port, .version = o->version, .lz4 = o->lz4, .user = o->user,
-                                    .password = o->password, .connect_timeout_ms = 5000, .request_timeout_ms = 60000};
+                                    .password = o->password, .ssl = o->ssl, .tls = o->tls, .connect_timeout_ms = 5000,
+                                    .request_timeout_ms = 60000};
     int rc = cli_cql_open(&cql, &config, err);
     if (rc != BASE_OK)
         return rc;

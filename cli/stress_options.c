@@ -459,7 +459,8 @@ int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *glo
     *o = (struct cli_stress_options){
         .consistency = NODE_CL_LOCAL_ONE, .serial_consistency = NODE_CL_SERIAL, .threads = 50, .connections = 8, .loops = 1,
         .nodes = {global->host}, .node_count = 1, .port = 9042, .keyspace = "keyspace1", .replication_factor = 1, .columns = 5,
-        .value_size = 34, .key_size = 10, .rows = 1, .first = 1, .interval_s = 1, .json = global->json};
+        .value_size = 34, .key_size = 10, .rows = 1, .first = 1, .interval_s = 1, .json = global->json, .ssl = global->ssl,
+        .tls = {.certificate = global->cert, .key = global->key, .ca = global->cacert}};
     for (size_t i = 0; argc > 0 && i < BASE_COUNT(commands); i++)
         if (strcmp(argv[0], commands[i]) == 0)
             o->command = commands[i];

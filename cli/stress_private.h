@@ -43,6 +43,8 @@ struct cli_stress_options {
     int version;
     bool lz4;
     const char *user, *password;
+    bool ssl;
+    struct net_tls_config tls;
     /* -schema, -col */
     const char *keyspace, *table;
     const char *replication; /* what stands between the braces of CREATE KEYSPACE; NULL: SimpleStrategy, replication_factor */

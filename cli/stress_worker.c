@@ -347,7 +347,8 @@ static int open_connection(struct cli_stress_worker *w, struct connection *c, st
 {
     const struct cli_stress_options *o = w->run->options;
     struct cli_cql_config config = {.host = c->node, .port = o->port, .version = o->version, .lz4 = o->lz4, .user = o->user,
-                                    .password = o->password, .connect_timeout_ms = 5000, .request_timeout_ms = 30000};
+                                    .password = o->password, .ssl = o->ssl, .tls = o->tls, .connect_timeout_ms = 5000,
+                                    .request_timeout_ms = 30000};
     int rc = cli_cql_open(&c->cql, &config, err);
     if (rc == BASE_OK)
         rc = cli_stress_workload_prepare(w->run->workload, &c->cql, err);
