@@ -455,6 +455,7 @@ END_TEST
 static void start(void)
 {
     setup();
+    keyspace = "lab";
     session = "";
 }
 

@@ -14,7 +14,7 @@ static struct base_err err;
 static struct base_schema *schema;
 static const char *keyspace = "lab";
 static int64_t now_us = 1000;
-static uint8_t next_id = 1;
+static unsigned next_id;
 static struct cql_ddl ddl; /* of the last statement */
 
 static inline void setup(void)
@@ -32,7 +32,9 @@ static inline void teardown(void)
 
 static inline struct cql_context context(void)
 {
-    return (struct cql_context){.schema = schema, .keyspace = S(keyspace), .new_id = {{next_id++}}, .now_us = now_us};
+    next_id++;
+    return (struct cql_context){.schema = schema, .keyspace = S(keyspace), .new_id = {{(uint8_t)next_id, (uint8_t)(next_id >> 8), 1}},
+                                .now_us = now_us};
 }
 
 /* Analysed, and applied if it changes something. */
