@@ -96,6 +96,30 @@ static int match_items(struct cqli_scope *scope, const struct cql_term *term, co
     return BASE_OK;
 }
 
+/* {a: x} in a selector is a map with the column a's value for a key, where a map is wanted: as such a term. */
+static int map_of_columns(struct cqli_scope *scope, const struct cql_term *term, const struct cql_term **out)
+{
+    struct cql_term *terms = base_arena_zalloc(scope->p->arena, (2 * term->item_count + 1) * sizeof *terms), *at = terms + 1;
+    if (!terms)
+        return cqli_prepare_no_memory(scope->p);
+    *terms = *term;
+    terms->kind = CQL_TERM_MAP;
+    terms->items = at;
+    terms->item_count = 2 * term->item_count;
+    for (const struct cql_term *item = term->items; item; item = item->next, at += 2) {
+        at[0] = (struct cql_term){.kind = CQL_TERM_COLUMN, .text = item->field, .next = &at[1]};
+        at[1] = *item;
+        at[1].next = item->next ? &at[2] : NULL;
+    }
+    *out = terms;
+    return BASE_OK;
+}
+
+static bool is_map_of_columns(const struct cqli_scope *scope, const struct cql_term *term, const struct base_type *type)
+{
+    return scope->selection && term->kind == CQL_TERM_UDT && type->kind == BASE_TYPE_MAP;
+}
+
 int cqli_term_match(struct cqli_scope *scope, const struct cql_term *term, const struct base_type *type, enum cqli_match *out)
 {
     *out = CQLI_MATCH_NOT;
@@ -109,6 +133,11 @@ int cqli_term_match(struct cqli_scope *scope, const struct cql_term *term, const
     }
     if (term->kind == CQL_TERM_TUPLE && term->item_count == 1 && type->kind != BASE_TYPE_TUPLE)
         return cqli_term_match(scope, term->items, type, out);
+    if (is_map_of_columns(scope, term, type)) {
+        int rc = map_of_columns(scope, term, &term);
+        if (rc != BASE_OK)
+            return rc;
+    }
     if (!cqli_term_has_own(term))
         return match_items(scope, term, type, out);
     if (term->kind == CQL_TERM_CALL && cqli_call_takes_receiver(term)) {
@@ -366,6 +395,11 @@ int cqli_term_prepare(struct cqli_scope *scope, const struct cql_term *term, con
         if (!found.type)
             return refuse_untyped(scope, term);
         to = &found;
+    }
+    if (is_map_of_columns(scope, term, to->type)) {
+        int rc = map_of_columns(scope, term, &term);
+        if (rc != BASE_OK)
+            return rc;
     }
     switch (term->kind) {
     case CQL_TERM_BIND:

@@ -180,6 +180,8 @@ START_TEST(markers)
     BIND(0, "\0\0\0\5");
     is_value("int", "?", "5");
     spec_is(0, "v", "int");
+    is_value("int", "(int)?", "5");
+    spec_is(0, "(int)?", "int");
     is_value("int", ":five", "5");
     spec_is(0, "five", "int");
     ck_assert_int_eq(prepare_value(type_of("int"), S("?"), &expr), BASE_OK);
@@ -299,6 +301,10 @@ START_TEST(selectors)
     selects("(v, b)", "tuple<int, text> (7, 'key')");
     selects("(v)", "int 7");
     selects("(blob)b", "blob 0x6b6579");
+    selects("(map<text, int>){b: v, b: 5}", "frozen<map<text, int>> {'key': 5}");
+    selects("(frozen<address>){zip: v}", "frozen<address> {street: null, zip: 7, tags: null}");
+    no_selector("(map<text, int>){nosuch: v}", "Undefined column name nosuch");
+    no_selector("{b: v}", "Cannot infer type for term {b: v}");
     no_selector("nosuch", "Undefined column name nosuch in table lab.t");
     no_selector("v.zip", "Invalid field selection: v of type int is not a user type");
     no_selector("u.zap", "u of type address has no field zap");
