@@ -301,7 +301,7 @@ static void take_bad(struct nodei_native_conn *conn, struct base_slice bytes, co
         conn->out.version = is_ours ? m->version : CQL_WIRE_VERSION_MAX;
     bool too_big = err->code == BASE_E_LIMIT && !conn->in.segments && bytes.len >= CQL_WIRE_HEADER_LEN && conn->stage == NODEI_NATIVE_READY;
     nodei_conn_answer_code(conn, m->stream, too_big ? CQL_ERROR_INVALID : CQL_ERROR_PROTOCOL, "%s", err->text);
-    if (too_big && base_get_be32(bytes.data + 5) > (uint32_t)conn->in.frame_size_max && base_get_be32(bytes.data + 5) <= INT32_MAX)
+    if (too_big && base_get_be32(bytes.data + 5) <= INT32_MAX)
         conn->skip = CQL_WIRE_HEADER_LEN + (size_t)base_get_be32(bytes.data + 5);
     else
         nodei_conn_end(conn);
