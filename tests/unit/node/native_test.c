@@ -1,0 +1,780 @@
+/* The native protocol's listener, spoken to by a raw client. Without these a driver would be refused or misread, one client could stall or
+ * starve the others, or a hostile one bring the node down. */
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "node/native_private.h"
+#include "tests/lib/ck.h"
+#include "tests/lib/rng.h"
+#include "tests/unit/node/native_client.h"
+
+static struct client c, d;
+
+static void one(void)
+{
+    daemons_setup();
+    daemon_open(0, NULL);
+    daemons_settle(1);
+}
+
+static void tables(void)
+{
+    one();
+    client_open(&c, 0, 4);
+    client_query(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    client_query(&c, "CREATE TABLE lab.t (k int, c int, v text, PRIMARY KEY (k, c))");
+    client_close(&c);
+}
+
+static struct cql_value int_value(int32_t v)
+{
+    static uint8_t bytes[64][4];
+    static unsigned at;
+    at = (at + 1) % 64;
+    base_put_be32(bytes[at], (uint32_t)v);
+    return (struct cql_value){CQL_VALUE_SET, base_slice(bytes[at], 4)};
+}
+
+/* --- the beginning ------------------------------------------------------------------------------------------------------ */
+
+START_TEST(each_version_and_compression)
+{
+    static const struct {
+        uint8_t version;
+        const char *compression;
+    } modes[] = {{3, NULL}, {3, "lz4"}, {3, "snappy"}, {4, NULL}, {4, "lz4"}, {4, "snappy"}, {5, NULL}, {5, "lz4"}};
+    char text[20000];
+    tables();
+    snprintf(text, sizeof text, "INSERT INTO lab.t (k, c, v) VALUES (1, 1, '%0*d')", 15000, 7);
+    for (size_t i = 0; i < BASE_COUNT(modes); i++) {
+        struct cql_wire_entry *entries;
+        size_t count;
+        client_connect(&c, 0, modes[i].version);
+        client_call(&c, CQL_OPCODE_OPTIONS, S(""));
+        ck_assert_int_eq(c.message.opcode, CQL_OPCODE_SUPPORTED);
+        struct base_reader r = base_reader(c.message.body);
+        ck_assert(cql_wire_get_multimap(&r, &c.arena, &entries, &count));
+        ck_assert_uint_eq(count, 3);
+        ck_assert(base_slice_equal(entries[0].key, S("CQL_VERSION")) && base_slice_equal(entries[1].key, S("COMPRESSION")));
+        client_startup(&c, modes[i].compression);
+        ck_assert_int_eq(c.message.opcode, CQL_OPCODE_READY);
+        client_query(&c, text);
+        client_query(&c, "SELECT v FROM lab.t WHERE k = 1");
+        ck_assert_uint_eq(client_rows(&c), 1);
+        ck_assert_uint_gt(c.result.rows.len, 15000);
+        client_call(&c, CQL_OPCODE_OPTIONS, S("")); /* a heartbeat */
+        ck_assert_int_eq(c.message.opcode, CQL_OPCODE_SUPPORTED);
+        client_close(&c);
+    }
+}
+END_TEST
+
+START_TEST(other_versions)
+{
+    static const struct {
+        uint8_t version, flags;
+        const char *says;
+    } others[] = {
+        {66, 0, "Invalid or unsupported protocol version (66); supported versions are (3/v3, 4/v4, 5/v5)"},
+        {65, 0, "unsupported protocol version"}, {2, 0, "unsupported protocol version (2)"}, {1, 0, "unsupported protocol version"},
+        {6, 0, "USE_BETA flag is unset"}, {6, CQL_FLAG_USE_BETA, "unsupported protocol version (6)"},
+    };
+    one();
+    for (size_t i = 0; i < BASE_COUNT(others); i++) {
+        const uint8_t options[] = {others[i].version, others[i].flags, 0, 77, CQL_OPCODE_OPTIONS, 0, 0, 0, 0};
+        client_connect(&c, 0, 4);
+        client_send_raw(&c, options, sizeof options);
+        client_receive(&c);
+        client_expect_error(&c, CQL_ERROR_PROTOCOL, others[i].says);
+        ck_assert_int_eq(c.message.stream, 77);
+        ck_assert(c.message.version >= 3 && c.message.version <= 5);
+        client_expect_end(&c);
+        client_close(&c);
+    }
+}
+END_TEST
+
+START_TEST(out_of_order)
+{
+    struct base_buf body;
+    const struct cql_wire_pair no_version[] = {{S("X"), S("y")}}, old[] = {{S("CQL_VERSION"), S("2.0.0")}};
+    base_buf_init(&body, 1024);
+    one();
+    client_connect(&c, 0, 4);
+    client_fails(&c, "SELECT * FROM system.local", CQL_ERROR_PROTOCOL, "expecting STARTUP or OPTIONS");
+    client_expect_end(&c);
+    client_close(&c);
+
+    client_connect(&c, 0, 4);
+    ck_assert_int_eq(cql_wire_put_string_map(&body, no_version, 1), BASE_OK);
+    client_call(&c, CQL_OPCODE_STARTUP, base_buf_view(&body));
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "Missing value CQL_VERSION");
+    base_buf_reset(&body);
+    ck_assert_int_eq(cql_wire_put_string_map(&body, old, 1), BASE_OK);
+    client_call(&c, CQL_OPCODE_STARTUP, base_buf_view(&body));
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "CQL version 2.0.0 is not supported");
+    client_call(&c, CQL_OPCODE_STARTUP, base_slice("\0\5\0", 3));
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "cut off");
+    client_startup(&c, "zip");
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "compression algorithm: zip");
+    client_startup(&c, NULL);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_READY);
+    client_startup(&c, NULL);
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "initialized already");
+    client_call(&c, CQL_OPCODE_AUTH_RESPONSE, base_slice("\xff\xff\xff\xff", 4));
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "nobody asked");
+    client_call(&c, (enum cql_opcode)0x55, S(""));
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "Unknown opcode");
+    client_query(&c, "SELECT key FROM system.local"); /* none of it hurt */
+    client_close(&c);
+
+    client_connect(&c, 0, 5);
+    client_startup(&c, "snappy");
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "snappy");
+    client_close(&c);
+    base_buf_fini(&body);
+}
+END_TEST
+
+/* --- statements ---------------------------------------------------------------------------------------------------------- */
+
+START_TEST(queries)
+{
+    tables();
+    client_open(&c, 0, 5);
+    client_query(&c, "USE lab");
+    ck_assert_int_eq(c.result.kind, CQL_RESULT_SET_KEYSPACE);
+    ck_assert(base_slice_equal(c.result.keyspace, S("lab")));
+    client_query(&c, "CREATE TABLE u (id int PRIMARY KEY, v int)");
+    ck_assert_int_eq(c.result.kind, CQL_RESULT_SCHEMA_CHANGE);
+    ck_assert(base_slice_equal(c.result.change, S("CREATED")) && base_slice_equal(c.result.target, S("TABLE")) &&
+              base_slice_equal(c.result.keyspace, S("lab")) && base_slice_equal(c.result.name, S("u")));
+    client_query(&c, "INSERT INTO u (id, v) VALUES (1, 2)");
+    ck_assert_int_eq(c.result.kind, CQL_RESULT_VOID);
+
+    struct cql_value values[] = {int_value(7), int_value(5)};
+    struct base_slice names[] = {S("second"), S("first")};
+    struct cql_query q = {.text = S("INSERT INTO u (id, v) VALUES (?, ?)"),
+                          .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .values = values, .value_count = 2}};
+    client_query_full(&c, &q);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
+    q.text = S("INSERT INTO u (id, v) VALUES (:first, :second)");
+    q.options.names = names;
+    client_query_full(&c, &q);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
+    client_query(&c, "SELECT v FROM u WHERE id = 7");
+    ck_assert_int_eq(client_int(&c, 0), 5);
+    client_query(&c, "SELECT v FROM u WHERE id = 5");
+    ck_assert_int_eq(client_int(&c, 0), 7);
+    names[0] = S("other");
+    client_query_full(&c, &q);
+    client_expect_error(&c, CQL_ERROR_INVALID, "second");
+    q.options.value_count = 1;
+    q.options.names = NULL;
+    client_query_full(&c, &q);
+    client_expect_error(&c, CQL_ERROR_INVALID, "Invalid amount of bind variables");
+
+    /* A keyspace for one request. */
+    client_query(&c, "USE system");
+    q = (struct cql_query){.text = S("SELECT v FROM u WHERE id = 1"),
+                           .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .keyspace = S("lab")}};
+    client_query_full(&c, &q);
+    ck_assert_int_eq(client_int(&c, 0), 2);
+    client_fails(&c, "SELECT v FROM u", CQL_ERROR_INVALID, "u");
+
+    client_fails(&c, "SELEC 1", CQL_ERROR_SYNTAX, "line 1:0");
+    client_fails(&c, "CREATE TABLE lab.u (id int PRIMARY KEY)", CQL_ERROR_ALREADY_EXISTS, "u");
+    ck_assert(base_slice_equal(c.error.keyspace, S("lab")) && base_slice_equal(c.error.name, S("u")));
+    client_fails(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+                 CQL_ERROR_ALREADY_EXISTS, "lab");
+    ck_assert(base_slice_equal(c.error.keyspace, S("lab")) && c.error.name.len == 0);
+    client_query(&c, "CREATE TYPE lab.p (x int)");
+    client_fails(&c, "CREATE TYPE lab.p (x int)", CQL_ERROR_INVALID, "p");
+    client_close(&c);
+}
+END_TEST
+
+START_TEST(pages)
+{
+    char text[128];
+    struct base_buf state;
+    size_t rows = 0, page_count = 0;
+    base_buf_init(&state, 1024);
+    tables();
+    client_open(&c, 0, 4);
+    for (int i = 0; i < 25; i++) {
+        snprintf(text, sizeof text, "INSERT INTO lab.t (k, c) VALUES (1, %d)", i);
+        client_query(&c, text);
+    }
+    do {
+        const struct cql_query q = {.text = S("SELECT c FROM lab.t WHERE k = 1"),
+                                    .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .has_page_size = true,
+                                                .page_size = 10, .paging_state = state.len ? base_buf_view(&state) : (struct base_slice){0}}};
+        client_query_full(&c, &q);
+        ck_assert_int_eq(client_int(&c, 0), (int32_t)rows);
+        rows += client_rows(&c);
+        page_count++;
+        base_buf_reset(&state);
+        ck_assert_int_eq(base_buf_put_slice(&state, c.result.paging_state), BASE_OK);
+    } while (c.result.has_more);
+    ck_assert_uint_eq(rows, 25);
+    ck_assert_uint_eq(page_count, 3);
+    const struct cql_query q = {.text = S("SELECT c FROM lab.t WHERE k = 1"),
+                                .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .has_page_size = true,
+                                            .page_size = 10, .paging_state = S("nonsense")}};
+    client_query_full(&c, &q);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_ERROR);
+    base_buf_fini(&state);
+    client_close(&c);
+}
+END_TEST
+
+static void execute_ints(struct client *client, const uint8_t id[16], const uint8_t metadata_id[16], size_t count, const int32_t *ints,
+                         bool skip_metadata)
+{
+    struct cql_value values[4];
+    for (size_t i = 0; i < count; i++)
+        values[i] = int_value(ints[i]);
+    const struct cql_execute e = {
+        .id = base_slice(id, 16), .result_metadata_id = base_slice(metadata_id, 16),
+        .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .values = values, .value_count = count,
+                    .skip_metadata = skip_metadata}};
+    client_execute(client, &e);
+}
+
+START_TEST(prepared)
+{
+    uint8_t insert[16], select[16], metadata[16], other[16] = {1};
+    tables();
+    for (uint8_t version = 3; version <= 5; version++) {
+        client_open(&c, 0, version);
+        client_open(&d, 0, version);
+        client_prepare(&c, "INSERT INTO lab.t (c, k) VALUES (?, ?)");
+        ck_assert_uint_eq(c.result.prepared.id.len, 16);
+        memcpy(insert, c.result.prepared.id.data, 16);
+        ck_assert_uint_eq(c.result.prepared.bind_count, 2);
+        ck_assert_uint_eq(c.result.prepared.pk_count, version >= 4);
+        ck_assert(version < 4 || c.result.prepared.pk_indexes[0] == 1);
+        client_query(&d, "USE system"); /* the statement names its keyspace: its id does not depend on the session's */
+        client_prepare(&d, "INSERT INTO lab.t (c, k) VALUES (?, ?)");
+        ck_assert_mem_eq(insert, d.result.prepared.id.data, 16);
+        client_prepare(&c, "SELECT k, c, v FROM lab.t WHERE k = ?");
+        memcpy(select, c.result.prepared.id.data, 16);
+        ck_assert_uint_eq(c.result.prepared.column_count, 3);
+        if (version >= 5)
+            memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
+        execute_ints(&d, insert, metadata, 2, (int32_t[]){version, 5}, false); /* on another connection */
+        ck_assert_int_eq(d.result.kind, CQL_RESULT_VOID);
+        execute_ints(&c, select, metadata, 1, (int32_t[]){5}, true);
+        ck_assert_uint_eq(client_rows(&c), version - 2u);
+        ck_assert(c.result.no_metadata && c.result.column_count == 3 && !c.result.new_metadata_id.data);
+        execute_ints(&c, select, metadata, 1, (int32_t[]){5}, false);
+        ck_assert(!c.result.no_metadata);
+        execute_ints(&c, other, metadata, 0, NULL, false);
+        client_expect_error(&c, CQL_ERROR_UNPREPARED, "not found");
+        ck_assert_mem_eq(c.error.id.data, other, 16);
+        client_close(&c);
+        client_close(&d);
+    }
+}
+END_TEST
+
+START_TEST(prepared_while_the_schema_changes)
+{
+    uint8_t select[16], metadata[16];
+    tables();
+    client_open(&c, 0, 5);
+    client_query(&c, "INSERT INTO lab.t (k, c) VALUES (1, 1)");
+    client_prepare(&c, "SELECT * FROM lab.t WHERE k = ?");
+    memcpy(select, c.result.prepared.id.data, 16);
+    memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
+    client_query(&c, "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)"); /* the epoch moves, the table does not */
+    execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
+    ck_assert(client_rows(&c) == 1 && c.result.no_metadata);
+    client_query(&c, "ALTER TABLE lab.t ADD w int");
+    execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
+    ck_assert(client_rows(&c) == 1 && !c.result.no_metadata && c.result.column_count == 4);
+    ck_assert_uint_eq(c.result.new_metadata_id.len, 16);
+    ck_assert_mem_ne(c.result.new_metadata_id.data, metadata, 16);
+    memcpy(metadata, c.result.new_metadata_id.data, 16);
+    execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
+    ck_assert(c.result.no_metadata && c.result.column_count == 4);
+    client_query(&c, "DROP TABLE lab.t");
+    execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
+    client_expect_error(&c, CQL_ERROR_UNPREPARED, "not found");
+    client_close(&c);
+}
+END_TEST
+
+START_TEST(prepared_no_more_than_fit)
+{
+    char text[128];
+    uint8_t first[16], last[16], none[16] = {0};
+    daemons_setup();
+    daemon_open(0, "prepared_statements_cache_size", "64KiB", NULL);
+    daemons_settle(1);
+    client_open(&c, 0, 4);
+    for (int i = 0; i < 300; i++) {
+        snprintf(text, sizeof text, "SELECT key FROM system.local WHERE key = 'local' LIMIT %d", i + 1);
+        client_prepare(&c, text);
+        memcpy(i == 0 ? first : last, c.result.prepared.id.data, 16);
+    }
+    execute_ints(&c, first, none, 0, NULL, false);
+    client_expect_error(&c, CQL_ERROR_UNPREPARED, "not found");
+    execute_ints(&c, last, none, 0, NULL, false);
+    ck_assert_uint_eq(client_rows(&c), 1);
+    client_close(&c);
+}
+END_TEST
+
+START_TEST(batches)
+{
+    uint8_t insert[16];
+    struct base_buf body;
+    base_buf_init(&body, 1 << 16);
+    tables();
+    client_open(&c, 0, 4);
+    client_prepare(&c, "INSERT INTO lab.t (k, c) VALUES (?, ?)");
+    memcpy(insert, c.result.prepared.id.data, 16);
+    const struct cql_value two[] = {int_value(9), int_value(1)}, more[] = {int_value(9), int_value(2)};
+    struct cql_batch_statement statements[] = {
+        {.id = base_slice(insert, 16), .values = two, .value_count = 2},
+        {.text = S("INSERT INTO lab.t (k, c) VALUES (?, ?)"), .values = more, .value_count = 2},
+        {.text = S("INSERT INTO lab.t (k, c) VALUES (9, 3)")},
+    };
+    const struct cql_batch_request batch = {.kind = CQL_BATCH_UNLOGGED, .statements = statements, .statement_count = 3,
+                                            .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT}};
+    ck_assert_int_eq(cql_put_batch(&body, 4, &batch), BASE_OK);
+    client_call(&c, CQL_OPCODE_BATCH, base_buf_view(&body));
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
+    client_query(&c, "SELECT c FROM lab.t WHERE k = 9");
+    ck_assert_uint_eq(client_rows(&c), 3);
+    statements[0].id = S("0123456789abcdef");
+    base_buf_reset(&body);
+    ck_assert_int_eq(cql_put_batch(&body, 4, &batch), BASE_OK);
+    client_call(&c, CQL_OPCODE_BATCH, base_buf_view(&body));
+    client_expect_error(&c, CQL_ERROR_UNPREPARED, "30313233");
+    ck_assert(base_slice_equal(c.error.id, S("0123456789abcdef")));
+    base_buf_fini(&body);
+    client_close(&c);
+}
+END_TEST
+
+/* Any number at once, each answered on its own stream. */
+START_TEST(many_in_flight)
+{
+    enum { COUNT = 5000 };
+    static uint8_t answered[COUNT];
+    uint8_t insert[16];
+    struct base_buf body;
+    memset(answered, 0, sizeof answered);
+    base_buf_init(&body, 1 << 16);
+    tables();
+    for (uint8_t version = 4; version <= 5; version++) {
+        client_open(&c, 0, version);
+        client_prepare(&c, "INSERT INTO lab.t (k, c) VALUES (?, ?)");
+        memcpy(insert, c.result.prepared.id.data, 16);
+        for (int i = 0; i < COUNT; i++) {
+            const struct cql_value values[] = {int_value(i % 7), int_value(i)};
+            const struct cql_execute e = {.id = base_slice(insert, 16), .result_metadata_id = base_slice(insert, 16),
+                                          .options = {.consistency = NODE_CL_ONE, .values = values, .value_count = 2}};
+            base_buf_reset(&body);
+            ck_assert_int_eq(cql_put_execute(&body, version, &e), BASE_OK);
+            ck_assert_int_eq(cql_wire_begin(&c.out, CQL_OPCODE_EXECUTE, (int16_t)i, 0), BASE_OK);
+            ck_assert_int_eq(base_buf_put_slice(&c.out.bytes, base_buf_view(&body)), BASE_OK);
+            ck_assert_int_eq(cql_wire_end(&c.out), BASE_OK);
+        }
+        client_flush(&c);
+        for (int i = 0; i < COUNT; i++) {
+            client_receive(&c);
+            ck_assert_msg(c.message.opcode == CQL_OPCODE_RESULT, "%.*s", BASE_SLICE_ARG(c.error.message));
+            ck_assert(c.message.stream >= 0 && c.message.stream < COUNT);
+            ck_assert_uint_eq(answered[c.message.stream]++, version - 4u);
+        }
+        client_close(&c);
+    }
+    base_buf_fini(&body);
+}
+END_TEST
+
+/* --- limits ----------------------------------------------------------------------------------------------------------------- */
+
+START_TEST(connections_are_limited)
+{
+    struct client many[4], more;
+    daemons_setup();
+    daemon_open(0, "native_transport_max_concurrent_connections_per_ip", "4", NULL);
+    daemons_settle(1);
+    for (int i = 0; i < 4; i++)
+        client_open(&many[i], 0, 4);
+    client_connect(&more, 0, 4);
+    client_expect_end(&more);
+    client_close(&more);
+    client_close(&many[0]);
+    usleep(200000);
+    client_open(&many[0], 0, 4);
+    client_query(&many[3], "SELECT key FROM system.local");
+    for (int i = 0; i < 4; i++)
+        client_close(&many[i]);
+}
+END_TEST
+
+/* A message that is too big is refused; the connection and what else is on it go on. */
+START_TEST(messages_are_limited)
+{
+    static char text[300000];
+    memset(text, ' ', sizeof text - 1);
+    daemons_setup();
+    daemon_open(0, "native_transport_max_frame_size", "128KiB", NULL);
+    daemons_settle(1);
+    for (int lz4 = 0; lz4 < 2; lz4++) {
+        client_open_with(&c, 0, 4, lz4 ? "lz4" : NULL);
+        client_fails(&c, text, CQL_ERROR_INVALID, "Request is too big");
+        client_query(&c, "SELECT key FROM system.local");
+        client_close(&c);
+    }
+    client_open(&c, 0, 5);
+    client_fails(&c, text, CQL_ERROR_PROTOCOL, "Request is too big");
+    client_expect_end(&c);
+    client_close(&c);
+}
+END_TEST
+
+/* More bytes in flight than the node takes: refused at once, and then it goes on. */
+START_TEST(overload_is_answered)
+{
+    static char text[1200000];
+    memset(text, ' ', sizeof text - 1);
+    daemons_setup();
+    daemon_open(0, "native_transport_max_request_data_in_flight", "1MiB", NULL);
+    daemons_settle(1);
+    client_open(&c, 0, 4);
+    client_fails(&c, text, CQL_ERROR_OVERLOADED, "overloaded");
+    client_query(&c, "SELECT key FROM system.local");
+    client_close(&c);
+}
+END_TEST
+
+static void bytes_in_flight(void *ctx, struct repl *repl)
+{
+    (void)repl;
+    *(size_t *)ctx = 0;
+    if (daemons[0].node->cluster->native)
+        *(size_t *)ctx = daemons[0].node->cluster->native->in_flight_bytes;
+}
+
+/* Who does not read his answers is not read from, and nobody else notices; when he reads them, all are there. */
+START_TEST(a_slow_reader)
+{
+    enum { COUNT = 400 };
+    static char text[20100];
+    size_t in_flight = 0, received = 0;
+    tables();
+    client_open(&c, 0, 4);
+    client_open(&d, 0, 4);
+    snprintf(text, sizeof text, "INSERT INTO lab.t (k, c, v) VALUES (1, 1, '%0*d')", 20000, 7);
+    client_query(&d, text);
+    int small = 4096;
+    setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    const struct cql_query q = {.text = S("SELECT v FROM lab.t WHERE k = 1"), .options = {.consistency = NODE_CL_ONE}};
+    struct base_buf body;
+    base_buf_init(&body, 1024);
+    ck_assert_int_eq(cql_put_query(&body, 4, &q), BASE_OK);
+    for (int i = 0; i < COUNT; i++)
+        client_send(&c, CQL_OPCODE_QUERY, (int16_t)i, 0, base_buf_view(&body));
+    for (int i = 0; i < 20; i++) {
+        client_query(&d, "SELECT key FROM system.local");
+        usleep(10000);
+    }
+    OK(nodei_on_loop(daemons[0].node, bytes_in_flight, &in_flight, &fixture.err));
+    ck_assert_msg(in_flight > 1 << 20, "%zu", in_flight); /* it did pile up */
+    while (received < COUNT) {
+        client_receive(&c);
+        ck_assert_uint_eq(client_rows(&c), 1);
+        received++;
+        base_arena_reset(&c.arena);
+    }
+    client_query(&c, "SELECT key FROM system.local");
+    for (int tries = 0; tries < 200 && in_flight; tries++) {
+        OK(nodei_on_loop(daemons[0].node, bytes_in_flight, &in_flight, &fixture.err));
+        usleep(10000);
+    }
+    ck_assert_uint_eq(in_flight, 0);
+    base_buf_fini(&body);
+    client_close(&c);
+    client_close(&d);
+}
+END_TEST
+
+/* --- hostile ------------------------------------------------------------------------------------------------------------------ */
+
+/* Whatever comes: the node goes on, and keeps nothing of it. */
+START_TEST(garbage)
+{
+    struct rng rng = rng_seeded(11);
+    size_t in_flight = 1;
+    tables();
+    for (int round = 0; round < 150; round++) {
+        uint8_t bytes[600];
+        size_t len = 1 + rng_below(&rng, sizeof bytes);
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = rng_chance(&rng, 70) ? (uint8_t)rng_below(&rng, 8) : (uint8_t)rng_u64(&rng);
+        bytes[0] = (uint8_t)(rng_chance(&rng, 80) ? 3 + rng_below(&rng, 3) : rng_u64(&rng));
+        if (rng_chance(&rng, 60)) {
+            client_open(&c, 0, (uint8_t)(3 + rng_below(&rng, 3)));
+            if (rng_chance(&rng, 50) && c.out.version < 5)
+                bytes[0] = c.out.version;
+        } else {
+            client_connect(&c, 0, 4);
+        }
+        if (rng_chance(&rng, 50) && len >= 9)
+            base_put_be32(bytes + 5, (uint32_t)(rng_chance(&rng, 80) ? len - 9 : rng_u64(&rng)));
+        client_send_raw(&c, bytes, len);
+        if (rng_chance(&rng, 30)) /* wait for what it says, if anything */
+            poll(&(struct pollfd){.fd = c.fd, .events = POLLIN}, 1, 20);
+        client_close(&c);
+    }
+    client_open(&c, 0, 4);
+    client_query(&c, "SELECT key FROM system.local");
+    client_close(&c);
+    for (int tries = 0; tries < 200 && in_flight; tries++) {
+        OK(nodei_on_loop(daemons[0].node, bytes_in_flight, &in_flight, &fixture.err));
+        usleep(10000);
+    }
+    ck_assert_uint_eq(in_flight, 0);
+}
+END_TEST
+
+/* Gone in the middle of requests: their memory goes with their end. */
+START_TEST(gone_while_asked)
+{
+    size_t in_flight = 1;
+    struct base_buf body;
+    base_buf_init(&body, 1024);
+    tables();
+    const struct cql_query q = {.text = S("INSERT INTO lab.t (k, c) VALUES (1, 1)"), .options = {.consistency = NODE_CL_ONE}},
+                           r = {.text = S("SELECT * FROM lab.t"), .options = {.consistency = NODE_CL_ONE}};
+    for (int round = 0; round < 50; round++) {
+        client_open(&c, 0, 4);
+        for (int i = 0; i < 200; i++) {
+            base_buf_reset(&body);
+            ck_assert_int_eq(cql_put_query(&body, 4, i % 2 ? &q : &r), BASE_OK);
+            ck_assert_int_eq(cql_wire_begin(&c.out, CQL_OPCODE_QUERY, (int16_t)i, 0), BASE_OK);
+            ck_assert_int_eq(base_buf_put_slice(&c.out.bytes, base_buf_view(&body)), BASE_OK);
+            ck_assert_int_eq(cql_wire_end(&c.out), BASE_OK);
+        }
+        client_flush(&c);
+        if (round % 2)
+            usleep(300);
+        client_close(&c);
+    }
+    for (int tries = 0; tries < 500 && in_flight; tries++) {
+        OK(nodei_on_loop(daemons[0].node, bytes_in_flight, &in_flight, &fixture.err));
+        usleep(10000);
+    }
+    ck_assert_uint_eq(in_flight, 0);
+    base_buf_fini(&body);
+}
+END_TEST
+
+/* The node drains with clients connected: what is under way is answered, then they are let go. */
+START_TEST(the_node_ends)
+{
+    tables();
+    client_open(&c, 0, 4);
+    client_open(&d, 0, 5);
+    client_query(&c, "SELECT key FROM system.local");
+    daemon_close(0);
+    client_expect_end(&c);
+    client_expect_end(&d);
+    client_close(&c);
+    client_close(&d);
+}
+END_TEST
+
+/* --- who may ------------------------------------------------------------------------------------------------------------------- */
+
+static void authenticate(struct client *client, const void *token, size_t len)
+{
+    struct base_buf body;
+    struct base_slice s = base_slice(token, len);
+    base_buf_init(&body, 1024);
+    ck_assert_int_eq(cql_wire_put_bytes(&body, &s), BASE_OK);
+    client_call(client, CQL_OPCODE_AUTH_RESPONSE, base_buf_view(&body));
+    base_buf_fini(&body);
+}
+
+START_TEST(passwords)
+{
+    static const struct {
+        const char *token;
+        size_t len;
+        const char *says;
+    } bad[] = {
+        {"\0cassandra\0wrong", 16, "Provided username cassandra and/or password are incorrect"},
+        {"\0nobody\0x", 9, "Provided username nobody and/or password are incorrect"},
+        {"nonsense", 8, "SASL"}, {"", 0, "SASL"}, {"\0\0x", 3, "Authentication ID must not be null"}, {"\0x\0", 3, "Password must not be null"},
+    };
+    daemons_setup();
+    daemon_open(0, "authenticator", "PasswordAuthenticator", NULL);
+    daemons_settle(1);
+    for (uint8_t version = 4; version <= 5; version++) {
+        for (size_t i = 0; i < BASE_COUNT(bad); i++) {
+            client_connect(&c, 0, version);
+            client_startup(&c, NULL);
+            ck_assert_int_eq(c.message.opcode, CQL_OPCODE_AUTHENTICATE);
+            authenticate(&c, bad[i].token, bad[i].len);
+            client_expect_error(&c, CQL_ERROR_CREDENTIALS, bad[i].says);
+            client_expect_end(&c);
+            client_close(&c);
+        }
+        client_connect(&c, 0, version);
+        client_startup(&c, NULL);
+        struct base_reader r = base_reader(c.message.body);
+        struct base_slice class;
+        ck_assert(cql_wire_get_string(&r, &class));
+        ck_assert(base_slice_equal(class, S("org.apache.cassandra.auth.PasswordAuthenticator")));
+        client_fails(&c, "SELECT key FROM system.local", CQL_ERROR_PROTOCOL, "expecting AUTH_RESPONSE");
+        client_close(&c);
+        client_connect(&c, 0, version);
+        client_startup(&c, NULL);
+        authenticate(&c, "\0cassandra\0cassandra", 20);
+        ck_assert_msg(c.message.opcode == CQL_OPCODE_AUTH_SUCCESS, "%.*s", BASE_SLICE_ARG(c.error.message));
+        client_query(&c, "SELECT key FROM system.local");
+        client_close(&c);
+    }
+}
+END_TEST
+
+START_TEST(beyond_loopback_clients_log_in)
+{
+    struct node_option options[] = {{"cql", "0.0.0.0:0"}, {"listen", "127.0.0.1:17391"}};
+    char dir[128];
+    daemons_setup();
+    snprintf(dir, sizeof dir, "%s/refused", fixture.dir);
+    struct node_config config = {.dir = dir, .options = options, .option_count = BASE_COUNT(options)};
+    struct node *node;
+    FAILS(BASE_E_CONFIG, node_open(&config, &node, &fixture.err));
+    SAYS("set authenticator: PasswordAuthenticator");
+}
+END_TEST
+
+/* --- events ---------------------------------------------------------------------------------------------------------------------- */
+
+static void enlist(struct client *client, const char *kind)
+{
+    struct base_buf body;
+    const struct base_slice kinds[] = {S(kind)};
+    base_buf_init(&body, 256);
+    ck_assert_int_eq(cql_wire_put_string_list(&body, kinds, 1), BASE_OK);
+    client_call(client, CQL_OPCODE_REGISTER, base_buf_view(&body));
+    base_buf_fini(&body);
+}
+
+static void expect_event(struct client *client, const char *change, const char *target, const char *keyspace, const char *name)
+{
+    client_receive(client);
+    ck_assert_int_eq(client->message.opcode, CQL_OPCODE_EVENT);
+    ck_assert_int_eq(client->message.stream, -1);
+    const struct cql_event *e = &client->event;
+    ck_assert_msg(base_slice_equal(e->change, S(change)) && base_slice_equal(e->target, S(target)) &&
+                      base_slice_equal(e->keyspace, S(keyspace)) && base_slice_equal(e->name, S(name)),
+                  "%.*s %.*s %.*s.%.*s, not %s %s %s.%s", BASE_SLICE_ARG(e->change), BASE_SLICE_ARG(e->target),
+                  BASE_SLICE_ARG(e->keyspace), BASE_SLICE_ARG(e->name), change, target, keyspace, name);
+}
+
+START_TEST(schema_events)
+{
+    tables();
+    client_open(&c, 0, 5);
+    client_open(&d, 0, 4);
+    enlist(&c, "NOTHING");
+    client_expect_error(&c, CQL_ERROR_PROTOCOL, "Invalid value 'NOTHING' for Event.Type");
+    enlist(&c, "SCHEMA_CHANGE");
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_READY);
+    client_query(&d, "CREATE TABLE lab.u (k int PRIMARY KEY)");
+    expect_event(&c, "CREATED", "TABLE", "lab", "u");
+    client_query(&d, "ALTER TABLE lab.u ADD v int");
+    expect_event(&c, "UPDATED", "TABLE", "lab", "u");
+    client_query(&d, "CREATE TYPE lab.p (x int)");
+    expect_event(&c, "CREATED", "TYPE", "lab", "p");
+    client_query(&d, "ALTER KEYSPACE lab WITH durable_writes = false");
+    expect_event(&c, "UPDATED", "KEYSPACE", "lab", "");
+    client_query(&d, "CREATE INDEX ON lab.u (v)");
+    expect_event(&c, "UPDATED", "TABLE", "lab", "u");
+    client_query(&d, "DROP TABLE lab.u");
+    expect_event(&c, "DROPPED", "TABLE", "lab", "u");
+    client_query(&d, "TRUNCATE lab.t"); /* changes no schema */
+    client_query(&d, "DROP KEYSPACE lab");
+    expect_event(&c, "DROPPED", "TABLE", "lab", "t");
+    expect_event(&c, "DROPPED", "TYPE", "lab", "p");
+    expect_event(&c, "DROPPED", "KEYSPACE", "lab", "");
+    ck_assert(client_is_quiet(&c, 100));
+    ck_assert(client_is_quiet(&d, 1)); /* who did not ask is told nothing */
+    client_close(&c);
+    client_close(&d);
+}
+END_TEST
+
+static void expect_node(struct client *client, enum cql_event_kind kind, const char *change, uint8_t last_byte, int32_t port)
+{
+    client_receive(client);
+    ck_assert_int_eq(client->message.opcode, CQL_OPCODE_EVENT);
+    ck_assert_int_eq(client->event.kind, kind);
+    ck_assert_msg(base_slice_equal(client->event.change, S(change)), "%.*s, not %s", BASE_SLICE_ARG(client->event.change), change);
+    ck_assert_uint_eq(client->event.address.len, 4);
+    ck_assert_uint_eq(client->event.address.data[3], last_byte);
+    ck_assert(port == 0 || client->event.port == port);
+}
+
+START_TEST(events_of_members)
+{
+    one();
+    client_open(&c, 0, 4);
+    client_open(&d, 0, 4);
+    enlist(&c, "STATUS_CHANGE");
+    enlist(&d, "TOPOLOGY_CHANGE");
+    daemon_open(1, NULL);
+    expect_node(&d, CQL_EVENT_TOPOLOGY_CHANGE, "NEW_NODE", 2, native_port(1));
+    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, native_port(1));
+    daemon_close(1);
+    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "DOWN", 2, 0);
+    daemon_open(1, NULL);
+    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, native_port(1));
+    ck_assert(client_is_quiet(&d, 100));
+    client_close(&c);
+    client_close(&d);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("native");
+    TCase *tc = tcase_create("native");
+    tcase_add_checked_fixture(tc, NULL, daemons_teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, each_version_and_compression);
+    tcase_add_test(tc, other_versions);
+    tcase_add_test(tc, out_of_order);
+    tcase_add_test(tc, queries);
+    tcase_add_test(tc, pages);
+    tcase_add_test(tc, prepared);
+    tcase_add_test(tc, prepared_while_the_schema_changes);
+    tcase_add_test(tc, prepared_no_more_than_fit);
+    tcase_add_test(tc, batches);
+    tcase_add_test(tc, many_in_flight);
+    tcase_add_test(tc, connections_are_limited);
+    tcase_add_test(tc, messages_are_limited);
+    tcase_add_test(tc, overload_is_answered);
+    tcase_add_test(tc, a_slow_reader);
+    tcase_add_test(tc, garbage);
+    tcase_add_test(tc, gone_while_asked);
+    tcase_add_test(tc, the_node_ends);
+    tcase_add_test(tc, passwords);
+    tcase_add_test(tc, beyond_loopback_clients_log_in);
+    tcase_add_test(tc, schema_events);
+    tcase_add_test(tc, events_of_members);
+    suite_add_tcase(suite, tc);
+    return ck_main(suite);
+}
