@@ -158,15 +158,21 @@ int net_stream_server_open(struct net_loop *loop, const struct net_stream_server
     return BASE_OK;
 }
 
+void net_stream_server_stop(struct net_stream_server *server)
+{
+    net_loop_disarm(server->loop, &server->resume);
+    if (server->watch.fd < 0)
+        return;
+    net_loop_unwatch(server->loop, &server->watch);
+    close(server->watch.fd);
+    server->watch.fd = -1;
+}
+
 void net_stream_server_close(struct net_stream_server *server)
 {
     if (!server)
         return;
-    net_loop_disarm(server->loop, &server->resume);
-    if (server->watch.fd >= 0) {
-        net_loop_unwatch(server->loop, &server->watch);
-        close(server->watch.fd);
-    }
+    net_stream_server_stop(server);
     neti_tls_close(server->tls);
     if (server->credentials)
         gnutls_certificate_free_credentials(server->credentials);
@@ -177,7 +183,7 @@ void net_stream_server_close(struct net_stream_server *server)
 
 uint16_t net_stream_server_port(const struct net_stream_server *server)
 {
-    return server->port;
+    return server->watch.fd >= 0 ? server->port : 0;
 }
 
 /* --- TLS ------------------------------------------------------------------------------------------------------------- */
@@ -331,7 +337,7 @@ static void on_acceptable(struct net_watch *watch, int events)
 {
     struct net_stream_server *server = BASE_CONTAINER(watch, struct net_stream_server, watch);
     (void)events;
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && watch->fd >= 0; i++) {
         union address from;
         socklen_t len = sizeof from;
         int fd = accept4(watch->fd, &from.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);

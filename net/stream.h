@@ -43,9 +43,11 @@ struct net_stream_server_config {
 /* Listens at once. BUSY when the address is taken, CONFIG when it is none of this machine's or the certificates are not in order. */
 BASE_MUST int net_stream_server_open(struct net_loop *loop, const struct net_stream_server_config *config,
                                      struct net_stream_server **out, struct base_err *err);
+/* Take no more connections; those that are there go on. */
+void net_stream_server_stop(struct net_stream_server *server);
 /* Connections must have been closed. */
 void net_stream_server_close(struct net_stream_server *server);
-uint16_t net_stream_server_port(const struct net_stream_server *server);
+uint16_t net_stream_server_port(const struct net_stream_server *server); /* 0: stopped */
 /* Could one listen there just now? BUSY, CONFIG. */
 BASE_MUST int net_stream_probe(const struct net_stream_server_config *config, struct base_err *err);
 

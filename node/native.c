@@ -167,11 +167,10 @@ int nodei_native_open(struct node *node, struct nodei_native **out, struct base_
 void nodei_native_stop(struct nodei_native *native)
 {
     struct nodei_native_conn *next;
-    if (!native || !native->server)
+    if (!native || !net_stream_server_port(native->server))
         return;
     nodei_native_announce(native->node, native->node->cluster->repl, 0);
-    net_stream_server_close(native->server);
-    native->server = NULL;
+    net_stream_server_stop(native->server);
     for (struct nodei_native_conn *c = native->conns; c; c = next) {
         next = c->next;
         nodei_conn_end(c);
@@ -187,6 +186,8 @@ void nodei_native_close(struct nodei_native *native)
     native->orphans++; /* so that the last connection does not take us along */
     while (native->conns)
         nodei_conn_close(native->conns);
+    net_stream_server_close(native->server);
+    native->server = NULL;
     native->orphans--;
     net_loop_not_at_end(native->loop, &native->flush);
     net_loop_disarm(native->loop, &native->sweep);

@@ -157,7 +157,7 @@ void nodei_events_look(struct nodei_native *native);
 struct nodei_native {
     struct node *node;
     struct net_loop *loop;
-    struct net_stream_server *server; /* NULL: no more connections */
+    struct net_stream_server *server;
     struct nodei_native_conn *conns;
     size_t conn_count;
     size_t orphans; /* connections that are closed and wait for their requests */

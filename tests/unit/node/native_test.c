@@ -475,7 +475,7 @@ START_TEST(a_slow_reader)
     client_open(&d, 0, 4);
     snprintf(text, sizeof text, "INSERT INTO lab.t (k, c, v) VALUES (1, 1, '%0*d')", 20000, 7);
     client_query(&d, text);
-    int small = 4096;
+    int small = 64 << 10;
     setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     const struct cql_query q = {.text = S("SELECT v FROM lab.t WHERE k = 1"), .options = {.consistency = NODE_CL_ONE}};
     struct base_buf body;
