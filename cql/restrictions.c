@@ -443,13 +443,22 @@ static bool ends_with_nocase(struct base_slice text, const char *end)
     return text.len >= len && base_slice_equal_nocase(base_slice(text.data + text.len - len, len), base_slice(end, len));
 }
 
+static bool is_about(const struct cqli_prepare *p, const struct base_index *index, const struct cqli_restriction *r)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (p->table->columns[r->first + i].id == index->column)
+            return true;
+    }
+    return false;
+}
+
 static void look_for_index(struct cqli_prepare *p, const struct cql_relation *relation, struct cqli_restriction *r)
 {
     if (p->statement->kind != CQL_SELECT)
         return;
-    for (size_t i = 0; i < p->table->index_count && !r->multi; i++) {
+    for (size_t i = 0; i < p->table->index_count; i++) {
         const struct base_index *index = &p->table->indexes[i];
-        if (index->column != p->table->columns[r->first].id || !index_serves(index, relation, r))
+        if (!is_about(p, index, r) || !index_serves(index, relation, r))
             continue;
         r->indexed = true;
         r->sai = ends_with_nocase(index->index_class, "StorageAttachedIndex") || ends_with_nocase(index->index_class, "sai");

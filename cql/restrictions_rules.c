@@ -228,11 +228,12 @@ static int check_conditions(struct cqli_prepare *p, const struct cqli_restrictio
     return BASE_OK;
 }
 
-/* Are all the conditions ones whose indexes are intersected? */
-static bool all_intersected(const struct cqli_restrictions *r, size_t from, size_t count)
+/* Are all restrictions in [from, from + count) served by an index, or (with several conditions) by such as are intersected? */
+static bool all_served(const struct cqli_restrictions *r, size_t from, size_t count, bool several)
 {
     for (size_t i = from; i < from + count; i++) {
-        if (r->by_column[i] && !r->by_column[i]->sai)
+        const struct cqli_restriction *c = r->by_column[i];
+        if (c && !(several ? c->sai : c->indexed))
             return false;
     }
     return true;
@@ -247,15 +248,11 @@ int cqli_restrictions_check_filtering(struct cqli_prepare *p, const struct cqli_
         return check_conditions(p, r);
     if (conditions == 0)
         return r->ck_count ? needs_filtering(p) : BASE_OK;
-    if (r->multiple_contains)
-        return needs_filtering(p);
-    if (conditions == 1)
-        return check_conditions(p, r);
-    bool intersected = (!key || all_intersected(r, 0, table->partition_key_count)) &&
-                       (!clustering || all_intersected(r, table->partition_key_count, table->clustering_count)) &&
-                       all_intersected(r, table->partition_key_count + table->clustering_count,
-                                       table->column_count - table->partition_key_count - table->clustering_count);
-    return intersected ? check_conditions(p, r) : needs_filtering(p);
+    size_t pk = table->partition_key_count, ck = table->clustering_count;
+    bool served = !r->multiple_contains && (!key || all_served(r, 0, pk, conditions > 1)) &&
+                  (!clustering || all_served(r, pk, ck, conditions > 1)) &&
+                  all_served(r, pk + ck, table->column_count - pk - ck, conditions > 1);
+    return served ? check_conditions(p, r) : needs_filtering(p);
 }
 
 static int judge_write(struct cqli_prepare *p, struct cqli_restrictions *r, struct key_facts facts)

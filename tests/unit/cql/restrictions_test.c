@@ -165,6 +165,10 @@ START_TEST(test_indexes)
         {"SELECT * FROM i WHERE s = 1", NULL},
         {"SELECT * FROM i WHERE token(k) > 1 AND v = 1", NULL},
         {"SELECT * FROM i WHERE v = 1 AND d = 1", FILTERING},
+        {"SELECT * FROM i WHERE (d) = (1)", NULL},
+        {"SELECT * FROM i WHERE (c, d) = (1, 1)", FILTERING},
+        {"SELECT * FROM i WHERE token(k) > 1 AND (d) = (1)", NULL},
+        {"SELECT * FROM i WHERE k = 1 AND c = 2 AND d = 1 AND w = 2", FILTERING},
         {"SELECT * FROM i WHERE v = 1 ORDER BY c", "ORDER BY with 2ndary indexes is not supported, except for ANN queries."},
     };
     check_all(cases, BASE_COUNT(cases));
