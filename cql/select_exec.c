@@ -12,6 +12,7 @@
 #include "cql/select_private.h"
 
 #define READS_AHEAD 8
+#define CONSISTENCY_ANY 0 /* the native protocol's code */
 
 enum slot_state {
     SLOT_CLOSED,
@@ -560,12 +561,10 @@ static void warn(struct run *run)
         cqli_warn(run->exec, "Aggregation query used on multiple partition keys (IN restriction)");
 }
 
-static int check_start(struct run *run)
+/* Cassandra refuses it only when there is something to read. */
+static int check_sorting(struct run *run)
 {
-    const struct cqli_select *select = run->select;
-    if (run->exec->consistency == 0)
-        return base_err_set(&run->exec->err, BASE_E_INVALID, "ANY ConsistencyLevel is only supported for writes");
-    if (select->sorted && run->exec->page_size > 0)
+    if (run->select->sorted && run->exec->page_size > 0 && !run->places.nothing)
         return base_err_set(&run->exec->err, BASE_E_INVALID,
                             "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must either remove the "
                             "ORDER BY or the IN and sort client side, or disable paging for this query");
@@ -574,16 +573,20 @@ static int check_start(struct run *run)
 
 static int begin(struct run *run)
 {
-    int rc = check_start(run);
+    int rc = BASE_OK;
     struct cqli_eval eval = run->output.eval;
     eval.arena = run->exec->arena; /* places outlive the rows */
     eval.row = NULL;
+    if (run->exec->consistency == CONSISTENCY_ANY)
+        rc = base_err_set(&run->exec->err, BASE_E_INVALID, "ANY ConsistencyLevel is only supported for writes");
     if (rc == BASE_OK)
         rc = cqli_restrictions_eval(run->select->restrictions, run->select->table, &eval, &run->places);
     if (rc == BASE_OK)
         rc = eval_limit(run, &eval, run->select->limit, "LIMIT", &run->limit);
     if (rc == BASE_OK)
         rc = eval_limit(run, &eval, run->select->partition_limit, "PER PARTITION LIMIT", &run->partition_limit);
+    if (rc == BASE_OK)
+        rc = check_sorting(run);
     if (rc == BASE_OK)
         rc = plan(run);
     return rc;

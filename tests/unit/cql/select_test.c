@@ -334,6 +334,18 @@ START_TEST(test_limit_in_bytes)
 }
 END_TEST
 
+/* Sorting over partitions is for results without pages; the text is Cassandra's. */
+START_TEST(test_sorted_is_not_paged)
+{
+    make_events();
+    ck_assert_int_eq(prepare("SELECT k FROM t WHERE k IN (1, 2) ORDER BY c LIMIT 1"), BASE_OK);
+    ck_assert_str_eq(all_rows(NULL, 100, 1 << 20), "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must "
+                                                   "either remove the ORDER BY or the IN and sort client side, or disable paging for this query");
+    ck_assert_int_eq(prepare("SELECT k FROM t WHERE k IN () ORDER BY c"), BASE_OK);
+    ck_assert_str_eq(all_rows(NULL, 100, 1 << 20), "");
+}
+END_TEST
+
 START_TEST(test_failures)
 {
     make_events();
@@ -470,6 +482,7 @@ int main(void)
     tcase_add_test(tc, test_point_read_is_lean);
     tcase_add_test(tc, test_more_is_exact);
     tcase_add_test(tc, test_limit_in_bytes);
+    tcase_add_test(tc, test_sorted_is_not_paged);
     tcase_add_test(tc, test_failures);
     tcase_add_test(tc, test_cancel);
     tcase_add_test(tc, test_state_is_not_trusted);
