@@ -57,6 +57,7 @@ static void hash_now(struct nodei_hash *hash)
         else
             snprintf(hash->made, sizeof hash->made, "%s", out);
     } else if (hash->rc == BASE_OK) {
+        BASE_ASSERT(hash->stored[0] || (out && out[0] != '*')); /* the dummy is a good hash, and was worked at */
         hash->matches = out && out[0] != '*' && hash->stored[0] && equal_in_constant_time(out, hash->stored);
     }
     explicit_bzero(data, sizeof *data);

@@ -277,8 +277,9 @@ void nodei_login_start(struct node *node, struct nodei_login *login)
     snprintf(l->hash.password, sizeof l->hash.password, "%s", login->password);
     explicit_bzero(login->password, sizeof login->password);
     const struct nodei_role *role = remembered(node, login->user);
-    if (role) {
-        l->role = *role;
+    if (role || !login->user[0]) { /* no role is called nothing */
+        if (role)
+            l->role = *role;
         compare(l);
         return;
     }

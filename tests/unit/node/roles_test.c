@@ -196,31 +196,23 @@ START_TEST(validity)
 }
 END_TEST
 
-static uint64_t login_ns(const char *user, const char *password)
-{
-    uint64_t best = UINT64_MAX;
-    for (int i = 0; i < 5; i++) {
-        uint64_t from = base_clock_mono(node_real_clock()).ns;
-        ck_assert_int_eq(loop_login(0, user, password, true, NULL), BASE_E_UNAUTHORIZED);
-        uint64_t ns = base_clock_mono(node_real_clock()).ns - from;
-        best = ns < best ? ns : best;
-    }
-    return best;
-}
-
-/* A bcrypt each, known or not: the lane's jobs say so, whatever the machine's load. */
+/* A bcrypt each, known or not. (That the one for nobody is worked at is asserted where it is made.) */
 START_TEST(everybody_costs_the_same)
 {
+    static const char *const users[] = {"known", "unknown", "cassandra", ""};
     struct node_lane_stats before, after;
     loop_run(&su, "CREATE ROLE known WITH PASSWORD = 'k' AND LOGIN = true");
-    node_executor_get_stats(daemons[0].node->executor, BASE_LANE_AUTH, &before);
-    uint64_t known = login_ns("known", "wrong"), unknown = login_ns("unknown", "wrong"), standard = login_ns("cassandra", "wrong");
-    node_executor_get_stats(daemons[0].node->executor, BASE_LANE_AUTH, &after);
-    ck_assert_uint_eq(after.completed - before.completed, 15);
-    /* A hash that libcrypt refuses would come back at once. */
-    ck_assert_uint_gt(unknown, known / 4);
-    ck_assert_uint_gt(standard, known / 4);
-    ck_assert_uint_gt(known, 5000000);
+    for (size_t i = 0; i < BASE_COUNT(users); i++) {
+        node_executor_get_stats(daemons[0].node->executor, BASE_LANE_AUTH, &before);
+        does_not(users[i], "wrong", WRONG);
+        for (int tries = 0; tries < 1000; tries++) { /* a job counts when its step has returned */
+            node_executor_get_stats(daemons[0].node->executor, BASE_LANE_AUTH, &after);
+            if (after.completed != before.completed)
+                break;
+            usleep(1000);
+        }
+        ck_assert_uint_eq(after.completed - before.completed, 1);
+    }
 }
 END_TEST
 

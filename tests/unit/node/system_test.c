@@ -155,7 +155,10 @@ START_TEST(views)
     system_row_with(rows_of("system_views", "thread_pools", NULL), "name=CompactionExecutor", "active_tasks=", NULL);
     OK(fixture_write(fixture.session, "a", 1, 20));
     system_row_with(rows_of("system_views", "local_write_latency", NULL), "keyspace_name=lab", "count=1", NULL);
-    OK(node_admin(fixture.node, "flush", NULL, 0, &(struct base_buf){.len_max = 65536}, &fixture.err));
+    struct base_buf json;
+    base_buf_init(&json, 65536);
+    OK(node_admin(fixture.node, "flush", NULL, 0, &json, &fixture.err));
+    base_buf_fini(&json);
     system_row_with(rows_of("system_views", "disk_usage", NULL), "keyspace_name=lab", "mebibytes=1", NULL);
     system_row_with(rows_of("system", "size_estimates", "lab"), "table_name=readings", "range_start=-9223372036854775808",
                     "partitions_count=1", NULL);
