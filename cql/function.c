@@ -239,8 +239,8 @@ int cqli_factory_untyped(struct cqli_scope *scope, const struct cqli_factory *fa
     while (i--)
         arg = arg->next;
     return base_err_set(scope->p->err, BASE_E_INVALID,
-                        "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
-                        cqli_term_text(arg, text), factory->function.name);
+                        "Cannot infer type of argument %s in call to function system.%s(%s): use type casts to disambiguate",
+                        cqli_term_text(arg, text), factory->function.name, factory->shape);
 }
 
 /* --- calls ---------------------------------------------------------------------------------------------- */

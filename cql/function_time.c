@@ -128,11 +128,21 @@ static bool floor_by(int64_t ms, const struct base_duration *duration, int64_t s
     }
 }
 
-static const char *floor_fault(const struct base_duration *duration, bool date)
+static int check_floor(const struct base_duration *duration, const struct cql_value *arg, bool whole_days, struct cqli_eval *eval)
 {
+    struct base_buf text;
     if (duration->months < 0 || duration->days < 0 || duration->ns < 0)
-        return "Negative durations are not supported by the floor function";
-    return date && duration->ns ? "The floor on date values cannot be computed for durations with a precision below 1 day" : NULL;
+        return base_err_set(eval->err, BASE_E_INVALID, "Negative durations are not supported by the floor function");
+    if (!whole_days || !duration->ns)
+        return BASE_OK;
+    base_buf_init(&text, 256);
+    int rc = base_value_to_text(base_type_scalar(BASE_TYPE_DURATION), arg->bytes, &text, eval->err);
+    if (rc == BASE_OK)
+        rc = base_err_set(eval->err, BASE_E_INVALID,
+                          "The floor on date values cannot be computed for the %.*s duration as precision is below 1 day",
+                          (int)text.len, (const char *)text.data);
+    base_buf_fini(&text);
+    return rc;
 }
 
 static int run_floor(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
@@ -142,9 +152,9 @@ static int run_floor(const struct cqli_expr *call, const struct cql_value *args,
     int64_t ms = cqli_time_ms(type, args[0].bytes), start = call->item_count > 2 ? cqli_time_ms(call->items[2]->type, args[2].bytes) : 0;
     if (!base_duration_decode(args[1].bytes, &duration))
         return base_err_set(eval->err, BASE_E_CORRUPT, "damaged duration");
-    const char *fault = floor_fault(&duration, type->kind == BASE_TYPE_DATE);
-    if (fault)
-        return base_err_set(eval->err, BASE_E_INVALID, "%s", fault);
+    int rc = check_floor(&duration, &args[1], type->kind == BASE_TYPE_DATE, eval);
+    if (rc != BASE_OK)
+        return rc;
     if (start > ms)
         return base_err_set(eval->err, BASE_E_INVALID,
                             "The floor function starting time is greater than the provided time");
@@ -160,9 +170,9 @@ static int run_floor_time(const struct cqli_expr *call, const struct cql_value *
     (void)call;
     if (!base_duration_decode(args[1].bytes, &duration))
         return base_err_set(eval->err, BASE_E_CORRUPT, "damaged duration");
-    const char *fault = floor_fault(&duration, false);
-    if (fault)
-        return base_err_set(eval->err, BASE_E_INVALID, "%s", fault);
+    int rc = check_floor(&duration, &args[1], false, eval);
+    if (rc != BASE_OK)
+        return rc;
     if (duration.months || duration.days || duration.ns > DAY_NS)
         return base_err_set(eval->err, BASE_E_INVALID,
                             "For time values, the floor can only be computed for durations smaller that a day");

@@ -127,9 +127,9 @@ int cqli_number_decimal(const struct base_type *type, struct base_slice value, s
         return base_buf_put_slice(out, value);
     case BASE_TYPE_VARINT:
         return base_decimal_from_varint(value, out);
-    case BASE_TYPE_DOUBLE: case BASE_TYPE_FLOAT: /* BigDecimal.valueOf(double): its shortest text */
+    case BASE_TYPE_DOUBLE: case BASE_TYPE_FLOAT: /* its shortest text: 5.2f is 5.2 */
         base_buf_init(&text, 64);
-        rc = base_double_java_text(cqli_number_double(type, value), &text);
+        rc = type->kind == BASE_TYPE_FLOAT ? base_float_java_text(float_of(value), &text) : base_double_java_text(double_of(value), &text);
         if (rc == BASE_OK)
             rc = base_scalar_from_text(base_type_scalar(BASE_TYPE_DECIMAL), base_buf_view(&text), out);
         base_buf_fini(&text);

@@ -125,7 +125,7 @@ START_TEST(casts)
         {"CAST(d AS text)", "text 2.25"}, {"CAST((double)10000000 AS text)", "text 1.0E7"}, {"CAST((double)0.0001 AS text)", "text 1.0E-4"},
         {"CAST((double)1234567.5 AS text)", "text 1234567.5"}, {"CAST((double)0.001 AS text)", "text 0.001"}, {"CAST((double)0 AS text)", "text 0.0"},
         {"CAST((double)-1.25e100 AS text)", "text -1.25E100"}, {"CAST((double)NaN AS text)", "text NaN"}, {"CAST((double)123456789 AS decimal)", "decimal 123456789"},
-        {"CAST((double)1e10 AS decimal)", "decimal 1.0E+10"}, {"CAST((float)0.1 AS text)", "text 0.1"}, {"CAST((float)0.1 AS decimal)", "decimal 0.10000000149011612"},
+        {"CAST((double)1e10 AS decimal)", "decimal 1.0E+10"}, {"CAST((float)0.1 AS text)", "text 0.1"}, {"CAST((float)0.1 AS decimal)", "decimal 0.1"},
         {"CAST(bo AS text)", "text true"}, {"CAST(ac AS text)", "text abc"}, {"CAST(te AS text)", "text h\xC3\xA9llo"}, {"CAST(inet AS ascii)", "ascii ::1"},
         {"CAST(tu AS date)", "date 2015-07-14"}, {"CAST(tu AS timestamp)", "timestamp 2015-07-14T00:00:18.805Z"},
         {"CAST(tu AS text)", "text 50554d6e-29bb-11e5-b345-feff819cdc9f"}, {"CAST(ts AS date)", "date 2024-01-31"},
@@ -182,7 +182,9 @@ START_TEST(times)
         {"floor(ts, 1h)", "timestamp 2024-01-31T10:00:00.000Z"}, {"floor(ts, 7m)", "timestamp 2024-01-31T10:14:00.000Z"}, {"floor(ts, 1d)", "timestamp 2024-01-31T00:00:00.000Z"},
         {"floor(ts, 1mo)", "timestamp 2024-01-01T00:00:00.000Z"}, {"floor(ts, 1y)", "timestamp 2024-01-01T00:00:00.000Z"}, {"floor(ts, 5mo)", "timestamp 2023-10-01T00:00:00.000Z"},
         {"floor(ts, 1h, '2024-01-31 00:20Z')", "timestamp 2024-01-31T10:20:00.000Z"}, {"floor(ts, 1mo, '2023-01-15')", "timestamp 2024-01-15T00:00:00.000Z"},
-        {"floor(ts, 1mo, '2023-08-31')", "timestamp 2024-01-31T00:00:00.000Z"}, {"floor(ts, 1us)", "timestamp 2024-01-31T10:20:30.456Z"},
+        {"floor(ts, 1mo, '2023-08-31')", "timestamp 2024-01-31T00:00:00.000Z"}, {"floor((timestamp)'2016-07-02', 2mo2d8h, '2016-01-01')", "timestamp 2016-05-05T16:00:00.000Z"},
+        {"floor((timestamp)'2024-01-10', 1mo, '2023-01-15')", "timestamp 2023-12-15T00:00:00.000Z"},
+        {"floor(ts, 1us)", "timestamp 2024-01-31T10:20:30.456Z"},
         {"floor(tu, 1d)", "timestamp 2015-07-14T00:00:00.000Z"}, {"floor(da, 1mo)", "date 2024-02-01"}, {"floor(da, 1w, '2024-02-05')", "date 2024-02-26"},
         {"floor(tm, 1h)", "time 13:00:00.000000000"}, {"floor(tm, 10m)", "time 13:10:00.000000000"}, {"floor(ts, (duration)NULL)", "timestamp null"},
     };
@@ -195,7 +197,7 @@ START_TEST(times)
     static const struct row bad[] = {
         {"floor(ts, -1h)", "Negative durations are not supported by the floor function"},
         {"floor(ts, 1h, '2025-01-01')", "The floor function starting time is greater than the provided time"},
-        {"floor(da, 1h)", "below 1 day"}, {"floor(tm, 1d)", "For time values, the floor can only be computed for durations smaller that a day"},
+        {"floor(da, 1h)", "The floor on date values cannot be computed for the 1h duration as precision is below 1 day"}, {"floor(tm, 1d)", "For time values, the floor can only be computed for durations smaller that a day"},
         {"now(1)", "Invalid number of arguments in call to function system.now: 0 required but 1 provided"},
         {"min_timeuuid(i)", "Type error: i cannot be passed as argument 0 of function system.min_timeuuid of type timestamp"},
         {"to_date(i)", "Invalid call to function to_date, none of its type signatures match (known type signatures: system.to_date : (timeuuid) -> date, "
@@ -276,7 +278,7 @@ START_TEST(bytes)
     no_selector("blob_as_int(0x01)", "In call to function system.blob_as_int, value 0x01 is not a valid binary representation for type int");
     no_selector("token(a)", "Invalid number of arguments in call to function system.token: 2 required but 1 provided");
     no_selector("token(b, a)", "Type error: b cannot be passed as argument 0 of function system.token of type int");
-    no_selector("to_json(?)", "Cannot infer type of argument ? in call to function system.to_json: use type casts to disambiguate");
+    no_selector("to_json(?)", "Cannot infer type of argument ? in call to function system.to_json(any): use type casts to disambiguate");
 }
 END_TEST
 
@@ -291,6 +293,7 @@ START_TEST(of_collections)
         {"collection_min((list<int>)[])", "int null"}, {"collection_sum((list<int>)[])", "int 0"}, {"collection_avg((list<int>)[])", "int 0"},
         {"similarity_cosine(vec, vec)", "float 1.0"}, {"similarity_cosine(vec, [-1, -2, -3])", "float 0.0"}, {"similarity_euclidean(vec, [1, 2, 4])", "float 0.5"},
         {"similarity_dot_product([1, 1, 1], vec)", "float 3.5"}, {"similarity_cosine(vec, (vector<float, 3>)[3, 2, 1])", "float 0.85714287"},
+        {"similarity_euclidean([1, 2], [1, 2])", "float 1.0"}, {"similarity_dot_product(vec, NULL)", "float null"}, {"similarity_dot_product(vec, [0, 0, 0])", "float 0.5"},
         {"mask_null(te)", "text null"}, {"mask_default(te)", "text ****"}, {"mask_default(i)", "int 0"}, {"mask_default(de)", "decimal 0"}, {"mask_default(da)", "date 1970-01-01"},
         {"mask_default(tup)", "tuple<int, text> (0, '****')"}, {"mask_default(m)", "map<text, int> {}"}, {"mask_default(vec)", "vector<float, 3> [0.0, 0.0, 0.0]"},
         {"mask_default(inet)", "inet 0.0.0.0"}, {"mask_default(tu)", "timeuuid 13814000-1dd2-11b2-8080-808080808080"}, {"mask_default(du)", "duration 0s"},
@@ -306,8 +309,13 @@ START_TEST(of_collections)
         {"map_keys(l)", "Function system.map_keys requires a map argument, but found argument l of type list<int>"},
         {"collection_sum(lt)", "Function system.collection_sum requires a numeric set or list argument, but found argument lt of type list<text>"},
         {"collection_min(m)", "requires a set or list argument"}, {"collection_count(i)", "requires a collection argument"}, {"map_keys(?)", "Cannot infer type of argument ?"},
-        {"map_keys()", "Invalid number of arguments for function system.map_keys(map)"}, {"similarity_cosine(l, l)", "Only float vectors are supported by system.similarity_cosine"},
-        {"similarity_cosine(vec, [1, 2])", "expected 3 elements, but given 2"}, {"similarity_cosine(vec, (vector<float, 2>)[1, 2])", "All arguments must have the same vector dimensions"},
+        {"map_keys()", "Invalid number of arguments for function system.map_keys(map)"}, {"similarity_cosine(l, l)", "Function system.similarity_cosine requires a float vector argument, but found argument l of type list<int>"},
+        {"similarity_cosine(vec, [1, 2])", "All arguments must have the same vector dimensions"},
+        {"similarity_cosine(vec, ['a', 'b', 'c'])", "Type error: ['a', 'b', 'c'] cannot be passed as argument 1"},
+        {"similarity_cosine(?, ?)", "Cannot infer type of argument ? in call to function system.similarity_cosine(vector<float, n>, vector<float, n>): use"},
+        {"similarity_cosine(null, null)", "Cannot infer type of argument NULL"}, {"similarity_cosine(vec, [0, 0, 0])", "Function system.similarity_cosine doesn't support all-zero vectors"},
+        {"similarity_cosine(vec, (vector<int, 3>)[1, 2, 3])", "requires a float vector argument, but found argument (vector<int, 3>)[1, 2, 3] of type vector<int, 3>"},
+        {"similarity_cosine(1, vec)", "requires a float vector argument, but found argument 1 of type int"}, {"similarity_cosine(vec, (vector<float, 2>)[1, 2])", "All arguments must have the same vector dimensions"},
         {"mask_inner(i, 1, 1)", "requires an argument of type [text|varchar|ascii], but found argument i of type int"}, {"mask_inner(te, 1)", "Invalid number of arguments"},
         {"mask_inner(te, 1, 1, 'ab')", "should be single-character, but 'ab' has 2 characters"}, {"mask_hash(te, 'MD9')", "Hash algorithm not found: MD9"},
         {"mask_replace(i, 'x')", "Invalid STRING constant (x)"},
