@@ -32,6 +32,7 @@ struct cursor {
     struct vtabi_request request;
     size_t next_part;
     struct vtabi_filter *filters;
+    struct base_filter *equal; /* those of them that the node may serve by an index: in cmd */
     struct vtabi_row row;
     int consistency;
     sqlite3_value *consistency_value; /* what the query said, for xColumn */
@@ -82,6 +83,8 @@ static void cursor_reset(struct cursor *c)
     c->open_at = 0;
     vtabi_filters_free(c->filters, c->plan.filter_count);
     c->filters = NULL;
+    sqlite3_free(c->equal);
+    c->equal = NULL;
     sqlite3_value_free(c->consistency_value);
     c->consistency_value = NULL;
     echo_free(c);
@@ -242,6 +245,30 @@ static int keep_echo(struct cursor *c, sqlite3_value **argv, struct base_err *er
     return BASE_OK;
 }
 
+/* Equalities on indexed columns go to the node as well: it leaves out rows for which they do not hold, and judges them as we do. */
+static int put_equalities(struct cursor *c, struct base_err *err)
+{
+    const struct base_table *table = c->binding->table;
+    size_t n = 0;
+    if (table->index_count == 0 || c->plan.filter_count == 0)
+        return BASE_OK;
+    c->equal = sqlite3_malloc64(c->plan.filter_count * sizeof *c->equal);
+    if (!c->equal)
+        return base_err_set(err, BASE_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < c->plan.filter_count; i++) {
+        const struct vtabi_filter *filter = &c->filters[i];
+        const struct base_column *column = c->binding->columns[filter->column - table_of(c)->column_first];
+        bool indexed = false;
+        for (size_t k = 0; column && filter->op == '=' && !filter->always && !filter->never && k < table->index_count; k++)
+            indexed |= table->indexes[k].column == column->id && table->indexes[k].target == BASE_INDEX_VALUE;
+        if (indexed)
+            c->equal[n++] = (struct base_filter){.column = column->id, .op = BASE_FILTER_EQ, .operand = filter->operands[0]};
+    }
+    c->cmd.filters = c->equal;
+    c->cmd.filter_count = n;
+    return BASE_OK;
+}
+
 static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value **argv,
                             struct base_err *err)
 {
@@ -258,6 +285,8 @@ static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value
     if (rc == BASE_OK && c->plan.filter_count)
         rc = vtabi_filters_parse(table, c->binding, idx_str, argv + at, c->plan.filter_count,
                                  &c->filters, err);
+    if (rc == BASE_OK)
+        rc = put_equalities(c, err);
     at += (int)c->plan.filter_count;
     if (rc == BASE_OK && c->plan.consistency)
         rc = read_consistency(c, argv[at++], err);

@@ -50,6 +50,7 @@ struct planner {
     struct vtabi_table *table;
     const struct vtabi_binding
         *binding; /* NULL: the node cannot be asked; only REFUSED is possible */
+    bool by_index; /* a scan that an index of the table serves */
     sqlite3_index_info *info;
     struct vtabi_plan plan;
     int argc;
@@ -295,6 +296,22 @@ static const char *may_filter(const struct planner *p, int i)
     return filter_op(c->op, sqlite3_vtab_in(p->info, i, -1));
 }
 
+/* Is there an equality that an index of the table serves? Then rows are found without their keys, and nobody need allow it. */
+static bool has_indexed_equality(const struct planner *p)
+{
+    const struct base_table *table = p->binding->table;
+    for (int i = 0; i < p->info->nConstraint && table->index_count; i++) {
+        const char *op = may_filter(p, i);
+        if (!op || op[0] != '=')
+            continue;
+        const struct base_column *column = p->binding->columns[p->info->aConstraint[i].iColumn - p->table->column_first];
+        for (size_t k = 0; k < table->index_count; k++)
+            if (table->indexes[k].column == column->id && table->indexes[k].target == BASE_INDEX_VALUE)
+                return true;
+    }
+    return false;
+}
+
 /* Take what can be tested here. idxStr carries operator and column: " filter celsius>[3]". */
 static void take_filters(struct planner *p)
 {
@@ -426,8 +443,8 @@ static void plan_cost(struct planner *p)
         info->estimatedRows = 1000000;
         return;
     case VTABI_PLAN_SCAN:
-        info->estimatedCost = 3e6;
-        info->estimatedRows = 1000000;
+        info->estimatedCost = p->by_index ? 3e4 : 3e6;
+        info->estimatedRows = p->by_index ? 4000 : 1000000;
         break;
     case VTABI_PLAN_PARTITION:
     case VTABI_PLAN_KEY:
@@ -451,9 +468,10 @@ int vtabi_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
     if (p.binding) {
         bool keyed = plan_key(&p) || plan_partition(&p);
         bool allowed = allows_filtering(&p);
-        if (!keyed && allowed) {
+        p.by_index = !keyed && has_indexed_equality(&p);
+        if (!keyed && (allowed || p.by_index)) {
             p.plan.kind = VTABI_PLAN_SCAN;
-            say(&p, "scan");
+            say(&p, p.by_index ? "index" : "scan");
         }
     }
     if (p.plan.kind == VTABI_PLAN_REFUSED) {
