@@ -52,7 +52,7 @@ static inline struct cql_prepared *prepare(const char *text, int *rc)
 {
     struct cql_statement *statement;
     struct cql_prepared *prepared = NULL;
-    struct cql_context at = context();
+    const struct cql_context at = {.schema = schema, .keyspace = S(keyspace), .now_us = now_us};
     base_err_clear(&err);
     *rc = cql_parse(&arena, S(text), &statement, &err);
     if (*rc == BASE_OK)
