@@ -33,9 +33,16 @@ static struct cql_value null_value(void)
     return (struct cql_value){.state = CQL_VALUE_NULL};
 }
 
+/* Member by member: a whole value, made on the stack and copied from there, waits for its own stores. */
+static inline void set_null(struct cql_value *out)
+{
+    out->state = CQL_VALUE_NULL;
+    out->bytes = (struct base_slice){0};
+}
+
 static int eval_bind(const struct cqli_expr *expr, struct cqli_eval *eval, struct cql_value *out)
 {
-    *out = null_value();
+    set_null(out);
     if (expr->number >= eval->value_count)
         return base_err_set(eval->err, BASE_E_INVALID, "Invalid amount of bind variables");
     const struct cql_value *value = &eval->values[expr->number];
@@ -44,7 +51,7 @@ static int eval_bind(const struct cqli_expr *expr, struct cqli_eval *eval, struc
         return BASE_OK;
     int rc = cqli_value_take(eval->arena, expr->type, value->bytes, &out->bytes, eval->err);
     if (rc != BASE_OK)
-        *out = null_value();
+        set_null(out);
     return rc;
 }
 
@@ -60,7 +67,7 @@ static int put_item(const struct cqli_expr *expr, uint32_t i, struct cqli_eval *
                     struct base_buf *out)
 {
     const bool fields = expr->type->kind == BASE_TYPE_TUPLE || expr->type->kind == BASE_TYPE_UDT;
-    struct cql_value value = null_value();
+    struct cql_value value = {.state = CQL_VALUE_NULL};
     int rc = expr->items[i] ? cqli_eval(expr->items[i], eval, a, &value) : BASE_OK;
     if (rc != BASE_OK)
         return rc;
@@ -201,7 +208,7 @@ static int eval_part(const struct cqli_expr *expr, struct cqli_eval *eval, const
 {
     struct cql_value whole;
     int rc = cqli_eval(expr->items[0], eval, a, &whole);
-    *out = null_value();
+    set_null(out);
     if (rc != BASE_OK || whole.state != CQL_VALUE_SET)
         return rc;
     return expr->kind == CQLI_EXPR_FIELD ? eval_field(expr, eval, whole.bytes, out) : eval_range(expr, eval, a, whole.bytes, out);
@@ -227,7 +234,7 @@ static int eval_call(const struct cqli_expr *expr, struct cqli_eval *eval, const
 
 int cqli_eval(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct cql_value *out)
 {
-    *out = null_value();
+    set_null(out);
     if (a && !expr->is_constant) {
         bool found;
         int rc = cqli_aggregation_node(a, expr, eval, &found, out);

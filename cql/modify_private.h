@@ -187,11 +187,11 @@ struct cqli_run {
     size_t reading;    /* 2 × the partition's index in update.places; + 1: its rows, else its static row */
     struct cql_read *read;
     enum { CQLI_RUN_ITEMS, CQLI_RUN_READING, CQLI_RUN_WRITING } stage;
-    struct cql_write write;
     /* places in lists */
     int64_t place_us;
     unsigned place_left;
     uint8_t place_node[8];
+    struct cql_write write; /* at the end: it is large, and made when it is needed */
 };
 /* All items are there; begin. */
 enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *items, size_t count, bool is_batch, enum cql_batch_kind kind,

@@ -239,17 +239,19 @@ static enum cql_answer write_all(struct cqli_run *run)
         exec->rc = cqli_batch_check_size(run, limits_of(exec->ports));
     if (exec->rc != BASE_OK || run->mutation_count == 0)
         return CQL_DONE;
-    *write = (struct cql_write){
-        .mutations = base_buf_view(&run->bytes),
-        .mutation_count = run->mutation_count,
-        .condition = conditions,
-        .table = run->mutations.first->table,
-        .consistency = exec->consistency,
-        .logged = run->is_batch && run->kind == CQL_BATCH_LOGGED && !run->conditional && is_of_several(&run->mutations),
-        .ready = write_ready,
-        .ctx = run,
-    };
+    write->mutations = base_buf_view(&run->bytes);
+    write->mutation_count = run->mutation_count;
+    write->condition = conditions;
+    write->table = run->mutations.first->table;
+    write->consistency = exec->consistency;
+    write->logged = run->is_batch && run->kind == CQL_BATCH_LOGGED && !run->conditional && is_of_several(&run->mutations);
+    write->ready = write_ready;
+    write->rc = BASE_OK;
+    base_err_clear(&write->err);
+    write->outcome = (struct cql_outcome){0};
     base_buf_init_in_arena(&write->current, exec->arena, CQLI_WRITE_LEN_MAX);
+    write->ctx = run;
+    write->state = NULL;
     run->stage = CQLI_RUN_WRITING;
     if (exec->tracing)
         exec->ports->ops->trace(exec->ports, "Sending %zu mutation%s of %zu bytes to replicas", run->mutation_count,
@@ -318,12 +320,13 @@ static int begin_timestamp(struct cqli_run *run, const struct cqli_expr *timesta
 enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *items, size_t count, bool is_batch, enum cql_batch_kind kind,
                                const struct cqli_expr *timestamp)
 {
-    struct cqli_run *run = base_arena_zalloc(exec->arena, sizeof *run);
+    struct cqli_run *run = base_arena_alloc(exec->arena, sizeof *run);
     exec->state = run;
     if (!run) {
         exec->rc = cqli_no_room(&exec->err, BASE_E_NOMEM);
         return CQL_DONE;
     }
+    memset(run, 0, offsetof(struct cqli_run, write));
     run->exec = exec;
     run->items = items;
     run->item_count = count;
