@@ -1,6 +1,6 @@
 /* CREATE, ALTER, DROP and LIST of roles and users: rows of system_auth.roles.
  *
- * Each statement goes: may the client? → is the role there? → a password is hashed → the row is written. Who may: superusers; and each role
+ * Each statement goes: is the client a superuser still? may it? → is the role there? → a password is hashed → the row is written. Who may: superusers; and each role
  * may change its own password. A role that a client of this node changes is looked up anew at its next login here; other nodes remember
  * it for up to roles_validity.
  *
@@ -67,6 +67,7 @@ struct role_op {
     bool has_password, has_hash, has_superuser, has_login, superuser, login;
     char hash_text[NODEI_HASH_LEN_MAX + 1];
     bool pending;
+    bool of_self; /* the lookup is of the client's own role */
     struct nodei_lookup lookup;
     struct nodei_hash hash;
     struct nodei_query query;
@@ -210,6 +211,9 @@ static int judge(struct role_op *op, bool *go)
     return kind_of(op) == CQL_DROP_ROLE ? check_drop(op, role) : BASE_OK;
 }
 
+static int check_may(struct role_op *op);
+static enum cql_answer look_up(struct role_op *op, const char *name);
+
 static enum cql_answer lookup_take(struct role_op *op)
 {
     bool go = false;
@@ -218,8 +222,14 @@ static enum cql_answer lookup_take(struct role_op *op)
         base_err_set(&op->admin->err, rc, "%s", op->lookup.err.text);
     else if (op->node->cluster->auth->closing)
         rc = base_err_set(&op->admin->err, BASE_E_CLOSED, "%s", base_err_words(BASE_E_CLOSED));
+    else if (op->of_self)
+        rc = check_may(op);
     else
         rc = judge(op, &go);
+    if (rc == BASE_OK && op->of_self) {
+        op->of_self = false;
+        return look_up(op, op->name);
+    }
     if (rc != BASE_OK || !go)
         return end(op, rc);
     return kind_of(op) == CQL_DROP_ROLE ? write_drop(op) : hash_and_write(op);
@@ -230,10 +240,18 @@ static void lookup_done(struct nodei_lookup *lookup)
     (void)lookup_take(BASE_CONTAINER(lookup, struct role_op, lookup));
 }
 
-/* Superusers; a role its own password, and nothing else. */
+static enum cql_answer look_up(struct role_op *op, const char *name)
+{
+    op->lookup.done = lookup_done;
+    return nodei_lookup_start(&op->lookup, op->node, name) == CQL_PENDING ? wait(op) : lookup_take(op);
+}
+
+/* Superusers; a role its own password, and nothing else. Who logged in as a superuser may be none any more. */
 static int check_may(struct role_op *op)
 {
-    const struct nodei_client *client = op->client;
+    struct nodei_client *client = op->client;
+    if (client->role[0])
+        client->is_superuser = op->lookup.role.exists && op->lookup.role.is_superuser;
     bool own = client->role[0] && strcmp(op->name, client->role) == 0;
     bool alter = kind_of(op) == CQL_ALTER_ROLE;
     if (alter && own && op->has_superuser)
@@ -322,10 +340,10 @@ enum cql_answer nodei_roles_admin(struct nodei_client *client, struct cql_admin 
     op->node = client->node;
     op->admin = admin;
     int rc = auth->closing ? base_err_set(&admin->err, BASE_E_CLOSED, "%s", base_err_words(BASE_E_CLOSED)) : take_statement(op);
-    if (rc == BASE_OK)
-        rc = check_may(op);
+    if (rc == BASE_OK && !client->role[0])
+        rc = check_may(op); /* nobody asked who it is */
     if (rc != BASE_OK)
         return end(op, rc);
-    op->lookup.done = lookup_done;
-    return nodei_lookup_start(&op->lookup, op->node, op->name) == CQL_PENDING ? wait(op) : lookup_take(op);
+    op->of_self = client->role[0];
+    return look_up(op, op->of_self ? client->role : op->name);
 }

@@ -13,6 +13,7 @@
 #define QUEUE_MAX 256
 #define PREFIX "$2a$" /* as Cassandra's jBCrypt writes it */
 #define COST 10
+#define COST_MAX 16 /* some 4 s: a hash that takes longer would hold up everybody's login, and the node's end */
 /* A hash of no password that anybody knows: compared with where there is none. */
 #define DUMMY "$2a$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0I."
 
@@ -23,7 +24,7 @@ bool nodei_hash_is_valid(struct base_slice text)
         text.data[4] < '0' || text.data[4] > '3' || text.data[5] < '0' || text.data[5] > '9' || text.data[6] != '$')
         return false;
     int cost = (text.data[4] - '0') * 10 + text.data[5] - '0';
-    if (cost < 4 || cost > 31)
+    if (cost < 4 || cost > COST_MAX)
         return false;
     for (size_t i = 7; i < text.len; i++)
         if (!text.data[i] || !strchr(alphabet, text.data[i]))
@@ -44,7 +45,8 @@ static void hash_now(struct nodei_hash *hash)
 {
     struct crypt_data *data = calloc(1, sizeof *data);
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-    const char *stored = hash->stored[0] ? hash->stored : DUMMY;
+    bool is_stored = nodei_hash_is_valid(base_slice_str(hash->stored)); /* whoever wrote it */
+    const char *stored = is_stored ? hash->stored : DUMMY;
     hash->rc = data ? BASE_OK : BASE_E_NOMEM;
     if (!data)
         return;
@@ -57,8 +59,8 @@ static void hash_now(struct nodei_hash *hash)
         else
             snprintf(hash->made, sizeof hash->made, "%s", out);
     } else if (hash->rc == BASE_OK) {
-        BASE_ASSERT(hash->stored[0] || (out && out[0] != '*')); /* the dummy is a good hash, and was worked at */
-        hash->matches = out && out[0] != '*' && hash->stored[0] && equal_in_constant_time(out, hash->stored);
+        BASE_ASSERT(is_stored || (out && out[0] != '*')); /* the dummy is a good hash, and was worked at */
+        hash->matches = out && out[0] != '*' && is_stored && equal_in_constant_time(out, hash->stored);
     }
     explicit_bzero(data, sizeof *data);
     free(data);

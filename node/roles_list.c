@@ -113,6 +113,15 @@ static bool is_wanted(const struct list *list, const struct line *line)
     return list->client->is_superuser || base_slice_equal(line->name, own);
 }
 
+/* Who logged in as a superuser may be none any more. */
+static bool is_superuser(const struct line *lines, size_t count, struct base_slice name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (base_slice_equal(lines[i].name, name))
+            return lines[i].role.exists && lines[i].role.is_superuser;
+    return false;
+}
+
 static int put_lines(struct list *list)
 {
     struct cql_admin *admin = list->admin;
@@ -123,6 +132,8 @@ static int put_lines(struct list *list)
     if (rc == BASE_OK)
         rc = collect(list, &lines);
     const struct line *all = (const struct line *)(const void *)lines.data;
+    if (rc == BASE_OK && list->client->role[0])
+        list->client->is_superuser = is_superuser(all, lines.len / sizeof *all, base_slice_str(list->client->role));
     for (size_t i = 0; rc == BASE_OK && i < lines.len / sizeof *all; i++)
         if (is_wanted(list, &all[i]))
             rc = put_line(admin->result, &all[i], users);
@@ -130,6 +141,8 @@ static int put_lines(struct list *list)
     if (rc != BASE_OK)
         return base_err_set(&admin->err, rc, "%s", base_err_words(rc));
     struct base_slice of = admin->statement->role.of;
+    if (of.len && !list->client->is_superuser && !base_slice_equal(of, base_slice_str(list->client->role)))
+        return base_err_set(&admin->err, BASE_E_UNAUTHORIZED, "You are not authorized to view roles granted to %.*s", BASE_SLICE_ARG(of));
     if (of.len && admin->result->row_count == 0)
         return base_err_set(&admin->err, BASE_E_INVALID, "%.*s doesn't exist", BASE_SLICE_ARG(of));
     return BASE_OK;
@@ -161,12 +174,6 @@ static void query_done(struct nodei_query *query)
 enum cql_answer nodei_roles_list(struct nodei_client *client, struct cql_admin *admin)
 {
     struct nodei_auth *auth = nodei_auth(client->node);
-    struct base_slice of = admin->statement->role.of;
-    if (of.len && !client->is_superuser && !base_slice_equal(of, base_slice_str(client->role))) {
-        admin->rc = base_err_set(&admin->err, BASE_E_UNAUTHORIZED, "You are not authorized to view roles granted to %.*s",
-                                 BASE_SLICE_ARG(of));
-        return CQL_DONE;
-    }
     struct list *list = auth ? calloc(1, sizeof *list) : NULL;
     if (!list) {
         admin->rc = base_err_set(&admin->err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));

@@ -36,7 +36,7 @@ struct nodei_hash {
 void nodei_hash_start(struct node *node, struct nodei_hash *hash);
 struct nodei_auth;
 void nodei_hash_refuse_all(struct nodei_auth *auth); /* those that wait: CLOSED */
-/* Could it be a bcrypt hash ("$2a$10$…")? */
+/* Could it be a bcrypt hash ("$2a$10$…"), of a cost that we bear? */
 bool nodei_hash_is_valid(struct base_slice text);
 
 /* --- roles as stored (roles_login.c) ------------------------------------------------------------------------------- */

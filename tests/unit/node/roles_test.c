@@ -123,11 +123,16 @@ START_TEST(hashed_passwords)
     does_not("h", "Ringlet", WRONG);
     ck_assert(nodei_hash_is_valid(BASE_SLICE_LIT(HASH_OF_RINGLET)));
     static const char *const bad[] = {"", "x", "$1$abc$def", "$2a$10$short", "$2a$99$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
-                                      "$2x$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc"};
+                                      "$2x$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
+                                      "$2a$17$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq"};
     for (size_t i = 0; i < BASE_COUNT(bad); i++)
         ck_assert(!nodei_hash_is_valid(base_slice_str(bad[i])));
     ck_assert_int_eq(loop_try(&su, "CREATE ROLE i WITH HASHED PASSWORD = 'plain'"), BASE_E_INVALID);
     SAYS("Invalid hashed password value");
+    /* Written around us: it lets nobody in, and holds nobody up. */
+    loop_run(&su, "INSERT INTO system_auth.roles (role, can_login, salted_hash) VALUES ('odd', true, "
+                  "'$2a$31$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq')");
+    does_not("odd", "ringlet", WRONG);
 }
 END_TEST
 
@@ -182,6 +187,21 @@ START_TEST(others)
     logs_in("eve", "mine", false);
     does_not("eve", "e", WRONG);
     logs_in("cassandra", "cassandra", true);
+}
+END_TEST
+
+/* A superuser who is none any more, on a connection from before. */
+START_TEST(demoted)
+{
+    loop_run(&su, "CREATE ROLE dba WITH PASSWORD = 'x' AND LOGIN = true AND SUPERUSER = true");
+    struct loop_client dba = client_of("dba", true);
+    loop_run(&dba, "CREATE ROLE a");
+    loop_run(&su, "ALTER ROLE dba WITH SUPERUSER = false");
+    ck_assert_int_eq(loop_try(&dba, "CREATE ROLE b"), BASE_E_UNAUTHORIZED);
+    ck_assert(!dba.client.is_superuser);
+    loop_run(&dba, "ALTER ROLE dba WITH PASSWORD = 'y'");
+    loop_run(&su, "DROP ROLE dba");
+    ck_assert_int_eq(loop_try(&dba, "DROP ROLE a"), BASE_E_UNAUTHORIZED);
 }
 END_TEST
 
@@ -333,6 +353,7 @@ static Suite *suite(void)
     tcase_add_test(tc, hashed_passwords);
     tcase_add_test(tc, refusals);
     tcase_add_test(tc, others);
+    tcase_add_test(tc, demoted);
     tcase_add_test(tc, validity);
     tcase_add_test(tc, everybody_costs_the_same);
     tcase_add_test(tc, default_is_gone_for_good);
