@@ -16,7 +16,7 @@ static bool is_named(const struct cql_term *call, const char *name)
     return base_slice_equal(call->name.name, base_slice_str(name));
 }
 
-static int put_items(const struct cql_term *term, const char *open, const char *close, bool column, struct base_buf *out)
+static int put_items(const struct cql_term *term, const char *open, const char *close, struct cqli_prepare *column, struct base_buf *out)
 {
     uint32_t i = 0;
     int rc = put(out, open);
@@ -40,7 +40,7 @@ static bool is_metadata(const struct cql_term *call)
     return is_named(call, "writetime") || is_named(call, "maxwritetime") || is_named(call, "ttl");
 }
 
-static int put_call(const struct cql_term *call, bool column, struct base_buf *out)
+static int put_call(const struct cql_term *call, struct cqli_prepare *column, struct base_buf *out)
 {
     const bool star = call->items && call->items->kind == CQL_TERM_STAR;
     const bool constant = call->item_count == 1 && call->items && cqli_literal_is(call->items);
@@ -58,7 +58,7 @@ static int put_call(const struct cql_term *call, bool column, struct base_buf *o
 
 /* items[0] and a text around it: "m['a']", "(int)v" */
 static int put_around(const char *before, const struct cql_term *first, const char *between, const struct cql_term *second,
-                      const char *after, bool column, struct base_buf *out)
+                      const char *after, struct cqli_prepare *column, struct base_buf *out)
 {
     int rc = put(out, before);
     if (rc == BASE_OK)
@@ -70,7 +70,7 @@ static int put_around(const char *before, const struct cql_term *first, const ch
     return rc == BASE_OK ? put(out, after) : rc;
 }
 
-static int put_slice(const struct cql_term *term, bool column, struct base_buf *out)
+static int put_slice(const struct cql_term *term, struct cqli_prepare *column, struct base_buf *out)
 {
     const struct cql_term *from = term->items->next, *upto = from ? from->next : NULL;
     const bool open_from = !from || (from->kind == CQL_TERM_NULL && !from->text.len);
@@ -86,8 +86,19 @@ static int put_type(const char *before, struct base_slice type, const char *afte
     return base_buf_printf(out, "%s%.*s%s", before, BASE_SLICE_ARG(type), after);
 }
 
-static int put_cast(const struct cql_term *term, bool column, struct base_buf *out)
+/* A cast to the type that the term has already is nothing, and has no name of its own. */
+static bool is_no_cast(struct cqli_prepare *p, const struct cql_term *term)
 {
+    struct cqli_scope scope = {.p = p, .selection = true};
+    const struct base_type *from, *to;
+    return cqli_term_type(&scope, term->items, &from) == BASE_OK && from && cqli_term_named_type(&scope, term->text, &to) == BASE_OK &&
+           cqli_type_same(from, to);
+}
+
+static int put_cast(const struct cql_term *term, struct cqli_prepare *column, struct base_buf *out)
+{
+    if (term->kind == CQL_TERM_CAST && column && is_no_cast(column, term))
+        return cqli_term_put(term->items, column, out);
     if (term->kind == CQL_TERM_HINT) {
         int rc = put_type("(", term->text, ")", out);
         return rc == BASE_OK ? cqli_term_put(term->items, column, out) : rc;
@@ -96,7 +107,7 @@ static int put_cast(const struct cql_term *term, bool column, struct base_buf *o
     return rc == BASE_OK ? put_type("", term->text, ")", out) : rc;
 }
 
-int cqli_term_put(const struct cql_term *term, bool column, struct base_buf *out)
+int cqli_term_put(const struct cql_term *term, struct cqli_prepare *column, struct base_buf *out)
 {
     char op[4];
     switch (term->kind) {
@@ -143,7 +154,7 @@ const char *cqli_term_text(const struct cql_term *term, char text[CQLI_TERM_TEXT
     struct base_buf buf;
     base_buf_init(&buf, CQL_TEXT_LEN_MAX * 4u);
     text[0] = 0;
-    if (cqli_term_put(term, false, &buf) == BASE_OK)
+    if (cqli_term_put(term, NULL, &buf) == BASE_OK)
         snprintf(text, CQLI_TERM_TEXT, "%.*s", (int)buf.len, (const char *)buf.data);
     base_buf_fini(&buf);
     return text;
@@ -154,7 +165,7 @@ int cqli_expr_name(struct cqli_prepare *p, const struct cql_term *term, struct b
     struct base_buf buf;
     *out = (struct base_slice){0};
     base_buf_init(&buf, CQL_TEXT_LEN_MAX * 4u);
-    int rc = cqli_term_put(term, true, &buf);
+    int rc = cqli_term_put(term, p, &buf);
     if (rc == BASE_OK)
         rc = base_arena_copy(p->arena, base_buf_view(&buf), out);
     base_buf_fini(&buf);

@@ -107,8 +107,8 @@ BASE_MUST int cqli_call_prepare(struct cqli_scope *scope, const struct cql_term 
 /* A type's text in the statement's keyspace. */
 BASE_MUST int cqli_term_named_type(struct cqli_scope *scope, struct base_slice text, const struct base_type **out);
 
-/* A term as people write it; `column`: as a result's column is called (functions with their keyspace). */
-BASE_MUST int cqli_term_put(const struct cql_term *term, bool column, struct base_buf *out);
+/* A term as people write it; `column` not NULL: as a result's column is called (functions with their keyspace). */
+BASE_MUST int cqli_term_put(const struct cql_term *term, struct cqli_prepare *column, struct base_buf *out);
 #define CQLI_TERM_TEXT 256
 const char *cqli_term_text(const struct cql_term *term, char text[CQLI_TERM_TEXT]); /* cut to fit */
 

@@ -170,7 +170,7 @@ static int prepare_hint(struct cqli_scope *scope, const struct cql_term *term, c
                             cqli_type_text_of(to.type, type));
     struct base_buf name;
     base_buf_init(&name, CQL_TEXT_LEN_MAX * 4u);
-    rc = scope->selection ? base_buf_printf(&name, "[selection]") : cqli_term_put(term, false, &name);
+    rc = scope->selection ? base_buf_printf(&name, "[selection]") : cqli_term_put(term, NULL, &name);
     if (rc == BASE_OK)
         rc = base_arena_copy(scope->p->arena, base_buf_view(&name), &to.name);
     base_buf_fini(&name);

@@ -32,6 +32,8 @@ static bool scalar_takes(enum base_type_kind to, enum base_type_kind from)
         return from == BASE_TYPE_INT || from == BASE_TYPE_BIGINT || from == BASE_TYPE_TIMESTAMP;
     case BASE_TYPE_BIGINT:
         return from == BASE_TYPE_TIMESTAMP;
+    case BASE_TYPE_TIMESTAMP:
+        return from == BASE_TYPE_BIGINT;
     case BASE_TYPE_UUID:
         return from == BASE_TYPE_TIMEUUID;
     default:

@@ -3,7 +3,8 @@
  * 1. Of two numbers the wider size decides (tinyint 1 … bigint and double 8, varint and decimal without end), and it is a floating type
  *    when one of them is: int + float is float, bigint + float double, varint + float decimal. Whole numbers wrap around.
  * 2. timestamp and date take a duration, strings are put together by +.
- * 3. Arithmetic on written numbers alone takes the type of what it is for. */
+ * 3. Arithmetic on written numbers alone takes the type of what it is for; an operand that could be anything (a marker, null) what the
+ *    rest leaves, when that is one type. */
 #include "cql/function.h"
 
 #include "base/arith.h"
@@ -173,14 +174,15 @@ static int run_temporal(const struct cqli_expr *call, const struct cql_value *ar
     int64_t ms;
     if (!base_duration_decode(args[1].bytes, &duration))
         return failed(call, eval, "damaged duration");
-    if (type->kind == BASE_TYPE_DATE && duration.ns) {
+    const bool date = type->kind == BASE_TYPE_DATE;
+    if (date ? duration.ns != 0 : duration.ns % 1000000 != 0) {
         struct base_buf text;
         base_buf_init(&text, 256);
         int rc = base_value_to_text(call->items[1]->type, args[1].bytes, &text, eval->err);
         if (rc == BASE_OK)
             rc = base_err_set(eval->err, BASE_E_INVALID,
-                              "the operation 'date %c duration' failed: The duration must have a day precision. Was: %.*s",
-                              call->function->op, (int)text.len, (const char *)text.data);
+                              "the operation '%s %c duration' failed: The duration must have a %s precision. Was: %.*s",
+                              date ? "date" : "timestamp", call->function->op, date ? "day" : "millisecond", (int)text.len, (const char *)text.data);
         base_buf_fini(&text);
         return rc;
     }
@@ -271,26 +273,85 @@ static int refuse(struct cqli_scope *scope, const struct cql_term *term, bool am
                         term->op, cqli_term_text(term->items, a), cqli_term_text(term->items->next, b));
 }
 
+/* What an operation is to be done on: the operands' types and the result's. */
+struct operation {
+    const struct base_type *types[2], *result;
+};
+
+static const struct base_type *operation_result(const struct cql_term *term, const struct base_type *a, const struct base_type *b)
+{
+    if (term->kind == CQL_TERM_NEGATE)
+        return cqli_type_is_number(a) ? a : NULL;
+    return result_type(term->op, a, b);
+}
+
+/* Do the operands fit, and the result what it is for? */
+static int fits(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to, struct operation *o, bool *out)
+{
+    enum cqli_match match = CQLI_MATCH_NOT;
+    *out = false;
+    o->result = operation_result(term, o->types[0], o->types[1]);
+    if (!o->result || (to && cqli_type_match(to->type, o->result) == CQLI_MATCH_NOT))
+        return BASE_OK;
+    int rc = cqli_term_match(scope, term->items, o->types[0], &match);
+    if (rc == BASE_OK && match != CQLI_MATCH_NOT && o->types[1])
+        rc = cqli_term_match(scope, term->items->next, o->types[1], &match);
+    *out = rc == BASE_OK && match != CQLI_MATCH_NOT;
+    return rc;
+}
+
+/* An operand may be anything (a marker, null): what the other operand and the result leave. "? - 5m" for a timestamp is one of a
+ * timestamp, "1 + ?" for a tinyint one of tinyints; else it must be said. */
+static int choose(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to, struct operation *out)
+{
+    static const enum base_type_kind kinds[] = {
+        BASE_TYPE_TINYINT, BASE_TYPE_SMALLINT, BASE_TYPE_INT,     BASE_TYPE_BIGINT,    BASE_TYPE_FLOAT, BASE_TYPE_DOUBLE,   BASE_TYPE_DECIMAL,
+        BASE_TYPE_VARINT,  BASE_TYPE_COUNTER,  BASE_TYPE_TEXT, BASE_TYPE_ASCII, BASE_TYPE_TIMESTAMP, BASE_TYPE_DATE,  BASE_TYPE_DURATION,
+    };
+    const bool binary = term->kind == CQL_TERM_BINARY;
+    size_t count = 0;
+    bool fit;
+    for (size_t i = 0; i < BASE_COUNT(kinds); i++)
+        for (size_t k = 0; k < (binary ? BASE_COUNT(kinds) : 1); k++) {
+            struct operation o = {.types = {base_type_scalar(kinds[i]), binary ? base_type_scalar(kinds[k]) : NULL}};
+            int rc = fits(scope, term, to, &o, &fit);
+            if (rc != BASE_OK)
+                return rc;
+            if (fit && count++ == 0)
+                *out = o;
+        }
+    if (count == 1)
+        return BASE_OK;
+    const bool marker = term->items->kind == CQL_TERM_BIND || (binary && term->items->next->kind == CQL_TERM_BIND);
+    if (count && to && !marker) { /* null: then all of one type */
+        struct operation o = {.types = {to->type, binary ? to->type : NULL}};
+        int rc = fits(scope, term, to, &o, &fit);
+        *out = o;
+        if (rc != BASE_OK || fit)
+            return rc;
+    }
+    return refuse(scope, term, count > 0);
+}
+
 int cqli_operator_prepare(struct cqli_scope *scope, const struct cql_term *term, const struct cqli_receiver *to,
                           const struct cqli_expr **out)
 {
-    const struct base_type *types[2] = {NULL, NULL}, *result;
+    struct operation o = {.types = {NULL, NULL}};
     const bool binary = term->kind == CQL_TERM_BINARY;
-    int rc = operand_type(scope, term->items, &types[0]);
+    int rc = operand_type(scope, term->items, &o.types[0]);
     if (rc == BASE_OK && binary)
-        rc = operand_type(scope, term->items->next, &types[1]);
+        rc = operand_type(scope, term->items->next, &o.types[1]);
     if (rc != BASE_OK)
         return rc;
-    if (!types[0] || (binary && !types[1]))
-        return refuse(scope, term, true);
-    if (!binary)
-        result = cqli_type_is_number(types[0]) ? types[0] : NULL;
-    else
-        result = result_type(term->op, types[0], types[1]);
-    if (!result)
+    if (!o.types[0] || (binary && !o.types[1])) {
+        rc = choose(scope, term, to, &o);
+        if (rc != BASE_OK)
+            return rc;
+    } else if (!(o.result = operation_result(term, o.types[0], o.types[1]))) {
         return refuse(scope, term, false);
-    if (to && cqli_type_match(to->type, result) != CQLI_MATCH_EXACT && cqli_term_flexible_fits(term, to->type))
-        types[0] = types[1] = result = to->type;
-    const struct cqli_function *function = binary ? function_of(term->op, types[0], result) : &negation;
-    return cqli_call_make(scope, function, result, types, term->items, binary ? 2 : 1, out);
+    } else if (to && cqli_type_match(to->type, o.result) != CQLI_MATCH_EXACT && cqli_term_flexible_fits(term, to->type)) {
+        o.types[0] = o.types[1] = o.result = to->type;
+    }
+    const struct cqli_function *function = binary ? function_of(term->op, o.types[0], o.result) : &negation;
+    return cqli_call_make(scope, function, o.result, o.types, term->items, binary ? 2 : 1, out);
 }

@@ -371,12 +371,50 @@ START_TEST(function_names)
     is_named("toDate(ts)", "system.todate(ts)");
     is_named("to_date(ts)", "system.to_date(ts)");
     is_named("CAST(i AS text)", "cast(i as text)");
+    is_named("CAST(i AS int)", "i");
+    is_named("abs(CAST(i AS int))", "system.abs(i)");
+    is_named("(int)((i - si) % 2 / (i + 1))", "(int)((i - si) % 2 / (i + 1))");
     is_named("i + 1", "i + 1");
     is_named("-i", "-i");
     is_named("i+1*bi", "i + 1 * bi");
     is_named("abs(-i)", "system.abs(-i)");
     is_named("mask_inner(te, 1, NULL)", "system.mask_inner(te, 1, NULL)");
     is_named("system.abs(i)", "system.abs(i)");
+}
+END_TEST
+
+static void marker_is(const char *name, const char *type)
+{
+    ck_assert_msg(base_slice_equal(specs[0].name, S(name)), "%.*s", BASE_SLICE_ARG(specs[0].name));
+    ck_assert(base_type_equal(specs[0].type, type_of(type)));
+}
+
+START_TEST(markers_of_operators)
+{
+    bound_count = 1;
+    bound[0] = (struct cql_value){.bytes = base_slice("\5", 1)};
+    is_value("tinyint", "1 + ?", "6"); /* only tinyints make one */
+    marker_is("arg1(system._add)", "tinyint");
+    bound[0] = (struct cql_value){.bytes = base_slice("\0\0\0\5", 4)};
+    no_value("tinyint", "1 + ?", "Expected 1 byte for a tinyint (4)");
+    is_value("int", "-?", "-5");
+    marker_is("arg0(system._negate)", "int");
+    is_value("int", "(int)? / (2 + 1)", "1");
+    bound[0] = (struct cql_value){.bytes = base_slice("\000\000\001\127\154\162\033\200", 8)};
+    is_value("timestamp", "? - 5m", "2016-09-27T16:15:00.000Z");
+    marker_is("arg0(system._substract)", "timestamp");
+    no_value("timestamp", "? - 10us", "the operation 'timestamp - duration' failed: The duration must have a millisecond precision. Was: 10us");
+    bound[0] = (struct cql_value){.bytes = base_slice("\x80\0\0\5", 4)};
+    is_value("date", "? + 5d", "1970-01-11");
+    no_value("date", "? - 10m", "the operation 'date - duration' failed: The duration must have a day precision. Was: 10m");
+    is_value("int", "1 + NULL", "null");
+    is_value("int", "-NULL", "null");
+    no_value("varint", "-?", "Ambiguous negation: use type casts to disambiguate");
+    no_value("int", "? + 1", "Ambiguous '+' operation with args ? and 1: use type casts to disambiguate");
+    no_value("text", "? * 2d", "the '*' operation is not supported between ? and 2d");
+    no_selector("1 + ?", "Ambiguous '+' operation with args 1 and ?");
+    no_selector("i + NULL", "Ambiguous '+' operation with args i and NULL");
+    no_selector("bo + NaN", "the '+' operation is not supported between bo and NaN");
 }
 END_TEST
 
@@ -519,6 +557,7 @@ int main(void)
     tcase_add_test(tc, of_collections);
     tcase_add_test(tc, of_cells);
     tcase_add_test(tc, function_names);
+    tcase_add_test(tc, markers_of_operators);
     tcase_add_test(tc, markers_of_arguments);
     tcase_add_test(tc, aggregates);
     tcase_add_test(tc, aggregates_that_are_refused);
