@@ -244,15 +244,40 @@ void nodei_fill_forget(struct nodei_fill *fill)
     memset(fill->values, 0, fill->table->column_count * sizeof *fill->values);
 }
 
+/* Does the read ask for this partition, for this row? What it does not ask for costs no memory. */
+static bool wants_partition(const struct nodei_fill *fill)
+{
+    const struct base_read *cmd = fill->cmd;
+    struct base_slice pkey = base_buf_view(&fill->pkey);
+    if (cmd->pkey.len)
+        return base_slice_equal(cmd->pkey, pkey);
+    int64_t token = base_token_get(pkey.data);
+    return token > cmd->token_after && token <= cmd->token_upto && (!cmd->start_pkey.len || base_slice_compare(pkey, cmd->start_pkey) >= 0);
+}
+
+static bool wants_row(const struct nodei_fill *fill)
+{
+    const struct base_slices *slices = &fill->cmd->slices;
+    struct base_slice ckey = base_buf_view(&fill->ckey);
+    for (size_t i = 0; i < slices->count; i++) {
+        const struct base_range *range = &slices->ranges[i];
+        if ((!range->lo.len || base_slice_compare(ckey, range->lo) >= 0) && (!range->hi.len || base_slice_compare(ckey, range->hi) <= 0))
+            return true;
+    }
+    return false;
+}
+
 void nodei_fill_end(struct nodei_fill *fill)
 {
     int rc = fill->rc;
     if (rc == BASE_OK)
         rc = put_pkey(fill);
-    if (rc == BASE_OK && (!fill->cmd->pkey.len || base_slice_equal(fill->cmd->pkey, base_buf_view(&fill->pkey)))) {
+    if (rc == BASE_OK && wants_partition(fill))
         rc = put_ckey(fill);
-        if (rc == BASE_OK)
-            rc = put_row(fill);
+    else
+        base_buf_reset(&fill->ckey);
+    if (rc == BASE_OK && fill->ckey.len && wants_row(fill)) {
+        rc = put_row(fill);
         base_buf_reset(&fill->mutation);
         if (rc == BASE_OK)
             rc = base_mutation_put_row(&fill->mutation, fill->table->id, base_buf_view(&fill->pkey), base_buf_view(&fill->ckey),
