@@ -104,6 +104,9 @@ int nodei_trace_begin(struct nodei_client *client, struct base_slice query, stru
     }
     client->trace = trace;
     *id = trace->id;
+    char text[256];
+    snprintf(text, sizeof text, "Parsing %s", trace->query); /* clients show the end by themselves */
+    nodei_trace_event(client, text);
     return BASE_OK;
 }
 
@@ -273,7 +276,6 @@ void nodei_trace_end(struct nodei_client *client)
     struct nodei_cluster *cluster = client->node->cluster;
     if (!trace)
         return;
-    nodei_trace_event(client, "Request complete");
     client->trace = NULL;
     trace->duration_us = clamp(elapsed_us(trace));
     if (cluster->traces_writing >= WRITING_MAX) {
