@@ -1,8 +1,8 @@
 """The Python driver (cassandra-driver 3.29) against a cluster of three Ringlet nodes on 127.0.0.1-3, CQL on port 9042.
 
     driver_test.py [TEST…]       all without an argument
-    $RINGLET_CLUSTER             the command line that controls the cluster ("build/ringlet cluster … "), for the test that stops a node;
-                                 without it that test is skipped (as against Apache Cassandra, where the others pass too)
+    $RINGLET_CLUSTER             the command line that controls the cluster ("build/ringlet cluster {} --dir …"), for the test that stops a
+                                 node; without it that test is skipped (as against Apache Cassandra, where the others pass too)
 
 Breaks without it: what only a real driver asks of a server (its own queries at connect, paging, routing, events, versions).
 """
@@ -377,17 +377,18 @@ def test_node_down_and_up(session):
 
     writer = threading.Thread(target=write)
     writer.start()
-    events = []
-    time.sleep(1)
-    subprocess.run(control.split() + ['kill', '3'], check=True, capture_output=True)
-    time.sleep(4)
-    subprocess.run(control.split() + ['start', '3'], check=True, capture_output=True)
-    until = time.time() + 30
-    while time.time() < until and not all(h.is_up for h in session.cluster.metadata.all_hosts()):
-        time.sleep(0.2)
-    time.sleep(1)
-    stop.set()
-    writer.join()
+    try:
+        time.sleep(1)
+        subprocess.run(control.format('kill 3').split(), check=True, capture_output=True)
+        time.sleep(4)
+        subprocess.run(control.format('start 3').split(), check=True, capture_output=True)
+        until = time.time() + 30
+        while time.time() < until and not all(h.is_up for h in session.cluster.metadata.all_hosts()):
+            time.sleep(0.2)
+        time.sleep(1)
+    finally:
+        stop.set()
+        writer.join()
     assert len(failed) <= max(5, len(written) // 100), (len(failed), len(written), failed[:3])
     assert all(h.is_up for h in session.cluster.metadata.all_hosts()), session.cluster.metadata.all_hosts()
     select = session.prepare('SELECT v FROM driver_test_3.load WHERE k = ?')
