@@ -1,7 +1,8 @@
 """The statements of ../cql/*.cql through the driver, and what comes, as text.
 
     cql_test.py record FILE.cql     write FILE.expected: what the server at $CASS_HOSTS answers (Apache Cassandra is the reference)
-    cql_test.py [FILE.cql …]        compare with FILE.expected; where we differ on purpose FILE.differs has our answer, and why
+    cql_test.py differs FILE.cql    write FILE.differs: our answers where they are not the reference's; to be read, and kept if they are meant
+    cql_test.py [FILE.cql …]        compare with FILE.expected; where we differ on purpose FILE.differs has our answer
 
 Rows must be the same, in the same order; of an error its kind, and its text but for positions in the statement. Breaks without it: the
 meaning of CQL that programs written for Cassandra rely on."""
@@ -120,6 +121,16 @@ def main():
     if args and args[0] == 'record':
         for path in args[1:]:
             open(path.removesuffix('.cql') + '.expected', 'w', encoding='utf-8').write(as_text(run(path)))
+        return 0
+    if args and args[0] == 'differs':
+        for path in args[1:]:
+            base = path.removesuffix('.cql')
+            expected, got = read_answers(base + '.expected'), run(path)
+            ours = {}
+            for statement, text in got:
+                ours.setdefault(statement, []).append(text.rstrip('\n'))
+            out = [(statement, text) for statement, text in got if ours[statement] != expected[statement]]
+            open(base + '.differs', 'w', encoding='utf-8').write(as_text(out))
         return 0
     paths = args or [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith('.cql')]
     return 1 if sum(check(path) for path in paths) else 0
