@@ -80,6 +80,8 @@ void nodei_system_keyspaces_stop(struct node *node); /* as the cluster closes */
 
 /* Begin a trace (session id: a timeuuid); events are written to system_traces when it ends, without anybody waiting. On the loop. */
 BASE_MUST int nodei_trace_begin(struct nodei_client *client, struct base_slice query, struct base_uuid *id, struct base_err *err);
+/* How it is asked, for the session's row: "Execute CQL3 query"; levels (-1: not said); rows a page (0: not said). */
+void nodei_trace_describe(struct nodei_client *client, const char *request, int consistency, int serial_consistency, int32_t page_size);
 void nodei_trace_end(struct nodei_client *client);
 /* A line of the trace under way, if there is one; copied. */
 void nodei_trace_event(struct nodei_client *client, const char *text);

@@ -500,6 +500,11 @@ static int begin_trace(struct nodei_native_request *r, struct base_err *err)
     }
     int rc = nodei_trace_begin(client, text, &r->tracing_id, err);
     if (rc == BASE_OK) {
+        nodei_trace_describe(client,
+                             r->opcode == CQL_OPCODE_EXECUTE ? "Execute CQL3 prepared query"
+                             : r->opcode == CQL_OPCODE_BATCH ? "Execute batch of CQL3 queries"
+                                                             : "Execute CQL3 query",
+                             r->options.consistency, r->options.serial_consistency, r->options.has_page_size ? r->options.page_size : 0);
         r->client = client;
         r->has_tracing_id = true;
     }

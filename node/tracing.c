@@ -38,6 +38,9 @@ struct nodei_trace {
     int64_t began_us; /* wall */
     int32_t duration_us;
     char *query;
+    const char *request; /* static */
+    int consistency, serial_consistency; /* -1: not said */
+    int32_t page_size;                   /* 0: not said */
     uint8_t client[16], own[16];
     size_t client_len, own_len; /* 0: none that is known */
     int32_t own_port;
@@ -88,6 +91,8 @@ int nodei_trace_begin(struct nodei_client *client, struct base_slice query, stru
         return base_err_set(err, BASE_E_NOMEM, "a trace: %s", base_err_words(BASE_E_NOMEM));
     base_arena_init(&trace->arena);
     trace->node = node;
+    trace->request = "Execute CQL3 query";
+    trace->consistency = trace->serial_consistency = -1;
     trace->id = timeuuid(node);
     trace->began_ns = base_clock_mono(node->clock).ns;
     trace->began_us = base_clock_wall(node->clock).us;
@@ -108,6 +113,17 @@ int nodei_trace_begin(struct nodei_client *client, struct base_slice query, stru
     snprintf(text, sizeof text, "Parsing %s", trace->query); /* clients show the end by themselves */
     nodei_trace_event(client, text);
     return BASE_OK;
+}
+
+void nodei_trace_describe(struct nodei_client *client, const char *request, int consistency, int serial_consistency, int32_t page_size)
+{
+    struct nodei_trace *trace = client->trace;
+    if (!trace)
+        return;
+    trace->request = request;
+    trace->consistency = consistency;
+    trace->serial_consistency = serial_consistency;
+    trace->page_size = page_size;
 }
 
 void nodei_trace_event(struct nodei_client *client, const char *text)
@@ -184,20 +200,46 @@ static void session_done(struct nodei_query *query)
     written(BASE_CONTAINER(query, struct nodei_trace, write));
 }
 
-/* {'query': text} */
-static struct cql_value parameters(struct nodei_trace *trace)
+struct parameter {
+    const char *name, *value;
+};
+
+/* A map<text, text>; names ascend. What has no value is left out. */
+static struct cql_value text_map(struct nodei_trace *trace, const struct parameter *items, size_t count)
 {
-    static const char key[] = "query";
-    size_t key_len = sizeof key - 1, len = strlen(trace->query);
-    uint8_t *bytes = base_arena_alloc(&trace->arena, 12 + key_len + len);
+    size_t size = 4, at = 4;
+    uint32_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        size += items[i].value ? 8 + strlen(items[i].name) + strlen(items[i].value) : 0;
+    uint8_t *bytes = base_arena_alloc(&trace->arena, size);
     if (!bytes)
         return (struct cql_value){.state = CQL_VALUE_UNSET};
-    base_put_be32(bytes, 1);
-    base_put_be32(bytes + 4, (uint32_t)key_len);
-    memcpy(bytes + 8, key, key_len);
-    base_put_be32(bytes + 8 + key_len, (uint32_t)len);
-    memcpy(bytes + 12 + key_len, trace->query, len);
-    return nodei_value(bytes, 12 + key_len + len);
+    for (size_t i = 0; i < count; i++) {
+        const char *const parts[] = {items[i].name, items[i].value};
+        for (size_t k = 0; items[i].value && k < 2; k++) {
+            size_t len = strlen(parts[k]);
+            base_put_be32(bytes + at, (uint32_t)len);
+            memcpy(bytes + at + 4, parts[k], len);
+            at += 4 + len;
+        }
+        n += items[i].value != NULL;
+    }
+    BASE_ASSERT(at == size);
+    base_put_be32(bytes, n);
+    return nodei_value(bytes, size);
+}
+
+static struct cql_value parameters(struct nodei_trace *trace)
+{
+    char page[16];
+    snprintf(page, sizeof page, "%d", (int)trace->page_size);
+    const struct parameter items[] = {
+        {"consistency_level", trace->consistency < 0 ? NULL : node_consistency_name(trace->consistency)},
+        {"page_size", trace->page_size > 0 ? page : NULL},
+        {"query", trace->query},
+        {"serial_consistency_level", trace->serial_consistency < 0 ? NULL : node_consistency_name(trace->serial_consistency)},
+    };
+    return text_map(trace, items, BASE_COUNT(items));
 }
 
 static void write_session(struct nodei_trace *trace)
@@ -207,7 +249,7 @@ static void write_session(struct nodei_trace *trace)
     const struct cql_value values[SESSION_VALUES] = {
         nodei_value(trace->id.b, sizeof trace->id.b), address(trace->client, trace->client_len), nodei_value_text("QUERY"),
         address(trace->own, trace->own_len), be32(trace, trace->own_port), be32(trace, trace->duration_us), parameters(trace),
-        nodei_value_text("Execute CQL3 query"), nodei_value(started, sizeof started)};
+        nodei_value_text(trace->request), nodei_value(started, sizeof started)};
     trace->write.done = session_done;
     if (nodei_query_start(&trace->write, trace->node,
                           "INSERT INTO system_traces.sessions (session_id, client, command, coordinator, coordinator_port, duration, "

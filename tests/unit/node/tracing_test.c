@@ -75,9 +75,11 @@ START_TEST(a_write_and_a_read)
     ck_assert_ptr_null(strstr(events, "Request complete")); /* clients say so themselves */
     static const char read[] = "SELECT * FROM lab.t WHERE k = 1";
     on_loop(begin, read);
+    nodei_trace_describe(&c.client, "Execute CQL3 prepared query", NODE_CL_LOCAL_ONE, NODE_CL_SERIAL, 5000);
     loop_run(&c, read);
     on_loop(end, NULL);
-    ck_assert_ptr_nonnull(strstr(session_row(), "SELECT"));
+    ck_assert_ptr_nonnull(strstr(session_row(), "|Execute CQL3 prepared query|{'consistency_level': 'LOCAL_ONE', 'page_size': '5000', "
+                                                "'query': 'SELECT * FROM lab.t WHERE k = 1', 'serial_consistency_level': 'SERIAL'}"));
     ck_assert_ptr_nonnull(strstr(event_rows("activity"), "Executing a read of partitions of lab.t"));
     ck_assert_int_gt(atoi(loop_run(&c, "SELECT ttl(duration) FROM system_traces.sessions LIMIT 1")), 86000);
 }
