@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -47,11 +48,22 @@ static void on_stage(void *ctx, int stage)
         net_loop_stop(d->loop);
 }
 
+/* Clients are descriptors: as many as the system lets us have. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit); /* without it there are fewer */
+}
+
 int node_daemon_run(const struct node_daemon_config *config, struct base_err *err)
 {
     struct daemon d = {.signals.fd = -1};
     struct nodei_daemon hooks = {config->config_file, config->listen, on_stage, &d};
     char refused[512] = "";
+    raise_limits();
     int rc = net_loop_new(&d.loop, err);
     if (rc == BASE_OK)
         rc = catch_signals(&d, err);
