@@ -104,6 +104,12 @@ void nodei_native_close(struct nodei_native *native);
 uint16_t nodei_native_port(const struct nodei_native *native);
 /* A snapshot, liveness or membership changed: events are pushed to those who registered. */
 void nodei_native_changed(struct nodei_native *native);
+/* Counters since it was opened, and what is now. */
+struct nodei_native_stats {
+    uint64_t connections_total, connections_refused, connections_timed_out, requests, errors, overloaded, prepared_evicted;
+    uint64_t connections, in_flight_bytes, prepared, prepared_bytes;
+};
+void nodei_native_get_stats(const struct nodei_native *native, struct nodei_native_stats *out); /* NULL: all 0 */
 /* For system_views.clients: `each` for every connection. */
 struct nodei_native_client {
     char address[80];

@@ -5,6 +5,8 @@
 
 #include "net/internode.h"
 #include "node/admin_private.h"
+#include "node/cluster_private.h"
+#include "node/cql_private.h"
 #include "node/metrics.h"
 
 /* A latency's buckets are every third of replication's (each 1.73 times the one before): the same ones whatever was seen. */
@@ -128,6 +130,28 @@ static void put_internode(struct nodei_metrics *m, const struct net_internode_st
         nodei_metric(m, values[i].name, "", (double)values[i].value);
 }
 
+static void put_native(struct nodei_metrics *m, const struct nodei_native_stats *s)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } values[] = {
+        {"ringlet_native_connections", s->connections},
+        {"ringlet_native_connections_total", s->connections_total},
+        {"ringlet_native_connections_refused_total", s->connections_refused},
+        {"ringlet_native_connections_timed_out_total", s->connections_timed_out},
+        {"ringlet_native_requests_total", s->requests},
+        {"ringlet_native_errors_total", s->errors},
+        {"ringlet_native_overloaded_total", s->overloaded},
+        {"ringlet_native_in_flight_bytes", s->in_flight_bytes},
+        {"ringlet_prepared_statements", s->prepared},
+        {"ringlet_prepared_statements_bytes", s->prepared_bytes},
+        {"ringlet_prepared_statements_evicted_total", s->prepared_evicted},
+    };
+    for (size_t i = 0; i < BASE_COUNT(values); i++)
+        nodei_metric(m, values[i].name, "", (double)values[i].value);
+}
+
 static void put_stages(struct nodei_metrics *m, struct node *node)
 {
     struct nodei_stage_stats stages[NODEI_STAGES];
@@ -204,6 +228,7 @@ static void put_view(struct nodei_metrics *m, const struct nodei_view *view)
 struct visit {
     struct node *node;
     struct net_internode_stats net;
+    struct nodei_native_stats native;
 };
 
 static void visit_net(void *ctx, struct repl *repl)
@@ -211,6 +236,7 @@ static void visit_net(void *ctx, struct repl *repl)
     struct visit *visit = ctx;
     (void)repl;
     net_internode_get_stats(nodei_internode(visit->node), &visit->net);
+    nodei_native_get_stats(visit->node->cluster->native, &visit->native);
 }
 
 int nodei_metrics_cluster(struct nodei_metrics *m, struct node *node)
@@ -227,8 +253,10 @@ int nodei_metrics_cluster(struct nodei_metrics *m, struct node *node)
         put_counters(m, &view.stats);
         put_latencies(m, &view.stats);
         put_internode(m, &visit.net);
-        if (!node->guest)
+        if (!node->guest) {
+            put_native(m, &visit.native);
             put_stages(m, node);
+        }
         put_peers(m, &view);
     }
     nodei_view_close(&view);

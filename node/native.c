@@ -85,7 +85,7 @@ static void on_sweep(struct net_timer *timer)
         next = c->next;
         if (!is_stuck(c, now, idle_ns))
             continue;
-        native->stats.timed_out++;
+        native->stats.connections_timed_out++;
         nodei_conn_close(c);
     }
     if (native->conns)
@@ -197,6 +197,19 @@ void nodei_native_close(struct nodei_native *native)
 uint16_t nodei_native_port(const struct nodei_native *native)
 {
     return native->server ? net_stream_server_port(native->server) : 0;
+}
+
+void nodei_native_get_stats(const struct nodei_native *native, struct nodei_native_stats *out)
+{
+    *out = (struct nodei_native_stats){0};
+    if (!native)
+        return;
+    *out = native->stats;
+    out->connections = native->conn_count;
+    out->in_flight_bytes = native->in_flight_bytes;
+    out->prepared = native->prepared.count;
+    out->prepared_bytes = native->prepared.size_bytes;
+    out->prepared_evicted = native->prepared.evicted;
 }
 
 void nodei_native_changed(struct nodei_native *native)

@@ -133,10 +133,6 @@ void nodei_request_pool_free(struct nodei_native *native);
 
 /* --- the listener ---------------------------------------------------------------------------------------------------------- */
 
-struct nodei_native_stats {
-    uint64_t connections_total, connections_refused, requests, errors, overloaded, timed_out;
-};
-
 struct nodei_member_seen; /* native_events.c */
 struct nodei_thing_seen;
 struct nodei_native_events {

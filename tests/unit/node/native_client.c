@@ -109,7 +109,8 @@ static int receive(struct client *c, int wait_ms)
             ck_assert_int_eq(base_arena_copy(&c->arena, c->message.body, &body), BASE_OK);
             c->message.body = body;
         }
-        memmove(c->unread.data, c->unread.data + used, c->unread.len - used);
+        if (used)
+            memmove(c->unread.data, c->unread.data + used, c->unread.len - used);
         c->unread.len -= used;
         if (step == CQL_WIRE_MESSAGE) {
             decode(c);
