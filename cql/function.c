@@ -169,7 +169,7 @@ static int refuse_call(struct cqli_scope *scope, const struct cql_term *call, co
             break; /* the list is shorter then */
     }
     base_err_set(scope->p->err, BASE_E_INVALID,
-                 ambiguous ? "Ambiguous call to function %.*s (can be matched by following signatures: %.*s): use type casts to disambiguate"
+                 ambiguous ? "Ambiguous call to function %.*s (can be matched by following signatures: %.*s): use type hint to disambiguate, example '(int) ?'"
                            : "Invalid call to function %.*s, none of its type signatures match (known type signatures: %.*s)",
                  BASE_SLICE_ARG(call->name.name), (int)known.len, (const char *)known.data);
     base_buf_fini(&known);

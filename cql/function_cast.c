@@ -118,8 +118,10 @@ int cqli_cast_prepare(struct cqli_scope *scope, const struct cql_term *term, con
         rc = cqli_term_type(scope, term->items, &from);
     if (rc != BASE_OK)
         return rc;
-    if (!from) /* a marker, a null: of the type that is wanted */
-        from = to;
+    if (!from)
+        return base_err_set(scope->p->err, BASE_E_INVALID,
+                            "Ambiguous call to function system.cast_as_%s: use type hint to disambiguate, example '(int) ?'",
+                            cqli_type_text_of(to, type));
     if (cqli_type_same(from, to)) {
         const struct cqli_receiver same = {BASE_SLICE_LIT("[selection]"), to};
         return cqli_term_prepare(scope, term->items, &same, out);

@@ -110,6 +110,24 @@ static enum base_arith_op exact_op(char op)
     return op == '+' ? BASE_ADD : op == '-' ? BASE_SUBTRACT : op == '*' ? BASE_MULTIPLY : op == '/' ? BASE_DIVIDE : BASE_MODULO;
 }
 
+/* A number as an operand of decimal arithmetic: as Cassandra, by way of a double's text (7 is 7.0, and scales show it), as long as the
+ * double is exact. */
+static int operand_decimal(const struct base_type *type, struct base_slice value, struct base_buf *out)
+{
+    const bool exact = type->kind == BASE_TYPE_VARINT || type->kind == BASE_TYPE_DECIMAL;
+    const bool floating = type->kind == BASE_TYPE_FLOAT || type->kind == BASE_TYPE_DOUBLE;
+    const int64_t whole = exact || floating ? 0 : cqli_number_i64(type, value);
+    struct base_buf text;
+    if (exact || whole > 1LL << 53 || whole < -(1LL << 53))
+        return cqli_number_decimal(type, value, out);
+    base_buf_init(&text, 64);
+    int rc = base_double_java_text(cqli_number_double(type, value), &text);
+    if (rc == BASE_OK)
+        rc = base_scalar_from_text(base_type_scalar(BASE_TYPE_DECIMAL), base_buf_view(&text), out);
+    base_buf_fini(&text);
+    return rc;
+}
+
 /* varint, decimal */
 static int compute_exact(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct base_buf *out)
 {
@@ -120,7 +138,7 @@ static int compute_exact(const struct cqli_expr *call, const struct cql_value *a
         base_buf_init(&operands[i], CQLI_VALUE_LEN_MAX);
     for (int i = 0; i < 2 && rc == BASE_OK; i++) {
         const struct base_type *type = call->items[i]->type;
-        rc = decimal ? cqli_number_decimal(type, args[i].bytes, &operands[i]) : cqli_number_varint(type, args[i].bytes, &operands[i]);
+        rc = decimal ? operand_decimal(type, args[i].bytes, &operands[i]) : cqli_number_varint(type, args[i].bytes, &operands[i]);
         if (rc == BASE_E_INVALID)
             rc = failed(call, eval, cqli_number_double(type, args[i].bytes) != cqli_number_double(type, args[i].bytes)
                                         ? "A NaN cannot be converted into a decimal"
@@ -265,10 +283,10 @@ static int refuse(struct cqli_scope *scope, const struct cql_term *term, bool am
 {
     char a[CQLI_TERM_TEXT], b[CQLI_TERM_TEXT];
     if (term->kind == CQL_TERM_NEGATE)
-        return base_err_set(scope->p->err, BASE_E_INVALID, ambiguous ? "Ambiguous negation: use type casts to disambiguate"
+        return base_err_set(scope->p->err, BASE_E_INVALID, ambiguous ? "Ambiguous negation: use type hint to disambiguate, example '(int) ?'"
                                                                      : "the '-' operation is not supported on %s", cqli_term_text(term->items, a));
     return base_err_set(scope->p->err, BASE_E_INVALID,
-                        ambiguous ? "Ambiguous '%c' operation with args %s and %s: use type casts to disambiguate"
+                        ambiguous ? "Ambiguous '%c' operation with args %s and %s: use type hint to disambiguate, example '(int) ?'"
                                   : "the '%c' operation is not supported between %s and %s",
                         term->op, cqli_term_text(term->items, a), cqli_term_text(term->items->next, b));
 }

@@ -344,7 +344,7 @@ static int times(struct cqli_row *row, const struct base_column *column, bool tt
     struct base_buf buf;
     int more = 0;
     uint32_t count = 0;
-    bool list = base_type_is_multicell(column->type);
+    bool list = base_type_is_multicell(column->type), fields = list && column->type->kind == BASE_TYPE_UDT;
     *out = (struct cql_value){.state = CQL_VALUE_NULL};
     if (!row)
         return BASE_OK;
@@ -352,8 +352,17 @@ static int times(struct cqli_row *row, const struct base_column *column, bool tt
     int rc = walk_begin(row, column, &walk, err);
     if (rc == BASE_OK && list)
         rc = put_be32(&buf, 0);
-    for (; rc == BASE_OK && (more = walk_next(&walk, &cell)) > 0; count++)
-        rc = put_time(row, &cell, ttl, list, &buf);
+    for (; rc == BASE_OK && (more = walk_next(&walk, &cell)) > 0; count++) {
+        uint16_t field = 0;
+        if (fields && (!base_path_get_field(cell.path, &field) || field >= column->type->param_count))
+            rc = BASE_E_CORRUPT;
+        for (; rc == BASE_OK && count < field; count++) /* null fields have an entry too */
+            rc = put_be32(&buf, -1);
+        if (rc == BASE_OK)
+            rc = put_time(row, &cell, ttl, list, &buf);
+    }
+    for (; rc == BASE_OK && fields && count && count < column->type->param_count; count++)
+        rc = put_be32(&buf, -1);
     if (rc == BASE_OK && more < 0)
         rc = BASE_E_CORRUPT;
     if (rc != BASE_OK)

@@ -211,7 +211,7 @@ START_TEST(markers)
     ck_assert_int_eq(prepare_value(type_of("int"), S("?"), &expr), BASE_OK);
     eval = evaluation();
     ck_fails(cqli_expr_eval(expr, &eval, &value), BASE_E_INVALID, err);
-    no_value("int", "? + 1", "Ambiguous '+' operation with args ? and 1: use type casts to disambiguate");
+    no_value("int", "? + 1", "Ambiguous '+' operation with args ? and 1: use type hint to disambiguate, example '(int) ?'");
 }
 END_TEST
 

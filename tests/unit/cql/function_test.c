@@ -67,7 +67,8 @@ START_TEST(operators)
         {"vi - bi", "varint 123456789012345678896234567890"}, {"vi / 1000000007", "varint 123456788148148161864"}, {"-vi % 1000", "varint -890"},
         {"i + f", "float 8.5"}, {"bi + f", "double 5000000001.5"}, {"i + d", "double 9.25"}, {"f * f", "float 2.25"}, {"d / 0", "double Infinity"},
         {"i * 1.5", "double 10.5"}, {"d % 2", "double 0.25"}, {"vi + f", "decimal 123456789012345678901234567891.5"},
-        {"de + i", "decimal 17.50"}, {"de * de", "decimal 110.2500"}, {"de - 0.5", "decimal 10.00"}, {"de / 4", "decimal 2.625"}, {"de % 3", "decimal 1.50"},
+        {"de + i", "decimal 17.50"}, {"de * i", "decimal 73.500"}, {"de % 2", "decimal 0.50"}, {"de * 2", "decimal 21.000"},
+        {"de + 9007199254740993", "decimal 9007199254741003.50"}, {"de + (float)5.2", "decimal 15.699999809265137"}, {"de * de", "decimal 110.2500"}, {"de - 0.5", "decimal 10.00"}, {"de / 4", "decimal 2.625"}, {"de % 3", "decimal 1.50"},
         {"(decimal)1 / 3", "decimal 0.33333333333333333333333333333333"}, {"(decimal)2 / 3", "decimal 0.66666666666666666666666666666667"},
         {"(decimal)100 / 10", "decimal 1E+1"}, {"(decimal)1e-40 / 3", "decimal 3.3333333333333333333333333333333E-41"}, {"-de", "decimal -10.50"},
         {"i + (int)NULL", "int null"},
@@ -85,7 +86,7 @@ START_TEST(operators)
         {"i % 0", "/ by zero"}, {"vi / 0", "the operation 'varint / int' failed: BigInteger divide by zero"}, {"de / 0", "Division by zero"},
         {"de + (double)NaN", "A NaN cannot be converted into a decimal"}, {"te + 1", "the '+' operation is not supported between te and 1"},
         {"ts + 1", "the '+' operation is not supported between ts and 1"}, {"ts * 2d", "not supported"}, {"te - 'x'", "not supported"},
-        {"tm + 1h", "not supported"}, {"i + ?", "Ambiguous '+' operation with args i and ?: use type casts to disambiguate"},
+        {"tm + 1h", "not supported"}, {"i + ?", "Ambiguous '+' operation with args i and ?: use type hint to disambiguate, example '(int) ?'"},
         {"-te", "the '-' operation is not supported on te"}, {"(decimal)1E+2000000000 + 1", "the result has too many digits"},
         {"(decimal)1E+2000000000 * (decimal)1E+2000000000", "the result has too many digits"},
         {"bo + bo", "the '+' operation is not supported between bo and bo"},
@@ -140,7 +141,8 @@ START_TEST(casts)
     static const struct row bad[] = {
         {"CAST(te AS int)", "te cannot be cast to int"}, {"CAST(i AS counter)", "i cannot be cast to counter"}, {"CAST(bl AS text)", "bl cannot be cast to text"},
         {"CAST(l AS text)", "l cannot be cast to text"}, {"CAST((double)NaN AS decimal)", "cast double as decimal"}, {"CAST(i AS nosuch)", "nosuch"},
-        {"CAST(te AS ascii)", "te cannot be cast to ascii"},
+        {"CAST(te AS ascii)", "te cannot be cast to ascii"}, {"CAST(? AS int)", "Ambiguous call to function system.cast_as_int"},
+        {"CAST(a AS boolean)", "a cannot be cast to boolean"},
     };
     REFUSE_ALL(bad);
 }
@@ -203,7 +205,7 @@ START_TEST(times)
         {"to_date(i)", "Invalid call to function to_date, none of its type signatures match (known type signatures: system.to_date : (timeuuid) -> date, "
                        "system.to_date : (timestamp) -> date)"},
         {"to_date(?)", "Ambiguous call to function to_date (can be matched by following signatures: system.to_date : (timeuuid) -> "
-                                                       "date, system.to_date : (timestamp) -> date): use type casts to disambiguate"},
+                                                       "date, system.to_date : (timestamp) -> date): use type hint to disambiguate, example '(int) ?'"},
         {"dateof(tu)", "Unknown function 'dateof'"}, {"to__date(ts)", "Unknown function 'to__date'"}, {"min_timeuuid((timestamp)-99999999999999999)", "cannot have the time"},
         {"to_date((timestamp)9223372036854775807)", "beyond the dates"},
     };
@@ -337,25 +339,29 @@ START_TEST(of_cells)
 {
     times_set("i", "bigint", "100", "int", "60");
     times_set("m", "list<bigint>", "[11, 12]", "list<int>", "[1, 2]");
-    times_set("s", "list<bigint>", "[21, 22, 23]", "list<int>", "[1, 2, 3]");
+    times_set("s", "list<bigint>", "[21, 23, 22]", "list<int>", "[1, 2, 3]");
     times_set("fm", "bigint", "300", "int", "5");
-    times_set("u", "list<bigint>", "[41]", "list<int>", "[4]");
+    times_set("u", "list<bigint>", "[0, 41, 42]", "list<int>", "[0, 4, 5]"); /* an entry for each field, null ones too */
     row_set("fm", "{'x': 1}");
-    row_set("u", "{zip: 8000}");
+    row_set("u", "{zip: 8000, tags: {'a'}}");
     static const struct row rows[] = {
         {"writetime(i)", "bigint 100"}, {"ttl(i)", "int 60"}, {"maxwritetime(i)", "bigint 100"}, {"writetime(te)", "bigint null"}, {"ttl(te)", "int null"},
         {"writetime(m)", "frozen<list<bigint>> [11, 12]"}, {"ttl(m)", "frozen<list<int>> [1, 2]"}, {"writetime(m['y'])", "bigint 12"}, {"ttl(m['x'])", "int 1"},
-        {"writetime(m['z'])", "bigint null"}, {"writetime(s[2])", "bigint 22"}, {"writetime(s[2..9])", "frozen<list<bigint>> [22, 23]"}, {"writetime(s[7..9])", "frozen<list<bigint>> []"},
-        {"writetime(u)", "frozen<list<bigint>> [41]"}, {"writetime(u.zip)", "bigint 41"}, {"writetime(u.street)", "bigint null"}, {"ttl(u.zip)", "int 4"},
-        {"writetime(fm)", "bigint 300"}, {"writetime(fm['x'])", "bigint 300"}, {"maxwritetime(m['y'])", "bigint 12"},
+        {"writetime(m['z'])", "bigint null"}, {"maxwritetime(m['y'])", "bigint 12"}, {"writetime(m['x'..'y']['y'])", "bigint 12"}, {"writetime(m['x'..'x']['y'])", "bigint null"},
+        {"writetime(s[2])", "bigint 23"}, {"writetime(s[2..9])", "frozen<list<bigint>> [23, 22]"}, {"writetime(s[..2])", "frozen<list<bigint>> [21, 23]"},
+        {"writetime(s[7..9])", "frozen<list<bigint>> null"}, {"maxwritetime(s[1..3])", "bigint 23"}, {"maxwritetime(s[7..])", "bigint null"}, {"ttl(s[3..])", "frozen<list<int>> [3]"},
+        {"writetime(s[1..3][2..])", "frozen<list<bigint>> [23, 22]"},
+        {"writetime(u)", "frozen<list<bigint>> [0, 41, 42]"}, {"writetime(u.zip)", "bigint 41"}, {"writetime(u.street)", "bigint null"}, {"ttl(u.zip)", "int 4"},
+        {"writetime(u.tags['a'])", "bigint 42"}, {"writetime(u.tags['b'])", "bigint null"}, {"writetime(u.tags['a'..])", "bigint 42"}, {"writetime(u.tags['b'..])", "bigint null"},
+        {"writetime(fm)", "bigint 300"}, {"writetime(fm['x'])", "bigint 300"}, {"writetime(fm['y'])", "bigint null"}, {"ttl(fm['x'..])", "int 5"}, {"writetime(fm['y'..])", "bigint null"},
     };
     SELECT_ALL(rows);
-    /* a list with an entry for each field */
-    times_set("u", "list<bigint>", "[0, 41, 0]", "list<int>", "[0, 4, 0]");
-    selects("writetime(u.zip)", "bigint 41");
     no_selector("writetime(a)", "Cannot use selection function writetime on PRIMARY KEY part a");
     no_selector("ttl(c)", "Cannot use selection function ttl on PRIMARY KEY part c");
     no_selector("writetime(1)", "writetime takes one column");
+    no_selector("writetime(abs(i))", "writetime takes one column");
+    no_selector("writetime(i, i)", "writetime takes one column");
+    no_selector("writetime(nosuch)", "Undefined column name nosuch");
     no_value("bigint", "writetime(i)", "is for the selection of a SELECT");
     is_named("writetime(i)", "writetime(i)");
     is_named("TTL(m['x'])", "ttl(m['x'])");
@@ -409,8 +415,8 @@ START_TEST(markers_of_operators)
     no_value("date", "? - 10m", "the operation 'date - duration' failed: The duration must have a day precision. Was: 10m");
     is_value("int", "1 + NULL", "null");
     is_value("int", "-NULL", "null");
-    no_value("varint", "-?", "Ambiguous negation: use type casts to disambiguate");
-    no_value("int", "? + 1", "Ambiguous '+' operation with args ? and 1: use type casts to disambiguate");
+    no_value("varint", "-?", "Ambiguous negation: use type hint to disambiguate, example '(int) ?'");
+    no_value("int", "? + 1", "Ambiguous '+' operation with args ? and 1: use type hint to disambiguate, example '(int) ?'");
     no_value("text", "? * 2d", "the '*' operation is not supported between ? and 2d");
     no_selector("1 + ?", "Ambiguous '+' operation with args 1 and ?");
     no_selector("i + NULL", "Ambiguous '+' operation with args i and NULL");
