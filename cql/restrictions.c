@@ -1,84 +1,11 @@
-/* WHERE: relations become restrictions, one for each column (a tuple's is shared by its columns), merged as Cassandra merges them.
+/* WHERE: relations become restrictions, one for each column (a tuple's is shared by its columns).
  *
  * Invariants:
- * 1. by_column[i] is NULL or covers column i; a restriction's columns are neighbours.
- * 2. EQ and IN stand alone on their columns; a slice has at most one lower and one upper bound.
- * 3. Every expression is prepared with its column's own type, so that what it evaluates to can be a key's component. */
+ * 1. A restriction's columns are neighbours.
+ * 2. Every expression is prepared with its column's own type, so that what it evaluates to can be a key's component. */
 #include "cql/restrictions_private.h"
 
-/* --- texts ------------------------------------------------------------------------------------------------------ */
-
-static const char *const op_texts[] = {
-    [CQL_OP_EQ] = "=",   [CQL_OP_NE] = "!=",  [CQL_OP_LT] = "<",               [CQL_OP_LE] = "<=",
-    [CQL_OP_GT] = ">",   [CQL_OP_GE] = ">=",  [CQL_OP_IN] = "IN",              [CQL_OP_CONTAINS] = "CONTAINS",
-    [CQL_OP_LIKE] = "LIKE", [CQL_OP_CONTAINS_KEY] = "CONTAINS KEY", [CQL_OP_IS_NOT_NULL] = "IS NOT",
-};
-
-static int print_term(const struct cql_term *term, struct base_buf *out)
-{
-    const struct cql_term *item = term->items;
-    if (term->source.len)
-        return base_buf_put_slice(out, term->source);
-    switch (term->kind) {
-    case CQL_TERM_STRING:
-        return base_buf_printf(out, "'%.*s'", BASE_SLICE_ARG(term->text));
-    case CQL_TERM_NULL:
-        return base_buf_printf(out, "null");
-    case CQL_TERM_BIND:
-        return base_buf_printf(out, term->text.len ? ":%.*s" : "?", BASE_SLICE_ARG(term->text));
-    case CQL_TERM_TUPLE: {
-        int rc = base_buf_put_u8(out, '(');
-        for (; rc == BASE_OK && item; item = item->next) {
-            rc = print_term(item, out);
-            if (rc == BASE_OK && item->next)
-                rc = base_buf_printf(out, ", ");
-        }
-        return rc == BASE_OK ? base_buf_put_u8(out, ')') : rc;
-    }
-    default:
-        return base_buf_put_slice(out, term->text);
-    }
-}
-
-static int print_columns(const struct cql_name_item *item, struct base_buf *out)
-{
-    int rc = base_buf_put_u8(out, '(');
-    for (; rc == BASE_OK && item; item = item->next)
-        rc = base_buf_printf(out, item->next ? "%.*s, " : "%.*s)", BASE_SLICE_ARG(item->name));
-    return rc;
-}
-
-static int print_relation(const struct cql_relation *relation, struct base_buf *out)
-{
-    int rc = BASE_OK;
-    if (relation->left == CQL_LEFT_TOKEN)
-        rc = base_buf_printf(out, "token");
-    if (rc == BASE_OK)
-        rc = relation->left == CQL_LEFT_TOKEN || relation->left == CQL_LEFT_TUPLE
-                 ? print_columns(relation->columns, out)
-                 : base_buf_put_slice(out, relation->columns->name);
-    if (rc == BASE_OK && relation->left == CQL_LEFT_ELEMENT) {
-        rc = base_buf_put_u8(out, '[');
-        if (rc == BASE_OK)
-            rc = print_term(relation->element, out);
-        if (rc == BASE_OK)
-            rc = base_buf_put_u8(out, ']');
-    }
-    if (rc == BASE_OK)
-        rc = base_buf_printf(out, " %s ", op_texts[relation->op]);
-    if (rc != BASE_OK)
-        return rc;
-    return relation->value ? print_term(relation->value, out) : base_buf_printf(out, "NULL");
-}
-
-const char *cqli_relation_text(struct cqli_prepare *p, const struct cql_relation *relation)
-{
-    struct base_buf text;
-    base_buf_init_in_arena(&text, p->arena, 1 << 16);
-    if (print_relation(relation, &text) != BASE_OK || base_buf_put_u8(&text, 0) != BASE_OK)
-        return "the relation";
-    return (const char *)text.data;
-}
+/* --- names of markers ---------------------------------------------------------------------------------------------- */
 
 /* before + name + after, as markers are called: "in(a)", "value(tags)". */
 static int marker_name(struct cqli_prepare *p, const char *before, struct base_slice name, const char *after, struct base_slice *out)
@@ -251,7 +178,7 @@ static int check_column(struct cqli_prepare *p, const struct cql_relation *relat
                             BASE_SLICE_ARG(name), type_text(p, type));
     if (base_type_is_multicell(type) && !element && !contains)
         return base_err_set(p->err, BASE_E_INVALID, "Collection column '%.*s' (%s) cannot be restricted by a '%s' relation",
-                            BASE_SLICE_ARG(name), type_text(p, type), op_texts[relation->op]);
+                            BASE_SLICE_ARG(name), type_text(p, type), cqli_operator_text(relation->op));
     return BASE_OK;
 }
 
@@ -310,7 +237,7 @@ static int prepare_right(struct cqli_prepare *p, const struct cql_relation *rela
         r->hi_inclusive = relation->op == CQL_OP_LE;
         return prepare_operand(p, r, relation->value, bound);
     default:
-        return base_err_set(p->err, BASE_E_INVALID, "Unsupported \"%s\" relation: %s", op_texts[relation->op],
+        return base_err_set(p->err, BASE_E_INVALID, "Unsupported \"%s\" relation: %s", cqli_operator_text(relation->op),
                             cqli_relation_text(p, relation));
     }
 }
@@ -355,173 +282,6 @@ static int tuple_columns(struct cqli_prepare *p, const struct cql_relation *rela
     return BASE_OK;
 }
 
-/* --- merging ---------------------------------------------------------------------------------------------------------- */
-
-/* "a, b": the columns that both have. */
-static const char *common_columns(struct cqli_prepare *p, const struct cqli_restriction *a, const struct cqli_restriction *b)
-{
-    struct base_buf text;
-    base_buf_init_in_arena(&text, p->arena, 1 << 18);
-    uint32_t from = a->first > b->first ? a->first : b->first;
-    uint32_t to = a->first + a->count < b->first + b->count ? a->first + a->count : b->first + b->count;
-    for (uint32_t i = from; i < to; i++) {
-        if (base_buf_printf(&text, i > from ? ", %.*s" : "%.*s", BASE_SLICE_ARG(p->table->columns[i].name)) != BASE_OK)
-            return "";
-    }
-    return base_buf_put_u8(&text, 0) == BASE_OK ? (const char *)text.data : "";
-}
-
-static int merge_slices(struct cqli_prepare *p, struct cqli_restriction *old, const struct cqli_restriction *more)
-{
-    if (old->first != more->first) {
-        uint32_t later = old->first > more->first ? old->first : more->first;
-        return base_err_set(p->err, BASE_E_INVALID,
-                            "Column \"%.*s\" cannot be restricted by two inequalities not starting with the same column",
-                            BASE_SLICE_ARG(p->table->columns[later].name));
-    }
-    if (old->lo.count && more->lo.count)
-        return base_err_set(p->err, BASE_E_INVALID, "More than one restriction was found for the start bound on %s",
-                            common_columns(p, old, more));
-    if (old->hi.count && more->hi.count)
-        return base_err_set(p->err, BASE_E_INVALID, "More than one restriction was found for the end bound on %s",
-                            common_columns(p, old, more));
-    if (more->lo.count) {
-        old->lo = more->lo;
-        old->lo_inclusive = more->lo_inclusive;
-    } else {
-        old->hi = more->hi;
-        old->hi_inclusive = more->hi_inclusive;
-    }
-    old->multi = old->multi || more->multi;
-    old->count = more->count > old->count ? more->count : old->count;
-    return BASE_OK;
-}
-
-/* `more` is said of a column that `old` restricts already. */
-static int merge(struct cqli_prepare *p, struct cqli_restriction *old, const struct cqli_restriction *more)
-{
-    if (old->kind == CQLI_RESTRICTION_EQ)
-        return base_err_set(p->err, BASE_E_INVALID, "%s cannot be restricted by more than one relation if it includes an Equal",
-                            common_columns(p, old, more));
-    if (old->kind == CQLI_RESTRICTION_IN)
-        return base_err_set(p->err, BASE_E_INVALID, "%s cannot be restricted by more than one relation if it includes a IN",
-                            common_columns(p, old, more));
-    if (old->kind == CQLI_RESTRICTION_CONTAINS) {
-        if (more->kind != CQLI_RESTRICTION_CONTAINS)
-            return base_err_set(p->err, BASE_E_INVALID,
-                                "Collection column %s can only be restricted by CONTAINS, CONTAINS KEY, or map-entry equality",
-                                common_columns(p, old, more));
-        struct cqli_containment **end = &old->contains;
-        while (*end)
-            end = &(*end)->next;
-        *end = more->contains;
-        return BASE_OK;
-    }
-    if (more->kind != CQLI_RESTRICTION_SLICE)
-        return base_err_set(p->err, BASE_E_INVALID, "Column \"%s\" cannot be restricted by both an equality and an inequality relation",
-                            common_columns(p, old, more));
-    return merge_slices(p, old, more);
-}
-
-static bool index_serves(const struct base_index *index, const struct cql_relation *relation, const struct cqli_restriction *r)
-{
-    if (relation->left == CQL_LEFT_ELEMENT)
-        return index->target == BASE_INDEX_ENTRIES;
-    switch (relation->op) {
-    case CQL_OP_CONTAINS:
-        return index->target == BASE_INDEX_VALUES;
-    case CQL_OP_CONTAINS_KEY:
-        return index->target == BASE_INDEX_KEYS;
-    default:
-        return r->kind == CQLI_RESTRICTION_EQ && (index->target == BASE_INDEX_VALUE || index->target == BASE_INDEX_FULL);
-    }
-}
-
-static bool ends_with_nocase(struct base_slice text, const char *end)
-{
-    size_t len = strlen(end);
-    return text.len >= len && base_slice_equal_nocase(base_slice(text.data + text.len - len, len), base_slice(end, len));
-}
-
-static bool is_about(const struct cqli_prepare *p, const struct base_index *index, const struct cqli_restriction *r)
-{
-    for (uint32_t i = 0; i < r->count; i++) {
-        if (p->table->columns[r->first + i].id == index->column)
-            return true;
-    }
-    return false;
-}
-
-static void look_for_index(struct cqli_prepare *p, const struct cql_relation *relation, struct cqli_restriction *r)
-{
-    if (p->statement->kind != CQL_SELECT)
-        return;
-    for (size_t i = 0; i < p->table->index_count; i++) {
-        const struct base_index *index = &p->table->indexes[i];
-        if (!is_about(p, index, r) || !index_serves(index, relation, r))
-            continue;
-        r->indexed = true;
-        r->sai = ends_with_nocase(index->index_class, "StorageAttachedIndex") || ends_with_nocase(index->index_class, "sai");
-        if (r->contains)
-            r->contains->indexed = true;
-    }
-}
-
-static const struct cqli_restriction *last_clustering(const struct cqli_restrictions *r)
-{
-    for (size_t i = r->table->clustering_count; i-- > 0;) {
-        if (r->by_column[r->table->partition_key_count + i])
-            return r->by_column[r->table->partition_key_count + i];
-    }
-    return NULL;
-}
-
-/* Cassandra's questions when a clustering restriction joins others, which ask for order. */
-static int check_order(struct cqli_prepare *p, const struct cqli_restrictions *r, const struct cqli_restriction *last,
-                       const struct cqli_restriction *more)
-{
-    const struct base_table *table = p->table;
-    if (!last || r->allow_filtering || more->indexed)
-        return BASE_OK;
-    if (last->kind == CQLI_RESTRICTION_SLICE && more->first > last->first)
-        return base_err_set(p->err, BASE_E_INVALID,
-                            "Clustering column \"%.*s\" cannot be restricted (preceding column \"%.*s\" is restricted by a non-EQ relation)",
-                            BASE_SLICE_ARG(table->columns[more->first].name), BASE_SLICE_ARG(table->columns[last->first].name));
-    if (more->first < last->first && more->kind == CQLI_RESTRICTION_SLICE) {
-        uint32_t next = more->first + 1;
-        while (!r->by_column[next])
-            next++;
-        return base_err_set(p->err, BASE_E_INVALID,
-                            "PRIMARY KEY column \"%.*s\" cannot be restricted (preceding column \"%.*s\" is restricted by a non-EQ relation)",
-                            BASE_SLICE_ARG(table->columns[next].name), BASE_SLICE_ARG(table->columns[more->first].name));
-    }
-    return BASE_OK;
-}
-
-static int put(struct cqli_prepare *p, struct cqli_restrictions *r, struct cqli_restriction *more)
-{
-    struct cqli_restriction *merged = more;
-    const struct cqli_restriction *last = last_clustering(r);
-    int rc;
-    for (uint32_t i = more->count; i-- > 0;) { /* the last one's fault is named, as in Cassandra */
-        struct cqli_restriction *old = r->by_column[more->first + i];
-        if (!old || old == merged)
-            continue;
-        if ((rc = merge(p, old, more)) != BASE_OK)
-            return rc;
-        old->indexed = old->indexed || more->indexed;
-        old->sai = old->sai || more->sai;
-        merged = old;
-    }
-    if (p->table->columns[more->first].kind == BASE_COLUMN_CLUSTERING && (rc = check_order(p, r, last, more)) != BASE_OK)
-        return rc;
-    for (uint32_t i = 0; i < merged->count; i++) {
-        BASE_ASSERT(!r->by_column[merged->first + i] || r->by_column[merged->first + i] == merged);
-        r->by_column[merged->first + i] = merged;
-    }
-    return BASE_OK;
-}
-
 /* --- token(…) ------------------------------------------------------------------------------------------------------------ */
 
 static int check_token_columns(struct cqli_prepare *p, const struct cql_relation *relation)
@@ -547,7 +307,7 @@ static int check_token_columns(struct cqli_prepare *p, const struct cql_relation
         return base_err_set(p->err, BASE_E_INVALID, "The token() function must contains only partition key components");
     const struct cqli_restriction key = {.count = (uint32_t)table->partition_key_count};
     return base_err_set(p->err, BASE_E_INVALID, "The token function arguments must be in the partition key order: %s",
-                        common_columns(p, &key, &key));
+                        cqli_common_columns(p, &key, &key));
 }
 
 static int token_relation(struct cqli_prepare *p, struct cqli_restrictions *r, const struct cql_relation *relation)
@@ -573,7 +333,7 @@ static int token_relation(struct cqli_prepare *p, struct cqli_restrictions *r, c
         operand = relation->op == CQL_OP_GT || relation->op == CQL_OP_GE ? &more->lo : &more->hi;
         break;
     default:
-        return base_err_set(p->err, BASE_E_INVALID, "%s cannot be used with the token function", op_texts[relation->op]);
+        return base_err_set(p->err, BASE_E_INVALID, "%s cannot be used with the token function", cqli_operator_text(relation->op));
     }
     operand->count = more->count;
     rc = cqli_expr_prepare(p, relation->value, BASE_SLICE_LIT("partition key token"), base_type_scalar(BASE_TYPE_BIGINT), &operand->whole);
@@ -585,8 +345,8 @@ static int token_relation(struct cqli_prepare *p, struct cqli_restrictions *r, c
     }
     if (r->token->kind != more->kind && r->token->kind == CQLI_RESTRICTION_SLICE)
         return base_err_set(p->err, BASE_E_INVALID, "Columns \"%s\" cannot be restricted by both an equality and an inequality relation",
-                            common_columns(p, more, more));
-    return merge(p, r->token, more);
+                            cqli_common_columns(p, more, more));
+    return cqli_restriction_merge(p, r->token, more);
 }
 
 /* --- all of it -------------------------------------------------------------------------------------------------------------- */
@@ -623,8 +383,8 @@ static int add_relation(struct cqli_prepare *p, struct cqli_restrictions *r, con
     rc = contains ? prepare_contains(p, relation, more) : prepare_right(p, relation, more);
     if (rc != BASE_OK)
         return rc;
-    look_for_index(p, relation, more);
-    return put(p, r, more);
+    cqli_restriction_find_index(p, relation, more);
+    return cqli_restriction_put(p, r, more);
 }
 
 static int prepare(struct cqli_prepare *p, const struct cql_relation *where, const struct cqli_restrictions *begun,

@@ -1,6 +1,8 @@
 /* WHERE, prepared: what each column is restricted by. For restrictions*.c and the select part only.
  *
- * restrictions.c          relations → restrictions, merged by column as Cassandra merges them
+ * restrictions.c          relations → restrictions
+ * restrictions_merge.c    … merged by column
+ * restrictions_text.c     relations as text, for messages
  * restrictions_rules.c    what a statement may restrict: partition key, clustering, indexes, filtering
  * restrictions_eval.c     restrictions + values → places (cql/expr.h)
  * restrictions_slices.c   clustering restrictions → slices of encoded keys */
@@ -69,6 +71,13 @@ bool cqli_clustering_filtered(const struct cqli_restrictions *r, const struct cq
 /* Clustering restrictions in order, each once: the next at or after column *i (set behind it), NULL: no more. */
 const struct cqli_restriction *cqli_clustering_next(const struct cqli_restrictions *r, uint32_t *i);
 
+/* `more` is said of columns that `old` restricts already. */
+BASE_MUST int cqli_restriction_merge(struct cqli_prepare *p, struct cqli_restriction *old, const struct cqli_restriction *more);
+BASE_MUST int cqli_restriction_put(struct cqli_prepare *p, struct cqli_restrictions *r, struct cqli_restriction *more);
+void cqli_restriction_find_index(struct cqli_prepare *p, const struct cql_relation *relation, struct cqli_restriction *r);
+/* "a, b": the columns that both have; in the arena. Never NULL. */
+const char *cqli_common_columns(struct cqli_prepare *p, const struct cqli_restriction *a, const struct cqli_restriction *b);
+const char *cqli_operator_text(enum cql_operator op);
 /* "(a, b) > (1, ?)", for messages; in the arena. Never NULL. */
 const char *cqli_relation_text(struct cqli_prepare *p, const struct cql_relation *relation);
 

@@ -2,7 +2,8 @@
  *
  * select.c        preparing: selectors, columns of the result, limits
  * select_rules.c  ORDER BY, GROUP BY, DISTINCT: Cassandra's rules
- * select_exec.c   executing: which reads, one row after another, pages
+ * select_plan.c   executing: where to look: places, limits, where a page goes on
+ * select_exec.c   executing: one row after another, pages
  * select_rows.c   what a row becomes: the protocol's bytes, JSON, groups, sorting
  * row.c           a live row, taken apart
  * paging.c        the paging state */
@@ -125,5 +126,52 @@ BASE_MUST int cqli_output_add(struct cqli_output *o);
 BASE_MUST int cqli_output_group(struct cqli_output *o);
 /* Sort what was appended, and keep `limit` of it. */
 BASE_MUST int cqli_output_sort(struct cqli_output *o, uint64_t limit);
+
+/* --- the execution's state ---------------------------------------------------------------------------------------------------- */
+
+enum cqli_slot_state {
+    CQLI_SLOT_CLOSED,
+    CQLI_SLOT_ASKED, /* PENDING */
+    CQLI_SLOT_IDLE,  /* to be asked */
+    CQLI_SLOT_READY, /* it has answered */
+};
+struct cqli_select_slot {
+    struct cql_read read;
+    struct base_read cmd;
+    enum cqli_slot_state state;
+    struct cqli_select_run *run;
+};
+
+struct cqli_select_place {
+    struct base_buf pkey, ckey;
+    uint64_t partition_rows_left;
+};
+
+struct cqli_select_run {
+    struct cql_exec *exec;
+    const struct cqli_select *select;
+    struct cqli_places places;
+    struct cqli_output output;
+    uint64_t limit, partition_limit; /* UINT64_MAX: none */
+    uint64_t rows_left, partition_rows_left;
+    bool paged;
+    /* steps */
+    size_t step, step_count;
+    size_t first_pkey;       /* the first step's partition */
+    bool resumes, is_range;  /* resumes: the first step is the rest of a partition; is_range: the last step is tokens */
+    struct cqli_paging from; /* where it resumes */
+    struct base_slices rest; /* the slices of what is left of that partition */
+    struct base_slice start_pkey;
+    struct cqli_select_slot *slots;
+    size_t slot_count, opened; /* steps that were opened, the current one included */
+    uint64_t partition_rows_max, step_rows; /* rows that a partition can have at most; that this step gave */
+    int64_t now_s;
+    struct cqli_select_place seen, given; /* the last row that was looked at; … that is in the result */
+};
+
+void cqli_place_init(struct cqli_select_place *place, struct base_arena *arena);
+BASE_MUST int cqli_place_set(struct cqli_select_place *place, struct base_slice pkey, struct base_slice ckey);
+/* Values, limits, the paging state → the steps. run->output is there. (select_plan.c) */
+BASE_MUST int cqli_select_plan(struct cqli_select_run *run);
 
 #endif
