@@ -124,6 +124,9 @@ struct cqli_places {
 };
 BASE_MUST int cqli_restrictions_eval(const struct cqli_restrictions *r, const struct base_table *table, struct cqli_eval *eval,
                                      struct cqli_places *out);
+/* The clustering values of an UPDATE that names one row, as they were given (the key need not keep their bytes); *one false: it names
+ * several, and nothing is given out. */
+BASE_MUST int cqli_restrictions_row(const struct cqli_restrictions *r, struct cqli_eval *eval, struct base_slice *values, bool *one);
 /* For pk_binds: as cql_prepared_pk_binds. */
 BASE_MUST int cqli_restrictions_pk_binds(struct cqli_prepare *p, const struct cqli_restrictions *r, const uint16_t **out, size_t *count);
 

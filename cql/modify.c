@@ -245,6 +245,18 @@ static int check_place(struct cqli_prepare *p, struct cqli_modify *m)
     return m->operation_count > 0 ? invalid(p, "Range deletions are not supported for specific columns") : BASE_OK;
 }
 
+/* May the key lose bytes of a value of this type? (1.0 and 1.00 are one decimal) */
+static bool is_inexact(const struct base_type *type)
+{
+    switch (type->kind) {
+    case BASE_TYPE_ASCII: case BASE_TYPE_TEXT: case BASE_TYPE_BLOB: case BASE_TYPE_TINYINT: case BASE_TYPE_SMALLINT: case BASE_TYPE_INT:
+    case BASE_TYPE_BIGINT: case BASE_TYPE_TIMESTAMP: case BASE_TYPE_DATE: case BASE_TYPE_TIME: case BASE_TYPE_UUID: case BASE_TYPE_TIMEUUID:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static int prepare_change(struct cqli_prepare *p, struct cqli_modify *m, struct cql_prepared *out)
 {
     const struct cql_modify *said = &p->statement->modify;
@@ -258,6 +270,8 @@ static int prepare_change(struct cqli_prepare *p, struct cqli_modify *m, struct 
         rc = cqli_conditions_prepare(p, m);
     if (rc == BASE_OK)
         rc = check_place(p, m);
+    for (size_t i = 0; i < p->table->clustering_count && m->kind == CQL_UPDATE; i++)
+        m->inexact = m->inexact || is_inexact(p->table->columns[p->table->partition_key_count + i].type);
     return rc == BASE_OK ? cqli_restrictions_pk_binds(p, m->where, &out->pk_binds, &out->pk_bind_count) : rc;
 }
 

@@ -114,12 +114,12 @@ static int build_pkey(struct cqli_update *u, const struct cql_value *keys, struc
 }
 
 /* The values' own bytes, where the key does not keep them (decimal 1.00). */
-static int build_originals(struct cqli_update *u, const struct cql_value *keys, size_t count)
+static int build_originals(struct cqli_update *u, const struct base_slice *values, size_t count)
 {
     struct base_buf out;
     base_buf_init_in_arena(&out, u->eval.arena, CQLI_WRITE_LEN_MAX);
     for (size_t i = 0; i < count; i++) {
-        int rc = base_buf_put_bytes(&out, keys[i].bytes);
+        int rc = base_buf_put_bytes(&out, values[i]);
         if (rc != BASE_OK)
             return cqli_no_room(u->eval.err, rc);
     }
@@ -127,7 +127,7 @@ static int build_originals(struct cqli_update *u, const struct cql_value *keys, 
     return BASE_OK;
 }
 
-static int build_ckey(struct cqli_update *u, const struct cql_value *keys, struct base_slice *out)
+static int build_ckey(struct cqli_update *u, const struct base_slice *values, struct base_slice *out)
 {
     const struct base_table *table = u->m->table;
     const struct base_column *columns = table->columns + table->partition_key_count;
@@ -135,12 +135,12 @@ static int build_ckey(struct cqli_update *u, const struct cql_value *keys, struc
     bool exact = true;
     size_t len = 0;
     for (size_t i = 0; i < table->clustering_count; i++)
-        len += keys[i].bytes.len;
+        len += values[i].len;
     if (len > BASE_CKEY_LEN_MAX)
         return base_err_set(u->eval.err, BASE_E_INVALID, "The sum of all clustering columns is too long (%zu > %d)", len, BASE_CKEY_LEN_MAX);
     base_buf_init_in_arena(&ckey, u->eval.arena, SIZE_MAX / 4);
     for (size_t i = 0; i < table->clustering_count; i++) {
-        int rc = base_ckey_put(columns[i].type, columns[i].descending, keys[i].bytes, &ckey, &exact, u->eval.err);
+        int rc = base_ckey_put(columns[i].type, columns[i].descending, values[i], &ckey, &exact, u->eval.err);
         if (rc != BASE_OK)
             return base_err_wrap(u->eval.err, rc, "column %.*s", BASE_SLICE_ARG(columns[i].name));
     }
@@ -151,7 +151,7 @@ static int build_ckey(struct cqli_update *u, const struct cql_value *keys, struc
         return base_err_set(u->eval.err, BASE_E_INVALID, "The sum of all clustering columns is too long (%zu > %d)", ckey.len,
                             BASE_CKEY_LEN_MAX);
     *out = base_buf_view(&ckey);
-    return exact ? BASE_OK : build_originals(u, keys, table->clustering_count);
+    return exact ? BASE_OK : build_originals(u, values, table->clustering_count);
 }
 
 static int insert_place(struct cqli_update *u)
@@ -159,15 +159,18 @@ static int insert_place(struct cqli_update *u)
     const struct base_table *table = u->m->table;
     size_t partition = table->partition_key_count, count = partition + (u->m->has_row ? table->clustering_count : 0);
     struct cql_value *keys = base_arena_alloc(u->eval.arena, (partition + table->clustering_count) * sizeof *keys);
+    struct base_slice *values = base_arena_alloc(u->eval.arena, (table->clustering_count + 1) * sizeof *values);
     struct base_slice *pkey = base_arena_alloc(u->eval.arena, sizeof *pkey);
     struct base_range *range = base_arena_alloc(u->eval.arena, sizeof *range);
-    if (!keys || !pkey || !range)
+    if (!keys || !values || !pkey || !range)
         return cqli_no_room(u->eval.err, BASE_E_NOMEM);
     int rc = eval_keys(u, keys, count);
     if (rc == BASE_OK)
         rc = build_pkey(u, keys, pkey);
+    for (size_t i = partition; rc == BASE_OK && i < count; i++)
+        values[i - partition] = keys[i].bytes;
     if (rc == BASE_OK && u->m->has_row)
-        rc = build_ckey(u, keys + partition, &range->lo);
+        rc = build_ckey(u, values, &range->lo);
     if (rc != BASE_OK)
         return rc;
     range->hi = range->lo;
@@ -185,6 +188,17 @@ static bool is_row(const struct base_range *range)
 /* A table without clustering columns has one row a partition. */
 static const uint8_t only_row[] = {BASE_KEY_AT};
 static const struct base_range only_row_range = {{only_row, 1}, {only_row, 1}};
+
+/* The row that UPDATE may make keeps its clustering values as they were given. (Of several rows, by IN, the key's form is kept.) */
+static int keep_originals(struct cqli_update *u)
+{
+    struct base_slice *values = base_arena_alloc(u->eval.arena, u->m->table->clustering_count * sizeof *values), ckey;
+    bool one;
+    if (!values)
+        return cqli_no_room(u->eval.err, BASE_E_NOMEM);
+    int rc = cqli_restrictions_row(u->m->where, &u->eval, values, &one);
+    return rc == BASE_OK && one ? build_ckey(u, values, &ckey) : rc;
+}
 
 static int find_places(struct cqli_update *u)
 {
@@ -213,6 +227,8 @@ static int find_places(struct cqli_update *u)
         if (m->operation_count)
             return fail(u, "Range deletions are not supported for specific columns");
     }
+    if (m->inexact && m->has_row && u->places.slices.count == 1)
+        return keep_originals(u);
     return BASE_OK;
 }
 

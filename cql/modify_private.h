@@ -68,6 +68,7 @@ struct cqli_modify {
     struct cqli_operation *operations; /* of static columns first, then regular; each by column id, and by their order in the text */
     size_t operation_count, static_count;
     bool reads;
+    bool inexact; /* UPDATE: equal clustering values may differ in their bytes, which the row keeps */
     bool has_row; /* INSERT, UPDATE: a row is named; false: the partition's static part alone */
     const struct cqli_expr **keys; /* INSERT: by place in the primary key */
     const struct cqli_expr *json;
@@ -145,7 +146,7 @@ struct cqli_update { /* one statement of an execution */
     int32_t ttl;
     struct cqli_operands *operands; /* by operation */
     struct cqli_places places;
-    struct base_slice originals; /* INSERT: of its row */
+    struct base_slice originals; /* of the one row, where its key does not keep the values' bytes */
     struct cqli_found *found;
     struct cqli_run *run;
 };

@@ -134,6 +134,24 @@ int cqli_alternatives(const struct cqli_restrictions *r, const struct cqli_restr
     return BASE_OK;
 }
 
+int cqli_restrictions_row(const struct cqli_restrictions *r, struct cqli_eval *eval, struct base_slice *values, bool *one)
+{
+    const struct cqli_restriction *c;
+    uint32_t i = 0, first = (uint32_t)r->table->partition_key_count;
+    *one = true;
+    while ((c = cqli_clustering_next(r, &i))) {
+        struct cqli_alternatives alternatives;
+        BASE_ASSERT(c->kind == CQLI_RESTRICTION_EQ || c->kind == CQLI_RESTRICTION_IN);
+        int rc = cqli_alternatives(r, c, eval, &alternatives);
+        if (rc != BASE_OK)
+            return rc;
+        *one = *one && alternatives.count == 1;
+        if (*one)
+            memcpy(values + (c->first - first), alternatives.values, alternatives.width * sizeof *values);
+    }
+    return BASE_OK;
+}
+
 /* --- tokens ------------------------------------------------------------------------------------------------------------- */
 
 static int token_value(const struct cqli_operand *operand, struct cqli_eval *eval, int64_t *out)
