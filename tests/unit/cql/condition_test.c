@@ -1,5 +1,6 @@
 /* IF: which writes are done, and what is shown of those that are not, as Apache Cassandra 5 (tests/drivers/cql/language.expected has its
  * own answers). Without these a condition could hold that does not, or a client could not see why it was refused. */
+#include "tests/lib/alloc_fault.h"
 #include "tests/unit/cql/modify_run.h"
 
 static struct base_buf shown;
@@ -247,6 +248,48 @@ START_TEST(refused)
 }
 END_TEST
 
+/* Every allocation of preparing and executing fails once: NOMEM and nothing else; then it works. */
+START_TEST(out_of_memory)
+{
+    begin_conditions(false);
+    static const char *const texts[] = {
+        "INSERT INTO l (k, l, st, m, u, fl) VALUES (1, [1, 2], {'a'}, {'x': 1}, {x: 1}, [4]) IF NOT EXISTS",
+        "UPDATE l SET l[0] = 5, m['y'] = 2 WHERE k = 1 IF m['x'] = 1 AND l CONTAINS 2",
+        "BEGIN BATCH INSERT INTO t (k, c, v) VALUES (1, 1, 1); UPDATE t SET v = 2 WHERE k = 2 AND c IN (1, 2); DELETE FROM t WHERE k = 3 AND c > 2; "
+        "INSERT INTO t JSON '{\"k\": 1, \"c\": 1}'; APPLY BATCH",
+    };
+    does("INSERT INTO l (k, l) VALUES (1, [1, 2])", "l[1] (){ live l=del@999* l[]=1 l[]=2 }");
+    for (size_t i = 0; i < BASE_COUNT(texts); i++) {
+        struct cql_statement *statement;
+        struct base_arena work;
+        base_arena_init(&work);
+        bool hit = true;
+        for (uint64_t k = 0; hit; k++) {
+            const struct cql_context at = {.schema = schema, .keyspace = S(keyspace), .now_us = now_us};
+            struct cql_prepared *p;
+            base_arena_fini(&work);
+            base_arena_fini(&exec_arena); /* so that its chunks are allocated */
+            ck_ok(cql_parse(&work, S(texts[i]), &statement, &err), err);
+            exec_init();
+            world.injecting = true;
+            alloc_fault_set(k, 1);
+            int rc = cql_prepare(&work, statement, &at, &p, &err);
+            if (rc == BASE_OK) {
+                exec.prepared = p;
+                rc = cql_exec_start(&exec) == CQL_DONE ? exec.rc : BASE_E_INTERNAL;
+            }
+            hit = alloc_fault_clear();
+            world.injecting = false;
+            ck_assert_msg(rc == (hit ? BASE_E_NOMEM : BASE_OK) || (hit && rc == BASE_OK), "%s: allocation %u: %d %s", texts[i], (unsigned)k, rc,
+                          exec.err.text);
+            ck_assert_uint_lt(k, 500);
+        }
+        base_arena_fini(&work);
+    }
+    end_conditions();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cql/condition");
@@ -256,6 +299,7 @@ int main(void)
     tcase_add_test(tc, comparisons);
     tcase_add_loop_test(tc, batches, 0, 2);
     tcase_add_test(tc, refused);
+    tcase_add_test(tc, out_of_memory);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }

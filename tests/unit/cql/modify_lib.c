@@ -216,6 +216,12 @@ static void do_write(struct world *w, struct cql_write *write)
 static enum cql_answer port_write(struct cql_ports *ports, struct cql_write *write)
 {
     struct world *w = world_of(ports);
+    if (w->injecting) {
+        write->rc = write->condition.len ? base_buf_put_u8(&write->current, 0) : BASE_OK;
+        if (write->condition.len && write->rc == BASE_OK)
+            write->rc = BASE_E_CONDITION;
+        return CQL_DONE;
+    }
     base_buf_reset(&w->written);
     base_buf_reset(&w->condition);
     OK(base_buf_put_slice(&w->written, write->mutations));
@@ -257,6 +263,7 @@ void world_init(struct world *w, const struct base_schema *schema)
                                             .read_next = port_read_next, .read_close = port_read_close, .write = port_write};
     *w = (struct world){.ports.ops = &ops, .schema = schema, .timestamp = WORLD_NOW_US};
     base_buf_init(&w->scratch, SIZE_MAX / 2);
+    OK(base_buf_reserve(&w->scratch, 1 << 16));
     base_buf_init(&w->written, SIZE_MAX / 2);
     base_buf_init(&w->condition, SIZE_MAX / 2);
 }

@@ -21,6 +21,7 @@ struct world {
     struct cql_ports ports;
     const struct base_schema *schema;
     bool pending; /* answer later */
+    bool injecting; /* memory may fail now: nothing is kept of what is written, and no condition holds */
     struct world_row rows[WORLD_ROWS_MAX];
     size_t row_count;
     int64_t timestamp; /* the last one given out */
