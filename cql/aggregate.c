@@ -189,7 +189,7 @@ int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call
     if (function->op == CQLI_COUNT && (arg->kind == CQL_TERM_STAR || cqli_literal_is(arg))) /* count(1) counts rows too */
         return cqli_call_make(scope, function, base_type_scalar(BASE_TYPE_BIGINT), NULL, NULL, 0, out);
     int rc = arg->kind == CQL_TERM_STAR ? base_err_set(p->err, BASE_E_INVALID,
-                                                       "only count takes *") : cqli_term_type(scope, arg, &type);
+                                                       "only count takes *") : cqli_term_compatible(scope, arg, &type);
     if (rc != BASE_OK)
         return rc;
     if (!type)

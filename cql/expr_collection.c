@@ -211,6 +211,78 @@ int cqli_term_type(struct cqli_scope *scope, const struct cql_term *term, const 
     return *out ? BASE_OK : cqli_prepare_no_memory(scope->p);
 }
 
+/* Of types that a literal may prefer: which holds more. */
+static int rank(const struct base_type *type)
+{
+    switch (type->kind) {
+    case BASE_TYPE_INT: case BASE_TYPE_ASCII: case BASE_TYPE_TIMEUUID: return 1;
+    case BASE_TYPE_BIGINT: case BASE_TYPE_TEXT: case BASE_TYPE_UUID: return 2;
+    case BASE_TYPE_VARINT: return 3;
+    case BASE_TYPE_DOUBLE: return 4;
+    default: return 5;
+    }
+}
+
+/* Is a type what all these items could be of? */
+static int fits_all(struct cqli_scope *scope, const struct cql_term *item, unsigned step, const struct base_type *type, bool *out)
+{
+    int rc = BASE_OK;
+    *out = true;
+    while (item && rc == BASE_OK && *out) {
+        enum cqli_match match;
+        rc = cqli_term_match(scope, item, type, &match);
+        const struct base_type *preferred = cqli_literal_preferred(item);
+        *out = rc == BASE_OK && match != CQLI_MATCH_NOT && (!preferred || rank(preferred) <= rank(type));
+        for (unsigned i = 0; item && i < step; i++)
+            item = item->next;
+    }
+    return rc;
+}
+
+/* The first compatible type of the items, each `step`-th, that is one for all of them. A few are tried: items are many. */
+static int common_type(struct cqli_scope *scope, const struct cql_term *items, unsigned step, const struct base_type **out)
+{
+    const struct base_type *type = NULL, *failed[6];
+    size_t failed_count = 0;
+    int rc = BASE_OK;
+    bool fits = false;
+    *out = NULL;
+    for (const struct cql_term *item = items; item && rc == BASE_OK && !fits && failed_count < BASE_COUNT(failed);) {
+        rc = cqli_term_compatible(scope, item, &type);
+        bool again = !type;
+        for (size_t i = 0; i < failed_count && rc == BASE_OK; i++)
+            again = again || cqli_type_same(failed[i], type);
+        if (rc == BASE_OK && !again) {
+            rc = fits_all(scope, items, step, type, &fits);
+            failed[failed_count++] = type;
+        }
+        for (unsigned i = 0; item && i < step; i++)
+            item = item->next;
+    }
+    *out = rc == BASE_OK && fits ? type : NULL;
+    return rc;
+}
+
+int cqli_term_compatible(struct cqli_scope *scope, const struct cql_term *term, const struct base_type **out)
+{
+    const struct base_type *params[2] = {NULL, NULL};
+    const bool map = term->kind == CQL_TERM_MAP;
+    if (term->kind == CQL_TERM_TUPLE && term->item_count == 1)
+        return cqli_term_compatible(scope, term->items, out);
+    if ((*out = cqli_literal_preferred(term)))
+        return BASE_OK;
+    if ((!map && term->kind != CQL_TERM_LIST && term->kind != CQL_TERM_SET) || !term->items)
+        return cqli_term_type(scope, term, out);
+    int rc = common_type(scope, term->items, map ? 2 : 1, &params[0]);
+    if (rc == BASE_OK && map)
+        rc = common_type(scope, term->items->next, 2, &params[1]);
+    if (rc != BASE_OK || !params[0] || (map && !params[1]))
+        return rc;
+    *out = cqli_type_collection(scope->p->arena, map ? BASE_TYPE_MAP : term->kind == CQL_TERM_LIST ? BASE_TYPE_LIST : BASE_TYPE_SET,
+                                params, map ? 2 : 1);
+    return *out ? BASE_OK : cqli_prepare_no_memory(scope->p);
+}
+
 /* --- preparing ------------------------------------------------------------------------------------------ */
 
 static const char *literal_name(const struct cql_term *term, const struct base_type *type)

@@ -85,6 +85,8 @@ BASE_MUST int cqli_expr_finish(struct cqli_prepare *p, struct cqli_expr *expr, c
 
 /* The type that a term has whatever it is for; NULL: it depends (literals, markers). May prepare calls on the way. */
 BASE_MUST int cqli_term_type(struct cqli_scope *scope, const struct cql_term *term, const struct base_type **out);
+/* The type that a term would take if it may choose: of literals, and collections of them, the preferred one; NULL: none. */
+BASE_MUST int cqli_term_compatible(struct cqli_scope *scope, const struct cql_term *term, const struct base_type **out);
 /* How a term fits a type. */
 BASE_MUST int cqli_term_match(struct cqli_scope *scope, const struct cql_term *term, const struct base_type *type,
                               enum cqli_match *out);

@@ -224,7 +224,7 @@ static int prepare_factory(struct cqli_scope *scope, const struct cqli_factory *
                             "Invalid number of arguments for function system.%s(%s)", factory->function.name,
                             factory->shape);
     for (const struct cql_term *arg = call->items; arg; arg = arg->next, i++) {
-        int rc = cqli_term_type(scope, arg, &types[i]);
+        int rc = cqli_term_compatible(scope, arg, &types[i]);
         if (rc != BASE_OK)
             return rc;
     }

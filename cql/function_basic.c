@@ -100,8 +100,6 @@ static int infer_to_json(struct cqli_scope *scope, const struct cqli_factory *fa
 {
     (void)to;
     if (!types[0])
-        types[0] = cqli_literal_preferred(call->items);
-    if (!types[0])
         return cqli_factory_untyped(scope, factory, call, 0);
     *result = base_type_scalar(BASE_TYPE_TEXT);
     return BASE_OK;

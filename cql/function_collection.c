@@ -78,7 +78,7 @@ static bool is_wanted(int op, const struct base_type *type)
 
 static const char *wanted(int op)
 {
-    return op <= VALUES ? "map" : op == COUNT ? "collection" : op < SUM ? "set or list" : "numeric set or list";
+    return op <= VALUES ? "map" : op == COUNT ? "collection" : op < SUM ? "set or list" : "numeric set/list";
 }
 
 static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call, const struct cqli_receiver *to,
@@ -106,7 +106,7 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
 static const struct cqli_factory factories[] = {
     OF("map_keys", run_half, KEYS, "map"), OF("map_values", run_half, VALUES, "map"),
     OF("collection_count", run_count, COUNT, "collection"),
-    OF("collection_min", run_aggregate, MIN, "set or list"), OF("collection_max", run_aggregate, MAX, "set or list"),
-    OF("collection_sum", run_aggregate, SUM, "numeric set or list"), OF("collection_avg", run_aggregate, AVG, "numeric set or list"),
+    OF("collection_min", run_aggregate, MIN, "numeric_set_or_list"), OF("collection_max", run_aggregate, MAX, "numeric_set_or_list"),
+    OF("collection_sum", run_aggregate, SUM, "numeric_set_or_list"), OF("collection_avg", run_aggregate, AVG, "numeric_set_or_list"),
 };
 const struct cqli_factories cqli_factories_collection = {factories, BASE_COUNT(factories)};

@@ -137,11 +137,9 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
 {
     cqli_function_run_fn *const run = factory->function.run;
     char text[CQLI_TERM_TEXT], type[CQLI_TYPE_TEXT];
-    if (!types[0])
-        types[0] = cqli_literal_preferred(call->items);
-    if (!types[0] && run == run_replace)
-        types[0] = types[1];
-    if (!types[0] && to && run != run_hash)
+    if (!types[0] && run == run_partial)
+        types[0] = base_type_scalar(BASE_TYPE_TEXT);
+    if (!types[0] && to && run == run_replace)
         types[0] = to->type;
     if (!types[0])
         return cqli_factory_untyped(scope, factory, call, 0);
@@ -165,7 +163,7 @@ static int infer(struct cqli_scope *scope, const struct cqli_factory *factory, c
 #define OF(name, run, op, shape, min, max) {{name, CQLI_FN_NULLS, run, BASE_TYPE_INT, max, {0}, op}, shape, min, max, infer}
 static const struct cqli_factory factories[] = {
     OF("mask_null", run_null, 0, "any", 1, 1), OF("mask_default", run_default, 0, "any", 1, 1),
-    OF("mask_replace", run_replace, 0, "any, same as first", 2, 2), OF("mask_hash", run_hash, 0, "any, [text]", 1, 2),
+    OF("mask_replace", run_replace, 0, "any, same", 2, 2), OF("mask_hash", run_hash, 0, "any, [text]", 1, 2),
     OF("mask_inner", run_partial, INNER, "[text|varchar|ascii], int, int, [text]", 3, 4),
     OF("mask_outer", run_partial, OUTER, "[text|varchar|ascii], int, int, [text]", 3, 4),
 };

@@ -62,8 +62,6 @@ static int vector_of(struct cqli_scope *scope, const struct cqli_factory *factor
                               cqli_term_text(arg, text), i, factory->function.name, cqli_type_text_of(*type, name));
         return rc;
     }
-    if (cqli_literal_is(arg))
-        *type = cqli_literal_preferred(arg);
     if (!*type || ((*type)->kind == BASE_TYPE_VECTOR && (*type)->params[0]->kind == BASE_TYPE_FLOAT))
         return BASE_OK;
     return base_err_set(scope->p->err, BASE_E_INVALID,

@@ -291,7 +291,8 @@ START_TEST(of_collections)
     static const struct row rows[] = {
         {"map_keys(m)", "frozen<set<text>> {'x', 'y'}"}, {"map_values(m)", "frozen<list<int>> [1, 2]"}, {"collection_count(m)", "int 2"}, {"collection_count(l)", "int 4"},
         {"collection_min(s)", "int 1"}, {"collection_max(l)", "int 3"}, {"collection_min(lt)", "text a"}, {"collection_sum(l)", "int 8"}, {"collection_avg(l)", "int 2"},
-        {"collection_avg(ld)", "double 1.0"}, {"collection_sum(s)", "int 6"}, {"collection_count(fl)", "int null"}, {"collection_sum([i, 1])", "int 8"},
+        {"collection_avg(ld)", "double 1.0"}, {"collection_sum(s)", "int 6"}, {"collection_count(fl)", "int null"}, {"collection_sum([i, 1])", "int 8"}, {"collection_sum([1, 2])", "int 3"}, {"collection_max({1, 2147483648})", "bigint 2147483648"}, {"collection_avg([1, 2.5])", "double 1.75"},
+        {"map_keys({'b': 1, 'a': 2})", "frozen<set<ascii>> {'a', 'b'}"}, {"to_json({1: ['x']})", "text {\"1\": [\"x\"]}"}, {"mask_default((5))", "int 0"},
         {"collection_min((list<int>)[])", "int null"}, {"collection_sum((list<int>)[])", "int 0"}, {"collection_avg((list<int>)[])", "int 0"},
         {"similarity_cosine(vec, vec)", "float 1.0"}, {"similarity_cosine(vec, [-1, -2, -3])", "float 0.0"}, {"similarity_euclidean(vec, [1, 2, 4])", "float 0.5"},
         {"similarity_dot_product([1, 1, 1], vec)", "float 3.5"}, {"similarity_cosine(vec, (vector<float, 3>)[3, 2, 1])", "float 0.85714287"},
@@ -309,7 +310,7 @@ START_TEST(of_collections)
     SELECT_ALL(rows);
     static const struct row bad[] = {
         {"map_keys(l)", "Function system.map_keys requires a map argument, but found argument l of type list<int>"},
-        {"collection_sum(lt)", "Function system.collection_sum requires a numeric set or list argument, but found argument lt of type list<text>"},
+        {"collection_sum(lt)", "Function system.collection_sum requires a numeric set/list argument, but found argument lt of type list<text>"},
         {"collection_min(m)", "requires a set or list argument"}, {"collection_count(i)", "requires a collection argument"}, {"map_keys(?)", "Cannot infer type of argument ?"},
         {"map_keys()", "Invalid number of arguments for function system.map_keys(map)"}, {"similarity_cosine(l, l)", "Function system.similarity_cosine requires a float vector argument, but found argument l of type list<int>"},
         {"similarity_cosine(vec, [1, 2])", "All arguments must have the same vector dimensions"},
@@ -320,7 +321,7 @@ START_TEST(of_collections)
         {"similarity_cosine(1, vec)", "requires a float vector argument, but found argument 1 of type int"}, {"similarity_cosine(vec, (vector<float, 2>)[1, 2])", "All arguments must have the same vector dimensions"},
         {"mask_inner(i, 1, 1)", "requires an argument of type [text|varchar|ascii], but found argument i of type int"}, {"mask_inner(te, 1)", "Invalid number of arguments"},
         {"mask_inner(te, 1, 1, 'ab')", "should be single-character, but 'ab' has 2 characters"}, {"mask_hash(te, 'MD9')", "Hash algorithm not found: MD9"},
-        {"mask_replace(i, 'x')", "Invalid STRING constant (x)"},
+        {"mask_replace(i, 'x')", "Invalid STRING constant (x)"}, {"mask_default(?)", "Cannot infer type of argument ?"}, {"map_keys({})", "Cannot infer type of argument {}"},
     };
     REFUSE_ALL(bad);
 }
