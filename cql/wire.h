@@ -48,30 +48,34 @@ struct cql_message {
     struct base_slice body; /* decompressed; borrowed until the next call */
 };
 
-/* One direction. The caller's storage; the first five fields are his to set, between messages. */
+/* One direction. The caller's storage; the first fields are his to set, between messages. */
 struct cql_wire_in {
     uint8_t version; /* 0: any byte, the header alone is read (compression and segments are off then) */
     enum cql_wire_compression compression;
     bool segments;   /* v5, after STARTUP was answered */
     bool is_client;  /* reads responses */
     uint32_t frame_size_max; /* of a body, before and after decompression */
+    bool passes_over;        /* one that is larger is TOO_BIG and the stream goes on; else it is BAD */
     /* The decoder's: */
     size_t segment_left;      /* payload of a verified, uncompressed segment that the caller's bytes begin with */
     struct base_buf assembly; /* a decompressed segment; the pieces of a message that comes in several segments */
     size_t assembly_at;       /* what was read of it */
     bool partial;             /* more segments of the message are to come */
+    size_t discard;           /* bytes of a message that is passed over, still to come */
     struct base_buf plain;    /* a decompressed body */
 };
 void cql_wire_in_init(struct cql_wire_in *in, bool is_client, uint32_t frame_size_max);
 void cql_wire_in_fini(struct cql_wire_in *in);
 void cql_wire_in_release(struct cql_wire_in *in); /* frees what an idle connection does not need */
 
-enum cql_wire_step { CQL_WIRE_MESSAGE, CQL_WIRE_MORE, CQL_WIRE_BAD };
+enum cql_wire_step { CQL_WIRE_MESSAGE, CQL_WIRE_MORE, CQL_WIRE_BAD, CQL_WIRE_TOO_BIG };
 /* The next message of `bytes`, which are what came and was not used up yet. *used: how many of them the caller drops from the front
  * before the next call (they stay in place until then: the message borrows from them).
  * MORE: at least *wanted bytes must be there from the front (after dropping *used) before a call makes sense.
  * BAD: the stream cannot be read on: *err (INVALID, LIMIT, NOMEM) says why; message->stream, ->version and ->opcode are set as far as the
- * header could be read, for the error's answer. */
+ * header could be read, for the error's answer.
+ * TOO_BIG (only with passes_over): the message of that header is longer than frame_size_max, *err (LIMIT) says so; its bytes are dropped
+ * as they come. */
 enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes, size_t *used, size_t *wanted,
                                  struct cql_message *message, struct base_err *err);
 

@@ -134,24 +134,41 @@ static int decompress_body(struct cql_wire_in *in, struct cql_message *message, 
     return BASE_OK;
 }
 
+/* Whether a message that could not be read for its size may be passed over. */
+static enum cql_wire_step verdict(const struct cql_wire_in *in, int rc, uint32_t len)
+{
+    return rc == BASE_E_LIMIT && in->passes_over && len <= INT32_MAX ? CQL_WIRE_TOO_BIG : CQL_WIRE_BAD;
+}
+
 /* The envelope at the front of `bytes`, which came as they are. */
 static enum cql_wire_step next_bare(struct cql_wire_in *in, struct base_slice bytes, size_t *used, size_t *wanted,
                                     struct cql_message *message, struct base_err *err)
 {
     uint32_t len;
+    size_t dropped = in->discard < bytes.len ? in->discard : bytes.len;
+    in->discard -= dropped;
+    *used = dropped;
     *wanted = CQL_WIRE_HEADER_LEN;
+    bytes = base_slice(bytes.data + dropped, bytes.len - dropped);
     if (bytes.len < CQL_WIRE_HEADER_LEN)
         return CQL_WIRE_MORE;
-    if (read_header(in, bytes.data, message, &len, err) != BASE_OK)
-        return CQL_WIRE_BAD;
+    int rc = read_header(in, bytes.data, message, &len, err);
     *wanted = CQL_WIRE_HEADER_LEN + (size_t)len;
+    if (rc != BASE_OK) {
+        enum cql_wire_step step = verdict(in, rc, len);
+        in->discard = step == CQL_WIRE_TOO_BIG ? *wanted : 0;
+        return step;
+    }
     if (bytes.len < *wanted)
         return CQL_WIRE_MORE;
     message->body = base_slice(bytes.data + CQL_WIRE_HEADER_LEN, len);
-    if ((message->flags & CQL_FLAG_COMPRESSED) && message->version < 5 && decompress_body(in, message, err) != BASE_OK)
-        return CQL_WIRE_BAD;
+    if ((message->flags & CQL_FLAG_COMPRESSED) && message->version < 5 && (rc = decompress_body(in, message, err)) != BASE_OK) {
+        enum cql_wire_step step = verdict(in, rc, len);
+        *used += step == CQL_WIRE_TOO_BIG ? *wanted : 0;
+        return step;
+    }
     message->flags &= (uint8_t)~CQL_FLAG_COMPRESSED;
-    *used = *wanted;
+    *used += *wanted;
     return CQL_WIRE_MESSAGE;
 }
 
@@ -160,7 +177,8 @@ static enum cql_wire_step next_inside(struct cql_wire_in *in, struct base_slice 
                                       struct base_err *err)
 {
     uint32_t len = 0;
-    if (payload.len >= CQL_WIRE_HEADER_LEN && read_header(in, payload.data, message, &len, err) != BASE_OK)
+    int rc = payload.len >= CQL_WIRE_HEADER_LEN ? read_header(in, payload.data, message, &len, err) : BASE_OK;
+    if (rc != BASE_OK && verdict(in, rc, len) == CQL_WIRE_BAD)
         return CQL_WIRE_BAD;
     if (payload.len < CQL_WIRE_HEADER_LEN || payload.len - CQL_WIRE_HEADER_LEN < len) {
         base_err_set(err, BASE_E_INVALID, "A self-contained segment ends inside of a message");
@@ -169,7 +187,7 @@ static enum cql_wire_step next_inside(struct cql_wire_in *in, struct base_slice 
     message->flags &= (uint8_t)~CQL_FLAG_COMPRESSED;
     message->body = base_slice(payload.data + CQL_WIRE_HEADER_LEN, len);
     *len_used = CQL_WIRE_HEADER_LEN + (size_t)len;
-    return CQL_WIRE_MESSAGE;
+    return rc == BASE_OK ? CQL_WIRE_MESSAGE : CQL_WIRE_TOO_BIG;
 }
 
 struct segment {
@@ -227,10 +245,25 @@ static int assemble(struct cql_wire_in *in, const struct segment *s, struct base
     return BASE_OK;
 }
 
+/* A piece of a message that is passed over. */
+static enum cql_wire_step pass_over(struct cql_wire_in *in, const struct segment *s, struct base_err *err)
+{
+    size_t len = s->plain_len ? s->plain_len : s->payload.len;
+    if (len > in->discard) {
+        base_err_set(err, BASE_E_INVALID, "A message of several segments is followed by something else in its last one");
+        return CQL_WIRE_BAD;
+    }
+    in->discard -= len;
+    in->partial = in->discard > 0;
+    return CQL_WIRE_MORE;
+}
+
 /* A piece of a message came. MORE: it is not whole yet. */
 static enum cql_wire_step next_piece(struct cql_wire_in *in, const struct segment *s, struct cql_message *message, struct base_err *err)
 {
     uint32_t len = 0;
+    if (in->discard)
+        return pass_over(in, s, err);
     if (!in->partial) {
         base_buf_reset(&in->assembly);
         in->assembly_at = 0;
@@ -240,9 +273,15 @@ static enum cql_wire_step next_piece(struct cql_wire_in *in, const struct segmen
         return CQL_WIRE_BAD;
     if (in->assembly.len < CQL_WIRE_HEADER_LEN)
         return CQL_WIRE_MORE;
-    if (read_header(in, in->assembly.data, message, &len, err) != BASE_OK)
-        return CQL_WIRE_BAD;
+    int rc = read_header(in, in->assembly.data, message, &len, err);
     size_t total = CQL_WIRE_HEADER_LEN + (size_t)len;
+    if (rc != BASE_OK && verdict(in, rc, len) == CQL_WIRE_TOO_BIG && in->assembly.len < total) {
+        in->discard = total - in->assembly.len;
+        base_buf_reset(&in->assembly);
+        return CQL_WIRE_TOO_BIG;
+    }
+    if (rc != BASE_OK)
+        return CQL_WIRE_BAD;
     if (in->assembly.len < total)
         return CQL_WIRE_MORE;
     if (in->assembly.len > total) {

@@ -53,6 +53,7 @@ struct net_stream *nodei_conn_accept(void *ctx, const struct net_stream_peer *pe
     conn->client.is_superuser = !nodei_auth_is_required(native->node);
     snprintf(conn->client.address, sizeof conn->client.address, "%s", peer->address);
     cql_wire_in_init(&conn->in, false, frame_max);
+    conn->in.passes_over = true;
     cql_wire_out_init(&conn->out, false, OUT_LEN_MAX);
     base_buf_init(&conn->unread, (size_t)frame_max + 2 * RECEIVE_SIZE + CQL_WIRE_SEGMENT_PAYLOAD_MAX);
     conn->next = native->conns;
@@ -289,8 +290,8 @@ static void take_message(struct nodei_native_conn *conn, struct cql_message *m)
         nodei_request_handle(conn, m);
 }
 
-/* The stream cannot be read on. A message that is only too big, and stands by itself, is passed over. */
-static void take_bad(struct nodei_native_conn *conn, struct base_slice bytes, const struct cql_message *m, const struct base_err *err)
+/* The stream cannot be read on. */
+static void take_bad(struct nodei_native_conn *conn, const struct cql_message *m, const struct base_err *err)
 {
     bool is_ours = m->version >= CQL_WIRE_VERSION_MIN && m->version <= CQL_WIRE_VERSION_MAX;
     if (!conn->version && m->version && !is_ours) {
@@ -299,12 +300,17 @@ static void take_bad(struct nodei_native_conn *conn, struct base_slice bytes, co
     }
     if (!conn->version)
         conn->out.version = is_ours ? m->version : CQL_WIRE_VERSION_MAX;
-    bool too_big = err->code == BASE_E_LIMIT && !conn->in.segments && bytes.len >= CQL_WIRE_HEADER_LEN && conn->stage == NODEI_NATIVE_READY;
-    nodei_conn_answer_code(conn, m->stream, too_big ? CQL_ERROR_INVALID : CQL_ERROR_PROTOCOL, "%s", err->text);
-    if (too_big && base_get_be32(bytes.data + 5) <= INT32_MAX)
-        conn->skip = CQL_WIRE_HEADER_LEN + (size_t)base_get_be32(bytes.data + 5);
+    nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "%s", err->text);
+    nodei_conn_end(conn);
+}
+
+/* A message that is too big is refused and passed over, but for those who have not even begun. */
+static void take_too_big(struct nodei_native_conn *conn, const struct cql_message *m, const struct base_err *err)
+{
+    if (conn->stage != NODEI_NATIVE_READY)
+        take_bad(conn, m, err);
     else
-        nodei_conn_end(conn);
+        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_INVALID, "%s", err->text);
 }
 
 /* All whole messages of `bytes`; how many bytes they were. */
@@ -314,11 +320,7 @@ static size_t take_messages(struct nodei_native_conn *conn, struct base_slice by
     while (!conn->dead && !conn->closing) {
         struct cql_message m;
         struct base_err err;
-        size_t used, wanted, skipped = conn->skip < bytes.len - at ? conn->skip : bytes.len - at;
-        conn->skip -= skipped;
-        at += skipped;
-        if (at == bytes.len && skipped)
-            break;
+        size_t used, wanted;
         struct base_slice rest = base_slice(bytes.data + at, bytes.len - at);
         enum cql_wire_step step = cql_wire_next(&conn->in, rest, &used, &wanted, &m, &err);
         at += used;
@@ -327,8 +329,10 @@ static size_t take_messages(struct nodei_native_conn *conn, struct base_slice by
         conn->partial_since_ns = 0;
         if (step == CQL_WIRE_MESSAGE)
             take_message(conn, &m);
+        else if (step == CQL_WIRE_TOO_BIG)
+            take_too_big(conn, &m, &err);
         else
-            take_bad(conn, base_slice(bytes.data + at, bytes.len - at), &m, &err);
+            take_bad(conn, &m, &err);
     }
     return at;
 }
@@ -389,7 +393,7 @@ static void receive(struct nodei_native_conn *conn)
         nodei_conn_close(conn);
         return;
     }
-    bool partial = conn->unread.len > 0 || conn->in.partial || conn->skip;
+    bool partial = conn->unread.len > 0 || conn->in.partial || conn->in.discard;
     if (!partial)
         conn->partial_since_ns = 0;
     else if (!conn->partial_since_ns)

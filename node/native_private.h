@@ -98,7 +98,6 @@ struct nodei_native_conn {
     size_t sent;            /* of out.bytes */
     size_t out_counted;     /* bytes of native->in_flight_bytes */
     struct base_buf unread; /* the beginning of a message */
-    size_t skip;            /* bytes of a message that is too big: to be dropped as they come */
     uint64_t opened_ns, partial_since_ns, read_ns, written_ns; /* 0: nothing partial */
     struct nodei_native_request *requests;
     uint32_t request_count; /* under way */

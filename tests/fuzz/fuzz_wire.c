@@ -1,5 +1,5 @@
 /* Fuzz target: bytes as one side of a native protocol's connection. The first byte says how: its low three bits the version, compression
- * and whether there are segments; 8: they are a server's answers; 16: what follows are payloads (a length byte each, times 16) that are
+ * and whether there are segments; 8: they are a server's answers; 32: what is too big is passed over; 16: what follows are payloads (a length byte each, times 16) that are
  * put into segments with right checksums, so that changes get behind them. Each message's body is decoded; a request that is read must,
  * written again, be read as the same. */
 #include "cql/wire.h"
@@ -108,6 +108,8 @@ static void feed(struct cql_wire_in *in, struct base_slice bytes)
             require(err.code && err.text[0]);
         if (step == CQL_WIRE_MORE)
             require(wanted > bytes.len);
+        if (step == CQL_WIRE_TOO_BIG)
+            continue;
         if (step != CQL_WIRE_MESSAGE)
             break;
         require(m.body.len <= FRAME_MAX);
@@ -153,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     in.version = modes[mode].version;
     in.compression = modes[mode].compression;
     in.segments = modes[mode].segments;
+    in.passes_over = (data[0] & 32) != 0;
     base_buf_init(&segments, 1u << 22);
     if ((data[0] & 16) && in.segments) {
         put_segments(bytes, in.compression == CQL_WIRE_LZ4, &segments);

@@ -256,6 +256,50 @@ START_TEST(what_cannot_be_read)
 }
 END_TEST
 
+/* Who passes over what is too big reads on behind it, in every mode and however it comes in pieces. */
+START_TEST(too_big_is_passed_over)
+{
+    const struct mode *mode = &modes[_i];
+    static const size_t lens[] = {100, 3000000, 50, 1100000, 1100001, 7};
+    for (size_t piece_max = 1000; piece_max <= 10000000; piece_max *= 100) {
+        struct cql_wire_out out;
+        struct cql_wire_in in;
+        size_t at = 0, there = 0, count = 0;
+        out_init(&out, mode, true);
+        in_init(&in, mode, false);
+        in.passes_over = true;
+        for (size_t i = 0; i < BASE_COUNT(lens); i++) {
+            ck_assert_int_eq(cql_wire_begin(&out, CQL_OPCODE_QUERY, (int16_t)i, 0), BASE_OK);
+            ck_assert_int_eq(base_buf_put_slice(&out.bytes, base_slice(take(lens[i]), lens[i])), BASE_OK);
+            ck_assert_int_eq(cql_wire_end(&out), BASE_OK);
+        }
+        ck_assert_int_eq(cql_wire_flush(&out), BASE_OK);
+        while (there < out.bytes.len) {
+            there += 1 + rng_below(&rng, piece_max);
+            there = there < out.bytes.len ? there : out.bytes.len;
+            for (enum cql_wire_step step = CQL_WIRE_MESSAGE; step != CQL_WIRE_MORE;) {
+                struct cql_message m;
+                size_t used, wanted;
+                step = cql_wire_next(&in, base_slice(out.bytes.data + at, there - at), &used, &wanted, &m, &err);
+                at += used;
+                ck_assert_int_ne(step, CQL_WIRE_BAD);
+                if (step == CQL_WIRE_MORE)
+                    break;
+                ck_assert_int_eq(m.stream, (int)count);
+                ck_assert_int_eq(step, lens[count] > 1u << 20 ? CQL_WIRE_TOO_BIG : CQL_WIRE_MESSAGE);
+                ck_assert(step != CQL_WIRE_MESSAGE || m.body.len == lens[count]);
+                count++;
+            }
+        }
+        ck_assert_uint_eq(count, BASE_COUNT(lens));
+        ck_assert_uint_lt(in.assembly.cap, 3u << 20); /* it was not gathered */
+        cql_wire_in_fini(&in);
+        cql_wire_out_fini(&out);
+        base_arena_reset(&arena);
+    }
+}
+END_TEST
+
 /* A segment with right checksums and wrong contents. */
 static size_t make_segment(uint8_t *out, const void *payload, size_t len, bool self_contained)
 {
@@ -798,6 +842,7 @@ int main(void)
     tcase_add_loop_test(tc, every_cut, 0, (int)BASE_COUNT(modes));
     tcase_add_loop_test(tc, every_damage_of_segments, 6, 8);
     tcase_add_test(tc, what_cannot_be_read);
+    tcase_add_loop_test(tc, too_big_is_passed_over, 0, (int)BASE_COUNT(modes));
     tcase_add_test(tc, segments_that_lie);
     tcase_add_test(tc, a_writer_past_its_limit_takes_the_message_back);
     tcase_add_loop_test(tc, requests_round_trip, 0, 12);

@@ -434,7 +434,13 @@ START_TEST(messages_are_limited)
         client_query(&c, "SELECT key FROM system.local");
         client_close(&c);
     }
-    client_open(&c, 0, 5);
+    for (int lz4 = 0; lz4 < 2; lz4++) {
+        client_open_with(&c, 0, 5, lz4 ? "lz4" : NULL);
+        client_fails(&c, text, CQL_ERROR_INVALID, "Request is too big");
+        client_query(&c, "SELECT key FROM system.local");
+        client_close(&c);
+    }
+    client_connect(&c, 0, 4); /* a stranger's is not waited for */
     client_fails(&c, text, CQL_ERROR_PROTOCOL, "Request is too big");
     client_expect_end(&c);
     client_close(&c);
