@@ -6,9 +6,9 @@
  *          ckey: varint length, bytes                            (empty: the partition had only a static row)
  *          checksum le32                                         of all before it
  *
- * The place is the last row that was given; the next page begins behind it, wherever rows were written or deleted meanwhile. A group is never
- * cut: a page ends where one does, so the place says all. The checksum finds accidents; what a client makes up is checked for being keys of
- * this table and, by whoever uses it, for being where the statement looks. */
+ * The place is the last row that was given; the next page begins behind it, wherever rows were written or deleted meanwhile. A group
+ * is never cut: a page ends where one does, so the place says all. The checksum finds accidents; what a client makes up is checked for
+ * being keys of this table and, by whoever uses it, for being where the statement looks. */
 #include "base/checksum.h"
 #include "base/key.h"
 #include "cql/select_private.h"
@@ -69,8 +69,9 @@ static bool decode(struct base_slice state, const struct base_table *table, stru
     if (state.len < 5 || base_get_le32(state.data + state.len - 4) != sum_of(base_slice(state.data, state.len - 4)))
         return false;
     struct base_reader in = base_reader(base_slice(state.data, state.len - 4));
-    if (!base_get_u8(&in, &version) || version != PAGING_VERSION || !base_get_varint(&in, &rows) || !base_get_varint(&in, &partition_rows) ||
-        !base_get_bytes(&in, &out->pkey) || !base_get_bytes(&in, &out->ckey) || base_reader_left(&in))
+    if (!base_get_u8(&in, &version) || version != PAGING_VERSION || !base_get_varint(&in, &rows) ||
+        !base_get_varint(&in, &partition_rows) || !base_get_bytes(&in, &out->pkey) || !base_get_bytes(&in, &out->ckey) ||
+        base_reader_left(&in))
         return false;
     out->rows_left = rows - 1;
     out->partition_rows_left = partition_rows - 1;

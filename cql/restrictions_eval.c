@@ -1,6 +1,6 @@
 /* Restrictions and values → places: which partitions or tokens, which slices of them, which conditions (cql/expr.h).
  *
- * Partitions of IN come in the order of their values, each once, as Cassandra reads them. */
+ * Relies on values being in their normal form (cql/README.md, 10): they become keys. Partitions of IN come in the order of their values, each once, as Cassandra reads them. */
 #include "base/key.h"
 #include "cql/restrictions_private.h"
 
@@ -13,31 +13,15 @@ int cqli_places_no_memory(struct cqli_eval *eval)
 
 /* --- values --------------------------------------------------------------------------------------------------------- */
 
-/* Types whose values have several serialized forms: what a key holds is the one. */
-static bool wants_normal_form(const struct base_type *type)
-{
-    return type->kind >= BASE_TYPE_LIST || type->kind == BASE_TYPE_DURATION;
-}
-
-static int normalize(struct cqli_eval *eval, const struct base_type *type, struct base_slice *value)
-{
-    struct base_buf out;
-    if (!wants_normal_form(type) || value->len == 0)
-        return BASE_OK;
-    base_buf_init_in_arena(&out, eval->arena, FILTER_LEN_MAX);
-    int rc = base_value_normalize(type, *value, &out, eval->err);
-    *value = base_buf_view(&out);
-    return rc;
-}
-
 static int key_value(const struct base_column *column, struct cqli_eval *eval, const struct cql_value *value, struct base_slice *out)
 {
     if (value->state != CQL_VALUE_SET)
         return base_err_set(eval->err, BASE_E_INVALID,
-                            value->state == CQL_VALUE_NULL ? "Invalid null value in condition for column %.*s" : "Invalid unset value for column %.*s",
+                            value->state == CQL_VALUE_NULL ? "Invalid null value in condition for column %.*s"
+                                                           : "Invalid unset value for column %.*s",
                             BASE_SLICE_ARG(column->name));
     *out = value->bytes;
-    return normalize(eval, column->type, out);
+    return BASE_OK;
 }
 
 /* A serialized tuple's fields, one for each column. */
@@ -59,7 +43,9 @@ static int split_tuple(const struct cqli_restrictions *r, uint32_t first, uint32
         if (rc != BASE_OK)
             return rc;
     }
-    return base_reader_left(&in) ? base_err_set(eval->err, BASE_E_INVALID, "Expected %u elements in value tuple, but got more", count) : BASE_OK;
+    if (base_reader_left(&in))
+        return base_err_set(eval->err, BASE_E_INVALID, "Expected %u elements in value tuple, but got more", count);
+    return BASE_OK;
 }
 
 int cqli_operand_values(const struct cqli_restrictions *r, uint32_t first, const struct cqli_operand *operand, struct cqli_eval *eval,
@@ -161,7 +147,7 @@ static int token_value(const struct cqli_operand *operand, struct cqli_eval *eva
     if (rc != BASE_OK)
         return rc;
     if (value.state != CQL_VALUE_SET || value.bytes.len != 8)
-        return base_err_set(eval->err, BASE_E_INVALID, value.state == CQL_VALUE_UNSET ? "Invalid unset token value" : "Invalid null token value");
+        return base_err_set(eval->err, BASE_E_INVALID, "Invalid %s token value", value.state == CQL_VALUE_UNSET ? "unset" : "null");
     *out = (int64_t)base_get_be64(value.bytes.data);
     return BASE_OK;
 }
@@ -249,7 +235,8 @@ static void sort_alternatives(const struct base_type *type, struct cqli_alternat
     a->count = n;
 }
 
-static int eval_partitions(const struct cqli_restrictions *r, const struct token_bounds *tokens, struct cqli_eval *eval, struct cqli_places *out)
+static int eval_partitions(const struct cqli_restrictions *r, const struct token_bounds *tokens, struct cqli_eval *eval,
+                           struct cqli_places *out)
 {
     size_t columns = r->table->partition_key_count, total = 1;
     const struct cql_limits *limits = eval->ports->limits ? eval->ports->limits : &cql_limits_default;
@@ -263,8 +250,8 @@ static int eval_partitions(const struct cqli_restrictions *r, const struct token
             return rc;
         sort_alternatives(r->table->columns[i].type, &a[i]);
         if (a[i].count && total > limits->in_select_max / a[i].count)
-            return base_err_set(eval->err, BASE_E_INVALID, "The IN restrictions on the partition key have too many combinations: more than %u",
-                                limits->in_select_max);
+            return base_err_set(eval->err, BASE_E_INVALID,
+                                "The IN restrictions on the partition key have too many combinations: more than %u", limits->in_select_max);
         total *= a[i].count;
     }
     out->pkeys = base_arena_alloc(eval->arena, (total + 1) * sizeof *out->pkeys);
@@ -285,20 +272,22 @@ static int eval_partitions(const struct cqli_restrictions *r, const struct token
 
 /* --- conditions -------------------------------------------------------------------------------------------------------------- */
 
-static int filter_value(const struct base_column *column, struct cqli_expr *expr, const char *what, struct cqli_eval *eval, struct base_slice *out)
+static int filter_value(const struct base_column *column, struct cqli_expr *expr, const char *what, struct cqli_eval *eval,
+                        struct base_slice *out)
 {
     struct cql_value value;
     int rc = cqli_expr_eval(expr, eval, &value);
     if (rc != BASE_OK)
         return rc;
     if (value.state != CQL_VALUE_SET)
-        return base_err_set(eval->err, BASE_E_INVALID, "Unsupported %s %s for column %.*s", value.state == CQL_VALUE_NULL ? "null" : "unset", what,
-                            BASE_SLICE_ARG(column->name));
+        return base_err_set(eval->err, BASE_E_INVALID, "Unsupported %s %s for column %.*s",
+                            value.state == CQL_VALUE_NULL ? "null" : "unset", what, BASE_SLICE_ARG(column->name));
     *out = value.bytes;
-    return normalize(eval, cqli_expr_type(expr), out);
+    return BASE_OK;
 }
 
-static int put_in_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval, struct base_filter *out)
+static int put_in_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval,
+                         struct base_filter *out)
 {
     struct cqli_alternatives alternatives;
     struct base_buf list;
@@ -318,7 +307,8 @@ static int put_bound_filter(const struct cqli_restrictions *r, const struct cqli
     return filter_value(column, operand->items[0], "value", eval, &out->operand);
 }
 
-static int put_eq_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval, struct cqli_places *out)
+static int put_eq_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval,
+                          struct cqli_places *out)
 {
     if (c->count == 1 && !c->multi)
         return put_bound_filter(r, c, &c->operands[0], BASE_FILTER_EQ, eval, &out->filters[out->filter_count++]);
@@ -335,18 +325,21 @@ static int put_eq_filters(const struct cqli_restrictions *r, const struct cqli_r
 static int put_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval, struct cqli_places *out)
 {
     const struct base_column *column = &r->table->columns[c->first];
+    struct base_filter *next = &out->filters[out->filter_count];
     int rc = BASE_OK;
     switch (c->kind) {
     case CQLI_RESTRICTION_EQ:
         return put_eq_filters(r, c, eval, out);
     case CQLI_RESTRICTION_IN:
-        out->filters[out->filter_count] = (struct base_filter){.column = column->id, .op = BASE_FILTER_IN};
-        return put_in_filter(r, c, eval, &out->filters[out->filter_count++]);
+        *next = (struct base_filter){.column = column->id, .op = BASE_FILTER_IN};
+        out->filter_count++;
+        return put_in_filter(r, c, eval, next);
     case CQLI_RESTRICTION_SLICE:
         if (c->lo.count)
-            rc = put_bound_filter(r, c, &c->lo, c->lo_inclusive ? BASE_FILTER_GE : BASE_FILTER_GT, eval, &out->filters[out->filter_count++]);
+            rc = put_bound_filter(r, c, &c->lo, c->lo_inclusive ? BASE_FILTER_GE : BASE_FILTER_GT, eval, next++);
         if (rc == BASE_OK && c->hi.count)
-            rc = put_bound_filter(r, c, &c->hi, c->hi_inclusive ? BASE_FILTER_LE : BASE_FILTER_LT, eval, &out->filters[out->filter_count++]);
+            rc = put_bound_filter(r, c, &c->hi, c->hi_inclusive ? BASE_FILTER_LE : BASE_FILTER_LT, eval, next++);
+        out->filter_count = (size_t)(next - out->filters);
         return rc;
     case CQLI_RESTRICTION_CONTAINS:
         for (const struct cqli_containment *k = c->contains; rc == BASE_OK && k; k = k->next) {
@@ -400,7 +393,8 @@ static int eval_filters(const struct cqli_restrictions *r, struct cqli_eval *eva
     return rc;
 }
 
-int cqli_restrictions_eval(const struct cqli_restrictions *r, const struct base_table *table, struct cqli_eval *eval, struct cqli_places *out)
+int cqli_restrictions_eval(const struct cqli_restrictions *r, const struct base_table *table, struct cqli_eval *eval,
+                           struct cqli_places *out)
 {
     BASE_ASSERT(table == r->table);
     *out = (struct cqli_places){.token_after = INT64_MIN, .token_upto = INT64_MAX};

@@ -1,5 +1,5 @@
-/* Restrictions that meet on a column: merged, or refused, as Cassandra does; which of them an index serves; and the order in which clustering
- * columns may be restricted.
+/* Restrictions that meet on a column: merged, or refused, as Cassandra does; which of them an index serves; and the order in which
+ * clustering columns may be restricted.
  *
  * Invariants:
  * 1. by_column[i] is NULL or covers column i.
@@ -134,14 +134,16 @@ static int check_order(struct cqli_prepare *p, const struct cqli_restrictions *r
         return BASE_OK;
     if (last->kind == CQLI_RESTRICTION_SLICE && more->first > last->first)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Clustering column \"%.*s\" cannot be restricted (preceding column \"%.*s\" is restricted by a non-EQ relation)",
+                            "Clustering column \"%.*s\" cannot be restricted "
+                            "(preceding column \"%.*s\" is restricted by a non-EQ relation)",
                             BASE_SLICE_ARG(table->columns[more->first].name), BASE_SLICE_ARG(table->columns[last->first].name));
     if (more->first < last->first && more->kind == CQLI_RESTRICTION_SLICE) {
         uint32_t next = more->first + 1;
         while (!r->by_column[next])
             next++;
         return base_err_set(p->err, BASE_E_INVALID,
-                            "PRIMARY KEY column \"%.*s\" cannot be restricted (preceding column \"%.*s\" is restricted by a non-EQ relation)",
+                            "PRIMARY KEY column \"%.*s\" cannot be restricted "
+                            "(preceding column \"%.*s\" is restricted by a non-EQ relation)",
                             BASE_SLICE_ARG(table->columns[next].name), BASE_SLICE_ARG(table->columns[more->first].name));
     }
     return BASE_OK;

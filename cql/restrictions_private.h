@@ -81,7 +81,7 @@ const char *cqli_operator_text(enum cql_operator op);
 /* "(a, b) > (1, ?)", for messages; in the arena. Never NULL. */
 const char *cqli_relation_text(struct cqli_prepare *p, const struct cql_relation *relation);
 
-/* A restriction's alternatives: count × columns values, checked not to be null and normalized; in eval->arena. */
+/* A restriction's alternatives: count × columns values, checked not to be null; in eval->arena. */
 struct cqli_alternatives {
     struct base_slice *values; /* count times `width` */
     size_t count;

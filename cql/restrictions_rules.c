@@ -117,7 +117,8 @@ static int judge_key_of_write(struct cqli_prepare *p, const struct cqli_restrict
                             unrestricted(p, r, 0, r->table->partition_key_count));
     if (facts.slice || facts.contains)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Only EQ and IN relation are supported on the partition key (unless you use the token() function) for %s statements",
+                            "Only EQ and IN relation are supported on the partition key (unless you use the token() function) "
+                            "for %s statements",
                             use_name(r));
     return BASE_OK;
 }
@@ -151,7 +152,8 @@ static int judge_clustering(struct cqli_prepare *p, struct cqli_restrictions *r,
     }
     if (r->use == CQLI_FOR_UPDATE) {
         if (slice)
-            return base_err_set(p->err, BASE_E_INVALID, "Slice restrictions are not supported on the clustering columns in UPDATE statements");
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Slice restrictions are not supported on the clustering columns in UPDATE statements");
         if (!r->only_statics && r->ck_count < r->table->clustering_count)
             return base_err_set(p->err, BASE_E_INVALID, "Some clustering keys are missing: %s",
                                 unrestricted(p, r, r->table->partition_key_count, r->table->clustering_count));

@@ -52,6 +52,12 @@ static int make_key(struct slicing *s, struct base_slice prefix, uint32_t first,
     return rc;
 }
 
+static int too_many(const struct slicing *s)
+{
+    return base_err_set(s->eval->err, BASE_E_INVALID,
+                        "The IN restrictions on the clustering columns have too many combinations: more than %u", (unsigned)RANGES_MAX);
+}
+
 static int add_range(struct slicing *s, struct base_slice lo, struct base_slice hi)
 {
     if (s->count == s->cap) {
@@ -65,8 +71,7 @@ static int add_range(struct slicing *s, struct base_slice lo, struct base_slice 
         s->cap = cap;
     }
     if (s->count == RANGES_MAX)
-        return base_err_set(s->eval->err, BASE_E_INVALID, "The IN restrictions on the clustering columns have too many combinations: more than %u",
-                            (unsigned)RANGES_MAX);
+        return too_many(s);
     s->ranges[s->count++] = (struct base_range){lo, hi};
     return BASE_OK;
 }
@@ -179,8 +184,7 @@ static int extend(struct slicing *s, struct prefixes *prefixes, const struct cql
     if (rc != BASE_OK)
         return rc;
     if (alternatives.count && prefixes->count > RANGES_MAX / alternatives.count)
-        return base_err_set(s->eval->err, BASE_E_INVALID, "The IN restrictions on the clustering columns have too many combinations: more than %u",
-                            (unsigned)RANGES_MAX);
+        return too_many(s);
     size_t n = 0;
     struct base_slice *items = base_arena_alloc(s->eval->arena, (prefixes->count * alternatives.count + 1) * sizeof *items);
     if (!items)

@@ -66,7 +66,8 @@ void cqli_fetch_finish(struct cqli_fetch *fetch)
 
 /* --- taking apart --------------------------------------------------------------------------------------------------- */
 
-int cqli_row_init(struct cqli_row *row, const struct cqli_fetch *fetch, struct base_arena *arena, struct base_arena *row_arena, int64_t now_s)
+int cqli_row_init(struct cqli_row *row, const struct cqli_fetch *fetch, struct base_arena *arena, struct base_arena *row_arena,
+                  int64_t now_s)
 {
     const struct base_table *table = fetch->table;
     *row = (struct cqli_row){.fetch = fetch, .arena = row_arena, .now_s = now_s};

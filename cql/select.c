@@ -1,7 +1,7 @@
 /* SELECT, prepared: what is looked at, and what the result's columns are (cql/select_private.h).
  *
- * A selector that is a column and nothing else is copied from the row; all others are expressions. When rows are gathered into groups all are
- * expressions, for the aggregation keeps a group's first row. */
+ * A selector that is a column and nothing else is copied from the row; all others are expressions. When rows are gathered into groups
+ * all are expressions, for the aggregation keeps a group's first row. */
 #include "cql/select_private.h"
 
 #include <stdio.h>

@@ -366,7 +366,7 @@ enum cql_answer cqli_select_start(struct cql_exec *exec)
         return CQL_DONE;
     }
     if (exec->tracing)
-        exec->ports->ops->trace(exec->ports, run->is_range ? "Executing a range read on %.*s.%.*s" : "Executing a read of partitions of %.*s.%.*s",
+        exec->ports->ops->trace(exec->ports, "Executing a read of %s of %.*s.%.*s", run->is_range ? "a range of tokens" : "partitions",
                                 BASE_SLICE_ARG(select->table->keyspace), BASE_SLICE_ARG(select->table->name));
     return drive(run);
 }

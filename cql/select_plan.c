@@ -1,6 +1,8 @@
-/* Where a SELECT looks when it is executed: its values make places (restrictions), its limits numbers, and the paging state says from where on.
+/* Where a SELECT looks when it is executed: its values make places (restrictions), its limits numbers, and the paging state says from
+ * where on.
  *
- * The place in a paging state is the client's word: it must be where the statement looks, and limits are never more than the statement's. */
+ * The place in a paging state is the client's word: it must be where the statement looks, and limits are never more than the
+ * statement's. */
 #include "base/key.h"
 #include "cql/select_private.h"
 
@@ -68,7 +70,8 @@ static int cut_slices(struct cqli_select_run *run, struct base_slice ckey)
     size_t n = 0;
     for (size_t i = 0; i < all->count; i++) {
         struct base_range range = all->ranges[i];
-        bool gone = reversed ? range.lo.len && base_slice_compare(range.lo, cut) >= 0 : range.hi.len && base_slice_compare(range.hi, cut) <= 0;
+        bool gone = reversed ? range.lo.len && base_slice_compare(range.lo, cut) >= 0
+                             : range.hi.len && base_slice_compare(range.hi, cut) <= 0;
         if (gone)
             continue;
         if (!reversed && base_slice_compare(range.lo, cut) < 0)

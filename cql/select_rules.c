@@ -157,13 +157,15 @@ static int order_element(struct cqli_prepare *p, struct cqli_select *select, con
         return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(item->name),
                             BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     if (column->kind != BASE_COLUMN_CLUSTERING)
-        return base_err_set(p->err, BASE_E_INVALID, "Order by is currently only supported on the clustered columns of the PRIMARY KEY, got %.*s",
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Order by is currently only supported on the clustered columns of the PRIMARY KEY, got %.*s",
                             BASE_SLICE_ARG(column->name));
     while (*position != column->position) {
         if (*position >= table->clustering_count ||
             !cqli_restricted_by_eq(select->restrictions, (uint32_t)(table->partition_key_count + (*position)++)))
             return base_err_set(p->err, BASE_E_INVALID,
-                                "Order by currently only supports the ordering of columns following their declared order in the PRIMARY KEY");
+                                "Order by currently only supports the ordering of columns following their declared order in the "
+                                "PRIMARY KEY");
     }
     ++*position;
     bool reversed = item->descending != column->descending;

@@ -334,6 +334,26 @@ START_TEST(test_limit_in_bytes)
 }
 END_TEST
 
+/* What drivers send need not be sorted; keys and conditions are. */
+START_TEST(test_bound_sets_are_sorted)
+{
+    static const uint8_t unsorted[] = {0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 9};
+    must("CREATE TABLE z (k frozen<set<int>>, c frozen<set<int>>, v frozen<set<int>>, PRIMARY KEY (k, c))");
+    insert("z", "k=[1,9];c=[1,9];v=[1,9]");
+    ck_assert_int_eq(prepare("SELECT v FROM z WHERE k = ? AND c = ? AND v = ? ALLOW FILTERING"), BASE_OK);
+    for (size_t i = 0; i < 3; i++)
+        bound[i] = (struct cql_value){CQL_VALUE_SET, base_slice(unsorted, sizeof unsorted)};
+    struct base_buf state, out;
+    base_buf_init(&state, 1 << 20);
+    base_buf_init(&out, 1 << 20);
+    ck_assert_int_eq(one_page(3, 0, &state, &out, 1 << 20), BASE_OK);
+    ck_assert_int_eq(base_buf_put_u8(&out, 0), BASE_OK);
+    ck_assert_str_eq((const char *)out.data, "{1, 9}");
+    base_buf_fini(&state);
+    base_buf_fini(&out);
+}
+END_TEST
+
 /* Sorting over partitions is for results without pages; the text is Cassandra's. */
 START_TEST(test_sorted_is_not_paged)
 {
@@ -482,6 +502,7 @@ int main(void)
     tcase_add_test(tc, test_point_read_is_lean);
     tcase_add_test(tc, test_more_is_exact);
     tcase_add_test(tc, test_limit_in_bytes);
+    tcase_add_test(tc, test_bound_sets_are_sorted);
     tcase_add_test(tc, test_sorted_is_not_paged);
     tcase_add_test(tc, test_failures);
     tcase_add_test(tc, test_cancel);
