@@ -215,6 +215,7 @@ void cli_editor_remember(struct cli_editor *e, struct base_slice statement)
     if (!text)
         return;
     memcpy(text, statement.data, statement.len);
+    text[statement.len] = 0;
     for (size_t i = 0; i < statement.len; i++)
         if (text[i] == '\n')
             text[i] = ' ';

@@ -304,11 +304,12 @@ int cli_stress(const struct cli_options *options, const struct cli_command *comm
     struct cli_stress_workload workload;
     struct base_err err = {0};
     int rc = cli_stress_parse(&o, options, command, argc, argv);
-    if (rc != CLI_OK)
+    if (rc != CLI_OK) {
+        base_arena_fini(&o.arena);
         return rc;
+    }
     struct result *result = calloc(1, sizeof *result);
-    if (!result)
-        return cli_fail(&(struct base_err){.code = BASE_E_NOMEM});
+    BASE_ASSERT(result);
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* the second Ctrl-C ends the process */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -324,5 +325,6 @@ int cli_stress(const struct cli_options *options, const struct cli_command *comm
         rc = o.ignore_errors && !result->total.wrong ? CLI_OK : CLI_FAILED;
     }
     free(result);
+    base_arena_fini(&o.arena);
     return rc;
 }

@@ -84,13 +84,11 @@ static bool range(const char *text, struct cli_stress_options *o)
     return integer(first, 1, 1u << 31, &o->first) && integer(dots + 2, o->first, 1ull << 52, &o->last);
 }
 
-/* A copy that lives as long as the process: words that are taken apart. */
-static char *keep(const char *text, size_t len)
+/* A copy that lives as long as the options: words that are taken apart. */
+static char *keep(struct cli_stress_options *o, const char *text, size_t len)
 {
-    char *copy = malloc(len + 1);
+    char *copy = base_arena_strdup(&o->arena, base_slice(text, len));
     BASE_ASSERT(copy);
-    memcpy(copy, text, len);
-    copy[len] = 0;
     return copy;
 }
 
@@ -140,7 +138,7 @@ static int set_table(struct place *p, const char *v)
     const char *dot = strchr(v, '.');
     if (!dot || dot == v || !dot[1] || strpbrk(v, "'\""))
         return bad(p, "table=", v, "KEYSPACE.TABLE");
-    p->o->keyspace = keep(v, (size_t)(dot - v));
+    p->o->keyspace = keep(p->o, v, (size_t)(dot - v));
     p->o->table = dot + 1;
     return CLI_OK;
 }
@@ -221,7 +219,7 @@ static int set_password_file(struct place *p, const char *v)
         return bad(p, "password-file=", v, "a file whose first line is the password");
     }
     fclose(file);
-    p->o->password = keep(line, strcspn(line, "\r\n"));
+    p->o->password = keep(p->o, line, strcspn(line, "\r\n"));
     return CLI_OK;
 }
 static int set_compression(struct place *p, const char *v)
@@ -311,7 +309,7 @@ static int set_nodes(struct place *p, const char *v)
     for (const char *at = v; *at;) {
         size_t len = strcspn(at, ",");
         if (len && p->o->node_count < CLI_STRESS_NODES_MAX)
-            p->o->nodes[p->o->node_count++] = keep(at, len);
+            p->o->nodes[p->o->node_count++] = keep(p->o, at, len);
         at += len + (at[len] == ',');
     }
     return p->o->node_count ? CLI_OK : bad(p, "-node", v, "ADDRESS,…");
@@ -344,7 +342,7 @@ static int set_weights(struct place *p, const char *v)
             return bad(p, "ratio(…)", v, "NAME=WEIGHT,…");
         memcpy(text, equals + 1, (size_t)(at + item - equals - 1));
         text[at + item - equals - 1] = 0;
-        w->name = keep(at, (size_t)(equals - at));
+        w->name = keep(p->o, at, (size_t)(equals - at));
         if (!count_u(text, 0, 1000000, &w->weight))
             return bad(p, "ratio(…)", v, "NAME=WEIGHT,…");
         p->o->weight_count++;
@@ -358,7 +356,7 @@ static int set_query(struct place *p, const char *name, size_t name_len, const c
 {
     if (p->o->query_count == CLI_STRESS_STATEMENTS_MAX - 2 || name_len == 0)
         return cli_usage(p->command, "query:NAME=CQL, at most %d of them", CLI_STRESS_STATEMENTS_MAX - 2);
-    p->o->queries[p->o->query_count++] = (struct cli_stress_query){.name = keep(name, name_len), .text = text};
+    p->o->queries[p->o->query_count++] = (struct cli_stress_query){.name = keep(p->o, name, name_len), .text = text};
     return CLI_OK;
 }
 
@@ -461,6 +459,7 @@ int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *glo
         .nodes = {global->host}, .node_count = 1, .port = 9042, .keyspace = "keyspace1", .replication_factor = 1, .columns = 5,
         .value_size = 34, .key_size = 10, .rows = 1, .first = 1, .interval_s = 1, .json = global->json, .ssl = global->ssl,
         .tls = {.certificate = global->cert, .key = global->key, .ca = global->cacert}};
+    base_arena_init(&o->arena);
     for (size_t i = 0; argc > 0 && i < BASE_COUNT(commands); i++)
         if (strcmp(argv[0], commands[i]) == 0)
             o->command = commands[i];

@@ -24,6 +24,7 @@ struct cli_stress_weight {
 };
 
 struct cli_stress_options {
+    struct base_arena arena; /* of words that were taken apart: the caller's to free, also after CLI_USAGE */
     const char *command; /* write, read, mixed, user */
     uint64_t count;      /* operations; 0: as long as duration says */
     double duration_s;
@@ -67,7 +68,7 @@ struct cli_stress_options {
     int pids[CLI_STRESS_PIDS_MAX];
     size_t pid_count;
 };
-/* CLI_OK, or CLI_USAGE with the reason on stderr. Strings point into argv, or are kept until the process ends. */
+/* CLI_OK, or CLI_USAGE with the reason on stderr. Strings point into argv or into o->arena. */
 int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *global, const struct cli_command *command, int argc, char **argv);
 
 /* --- what is sent (stress_statement.c, stress_value.c) ---------------------------------------------------------------- */
