@@ -37,6 +37,8 @@ struct base_read {
     size_t column_count;
     const struct base_filter *filters;
     size_t filter_count;
+    struct base_slice places;     /* not empty: of all that only these: (pkey, ckey)*, each as varint length and bytes, ascending, each once;
+                                     an empty ckey: the whole partition. A store may give more */
     bool no_index;                /* rows for which the filters do not hold are not to be left out by an index: more is merged in later */
     uint64_t row_limit;           /* UINT64_MAX: none */
     uint64_t partition_row_limit; /* per partition; UINT64_MAX: none */

@@ -90,6 +90,8 @@ struct lsmi_candidates_config {
     void *ctx;
 };
 BASE_MUST int lsmi_candidates_open(const struct lsmi_candidates_config *config, struct lsmi_candidates **out, struct base_err *err);
+/* The places of a command that names them (base/read.h: places). */
+BASE_MUST int lsmi_candidates_of(const struct base_read *cmd, struct lsmi_candidates **out, struct base_err *err);
 /* The next place, borrowed until the next call; *end: there is none. */
 BASE_MUST int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool *end, struct base_err *err);
 void lsmi_candidates_close(struct lsmi_candidates *c); /* NULL is fine */

@@ -32,6 +32,8 @@ struct lsmi_candidates {
     struct base_buf last;  /* the place that was given last */
     struct input *inputs;
     size_t count;
+    bool is_list;             /* no inputs, but a list: */
+    struct base_reader list;
 };
 
 static int no_memory(struct base_err *err)
@@ -225,10 +227,38 @@ int lsmi_candidates_open(const struct lsmi_candidates_config *config, struct lsm
     return BASE_OK;
 }
 
+int lsmi_candidates_of(const struct base_read *cmd, struct lsmi_candidates **out, struct base_err *err)
+{
+    struct lsmi_candidates *c = *out = calloc(1, sizeof *c);
+    if (!c)
+        return no_memory(err);
+    c->config.cmd = cmd;
+    c->is_list = true;
+    c->list = base_reader(cmd->places);
+    return BASE_OK;
+}
+
+static int next_of_list(struct lsmi_candidates *c, struct lsmi_place *out, bool *end, struct base_err *err)
+{
+    const struct base_read *cmd = c->config.cmd;
+    while (base_reader_left(&c->list)) {
+        if (!base_get_bytes(&c->list, &out->pkey) || !base_get_bytes(&c->list, &out->ckey) || out->pkey.len < 10)
+            return base_err_set(err, BASE_E_CORRUPT, "read by places: a damaged list of %zu bytes", cmd->places.len);
+        out->token = base_token_get(out->pkey.data);
+        if (cmd->pkey.len || (out->token > cmd->token_after && out->token <= cmd->token_upto))
+            return BASE_OK;
+    }
+    *out = (struct lsmi_place){0};
+    *end = true;
+    return BASE_OK;
+}
+
 int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool *end, struct base_err *err)
 {
     *end = false;
     *out = (struct lsmi_place){0};
+    if (c->is_list)
+        return next_of_list(c, out, end, err);
     for (;;) {
         struct input *least = NULL;
         for (size_t i = 0; i < c->count; i++)

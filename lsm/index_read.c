@@ -126,12 +126,13 @@ static int note_seq(struct lsmi_index_read *r, const struct lsmi_view *view)
     return BASE_OK;
 }
 
+/* `desc` NULL: the command names its places. */
 int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct lsmi_desc *desc, const struct base_read *cmd,
                          struct lsmi_index_read **out, struct base_err *err)
 {
-    const struct base_indexer *indexer = desc->desc.indexer;
+    const struct base_indexer *indexer = desc ? desc->desc.indexer : NULL;
     struct base_buf term;
-    size_t index;
+    size_t index = SIZE_MAX;
     *out = NULL;
     if (!cmd->pkey.len && (cmd->token_after == INT64_MAX || cmd->token_after >= cmd->token_upto))
         return BASE_OK; /* there is nothing to find */
@@ -147,9 +148,11 @@ int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct 
     int rc = note_seq(r, s->view);
     if (rc != BASE_OK)
         no_memory(err);
-    if (rc == BASE_OK)
+    if (rc == BASE_OK && !indexer)
+        rc = lsmi_candidates_of(cmd, &r->candidates, err);
+    else if (rc == BASE_OK)
         rc = choose(table, s, indexer, cmd, &term, &index, err);
-    if (rc == BASE_OK && index != SIZE_MAX)
+    if (rc == BASE_OK && indexer && index != SIZE_MAX)
         rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term), &r->candidates, err);
     base_buf_fini(&term);
     if (rc != BASE_OK || !r->candidates) {

@@ -298,10 +298,11 @@ int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tom
                   .live_only = !keep_tombstones},
     };
     int rc = BASE_OK;
-    if (indexed) {
+    if (BASE_UNLIKELY(cmd->places.len && !extra_count))
+        rc = lsmi_index_read_open(table, s, NULL, cmd, &s->indexed, err);
+    else if (indexed)
         rc = lsmi_index_read_open(table, s, indexed, cmd, &s->indexed, err);
-        lsmi_desc_release(indexed);
-    }
+    lsmi_desc_release(indexed);
     if (rc == BASE_OK && !s->indexed)
         rc = lsmi_stream_fill(s, cmd, NULL, extra, extra_count, err);
     if (rc != BASE_OK) {

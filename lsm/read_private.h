@@ -28,7 +28,7 @@ BASE_MUST int lsmi_stream_fill(struct lsmi_stream *s, const struct base_read *cm
                                struct base_source *const *extra, size_t extra_count, struct base_err *err);
 
 /* Is there a built index for one of the command's filters? Then *out reads by it: of several by the one that finds least. NULL: read
- * everything. `desc` is looked at only here. */
+ * everything. `desc` is looked at only here; NULL: the command names its places, and *out reads these. */
 BASE_MUST int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct lsmi_desc *desc, const struct base_read *cmd,
                                    struct lsmi_index_read **out, struct base_err *err);
 BASE_MUST int lsmi_index_read_partition(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_partition *out, struct base_err *err);

@@ -1,12 +1,14 @@
 /* One page of one set of replicas, at a level: the coordinator of a read (reads_private.h).
  *
  *   FIRST    one replica is asked for the page, required - 1 others for its digest. All the same: that page is the answer.
+ *   PLACES   they differ, and are pages by index: those that answered by digest are asked for the page. What these have, together, is what
+ *            all are asked for then, by key and without the condition (by_index.c)
  *   FULL     they differ: those that answered by digest are asked for the page. Merged up to the smallest end.
  *   REPAIR   what each lacks is on its way to it; when all of it has arrived the merged page is the answer.
  *
  * The page of FIRST stays good in FULL: it is what that replica had while this read was under way. Not so when a
- * per-partition limit made it skip rows, or an index left out rows that do not meet its condition there, but might when merged, or
- * take out what another replica's do: then all are asked again, without that limit and that condition.
+ * per-partition limit made it skip rows, or an index left out rows that do not meet its condition there, but take out what another
+ * replica's do, or go with it: then all are asked again, without that limit and that condition.
  *
  * Invariants:
  *  1. A member is asked at most once for each kind of answer; `next_member` only grows.
@@ -94,6 +96,8 @@ struct repli_fetch *repli_fetch_get(struct repl *repl)
     base_buf_init(&f->page, MERGED_MAX);
     base_buf_init(&f->merged, MERGED_MAX);
     base_buf_init(&f->body, REPLI_FRAME_SIZE_MAX);
+    base_buf_init(&f->places, REPLI_FRAME_SIZE_MAX / 2);
+    base_buf_init(&f->places_end, REPLI_FRAME_SIZE_MAX);
     return f;
 }
 
@@ -118,6 +122,7 @@ void repli_fetch_put(struct repli_fetch *f)
     f->done = NULL;
     buf_idle(&f->page);
     buf_idle(&f->merged);
+    buf_idle(&f->places);
     if (f->stepping)
         return; /* fetch_step puts it into the list when it comes back */
     f->next = f->repl->reads->fetches;
@@ -133,6 +138,8 @@ void repli_fetches_free(struct repl *repl)
         base_buf_fini(&f->page);
         base_buf_fini(&f->merged);
         base_buf_fini(&f->body);
+        base_buf_fini(&f->places);
+        base_buf_fini(&f->places_end);
         free(f->members);
         free(f);
     }
@@ -504,36 +511,82 @@ static bool all_equal(struct repli_fetch *f, struct repli_contact *page)
     return true;
 }
 
-/* They differ: the same replicas, all by pages. */
-static void begin_full(struct repli_fetch *f)
+/* The request has changed: all that have answered are asked anew (all), or those that answered by digest. Those that have not are
+ * not waited for, as if they had not been asked; or (anew) asked anew as well. */
+static void ask_pages(struct repli_fetch *f, bool all, bool anew)
 {
-    bool skipped = f->request.limits.partition_rows_max != UINT64_MAX || f->request.by_index;
-    f->phase = REPLI_FETCH_FULL;
-    f->repl->stats.digest_mismatches++;
-    repli_timer_disarm(f->repl, &f->speculation);
-    f->speculating = false;
-    if (skipped) {
-        f->request.limits.partition_rows_max = UINT64_MAX;
-        if (f->request.by_index && f->request.limits.rows_max < REPLI_FILTERED_PAGE_ROWS)
-            f->request.limits.rows_max = REPLI_FILTERED_PAGE_ROWS;
-        f->request.by_index = false;
-        base_buf_reset(&f->body);
-        if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
-            base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
-            finish(f, BASE_E_NOMEM);
-            return;
-        }
+    base_buf_reset(&f->body);
+    if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
+        base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
+        finish(f, BASE_E_NOMEM);
+        return;
     }
     for (struct repli_contact *c = f->contacts; c; c = c->next) {
-        if (c->state == REPLI_CONTACT_PENDING) { /* not waited for: as if it had not been asked */
+        if (c->state == REPLI_CONTACT_PENDING) {
             contact_cancel(f->repl, c);
             c->state = REPLI_CONTACT_FAILED;
             c->rc = BASE_E_TIMEOUT;
-        } else if (c->state == REPLI_CONTACT_ANSWERED && (skipped || !c->has_page)) {
+            if (anew)
+                ask(c, false);
+        } else if (c->state == REPLI_CONTACT_ANSWERED && (all || !c->has_page)) {
             ask(c, false);
         }
     }
     f->again = true;
+}
+
+/* Everything, whatever an index says. */
+static void begin_plain(struct repli_fetch *f)
+{
+    f->phase = REPLI_FETCH_FULL;
+    f->request.by_index = f->by_places = false;
+    f->request.cmd.places = (struct base_slice){0};
+    f->request.limits.partition_rows_max = UINT64_MAX;
+    if (f->request.limits.rows_max < REPLI_FILTERED_PAGE_ROWS)
+        f->request.limits.rows_max = REPLI_FILTERED_PAGE_ROWS;
+    ask_pages(f, true, true);
+}
+
+/* They differ: the same replicas, all by pages. */
+static void begin_full(struct repli_fetch *f)
+{
+    bool skipped = f->request.limits.partition_rows_max != UINT64_MAX;
+    f->phase = f->request.by_index ? REPLI_FETCH_PLACES : REPLI_FETCH_FULL;
+    f->repl->stats.digest_mismatches++;
+    repli_timer_disarm(f->repl, &f->speculation);
+    f->speculating = false;
+    f->request.limits.partition_rows_max = UINT64_MAX;
+    ask_pages(f, skipped, false);
+}
+
+/* They differ in where they end: up to the smallest end none has anything. */
+static void answer_nothing(struct repli_fetch *f)
+{
+    int rc = repli_repair_merge(f, false, &f->err);
+    if (rc != BASE_OK) {
+        finish(f, rc);
+        return;
+    }
+    struct repl_page_end end = f->end;
+    answer_with(f, &f->merged, end);
+}
+
+/* All pages by index are there: read what they have, together, of all, in full. */
+static void begin_places(struct repli_fetch *f)
+{
+    int rc = repli_places_gather(f);
+    if (rc != BASE_OK) { /* too much */
+        begin_plain(f);
+    } else if (f->places.len == 0) {
+        answer_nothing(f);
+    } else {
+        f->phase = REPLI_FETCH_FULL;
+        f->request.by_index = false;
+        f->by_places = true;
+        f->request.cmd.places = base_buf_view(&f->places);
+        f->request.limits.rows_max = UINT64_MAX;
+        ask_pages(f, true, false);
+    }
 }
 
 /* --- repair ----------------------------------------------------------------------------------------------------- */
@@ -617,9 +670,13 @@ static void step_repair(struct repli_fetch *f)
 /* More replicas while those under way cannot be enough. */
 static void ask_more(struct repli_fetch *f, struct tally *t)
 {
-    bool full = f->phase == REPLI_FETCH_FULL;
+    bool full = f->phase != REPLI_FETCH_FIRST;
     if (repli_now(f->repl) >= f->deadline_ns) {
         time_is_over(f);
+        return;
+    }
+    if (f->by_places && t->answered + t->pending < f->required) { /* one who was not asked what it has may have more */
+        begin_plain(f);
         return;
     }
     while (t->answered + t->pending < f->required || (!full && t->pages + t->page_pending == 0)) {
@@ -642,13 +699,16 @@ static void ask_more(struct repli_fetch *f, struct tally *t)
 static void step_asking(struct repli_fetch *f)
 {
     struct tally t = count(f);
-    bool full = f->phase == REPLI_FETCH_FULL;
+    bool full = f->phase != REPLI_FETCH_FIRST;
     if ((full ? t.pages : t.answered) < f->required || t.pages == 0) {
         ask_more(f, &t);
         return;
     }
     if (full) {
-        begin_repair(f);
+        if (f->phase == REPLI_FETCH_PLACES)
+            begin_places(f);
+        else
+            begin_repair(f);
         return;
     }
     struct repli_contact *page = f->contacts;
@@ -688,7 +748,7 @@ void repli_fetch_start(struct repli_fetch *f)
     f->phase = REPLI_FETCH_FIRST;
     f->rc = BASE_OK;
     f->received = f->failures = 0;
-    f->data_present = f->speculating = false;
+    f->data_present = f->speculating = f->by_places = false;
     f->failure_rank = 0;
     f->next_member = 0;
     f->partition_rows_max = f->request.limits.partition_rows_max;

@@ -12,7 +12,8 @@ enum {
     READ_POSITION = 0x08,
     READ_STATIC_ALONE = 0x10,
     READ_BY_INDEX = 0x20,
-    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION | READ_STATIC_ALONE | READ_BY_INDEX,
+    READ_PLACES = 0x40,
+    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION | READ_STATIC_ALONE | READ_BY_INDEX | READ_PLACES,
 };
 #define NOW_MAX ((int64_t)1 << 40) /* seconds: so that a grace can be taken off it */
 
@@ -71,7 +72,8 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
 {
     uint8_t flags = (uint8_t)((r->digest ? REPLI_READ_DIGEST : 0) | (r->cmd.pkey.len ? 0 : READ_RANGE) |
                               (r->cmd.reversed ? READ_REVERSED : 0) | (r->after_pkey.len ? READ_POSITION : 0) |
-                              (r->limits.static_alone ? READ_STATIC_ALONE : 0) | (r->by_index ? READ_BY_INDEX : 0));
+                              (r->limits.static_alone ? READ_STATIC_ALONE : 0) | (r->by_index ? READ_BY_INDEX : 0) |
+                              (r->cmd.places.len ? READ_PLACES : 0));
     const uint64_t numbers[] = {
         base_zigzag(r->truncated_us), base_zigzag(r->cmd.now_s), limit_out(r->limits.rows_max),
         limit_out(r->limits.partition_rows_max), limit_out(r->limits.bytes_max),
@@ -87,6 +89,8 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
         rc = base_buf_put_varint(out, numbers[i]);
     if (rc == BASE_OK && r->by_index)
         rc = put_filter(&r->index, out);
+    if (rc == BASE_OK && r->cmd.places.len)
+        rc = base_buf_put_bytes(out, r->cmd.places);
     if (rc != BASE_OK || !r->after_pkey.len)
         return rc;
     rc = base_buf_put_bytes(out, r->after_pkey);
@@ -183,6 +187,25 @@ static bool get_filter(struct base_reader *in, struct base_filter *filter)
     return known && (op != BASE_FILTER_ENTRY || base_get_bytes(in, &filter->element));
 }
 
+/* Keys, ascending. */
+static bool get_places(struct base_reader *in, struct base_slice *out)
+{
+    struct base_slice pkey, ckey, pkey_before = {0}, ckey_before = {0};
+    if (!base_get_bytes(in, out) || !out->len)
+        return false;
+    struct base_reader list = base_reader(*out);
+    while (base_reader_left(&list)) {
+        if (!base_get_bytes(&list, &pkey) || !base_get_bytes(&list, &ckey) || !pkey_ok(pkey) || (ckey.len && !place_ok(ckey)))
+            return false;
+        int c = base_slice_compare(pkey_before, pkey);
+        if (c > 0 || (c == 0 && base_slice_compare(ckey_before, ckey) >= 0))
+            return false;
+        pkey_before = pkey;
+        ckey_before = ckey;
+    }
+    return true;
+}
+
 static bool get_position(struct base_reader *in, struct repli_read_request *out)
 {
     if (!base_get_bytes(in, &out->after_pkey) || !base_get_bytes(in, &out->after_ckey) || !base_get_varint(in, &out->rows_before) ||
@@ -209,6 +232,8 @@ int repli_read_decode(struct base_slice body, struct base_arena *arena, struct r
         rc = BASE_E_CORRUPT;
     out->by_index = flags & READ_BY_INDEX;
     if (rc == BASE_OK && out->by_index && !get_filter(&in, &out->index))
+        rc = BASE_E_CORRUPT;
+    if (rc == BASE_OK && (flags & READ_PLACES) && !get_places(&in, &out->cmd.places))
         rc = BASE_E_CORRUPT;
     if (rc == BASE_OK && (flags & READ_POSITION) && !get_position(&in, out))
         rc = BASE_E_CORRUPT;

@@ -8,7 +8,7 @@
  * that missed an overwrite cannot give a row that the others' newer value would have taken out. With filters, limits
  * are the consumer's too, but for the page's size. One of them, that an index serves, goes to the replicas: they answer with the rows
  * for which it holds there. Where all say the same that is all there is, for a cell that wins is some replica's; where they differ all are
- * asked for everything (fetch.c). One, not more: of two columns each may be another replica's.
+ * asked for the rows that any of them named (fetch.c, by_index.c). One, not more: of two columns each may be another replica's.
  *
  * Invariants:
  *  1. A read is idle, under way (admitted, counted in client_requests), or over; done is called once for each start and next.

@@ -95,7 +95,7 @@ struct repli_contact {
     struct repli_contact *next;
 };
 
-enum repli_fetch_phase { REPLI_FETCH_IDLE, REPLI_FETCH_FIRST, REPLI_FETCH_FULL, REPLI_FETCH_REPAIR, REPLI_FETCH_OVER };
+enum repli_fetch_phase { REPLI_FETCH_IDLE, REPLI_FETCH_FIRST, REPLI_FETCH_PLACES, REPLI_FETCH_FULL, REPLI_FETCH_REPAIR, REPLI_FETCH_OVER };
 
 struct repli_fetch {
     struct repl *repl;
@@ -123,6 +123,10 @@ struct repli_fetch {
     struct ring_state *ring;
     struct repli_contact *contacts;
     struct base_buf body;
+    struct base_buf places;      /* FULL after PLACES: what the pages by index had, together */
+    struct base_buf places_end;  /* … and how far they went: pkey, ckey */
+    size_t places_end_pkey_len;
+    bool by_places, places_more; /* places_more: there is more behind places_end */
     struct base_buf merged;
     struct repli_timer timer, speculation;
     bool stepping, again, speculating;
@@ -139,6 +143,12 @@ BASE_MUST int repli_fetch_candidates(struct repli_fetch *fetch, const struct rep
                                      const struct ring_set *set);
 /* After how long without an answer one more replica is asked (the table's speculative_retry): 0 at once, UINT64_MAX never. */
 uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option, uint64_t timeout_ns);
+
+/* What the fetch's pages by index have, together, up to the smallest end, into fetch->places and places_end (by_index.c). LIMIT: too
+ * much; NOMEM. */
+BASE_MUST int repli_places_gather(struct repli_fetch *fetch);
+/* The smallest end of the contacts' pages, and of places_end when by_places; and how many pages (repair.c). */
+struct repl_page_end repli_smallest_end(const struct repli_fetch *fetch, size_t *n);
 
 /* --- pages that differ (repair.c) ------------------------------------------------------------------------------- */
 

@@ -267,7 +267,7 @@ static bool has_page(const struct repli_contact *c)
 }
 
 /* Invariant 1. */
-static struct repl_page_end smallest_end(const struct repli_fetch *f, size_t *n)
+struct repl_page_end repli_smallest_end(const struct repli_fetch *f, size_t *n)
 {
     struct repl_page_end least = {0};
     *n = 0;
@@ -276,6 +276,14 @@ static struct repl_page_end smallest_end(const struct repli_fetch *f, size_t *n)
             continue;
         if (++*n == 1 || repl_page_end_compare(&c->end, &least, f->request.cmd.reversed) < 0)
             least = c->end;
+    }
+    if (f->by_places && f->places_more) { /* behind it nobody was asked for anything */
+        struct repl_page_end end = {.more = true,
+                                    .pkey = base_slice(f->places_end.data, f->places_end_pkey_len),
+                                    .ckey = base_slice(f->places_end.data + f->places_end_pkey_len,
+                                                       f->places_end.len - f->places_end_pkey_len)};
+        if (repl_page_end_compare(&end, &least, f->request.cmd.reversed) < 0)
+            least = end;
     }
     return least;
 }
@@ -347,7 +355,7 @@ static int differ_from_page(struct repli_fetch *f, struct repli_contact *c, stru
 int repli_repair_merge(struct repli_fetch *f, bool repair, struct base_err *err)
 {
     size_t n;
-    struct repl_page_end end = smallest_end(f, &n);
+    struct repl_page_end end = repli_smallest_end(f, &n);
     struct base_source *merged;
     BASE_ASSERT(n >= f->required);
     int rc = merge_pages(f, n, &end, &merged, err);

@@ -136,6 +136,53 @@ static struct base_source *live_of(struct base_source **sources, size_t n, const
     return merge;
 }
 
+/* Of a stream only the places that the command names, as a store gives them that looks at nothing else. */
+struct picked {
+    struct base_source source;
+    struct base_source *inner;
+    struct base_slice places, pkey;
+};
+
+static bool is_named(const struct picked *p, struct base_slice pkey, const struct base_slice *ckey)
+{
+    struct base_reader in = base_reader(p->places);
+    struct base_slice a, b;
+    while (base_reader_left(&in)) {
+        ck_assert(base_get_bytes(&in, &a) && base_get_bytes(&in, &b));
+        if (base_slice_equal(a, pkey) && (!ckey || !b.len || base_slice_equal(b, *ckey)))
+            return true;
+    }
+    return false;
+}
+
+static int picked_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+{
+    struct picked *p = BASE_CONTAINER(src, struct picked, source);
+    int rc;
+    do
+        rc = p->inner->ops->partition(p->inner, out, err);
+    while (rc == BASE_OK && out->pkey.len && !is_named(p, out->pkey, NULL));
+    p->pkey = out->pkey;
+    return rc;
+}
+
+static int picked_next(struct base_source *src, struct base_item *out, struct base_err *err)
+{
+    struct picked *p = BASE_CONTAINER(src, struct picked, source);
+    int rc;
+    do
+        rc = p->inner->ops->next(p->inner, out, err);
+    while (rc == BASE_OK && out->kind == BASE_ITEM_ROW && !is_named(p, p->pkey, &out->ckey));
+    return rc;
+}
+
+static void picked_close(struct base_source *src)
+{
+    struct picked *p = BASE_CONTAINER(src, struct picked, source);
+    p->inner->ops->close(p->inner);
+}
+static const struct base_source_ops picked_ops = {picked_partition, picked_next, picked_close};
+
 static void carry_out(struct rw_node *node, struct repl_store_op *op)
 {
     op->rc = BASE_OK;
@@ -155,6 +202,11 @@ static void carry_out(struct rw_node *node, struct repl_store_op *op)
     if (op->cmd->filter_count) { /* live rows only */
         node->filtered_reads++;
         source = live_of(&source, 1, op->cmd);
+    }
+    struct picked picked = {{&picked_ops}, source, op->cmd->places, {0}};
+    if (op->cmd->places.len) {
+        node->places_reads++;
+        source = &picked.source;
     }
     INSIDE(node->world, op->rc = op->consume(op, source, &op->err));
     source->ops->close(source);

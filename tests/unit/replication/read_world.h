@@ -32,7 +32,7 @@ struct rw_node {
     int store_rc;             /* its store's reads fail with this */
     uint64_t delay_ns;        /* of its replies, over 1 ms */
     /* what happened to it */
-    unsigned reads, digests, repairs, store_reads, filtered_reads;
+    unsigned reads, digests, repairs, store_reads, filtered_reads, places_reads;
 };
 
 struct rw_world {

@@ -677,7 +677,7 @@ START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
     struct rng rng = rng_seeded(test_seed() ^ 23);
     struct base_buf text;
     base_buf_init(&text, 1 << 20);
-    unsigned mismatches = 0, by_index = 0, found = 0;
+    unsigned mismatches = 0, by_index = 0, by_places = 0, found = 0;
     for (unsigned round = 0; round < test_rounds(600); round++) {
         struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .indexed = true,
                                      .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
@@ -710,12 +710,14 @@ START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
         rw_run(&world, NULL);
         for (size_t i = 0; i < world.count; i++) {
             by_index += world.nodes[i].filtered_reads;
+            by_places += world.nodes[i].places_reads;
             mismatches += (unsigned)repl_get_stats(world.nodes[i].repl)->digest_mismatches;
             ck_assert(repl_is_idle(world.nodes[i].repl));
         }
         rw_fini(&world);
     }
     ck_assert_uint_gt(by_index, 100);
+    ck_assert_uint_gt(by_places, 10);
     ck_assert_uint_gt(mismatches, 10);
     ck_assert_uint_gt(found, 100);
     base_buf_fini(&text);
