@@ -175,6 +175,8 @@ static int tuple_type(struct cqli_scope *scope, const struct cql_term *term, con
     uint32_t i = 0;
     if (!params)
         return cqli_prepare_no_memory(scope->p);
+    if (term->depth > BASE_TYPE_DEPTH_MAX)
+        return BASE_OK;
     for (const struct cql_term *item = term->items; item; item = item->next, i++) {
         int rc = cqli_term_type(scope, item, &params[i]);
         if (rc != BASE_OK || !params[i])
@@ -199,8 +201,8 @@ int cqli_term_type(struct cqli_scope *scope, const struct cql_term *term, const 
         *out = rc == BASE_OK ? own->type : NULL;
         return rc;
     }
-    if (!map && term->kind != CQL_TERM_LIST && term->kind != CQL_TERM_SET)
-        return BASE_OK;
+    if ((!map && term->kind != CQL_TERM_LIST && term->kind != CQL_TERM_SET) || term->depth > BASE_TYPE_DEPTH_MAX)
+        return BASE_OK; /* no type is that deep */
     int rc = first_type(scope, term->items, map ? 2 : 1, &params[0]);
     if (rc == BASE_OK && map && term->items)
         rc = first_type(scope, term->items->next, 2, &params[1]);
@@ -271,7 +273,7 @@ int cqli_term_compatible(struct cqli_scope *scope, const struct cql_term *term, 
         return cqli_term_compatible(scope, term->items, out);
     if ((*out = cqli_literal_preferred(term)))
         return BASE_OK;
-    if ((!map && term->kind != CQL_TERM_LIST && term->kind != CQL_TERM_SET) || !term->items)
+    if ((!map && term->kind != CQL_TERM_LIST && term->kind != CQL_TERM_SET) || !term->items || term->depth > BASE_TYPE_DEPTH_MAX)
         return cqli_term_type(scope, term, out);
     int rc = common_type(scope, term->items, map ? 2 : 1, &params[0]);
     if (rc == BASE_OK && map)
