@@ -171,8 +171,8 @@ static int put_primary_key(struct cqli_analysis *a, struct draft *draft)
     for (const struct cql_column_def *def = s->columns; def; def = def->next)
         count += def->is_primary_key;
     if (count != 1)
-        return base_err_set(a->err, BASE_E_INVALID, "%s PRIMARY KEY%s specified for table '%.*s' (exactly one required)",
-                            count ? "Multiple" : "No", count ? "s" : "", BASE_SLICE_ARG(draft->table.name));
+        return base_err_set(a->err, BASE_E_INVALID, "%s PRIMARY KEY specified for table '%.*s' (exactly one required)",
+                            count ? "Multiple" : "No", BASE_SLICE_ARG(draft->table.name));
     if (count_names(s->partition_key) + count_names(s->clustering) > BASE_COLUMNS_MAX)
         return too_many_columns(a);
     for (const struct cql_column_def *def = s->columns; def; def = def->next)
@@ -191,8 +191,13 @@ static int put_clustering_order(struct cqli_analysis *a, struct draft *draft)
         find_column(draft, key->name)->descending = order->descending;
     if (!order && !key)
         return BASE_OK;
-    if (order && !find_column(draft, order->name))
-        return base_err_set(a->err, BASE_E_INVALID, "Unknown column '%.*s' in CLUSTERING ORDER BY", BASE_SLICE_ARG(order->name));
+    for (const struct cql_name_item *item = a->statement->clustering_order; item; item = item->next) {
+        const struct base_column *column = find_column(draft, item->name);
+        if (!column || column->kind != BASE_COLUMN_CLUSTERING)
+            return base_err_set(a->err, BASE_E_INVALID,
+                                "Only clustering key columns can be defined in CLUSTERING ORDER directive: [%.*s] are not clustering columns",
+                                BASE_SLICE_ARG(item->name));
+    }
     if (key && !order)
         return base_err_set(a->err, BASE_E_INVALID, "Missing CLUSTERING ORDER for column %.*s", BASE_SLICE_ARG(key->name));
     return base_err_set(a->err, BASE_E_INVALID,
@@ -373,7 +378,8 @@ static int alter_rename(struct cqli_analysis *a, struct draft *draft)
         if (!column) {
             if (a->statement->alter_conditional)
                 continue;
-            return not_found(a, draft, item->name);
+            return base_err_set(a->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(item->name),
+                                BASE_SLICE_ARG(draft->table.keyspace), BASE_SLICE_ARG(draft->table.name));
         }
         if (column->kind != BASE_COLUMN_PARTITION_KEY && column->kind != BASE_COLUMN_CLUSTERING)
             return base_err_set(a->err, BASE_E_INVALID, "Cannot rename non PRIMARY KEY column %.*s",
@@ -429,6 +435,12 @@ static int alter_table(struct cqli_analysis *a, const struct base_keyspace *keys
 
 /* --- the door --------------------------------------------------------------------------------------------- */
 
+static int no_table(struct cqli_analysis *a, struct base_slice keyspace)
+{
+    return base_err_set(a->err, BASE_E_NOTFOUND, "Table '%.*s.%.*s' doesn't exist", BASE_SLICE_ARG(keyspace),
+                        BASE_SLICE_ARG(a->statement->target.name));
+}
+
 int cqli_analyze_table(struct cqli_analysis *a)
 {
     const struct base_keyspace *keyspace;
@@ -438,6 +450,11 @@ int cqli_analyze_table(struct cqli_analysis *a)
         a->out->nothing = true;
         return BASE_OK;
     }
+    bool truncate = a->statement->kind == CQL_TRUNCATE;
+    if (rc == BASE_E_NOTFOUND && truncate)
+        return base_err_set(a->err, rc, "keyspace %.*s does not exist", BASE_SLICE_ARG(a->out->change.keyspace));
+    if (rc == BASE_E_NOTFOUND && a->statement->kind == CQL_DROP_TABLE)
+        return no_table(a, a->out->change.keyspace);
     if (rc != BASE_OK)
         return rc;
     struct base_change *change = &a->out->change;
@@ -450,8 +467,8 @@ int cqli_analyze_table(struct cqli_analysis *a)
         return base_err_set(a->err, BASE_E_EXISTS, "Cannot add already existing table \"%.*s\" to keyspace \"%.*s\"",
                             BASE_SLICE_ARG(old->name), BASE_SLICE_ARG(old->keyspace));
     if (!create && !old)
-        return base_err_set(a->err, BASE_E_NOTFOUND, "Table '%.*s.%.*s' doesn't exist", BASE_SLICE_ARG(keyspace->name),
-                            BASE_SLICE_ARG(change->name));
+        return truncate ? base_err_set(a->err, BASE_E_NOTFOUND, "table %.*s does not exist", BASE_SLICE_ARG(change->name))
+                        : no_table(a, keyspace->name);
     if (create)
         return create_table(a, keyspace);
     if (a->statement->kind == CQL_ALTER_TABLE)

@@ -178,10 +178,11 @@ int cqli_analyze_type(struct cqli_analysis *a)
     if (a->out->nothing)
         return BASE_OK;
     if (create && old)
-        return base_err_set(a->err, BASE_E_INVALID, "A user type with name '%.*s' already exists in keyspace '%.*s'",
-                            BASE_SLICE_ARG(old->name), BASE_SLICE_ARG(old->keyspace));
+        return base_err_set(a->err, BASE_E_INVALID, "A user type with name '%.*s' already exists", BASE_SLICE_ARG(old->name));
     if (!create && !old)
-        return base_err_set(a->err, BASE_E_NOTFOUND, "Type '%.*s.%.*s' doesn't exist", TYPE_ARG(a));
+        return base_err_set(a->err, BASE_E_NOTFOUND,
+                            a->statement->kind == CQL_ALTER_TYPE ? "Type %.*s.%.*s doesn't exist" : "Type '%.*s.%.*s' doesn't exist",
+                            TYPE_ARG(a));
     if (create)
         return create_type(a, keyspace);
     if (a->statement->kind == CQL_ALTER_TYPE)

@@ -24,8 +24,8 @@ struct strategy {
 };
 
 static const struct number_option common_numbers[] = {
-    {"min_threshold", 2, 1e6, true},
-    {"max_threshold", 2, 1e6, true},
+    {"min_threshold", INT64_MIN, 1e6, true},
+    {"max_threshold", INT64_MIN, 1e6, true},
     {"tombstone_threshold", 0, 1, false},
     {"tombstone_compaction_interval", 0, 1e9, true},
 };
@@ -148,9 +148,11 @@ static int thresholds_ordered(struct cqli_analysis *a, const struct base_options
     int64_t low = 4, high = 32;
     (void)(min.data && cqli_slice_to_i64(min, &low));
     (void)(max.data && cqli_slice_to_i64(max, &high));
+    if (low < 2)
+        return base_err_set(a->err, BASE_E_CONFIG, "Min compaction threshold cannot be less than 2 (got %lld)", (long long)low);
     return low <= high ? BASE_OK
                        : base_err_set(a->err, BASE_E_CONFIG,
-                                      "compaction: min_threshold (%lld) must not be greater than max_threshold (%lld)",
+                                      "Min compaction threshold (got %lld) cannot be greater than max compaction threshold (got %lld)",
                                       (long long)low, (long long)high);
 }
 

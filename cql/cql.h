@@ -21,7 +21,7 @@ enum cql_statement_kind {
 
 struct cql_statement; /* the AST; cql/ast.h */
 
-/* Parse one statement (a ';' at the end is allowed). The AST lives in the arena. SYNTAX with "line 1:8: …" in Cassandra's
+/* Parse one statement (a ';' at the end is allowed). The AST lives in the arena. SYNTAX with "line 1:8 …" in Cassandra's
  * manner; LIMIT for a text over CQL_TEXT_LEN_MAX. */
 BASE_MUST int cql_parse(struct base_arena *arena, struct base_slice text, struct cql_statement **out, struct base_err *err);
 enum cql_statement_kind cql_statement_kind(const struct cql_statement *statement);

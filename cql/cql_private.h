@@ -57,7 +57,7 @@ struct cqli_parse {
 };
 /* Parse `text` into p->statement (which must be there, empty). p->arena, text, err are the caller's. */
 BASE_MUST int cqli_parse(struct cqli_parse *p, enum cqli_entry entry);
-/* "line L:C: " and the message, once. */
+/* "line L:C " and the message, once. */
 void cqli_fail_at(struct cqli_parse *p, const uint8_t *at, int code, const char *fmt, ...) BASE_PRINTF(4, 5);
 
 /* "SELECT", for messages. */

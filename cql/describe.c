@@ -180,19 +180,23 @@ static const struct base_dropped_column *next_drop(const struct base_table *t, s
     return next;
 }
 
-/* With internals, a column that was dropped and came back is added by what follows the definition. */
+/* With internals, a column that was dropped and came back is added by what follows the definition. As Cassandra: of static and of regular
+ * columns those of several cells come last. */
 static void put_columns(struct writer *w, const struct base_table *t, bool internals)
 {
     bool single = t->partition_key_count == 1 && t->clustering_count == 0;
     const char *before = "\n    ";
-    for (size_t i = 0; i < t->column_count; i++) {
-        if (internals && next_drop(t, t->columns[i].name, 0))
-            continue;
-        put_text(w, before);
-        put_column(w, t->columns[i].name, t->columns[i].type, t->columns[i].kind == BASE_COLUMN_STATIC);
-        put_text(w, single && i == 0 ? " PRIMARY KEY" : "");
-        before = ",\n    ";
-    }
+    for (int pass = 0; pass < 2 * (BASE_COLUMN_REGULAR + 1); pass++)
+        for (size_t i = 0; i < t->column_count; i++) {
+            const struct base_column *column = &t->columns[i];
+            if ((int)column->kind != pass / 2 || base_type_is_multicell(column->type) != (pass % 2 == 1) ||
+                (internals && next_drop(t, column->name, 0)))
+                continue;
+            put_text(w, before);
+            put_column(w, column->name, column->type, column->kind == BASE_COLUMN_STATIC);
+            put_text(w, single && i == 0 ? " PRIMARY KEY" : "");
+            before = ",\n    ";
+        }
     for (size_t i = 0; internals && i < t->dropped_count; i++) {
         const struct base_dropped_column *drop = &t->dropped[i];
         if (next_drop(t, drop->name, 0) != drop)

@@ -15,6 +15,8 @@ static int check_factor(struct cqli_analysis *a, struct base_slice value, bool z
     if (!cqli_slice_to_i64(value, &factor))
         return base_err_set(a->err, BASE_E_CONFIG, "Replication factor must be numeric; found %.*s",
                             BASE_SLICE_ARG(value));
+    if (factor < 0)
+        return base_err_set(a->err, BASE_E_CONFIG, "Replication factor must be non-negative, found %.*s", BASE_SLICE_ARG(value));
     if (factor < (zero_allowed ? 0 : 1) || factor > FACTOR_MAX)
         return base_err_set(a->err, BASE_E_CONFIG, "Replication factor must be %s and at most %d; found %.*s",
                             zero_allowed ? "non-negative" : "positive", FACTOR_MAX, BASE_SLICE_ARG(value));
@@ -63,7 +65,7 @@ static int replication(struct cqli_analysis *a, const struct cql_term *term, str
     else if (base_slice_equal(name, BASE_SLICE_LIT("NetworkTopologyStrategy")))
         rc = topology_strategy(a, &map);
     else if (base_slice_equal(name, BASE_SLICE_LIT("LocalStrategy")))
-        rc = base_err_set(a->err, BASE_E_CONFIG,
+        rc = base_err_set(a->err, BASE_E_INVALID,
                           "Unable to use given strategy class: LocalStrategy is reserved for internal use.");
     else
         rc = base_err_set(a->err, BASE_E_CONFIG,
@@ -95,5 +97,5 @@ int cqli_keyspace_options(struct cqli_analysis *a, struct base_keyspace *keyspac
         }
     }
     return replicated ? BASE_OK
-                      : base_err_set(a->err, BASE_E_CONFIG, "Missing mandatory replication strategy class");
+                      : base_err_set(a->err, BASE_E_INVALID, "Missing mandatory option 'replication'");
 }

@@ -36,7 +36,7 @@ void cqli_fail_at(struct cqli_parse *p, const uint8_t *at, int code, const char 
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     position(p->text, at, &line, &column);
-    p->rc = base_err_set(p->err, code, "line %u:%u: %s", line, column, text);
+    p->rc = base_err_set(p->err, code, "line %u:%u %s", line, column, text);
 }
 
 void *cqli_zalloc(struct cqli_parse *p, size_t size)

@@ -100,9 +100,9 @@ static int get_bool(const struct option *o, bool *out)
 static int fp_chance(const struct option *o, struct base_table_options *t)
 {
     int rc = get_double(o, &t->bloom_filter_fp_chance);
-    if (rc == BASE_OK && !(t->bloom_filter_fp_chance > 6.103515625e-05 && t->bloom_filter_fp_chance <= 1))
+    if (rc == BASE_OK && !(t->bloom_filter_fp_chance > 6.71e-05 && t->bloom_filter_fp_chance <= 1))
         rc = base_err_set(o->a->err, BASE_E_CONFIG,
-                          "bloom_filter_fp_chance must be larger than 6.103515625E-5 and less than or equal to 1.0 (got %.*s)",
+                          "bloom_filter_fp_chance must be larger than 6.71E-5 and less than or equal to 1.0 (got %.*s)",
                           BASE_SLICE_ARG(o->value->text));
     return rc;
 }
@@ -193,9 +193,9 @@ static int retry_policy(const struct option *o, struct base_slice *out)
         return cqli_no_memory(o->a);
     return rc == BASE_OK ? rc
                          : base_err_set(o->a->err, BASE_E_CONFIG,
-                                        "Specified Speculative Retry Policy [%.*s] is not supported: give ALWAYS, NEVER, 99p, 50ms, "
-                                        "MIN(99p,50ms) or MAX(99p,50ms)",
-                                        BASE_SLICE_ARG(o->value->text));
+                                        "Invalid value %.*s for option '%.*s': give ALWAYS, NEVER, 99p, 50ms, MIN(99p,50ms) or "
+                                        "MAX(99p,50ms)",
+                                        BASE_SLICE_ARG(o->value->text), BASE_SLICE_ARG(o->name));
 }
 
 static int read_repair(const struct option *o, struct base_table_options *t)
@@ -254,13 +254,13 @@ static int caching(const struct option *o, struct base_table_options *t)
     rows_text = rows_text.data ? rows_text : LIT("NONE");
     if (!base_slice_equal_nocase(keys, LIT("ALL")) && !base_slice_equal_nocase(keys, LIT("NONE")))
         return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Invalid value for caching sub-option 'keys': only 'ALL' and 'NONE' are allowed (got %.*s)",
+                            "Invalid value '%.*s' for caching sub-option 'keys': only 'ALL' and 'NONE' are allowed",
                             BASE_SLICE_ARG(keys));
     if (!base_slice_equal_nocase(rows_text, LIT("ALL")) && !base_slice_equal_nocase(rows_text, LIT("NONE")) &&
         (!cqli_slice_to_i64(rows_text, &rows) || rows < 0))
         return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Invalid value for caching sub-option 'rows_per_partition': only 'ALL', 'NONE' and integer "
-                            "values are allowed (got %.*s)",
+                            "Invalid value '%.*s' for caching sub-option 'rows_per_partition': only 'ALL', 'NONE', and integer "
+                            "values are allowed",
                             BASE_SLICE_ARG(rows_text));
     rc = cqli_map_check_rest(o->a, &map, "caching");
     if (rc == BASE_OK)

@@ -238,6 +238,20 @@ START_TEST(internals)
 }
 END_TEST
 
+/* As Cassandra's testDescribeTableAndMaterializedViewWithClustringOrder: columns of several cells last. */
+START_TEST(columns_of_several_cells_come_last)
+{
+    lab();
+    must("CREATE TABLE t (pk1 int, pk2 int, ck1 int, ck2 int, reg1 int, reg2 list<int>, reg3 int, sm map<int, int> static, st int static, "
+         "PRIMARY KEY ((pk1, pk2), ck1, ck2)) WITH CLUSTERING ORDER BY (ck1 ASC, ck2 DESC)");
+    describe("DESCRIBE lab.t");
+    row(0, "lab", "table", "t",
+        "CREATE TABLE lab.t (\n    pk1 int,\n    pk2 int,\n    ck1 int,\n    ck2 int,\n    st int static,\n    sm map<int, int> static,\n"
+        "    reg1 int,\n    reg3 int,\n    reg2 list<int>,\n    PRIMARY KEY ((pk1, pk2), ck1, ck2)\n) WITH CLUSTERING ORDER BY (ck1 ASC, "
+        "ck2 DESC)\n    AND " OPTIONS);
+}
+END_TEST
+
 /* Applied without asking who may make such a thing, as the node makes its system schema. */
 static void make_system(void)
 {
@@ -470,6 +484,7 @@ int main(void)
     tcase_add_test(tc, the_cluster);
     tcase_add_test(tc, types_come_in_an_order_that_can_be_executed);
     tcase_add_test(tc, internals);
+    tcase_add_test(tc, columns_of_several_cells_come_last);
     tcase_add_test(tc, the_system_is_described_too);
     tcase_add_test(tc, what_it_prints_makes_the_same_schema);
     suite_add_tcase(suite, tc);

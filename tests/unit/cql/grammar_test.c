@@ -98,8 +98,8 @@ START_TEST(writing)
           {"BEGIN COUNTER BATCH UPDATE t SET c = c + 1 WHERE a = 1 APPLY BATCH",
            "(batch counter (update t (set c (+ (col c) 1)) (where (= a 1))))"},
           {"begin logged batch delete from t where a = 1 apply batch", "(batch logged (delete t (where (= a 1))))"});
-    fails("BEGIN STRANGE BATCH APPLY BATCH", BASE_E_SYNTAX, "line 1:6: no viable alternative at input 'STRANGE'");
-    fails("BEGIN BATCH SELECT * FROM t APPLY BATCH", BASE_E_SYNTAX, "line 1:12: no viable alternative at input 'SELECT'");
+    fails("BEGIN STRANGE BATCH APPLY BATCH", BASE_E_SYNTAX, "line 1:6 no viable alternative at input 'STRANGE'");
+    fails("BEGIN BATCH SELECT * FROM t APPLY BATCH", BASE_E_SYNTAX, "line 1:12 no viable alternative at input 'SELECT'");
     fails("BEGIN BATCH INSERT INTO t (a) VALUES (1)", BASE_E_SYNTAX, "<EOF>");
     fails("DELETE FROM t USING TTL 5 WHERE a = 1", BASE_E_SYNTAX, "line 1:20");
     fails("UPDATE t SET a = 1", BASE_E_SYNTAX, "<EOF>");
@@ -153,17 +153,17 @@ END_TEST
 
 START_TEST(what_is_no_statement)
 {
-    fails("SELECT FROM t", BASE_E_SYNTAX, "line 1:7: no viable alternative at input 'FROM'");
+    fails("SELECT FROM t", BASE_E_SYNTAX, "line 1:7 no viable alternative at input 'FROM'");
     fails("SELECT a b FROM t", BASE_E_SYNTAX, "line 1:9");
     fails("SELECT * FROM t WHERE", BASE_E_SYNTAX, "<EOF>");
     fails("SELECT * FROM t WHERE a == 1", BASE_E_SYNTAX, "line 1:25");
     fails("SELECT * FROM t LIMIT 'x'", BASE_E_SYNTAX, "line 1:22");
     fails("SELECT * FROM t LIMIT 1 PER PARTITION LIMIT 1", BASE_E_SYNTAX, "line 1:24");
-    fails("SELECT {a: 1, 'b': 2} FROM t", BASE_E_SYNTAX, "line 1:14: the name of a field was expected at ''b''");
+    fails("SELECT {a: 1, 'b': 2} FROM t", BASE_E_SYNTAX, "line 1:14 the name of a field was expected at ''b''");
     fails("SELECT f(a AS int) FROM t", BASE_E_SYNTAX, "AS stands only in CAST");
     fails("SELECT a.b.c(1) FROM t", BASE_E_SYNTAX, "'a.b.c' is no function's name");
     fails("SELECT * FROM t WHERE expr(i, 'x')", BASE_E_INVALID, "custom indexes");
-    fails("SELECT * FROM t WHERE f(i, 'x')", BASE_E_SYNTAX, "line 1:22: no viable alternative at input 'f'");
+    fails("SELECT * FROM t WHERE f(i, 'x')", BASE_E_SYNTAX, "line 1:22 no viable alternative at input 'f'");
     fails("INSERT INTO t VALUES (1)", BASE_E_SYNTAX, "line 1:14");
     fails("ALTER TABLE t WITH comment = ?", BASE_E_SYNTAX, "bind variables are not supported in DDL queries");
 }
