@@ -130,6 +130,9 @@ BASE_MUST int cqli_resolve_type(struct cqli_analysis *a, const struct base_keysp
 /* Is the name a built-in type's? Then no user type may have it. */
 bool cqli_type_name_is_builtin(struct base_slice name);
 
+/* Does the node make up the tables of this keyspace (system_views, system_virtual_schema)? */
+bool cqli_keyspace_is_virtual(struct base_slice keyspace);
+
 int cqli_analyze_type(struct cqli_analysis *a);
 int cqli_analyze_table(struct cqli_analysis *a);
 int cqli_analyze_index(struct cqli_analysis *a);

@@ -146,7 +146,7 @@ static const struct base_keyspace *keyspace_named(struct describe *d, struct bas
     return keyspace || !d->context->system ? keyspace : base_schema_keyspace(d->context->system, name);
 }
 
-static bool is_virtual(struct base_slice keyspace)
+bool cqli_keyspace_is_virtual(struct base_slice keyspace)
 {
     return base_slice_equal(keyspace, BASE_SLICE_LIT("system_views")) || base_slice_equal(keyspace, BASE_SLICE_LIT("system_virtual_schema"));
 }
@@ -194,7 +194,7 @@ static int put_table(struct describe *d, const struct base_table *table)
     if (rc != BASE_OK || !d->texts)
         return rc;
     base_buf_reset(&d->text);
-    rc = put_text_cell(d, cqli_describe_table(table, is_virtual(table->keyspace), d->statement->describe.with_internals, &d->text));
+    rc = put_text_cell(d, cqli_describe_table(table, cqli_keyspace_is_virtual(table->keyspace), d->statement->describe.with_internals, &d->text));
     struct named *list = rc == BASE_OK ? new_list(d, table->index_count) : NULL;
     if (!list)
         return rc == BASE_OK ? no_memory(d) : rc;
@@ -276,7 +276,7 @@ static int put_keyspace(struct describe *d, const struct base_keyspace *keyspace
     if (rc != BASE_OK || !d->texts)
         return rc;
     base_buf_reset(&d->text);
-    rc = put_text_cell(d, is_virtual(keyspace->name) ? cqli_describe_virtual_keyspace(keyspace, &d->text)
+    rc = put_text_cell(d, cqli_keyspace_is_virtual(keyspace->name) ? cqli_describe_virtual_keyspace(keyspace, &d->text)
                                                      : cql_describe_keyspace(keyspace, &d->text));
     if (rc != BASE_OK || d->statement->describe.only)
         return rc;

@@ -152,6 +152,8 @@ static void give_columns(struct cqli_select *select, const struct cql_column_spe
 int cqli_select_prepare(struct cqli_prepare *p, struct cql_prepared *out)
 {
     const struct cql_select *said = &p->statement->select;
+    /* Cassandra filters tables that the node makes up without being told. */
+    const bool may_filter = said->allow_filtering || cqli_keyspace_is_virtual(p->table->keyspace);
     struct cqli_select *select = base_arena_zalloc(p->arena, sizeof *select);
     struct cql_column_spec *json = base_arena_zalloc(p->arena, sizeof *json);
     if (!select || !json)
@@ -162,8 +164,7 @@ int cqli_select_prepare(struct cqli_prepare *p, struct cql_prepared *out)
     *json = (struct cql_column_spec){p->table->keyspace, p->table->name, BASE_SLICE_LIT("[json]"), base_type_scalar(BASE_TYPE_TEXT)};
     int rc = prepare_selectors(p, select);
     if (rc == BASE_OK)
-        rc = cqli_restrictions_of_select(p, p->statement->where, said->allow_filtering, cqli_select_only_statics(p, select),
-                                         &select->restrictions);
+        rc = cqli_restrictions_of_select(p, p->statement->where, may_filter, cqli_select_only_statics(p, select), &select->restrictions);
     if (rc == BASE_OK)
         rc = prepare_groups(p, select);
     if (rc == BASE_OK)

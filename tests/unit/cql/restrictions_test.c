@@ -3,6 +3,7 @@
  * Breaks without it: a statement that Cassandra refuses is run, or the other way round; a write goes to other rows than it says. */
 #include "tests/unit/cql/data_lib.h"
 #include "cql/expr.h"
+#include "tests/lib/make_table.h"
 
 #define FILTERING                                                                                                                            \
     "Cannot execute this query as it might involve data filtering and thus may have unpredictable performance. If you want to execute this " \
@@ -175,6 +176,28 @@ START_TEST(test_indexes)
 }
 END_TEST
 
+/* Tables that the node makes up are filtered without being told to; real system tables are not. */
+START_TEST(test_virtual_tables)
+{
+    static const char *const keyspaces[] = {"system_views", "system_virtual_schema", "system_schema"};
+    for (size_t i = 0; i < BASE_COUNT(keyspaces); i++) {
+        const struct base_table *t = make_table(&arena, keyspaces[i], "x", "p name text; r value text");
+        struct base_schema *system = make_schema_of(&arena, t);
+        struct cql_context at = context();
+        struct cql_statement *statement;
+        char text[100];
+        at.system = system;
+        base_err_clear(&err);
+        snprintf(text, sizeof text, "SELECT * FROM %s.x WHERE value = 'a' AND name > 'b'", keyspaces[i]);
+        ck_assert_int_eq(cql_parse(&prepare_arena, S(text), &statement, &err), BASE_OK);
+        int rc = cql_prepare(&prepare_arena, statement, &at, &prepared, &err);
+        ck_assert_msg(rc == (i == 2 ? BASE_E_INVALID : BASE_OK), "%s: %d %s", text, rc, err.text);
+        ck_assert_str_eq(err.text, i == 2 ? FILTERING : "");
+        base_schema_release(system);
+    }
+}
+END_TEST
+
 START_TEST(test_order_distinct_group)
 {
     static const struct refusal cases[] = {
@@ -313,6 +336,7 @@ int main(void)
     tcase_add_test(tc, test_merging);
     tcase_add_test(tc, test_filtering);
     tcase_add_test(tc, test_indexes);
+    tcase_add_test(tc, test_virtual_tables);
     tcase_add_test(tc, test_order_distinct_group);
     tcase_add_test(tc, test_places_of_writes);
     tcase_add_test(tc, test_markers);
