@@ -18,6 +18,7 @@ struct tool {
     bool json;
     size_t file_count, damaged_count;
     struct base_err *err;
+    bool indexes; /* their files too */
 };
 typedef int (*file_fn)(struct tool *tool, const char *path);
 
@@ -57,14 +58,16 @@ static const struct base_table *table_of(const struct tool *tool,
 
 /* --- which files ------------------------------------------------------------------------------ */
 
-/* "17.sst" → 17. */
-static bool parse_name(const char *name, uint64_t *id)
+/* "17.sst" → 17; and "17.3.idx", an index's part beside it. */
+static bool parse_name(const char *name, bool indexes, uint64_t *id)
 {
     char *end;
     if (name[0] < '0' || name[0] > '9')
         return false;
     *id = strtoull(name, &end, 10);
-    return strcmp(end, ".sst") == 0;
+    if (strcmp(end, ".sst") == 0)
+        return true;
+    return indexes && *end == '.' && strtoull(end + 1, &end, 10) > 0 && strcmp(end, ".idx") == 0;
 }
 
 struct file_name {
@@ -72,19 +75,25 @@ struct file_name {
     char name[56];
 };
 
+struct gathering {
+    struct base_buf names;
+    bool indexes;
+};
+
 static int gather(void *ctx, const char *name)
 {
+    struct gathering *g = ctx;
     struct file_name entry = {0};
-    if (!parse_name(name, &entry.id) || strlen(name) >= sizeof entry.name)
+    if (!parse_name(name, g->indexes, &entry.id) || strlen(name) >= sizeof entry.name)
         return BASE_OK;
     strcpy(entry.name, name);
-    return base_buf_put(ctx, &entry, sizeof entry);
+    return base_buf_put(&g->names, &entry, sizeof entry);
 }
 
 static int by_id(const void *a, const void *b)
 {
-    uint64_t x = ((const struct file_name *)a)->id, y = ((const struct file_name *)b)->id;
-    return (x > y) - (x < y);
+    const struct file_name *x = a, *y = b;
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : strcmp(y->name, x->name); /* the SSTable, then what is beside it */
 }
 
 static int one_file(struct tool *tool, const char *path, file_fn fn)
@@ -95,12 +104,12 @@ static int one_file(struct tool *tool, const char *path, file_fn fn)
 
 static int each_file(struct tool *tool, const char *dir, file_fn fn)
 {
-    struct base_buf names;
+    struct gathering g = {.indexes = tool->indexes};
     char path[NODEI_PATH_LEN_MAX];
-    base_buf_init(&names, 64u << 20);
-    int rc = base_fs_list(node_posix_fs(), dir, gather, &names, tool->err);
-    size_t n = names.len / sizeof(struct file_name);
-    struct file_name *files = (struct file_name *)(void *)names.data;
+    base_buf_init(&g.names, 64u << 20);
+    int rc = base_fs_list(node_posix_fs(), dir, gather, &g, tool->err);
+    size_t n = g.names.len / sizeof(struct file_name);
+    struct file_name *files = (struct file_name *)(void *)g.names.data;
     if (n)
         qsort(files, n, sizeof *files, by_id);
     for (size_t i = 0; i < n && rc == BASE_OK; i++) {
@@ -112,7 +121,7 @@ static int each_file(struct tool *tool, const char *dir, file_fn fn)
         if (rc == BASE_E_NOTFOUND) /* a running node compacted it away */
             rc = BASE_OK;
     }
-    base_buf_fini(&names);
+    base_buf_fini(&g.names);
     return rc;
 }
 
@@ -351,6 +360,7 @@ int node_sstable_command(const char *command, const char *path, bool json,
     for (size_t i = 0; i < BASE_COUNT(commands); i++)
         if (strcmp(command, commands[i].name) == 0)
             fn = commands[i].fn;
+    tool.indexes = fn == verify_file; /* what an index has is nobody's to read */
     if (!fn)
         return base_err_set(err, BASE_E_NOTFOUND,
                             "there is no command \"sstable %s\": dump, metadata, verify", command);

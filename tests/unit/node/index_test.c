@@ -129,6 +129,45 @@ START_TEST(an_index_is_built_used_kept_and_dropped)
 }
 END_TEST
 
+static int gather_text(void *ctx, struct base_slice bytes)
+{
+    return base_buf_put_slice(ctx, bytes);
+}
+
+static int verify(void)
+{
+    base_buf_reset(&text);
+    int rc = node_sstable_command("verify", fixture.dir, false, gather_text, &text, &fixture.err);
+    OK(base_buf_put_u8(&text, 0));
+    return rc;
+}
+
+/* ringlet sstable verify looks at the files of indexes as well. */
+START_TEST(a_damaged_index_file_is_told)
+{
+    fixture_cql("CREATE INDEX by_celsius ON lab.readings (celsius)");
+    fixture_find_table();
+    for (int i = 0; i < 300; i++)
+        OK(fixture_write(fixture.session, "s1", i, i));
+    wait_until_built();
+    OK(verify());
+    HAS((const char *)text.data, "0000000001.sst: ok, 1 partitions, 300 rows");
+    HAS((const char *)text.data, "0000000001.1.idx: ok, 300 partitions, 300 rows");
+    char path[128];
+    snprintf(path, sizeof path, "%s/store/sst/0000000001.1.idx", fixture.dir);
+    FILE *file = fopen(path, "r+");
+    ck_assert_ptr_nonnull(file);
+    fseek(file, 100, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, 100, SEEK_SET);
+    fputc(byte ^ 4, file);
+    fclose(file);
+    FAILS(BASE_E_CORRUPT, verify());
+    HAS((const char *)text.data, "0000000001.1.idx: DAMAGED: ");
+    SAYS("1 of 2");
+}
+END_TEST
+
 /* A transaction's own writes are merged with whole rows, not with what an index left of them. */
 START_TEST(own_writes_are_seen_with_the_whole_row)
 {
@@ -197,6 +236,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, an_index_is_built_used_kept_and_dropped);
+    tcase_add_test(tc, a_damaged_index_file_is_told);
     tcase_add_test(tc, own_writes_are_seen_with_the_whole_row);
     tcase_add_test(tc, a_type_that_grows_reaches_the_index);
     suite_add_tcase(suite, tc);
