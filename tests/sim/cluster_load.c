@@ -324,9 +324,41 @@ static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned parti
     }
 }
 
+/* What a condition on `a` found: never the value that it asked for, and only what somebody wrote. */
+static void check_found(struct cl_client *c)
+{
+    struct base_reader in = base_reader(c->write.current);
+    struct base_slice ckey, encoded;
+    struct base_row row;
+    struct base_cell cell;
+    uint64_t count = 0, found = 0;
+    if (!base_conditions_current_check(c->write.current) || !base_get_varint(&in, &count))
+        cluster_fail(c->load->w, "condition: what was found is damaged (operation %" PRIu64 ")", c->op->number);
+    while (count-- > 0 && base_get_bytes(&in, &ckey) && base_get_bytes(&in, &encoded)) {
+        if (ckey.len == 0 || !base_row_decode(encoded, &row))
+            continue;
+        struct base_cells it = base_cells_begin(&row);
+        while (base_cells_next(&it, &cell) > 0)
+            if (cell.column == CM_COLUMN_A)
+                found = base_get_be64(cell.value.data);
+    }
+    if (found == c->expected)
+        cluster_fail(c->load->w, "condition: a = %" PRIu64 " was found, and asked for (operation %" PRIu64 ")", found, c->op->number);
+    for (unsigned p = 0; p < c->of->partition_count; p++)
+        for (const struct cm_write *w = c->of->partitions[p].writes; w; w = w->next)
+            if (w->kind == CM_ROW && w->value[0] == found && w->op != c->op)
+                return;
+    if (found)
+        cluster_fail(c->load->w, "condition: a = %" PRIu64 " was found, which nobody wrote (operation %" PRIu64 ")", found, c->op->number);
+}
+
 /* A condition that is false: somebody's row was there, or may have been. */
 static void check_condition(struct cl_client *c)
 {
+    if (c->expected) {
+        check_found(c);
+        return;
+    }
     for (unsigned p = 0; p < c->of->partition_count; p++)
         for (const struct cm_write *w = c->of->partitions[p].writes; w; w = w->next)
             if (w->op != c->op && w->kind == CM_ROW && w->op->outcome != CM_REFUSED)
@@ -390,6 +422,16 @@ static void put_batch(struct cl_client *c, int64_t ts)
             put_mutation(c, t, (unsigned)rng_below(rng_of(c), t->partition_count), ts, true);
 }
 
+/* A value that somebody wrote, or tried to, to `a` of the same row: the latest; 0: none. */
+static uint64_t value_of_row(struct cl_client *c, unsigned partition, const struct cm_write *mine)
+{
+    uint64_t latest = 0;
+    for (const struct cm_write *w = c->of->partitions[partition].writes; w; w = w->next)
+        if (w != mine && w->kind == CM_ROW && w->row_lo == mine->row_lo && w->value[0] > latest)
+            latest = w->value[0];
+    return latest;
+}
+
 static void put_if_absent(struct cl_client *c, int64_t ts)
 {
     struct base_buf pkey, ckey, row;
@@ -405,8 +447,15 @@ static void put_if_absent(struct cl_client *c, int64_t ts)
     cl_put_ckey(c->of, w->row_lo, BASE_KEY_AT, &ckey);
     put_row(c, w, false, &row);
     CL_OK(base_mutation_put_row(&c->bytes, c->of->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)));
+    c->expected = w->value[0] && w->value[0] % 2 ? value_of_row(c, partition, w) : 0;
     CL_OK(base_buf_put_varint(&c->condition, 1));
-    CL_OK(base_condition_put_row(&c->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&ckey)));
+    if (c->expected) {
+        const struct base_condition_operand operand = {.value = value_bytes(c, c->expected)};
+        CL_OK(base_condition_put_column(&c->condition, base_buf_view(&ckey), CM_COLUMN_A, BASE_CONDITION_EQ, BASE_CONDITION_WHOLE,
+                                        (struct base_slice){0}, 0, &operand, 1));
+    } else {
+        CL_OK(base_condition_put_row(&c->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&ckey)));
+    }
     c->write.mutation_count = 1;
     c->write.condition = base_buf_view(&c->condition);
     c->op->if_absent = true;

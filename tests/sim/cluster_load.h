@@ -48,6 +48,7 @@ struct cl_client {
     struct base_arena arena;
     struct base_buf bytes;     /* mutations; an encoded change */
     struct base_buf condition; /* of a conditional write */
+    uint64_t expected;         /* … that asks for this value of a; 0: that no row is there */
     struct repl_write write;
     struct repl_change change;
     struct base_change body;
