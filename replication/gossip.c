@@ -205,6 +205,11 @@ static void told_of_ourselves(struct repl *repl, const struct repli_gossip_state
     repli_gossip_own_changed(repl);
 }
 
+static bool serves_elsewhere(const struct repl_native *a, const struct repl_native *b)
+{
+    return a->port != b->port || a->address_len != b->address_len || memcmp(a->address, b->address, sizeof a->address) != 0;
+}
+
 static void learn(struct repl *repl, struct repli_gossip_peer *peer, const struct repli_gossip_entry *entry)
 {
     struct repli_gossip_state *have = &peer->state;
@@ -218,6 +223,7 @@ static void learn(struct repl *repl, struct repli_gossip_peer *peer, const struc
     have->generation = entry->state.generation;
     have->version = entry->state.version;
     have->shutdown = entry->state.shutdown;
+    bool moved = entry->has_detail && serves_elsewhere(&have->native, &entry->state.native);
     if (entry->has_detail) {
         have->detail_version = entry->state.detail_version;
         have->epoch = entry->state.epoch;
@@ -232,6 +238,8 @@ static void learn(struct repl *repl, struct repli_gossip_peer *peer, const struc
     else if (peer->alive && restarted && have->generation != peer->alive_generation)
         verdict(repl, peer, false, "it started anew");
     echo_wanted(repl, peer, restarted);
+    if (moved && repl->ports.changed) /* clients are told */
+        repl->ports.changed(repl->ports.ctx);
 }
 
 /* The greatest epoch that a live member told: whoever missed what was said of it asks there. */

@@ -180,7 +180,7 @@ struct repl_ports {
     struct repl_meta *meta;            /* NULL: a guest */
     /* Timestamps: microseconds, strictly increasing per node (DESIGN.md §3). */
     int64_t (*timestamp)(void *ctx);
-    /* The published snapshots changed, or a peer's liveness, or our stage did (may be NULL). */
+    /* The published snapshots changed, or a peer's liveness or where it serves clients, or our stage did (may be NULL). */
     void (*changed)(void *ctx);
     void *ctx;
 };

@@ -734,6 +734,23 @@ static void expect_node(struct client *client, enum cql_event_kind kind, const c
     ck_assert(port == 0 || client->event.port == port);
 }
 
+struct announced {
+    struct node *node;
+    uint16_t port;
+};
+
+static void announce_on_loop(void *ctx, struct repl *repl)
+{
+    struct announced *a = ctx;
+    nodei_native_announce(a->node, repl, a->port);
+}
+
+static void announce(int i, uint16_t port)
+{
+    struct announced a = {daemons[i].node, port};
+    OK(nodei_on_loop(a.node, announce_on_loop, &a, &fixture.err));
+}
+
 START_TEST(events_of_members)
 {
     one();
@@ -749,6 +766,10 @@ START_TEST(events_of_members)
     daemon_open(1, NULL);
     expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, native_port(1));
     ck_assert(client_is_quiet(&d, 100));
+    announce(1, 0); /* alive, and serves no clients for a while: nothing else changes */
+    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "DOWN", 2, 0);
+    announce(1, 9999);
+    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, 9999);
     client_close(&c);
     client_close(&d);
 }
