@@ -317,17 +317,17 @@ static void render_getendpoints(struct nodei_layout *l, struct base_slice json)
 static void render_tpstats(struct nodei_layout *l, struct base_slice json)
 {
     struct base_json_walk walk;
-    nodei_put(l, "%-24s %10s %10s %14s %17s\n", "Pool Name", "Active", "Pending", "Completed", "All time blocked");
+    nodei_put(l, "%-30s %10s %10s %14s %17s\n", "Pool Name", "Active", "Pending", "Completed", "All time blocked");
     base_json_walk_begin(&walk, base_json_member(json, "pools"));
     while (nodei_next(l, &walk)) {
-        nodei_put_column(l, 24, base_json_member(walk.value, "name"));
+        nodei_put_column(l, 30, base_json_member(walk.value, "name"));
         nodei_put(l, " %10.0f %10.0f %14.0f %17.0f\n", nodei_number(walk.value, "active"), nodei_number(walk.value, "pending"),
                   nodei_number(walk.value, "completed"), nodei_number(walk.value, "blocked"));
     }
-    nodei_put(l, "\n%-24s %10s\n", "Messages dropped", "Count");
+    nodei_put(l, "\n%-30s %10s\n", "Messages dropped", "Count");
     base_json_walk_begin(&walk, base_json_member(json, "dropped"));
     while (nodei_next(l, &walk))
-        nodei_put(l, "%-24.*s %10.*s\n", BASE_SLICE_ARG(walk.key.text), BASE_SLICE_ARG(walk.value));
+        nodei_put(l, "%-30.*s %10.*s\n", BASE_SLICE_ARG(walk.key.text), BASE_SLICE_ARG(walk.value));
 }
 
 static void render_netstats(struct nodei_layout *l, struct base_slice json)

@@ -365,7 +365,8 @@ static int put_words(const struct node_query *query, struct base_buf *out, struc
         rc = base_buf_printf(out, "using keyspace %.*s", BASE_SLICE_ARG(r->keyspace));
     else if (kind == CQL_TRUNCATE)
         rc = base_buf_printf(out, "truncated table %.*s.%.*s", BASE_SLICE_ARG(r->keyspace), BASE_SLICE_ARG(r->name));
-    else if (kind == CQL_INSERT || kind == CQL_UPDATE || kind == CQL_DELETE || kind == CQL_BATCH)
+    else if (kind == CQL_INSERT || kind == CQL_UPDATE || kind == CQL_DELETE || kind == CQL_BATCH || kind == CQL_CREATE_ROLE ||
+             kind == CQL_ALTER_ROLE || kind == CQL_DROP_ROLE)
         rc = base_buf_printf(out, "done");
     else
         rc = base_buf_printf(out, "nothing to do");

@@ -203,8 +203,8 @@ START_TEST(other_layouts)
     TEXT_HAS("\tk -> Replication class: NetworkTopologyStrategy {d=3, e=2}\n");
     render("tpstats", "{\"pools\": [{\"name\": \"ReadStage\", \"active\": 1, \"pending\": 2, \"completed\": 3, \"blocked\": 0}], "
                       "\"dropped\": {\"expired\": 4}}");
-    TEXT_HAS("ReadStage                         1          2              3                 0\n");
-    TEXT_HAS("expired                           4\n");
+    TEXT_HAS("ReadStage                               1          2              3                 0\n");
+    TEXT_HAS("expired                                 4\n");
     render("netstats", "{\"mode\": \"NORMAL\", \"pools\": [], \"peers\": [{\"address\": \"127.0.0.2:7000\", \"connected\": true, "
                        "\"pending\": 1, \"completed\": 2, \"dropped\": 3}], \"bytes_sent\": 2048}");
     TEXT_HAS("/127.0.0.2 ");
