@@ -181,7 +181,7 @@ input ::= ENTRY_COLUMNS table_elements.
 input ::= ENTRY_OPTIONS.
 input ::= ENTRY_OPTIONS table_options.
 semicolons ::= .
-semicolons ::= SEMI.
+semicolons ::= semicolons SEMI.
 
 /* --- names ------------------------------------------------------------------------------------------- */
 

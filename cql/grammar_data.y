@@ -94,6 +94,8 @@ place(A) ::= term(T). {
 }
 place(A) ::= from(F) RANGE to(T). {
     A = (struct place){.slice = true};
+    if (F && T && F->source.len + T->source.len == 0)
+        cqli_fail_at(p, F->source.data, BASE_E_SYNTAX, "a slice needs a bound: [from ..], [.. to] or [from .. to]");
     cqli_terms_add(&A.at, F);
     cqli_terms_add(&A.at, T);
 }

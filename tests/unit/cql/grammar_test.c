@@ -8,7 +8,7 @@
 START_TEST(select_clauses)
 {
     TREES({"SELECT * FROM t", "(select t *)"},
-          {"SELECT * FROM \"K\".t;", "(select K.t *)"},
+          {"SELECT * FROM \"K\".t;;", "(select K.t *)"},
           {"SELECT JSON DISTINCT a, b AS c FROM k.t", "(select k.t json distinct (col a) (col b) as c)"},
           {"SELECT a FROM t WHERE a = 1 AND b IN (1, 2) AND c IN ? AND d IN () AND e CONTAINS 'x' AND f CONTAINS KEY :Name "
            "AND g LIKE '%x' AND h IS NOT NULL AND m['k'] = 2 AND (i > 5)",
@@ -160,6 +160,7 @@ START_TEST(what_is_no_statement)
     fails("SELECT * FROM t LIMIT 'x'", BASE_E_SYNTAX, "line 1:22");
     fails("SELECT * FROM t LIMIT 1 PER PARTITION LIMIT 1", BASE_E_SYNTAX, "line 1:24");
     fails("SELECT {a: 1, 'b': 2} FROM t", BASE_E_SYNTAX, "line 1:14 the name of a field was expected at ''b''");
+    fails("SELECT m[..] FROM t", BASE_E_SYNTAX, "a slice needs a bound");
     fails("SELECT f(a AS int) FROM t", BASE_E_SYNTAX, "AS stands only in CAST");
     fails("SELECT a.b.c(1) FROM t", BASE_E_SYNTAX, "'a.b.c' is no function's name");
     fails("SELECT * FROM t WHERE expr(i, 'x')", BASE_E_INVALID, "custom indexes");
