@@ -829,6 +829,45 @@ START_TEST(test_every_failure_of_the_disk)
 }
 END_TEST
 
+/* The power goes at the k-th thing that changes the disk, while there is a flush, a build and a compaction: what is named then is whole. */
+START_TEST(test_every_power_cut)
+{
+    for (uint64_t k = 0;; k++) {
+        struct world w;
+        world_init(&w, 6);
+        w.ts = 1;
+        w.options.index_build_size_max = 2048;
+        store_open(&w);
+        fill(&w, 100);
+        for (int i = 0; i < 100; i++)
+            write_random(&w);
+        ck_ok(lsm_sync(w.store, &w.err), w.err);
+        alter(&w, 1 << 3 | 1 << 10);
+        sim_fs_cut_power(w.fs, SIM_FS_CHANGING, k);
+        (void)!lsm_flush(w.store, w.place, NULL, &w.err);
+        (void)!lsm_compact(w.store, w.place, NULL, &w.err);
+        sim_executor_run_for(&w.executor, 10000, UINT64_C(1000000000));
+        bool hit = sim_fs_clear_faults(w.fs) > 0;
+        store_die(&w, true);
+        store_open(&w);
+        ck_assert_uint_eq(leftovers(&w), 0);
+        for (int i = 0; i < 10; i++)
+            query_random(&w);
+        ck_ok(lsm_flush(w.store, w.place, NULL, &w.err), w.err);
+        ck_ok(lsm_quiesce(w.store, &w.err), w.err);
+        ck_assert_msg(stats_of(&w, 0).is_built && stats_of(&w, 1).is_built, "k %llu", (unsigned long long)k);
+        for (int i = 0; i < 20; i++)
+            query_random(&w);
+        store_close(&w);
+        world_fini(&w);
+        if (!hit) {
+            ck_assert_uint_gt(k, 20);
+            break;
+        }
+    }
+}
+END_TEST
+
 /* --- places ------------------------------------------------------------------------------------------------------------ */
 
 /* A partition of many rows, read forwards by pieces and backwards, where there may be too many to keep. */
@@ -958,6 +997,7 @@ int main(void)
     tcase_add_loop_test(tc, test_build_goes_on_after_a_restart, 0, 24);
     tcase_add_test(tc, test_a_damaged_component_is_named_and_built_anew);
     tcase_add_test(tc, test_every_failure_of_the_disk);
+    tcase_add_test(tc, test_every_power_cut);
     tcase_add_test(tc, test_a_wide_partition);
     tcase_add_test(tc, test_the_longest_keys);
     suite_add_tcase(suite, tc);
