@@ -377,6 +377,8 @@ static int add_relation(struct cqli_prepare *p, struct cqli_restrictions *r, con
                             cqli_relation_text(p, relation));
     if (relation->op == CQL_OP_NE)
         return base_err_set(p->err, BASE_E_INVALID, "Unsupported \"!=\" relation: %s", cqli_relation_text(p, relation));
+    if (r->use != CQLI_FOR_SELECT && (relation->op == CQL_OP_CONTAINS || relation->op == CQL_OP_CONTAINS_KEY))
+        return base_err_set(p->err, BASE_E_INVALID, "Cannot use %s with %s", cqli_use_text(r), cqli_operator_text(relation->op));
     if (!more->multi && (rc = check_column(p, relation, &p->table->columns[more->first])) != BASE_OK)
         return rc;
     bool contains = relation->op == CQL_OP_CONTAINS || relation->op == CQL_OP_CONTAINS_KEY || relation->left == CQL_LEFT_ELEMENT;

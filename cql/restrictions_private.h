@@ -78,6 +78,7 @@ void cqli_restriction_find_index(struct cqli_prepare *p, const struct cql_relati
 /* "a, b": the columns that both have; in the arena. Never NULL. */
 const char *cqli_common_columns(struct cqli_prepare *p, const struct cqli_restriction *a, const struct cqli_restriction *b);
 const char *cqli_operator_text(enum cql_operator op);
+const char *cqli_use_text(const struct cqli_restrictions *r); /* "SELECT" … */
 /* "(a, b) > (1, ?)", for messages; in the arena. Never NULL. */
 const char *cqli_relation_text(struct cqli_prepare *p, const struct cql_relation *relation);
 

@@ -14,7 +14,7 @@ static int needs_filtering(struct cqli_prepare *p)
     return base_err_set(p->err, BASE_E_INVALID, "%s", cqli_needs_filtering);
 }
 
-static const char *use_name(const struct cqli_restrictions *r)
+const char *cqli_use_text(const struct cqli_restrictions *r)
 {
     return r->use == CQLI_FOR_SELECT ? "SELECT" : r->use == CQLI_FOR_UPDATE ? "UPDATE" : "DELETE";
 }
@@ -111,7 +111,7 @@ static struct key_facts look_at_key(struct cqli_restrictions *r)
 static int judge_key_of_write(struct cqli_prepare *p, const struct cqli_restrictions *r, struct key_facts facts)
 {
     if (r->token && r->pk_count < r->table->partition_key_count)
-        return base_err_set(p->err, BASE_E_INVALID, "The token function cannot be used in WHERE clauses for %s statements", use_name(r));
+        return base_err_set(p->err, BASE_E_INVALID, "The token function cannot be used in WHERE clauses for %s statements", cqli_use_text(r));
     if (r->pk_count < r->table->partition_key_count)
         return base_err_set(p->err, BASE_E_INVALID, "Some partition key parts are missing: %s",
                             unrestricted(p, r, 0, r->table->partition_key_count));
@@ -119,7 +119,7 @@ static int judge_key_of_write(struct cqli_prepare *p, const struct cqli_restrict
         return base_err_set(p->err, BASE_E_INVALID,
                             "Only EQ and IN relation are supported on the partition key (unless you use the token() function) "
                             "for %s statements",
-                            use_name(r));
+                            cqli_use_text(r));
     return BASE_OK;
 }
 
@@ -262,7 +262,7 @@ static int judge_write(struct cqli_prepare *p, struct cqli_restrictions *r, stru
     int rc = judge_key_of_write(p, r, facts);
     if (rc == BASE_OK && r->only_statics && r->ck_count)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Invalid restrictions on clustering columns since the %s statement modifies only static columns", use_name(r));
+                            "Invalid restrictions on clustering columns since the %s statement modifies only static columns", cqli_use_text(r));
     if (rc == BASE_OK)
         rc = judge_clustering(p, r, false);
     if (rc == BASE_OK && r->other_count)

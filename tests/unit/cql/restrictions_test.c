@@ -293,6 +293,7 @@ START_TEST(test_places_of_writes)
         {"SELECT * FROM t WHERE token(k) = token(1) AND k IN (1, 2)", CQLI_FOR_DELETE, "1 partitions, static: all"},
         {"SELECT * FROM t WHERE k > 1", CQLI_FOR_DELETE,
          "Only EQ and IN relation are supported on the partition key (unless you use the token() function) for DELETE statements"},
+        {"SELECT * FROM t WHERE k = 1 AND tags CONTAINS 'a'", CQLI_FOR_DELETE, "Cannot use DELETE with CONTAINS"},
         {"SELECT * FROM t WHERE k = 1 AND v = 1", CQLI_FOR_DELETE, "Non PRIMARY KEY columns found in where clause: v "},
         {"SELECT * FROM i WHERE k = 1 AND c = 1 AND d = 1 AND v = 1", CQLI_FOR_UPDATE, "Non PRIMARY KEY columns found in where clause: v "},
         {"SELECT * FROM t WHERE k = 1 AND c = 1", CQLI_FOR_DELETE, "1 partitions: range"},
