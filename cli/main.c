@@ -39,7 +39,7 @@ const struct cli_command cli_commands[] = {
     {"info", "", "the node: identity, uptime, load, memory, caches (nodetool info)", "", cli_nodetool},
     {"listpendinghints", "", "hints that this node keeps for others", "", cli_nodetool},
     {"netstats", "", "messages to and from other nodes, read repairs", "", cli_nodetool},
-    {"node", "[--config FILE] [--data DIR] [--listen HOST:PORT] [--seeds HOST:PORT,…] [--dc NAME] [--rack NAME] [--option=value …]",
+    {"node", "[--config FILE] [--data DIR] [--listen HOST:PORT] [--cql HOST:PORT] [--seeds HOST:PORT,…] [--dc NAME] [--rack NAME] [--option=value …]",
      "run a node in the foreground",
      "Serves HTTP on 127.0.0.1:7000: /healthz, /readyz, /metrics, /api/v1/….\n"
      "Options are cassandra.yaml's, by its names: --commitlog_sync=batch, --memtable_heap_space=32MiB.\n"
@@ -47,6 +47,7 @@ const struct cli_command cli_commands[] = {
      "  --config FILE       YAML with the same option names\n"
      "  --data DIR          data directory (default: ./ringlet-data)\n"
      "  --listen HOST:PORT  default 127.0.0.1:7000; beyond loopback it needs cluster_secret_file or mutual TLS\n"
+     "  --cql HOST:PORT     where CQL clients are served, default port 9042; beyond loopback it needs authenticator=PasswordAuthenticator\n"
      "  --seeds LIST        members to join by; without, or with its own address first, it may form the cluster\n"
      "  --dc NAME, --rack NAME\n"
      "                      where it stands (default datacenter1, rack1)\n", cli_node},

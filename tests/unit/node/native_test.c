@@ -513,6 +513,26 @@ START_TEST(a_slow_reader)
 }
 END_TEST
 
+/* Who says nothing for longer than he may, or never begins, is let go. */
+START_TEST(silence_ends)
+{
+    daemons_setup();
+    daemon_open(0, "native_transport_idle_timeout", "3s", NULL);
+    daemons_settle(1);
+    client_open(&c, 0, 4);
+    client_connect(&d, 0, 4);
+    client_send_raw(&d, "\4\0\0", 3);
+    for (int i = 0; i < 6; i++) { /* not while it is used */
+        usleep(1000000);
+        client_query(&c, "SELECT key FROM system.local");
+    }
+    client_expect_end(&c);
+    client_expect_end(&d);
+    client_close(&c);
+    client_close(&d);
+}
+END_TEST
+
 /* --- hostile ------------------------------------------------------------------------------------------------------------------ */
 
 /* Whatever comes: the node goes on, and keeps nothing of it. */
@@ -795,6 +815,7 @@ int main(void)
     tcase_add_test(tc, messages_are_limited);
     tcase_add_test(tc, overload_is_answered);
     tcase_add_test(tc, a_slow_reader);
+    tcase_add_test(tc, silence_ends);
     tcase_add_test(tc, garbage);
     tcase_add_test(tc, gone_while_asked);
     tcase_add_test(tc, the_node_ends);
