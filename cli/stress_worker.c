@@ -88,7 +88,7 @@ static void count_error(struct cli_stress_worker *w, uint64_t count, const char 
     pthread_mutex_lock(&w->lock);
     w->counts.errors += count;
     if (!w->counts.first_error[0])
-        snprintf(w->counts.first_error, sizeof w->counts.first_error, "%s", text);
+        snprintf(w->counts.first_error, sizeof w->counts.first_error, "%.*s", (int)sizeof w->counts.first_error - 1, text);
     pthread_mutex_unlock(&w->lock);
 }
 

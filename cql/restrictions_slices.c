@@ -253,7 +253,8 @@ int cqli_restrictions_slices(const struct cqli_restrictions *r, struct cqli_eval
             position = i - (uint32_t)r->table->partition_key_count;
     }
     bool none = position == 0 && !slice;
-    if (none && (r->table->clustering_count || r->use == CQLI_FOR_SELECT)) {
+    /* Without clustering columns a partition named is one row, and asked for as one (lsm_read_may_wait). */
+    if (none && (r->table->clustering_count || (r->use == CQLI_FOR_SELECT && !out->pkeys))) {
         out->slices = base_slices_all;
         out->static_only = r->use != CQLI_FOR_SELECT;
         return BASE_OK;
