@@ -168,9 +168,15 @@ static int put_policy(struct base_slice s, struct base_buf *out)
     struct base_slice y = base_slice(comma + 1, (size_t)(s.data + s.len - 1 - (comma + 1)));
     while (y.len && y.data[0] == ' ')
         y = base_slice(y.data + 1, y.len - 1);
+    struct base_slice x = base_slice(s.data + 4, (size_t)(comma - s.data) - 4), number;
+    if (ends_with_nocase(x, "ms", &number) && !ends_with_nocase(y, "ms", &number)) { /* Cassandra puts the percentile first */
+        struct base_slice other = x;
+        x = y;
+        y = other;
+    }
     int rc = base_buf_put_slice(out, min ? LIT("MIN(") : LIT("MAX("));
     if (rc == BASE_OK)
-        rc = put_threshold(base_slice(s.data + 4, (size_t)(comma - s.data) - 4), out);
+        rc = put_threshold(x, out);
     if (rc == BASE_OK)
         rc = base_buf_put_slice(out, LIT(","));
     if (rc == BASE_OK)

@@ -245,6 +245,7 @@ START_TEST(options_are_kept_as_cassandra_shows_them)
         {"speculative_retry = none", "speculative_retry = 'NEVER'"},
         {"additional_write_policy = 'min(99.9P, 50.0MS)'", "additional_write_policy = 'MIN(99.9p,50ms)'"},
         {"speculative_retry = 'ALWAYS'", "speculative_retry = 'ALWAYS'"},
+        {"speculative_retry = 'MAX(50ms,99p)'", "speculative_retry = 'MAX(99p,50ms)'"},
         {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': 'ROW'}",
          "compaction = {'class': 'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', 'max_threshold': '32', "
          "'min_threshold': '4', 'provide_overlapping_tombstones': 'ROW'}"},
