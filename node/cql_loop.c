@@ -434,5 +434,5 @@ static const struct cql_port_ops loop_ops = {.timestamp = loop_timestamp,
 void nodei_client_init_on_loop(struct nodei_client *client, struct node *node)
 {
     BASE_ASSERT(node->cluster);
-    *client = (struct nodei_client){.ports.ops = &loop_ops, .node = node, .is_superuser = true};
+    *client = (struct nodei_client){.ports = {&loop_ops, &node->cql_limits}, .node = node, .is_superuser = true};
 }

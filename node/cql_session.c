@@ -281,7 +281,7 @@ int node_query_prepare(struct node_session *session, struct base_slice text, str
     base_arena_init(&query->arena);
     base_arena_init(&query->exec_arena);
     query->client = (struct session_client){
-        .client = {.ports.ops = &session_ops, .node = session->node, .is_superuser = true}, .session = session};
+        .client = {.ports = {&session_ops, &session->node->cql_limits}, .node = session->node, .is_superuser = true}, .session = session};
     int rc = prepare(query, text, err);
     if (rc == BASE_OK)
         *out = query;

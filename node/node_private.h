@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "catalog/catalog.h"
+#include "cql/exec.h"
 #include "lsm/lsm.h"
 #include "node/client.h"
 #include "node/ports.h"
@@ -53,6 +54,7 @@ struct nodei_settings {
     uint64_t commitlog_sync_period_ns, commitlog_segment_size, commitlog_total_space;
     uint64_t compaction_throughput; /* bytes a second; 0: no limit */
     uint64_t transaction_size_max;
+    uint64_t batch_size_warn, batch_size_fail, unlogged_batch_partitions_warn; /* of the language's batches */
     uint64_t write_request_timeout_ns;
 };
 void nodei_settings_init(struct nodei_settings *settings); /* the defaults */
@@ -113,6 +115,7 @@ struct node {
     bool temporary;
     int lock_fd;
     struct nodei_settings settings;
+    struct cql_limits cql_limits; /* of them */
     struct base_log *log;
     struct base_fs *fs;
     struct base_clock *clock;

@@ -212,6 +212,10 @@ static void init_parts(struct node *node)
     node->clock = node_real_clock();
     node->random = node_real_random();
     node->started = base_clock_mono(node->clock);
+    node->cql_limits = cql_limits_default;
+    node->cql_limits.batch_size_warn = node->settings.batch_size_warn;
+    node->cql_limits.batch_size_fail = node->settings.batch_size_fail;
+    node->cql_limits.unlogged_batch_partitions_warn = (unsigned)node->settings.unlogged_batch_partitions_warn;
     pthread_mutex_init(&node->ddl_mutex, NULL);
     pthread_mutex_init(&node->schema_mutex, NULL);
     pthread_mutex_init(&node->sessions_mutex, NULL);

@@ -51,6 +51,8 @@ static const char *const encryption_words[] = {"none", "all", NULL};
 
 static const struct option options[] = {
     {"authenticator", "authenticator.class_name", WORD, FIELD(authenticator), 0, 3, "AllowAllAuthenticator", authenticator_words},
+    {"batch_size_fail_threshold", NULL, SIZE, FIELD(batch_size_fail), 1, 1 * GIB, "50KiB", NULL},
+    {"batch_size_warn_threshold", NULL, SIZE, FIELD(batch_size_warn), 1, 1 * GIB, "5KiB", NULL},
     {"broadcast_address", NULL, TEXT, TEXT_FIELD(broadcast_address), 0, 0, "", NULL},
     {"broadcast_rpc_address", NULL, TEXT, TEXT_FIELD(broadcast_rpc_address), 0, 0, "", NULL},
     {"cas_contention_timeout", NULL, DURATION, FIELD(cas_contention_timeout_ns), 10 * MS, 3600 * SECOND,
@@ -118,6 +120,7 @@ static const struct option options[] = {
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
     {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB",
      NULL},
+    {"unlogged_batch_across_partitions_warn_threshold", NULL, NUMBER, FIELD(unlogged_batch_partitions_warn), 0, UINT32_MAX, "10", NULL},
     {"write_request_timeout", NULL, DURATION, FIELD(write_request_timeout_ns), 10 * MS,
      3600 * SECOND, "10s", NULL},
 };

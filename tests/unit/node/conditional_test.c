@@ -60,6 +60,21 @@ START_TEST(above_factor_one)
 }
 END_TEST
 
+/* The limits of batches are the options'. */
+START_TEST(size_of_a_batch)
+{
+    daemon_close(1);
+    daemon_open(1, "batch_size_fail_threshold", "100B", NULL);
+    daemons_settle(2);
+    loop_client_init(&b, 1);
+    static const char text[] = "BEGIN BATCH INSERT INTO k.t (p, c, v) VALUES (1, 1, 1); INSERT INTO k.t (p, c, v) VALUES (2, 1, 1); APPLY BATCH";
+    ck_assert_int_eq(loop_try(&b, text), BASE_E_INVALID);
+    SAYS("Batch too large");
+    ck_assert_int_eq(daemon_try_cql(1, text), BASE_E_INVALID);
+    GIVES(a, "", "%s", text);
+}
+END_TEST
+
 /* --- alone ---------------------------------------------------------------------------------------------------------------- */
 
 enum { THREADS = 6, KEYS = 40, STEPS = 30 };
@@ -153,6 +168,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, whoever_coordinates);
     tcase_add_test(tc, above_factor_one);
+    tcase_add_test(tc, size_of_a_batch);
     suite_add_tcase(suite, tc);
     tc = tcase_create("alone");
     tcase_set_timeout(tc, 120);
