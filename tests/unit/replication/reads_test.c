@@ -5,6 +5,7 @@
 
 #include "base/key.h"
 #include "replication/reads_private.h"
+#include "tests/lib/scale.h"
 #include "tests/lib/ck.h"
 #include "tests/unit/replication/read_world.h"
 
