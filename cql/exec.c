@@ -179,7 +179,8 @@ static enum cql_answer admin_start(struct cql_exec *exec)
         return CQL_DONE;
     }
     *admin = (struct cql_admin){
-        .statement = exec->prepared->statement, .arena = exec->arena, .ready = admin_ready, .result = &exec->result, .ctx = exec};
+        .statement = exec->prepared->statement, .arena = exec->arena, .keyspace = exec->keyspace, .ready = admin_ready,
+                                .result = &exec->result, .ctx = exec};
     if (exec->ports->ops->admin(exec->ports, admin) == CQL_PENDING)
         return CQL_PENDING;
     admin_take(exec, admin);

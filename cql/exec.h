@@ -95,6 +95,7 @@ struct cql_write {
 struct cql_admin {
     const struct cql_statement *statement;
     struct base_arena *arena; /* the execution's: what the result points to may live there */
+    struct base_slice keyspace; /* the execution's: where a name says none */
     void (*ready)(struct cql_admin *admin);
     /* After DONE: */
     int rc;

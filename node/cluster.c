@@ -675,7 +675,7 @@ static void on_close_poll(struct net_timer *timer)
     bool answered = !cluster->api || nodei_api_stop(cluster->api);
     bool said = !cluster->system_keyspaces || now >= cluster->close_deadline_ns;
     bool logged_in = nodei_auth_stop(cluster->node, now >= cluster->close_deadline_ns);
-    if (cluster->work.pending > 0 || !idle || !answered || !said || !logged_in) {
+    if (cluster->work.pending > 0 || cluster->changes_waiting > 0 || !idle || !answered || !said || !logged_in) {
         net_loop_arm(cluster->loop, timer, CLOSE_POLL_NS);
         return;
     }

@@ -79,6 +79,7 @@ struct nodei_cluster {
     bool serves_clients; /* of the native protocol: a daemon */
     struct nodei_auth *auth; /* roles_login.c's; NULL until somebody logs in */
     size_t traces_writing;   /* tracing.c */
+    size_t changes_waiting;  /* on their timers: cluster_session.c */
     struct nodei_system_keyspaces *system_keyspaces; /* system_keyspaces.c's, while it has something to do */
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;

@@ -289,15 +289,21 @@ static void change_try(struct nodei_change *change)
 {
     struct nodei_cluster *cluster = change->cluster;
     uint64_t now = net_loop_now(cluster->loop).ns;
-    if (change->repl.change->expected_epoch > repl_epoch(cluster->repl) && now < change->patience_ns)
+    bool early = change->repl.change->expected_epoch > repl_epoch(cluster->repl);
+    if (early && now < change->patience_ns && !cluster->close_deadline_ns) {
+        cluster->changes_waiting++;
         net_loop_arm(cluster->loop, &change->timer, CHANGE_RETRY_NS);
-    else
-        repl_change_start(cluster->repl, &change->repl);
+    } else {
+        repl_change_start(cluster->repl, &change->repl); /* as the node closes: CLOSED */
+    }
 }
 
 static void change_again(struct net_timer *timer)
 {
-    change_try(BASE_CONTAINER(timer, struct nodei_change, timer));
+    struct nodei_change *change = BASE_CONTAINER(timer, struct nodei_change, timer);
+    BASE_ASSERT(change->cluster->changes_waiting > 0);
+    change->cluster->changes_waiting--;
+    change_try(change);
 }
 
 void nodei_change_start(struct node *node, struct nodei_change *change, const struct base_change *what)

@@ -28,10 +28,11 @@ int nodei_admin_use(struct node *node, const struct cql_admin *admin, char keysp
     return BASE_OK;
 }
 
-int nodei_admin_describe(struct node *node, const char *keyspace, const struct cql_admin *admin, struct base_err *err)
+int nodei_admin_describe(struct node *node, const struct cql_admin *admin, struct base_err *err)
 {
     struct base_schema *schema = node_schema(node);
-    const struct cql_context context = nodei_cql_context(node, keyspace, schema);
+    struct cql_context context = nodei_cql_context(node, "", schema);
+    context.keyspace = admin->keyspace;
     const struct cql_describe_facts facts = {
         .cluster_name = node->settings.cluster_name, .snitch = "org.apache.cassandra.locator.GossipingPropertyFileSnitch",
         .keyspace = context.keyspace};

@@ -310,7 +310,8 @@ static bool change_begin(struct loop_change *c)
         base_schema_release(c->schema);
     base_arena_reset(&c->arena);
     c->schema = node_schema(node);
-    struct cql_context context = nodei_cql_context(node, c->client->keyspace, c->schema);
+    struct cql_context context = nodei_cql_context(node, "", c->schema);
+    context.keyspace = admin->keyspace; /* as the request began: not what a later USE has made of it */
     context.internal = c->client->internal;
     admin->rc = cql_analyze_ddl(&c->arena, admin->statement, &context, &c->ddl, &admin->err);
     if (admin->rc != BASE_OK || c->ddl.nothing)
@@ -384,12 +385,12 @@ static enum cql_answer loop_admin(struct cql_ports *ports, struct cql_admin *adm
         admin->rc = nodei_admin_use(client->node, admin, client->keyspace, &admin->err);
         return CQL_DONE;
     case CQL_DESCRIBE:
-        admin->rc = nodei_admin_describe(client->node, client->keyspace, admin, &admin->err);
+        admin->rc = nodei_admin_describe(client->node, admin, &admin->err);
         return CQL_DONE;
     case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
         return nodei_roles_admin(client, admin);
     default:
-        admin->rc = nodei_roles_check_ddl(client, admin->statement, &admin->err);
+        admin->rc = nodei_roles_check_ddl(client, admin->statement, admin->keyspace, &admin->err);
         return admin->rc == BASE_OK ? change_schema(client, admin) : CQL_DONE;
     }
 }

@@ -69,7 +69,9 @@ void nodei_auth_close(struct node *node);
 /* May the client touch these tables? Those of system_auth are the superusers'. UNAUTHORIZED. */
 BASE_MUST int nodei_roles_check_read(const struct nodei_client *client, const struct base_table *table, struct base_err *err);
 BASE_MUST int nodei_roles_check_write(const struct nodei_client *client, struct base_slice mutations, size_t count, struct base_err *err);
-BASE_MUST int nodei_roles_check_ddl(const struct nodei_client *client, const struct cql_statement *statement, struct base_err *err);
+/* `keyspace`: where the statement's name says none. */
+BASE_MUST int nodei_roles_check_ddl(const struct nodei_client *client, const struct cql_statement *statement, struct base_slice keyspace,
+                                    struct base_err *err);
 /* CREATE, ALTER, DROP ROLE and USER, LIST ROLES and USERS, on the loop's thread: as cql_port_ops.admin. */
 enum cql_answer nodei_roles_admin(struct nodei_client *client, struct cql_admin *admin);
 /* On the loop's thread, when the node has become a member: see to system_auth and system_traces being there. */

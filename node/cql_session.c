@@ -208,7 +208,7 @@ static enum cql_answer session_admin(struct cql_ports *ports, struct cql_admin *
         admin->rc = nodei_admin_use(session->node, admin, session->keyspace, &admin->err);
         break;
     case CQL_DESCRIBE:
-        admin->rc = nodei_admin_describe(session->node, session->keyspace, admin, &admin->err);
+        admin->rc = nodei_admin_describe(session->node, admin, &admin->err);
         break;
     case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
         admin->rc = run_roles(session, admin);

@@ -184,8 +184,12 @@ void nodei_native_close(struct nodei_native *native)
     nodei_native_stop(native);
     native->closed = true;
     native->orphans++; /* so that the last connection does not take us along */
-    while (native->conns)
-        nodei_conn_close(native->conns);
+    while (native->conns) { /* answers of this turn of the loop go first, as far as they go */
+        struct nodei_native_conn *c = native->conns;
+        nodei_conn_flush(c);
+        if (native->conns == c)
+            nodei_conn_close(c);
+    }
     net_stream_server_close(native->server);
     native->server = NULL;
     native->orphans--;

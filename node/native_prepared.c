@@ -3,7 +3,9 @@
  * Invariants:
  *  1. An id is 16 bytes of XXH3 over the keyspace (where the statement names none of its own) and the text: the same on every node.
  *  2. An entry is immutable. When the schema has moved, the next use makes another in its place; requests under way keep theirs.
- *  3. What cannot be prepared any more is forgotten: its client is told "unprepared", prepares it again, and gets the reason. */
+ *  3. What cannot be prepared any more is forgotten: its client is told "unprepared", prepares it again, and gets the reason.
+ *  4. An entry whose rows have other columns than an earlier one in its place had says so, and so do all after it (columns_moved):
+ *     v3 and v4 have no other way to tell a client that the columns it remembers are not these. */
 #include "node/native_private.h"
 
 enum { BUCKETS = 4096 };
@@ -167,6 +169,14 @@ static int make(struct node *node, struct base_slice text, struct base_slice key
     return rc;
 }
 
+/* In the place of `old`, which goes. */
+static void replace(struct nodei_prepared_cache *cache, struct nodei_prepared *old, struct nodei_prepared *by)
+{
+    by->columns_moved = old->columns_moved || memcmp(by->metadata_id, old->metadata_id, BASE_DIGEST_LEN) != 0;
+    forget(cache, old);
+    remember(cache, by);
+}
+
 int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node, struct base_slice text, struct base_slice keyspace,
                         struct nodei_prepared **out, struct base_err *err)
 {
@@ -182,9 +192,9 @@ int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node, s
         made->refs++;
         unlink_use(cache, made);
         link_use(cache, made);
+    } else if (old) {
+        replace(cache, old, made);
     } else {
-        if (old)
-            forget(cache, old);
         remember(cache, made);
     }
     *out = made;
@@ -198,10 +208,10 @@ struct nodei_prepared *nodei_prepared_find(struct nodei_prepared_cache *cache, s
         return NULL;
     if (p->epoch != node_schema_epoch(node)) {
         int rc = make(node, p->text, p->keyspace, &again, NULL);
-        forget(cache, p);
-        if (rc != BASE_OK)
-            return NULL;
-        remember(cache, again);
+        if (rc == BASE_OK)
+            replace(cache, p, again);
+        else
+            forget(cache, p);
         return again;
     }
     p->refs++;

@@ -29,6 +29,7 @@ struct nodei_prepared {
     uint64_t epoch;
     struct cql_prepared *prepared;
     size_t size_bytes;
+    bool columns_moved; /* who prepared it earlier may know other columns of its rows */
 };
 struct nodei_prepared_cache {
     struct nodei_prepared **buckets;

@@ -162,7 +162,9 @@ static struct cql_rows_options rows_options(const struct nodei_native_request *r
         return options;
     if (cql_prepared_columns(r->entry->prepared, &columns) == 0) { /* they come anew each time: conditional writes, DESCRIBE */
         options.skip_metadata = false;
-    } else if (r->conn->version >= 5 && !base_slice_equal(r->metadata_id, base_slice(r->entry->metadata_id, BASE_DIGEST_LEN))) {
+    } else if (r->conn->version < 5) {
+        options.skip_metadata = options.skip_metadata && !r->entry->columns_moved;
+    } else if (!base_slice_equal(r->metadata_id, base_slice(r->entry->metadata_id, BASE_DIGEST_LEN))) {
         options.new_metadata_id = base_slice(r->entry->metadata_id, BASE_DIGEST_LEN);
     }
     return options;

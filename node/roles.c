@@ -40,9 +40,11 @@ int nodei_roles_check_write(const struct nodei_client *client, struct base_slice
     return rc;
 }
 
-int nodei_roles_check_ddl(const struct nodei_client *client, const struct cql_statement *statement, struct base_err *err)
+int nodei_roles_check_ddl(const struct nodei_client *client, const struct cql_statement *statement, struct base_slice keyspace,
+                          struct base_err *err)
 {
-    struct base_slice keyspace = statement->target.keyspace.data ? statement->target.keyspace : base_slice_str(client->keyspace);
+    if (statement->target.keyspace.data)
+        keyspace = statement->target.keyspace;
     switch (cql_statement_kind(statement)) {
     case CQL_CREATE_KEYSPACE: case CQL_ALTER_KEYSPACE: case CQL_DROP_KEYSPACE:
         keyspace = statement->target.name;

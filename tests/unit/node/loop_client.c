@@ -54,6 +54,7 @@ static void start(void *ctx, struct repl *repl)
     run->exec.ports = &client->ports;
     run->exec.consistency = NODE_CL_ONE;
     run->exec.serial_consistency = NODE_CL_SERIAL;
+    run->exec.keyspace = base_slice_str(client->keyspace);
     run->exec.done = exec_done;
     run->exec.tracing = client->trace != NULL;
     if (cql_exec_start(&run->exec) == CQL_DONE)

@@ -307,6 +307,65 @@ START_TEST(prepared_while_the_schema_changes)
 }
 END_TEST
 
+/* v3 and v4 cannot say that the columns are not those that were prepared: they come with the rows from then on, whoever asks. */
+START_TEST(columns_that_moved)
+{
+    uint8_t select[16], metadata[16] = {0};
+    tables();
+    for (uint8_t version = 3; version <= 4; version++) {
+        client_open(&c, 0, version);
+        client_open(&d, 0, version);
+        client_query(&c, version == 3 ? "CREATE TABLE lab.moved3 (k int PRIMARY KEY, z int)" : "CREATE TABLE lab.moved4 (k int PRIMARY KEY, z int)");
+        const char *text = version == 3 ? "SELECT * FROM lab.moved3 WHERE k = ?" : "SELECT * FROM lab.moved4 WHERE k = ?";
+        client_prepare(&c, text);
+        memcpy(select, c.result.prepared.id.data, 16);
+        execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
+        ck_assert(c.result.no_metadata && c.result.column_count == 2);
+        client_query(&d, version == 3 ? "ALTER TABLE lab.moved3 ADD a int" : "ALTER TABLE lab.moved4 ADD a int");
+        if (version == 4)
+            client_prepare(&d, text); /* that another knows does not mean that this one does */
+        for (int i = 0; i < 2; i++) {
+            execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
+            ck_assert(!c.result.no_metadata && c.result.column_count == 3);
+            ck_assert(base_slice_equal(c.result.columns[1].name, S("a")));
+            client_query(&d, i ? "DROP TABLE lab.elsewhere" : "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)");
+        }
+        execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true); /* … nor does it when the schema has moved elsewhere */
+        ck_assert(!c.result.no_metadata && c.result.column_count == 3);
+        client_close(&c);
+        client_close(&d);
+    }
+}
+END_TEST
+
+/* What is no statement on data is about the keyspace of the request (v5) or of the PREPARE, too, and not of the session as it is now. */
+START_TEST(a_request_has_its_keyspace)
+{
+    uint8_t create[16], metadata[16] = {0};
+    tables();
+    client_open(&c, 0, 5);
+    client_query(&c, "CREATE KEYSPACE other WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    client_query(&c, "USE other");
+    const struct cql_query q = {.text = S("CREATE TABLE here (k int PRIMARY KEY)"),
+                                .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .keyspace = S("lab")}};
+    client_query_full(&c, &q);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
+    ck_assert(base_slice_equal(c.result.keyspace, S("lab")));
+    client_query(&c, "SELECT * FROM lab.here");
+    client_query(&c, "USE lab");
+    client_prepare(&c, "CREATE TABLE there (k int PRIMARY KEY)");
+    memcpy(create, c.result.prepared.id.data, 16);
+    memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
+    client_query(&c, "USE other");
+    execute_ints(&c, create, metadata, 0, NULL, false);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
+    client_query(&c, "SELECT * FROM lab.there");
+    client_query(&c, "CREATE TABLE plain (k int PRIMARY KEY)"); /* the session's, where nothing else is said */
+    client_query(&c, "SELECT * FROM other.plain");
+    client_close(&c);
+}
+END_TEST
+
 START_TEST(prepared_no_more_than_fit)
 {
     char text[128];
@@ -619,6 +678,62 @@ START_TEST(the_node_ends)
 }
 END_TEST
 
+/* An answer of the loop's last turn goes out before its connection is closed. */
+static void answer_and_close(void *ctx, struct repl *repl)
+{
+    struct nodei_cluster *cluster = daemons[0].node->cluster;
+    (void)ctx;
+    (void)repl;
+    ck_assert(cluster->native && cluster->native->conns);
+    cluster->serves_clients = false;
+    nodei_conn_answer(cluster->native->conns, CQL_OPCODE_READY, 7, (struct base_slice){0});
+    nodei_native_close(cluster->native);
+    cluster->native = NULL;
+}
+
+START_TEST(the_last_answer)
+{
+    one();
+    client_open(&c, 0, 5);
+    OK(nodei_on_loop(daemons[0].node, answer_and_close, NULL, &fixture.err));
+    client_receive(&c);
+    ck_assert(c.message.opcode == CQL_OPCODE_READY && c.message.stream == 7);
+    client_expect_end(&c);
+    client_close(&c);
+}
+END_TEST
+
+/* A change of the schema that waits for the loop to take up what it was made against ends before the node does. */
+static struct nodei_change waiting;
+static struct base_change change_ahead;
+static bool has_ended;
+
+static void waiting_done(struct nodei_change *change)
+{
+    ck_assert(change == &waiting && !has_ended);
+    has_ended = true;
+}
+
+static void start_waiting(void *ctx, struct repl *repl)
+{
+    (void)ctx;
+    change_ahead = (struct base_change){.kind = BASE_CHANGE_KEYSPACE_DROP, .keyspace = S("nothing"), .expected_epoch = repl_epoch(repl) + 1000};
+    waiting = (struct nodei_change){.done = waiting_done};
+    has_ended = false;
+    nodei_change_start(daemons[0].node, &waiting, &change_ahead);
+}
+
+START_TEST(the_node_ends_while_a_change_waits)
+{
+    one();
+    OK(nodei_on_loop(daemons[0].node, start_waiting, NULL, &fixture.err));
+    ck_assert(!has_ended);
+    daemon_close(0);
+    ck_assert(has_ended);
+    ck_assert_int_eq(waiting.repl.outcome.rc, BASE_E_CLOSED);
+}
+END_TEST
+
 /* --- who may ------------------------------------------------------------------------------------------------------------------- */
 
 static void authenticate(struct client *client, const void *token, size_t len)
@@ -808,6 +923,8 @@ int main(void)
     tcase_add_test(tc, pages);
     tcase_add_test(tc, prepared);
     tcase_add_test(tc, prepared_while_the_schema_changes);
+    tcase_add_test(tc, columns_that_moved);
+    tcase_add_test(tc, a_request_has_its_keyspace);
     tcase_add_test(tc, prepared_no_more_than_fit);
     tcase_add_test(tc, batches);
     tcase_add_test(tc, many_in_flight);
@@ -819,6 +936,8 @@ int main(void)
     tcase_add_test(tc, garbage);
     tcase_add_test(tc, gone_while_asked);
     tcase_add_test(tc, the_node_ends);
+    tcase_add_test(tc, the_last_answer);
+    tcase_add_test(tc, the_node_ends_while_a_change_waits);
     tcase_add_test(tc, passwords);
     tcase_add_test(tc, beyond_loopback_clients_log_in);
     tcase_add_test(tc, schema_events);
