@@ -2,7 +2,10 @@
  * that was updated, came back, lost its TTL, lies in a file whose build was cut off or whose index file is damaged; or a dropped
  * index's file could serve a later index.
  *
- * The oracle is the same command without an index: what base_rows gives must be the same, row by row. */
+ * The oracle is the same command without an index: what base_rows gives must be the same, row by row.
+ *
+ * This file has over 800 lines because its world (a store, its indexes, random rows and the scan that judges) serves histories, builds
+ * and places alike and is state of its own. The seam, when it grows again, is "builds", with the world as a library. */
 #include <stdio.h>
 
 #include "base/key.h"

@@ -270,3 +270,12 @@ int32_t client_int(const struct client *c, size_t column)
     ck_assert_uint_eq(cells[column].bytes.len, 4);
     return (int32_t)base_get_be32(cells[column].bytes.data);
 }
+
+void client_tables(struct client *c)
+{
+    daemons_one();
+    client_open(c, 0, 4);
+    client_query(c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    client_query(c, "CREATE TABLE lab.t (k int, c int, v text, PRIMARY KEY (k, c))");
+    client_close(c);
+}

@@ -49,4 +49,7 @@ size_t client_rows(const struct client *c);
 /* The first row's cell, of an int column. */
 int32_t client_int(const struct client *c, size_t column);
 
+/* One daemon with the table lab.t (k int, c int, v text, PRIMARY KEY (k, c)), made through `c`, which is closed again. */
+void client_tables(struct client *c);
+
 #endif

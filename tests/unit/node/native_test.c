@@ -11,22 +11,6 @@
 
 static struct client c, d;
 
-static void one(void)
-{
-    daemons_setup();
-    daemon_open(0, NULL);
-    daemons_settle(1);
-}
-
-static void tables(void)
-{
-    one();
-    client_open(&c, 0, 4);
-    client_query(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
-    client_query(&c, "CREATE TABLE lab.t (k int, c int, v text, PRIMARY KEY (k, c))");
-    client_close(&c);
-}
-
 static struct cql_value int_value(int32_t v)
 {
     static uint8_t bytes[64][4];
@@ -45,7 +29,7 @@ START_TEST(each_version_and_compression)
         const char *compression;
     } modes[] = {{3, NULL}, {3, "lz4"}, {3, "snappy"}, {4, NULL}, {4, "lz4"}, {4, "snappy"}, {5, NULL}, {5, "lz4"}};
     char text[20000];
-    tables();
+    client_tables(&c);
     snprintf(text, sizeof text, "INSERT INTO lab.t (k, c, v) VALUES (1, 1, '%0*d')", 15000, 7);
     for (size_t i = 0; i < BASE_COUNT(modes); i++) {
         struct cql_wire_entry *entries;
@@ -80,7 +64,7 @@ START_TEST(other_versions)
         {65, 0, "unsupported protocol version"}, {2, 0, "unsupported protocol version (2)"}, {1, 0, "unsupported protocol version"},
         {6, 0, "USE_BETA flag is unset"}, {6, CQL_FLAG_USE_BETA, "unsupported protocol version (6)"},
     };
-    one();
+    daemons_one();
     for (size_t i = 0; i < BASE_COUNT(others); i++) {
         const uint8_t options[] = {others[i].version, others[i].flags, 0, 77, CQL_OPCODE_OPTIONS, 0, 0, 0, 0};
         client_connect(&c, 0, 4);
@@ -100,7 +84,7 @@ START_TEST(out_of_order)
     struct base_buf body;
     const struct cql_wire_pair no_version[] = {{S("X"), S("y")}}, old[] = {{S("CQL_VERSION"), S("2.0.0")}};
     base_buf_init(&body, 1024);
-    one();
+    daemons_one();
     client_connect(&c, 0, 4);
     client_fails(&c, "SELECT * FROM system.local", CQL_ERROR_PROTOCOL, "expecting STARTUP or OPTIONS");
     client_expect_end(&c);
@@ -141,7 +125,7 @@ END_TEST
 
 START_TEST(queries)
 {
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 5);
     client_query(&c, "USE lab");
     ck_assert_int_eq(c.result.kind, CQL_RESULT_SET_KEYSPACE);
@@ -201,7 +185,7 @@ START_TEST(pages)
     struct base_buf state;
     size_t rows = 0, page_count = 0;
     base_buf_init(&state, 1024);
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 4);
     for (int i = 0; i < 25; i++) {
         snprintf(text, sizeof text, "INSERT INTO lab.t (k, c) VALUES (1, %d)", i);
@@ -246,7 +230,7 @@ static void execute_ints(struct client *client, const uint8_t id[16], const uint
 START_TEST(prepared)
 {
     uint8_t insert[16], select[16], metadata[16], other[16] = {1};
-    tables();
+    client_tables(&c);
     for (uint8_t version = 3; version <= 5; version++) {
         client_open(&c, 0, version);
         client_open(&d, 0, version);
@@ -283,7 +267,7 @@ END_TEST
 START_TEST(prepared_while_the_schema_changes)
 {
     uint8_t select[16], metadata[16];
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 5);
     client_query(&c, "INSERT INTO lab.t (k, c) VALUES (1, 1)");
     client_prepare(&c, "SELECT * FROM lab.t WHERE k = ?");
@@ -311,7 +295,7 @@ END_TEST
 START_TEST(columns_that_moved)
 {
     uint8_t select[16], metadata[16] = {0};
-    tables();
+    client_tables(&c);
     for (uint8_t version = 3; version <= 4; version++) {
         client_open(&c, 0, version);
         client_open(&d, 0, version);
@@ -342,7 +326,7 @@ END_TEST
 START_TEST(a_request_has_its_keyspace)
 {
     uint8_t create[16], metadata[16] = {0};
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 5);
     client_query(&c, "CREATE KEYSPACE other WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
     client_query(&c, "USE other");
@@ -392,7 +376,7 @@ START_TEST(batches)
     uint8_t insert[16];
     struct base_buf body;
     base_buf_init(&body, 1 << 16);
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 4);
     client_prepare(&c, "INSERT INTO lab.t (k, c) VALUES (?, ?)");
     memcpy(insert, c.result.prepared.id.data, 16);
@@ -429,7 +413,7 @@ START_TEST(many_in_flight)
     struct base_buf body;
     memset(answered, 0, sizeof answered);
     base_buf_init(&body, 1 << 16);
-    tables();
+    client_tables(&c);
     for (uint8_t version = 4; version <= 5; version++) {
         client_open(&c, 0, version);
         client_prepare(&c, "INSERT INTO lab.t (k, c) VALUES (?, ?)");
@@ -535,7 +519,7 @@ START_TEST(a_slow_reader)
     enum { COUNT = 400 };
     static char text[20100];
     size_t in_flight = 0, received = 0;
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 4);
     client_open(&d, 0, 4);
     snprintf(text, sizeof text, "INSERT INTO lab.t (k, c, v) VALUES (1, 1, '%0*d')", 20000, 7);
@@ -599,7 +583,7 @@ START_TEST(garbage)
 {
     struct rng rng = rng_seeded(11);
     size_t in_flight = 1;
-    tables();
+    client_tables(&c);
     for (int round = 0; round < 150; round++) {
         uint8_t bytes[600];
         size_t len = 1 + rng_below(&rng, sizeof bytes);
@@ -637,7 +621,7 @@ START_TEST(gone_while_asked)
     size_t in_flight = 1;
     struct base_buf body;
     base_buf_init(&body, 1024);
-    tables();
+    client_tables(&c);
     const struct cql_query q = {.text = S("INSERT INTO lab.t (k, c) VALUES (1, 1)"), .options = {.consistency = NODE_CL_ONE}},
                            r = {.text = S("SELECT * FROM lab.t"), .options = {.consistency = NODE_CL_ONE}};
     for (int round = 0; round < 50; round++) {
@@ -666,7 +650,7 @@ END_TEST
 /* The node drains with clients connected: what is under way is answered, then they are let go. */
 START_TEST(the_node_ends)
 {
-    tables();
+    client_tables(&c);
     client_open(&c, 0, 4);
     client_open(&d, 0, 5);
     client_query(&c, "SELECT key FROM system.local");
@@ -693,7 +677,7 @@ static void answer_and_close(void *ctx, struct repl *repl)
 
 START_TEST(the_last_answer)
 {
-    one();
+    daemons_one();
     client_open(&c, 0, 5);
     OK(nodei_on_loop(daemons[0].node, answer_and_close, NULL, &fixture.err));
     client_receive(&c);
@@ -725,7 +709,7 @@ static void start_waiting(void *ctx, struct repl *repl)
 
 START_TEST(the_node_ends_while_a_change_waits)
 {
-    one();
+    daemons_one();
     OK(nodei_on_loop(daemons[0].node, start_waiting, NULL, &fixture.err));
     ck_assert(!has_ended);
     daemon_close(0);
@@ -734,186 +718,10 @@ START_TEST(the_node_ends_while_a_change_waits)
 }
 END_TEST
 
-/* --- who may ------------------------------------------------------------------------------------------------------------------- */
-
-static void authenticate(struct client *client, const void *token, size_t len)
-{
-    struct base_buf body;
-    struct base_slice s = base_slice(token, len);
-    base_buf_init(&body, 1024);
-    ck_assert_int_eq(cql_wire_put_bytes(&body, &s), BASE_OK);
-    client_call(client, CQL_OPCODE_AUTH_RESPONSE, base_buf_view(&body));
-    base_buf_fini(&body);
-}
-
-START_TEST(passwords)
-{
-    static const struct {
-        const char *token;
-        size_t len;
-        const char *says;
-    } bad[] = {
-        {"\0cassandra\0wrong", 16, "Provided username cassandra and/or password are incorrect"},
-        {"\0nobody\0x", 9, "Provided username nobody and/or password are incorrect"},
-        {"nonsense", 8, "SASL"}, {"", 0, "SASL"}, {"\0\0x", 3, "Authentication ID must not be null"}, {"\0x\0", 3, "Password must not be null"},
-    };
-    daemons_setup();
-    daemon_open(0, "authenticator", "PasswordAuthenticator", NULL);
-    daemons_settle(1);
-    for (uint8_t version = 4; version <= 5; version++) {
-        for (size_t i = 0; i < BASE_COUNT(bad); i++) {
-            client_connect(&c, 0, version);
-            client_startup(&c, NULL);
-            ck_assert_int_eq(c.message.opcode, CQL_OPCODE_AUTHENTICATE);
-            authenticate(&c, bad[i].token, bad[i].len);
-            client_expect_error(&c, CQL_ERROR_CREDENTIALS, bad[i].says);
-            client_expect_end(&c);
-            client_close(&c);
-        }
-        client_connect(&c, 0, version);
-        client_startup(&c, NULL);
-        struct base_reader r = base_reader(c.message.body);
-        struct base_slice class;
-        ck_assert(cql_wire_get_string(&r, &class));
-        ck_assert(base_slice_equal(class, S("org.apache.cassandra.auth.PasswordAuthenticator")));
-        client_fails(&c, "SELECT key FROM system.local", CQL_ERROR_PROTOCOL, "expecting AUTH_RESPONSE");
-        client_close(&c);
-        client_connect(&c, 0, version);
-        client_startup(&c, NULL);
-        authenticate(&c, "\0cassandra\0cassandra", 20);
-        ck_assert_msg(c.message.opcode == CQL_OPCODE_AUTH_SUCCESS, "%.*s", BASE_SLICE_ARG(c.error.message));
-        client_query(&c, "SELECT key FROM system.local");
-        client_close(&c);
-    }
-}
-END_TEST
-
-START_TEST(beyond_loopback_clients_log_in)
-{
-    struct node_option options[] = {{"cql", "0.0.0.0:0"}, {"listen", "127.0.0.1:17391"}};
-    char dir[128];
-    daemons_setup();
-    snprintf(dir, sizeof dir, "%s/refused", fixture.dir);
-    struct node_config config = {.dir = dir, .options = options, .option_count = BASE_COUNT(options)};
-    struct node *node;
-    FAILS(BASE_E_CONFIG, node_open(&config, &node, &fixture.err));
-    SAYS("set authenticator: PasswordAuthenticator");
-}
-END_TEST
-
-/* --- events ---------------------------------------------------------------------------------------------------------------------- */
-
-static void enlist(struct client *client, const char *kind)
-{
-    struct base_buf body;
-    const struct base_slice kinds[] = {S(kind)};
-    base_buf_init(&body, 256);
-    ck_assert_int_eq(cql_wire_put_string_list(&body, kinds, 1), BASE_OK);
-    client_call(client, CQL_OPCODE_REGISTER, base_buf_view(&body));
-    base_buf_fini(&body);
-}
-
-static void expect_event(struct client *client, const char *change, const char *target, const char *keyspace, const char *name)
-{
-    client_receive(client);
-    ck_assert_int_eq(client->message.opcode, CQL_OPCODE_EVENT);
-    ck_assert_int_eq(client->message.stream, -1);
-    const struct cql_event *e = &client->event;
-    ck_assert_msg(base_slice_equal(e->change, S(change)) && base_slice_equal(e->target, S(target)) &&
-                      base_slice_equal(e->keyspace, S(keyspace)) && base_slice_equal(e->name, S(name)),
-                  "%.*s %.*s %.*s.%.*s, not %s %s %s.%s", BASE_SLICE_ARG(e->change), BASE_SLICE_ARG(e->target),
-                  BASE_SLICE_ARG(e->keyspace), BASE_SLICE_ARG(e->name), change, target, keyspace, name);
-}
-
-START_TEST(schema_events)
-{
-    tables();
-    client_open(&c, 0, 5);
-    client_open(&d, 0, 4);
-    enlist(&c, "NOTHING");
-    client_expect_error(&c, CQL_ERROR_PROTOCOL, "Invalid value 'NOTHING' for Event.Type");
-    enlist(&c, "SCHEMA_CHANGE");
-    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_READY);
-    client_query(&d, "CREATE TABLE lab.u (k int PRIMARY KEY)");
-    expect_event(&c, "CREATED", "TABLE", "lab", "u");
-    client_query(&d, "ALTER TABLE lab.u ADD v int");
-    expect_event(&c, "UPDATED", "TABLE", "lab", "u");
-    client_query(&d, "CREATE TYPE lab.p (x int)");
-    expect_event(&c, "CREATED", "TYPE", "lab", "p");
-    client_query(&d, "ALTER KEYSPACE lab WITH durable_writes = false");
-    expect_event(&c, "UPDATED", "KEYSPACE", "lab", "");
-    client_query(&d, "CREATE INDEX ON lab.u (v)");
-    expect_event(&c, "UPDATED", "TABLE", "lab", "u");
-    client_query(&d, "DROP TABLE lab.u");
-    expect_event(&c, "DROPPED", "TABLE", "lab", "u");
-    client_query(&d, "TRUNCATE lab.t"); /* changes no schema */
-    client_query(&d, "DROP KEYSPACE lab");
-    expect_event(&c, "DROPPED", "TABLE", "lab", "t");
-    expect_event(&c, "DROPPED", "TYPE", "lab", "p");
-    expect_event(&c, "DROPPED", "KEYSPACE", "lab", "");
-    ck_assert(client_is_quiet(&c, 100));
-    ck_assert(client_is_quiet(&d, 1)); /* who did not ask is told nothing */
-    client_close(&c);
-    client_close(&d);
-}
-END_TEST
-
-static void expect_node(struct client *client, enum cql_event_kind kind, const char *change, uint8_t last_byte, int32_t port)
-{
-    client_receive(client);
-    ck_assert_int_eq(client->message.opcode, CQL_OPCODE_EVENT);
-    ck_assert_int_eq(client->event.kind, kind);
-    ck_assert_msg(base_slice_equal(client->event.change, S(change)), "%.*s, not %s", BASE_SLICE_ARG(client->event.change), change);
-    ck_assert_uint_eq(client->event.address.len, 4);
-    ck_assert_uint_eq(client->event.address.data[3], last_byte);
-    ck_assert(port == 0 || client->event.port == port);
-}
-
-struct announced {
-    struct node *node;
-    uint16_t port;
-};
-
-static void announce_on_loop(void *ctx, struct repl *repl)
-{
-    struct announced *a = ctx;
-    nodei_native_announce(a->node, repl, a->port);
-}
-
-static void announce(int i, uint16_t port)
-{
-    struct announced a = {daemons[i].node, port};
-    OK(nodei_on_loop(a.node, announce_on_loop, &a, &fixture.err));
-}
-
-START_TEST(events_of_members)
-{
-    one();
-    client_open(&c, 0, 4);
-    client_open(&d, 0, 4);
-    enlist(&c, "STATUS_CHANGE");
-    enlist(&d, "TOPOLOGY_CHANGE");
-    daemon_open(1, NULL);
-    expect_node(&d, CQL_EVENT_TOPOLOGY_CHANGE, "NEW_NODE", 2, native_port(1));
-    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, native_port(1));
-    daemon_close(1);
-    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "DOWN", 2, 0);
-    daemon_open(1, NULL);
-    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, native_port(1));
-    ck_assert(client_is_quiet(&d, 100));
-    announce(1, 0); /* alive, and serves no clients for a while: nothing else changes */
-    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "DOWN", 2, 0);
-    announce(1, 9999);
-    expect_node(&c, CQL_EVENT_STATUS_CHANGE, "UP", 2, 9999);
-    client_close(&c);
-    client_close(&d);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("native");
-    TCase *tc = tcase_create("native");
+    TCase *tc = tcase_create("all");
     tcase_add_checked_fixture(tc, NULL, daemons_teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, each_version_and_compression);
@@ -938,10 +746,6 @@ int main(void)
     tcase_add_test(tc, the_node_ends);
     tcase_add_test(tc, the_last_answer);
     tcase_add_test(tc, the_node_ends_while_a_change_waits);
-    tcase_add_test(tc, passwords);
-    tcase_add_test(tc, beyond_loopback_clients_log_in);
-    tcase_add_test(tc, schema_events);
-    tcase_add_test(tc, events_of_members);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }

@@ -100,6 +100,13 @@ void daemons_settle(int count)
     }
 }
 
+void daemons_one(void)
+{
+    daemons_setup();
+    daemon_open(0, NULL);
+    daemons_settle(1);
+}
+
 int daemon_try_cql(int i, const char *text)
 {
     struct base_buf result;
