@@ -553,3 +553,23 @@ void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd, 
     base_buf_reset(text);
     print_rows(w, live_of(&source, 1, cmd), cmd, text, NULL);
 }
+
+struct base_read rw_command(const struct rw_world *w, uint32_t p)
+{
+    struct base_read cmd = BASE_READ_INIT;
+    cmd.table_id = lib_table_id;
+    cmd.epoch = w->ring->epoch;
+    cmd.slices = base_slices_all;
+    cmd.now_s = 25;
+    if (p < LIB_PARTITIONS)
+        cmd.pkey = lib_pkey(p);
+    return cmd;
+}
+
+unsigned rw_replicas_of(struct rw_world *w, struct base_slice pkey)
+{
+    unsigned set = 0;
+    for (size_t i = 0; i < w->count; i++)
+        set |= rw_is_replica(w, i, pkey) ? 1u << i : 0;
+    return set;
+}

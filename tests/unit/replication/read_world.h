@@ -86,4 +86,9 @@ void rw_result_fini(struct rw_result *result);
 /* What a store that has all of these nodes' content says. */
 void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd, struct base_buf *text);
 
+/* A read of all of partition p, or with LIB_PARTITIONS of all partitions. */
+struct base_read rw_command(const struct rw_world *w, uint32_t p);
+
+unsigned rw_replicas_of(struct rw_world *w, struct base_slice pkey); /* a bit a node */
+
 #endif

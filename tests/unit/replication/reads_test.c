@@ -5,24 +5,12 @@
 
 #include "base/key.h"
 #include "replication/reads_private.h"
-#include "tests/lib/scale.h"
 #include "tests/lib/ck.h"
 #include "tests/unit/replication/read_world.h"
 
 static struct rw_world world;
 static const struct rw_options three = {.nodes = 3, .rf = 3, .speculative_retry = "NONE"};
 
-static struct base_read command(uint32_t p)
-{
-    struct base_read cmd = BASE_READ_INIT;
-    cmd.table_id = lib_table_id;
-    cmd.epoch = world.ring->epoch;
-    cmd.slices = base_slices_all;
-    cmd.now_s = 25;
-    if (p < LIB_PARTITIONS)
-        cmd.pkey = lib_pkey(p);
-    return cmd;
-}
 #define ALL_PARTITIONS LIB_PARTITIONS
 
 static void put_row(unsigned nodes, uint32_t p, uint32_t k, const char *text)
@@ -56,7 +44,7 @@ START_TEST(a_digest_match_is_one_page_and_a_digest)
     struct rw_result r;
     rw_init(&world, &three, 1);
     put_row(7, 0, 0, "live@3 4=a@3");
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.outcome.received, 2);
     ck_assert_uint_eq(r.outcome.required, 2);
@@ -85,7 +73,7 @@ START_TEST(a_mismatch_is_merged_and_repaired_before_the_answer)
     put_row(7, 0, 0, "live@3 4=a@3 5=b@3");
     put_row(2, 0, 0, "4=A@5");
     put_row(4, 0, 1, "live@4 4=c@4");
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
     expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
     for (unsigned i = 0; i < 3; i++) { /* each has all of it now */
@@ -109,7 +97,7 @@ START_TEST(a_repair_that_is_not_acknowledged_is_a_timeout)
     struct rw_result r;
     rw_init(&world, &three, 3);
     put_row(1, 0, 0, "live@3 4=a@3");
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     world.nodes[1].repairs_silent = world.nodes[2].repairs_silent = true;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     expect_failure(&r, BASE_E_TIMEOUT, "read repair");
@@ -141,7 +129,7 @@ START_TEST(tombstones_win)
     struct base_range_deletion range = {lib_bound(2, false), lib_bound(5, true), {6, 20}};
     ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE, (struct base_slice){0}, &range, 1, NULL, 0), BASE_OK);
     rw_put(&world, 4, base_buf_view(&m));
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     for (unsigned round = 0; round < 2; round++) {
         cmd.reversed = round;
         rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
@@ -172,7 +160,7 @@ START_TEST(no_read_is_short)
     for (uint32_t k = 0; k < 4; k++)
         put_row(2, 0, k, "del@5/20");
     rw_alive(&world, 2, false);
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     cmd.row_limit = 2;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 2, &r);
     ck_assert_uint_eq(r.empty_pages, 0);
@@ -193,7 +181,7 @@ START_TEST(a_stale_replica_does_not_pass_a_filter)
     put_row(3, 0, 1, "live@3 4=y@3");
     put_row(2, 0, 1, "4=x@5");
     struct base_filter filter = {.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")};
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     cmd.filters = &filter;
     cmd.filter_count = 1;
     cmd.row_limit = 1;
@@ -211,7 +199,7 @@ START_TEST(a_slow_replica_is_passed_over)
     rw_init(&world, &options, 7);
     put_row(7, 0, 0, "live@3 4=a@3");
     world.nodes[1].delay_ns = world.nodes[2].delay_ns = 0;
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     rw_result_fini(&r);
     size_t asked = world.nodes[1].digests ? 1 : 2;
@@ -238,7 +226,7 @@ START_TEST(a_dead_replica_is_replaced_or_missed)
     struct rw_result r;
     rw_init(&world, &three, 8);
     put_row(7, 0, 0, "live@3 4=a@3");
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     world.nodes[1].refuses = true; /* nobody knows yet */
     for (unsigned i = 0; i < 2; i++) {
         rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
@@ -261,7 +249,7 @@ START_TEST(a_damaged_replica_is_named_or_replaced)
     struct rw_result r;
     rw_init(&world, &three, 9);
     put_row(7, 0, 0, "live@3 4=a@3");
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     world.nodes[0].store_rc = BASE_E_CORRUPT;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     expect_text(&r, "0/a [] live@3 4=a@3\n");
@@ -287,7 +275,7 @@ START_TEST(replies_may_be_garbage)
             put_row(k % 2 ? 7 : 3, 0, k, "live@3 4=a@3 6[p]=x@4");
         world.nodes[1].corrupt = true;
         world.nodes[2].corrupt = round % 2;
-        struct base_read cmd = command(round % 3 ? 0 : ALL_PARTITIONS);
+        struct base_read cmd = rw_command(&world, round % 3 ? 0 : ALL_PARTITIONS);
         rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1 + round % 4, &r);
         rw_result_fini(&r);
         ck_assert(repl_is_idle(world.nodes[0].repl));
@@ -300,7 +288,7 @@ START_TEST(levels_that_are_none_are_refused)
 {
     struct rw_result r;
     rw_init(&world, &three, 10);
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_ANY, 100, &r);
     expect_failure(&r, BASE_E_INVALID, "ANY");
     rw_read(&world, 0, &cmd, REPL_CL_SERIAL, 100, &r);
@@ -320,7 +308,7 @@ START_TEST(a_replica_checks_what_it_is_asked)
     while (rw_is_replica(&world, stranger, lib_pkey(1)))
         stranger++;
     for (unsigned i = 0; i < 4; i++) {
-        struct repli_read_request request = {.cmd = command(i == 0 || i == 3 ? 1 : ALL_PARTITIONS), .limits = REPL_PAGE_LIMITS_NONE,
+        struct repli_read_request request = {.cmd = rw_command(&world, i == 0 || i == 3 ? 1 : ALL_PARTITIONS), .limits = REPL_PAGE_LIMITS_NONE,
                                              .truncated_us = INT64_MIN};
         struct repli_replica_read *r;
         struct base_arena arena;
@@ -369,7 +357,7 @@ START_TEST(wide_partitions_come_in_pages)
     rw_put(&world, 6, base_buf_view(&m));
     struct base_range slices[3] = {{lib_ckey(0), lib_ckey(1)}, {lib_ckey(3), lib_ckey(3)}, {lib_ckey(4), lib_bound(5, true)}};
     for (unsigned round = 0; round < 24; round++) {
-        struct base_read cmd = command(0);
+        struct base_read cmd = rw_command(&world, 0);
         struct rw_result r;
         cmd.reversed = round % 2;
         if (round % 4 > 1)
@@ -397,11 +385,11 @@ START_TEST(tombstones_are_walked_through)
     for (uint32_t k = 0; k + 1 < LIB_KEYS; k++)
         put_row(7, 0, k, "del@5/20");
     put_row(7, 0, LIB_KEYS - 1, "live@3 4=a@3");
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.pages, 1);
     expect_text(&r, "0/f [] live@3 4=a@3\n");
-    cmd = command(ALL_PARTITIONS);
+    cmd = rw_command(&world, ALL_PARTITIONS);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.empty_pages, 0);
     expect_text(&r, "0/f [] live@3 4=a@3\n");
@@ -426,7 +414,7 @@ START_TEST(reads_end_at_any_time)
             for (uint32_t k = 0; k < LIB_KEYS; k++)
                 put_row(1u << (p + k) % 4, p, k, "live@3 4=a@3");
         }
-        struct base_read cmd = command(round % 2 ? 0 : ALL_PARTITIONS);
+        struct base_read cmd = rw_command(&world, round % 2 ? 0 : ALL_PARTITIONS);
         bool done = false;
         struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3,
                                  .done = note_done, .ctx = &done};
@@ -448,7 +436,7 @@ END_TEST
 START_TEST(a_node_that_stops_ends_its_reads)
 {
     rw_init(&world, &three, 15);
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     bool done = false;
     struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3, .done = note_done,
                              .ctx = &done};
@@ -468,7 +456,7 @@ START_TEST(a_coordinator_that_is_behind_tries_again)
         bool done = false, range = round % 2;
         rw_init(&world, &three, 16);
         put_row(7, 0, 0, "live@3 4=a@3");
-        cmd = command(range ? ALL_PARTITIONS : 0);
+        cmd = rw_command(&world, range ? ALL_PARTITIONS : 0);
         rw_truncate(&world, 1, 2);
         rw_truncate(&world, 2, 2);
         struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3, .done = note_done,
@@ -497,7 +485,7 @@ START_TEST(empty_ranges_are_walked_many_at_once)
     struct rw_options options = {.nodes = 5, .rf = 2, .tokens = 16, .speculative_retry = "NONE"};
     struct rw_result r;
     rw_init(&world, &options, 17);
-    struct base_read cmd = command(ALL_PARTITIONS);
+    struct base_read cmd = rw_command(&world, ALL_PARTITIONS);
     uint64_t before = base_clock_mono(&world.clock.base).ns;
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
     expect_text(&r, "");
@@ -511,14 +499,6 @@ START_TEST(empty_ranges_are_walked_many_at_once)
     rw_fini(&world);
 }
 END_TEST
-
-static unsigned replicas_of(struct base_slice pkey)
-{
-    unsigned set = 0;
-    for (size_t i = 0; i < world.count; i++)
-        set |= rw_is_replica(&world, i, pkey) ? 1u << i : 0;
-    return set;
-}
 
 static size_t dead;
 static void another_dies(void)
@@ -542,11 +522,11 @@ START_TEST(ranges_are_split_when_replicas_die)
         rw_init(&world, &options, round);
         for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
             for (uint32_t k = 0; k < LIB_KEYS; k++)
-                put_row(replicas_of(lib_pkey(p)), p, k, "live@3 4=a@3");
+                put_row(rw_replicas_of(&world, lib_pkey(p)), p, k, "live@3 4=a@3");
         }
         dead = 1;
         world.between_pages = another_dies;
-        struct base_read cmd = command(ALL_PARTITIONS);
+        struct base_read cmd = rw_command(&world, ALL_PARTITIONS);
         rw_expect(&world, 15, &cmd, &text);
         rw_read(&world, 0, &cmd, REPL_CL_ONE, 1 + below(&world.rng, 4), &r);
         ck_assert_uint_gt(r.pages, 5);
@@ -567,7 +547,7 @@ START_TEST(full_ranges_are_asked_one_by_one)
         for (uint32_t k = 0; k < LIB_KEYS; k++)
             put_row(7, p, k, "live@3 4=a@3");
     }
-    struct base_read cmd = command(ALL_PARTITIONS);
+    struct base_read cmd = rw_command(&world, ALL_PARTITIONS);
     cmd.token_after = base_token_get(lib_pkey(0).data) - 1;
     cmd.row_limit = 2;
     rw_read(&world, 0, &cmd, REPL_CL_ONE, 2, &r);
@@ -577,151 +557,6 @@ START_TEST(full_ranges_are_asked_one_by_one)
     ck_assert_uint_eq(asked, 1); /* the first subrange has the first partition, and that has enough */
     expect_text(&r, "0/a [] live@3 4=a@3\n0/b [] live@3 4=a@3\n");
     rw_fini(&world);
-}
-END_TEST
-
-/* --- at random ------------------------------------------------------------------------------------------------------------- */
-
-/* Each mutation is on a quorum of its replicas, at least. */
-static void random_content(struct rng *rng)
-{
-    struct base_buf m;
-    base_buf_init(&m, 1 << 20);
-    for (size_t n = 2 + below(rng, 14); n > 0; n--) {
-        base_buf_reset(&m);
-        lib_mutation_random(rng, &m);
-        struct base_reader in = base_reader(base_buf_view(&m));
-        struct base_mutation decoded;
-        ck_assert(base_mutation_decode(&in, &decoded));
-        unsigned set = replicas_of(decoded.pkey), count = (unsigned)__builtin_popcount(set), quorum = count / 2 + 1;
-        while ((unsigned)__builtin_popcount(set) > quorum && below(rng, 3))
-            set &= ~(1u << below(rng, (uint32_t)world.count));
-        rw_put(&world, set, base_buf_view(&m));
-    }
-    base_buf_fini(&m);
-}
-
-static void random_command(struct rng *rng, struct base_read *cmd, struct base_range ranges[2])
-{
-    *cmd = command(below(rng, 2) ? below(rng, LIB_PARTITIONS) : ALL_PARTITIONS);
-    lib_slices_random(rng, ranges, &cmd->slices);
-    cmd->reversed = below(rng, 2);
-    cmd->now_s = below(rng, 60);
-    if (below(rng, 3) == 0)
-        cmd->row_limit = 1 + below(rng, 6);
-    if (below(rng, 3) == 0)
-        cmd->partition_row_limit = 1 + below(rng, 3);
-    if (!cmd->pkey.len && below(rng, 3) == 0) {
-        cmd->token_after = base_token_get(lib_pkey(below(rng, LIB_PARTITIONS)).data);
-        if (cmd->token_after >= base_token_get(lib_pkey(LIB_PARTITIONS - 1).data))
-            cmd->token_after = INT64_MIN;
-        else if (below(rng, 2))
-            cmd->token_upto = base_token_get(lib_pkey(LIB_PARTITIONS - 1).data);
-    }
-}
-
-START_TEST(a_quorum_reads_what_a_quorum_has)
-{
-    struct rng rng = rng_seeded(test_seed() ^ 21);
-    struct base_buf text;
-    base_buf_init(&text, 1 << 20);
-    unsigned mismatches = 0, pages = 0;
-    for (unsigned round = 0; round < test_rounds(600); round++) {
-        static const char *const retries[] = {"NONE", "ALWAYS", "1ms", "99p"};
-        struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .tokens = 1 + below(&rng, 6),
-                                     .speculative_retry = retries[below(&rng, 4)], .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
-        rw_init(&world, &options, rng_u64(&rng));
-        world.pending_percent = below(&rng, 3) * 50;
-        random_content(&rng);
-        if (options.rf == 3 && below(&rng, 2)) {
-            size_t slow = below(&rng, (uint32_t)world.count);
-            world.nodes[slow].delay_ns = below(&rng, 5000000);
-        }
-        int64_t now_s = 0;
-        for (unsigned i = 0; i < 4; i++) {
-            struct base_range ranges[2];
-            struct base_read cmd;
-            struct rw_result r;
-            random_command(&rng, &cmd, ranges);
-            /* A repair tells what has expired by then: time does not go back. Before all expire or after: of two cells with one
-             * timestamp and different TTLs a replica that has the shorter one only says that it is dead (as in Cassandra). */
-            cmd.now_s = now_s = now_s || below(&rng, 3) == 0 ? 45 : 0;
-            rw_expect(&world, (1u << world.count) - 1, &cmd, &text);
-            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd, i == 3 ? REPL_CL_ALL : REPL_CL_QUORUM,
-                    below(&rng, 2) ? 1 + below(&rng, 5) : 1000, &r);
-            ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
-            ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0,
-                          "round %u.%u (%s%s, limits %lld, %lld, %u pages, rf %u of %zu): got\n%sexpected\n%s", round, i,
-                          cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "", (long long)cmd.row_limit,
-                          (long long)cmd.partition_row_limit, r.pages, options.rf, world.count, (char *)r.text.data,
-                          (char *)text.data);
-            ck_assert_uint_eq(r.empty_pages, 0);
-            pages += r.pages;
-            rw_result_fini(&r);
-        }
-        rw_run(&world, NULL);
-        for (size_t i = 0; i < world.count; i++) {
-            mismatches += (unsigned)repl_get_stats(world.nodes[i].repl)->digest_mismatches;
-            ck_assert(repl_is_idle(world.nodes[i].repl));
-        }
-        rw_fini(&world);
-    }
-    ck_assert_uint_gt(mismatches, 0);
-    ck_assert_uint_gt(pages, 0);
-    base_buf_fini(&text);
-}
-END_TEST
-
-/* Conditions that indexes serve go to the replicas, whose contents differ: what comes must be what the merged rows say. */
-START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
-{
-    struct rng rng = rng_seeded(test_seed() ^ 23);
-    struct base_buf text;
-    base_buf_init(&text, 1 << 20);
-    unsigned mismatches = 0, by_index = 0, by_places = 0, found = 0;
-    for (unsigned round = 0; round < test_rounds(600); round++) {
-        struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .indexed = true,
-                                     .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
-        rw_init(&world, &options, rng_u64(&rng));
-        world.pending_percent = below(&rng, 3) * 50;
-        random_content(&rng);
-        for (unsigned i = 0; i < 6; i++) {
-            static const struct base_slice values[] = {BASE_SLICE_LIT("a"), BASE_SLICE_LIT("b"), BASE_SLICE_LIT("c"), BASE_SLICE_LIT("s"),
-                                                       BASE_SLICE_LIT("")};
-            struct base_filter filters[2];
-            struct base_range ranges[2];
-            struct base_read cmd;
-            struct rw_result r;
-            random_command(&rng, &cmd, ranges);
-            cmd.now_s = 0;
-            cmd.filters = filters;
-            cmd.filter_count = 1 + below(&rng, 2);
-            for (size_t k = 0; k < cmd.filter_count; k++)
-                filters[k] = (struct base_filter){.column = 3 + below(&rng, 3), .operand = values[below(&rng, 5)]};
-            rw_expect(&world, (1u << world.count) - 1, &cmd, &text);
-            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd, i % 2 ? REPL_CL_ALL : REPL_CL_QUORUM,
-                    below(&rng, 2) ? 1 + below(&rng, 5) : 1000, &r);
-            ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
-            ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0, "round %u.%u (%s%s, %zu conditions): got\n%sexpected\n%s",
-                          round, i, cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "", cmd.filter_count,
-                          (char *)r.text.data, (char *)text.data);
-            found += text.len > 1;
-            rw_result_fini(&r);
-        }
-        rw_run(&world, NULL);
-        for (size_t i = 0; i < world.count; i++) {
-            by_index += world.nodes[i].filtered_reads;
-            by_places += world.nodes[i].places_reads;
-            mismatches += (unsigned)repl_get_stats(world.nodes[i].repl)->digest_mismatches;
-            ck_assert(repl_is_idle(world.nodes[i].repl));
-        }
-        rw_fini(&world);
-    }
-    ck_assert_uint_gt(by_index, scale_rounds(100));
-    ck_assert_uint_gt(by_places, scale_rounds(10));
-    ck_assert_uint_gt(mismatches, scale_rounds(10));
-    ck_assert_uint_gt(found, scale_rounds(100));
-    base_buf_fini(&text);
 }
 END_TEST
 
@@ -742,7 +577,7 @@ START_TEST(an_index_of_a_stale_replica_is_not_believed)
     put_row(2, 0, 2, "5=w@6");
     struct base_filter filters[] = {{.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")},
                                     {.column = 5, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("w")}};
-    struct base_read cmd = command(0);
+    struct base_read cmd = rw_command(&world, 0);
     cmd.filters = filters;
     cmd.filter_count = 1;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
@@ -758,71 +593,6 @@ START_TEST(an_index_of_a_stale_replica_is_not_believed)
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
     expect_text(&r, "0/c [] live@3 4=x@5 5=w@6\n");
     rw_fini(&world);
-}
-END_TEST
-
-static void print_page(const struct base_buf *page, bool reversed)
-{
-    struct base_source *source;
-    struct base_partition part;
-    struct base_item item;
-    struct base_buf text;
-    base_buf_init(&text, 1 << 16);
-    ck_assert_int_eq(repl_page_source(base_buf_view(page), reversed, NULL, &source, NULL), BASE_OK);
-    while (source->ops->partition(source, &part, NULL) == BASE_OK && part.pkey.len) {
-        base_buf_reset(&text);
-        row_print(part.static_row, &text);
-        printf("partition del %lld/%lld [%s]\n", (long long)part.deletion.ts, (long long)part.deletion.local_s, text.data);
-        while (source->ops->next(source, &item, NULL) == BASE_OK && item.kind != BASE_ITEM_END) {
-            base_buf_reset(&text);
-            row_print(item.row, &text);
-            printf("  %.*s%02x before %lld/%lld after %lld/%lld %s\n", (int)item.ckey.len - 1, item.ckey.data, item.ckey.data[item.ckey.len - 1],
-                   (long long)item.before.ts, (long long)item.before.local_s, (long long)item.after.ts, (long long)item.after.local_s, text.data);
-        }
-    }
-    printf("--\n");
-    fflush(stdout);
-    source->ops->close(source);
-    base_buf_fini(&text);
-}
-
-/* A read at ALL leaves all replicas with the same content of what it read. */
-START_TEST(a_repair_makes_replicas_equal)
-{
-    struct rng rng = rng_seeded(test_seed() ^ 22);
-    struct base_buf text;
-    base_buf_init(&text, 1 << 20);
-    for (unsigned round = 0; round < test_rounds(400); round++) {
-        struct rw_options options = {.nodes = 3, .rf = 3, .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
-        rw_init(&world, &options, rng_u64(&rng));
-        random_content(&rng);
-        struct base_read cmd = command(ALL_PARTITIONS);
-        struct base_range ranges[2];
-        struct rw_result r;
-        lib_slices_random(&rng, ranges, &cmd.slices);
-        cmd.reversed = below(&rng, 2);
-        cmd.now_s = below(&rng, 60);
-        rw_read(&world, 0, &cmd, REPL_CL_ALL, 1 + below(&rng, 6), &r);
-        ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
-        rw_result_fini(&r);
-        struct base_buf pages[3];
-        for (size_t i = 0; i < 3; i++) {
-            const struct lib_store *store = &world.nodes[i].store;
-            struct base_source *source = lib_store_read(&store, 1, &cmd, INT64_MIN);
-            base_buf_init(&pages[i], 1 << 20);
-            ck_assert_int_eq(repl_page_write(source, cmd.reversed, cmd.now_s, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &pages[i], NULL), BASE_OK);
-            source->ops->close(source);
-            if (!base_slice_equal(base_buf_view(&pages[i]), base_buf_view(&pages[0]))) {
-                print_page(&pages[0], cmd.reversed);
-                print_page(&pages[i], cmd.reversed);
-                ck_abort_msg("round %u: node %zu differs%s", round, i, cmd.reversed ? ", reversed" : "");
-            }
-        }
-        for (size_t i = 0; i < 3; i++)
-            base_buf_fini(&pages[i]);
-        rw_fini(&world);
-    }
-    base_buf_fini(&text);
 }
 END_TEST
 
@@ -870,10 +640,7 @@ int main(void)
     tcase_add_test(tc, empty_ranges_are_walked_many_at_once);
     tcase_add_test(tc, ranges_are_split_when_replicas_die);
     tcase_add_test(tc, full_ranges_are_asked_one_by_one);
-    tcase_add_test(tc, a_quorum_reads_what_a_quorum_has);
-    tcase_add_test(tc, a_quorum_reads_by_index_what_a_quorum_has);
     tcase_add_test(tc, an_index_of_a_stale_replica_is_not_believed);
-    tcase_add_test(tc, a_repair_makes_replicas_equal);
     tcase_add_test(tc, speculation_follows_the_option);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
