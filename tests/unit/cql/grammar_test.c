@@ -170,21 +170,6 @@ START_TEST(what_is_no_statement)
 }
 END_TEST
 
-/* `count` times `part` between head, middle and tail's repetitions. */
-static int parse_many(const char *head, const char *part, size_t count, const char *tail)
-{
-    struct base_buf text;
-    struct cql_statement *s;
-    base_buf_init(&text, 2 * CQL_TEXT_LEN_MAX);
-    ck_assert_int_eq(base_buf_put_slice(&text, S(head)), BASE_OK);
-    for (size_t i = 0; i < count; i++)
-        ck_assert_int_eq(base_buf_put_slice(&text, S(part)), BASE_OK);
-    ck_assert_int_eq(base_buf_put_slice(&text, S(tail)), BASE_OK);
-    int rc = cql_parse(&arena, base_buf_view(&text), &s, &err);
-    base_buf_fini(&text);
-    return rc;
-}
-
 START_TEST(hostile_terms)
 {
     ck_assert_int_eq(parse_many("SELECT ", "(", 300000, ""), BASE_E_LIMIT);

@@ -150,21 +150,6 @@ START_TEST(errors_say_where_and_what_was_expected)
 }
 END_TEST
 
-/* `count` times `part`, between head and tail. */
-static int parse_many(const char *head, const char *part, size_t count, const char *tail)
-{
-    struct base_buf text;
-    struct cql_statement *s;
-    base_buf_init(&text, 2 * CQL_TEXT_LEN_MAX);
-    ck_assert_int_eq(base_buf_put_slice(&text, S(head)), BASE_OK);
-    for (size_t i = 0; i < count; i++)
-        ck_assert_int_eq(base_buf_put_slice(&text, S(part)), BASE_OK);
-    ck_assert_int_eq(base_buf_put_slice(&text, S(tail)), BASE_OK);
-    int rc = cql_parse(&arena, base_buf_view(&text), &s, &err);
-    base_buf_fini(&text);
-    return rc;
-}
-
 START_TEST(hostile_text_is_refused_soon)
 {
     ck_assert_int_eq(parse_many("ALTER TABLE t WITH a = ", "{1:", 300000, ""), BASE_E_LIMIT);

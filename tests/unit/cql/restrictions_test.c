@@ -342,9 +342,5 @@ int main(void)
     tcase_add_test(tc, test_places_of_writes);
     tcase_add_test(tc, test_markers);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite);
 }

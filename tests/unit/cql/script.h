@@ -86,4 +86,19 @@ static inline void lab(void)
     must("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
 }
 
+/* Parse `count` times `part`, between head and tail. */
+static inline int parse_many(const char *head, const char *part, size_t count, const char *tail)
+{
+    struct base_buf text;
+    struct cql_statement *s;
+    base_buf_init(&text, 2 * CQL_TEXT_LEN_MAX);
+    ck_assert_int_eq(base_buf_put_slice(&text, S(head)), BASE_OK);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(base_buf_put_slice(&text, S(part)), BASE_OK);
+    ck_assert_int_eq(base_buf_put_slice(&text, S(tail)), BASE_OK);
+    int rc = cql_parse(&arena, base_buf_view(&text), &s, &err);
+    base_buf_fini(&text);
+    return rc;
+}
+
 #endif

@@ -509,9 +509,5 @@ int main(void)
     tcase_add_test(tc, test_state_is_not_trusted);
     tcase_add_test(tc, test_pages_agree);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite);
 }

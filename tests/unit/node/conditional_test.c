@@ -2,6 +2,7 @@
  * and in an embedded node by many threads. What breaks without it: two who both believe that they were first. */
 #include <pthread.h>
 
+#include "tests/lib/ck.h"
 #include "tests/unit/node/loop_client.h"
 
 /* --- two daemons, replication factor 1 ------------------------------------------------------------------------------- */
@@ -175,9 +176,5 @@ int main(void)
     tcase_add_test(tc, threads_of_one_process);
     tcase_add_test(tc, in_a_transaction);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite);
 }

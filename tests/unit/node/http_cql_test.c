@@ -1,5 +1,6 @@
 /* POST /api/v1/cql: what a script sends and gets. Without these a body that is not as it must be could be run half, or a page be lost. */
 #include "node/http_cql.h"
+#include "tests/lib/ck.h"
 #include "tests/unit/node/node_fixture.h"
 
 static struct base_buf json;
@@ -98,9 +99,5 @@ int main(void)
     tcase_add_test(tc, a_page_at_a_time);
     tcase_add_test(tc, bodies_that_are_not_right);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? 1 : 0;
+    return ck_main(suite);
 }

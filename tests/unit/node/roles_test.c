@@ -2,6 +2,7 @@
  * after it was changed, a default superuser that anybody on the network can be, or that comes back. */
 #include "base/key.h"
 #include "node/roles_private.h"
+#include "tests/lib/ck.h"
 #include "tests/unit/node/loop_client.h"
 
 #include <unistd.h>
@@ -365,9 +366,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite());
 }

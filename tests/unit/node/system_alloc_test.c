@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tests/lib/alloc_fault.h"
+#include "tests/lib/ck.h"
 #include "tests/unit/node/system_rows.h"
 
 /* One read to its end; *rows is how many. */
@@ -109,9 +110,5 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, every_allocation);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite);
 }

@@ -1,4 +1,5 @@
 /* Three daemons: what each says of the others (drivers find the cluster by it), and the keyspaces that the cluster keeps for itself. */
+#include "tests/lib/ck.h"
 #include "tests/unit/node/system_cluster.h"
 
 #include <unistd.h>
@@ -193,9 +194,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite());
 }

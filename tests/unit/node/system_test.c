@@ -1,5 +1,6 @@
 /* The tables that the node makes up, of an embedded node: what drivers read of them when they connect (../shared/driver_checklist.md) and
  * what people look at. Without this test a missing column or flag would only be seen as a driver that does not connect. */
+#include "tests/lib/ck.h"
 #include "tests/unit/node/system_rows.h"
 
 static const char *rows_of(const char *keyspace, const char *table, const char *key)
@@ -224,9 +225,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite());
 }

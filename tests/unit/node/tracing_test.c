@@ -1,4 +1,5 @@
 /* Traces: sessions and events as drivers read them. What breaks without it: a driver that waits for a trace that never comes. */
+#include "tests/lib/ck.h"
 #include "tests/unit/node/loop_client.h"
 
 #include <unistd.h>
@@ -152,9 +153,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return ck_main(suite());
 }
