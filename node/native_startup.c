@@ -2,7 +2,8 @@
  *
  * Invariants:
  *  1. Before a connection is ready nothing else is answered with more than an error.
- *  2. Passwords stay in memory no longer than a login takes.
+ *  2. A message with credentials is wiped where it lies once they are taken over; the login wipes its own when it ends. (The bytes of a
+ *     compressed or segmented message before it was taken apart are not: they stay until the buffer is written over.)
  *  3. In v5 segments begin after the answer to STARTUP, both ways. */
 #include "node/native_private.h"
 
@@ -192,9 +193,13 @@ static void handle_auth_response(struct nodei_native_conn *conn, const struct cq
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_OVERLOADED, "out of memory");
         return;
     }
-    if (!cql_wire_get_bytes(&r, &token, &is_null) || !take_credentials(token, &l->login, &fault)) {
+    bool taken = cql_wire_get_bytes(&r, &token, &is_null) && take_credentials(token, &l->login, &fault);
+    if (m->body.len)
+        explicit_bzero((void *)(uintptr_t)m->body.data, m->body.len); /* in our own receive buffer, and nobody reads it again */
+    if (!taken) {
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_CREDENTIALS, "%s", fault);
         nodei_conn_end(conn);
+        explicit_bzero(l, sizeof *l);
         free(l);
         return;
     }
