@@ -36,7 +36,8 @@ static inline void *base_arena_alloc(struct base_arena *arena, size_t size)
 }
 void *base_arena_zalloc(struct base_arena *arena, size_t size);
 /* A copy of the bytes; `out` is empty on failure. NOMEM. */
-BASE_MUST int base_arena_copy(struct base_arena *arena, struct base_slice s, struct base_slice *out);
+BASE_MUST int base_arena_copy(struct base_arena *arena, struct base_slice s,
+                              struct base_slice *out);
 /* A NUL-terminated copy, or NULL. */
 char *base_arena_strdup(struct base_arena *arena, struct base_slice s);
 

@@ -1,7 +1,8 @@
 /* Arithmetic on varints and decimals.
  *
- * GMP aborts the process when memory ends, so nothing large reaches it: operands are bounded by BASEI_VARINT_LEN_MAX, and a result that
- * would have more than BASEI_DIGITS_MAX digits is refused before it is computed. */
+ * GMP aborts the process when memory ends, so nothing large reaches it: operands are bounded by
+ * BASEI_VARINT_LEN_MAX, and a result that would have more than BASEI_DIGITS_MAX digits is refused
+ * before it is computed. */
 #include "base/arith.h"
 
 #include "base/base_private.h"
@@ -10,7 +11,7 @@
 /* Digits of a quotient at least, and behind its point at most (Cassandra's DecimalType). */
 enum { QUOTIENT_DIGITS = 32, QUOTIENT_SCALE_MAX = 1000 };
 
-/* --- varint --------------------------------------------------------------------------------------------- */
+/* Varint. */
 
 int base_varint_from_i64(int64_t v, struct base_buf *out)
 {
@@ -50,7 +51,8 @@ static int compute(enum base_arith_op op, mpz_t z, const mpz_t a, const mpz_t b)
     return BASE_OK;
 }
 
-int base_varint_arith(enum base_arith_op op, struct base_slice a, struct base_slice b, struct base_buf *out)
+int base_varint_arith(enum base_arith_op op, struct base_slice a, struct base_slice b,
+                      struct base_buf *out)
 {
     if (a.len > BASEI_VARINT_LEN_MAX || b.len > BASEI_VARINT_LEN_MAX)
         return BASE_E_LIMIT;
@@ -72,7 +74,7 @@ int base_varint_abs(struct base_slice value, struct base_buf *out)
     return base_buf_put_slice(out, value);
 }
 
-/* --- decimal -------------------------------------------------------------------------------------------- */
+/* Decimal. */
 
 struct number {
     mpz_t unscaled;
@@ -151,7 +153,9 @@ static void divide(mpz_t q, const mpz_t a, const mpz_t b, enum rounding rounding
     mpz_tdiv_qr(q, r, a, b);
     mpz_mul_2exp(r, r, 1);
     int half = mpz_cmpabs(r, b);
-    bool away = rounding == HALF_UP ? half >= 0 : rounding == HALF_EVEN && (half > 0 || (half == 0 && mpz_odd_p(q)));
+    bool away = rounding == HALF_UP
+                    ? half >= 0
+                    : rounding == HALF_EVEN && (half > 0 || (half == 0 && mpz_odd_p(q)));
     if (away && sign < 0)
         mpz_sub_ui(q, q, 1);
     else if (away)
@@ -238,7 +242,8 @@ static int decimal_compute(enum base_arith_op op, struct number *a, struct numbe
     return rc == BASE_OK ? compute(op, a->unscaled, a->unscaled, b->unscaled) : rc;
 }
 
-int base_decimal_arith(enum base_arith_op op, struct base_slice a, struct base_slice b, struct base_buf *out)
+int base_decimal_arith(enum base_arith_op op, struct base_slice a, struct base_slice b,
+                       struct base_buf *out)
 {
     struct number x, y;
     int rc = number_get(&x, a), rc_y = number_get(&y, b);

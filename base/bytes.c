@@ -38,7 +38,8 @@ void base_buf_fini(struct base_buf *buf)
 static uint8_t *grow_in_arena(struct base_buf *buf, size_t cap)
 {
     struct base_arena *arena = buf->arena;
-    if (buf->data && buf->data + buf->cap == arena->p && (size_t)(arena->end - arena->p) >= cap - buf->cap) {
+    if (buf->data && buf->data + buf->cap == arena->p &&
+        (size_t)(arena->end - arena->p) >= cap - buf->cap) {
         arena->p += cap - buf->cap;
         return buf->data;
     }
@@ -136,7 +137,10 @@ void base_uuid_print(struct base_uuid id, char *text)
 
 static int hex_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 bool base_uuid_parse(struct base_slice text, struct base_uuid *id)

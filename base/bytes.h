@@ -42,7 +42,8 @@ bool base_slice_equal_nocase(struct base_slice a, struct base_slice b); /* ASCII
 /* For printf("%.*s", BASE_SLICE_ARG(s)). */
 #define BASE_SLICE_ARG(s) (int)(s).len, (const char *)(s).data
 
-/* A growing buffer. Grows by doubling up to len_max; past it, BASE_E_LIMIT. The caller's storage. */
+/* A growing buffer. Grows by doubling up to len_max; past it, BASE_E_LIMIT. The caller's
+ * storage. */
 struct base_arena;
 struct base_buf {
     uint8_t *data;
@@ -53,7 +54,8 @@ struct base_buf {
 };
 
 void base_buf_init(struct base_buf *buf, size_t len_max);
-/* Its bytes live as long as the arena (what it grew out of stays there as waste); fini frees nothing; take is not for it. */
+/* Its bytes live as long as the arena (what it grew out of stays there as waste); fini frees
+ * nothing; take is not for it. */
 void base_buf_init_in_arena(struct base_buf *buf, struct base_arena *arena, size_t len_max);
 void base_buf_fini(struct base_buf *buf); /* frees; leaves an empty buffer with the same maximum */
 /* Room for `extra` more bytes after len; does not change len. NOMEM, LIMIT. */
@@ -95,20 +97,72 @@ BASE_MUST int base_buf_printf(struct base_buf *buf, const char *fmt, ...) BASE_P
 void base_buf_take(struct base_buf *buf, uint8_t **data, size_t *len);
 
 /* Fixed-width numbers, unaligned. */
-static inline void base_put_le16(uint8_t *p, uint16_t v) { memcpy(p, &(uint16_t){v}, 2); }
-static inline void base_put_le32(uint8_t *p, uint32_t v) { memcpy(p, &(uint32_t){v}, 4); }
-static inline void base_put_le64(uint8_t *p, uint64_t v) { memcpy(p, &(uint64_t){v}, 8); }
-static inline uint16_t base_get_le16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-static inline uint32_t base_get_le32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint64_t base_get_le64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-static inline void base_put_be16(uint8_t *p, uint16_t v) { v = __builtin_bswap16(v); memcpy(p, &v, 2); }
-static inline void base_put_be32(uint8_t *p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
-static inline void base_put_be64(uint8_t *p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
-static inline uint16_t base_get_be16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-static inline uint32_t base_get_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-static inline uint64_t base_get_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+static inline void base_put_le16(uint8_t *p, uint16_t v)
+{
+    memcpy(p, &(uint16_t){v}, 2);
+}
+static inline void base_put_le32(uint8_t *p, uint32_t v)
+{
+    memcpy(p, &(uint32_t){v}, 4);
+}
+static inline void base_put_le64(uint8_t *p, uint64_t v)
+{
+    memcpy(p, &(uint64_t){v}, 8);
+}
+static inline uint16_t base_get_le16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+static inline uint32_t base_get_le32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t base_get_le64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline void base_put_be16(uint8_t *p, uint16_t v)
+{
+    v = __builtin_bswap16(v);
+    memcpy(p, &v, 2);
+}
+static inline void base_put_be32(uint8_t *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, 4);
+}
+static inline void base_put_be64(uint8_t *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, 8);
+}
+static inline uint16_t base_get_be16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return __builtin_bswap16(v);
+}
+static inline uint32_t base_get_be32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return __builtin_bswap32(v);
+}
+static inline uint64_t base_get_be64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return __builtin_bswap64(v);
+}
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian hosts need byte swaps in base/bytes.h");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "big-endian hosts need byte swaps in base/bytes.h");
 
 /* Unsigned LEB128; at most 10 bytes. Zigzag for signed numbers. */
 #define BASE_VARINT_LEN_MAX 10
@@ -121,8 +175,14 @@ static inline uint8_t *base_put_varint(uint8_t *p, uint64_t v)
     *p++ = (uint8_t)v;
     return p;
 }
-static inline uint64_t base_zigzag(int64_t v) { return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63); }
-static inline int64_t base_unzigzag(uint64_t v) { return (int64_t)(v >> 1) ^ -(int64_t)(v & 1); }
+static inline uint64_t base_zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+static inline int64_t base_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
 BASE_MUST static inline int base_buf_put_varint(struct base_buf *buf, uint64_t v)
 {
     int rc = base_buf_reserve(buf, BASE_VARINT_LEN_MAX);

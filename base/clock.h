@@ -4,8 +4,12 @@
 
 #include <stdint.h>
 
-struct base_mono_ns { uint64_t ns; };  /* since an unknown start; never goes back */
-struct base_wall_us { int64_t us; };   /* since 1970-01-01 UTC; may jump */
+struct base_mono_ns {
+    uint64_t ns;
+}; /* since an unknown start; never goes back */
+struct base_wall_us {
+    int64_t us;
+}; /* since 1970-01-01 UTC; may jump */
 
 struct base_clock {
     const struct base_clock_ops *ops;
@@ -14,8 +18,14 @@ struct base_clock_ops {
     struct base_mono_ns (*mono)(struct base_clock *clock);
     struct base_wall_us (*wall)(struct base_clock *clock);
 };
-static inline struct base_mono_ns base_clock_mono(struct base_clock *c) { return c->ops->mono(c); }
-static inline struct base_wall_us base_clock_wall(struct base_clock *c) { return c->ops->wall(c); }
+static inline struct base_mono_ns base_clock_mono(struct base_clock *c)
+{
+    return c->ops->mono(c);
+}
+static inline struct base_wall_us base_clock_wall(struct base_clock *c)
+{
+    return c->ops->wall(c);
+}
 static inline int64_t base_clock_wall_s(struct base_clock *c)
 {
     int64_t us = c->ops->wall(c).us;
@@ -26,8 +36,14 @@ struct base_random {
     const struct base_random_ops *ops;
 };
 struct base_random_ops {
-    void (*fill)(struct base_random *random, void *buf, unsigned len); /* cryptographic in the real filling */
+    void (*fill)(struct base_random *random, void *buf,
+                 unsigned len); /* cryptographic in the real filling */
 };
-static inline uint64_t base_random_u64(struct base_random *r) { uint64_t v; r->ops->fill(r, &v, sizeof v); return v; }
+static inline uint64_t base_random_u64(struct base_random *r)
+{
+    uint64_t v;
+    r->ops->fill(r, &v, sizeof v);
+    return v;
+}
 
 #endif

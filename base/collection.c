@@ -227,10 +227,11 @@ int base_implode_end(struct base_implode *im, bool *is_null, struct base_err *er
     return rc == BASE_OK ? rc : failed(im->type, rc, err);
 }
 
-/* --- a column of a row --------------------------------------------------------------------------- */
+/* A column of a row. */
 
-int base_row_column(struct base_slice encoded, uint32_t column, const struct base_type *type, struct base_buf *scratch,
-                    struct base_slice *value, bool *is_null, struct base_err *err)
+int base_row_column(struct base_slice encoded, uint32_t column, const struct base_type *type,
+                    struct base_buf *scratch, struct base_slice *value, bool *is_null,
+                    struct base_err *err)
 {
     struct base_row row;
     struct base_implode implode;

@@ -27,8 +27,8 @@ BASE_MUST int base_explode_next(struct base_explode *it, const struct base_uuid 
                                 struct base_cell *cell, bool *end, struct base_err *err);
 void base_explode_fini(struct base_explode *it);
 
-/* Where a list's element stands: a time-based UUID that orders by `ticks` (100 ns since 1970; may be negative), and whose last 8 bytes are
- * `node`'s, which tells places of one tick apart. */
+/* Where a list's element stands: a time-based UUID that orders by `ticks` (100 ns since 1970; may
+ * be negative), and whose last 8 bytes are `node`'s, which tells places of one tick apart. */
 struct base_uuid base_list_place(int64_t ticks, const uint8_t node[8]);
 
 /* Cells to a value: feed the live cells of one column in their order. Dead cells and complex
@@ -47,9 +47,10 @@ BASE_MUST int base_implode_add(struct base_implode *im, const struct base_cell *
 /* The value is out->data from im->start on; *is_null: there was no cell, and `out` is as it was. */
 BASE_MUST int base_implode_end(struct base_implode *im, bool *is_null, struct base_err *err);
 
-/* A column's value in an encoded row without tombstones: borrowed from it, or, of a multi-cell column, put together in `scratch` (appended).
- * A row of no bytes has none. CORRUPT. */
-BASE_MUST int base_row_column(struct base_slice encoded, uint32_t column, const struct base_type *type, struct base_buf *scratch,
+/* A column's value in an encoded row without tombstones: borrowed from it, or, of a multi-cell
+ * column, put together in `scratch` (appended). A row of no bytes has none. CORRUPT. */
+BASE_MUST int base_row_column(struct base_slice encoded, uint32_t column,
+                              const struct base_type *type, struct base_buf *scratch,
                               struct base_slice *value, bool *is_null, struct base_err *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* The compressors behind one pair of calls: the third-party headers stay in this file. Contexts are made per
- * call, so that there is no state to own; only zstd and deflate pay for that noticeably. */
+/* The compressors behind one pair of calls: the third-party headers stay in this file. Contexts are
+ * made per call, so that there is no state to own; only zstd and deflate pay for that
+ * noticeably. */
 #include "base/compress.h"
 
 #include "base/checksum.h"
@@ -28,7 +29,8 @@ static size_t bound(enum base_compressor compressor, size_t len)
     return 0;
 }
 
-int base_compress(enum base_compressor compressor, int level, struct base_slice in, struct base_buf *out)
+int base_compress(enum base_compressor compressor, int level, struct base_slice in,
+                  struct base_buf *out)
 {
     if (compressor == BASE_COMPRESS_NONE)
         return base_buf_put_slice(out, in);
@@ -52,7 +54,9 @@ int base_compress(enum base_compressor compressor, int level, struct base_slice 
         len = snappy_compress(from, in.len, to, &n) == SNAPPY_OK ? n : 0;
     } else {
         uLongf n = room;
-        len = compress2((Bytef *)to, &n, (const Bytef *)from, in.len, Z_DEFAULT_COMPRESSION) == Z_OK ? n : 0;
+        len = compress2((Bytef *)to, &n, (const Bytef *)from, in.len, Z_DEFAULT_COMPRESSION) == Z_OK
+                  ? n
+                  : 0;
     }
     if (len == 0) /* the room was enough: only memory can have been short */
         return BASE_E_NOMEM;
@@ -60,7 +64,8 @@ int base_compress(enum base_compressor compressor, int level, struct base_slice 
     return BASE_OK;
 }
 
-int base_decompress(enum base_compressor compressor, struct base_slice in, uint8_t *out, size_t size)
+int base_decompress(enum base_compressor compressor, struct base_slice in, uint8_t *out,
+                    size_t size)
 {
     const char *from = in.len ? (const char *)in.data : "";
     bool whole = false;
@@ -75,7 +80,8 @@ int base_decompress(enum base_compressor compressor, struct base_slice in, uint8
                 LZ4_decompress_safe(from, (char *)out, (int)in.len, (int)size) == (int)size;
         break;
     case BASE_COMPRESS_ZSTD:
-        whole = ZSTD_decompress(out, size, from, in.len) == size; /* an error is a number above any size */
+        whole = ZSTD_decompress(out, size, from, in.len) ==
+                size; /* an error is a number above any size */
         break;
     case BASE_COMPRESS_SNAPPY: {
         size_t n = 0; /* what the input claims must be known before it is believed */

@@ -13,9 +13,11 @@ enum base_compressor {
 };
 
 /* Append the compressed bytes to out. level: zstd's (0: its default) and ignored elsewhere. */
-BASE_MUST int base_compress(enum base_compressor compressor, int level, struct base_slice in, struct base_buf *out);
+BASE_MUST int base_compress(enum base_compressor compressor, int level, struct base_slice in,
+                            struct base_buf *out);
 /* Decompress to exactly size bytes at `out`; CORRUPT when the input is not that. */
-BASE_MUST int base_decompress(enum base_compressor compressor, struct base_slice in, uint8_t *out, size_t size);
+BASE_MUST int base_decompress(enum base_compressor compressor, struct base_slice in, uint8_t *out,
+                              size_t size);
 /* "LZ4Compressor" with or without the Java package → id; -1 for none of ours. */
 int base_compressor_by_name(struct base_slice name);
 const char *base_compressor_name(enum base_compressor compressor);

@@ -2,8 +2,9 @@
  *
  * Invariants:
  *  1. What base_conditions_check passed decodes: judging finds damage only in rows.
- *  2. Null compares with = and != alone (and as one of IN): everything else against null does not hold. A collection without elements and
- *     none at all are the same when it is stored by elements.
+ *  2. Null compares with = and != alone (and as one of IN): everything else against null does not
+ *     hold. A collection without elements and none at all are the same when it is stored by
+ *     elements.
  *  3. Judging depends on the rows that are given and on nothing else. */
 #include "base/condition.h"
 
@@ -12,9 +13,10 @@
 #include "base/key.h"
 #include "base/mutation.h"
 
-/* --- encoding --------------------------------------------------------------------------------------------------------- */
+/* Encoding. */
 
-int base_condition_put_row(struct base_buf *out, enum base_condition_kind kind, struct base_slice ckey)
+int base_condition_put_row(struct base_buf *out, enum base_condition_kind kind,
+                           struct base_slice ckey)
 {
     int rc = base_buf_put_u8(out, (uint8_t)kind);
     return rc == BASE_OK ? base_buf_put_bytes(out, ckey) : rc;
@@ -26,8 +28,9 @@ static int put_operand(struct base_buf *out, const struct base_condition_operand
     return rc == BASE_OK && !operand->is_null ? base_buf_put_bytes(out, operand->value) : rc;
 }
 
-int base_condition_put_column(struct base_buf *out, struct base_slice ckey, uint32_t column, enum base_condition_op op,
-                              enum base_condition_element element, struct base_slice path, uint32_t index,
+int base_condition_put_column(struct base_buf *out, struct base_slice ckey, uint32_t column,
+                              enum base_condition_op op, enum base_condition_element element,
+                              struct base_slice path, uint32_t index,
                               const struct base_condition_operand *operands, size_t operand_count)
 {
     int rc = base_condition_put_row(out, BASE_CONDITION_COLUMN, ckey);
@@ -48,7 +51,7 @@ int base_condition_put_column(struct base_buf *out, struct base_slice ckey, uint
     return rc;
 }
 
-/* --- decoding ---------------------------------------------------------------------------------------------------------- */
+/* Decoding. */
 
 static bool next_operand(struct base_reader *in, struct base_condition_operand *out)
 {
@@ -65,8 +68,9 @@ static bool decode_column(struct base_reader *in, struct base_condition *out)
     struct base_condition_operand operand;
     uint64_t column;
     uint8_t op, element;
-    if (!base_get_varint(in, &column) || column > UINT32_MAX || !base_get_u8(in, &op) || op > BASE_CONDITION_CONTAINS_KEY ||
-        !base_get_u8(in, &element) || element > BASE_CONDITION_INDEX)
+    if (!base_get_varint(in, &column) || column > UINT32_MAX || !base_get_u8(in, &op) ||
+        op > BASE_CONDITION_CONTAINS_KEY || !base_get_u8(in, &element) ||
+        element > BASE_CONDITION_INDEX)
         return false;
     out->column = (uint32_t)column;
     out->op = (enum base_condition_op)op;
@@ -75,7 +79,8 @@ static bool decode_column(struct base_reader *in, struct base_condition *out)
         return false;
     if (element == BASE_CONDITION_INDEX && !base_get_u32le(in, &out->index))
         return false;
-    if (!base_get_varint(in, &out->operand_count) || (out->operand_count != 1 && op != BASE_CONDITION_IN))
+    if (!base_get_varint(in, &out->operand_count) ||
+        (out->operand_count != 1 && op != BASE_CONDITION_IN))
         return false;
     out->operands = *in;
     for (uint64_t i = 0; i < out->operand_count; i++)
@@ -89,8 +94,10 @@ bool base_condition_decode(struct base_reader *in, struct base_condition *out)
 {
     uint8_t kind;
     *out = (struct base_condition){0};
-    if (!base_get_u8(in, &kind) || kind < BASE_CONDITION_EXISTS || kind > BASE_CONDITION_COLUMN || !base_get_bytes(in, &out->ckey) ||
-        (out->ckey.len && (out->ckey.len > BASE_CKEY_LEN_MAX || out->ckey.data[out->ckey.len - 1] != BASE_KEY_AT)))
+    if (!base_get_u8(in, &kind) || kind < BASE_CONDITION_EXISTS || kind > BASE_CONDITION_COLUMN ||
+        !base_get_bytes(in, &out->ckey) ||
+        (out->ckey.len &&
+         (out->ckey.len > BASE_CKEY_LEN_MAX || out->ckey.data[out->ckey.len - 1] != BASE_KEY_AT)))
         return base_reader_fail(in);
     out->kind = (enum base_condition_kind)kind;
     if (out->kind == BASE_CONDITION_COLUMN && !decode_column(in, out)) {
@@ -100,10 +107,12 @@ bool base_condition_decode(struct base_reader *in, struct base_condition *out)
     return true;
 }
 
-/* --- checking ------------------------------------------------------------------------------------------------------------ */
+/* Checking. */
 
-/* The type of what is compared: the column's, or of its part; NULL: the condition does not fit the column. */
-static const struct base_type *compared_type(const struct base_condition *c, const struct base_type *type)
+/* The type of what is compared: the column's, or of its part; NULL: the condition does not fit the
+ * column. */
+static const struct base_type *compared_type(const struct base_condition *c,
+                                             const struct base_type *type)
 {
     switch (c->element) {
     case BASE_CONDITION_WHOLE:
@@ -116,18 +125,23 @@ static const struct base_type *compared_type(const struct base_condition *c, con
     uint16_t field;
     if (type->kind == BASE_TYPE_MAP)
         return type->params[1];
-    if (type->kind != BASE_TYPE_UDT || !base_path_get_field(c->path, &field) || field >= type->param_count)
+    if (type->kind != BASE_TYPE_UDT || !base_path_get_field(c->path, &field) ||
+        field >= type->param_count)
         return NULL;
     return type->params[field];
 }
 
 /* Of an operand of that comparison; NULL: the operator does not fit. */
-static const struct base_type *operand_type(const struct base_condition *c, const struct base_type *compared)
+static const struct base_type *operand_type(const struct base_condition *c,
+                                            const struct base_type *compared)
 {
     bool map = compared->kind == BASE_TYPE_MAP;
     switch (c->op) {
     case BASE_CONDITION_CONTAINS:
-        return map ? compared->params[1] : compared->kind == BASE_TYPE_LIST || compared->kind == BASE_TYPE_SET ? compared->params[0] : NULL;
+        return map ? compared->params[1]
+               : compared->kind == BASE_TYPE_LIST || compared->kind == BASE_TYPE_SET
+                   ? compared->params[0]
+                   : NULL;
     case BASE_CONDITION_CONTAINS_KEY:
         return map ? compared->params[0] : NULL;
     default:
@@ -140,7 +154,8 @@ static bool takes_null(enum base_condition_op op)
     return op == BASE_CONDITION_EQ || op == BASE_CONDITION_NE || op == BASE_CONDITION_IN;
 }
 
-static int check_path(const struct base_condition *c, const struct base_type *type, struct base_err *err)
+static int check_path(const struct base_condition *c, const struct base_type *type,
+                      struct base_err *err)
 {
     struct base_buf scratch;
     struct base_slice key;
@@ -152,20 +167,25 @@ static int check_path(const struct base_condition *c, const struct base_type *ty
     return rc == BASE_E_CORRUPT ? BASE_E_INVALID : rc;
 }
 
-static int check_column(const struct base_condition *c, const struct base_table *table, struct base_err *err)
+static int check_column(const struct base_condition *c, const struct base_table *table,
+                        struct base_err *err)
 {
     const struct base_column *column = base_table_column_by_id(table, c->column);
     if (!column || (column->kind != BASE_COLUMN_REGULAR && column->kind != BASE_COLUMN_STATIC))
-        return base_err_set(err, BASE_E_INVALID, "a condition is on a column that the table does not have");
+        return base_err_set(err, BASE_E_INVALID,
+                            "a condition is on a column that the table does not have");
     const struct base_type *compared = compared_type(c, column->type);
     const struct base_type *type = compared ? operand_type(c, compared) : NULL;
-    if (!type || (column->kind == BASE_COLUMN_STATIC) != (c->ckey.len == 0) || column->type->kind == BASE_TYPE_COUNTER)
-        return base_err_set(err, BASE_E_INVALID, "a condition does not fit the column %.*s", BASE_SLICE_ARG(column->name));
+    if (!type || (column->kind == BASE_COLUMN_STATIC) != (c->ckey.len == 0) ||
+        column->type->kind == BASE_TYPE_COUNTER)
+        return base_err_set(err, BASE_E_INVALID, "a condition does not fit the column %.*s",
+                            BASE_SLICE_ARG(column->name));
     struct base_reader operands = c->operands;
     for (uint64_t i = 0; i < c->operand_count; i++) {
         struct base_condition_operand operand;
         if (!next_operand(&operands, &operand) || (operand.is_null && !takes_null(c->op)))
-            return base_err_set(err, BASE_E_INVALID, "a condition on %.*s compares with null", BASE_SLICE_ARG(column->name));
+            return base_err_set(err, BASE_E_INVALID, "a condition on %.*s compares with null",
+                                BASE_SLICE_ARG(column->name));
         int rc = operand.is_null ? BASE_OK : base_value_validate(type, operand.value, err);
         if (rc != BASE_OK)
             return base_err_wrap(err, rc, "a condition on %.*s", BASE_SLICE_ARG(column->name));
@@ -173,7 +193,8 @@ static int check_column(const struct base_condition *c, const struct base_table 
     return check_path(c, column->type, err);
 }
 
-int base_conditions_check(struct base_slice conditions, const struct base_table *table, struct base_err *err)
+int base_conditions_check(struct base_slice conditions, const struct base_table *table,
+                          struct base_err *err)
 {
     struct base_reader in = base_reader(conditions);
     uint64_t count;
@@ -187,7 +208,8 @@ int base_conditions_check(struct base_slice conditions, const struct base_table 
         if (rc != BASE_OK)
             return rc;
     }
-    return base_reader_left(&in) ? base_err_set(err, BASE_E_INVALID, "bytes follow the conditions") : BASE_OK;
+    return base_reader_left(&in) ? base_err_set(err, BASE_E_INVALID, "bytes follow the conditions")
+                                 : BASE_OK;
 }
 
 bool base_conditions_current_check(struct base_slice current)
@@ -198,7 +220,8 @@ bool base_conditions_current_check(struct base_slice current)
     if (!base_get_varint(&in, &count))
         return false;
     for (uint64_t i = 0; i < count; i++) {
-        if (!base_get_bytes(&in, &ckey) || !base_get_bytes(&in, &row) || (i && base_slice_compare(last, ckey) >= 0) ||
+        if (!base_get_bytes(&in, &ckey) || !base_get_bytes(&in, &row) ||
+            (i && base_slice_compare(last, ckey) >= 0) ||
             (ckey.len && ckey.data[ckey.len - 1] != BASE_KEY_AT) || !base_row_check(row))
             return false;
         last = ckey;
@@ -206,14 +229,16 @@ bool base_conditions_current_check(struct base_slice current)
     return base_reader_left(&in) == 0;
 }
 
-/* --- what must be read ------------------------------------------------------------------------------------------------------ */
+/* What must be read. */
 
 static int by_lo(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct base_range *)a)->lo, ((const struct base_range *)b)->lo);
+    return base_slice_compare(((const struct base_range *)a)->lo,
+                              ((const struct base_range *)b)->lo);
 }
 
-int base_conditions_slices(struct base_arena *arena, struct base_slice conditions, struct base_slice mutation, struct base_slices *out,
+int base_conditions_slices(struct base_arena *arena, struct base_slice conditions,
+                           struct base_slice mutation, struct base_slices *out,
                            struct base_err *err)
 {
     struct base_reader in = base_reader(conditions), bytes = base_reader(mutation);
@@ -221,10 +246,12 @@ int base_conditions_slices(struct base_arena *arena, struct base_slice condition
     struct base_slice ckey, row;
     uint64_t count;
     *out = (struct base_slices){0};
-    if (!base_get_varint(&in, &count) || count > conditions.len || (mutation.len && !base_mutation_decode(&bytes, &m)))
+    if (!base_get_varint(&in, &count) || count > conditions.len ||
+        (mutation.len && !base_mutation_decode(&bytes, &m)))
         return base_err_set(err, BASE_E_CORRUPT, "the conditions are damaged");
     size_t n = 0, kept = 0;
-    struct base_range *ranges = base_arena_alloc(arena, (size_t)(count + m.row_count + 1) * sizeof *ranges);
+    struct base_range *ranges =
+        base_arena_alloc(arena, (size_t)(count + m.row_count + 1) * sizeof *ranges);
     if (!ranges)
         return base_err_set(err, BASE_E_NOMEM, "conditions: out of memory");
     for (uint64_t i = 0; i < count; i++) {
@@ -248,7 +275,7 @@ int base_conditions_slices(struct base_arena *arena, struct base_slice condition
     return BASE_OK;
 }
 
-/* --- judging ------------------------------------------------------------------------------------------------------------------- */
+/* Judging. */
 
 struct judge {
     const struct base_table *table;
@@ -262,7 +289,8 @@ static int damaged(struct judge *j)
 }
 
 /* One cell of a multi-cell column. */
-static int find_cell(struct judge *j, const struct base_condition *c, struct base_slice encoded, struct base_slice *value, bool *is_null)
+static int find_cell(struct judge *j, const struct base_condition *c, struct base_slice encoded,
+                     struct base_slice *value, bool *is_null)
 {
     struct base_row row;
     struct base_cell cell;
@@ -276,7 +304,8 @@ static int find_cell(struct judge *j, const struct base_condition *c, struct bas
     while ((n = base_cells_next(&it, &cell)) > 0 && cell.column <= c->column) {
         if (cell.column < c->column || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
             continue;
-        if (c->element == BASE_CONDITION_INDEX ? index++ == c->index : base_slice_equal(cell.path, c->path)) {
+        if (c->element == BASE_CONDITION_INDEX ? index++ == c->index
+                                               : base_slice_equal(cell.path, c->path)) {
             *value = cell.value;
             *is_null = false;
             return BASE_OK;
@@ -286,8 +315,8 @@ static int find_cell(struct judge *j, const struct base_condition *c, struct bas
 }
 
 /* One part of a frozen value. */
-static int find_part(struct judge *j, const struct base_condition *c, const struct base_type *type, struct base_slice whole,
-                     struct base_slice *value, bool *is_null)
+static int find_part(struct judge *j, const struct base_condition *c, const struct base_type *type,
+                     struct base_slice whole, struct base_slice *value, bool *is_null)
 {
     struct base_elements it;
     struct base_slice element, second, key = {0};
@@ -295,7 +324,8 @@ static int find_part(struct judge *j, const struct base_condition *c, const stru
     uint16_t field = 0;
     size_t start = j->scratch.len;
     if (type->kind == BASE_TYPE_MAP) {
-        int rc = base_path_get(type, &(struct base_cell){.path = c->path}, &j->scratch, &key, j->err);
+        int rc =
+            base_path_get(type, &(struct base_cell){.path = c->path}, &j->scratch, &key, j->err);
         if (rc != BASE_OK)
             return rc;
     } else if (type->kind == BASE_TYPE_UDT && !base_path_get_field(c->path, &field)) {
@@ -305,10 +335,12 @@ static int find_part(struct judge *j, const struct base_condition *c, const stru
     if (!base_elements_begin(&it, type, whole))
         return damaged(j);
     for (uint32_t i = 0; it.left > 0; i++) {
-        if (!base_elements_next(&it, &element, &null) || (type->kind == BASE_TYPE_MAP && !base_elements_next(&it, &second, &second_null)))
+        if (!base_elements_next(&it, &element, &null) ||
+            (type->kind == BASE_TYPE_MAP && !base_elements_next(&it, &second, &second_null)))
             return damaged(j);
-        bool found = type->kind == BASE_TYPE_MAP ? base_value_compare(type->params[0], element, key) == 0
-                                                 : i == (type->kind == BASE_TYPE_UDT ? field : c->index);
+        bool found = type->kind == BASE_TYPE_MAP
+                         ? base_value_compare(type->params[0], element, key) == 0
+                         : i == (type->kind == BASE_TYPE_UDT ? field : c->index);
         if (found) {
             *value = type->kind == BASE_TYPE_MAP ? second : element;
             *is_null = type->kind == BASE_TYPE_MAP ? second_null : null;
@@ -318,8 +350,8 @@ static int find_part(struct judge *j, const struct base_condition *c, const stru
     return BASE_OK;
 }
 
-static int find_value(struct judge *j, const struct base_condition *c, const struct base_type *type, struct base_slice row,
-                      struct base_slice *value, bool *is_null)
+static int find_value(struct judge *j, const struct base_condition *c, const struct base_type *type,
+                      struct base_slice row, struct base_slice *value, bool *is_null)
 {
     bool many = base_type_is_multicell(type);
     *value = (struct base_slice){0};
@@ -334,8 +366,8 @@ static int find_value(struct judge *j, const struct base_condition *c, const str
     return find_part(j, c, type, whole, value, is_null);
 }
 
-static int contains(struct judge *j, const struct base_condition *c, const struct base_type *type, struct base_slice value,
-                    struct base_slice operand, bool *holds)
+static int contains(struct judge *j, const struct base_condition *c, const struct base_type *type,
+                    struct base_slice value, struct base_slice operand, bool *holds)
 {
     struct base_elements it;
     struct base_slice element;
@@ -355,7 +387,8 @@ static int contains(struct judge *j, const struct base_condition *c, const struc
 static bool fits(enum base_condition_op op, int order)
 {
     switch (op) {
-    case BASE_CONDITION_EQ: case BASE_CONDITION_IN:
+    case BASE_CONDITION_EQ:
+    case BASE_CONDITION_IN:
         return order == 0;
     case BASE_CONDITION_NE:
         return order != 0;
@@ -367,13 +400,15 @@ static bool fits(enum base_condition_op op, int order)
         return order > 0;
     case BASE_CONDITION_GE:
         return order >= 0;
-    case BASE_CONDITION_CONTAINS: case BASE_CONDITION_CONTAINS_KEY:
+    case BASE_CONDITION_CONTAINS:
+    case BASE_CONDITION_CONTAINS_KEY:
         break;
     }
     return false;
 }
 
-static int judge_operand(struct judge *j, const struct base_condition *c, const struct base_type *type, struct base_slice value, bool is_null,
+static int judge_operand(struct judge *j, const struct base_condition *c,
+                         const struct base_type *type, struct base_slice value, bool is_null,
                          const struct base_condition_operand *operand, bool *holds)
 {
     bool negative = c->op == BASE_CONDITION_NE;
@@ -388,7 +423,8 @@ static int judge_operand(struct judge *j, const struct base_condition *c, const 
     return BASE_OK;
 }
 
-static int judge_column(struct judge *j, const struct base_condition *c, struct base_slice row, bool *holds)
+static int judge_column(struct judge *j, const struct base_condition *c, struct base_slice row,
+                        bool *holds)
 {
     static const uint8_t no_elements[4];
     const struct base_column *column = base_table_column_by_id(j->table, c->column);
@@ -399,7 +435,8 @@ static int judge_column(struct judge *j, const struct base_condition *c, struct 
     const struct base_type *type = compared_type(c, column->type);
     base_buf_reset(&j->scratch);
     int rc = find_value(j, c, column->type, row, &value, &is_null);
-    bool by_elements = c->element == BASE_CONDITION_WHOLE && base_type_is_multicell(type) && type->kind != BASE_TYPE_UDT;
+    bool by_elements = c->element == BASE_CONDITION_WHOLE && base_type_is_multicell(type) &&
+                       type->kind != BASE_TYPE_UDT;
     *holds = false;
     for (uint64_t i = 0; rc == BASE_OK && !*holds && i < c->operand_count; i++) {
         struct base_condition_operand operand;
@@ -413,7 +450,8 @@ static int judge_column(struct judge *j, const struct base_condition *c, struct 
     return rc;
 }
 
-static struct base_slice find_row(const struct base_condition_row *rows, size_t row_count, struct base_slice ckey)
+static struct base_slice find_row(const struct base_condition_row *rows, size_t row_count,
+                                  struct base_slice ckey)
 {
     for (size_t lo = 0, hi = row_count; lo < hi;) {
         size_t mid = lo + (hi - lo) / 2;
@@ -444,7 +482,8 @@ static bool is_looked_at(struct base_slice conditions, struct base_slice ckey)
     return false;
 }
 
-static int put_current(struct base_slice conditions, const struct base_condition_row *rows, size_t row_count, struct base_buf *out)
+static int put_current(struct base_slice conditions, const struct base_condition_row *rows,
+                       size_t row_count, struct base_buf *out)
 {
     size_t count = 0;
     for (size_t i = 0; i < row_count; i++)
@@ -460,8 +499,9 @@ static int put_current(struct base_slice conditions, const struct base_condition
     return rc;
 }
 
-int base_conditions_judge(struct base_slice conditions, const struct base_table *table, const struct base_condition_row *rows,
-                          size_t row_count, bool *hold, struct base_buf *current, struct base_err *err)
+int base_conditions_judge(struct base_slice conditions, const struct base_table *table,
+                          const struct base_condition_row *rows, size_t row_count, bool *hold,
+                          struct base_buf *current, struct base_err *err)
 {
     struct base_reader in = base_reader(conditions);
     struct judge j = {.table = table, .err = err};

@@ -17,7 +17,8 @@ static int shard_next(struct base_reader *in, struct shard *shard)
     struct base_slice last = shard->host;
     const uint8_t *begin = in->p;
     uint64_t clock, count;
-    if (!base_get_raw(in, 16, &shard->host) || !base_get_varint(in, &clock) || !base_get_varint(in, &count))
+    if (!base_get_raw(in, 16, &shard->host) || !base_get_varint(in, &clock) ||
+        !base_get_varint(in, &count))
         return -1;
     if (last.len && memcmp(last.data, shard->host.data, 16) >= 0)
         return -1;

@@ -43,10 +43,12 @@ static int days_in_month(int64_t year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* Years that the calendar above counts: far beyond what 64 bits of milliseconds hold, so that nothing overflows on the way. */
+/* Years that the calendar above counts: far beyond what 64 bits of milliseconds hold, so that
+ * nothing overflows on the way. */
 #define YEAR_MAX 300000000LL
 
-bool base_timestamp_add(int64_t ms, const struct base_duration *duration, int64_t times, int64_t *out)
+bool base_timestamp_add(int64_t ms, const struct base_duration *duration, int64_t times,
+                        int64_t *out)
 {
     __int128 months = (__int128)duration->months * times, days = (__int128)duration->days * times;
     __int128 rest_ns = (__int128)duration->ns * times, at;

@@ -1,7 +1,8 @@
 /* e to a decimal and logarithms of one, to 32 digits or as many as it has.
  *
- * On GMP's floats with some digits to spare: series after the argument has been brought near 0 or 1. A float's precision is fixed when
- * it is made, so memory is bounded by DIGITS_MAX; an argument's magnitude by what a decimal's scale can say of the result. */
+ * On GMP's floats with some digits to spare: series after the argument has been brought near 0 or
+ * 1. A float's precision is fixed when it is made, so memory is bounded by DIGITS_MAX; an
+ * argument's magnitude by what a decimal's scale can say of the result. */
 #include "base/arith.h"
 
 #include "base/base_private.h"
@@ -108,11 +109,13 @@ static int put_result(struct work *w, int digits, struct base_buf *out)
     struct base_slice all = base_slice_str(text + negative);
     if (all.len == 0)
         return base_buf_put(out, "\0\0\0\0\0", 5);
-    struct basei_number number = {.negative = negative, .whole = base_slice(NULL, 0), .fraction = all, .exponent = exponent};
+    struct basei_number number = {
+        .negative = negative, .whole = base_slice(NULL, 0), .fraction = all, .exponent = exponent};
     return basei_decimal_put_number(out, &number);
 }
 
-static int apply(enum base_decimal_function f, char *digits, size_t count, bool negative, int64_t scale, struct base_buf *out)
+static int apply(enum base_decimal_function f, char *digits, size_t count, bool negative,
+                 int64_t scale, struct base_buf *out)
 {
     const int wanted = count < DIGITS_MIN ? DIGITS_MIN : (int)count;
     const int64_t magnitude = (int64_t)count - scale; /* 0.digits * 10^magnitude */
@@ -122,7 +125,9 @@ static int apply(enum base_decimal_function f, char *digits, size_t count, bool 
     if (f == BASE_DECIMAL_EXP && magnitude < -DIGITS_MAX)
         return base_buf_put(out, "\0\0\0\0\1", 5); /* 1, to any digit that is asked for */
     /* The argument: of logarithms only its mantissa in [1, 10), the rest is exact. */
-    work_init(&w, f == BASE_DECIMAL_EXP ? wanted + 10 : 2 * wanted); /* near 1 a logarithm has lost half of them */
+    work_init(&w, f == BASE_DECIMAL_EXP
+                      ? wanted + 10
+                      : 2 * wanted); /* near 1 a logarithm has lost half of them */
     if (f == BASE_DECIMAL_EXP) {
         set_digits(&w, digits, (long)-scale);
         if (negative)
@@ -169,7 +174,8 @@ int base_decimal_apply(enum base_decimal_function f, struct base_slice value, st
         else if (zero)
             rc = base_buf_put(out, "\0\0\0\0\1", 5);
         else
-            rc = apply(f, digits + negative, count, negative, (int32_t)base_get_be32(value.data), out);
+            rc = apply(f, digits + negative, count, negative, (int32_t)base_get_be32(value.data),
+                       out);
     }
     base_buf_fini(&text);
     return rc;

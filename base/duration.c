@@ -89,7 +89,8 @@ bool base_duration_decode(struct base_slice value, struct base_duration *out)
 
 int base_duration_encode(const struct base_duration *duration, struct base_buf *out)
 {
-    return basei_duration_encode(&(struct basei_duration){duration->months, duration->days, duration->ns}, out);
+    return basei_duration_encode(
+        &(struct basei_duration){duration->months, duration->days, duration->ns}, out);
 }
 
 /* --- text ---------------------------------------------------------------------------------------

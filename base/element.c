@@ -31,13 +31,14 @@ int basei_element_end(const struct base_type *parent, const struct base_type *ty
     return BASE_OK;
 }
 
-int base_element_put(const struct base_type *parent, const struct base_type *type, struct base_slice element, bool is_null,
-                     struct base_buf *out)
+int base_element_put(const struct base_type *parent, const struct base_type *type,
+                     struct base_slice element, bool is_null, struct base_buf *out)
 {
     size_t at = out->len;
     if (is_null)
-        return parent->kind == BASE_TYPE_TUPLE || parent->kind == BASE_TYPE_UDT ? base_buf_put(out, "\xff\xff\xff\xff", 4)
-                                                                                : BASE_E_INVALID;
+        return parent->kind == BASE_TYPE_TUPLE || parent->kind == BASE_TYPE_UDT
+                   ? base_buf_put(out, "\xff\xff\xff\xff", 4)
+                   : BASE_E_INVALID;
     int rc = basei_element_begin(parent, out);
     if (rc == BASE_OK)
         rc = base_buf_put_slice(out, element);

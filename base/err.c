@@ -8,7 +8,8 @@
 
 void base_assert_fail(const char *expr, const char *file, int line)
 {
-    fprintf(stderr, "ringlet: broken invariant: %s (%s:%d); please report this\n", expr, file, line);
+    fprintf(stderr, "ringlet: broken invariant: %s (%s:%d); please report this\n", expr, file,
+            line);
     abort();
 }
 
@@ -63,7 +64,9 @@ int base_err_wrap(struct base_err *err, int code, const char *fmt, ...)
         va_start(ap, fmt);
         int used = vsnprintf(err->text, sizeof err->text, fmt, ap);
         va_end(ap);
-        size_t at = used < 0 ? 0 : (size_t)used < sizeof err->text ? (size_t)used : sizeof err->text - 1;
+        size_t at = used < 0                          ? 0
+                    : (size_t)used < sizeof err->text ? (size_t)used
+                                                      : sizeof err->text - 1;
         size_t left = sizeof err->text - at;
         snprintf(err->text + at, left, ": %.*s", left > 3 ? (int)(left - 3) : 0, inner);
         err->code = code;

@@ -21,29 +21,29 @@ enum base_outcome {
 
 /*   name          value  outcome    words */
 #define BASE_ERRORS(X)                                                                             \
-    X(NOMEM,        1, OVERLOAD,  "out of memory")                                                 \
-    X(INVALID,      2, REFUSED,   "invalid request")                                               \
-    X(SYNTAX,       3, REFUSED,   "syntax error")                                                  \
-    X(CONFIG,       4, REFUSED,   "configuration error")                                           \
-    X(EXISTS,       5, REFUSED,   "already exists")                                                \
-    X(NOTFOUND,     6, REFUSED,   "not found")                                                     \
-    X(UNAUTHORIZED, 7, REFUSED,   "not authorized")                                                \
-    X(IO,           8, MAYBE,     "input/output error")                                            \
-    X(CORRUPT,      9, REFUSED,   "damaged data")                                                  \
-    X(NOSPACE,     10, REFUSED,   "no space left")                                                 \
-    X(STOPPED,     11, REFUSED,   "stopped after a failed write")                                  \
-    X(LIMIT,       12, REFUSED,   "limit exceeded")                                                \
-    X(OVERLOADED,  13, OVERLOAD,  "overloaded")                                                    \
-    X(UNAVAILABLE, 14, REFUSED,   "unavailable")                                                   \
-    X(TIMEOUT,     15, MAYBE,     "timed out")                                                     \
-    X(CONDITION,   16, CONDITION, "condition not met")                                             \
-    X(UNKNOWN,     17, MAYBE,     "outcome unknown")                                               \
-    X(INTERRUPTED, 18, REFUSED,   "interrupted")                                                   \
-    X(BUSY,        19, REFUSED,   "in use")                                                        \
-    X(VERSION,     20, REFUSED,   "unsupported version")                                           \
-    X(CLOSED,      21, REFUSED,   "closed")                                                        \
-    X(STALE,       22, REFUSED,   "stale")                                                         \
-    X(INTERNAL,    23, MAYBE,     "internal error")
+    X(NOMEM, 1, OVERLOAD, "out of memory")                                                         \
+    X(INVALID, 2, REFUSED, "invalid request")                                                      \
+    X(SYNTAX, 3, REFUSED, "syntax error")                                                          \
+    X(CONFIG, 4, REFUSED, "configuration error")                                                   \
+    X(EXISTS, 5, REFUSED, "already exists")                                                        \
+    X(NOTFOUND, 6, REFUSED, "not found")                                                           \
+    X(UNAUTHORIZED, 7, REFUSED, "not authorized")                                                  \
+    X(IO, 8, MAYBE, "input/output error")                                                          \
+    X(CORRUPT, 9, REFUSED, "damaged data")                                                         \
+    X(NOSPACE, 10, REFUSED, "no space left")                                                       \
+    X(STOPPED, 11, REFUSED, "stopped after a failed write")                                        \
+    X(LIMIT, 12, REFUSED, "limit exceeded")                                                        \
+    X(OVERLOADED, 13, OVERLOAD, "overloaded")                                                      \
+    X(UNAVAILABLE, 14, REFUSED, "unavailable")                                                     \
+    X(TIMEOUT, 15, MAYBE, "timed out")                                                             \
+    X(CONDITION, 16, CONDITION, "condition not met")                                               \
+    X(UNKNOWN, 17, MAYBE, "outcome unknown")                                                       \
+    X(INTERRUPTED, 18, REFUSED, "interrupted")                                                     \
+    X(BUSY, 19, REFUSED, "in use")                                                                 \
+    X(VERSION, 20, REFUSED, "unsupported version")                                                 \
+    X(CLOSED, 21, REFUSED, "closed")                                                               \
+    X(STALE, 22, REFUSED, "stale")                                                                 \
+    X(INTERNAL, 23, MAYBE, "internal error")
 
 enum base_error {
     BASE_OK = 0,
@@ -63,9 +63,11 @@ enum base_outcome base_err_outcome(int code);
 
 /* Set `err` (may be NULL) and return `code`, so that a caller writes `return base_err_set(…)`. */
 int base_err_set(struct base_err *err, int code, const char *fmt, ...) BASE_PRINTF(3, 4);
-/* Put "<context>: " before the text and return the code: `return base_err_wrap(err, rc, "open %s", x)`. */
+/* Put "<context>: " before the text and return the code: `return base_err_wrap(err, rc, "open %s",
+ * x)`. */
 int base_err_wrap(struct base_err *err, int code, const char *fmt, ...) BASE_PRINTF(3, 4);
-/* The code for an errno (ENOMEM → NOMEM, ENOSPC and EDQUOT → NOSPACE, ENOENT → NOTFOUND, else IO). */
+/* The code for an errno (ENOMEM → NOMEM, ENOSPC and EDQUOT → NOSPACE, ENOENT → NOTFOUND, else
+ * IO). */
 int base_err_from_errno(int errnum);
 static inline void base_err_clear(struct base_err *err)
 {

@@ -1,8 +1,9 @@
 /* Terms of rows (base/index.h).
  *
- * 1. Whatever a filter may hold for has the filter's term: equal values encode to equal bytes (base_order_encode), and both sides
- *    are cut at the same length.
- * 2. A collection's cells already have their element or key as a clustering component: their path. */
+ * 1. Whatever a filter may hold for has the filter's term: equal values encode to equal bytes
+ *    (base_order_encode), and both sides are cut at the same length.
+ * 2. A collection's cells already have their element or key as a clustering component: their
+ *    path. */
 #include "base/index.h"
 
 #include <stdatomic.h>
@@ -35,14 +36,19 @@ struct base_indexer {
     bool of_key, of_static, of_regular, of_clustering;
 };
 
-/* --- making ------------------------------------------------------------------------------------------- */
+/* Making. */
 
-static bool add_entry(struct base_indexer *ix, const struct base_table *table, const struct base_index *index)
+static bool add_entry(struct base_indexer *ix, const struct base_table *table,
+                      const struct base_index *index)
 {
     const struct base_column *column = base_table_column_by_id(table, index->column);
     BASE_ASSERT(column);
-    struct entry entry = {.id = index->id, .column = column->id, .kind = column->kind, .position = column->position,
-                          .target = index->target, .type = base_type_copy(&ix->arena, column->type)};
+    struct entry entry = {.id = index->id,
+                          .column = column->id,
+                          .kind = column->kind,
+                          .position = column->position,
+                          .target = index->target,
+                          .type = base_type_copy(&ix->arena, column->type)};
     if (!entry.type)
         return false;
     size_t at = ix->count++;
@@ -68,7 +74,8 @@ static bool add_entry(struct base_indexer *ix, const struct base_table *table, c
     return true;
 }
 
-int base_indexer_new(const struct base_table *table, struct base_indexer **out, struct base_err *err)
+int base_indexer_new(const struct base_table *table, struct base_indexer **out,
+                     struct base_err *err)
 {
     *out = NULL;
     if (table->index_count == 0)
@@ -81,11 +88,13 @@ int base_indexer_new(const struct base_table *table, struct base_indexer **out, 
     ix->partition_key_count = table->partition_key_count;
     ix->clustering_count = table->clustering_count;
     ix->entries = base_arena_zalloc(&ix->arena, table->index_count * sizeof *ix->entries);
-    ix->clustering = base_arena_zalloc(&ix->arena, (table->clustering_count + 1) * sizeof *ix->clustering);
+    ix->clustering =
+        base_arena_zalloc(&ix->arena, (table->clustering_count + 1) * sizeof *ix->clustering);
     bool ok = ix->entries && ix->clustering;
     for (size_t i = 0; ok && i < table->clustering_count; i++) {
         const struct base_column *column = &table->columns[table->partition_key_count + i];
-        ix->clustering[i] = (struct component){base_type_copy(&ix->arena, column->type), column->descending};
+        ix->clustering[i] =
+            (struct component){base_type_copy(&ix->arena, column->type), column->descending};
         ok = ix->clustering[i].type != NULL;
     }
     for (size_t i = 0; ok && i < table->index_count; i++)
@@ -127,7 +136,8 @@ uint32_t base_indexer_id(const struct base_indexer *ix, size_t index)
 bool base_indexer_of_partition(const struct base_indexer *ix, size_t index)
 {
     BASE_ASSERT(index < ix->count);
-    return ix->entries[index].kind == BASE_COLUMN_PARTITION_KEY || ix->entries[index].kind == BASE_COLUMN_STATIC;
+    return ix->entries[index].kind == BASE_COLUMN_PARTITION_KEY ||
+           ix->entries[index].kind == BASE_COLUMN_STATIC;
 }
 
 bool base_indexer_has_key_terms(const struct base_indexer *ix)
@@ -135,13 +145,16 @@ bool base_indexer_has_key_terms(const struct base_indexer *ix)
     return ix->of_key;
 }
 
-/* --- terms ---------------------------------------------------------------------------------------------- */
+/* Terms. */
 
 /* Append a value as a component. Of a long string only so much as a term keeps. */
-static int component_put(const struct base_type *type, struct base_slice value, struct base_buf *out)
+static int component_put(const struct base_type *type, struct base_slice value,
+                         struct base_buf *out)
 {
-    bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT; /* no bytes: every field is null */
-    bool string = type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII || type->kind == BASE_TYPE_BLOB;
+    bool fields = type->kind == BASE_TYPE_TUPLE ||
+                  type->kind == BASE_TYPE_UDT; /* no bytes: every field is null */
+    bool string = type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII ||
+                  type->kind == BASE_TYPE_BLOB;
     if (value.len == 0 && !fields)
         return base_buf_put_u8(out, BASE_KEY_NEXT_EMPTY);
     if (string && value.len > BASE_INDEX_TERM_LEN_MAX)
@@ -162,7 +175,8 @@ static bool out_of_memory(int rc)
     return rc == BASE_E_NOMEM;
 }
 
-static int emit_value(const struct base_index_emit *emit, size_t index, const struct base_type *type, struct base_slice value)
+static int emit_value(const struct base_index_emit *emit, size_t index,
+                      const struct base_type *type, struct base_slice value)
 {
     base_buf_reset(emit->scratch);
     int rc = component_put(type, value, emit->scratch);
@@ -172,7 +186,8 @@ static int emit_value(const struct base_index_emit *emit, size_t index, const st
 }
 
 /* A live cell of the indexed column. */
-static int emit_cell(const struct base_index_emit *emit, size_t index, const struct entry *e, const struct base_cell *cell)
+static int emit_cell(const struct base_index_emit *emit, size_t index, const struct entry *e,
+                     const struct base_cell *cell)
 {
     const struct base_type *type = e->type;
     switch (e->target) {
@@ -182,7 +197,8 @@ static int emit_cell(const struct base_index_emit *emit, size_t index, const str
     case BASE_INDEX_VALUES:
         if (type->kind == BASE_TYPE_SET)
             return emit->fn(emit->ctx, index, cut(cell->path));
-        return emit_value(emit, index, type->params[type->kind == BASE_TYPE_MAP ? 1 : 0], cell->value);
+        return emit_value(emit, index, type->params[type->kind == BASE_TYPE_MAP ? 1 : 0],
+                          cell->value);
     case BASE_INDEX_KEYS:
         return emit->fn(emit->ctx, index, cut(cell->path));
     case BASE_INDEX_ENTRIES: {
@@ -198,8 +214,8 @@ static int emit_cell(const struct base_index_emit *emit, size_t index, const str
     return BASE_OK;
 }
 
-static int emit_cells(const struct base_indexer *ix, enum base_column_kind kind, const struct base_row *row, bool *live,
-                      const struct base_index_emit *emit)
+static int emit_cells(const struct base_indexer *ix, enum base_column_kind kind,
+                      const struct base_row *row, bool *live, const struct base_index_emit *emit)
 {
     struct base_cells it = base_cells_begin(row);
     struct base_cell cell;
@@ -218,16 +234,19 @@ static int emit_cells(const struct base_indexer *ix, enum base_column_kind kind,
     return rc;
 }
 
-int base_indexer_static_terms(const struct base_indexer *ix, struct base_slice encoded, const struct base_index_emit *emit)
+int base_indexer_static_terms(const struct base_indexer *ix, struct base_slice encoded,
+                              const struct base_index_emit *emit)
 {
     struct base_row row;
     bool live;
     if (!ix->of_static || encoded.len == 0)
         return BASE_OK;
-    return base_row_decode(encoded, &row) ? emit_cells(ix, BASE_COLUMN_STATIC, &row, &live, emit) : BASE_E_CORRUPT;
+    return base_row_decode(encoded, &row) ? emit_cells(ix, BASE_COLUMN_STATIC, &row, &live, emit)
+                                          : BASE_E_CORRUPT;
 }
 
-int base_indexer_key_terms(const struct base_indexer *ix, struct base_slice pkey, const struct base_index_emit *emit)
+int base_indexer_key_terms(const struct base_indexer *ix, struct base_slice pkey,
+                           const struct base_index_emit *emit)
 {
     if (!ix->of_key)
         return BASE_OK;
@@ -235,7 +254,8 @@ int base_indexer_key_terms(const struct base_indexer *ix, struct base_slice pkey
     struct base_buf pk;
     int emitted = BASE_OK;
     base_buf_init(&pk, SCRATCH_LEN_MAX);
-    if (ix->partition_key_count > BASE_COUNT(few) && !(values = calloc(ix->partition_key_count, sizeof *values)))
+    if (ix->partition_key_count > BASE_COUNT(few) &&
+        !(values = calloc(ix->partition_key_count, sizeof *values)))
         return BASE_E_NOMEM;
     int rc = base_pkey_decode(pkey, &pk, NULL);
     if (rc == BASE_OK)
@@ -252,7 +272,8 @@ int base_indexer_key_terms(const struct base_indexer *ix, struct base_slice pkey
 }
 
 /* The clustering components up to the last one that is indexed. */
-static int emit_clustering(const struct base_indexer *ix, struct base_slice ckey, const struct base_index_emit *emit)
+static int emit_clustering(const struct base_indexer *ix, struct base_slice ckey,
+                           const struct base_index_emit *emit)
 {
     struct base_reader in = base_reader(ckey);
     struct base_buf value;
@@ -262,8 +283,10 @@ static int emit_clustering(const struct base_indexer *ix, struct base_slice ckey
         bool empty;
         uint8_t position;
         base_buf_reset(&value);
-        rc = base_ckey_get(ix->clustering[k].type, ix->clustering[k].descending, &in, &value, &empty, &position, NULL);
-        if (rc != BASE_OK || position != 0) { /* not a row's key of this table: no filter on it holds */
+        rc = base_ckey_get(ix->clustering[k].type, ix->clustering[k].descending, &in, &value,
+                           &empty, &position, NULL);
+        if (rc != BASE_OK ||
+            position != 0) { /* not a row's key of this table: no filter on it holds */
             rc = out_of_memory(rc) ? rc : BASE_OK;
             break;
         }
@@ -275,8 +298,8 @@ static int emit_clustering(const struct base_indexer *ix, struct base_slice ckey
     return rc;
 }
 
-int base_indexer_row_terms(const struct base_indexer *ix, struct base_slice ckey, struct base_slice encoded,
-                           const struct base_index_emit *emit)
+int base_indexer_row_terms(const struct base_indexer *ix, struct base_slice ckey,
+                           struct base_slice encoded, const struct base_index_emit *emit)
 {
     struct base_row row;
     bool live;
@@ -290,7 +313,7 @@ int base_indexer_row_terms(const struct base_indexer *ix, struct base_slice ckey
     return rc;
 }
 
-/* --- looking up --------------------------------------------------------------------------------------------- */
+/* Looking up. */
 
 bool base_index_serves(enum base_index_target target, enum base_filter_op op)
 {
@@ -309,7 +332,8 @@ bool base_index_serves(enum base_index_target target, enum base_filter_op op)
 }
 
 /* Append what a filter's rows have in an index of this target. */
-static int lookup_put(const struct entry *e, const struct base_filter *filter, struct base_buf *term)
+static int lookup_put(const struct entry *e, const struct base_filter *filter,
+                      struct base_buf *term)
 {
     const struct base_type *type = e->type;
     switch (e->target) {
@@ -333,7 +357,8 @@ static int lookup_put(const struct entry *e, const struct base_filter *filter, s
     return component_put(type, filter->operand, term);
 }
 
-bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter *filter, size_t *index, struct base_buf *term)
+bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter *filter,
+                         size_t *index, struct base_buf *term)
 {
     size_t start = term->len;
     for (size_t i = 0; i < ix->count; i++) {
@@ -351,14 +376,16 @@ bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter
     return false;
 }
 
-const struct base_filter *base_index_filter(const struct base_table *table, const struct base_read *cmd)
+const struct base_filter *base_index_filter(const struct base_table *table,
+                                            const struct base_read *cmd)
 {
     const struct base_filter *of_partition = NULL;
     for (size_t i = 0; i < cmd->filter_count && !cmd->no_index; i++) {
         const struct base_column *column = base_table_column_by_id(table, cmd->filters[i].column);
         bool served = false;
         for (size_t k = 0; column && k < table->index_count && !served; k++)
-            served = table->indexes[k].column == column->id && base_index_serves(table->indexes[k].target, cmd->filters[i].op);
+            served = table->indexes[k].column == column->id &&
+                     base_index_serves(table->indexes[k].target, cmd->filters[i].op);
         if (!served)
             continue;
         if (column->kind == BASE_COLUMN_REGULAR || column->kind == BASE_COLUMN_CLUSTERING)

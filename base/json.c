@@ -17,7 +17,8 @@ static int bad(const struct base_json_reader *r, const char *expected, struct ba
 {
     size_t at = (size_t)(r->p - r->start);
     if (r->p >= r->end)
-        return base_err_set(err, BASE_E_SYNTAX, "JSON ends at byte %zu where %s was expected", at, expected);
+        return base_err_set(err, BASE_E_SYNTAX, "JSON ends at byte %zu where %s was expected", at,
+                            expected);
     return base_err_set(err, BASE_E_SYNTAX, "JSON byte %zu: %s was expected", at, expected);
 }
 
@@ -34,7 +35,8 @@ static void after_value(struct base_json_reader *r)
 static int open_level(struct base_json_reader *r, bool object, struct base_err *err)
 {
     if (r->depth == BASE_JSON_DEPTH_MAX)
-        return base_err_set(err, BASE_E_LIMIT, "JSON is nested more than %d deep", BASE_JSON_DEPTH_MAX);
+        return base_err_set(err, BASE_E_LIMIT, "JSON is nested more than %d deep",
+                            BASE_JSON_DEPTH_MAX);
     uint64_t bit = (uint64_t)1 << r->depth++;
     r->in_object = object ? r->in_object | bit : r->in_object & ~bit;
     r->expect = object ? KEY_OR_END : VALUE_OR_END;
@@ -57,7 +59,8 @@ static bool hex4(const uint8_t *p, unsigned *out)
     return true;
 }
 
-static int scan_string(struct base_json_reader *r, struct base_json_token *token, struct base_err *err)
+static int scan_string(struct base_json_reader *r, struct base_json_token *token,
+                       struct base_err *err)
 {
     const uint8_t *from = ++r->p;
     token->escaped = false;
@@ -97,7 +100,8 @@ static size_t digits(struct base_json_reader *r)
     return (size_t)(r->p - from);
 }
 
-static int scan_number(struct base_json_reader *r, struct base_json_token *token, struct base_err *err)
+static int scan_number(struct base_json_reader *r, struct base_json_token *token,
+                       struct base_err *err)
 {
     const uint8_t *from = r->p;
     if (*r->p == '-')
@@ -123,7 +127,8 @@ static int scan_number(struct base_json_reader *r, struct base_json_token *token
     return BASE_OK;
 }
 
-static int scan_word(struct base_json_reader *r, const char *word, enum base_json_kind kind, struct base_json_token *token, struct base_err *err)
+static int scan_word(struct base_json_reader *r, const char *word, enum base_json_kind kind,
+                     struct base_json_token *token, struct base_err *err)
 {
     size_t len = strlen(word);
     if ((size_t)(r->end - r->p) < len || memcmp(r->p, word, len) != 0)
@@ -134,7 +139,8 @@ static int scan_word(struct base_json_reader *r, const char *word, enum base_jso
     return BASE_OK;
 }
 
-static int scan_value(struct base_json_reader *r, struct base_json_token *token, struct base_err *err)
+static int scan_value(struct base_json_reader *r, struct base_json_token *token,
+                      struct base_err *err)
 {
     int rc;
     switch (r->p < r->end ? *r->p : 0) {
@@ -156,7 +162,17 @@ static int scan_value(struct base_json_reader *r, struct base_json_token *token,
     case 'n':
         rc = scan_word(r, "null", BASE_JSON_NULL, token, err);
         break;
-    case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
         rc = scan_number(r, token, err);
         break;
     default:
@@ -207,7 +223,8 @@ int base_json_next(struct base_json_reader *r, struct base_json_token *token, st
         case KEY_OR_END:
         case VALUE_OR_END:
             if (!closes)
-                return r->expect == KEY_OR_END ? scan_key(r, token, err) : scan_value(r, token, err);
+                return r->expect == KEY_OR_END ? scan_key(r, token, err)
+                                               : scan_value(r, token, err);
             break;
         case KEY:
             return scan_key(r, token, err);
@@ -222,13 +239,15 @@ int base_json_next(struct base_json_reader *r, struct base_json_token *token, st
     }
 }
 
-int base_json_skip(struct base_json_reader *r, const struct base_json_token *token, struct base_err *err)
+int base_json_skip(struct base_json_reader *r, const struct base_json_token *token,
+                   struct base_err *err)
 {
     struct base_slice ignored;
     return base_json_value(r, token, &ignored, err);
 }
 
-int base_json_value(struct base_json_reader *r, const struct base_json_token *token, struct base_slice *value, struct base_err *err)
+int base_json_value(struct base_json_reader *r, const struct base_json_token *token,
+                    struct base_slice *value, struct base_err *err)
 {
     const uint8_t *from = token->text.data;
     *value = (struct base_slice){0};
@@ -256,7 +275,8 @@ static int put_utf8(struct base_buf *out, unsigned c)
     } else if (c < 0x800) {
         b[0] = (uint8_t)(0xc0 | c >> 6), b[1] = (uint8_t)(0x80 | (c & 63)), n = 2;
     } else if (c < 0x10000) {
-        b[0] = (uint8_t)(0xe0 | c >> 12), b[1] = (uint8_t)(0x80 | (c >> 6 & 63)), b[2] = (uint8_t)(0x80 | (c & 63)), n = 3;
+        b[0] = (uint8_t)(0xe0 | c >> 12), b[1] = (uint8_t)(0x80 | (c >> 6 & 63)),
+        b[2] = (uint8_t)(0x80 | (c & 63)), n = 3;
     } else {
         b[0] = (uint8_t)(0xf0 | c >> 18), b[1] = (uint8_t)(0x80 | (c >> 12 & 63));
         b[2] = (uint8_t)(0x80 | (c >> 6 & 63)), b[3] = (uint8_t)(0x80 | (c & 63)), n = 4;
@@ -264,14 +284,16 @@ static int put_utf8(struct base_buf *out, unsigned c)
     return base_buf_put(out, b, n);
 }
 
-/* The \u escape at p (which points behind the u), a surrogate pair taken together; a lone surrogate is U+FFFD. */
+/* The \u escape at p (which points behind the u), a surrogate pair taken together; a lone surrogate
+ * is U+FFFD. */
 static const uint8_t *unescape_unicode(const uint8_t *p, const uint8_t *end, unsigned *code)
 {
     unsigned low;
     if (!hex4(p, code)) /* the reader has checked; but this is called with anything */
         *code = 0xfffd;
     p += 4;
-    if (*code >= 0xd800 && *code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' && hex4(p + 2, &low) && low >= 0xdc00 && low < 0xe000) {
+    if (*code >= 0xd800 && *code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' &&
+        hex4(p + 2, &low) && low >= 0xdc00 && low < 0xe000) {
         *code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
         return p + 6;
     }
@@ -342,7 +364,8 @@ int base_json_walk_next(struct base_json_walk *walk, bool *more, struct base_err
     int rc = base_json_next(&walk->reader, &token, err);
     if (rc == BASE_OK && !walk->inside) {
         if (token.kind != BASE_JSON_OBJECT && token.kind != BASE_JSON_ARRAY)
-            return base_err_set(err, BASE_E_INVALID, "the JSON value is neither an object nor an array");
+            return base_err_set(err, BASE_E_INVALID,
+                                "the JSON value is neither an object nor an array");
         walk->inside = true;
         rc = base_json_next(&walk->reader, &token, err);
     }

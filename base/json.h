@@ -1,4 +1,5 @@
-/* JSON: the one reader and writer of the project. Numbers keep every digit: they are handed out as their text.
+/* JSON: the one reader and writer of the project. Numbers keep every digit: they are handed out as
+ * their text.
  *
  * The reader is a pull parser over untrusted bytes: no recursion, no allocation, nesting up to
  * BASE_JSON_DEPTH_MAX. It accepts RFC 8259 and nothing else; text must be valid UTF-8. */
@@ -11,15 +12,22 @@
 
 enum base_json_kind {
     BASE_JSON_END, /* the document is over */
-    BASE_JSON_OBJECT, BASE_JSON_OBJECT_END,
-    BASE_JSON_ARRAY, BASE_JSON_ARRAY_END,
+    BASE_JSON_OBJECT,
+    BASE_JSON_OBJECT_END,
+    BASE_JSON_ARRAY,
+    BASE_JSON_ARRAY_END,
     BASE_JSON_KEY, /* a member's name; its value follows */
-    BASE_JSON_STRING, BASE_JSON_NUMBER, BASE_JSON_TRUE, BASE_JSON_FALSE, BASE_JSON_NULL,
+    BASE_JSON_STRING,
+    BASE_JSON_NUMBER,
+    BASE_JSON_TRUE,
+    BASE_JSON_FALSE,
+    BASE_JSON_NULL,
 };
 
 struct base_json_token {
     enum base_json_kind kind;
-    struct base_slice text; /* KEY, STRING: between the quotes, still escaped; NUMBER: as written; of the rest: the token's bytes */
+    struct base_slice text; /* KEY, STRING: between the quotes, still escaped; NUMBER: as written;
+                               of the rest: the token's bytes */
     bool escaped;           /* KEY, STRING: has a backslash (base_json_unescape) */
 };
 
@@ -31,11 +39,14 @@ struct base_json_reader {
 };
 void base_json_begin(struct base_json_reader *r, struct base_slice json);
 /* SYNTAX names the byte offset and what was expected; the reader must not be used afterwards. */
-BASE_MUST int base_json_next(struct base_json_reader *r, struct base_json_token *token, struct base_err *err);
+BASE_MUST int base_json_next(struct base_json_reader *r, struct base_json_token *token,
+                             struct base_err *err);
 /* Skip the value that `token` (just read) begins; of a scalar nothing is skipped. */
-BASE_MUST int base_json_skip(struct base_json_reader *r, const struct base_json_token *token, struct base_err *err);
+BASE_MUST int base_json_skip(struct base_json_reader *r, const struct base_json_token *token,
+                             struct base_err *err);
 /* The bytes of the whole value that `token` (just read) begins; advances past it. */
-BASE_MUST int base_json_value(struct base_json_reader *r, const struct base_json_token *token, struct base_slice *value, struct base_err *err);
+BASE_MUST int base_json_value(struct base_json_reader *r, const struct base_json_token *token,
+                              struct base_slice *value, struct base_err *err);
 /* Append a KEY's or STRING's text with its escapes resolved. */
 BASE_MUST int base_json_unescape(const struct base_json_token *token, struct base_buf *out);
 /* Append the string member `key` of the object `json`. NOTFOUND when there is none. */
@@ -78,11 +89,13 @@ void base_json_string(struct base_json_writer *w, struct base_slice text);
 void base_json_str(struct base_json_writer *w, const char *text);
 void base_json_i64(struct base_json_writer *w, int64_t value);
 void base_json_u64(struct base_json_writer *w, uint64_t value);
-void base_json_double(struct base_json_writer *w, double value); /* shortest that reads back; NaN and infinities as null */
+void base_json_double(struct base_json_writer *w,
+                      double value); /* shortest that reads back; NaN and infinities as null */
 void base_json_bool(struct base_json_writer *w, bool value);
 void base_json_null(struct base_json_writer *w);
 void base_json_raw(struct base_json_writer *w, struct base_slice json); /* one whole value */
-BASE_MUST int base_json_finish(struct base_json_writer *w); /* the first error, or 0; everything must be closed */
+BASE_MUST int
+base_json_finish(struct base_json_writer *w); /* the first error, or 0; everything must be closed */
 
 /* Valid UTF-8 (no overlong forms, no surrogates)? */
 bool base_utf8_valid(struct base_slice text);

@@ -19,7 +19,8 @@ static size_t utf8_len(const uint8_t *p, const uint8_t *end)
     for (size_t i = 1; i < n; i++)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
-    if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f))
+    if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
+        (c == 0xf4 && p[1] > 0x8f))
         return 0;
     return n;
 }
@@ -69,7 +70,7 @@ int base_json_put_string(struct base_buf *out, struct base_slice text)
     return rc == BASE_OK ? base_buf_put_u8(out, '"') : rc;
 }
 
-/* --- writer ------------------------------------------------------------------------------------------- */
+/* Writer. */
 
 void base_json_writer_init(struct base_json_writer *w, struct base_buf *out)
 {
@@ -109,10 +110,22 @@ static void close_level(struct base_json_writer *w, const char *bracket)
     put(w, bracket, 1);
 }
 
-void base_json_open_object(struct base_json_writer *w) { open_level(w, "{"); }
-void base_json_close_object(struct base_json_writer *w) { close_level(w, "}"); }
-void base_json_open_array(struct base_json_writer *w) { open_level(w, "["); }
-void base_json_close_array(struct base_json_writer *w) { close_level(w, "]"); }
+void base_json_open_object(struct base_json_writer *w)
+{
+    open_level(w, "{");
+}
+void base_json_close_object(struct base_json_writer *w)
+{
+    close_level(w, "}");
+}
+void base_json_open_array(struct base_json_writer *w)
+{
+    open_level(w, "[");
+}
+void base_json_close_array(struct base_json_writer *w)
+{
+    close_level(w, "]");
+}
 
 void base_json_key_slice(struct base_json_writer *w, struct base_slice key)
 {

@@ -13,6 +13,7 @@ struct base_log {
     void (*write)(struct base_log *log, enum base_log_level level, const char *text);
 };
 /* log may be NULL. The text is cut at 1,000 bytes. */
-void base_logf(struct base_log *log, enum base_log_level level, const char *fmt, ...) BASE_PRINTF(3, 4);
+void base_logf(struct base_log *log, enum base_log_level level, const char *fmt, ...)
+    BASE_PRINTF(3, 4);
 
 #endif

@@ -1,13 +1,14 @@
-/* Range deletions as a set, made into markers: sorted, each changing what is deleted, none overlapping.
+/* Range deletions as a set, made into markers: sorted, each changing what is deleted, none
+ * overlapping.
  *
- * A sweep over the bounds in key order, with a heap of the deletions that hold at the sweep's place;
- * those that ended are thrown out when they come up. O(n log n). */
+ * A sweep over the bounds in key order, with a heap of the deletions that hold at the sweep's
+ * place; those that ended are thrown out when they come up. O(n log n). */
 #include "base/stream.h"
 
 struct sweep {
     const struct base_range_deletion **by_lo; /* all, by lower bound */
     size_t count;
-    const struct base_slice **bounds; /* all bounds, ascending, with repetitions */
+    const struct base_slice **bounds;        /* all bounds, ascending, with repetitions */
     const struct base_range_deletion **heap; /* strongest first */
     size_t heap_count;
 };
@@ -80,8 +81,8 @@ static bool sweep_init(struct sweep *s, struct base_arena *arena,
     return true;
 }
 
-int base_markers_normalize(struct base_arena *arena, const struct base_range_deletion *ranges, size_t n,
-                           struct base_marker **out, size_t *out_count)
+int base_markers_normalize(struct base_arena *arena, const struct base_range_deletion *ranges,
+                           size_t n, struct base_marker **out, size_t *out_count)
 {
     *out = NULL;
     *out_count = 0;
@@ -96,7 +97,8 @@ int base_markers_normalize(struct base_arena *arena, const struct base_range_del
     for (size_t i = 0; i < 2 * s.count; i++) {
         struct base_slice at = *s.bounds[i];
         if (i + 1 < 2 * s.count && base_slice_equal(at, *s.bounds[i + 1]))
-            continue; /* one place: all that begins and ends here is looked at with its last bound */
+            continue; /* one place: all that begins and ends here is looked at with its last bound
+                       */
         while (begun < s.count && base_slice_compare(s.by_lo[begun]->lo, at) <= 0)
             heap_push(&s, s.by_lo[begun++]);
         while (s.heap_count > 0 && base_slice_compare(s.heap[0]->hi, at) <= 0)

@@ -1,20 +1,23 @@
 /* Mutations: encode, decode, check (docs/formats/mutation.md).
  *
  * Decoding walks the lengths once, so that a decoded mutation's ranges and rows can be walked again
- * without a failure that is not damage. What rows hold inside is looked at by base_mutation_check. */
+ * without a failure that is not damage. What rows hold inside is looked at by
+ * base_mutation_check. */
 #include "base/mutation.h"
 
 #include "base/key.h"
 
 #define MUTATION_FLAGS_KNOWN                                                                       \
-    (BASE_MUTATION_PARTITION_DELETION | BASE_MUTATION_STATIC | BASE_MUTATION_RANGES | BASE_MUTATION_ROWS)
+    (BASE_MUTATION_PARTITION_DELETION | BASE_MUTATION_STATIC | BASE_MUTATION_RANGES |              \
+     BASE_MUTATION_ROWS)
 
 static bool get_deletion(struct base_reader *in, struct base_deletion *deletion)
 {
     uint64_t ts, local_s;
     bool ok = base_get_varint(in, &ts) && base_get_varint(in, &local_s) &&
               local_s <= (uint64_t)BASE_EXPIRES_MAX && base_unzigzag(ts) != BASE_TS_NONE;
-    *deletion = ok ? (struct base_deletion){base_unzigzag(ts), (int64_t)local_s} : BASE_DELETION_NONE;
+    *deletion =
+        ok ? (struct base_deletion){base_unzigzag(ts), (int64_t)local_s} : BASE_DELETION_NONE;
     return ok;
 }
 
@@ -49,7 +52,8 @@ bool base_mutation_decode(struct base_reader *in, struct base_mutation *out)
     memcpy(m.table_id.b, id.data, 16);
     if ((flags & BASE_MUTATION_PARTITION_DELETION) && !get_deletion(in, &m.deletion))
         return base_reader_fail(in);
-    if ((flags & BASE_MUTATION_STATIC) && (!base_get_bytes(in, &m.static_row) || m.static_row.len == 0))
+    if ((flags & BASE_MUTATION_STATIC) &&
+        (!base_get_bytes(in, &m.static_row) || m.static_row.len == 0))
         return base_reader_fail(in);
     if (flags & BASE_MUTATION_RANGES) {
         if (!base_get_varint(in, &m.range_count) || m.range_count == 0)
@@ -77,8 +81,8 @@ bool base_mutation_decode(struct base_reader *in, struct base_mutation *out)
     return true;
 }
 
-/* A whole clustering key of the wanted positions (at: a row; else a bound); components are not decoded:
- * that takes the schema. */
+/* A whole clustering key of the wanted positions (at: a row; else a bound); components are not
+ * decoded: that takes the schema. */
 static bool ckey_check(struct base_slice ckey, bool at)
 {
     if (ckey.len == 0 || ckey.len > BASE_CKEY_LEN_MAX)
@@ -112,8 +116,8 @@ bool base_mutation_check(const struct base_mutation *m)
     struct base_slice last = {0};
     for (uint64_t i = 0; i < m->row_count; i++) {
         struct base_slice ckey, row;
-        if (!base_mutation_row(&in, &ckey, &row) || !ckey_check(ckey, true) || !base_row_check(row) ||
-            base_slice_compare(last, ckey) >= 0)
+        if (!base_mutation_row(&in, &ckey, &row) || !ckey_check(ckey, true) ||
+            !base_row_check(row) || base_slice_compare(last, ckey) >= 0)
             return false;
         last = ckey;
     }
@@ -139,7 +143,8 @@ int base_mutation_put_row(struct base_buf *out, struct base_uuid table_id, struc
 {
     BASE_ASSERT(pkey.len > 0);
     BASE_ASSERT(row.len >= BASE_ROW_HEAD_LEN);
-    int rc = base_buf_reserve(out, 16 + 2 + 3 * BASE_VARINT_LEN_MAX + pkey.len + ckey.len + row.len);
+    int rc =
+        base_buf_reserve(out, 16 + 2 + 3 * BASE_VARINT_LEN_MAX + pkey.len + ckey.len + row.len);
     if (rc != BASE_OK)
         return rc;
     uint8_t *p = out->data + out->len;
@@ -172,15 +177,17 @@ int base_mutation_put(struct base_buf *out, struct base_uuid table_id, struct ba
                       const struct base_mutation_row_part *rows, size_t row_count)
 {
     BASE_ASSERT(pkey.len > 0);
-    int rc = base_buf_reserve(out, put_need(pkey, static_row, ranges, range_count, rows, row_count));
+    int rc =
+        base_buf_reserve(out, put_need(pkey, static_row, ranges, range_count, rows, row_count));
     if (rc != BASE_OK)
         return rc;
     uint8_t *p = out->data + out->len;
     memcpy(p, table_id.b, 16);
     p = put_bytes(p + 16, pkey);
-    *p++ = (uint8_t)((base_deletion_is_none(deletion) ? 0 : BASE_MUTATION_PARTITION_DELETION) |
-                     (static_row.len ? BASE_MUTATION_STATIC : 0) |
-                     (range_count ? BASE_MUTATION_RANGES : 0) | (row_count ? BASE_MUTATION_ROWS : 0));
+    *p++ =
+        (uint8_t)((base_deletion_is_none(deletion) ? 0 : BASE_MUTATION_PARTITION_DELETION) |
+                  (static_row.len ? BASE_MUTATION_STATIC : 0) |
+                  (range_count ? BASE_MUTATION_RANGES : 0) | (row_count ? BASE_MUTATION_ROWS : 0));
     if (!base_deletion_is_none(deletion))
         p = put_deletion(p, deletion);
     if (static_row.len)

@@ -1,14 +1,12 @@
 /* A mutation: all changes of one partition of one table, visible whole or not at all. One encoding
  * for the commit log, batches, hints and messages (docs/formats/mutation.md).
  *
- * mutation := table id (16 bytes)
- *             pkey: varint length, bytes            (base/key.h; the token is inside)
- *             flags u8
- *             [partition deletion: zigzag ts varint, local_s varint]      PARTITION_DELETION
- *             [static row: varint length, row]                             STATIC
- *             [count varint, count × (lo, hi: varint length, bytes; zigzag ts, local_s)]   RANGES
- *             [count varint, count × (ckey: varint length, bytes; row: varint length, bytes)]  ROWS,
- *             ascending by ckey, each once */
+ * mutation := table id (16 bytes) pkey: varint length, bytes            (base/key.h; the token is
+ *             inside) flags u8 [partition deletion: zigzag ts varint, local_s varint]
+ *             PARTITION_DELETION [static row: varint length, row]
+ *             STATIC [count varint, count × (lo, hi: varint length, bytes; zigzag ts, local_s)]
+ *             RANGES [count varint, count × (ckey: varint length, bytes; row: varint length,
+ *             bytes)]  ROWS, ascending by ckey, each once */
 #ifndef BASE_MUTATION_H
 #define BASE_MUTATION_H
 
@@ -36,14 +34,16 @@ struct base_mutation {
  * base_mutation_check looks into rows too). */
 BASE_MUST bool base_mutation_decode(struct base_reader *in, struct base_mutation *m);
 BASE_MUST bool base_mutation_range(struct base_reader *ranges, struct base_range_deletion *out);
-BASE_MUST bool base_mutation_row(struct base_reader *rows, struct base_slice *ckey, struct base_slice *row);
+BASE_MUST bool base_mutation_row(struct base_reader *rows, struct base_slice *ckey,
+                                 struct base_slice *row);
 /* Deep check, for bytes from a peer or a damaged log. */
 BASE_MUST bool base_mutation_check(const struct base_mutation *m);
 
 /* Does it change anything? (One without changes names its partition: conditions are about it.) */
 static inline bool base_mutation_is_empty(const struct base_mutation *m)
 {
-    return base_deletion_is_none(m->deletion) && m->static_row.len == 0 && m->range_count == 0 && m->row_count == 0;
+    return base_deletion_is_none(m->deletion) && m->static_row.len == 0 && m->range_count == 0 &&
+           m->row_count == 0;
 }
 
 /* Append a mutation with one row (the hot path). */
@@ -54,8 +54,9 @@ BASE_MUST int base_mutation_put_row(struct base_buf *out, struct base_uuid table
 struct base_mutation_row_part {
     struct base_slice ckey, row;
 };
-BASE_MUST int base_mutation_put(struct base_buf *out, struct base_uuid table_id, struct base_slice pkey,
-                                struct base_deletion deletion, struct base_slice static_row,
+BASE_MUST int base_mutation_put(struct base_buf *out, struct base_uuid table_id,
+                                struct base_slice pkey, struct base_deletion deletion,
+                                struct base_slice static_row,
                                 const struct base_range_deletion *ranges, size_t range_count,
                                 const struct base_mutation_row_part *rows, size_t row_count);
 

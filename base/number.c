@@ -229,7 +229,8 @@ size_t basei_float_print(float v, char *text)
     return len;
 }
 
-/* The digits and the exponent of printed text, as Java writes them: from 0.001 to 10^7 with a point, else with an exponent. */
+/* The digits and the exponent of printed text, as Java writes them: from 0.001 to 10^7 with a
+ * point, else with an exponent. */
 static int put_java_text(const char *printed, struct base_buf *out)
 {
     char digits[32];
@@ -257,7 +258,8 @@ static int put_java_text(const char *printed, struct base_buf *out)
     if (rc != BASE_OK)
         return rc;
     if (exponent >= 7 || exponent < -3)
-        return base_buf_printf(out, "%c.%.*sE%ld", *first, len > 1 ? len - 1 : 1, len > 1 ? first + 1 : "0", exponent);
+        return base_buf_printf(out, "%c.%.*sE%ld", *first, len > 1 ? len - 1 : 1,
+                               len > 1 ? first + 1 : "0", exponent);
     if (exponent < 0)
         return base_buf_printf(out, "0.%.*s%.*s", (int)-exponent - 1, "00", len, first);
     int whole = (int)exponent + 1;

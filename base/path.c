@@ -5,7 +5,8 @@
 
 static const struct base_type *path_type(const struct base_type *type)
 {
-    BASE_ASSERT(type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP || type->kind == BASE_TYPE_LIST);
+    BASE_ASSERT(type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP ||
+                type->kind == BASE_TYPE_LIST);
     return type->kind == BASE_TYPE_LIST ? base_type_scalar(BASE_TYPE_TIMEUUID) : type->params[0];
 }
 
@@ -22,8 +23,8 @@ int base_path_put_field(uint16_t field, struct base_buf *out)
     return base_buf_put(out, bytes, sizeof bytes);
 }
 
-int base_path_get(const struct base_type *type, const struct base_cell *cell, struct base_buf *scratch,
-                  struct base_slice *element, struct base_err *err)
+int base_path_get(const struct base_type *type, const struct base_cell *cell,
+                  struct base_buf *scratch, struct base_slice *element, struct base_err *err)
 {
     *element = cell->path_original;
     if (element->len)

@@ -14,15 +14,17 @@
 #include "base/row.h"
 #include "base/type.h"
 
-/* Append the path of an element (set), key (map) or timeuuid (list) of `type`. *exact false (else it is
- * left alone; may be NULL): put `element` into the cell's path_original. INVALID, LIMIT, NOMEM. */
+/* Append the path of an element (set), key (map) or timeuuid (list) of `type`. *exact false (else
+ * it is left alone; may be NULL): put `element` into the cell's path_original. INVALID, LIMIT,
+ * NOMEM. */
 BASE_MUST int base_path_put(const struct base_type *type, struct base_slice element,
                             struct base_buf *out, bool *exact, struct base_err *err);
 BASE_MUST int base_path_put_field(uint16_t field, struct base_buf *out);
-/* The element, key or timeuuid that a cell's path stands for: borrowed from the cell, or decoded into
- * `scratch` (appended). CORRUPT. */
+/* The element, key or timeuuid that a cell's path stands for: borrowed from the cell, or decoded
+ * into `scratch` (appended). CORRUPT. */
 BASE_MUST int base_path_get(const struct base_type *type, const struct base_cell *cell,
-                            struct base_buf *scratch, struct base_slice *element, struct base_err *err);
+                            struct base_buf *scratch, struct base_slice *element,
+                            struct base_err *err);
 /* The field's number; false when the path is damaged. */
 BASE_MUST bool base_path_get_field(struct base_slice path, uint16_t *field);
 

@@ -1,10 +1,11 @@
-/* The consumer of a merged stream: filters, limits, partitions that have only a static row (base/read.h).
+/* The consumer of a merged stream: filters, limits, partitions that have only a static row
+ * (base/read.h).
  *
  * Relies on the stream having live cells only (base_merge without keep_tombstones): a cell that is
  * there has a value. A column without a cell is null, and a condition on null does not hold.
  *
- * Conditions on the partition key and static columns are judged once a partition, the others for each
- * row. */
+ * Conditions on the partition key and static columns are judged once a partition, the others for
+ * each row. */
 #include "base/read.h"
 
 #include "base/key.h"
@@ -15,29 +16,37 @@
 struct base_rows_filter {
     const struct base_filter *filter;
     const struct base_column *column;
-    struct base_slice path; /* the operand as a path: CONTAINS of a set's cells, CONTAINS KEY of a map's */
+    struct base_slice
+        path; /* the operand as a path: CONTAINS of a set's cells, CONTAINS KEY of a map's */
     struct base_buf path_buf;
 };
 
-/* --- preparing ------------------------------------------------------------------------------------- */
+/* Preparing. */
 
 static bool wants_path(enum base_filter_op op, const struct base_type *type)
 {
     return (op == BASE_FILTER_CONTAINS && type->kind == BASE_TYPE_SET) ||
-           ((op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY) && type->kind == BASE_TYPE_MAP);
+           ((op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY) &&
+            type->kind == BASE_TYPE_MAP);
 }
 
 static bool op_fits(enum base_filter_op op, const struct base_type *type)
 {
     switch (op) {
     case BASE_FILTER_CONTAINS:
-        return type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_MAP;
+        return type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_LIST ||
+               type->kind == BASE_TYPE_MAP;
     case BASE_FILTER_CONTAINS_KEY:
         return type->kind == BASE_TYPE_MAP;
     case BASE_FILTER_ENTRY:
         return type->kind == BASE_TYPE_MAP && base_type_is_multicell(type);
-    case BASE_FILTER_IN: case BASE_FILTER_EQ: case BASE_FILTER_NE: case BASE_FILTER_LT:
-    case BASE_FILTER_LE: case BASE_FILTER_GT: case BASE_FILTER_GE:
+    case BASE_FILTER_IN:
+    case BASE_FILTER_EQ:
+    case BASE_FILTER_NE:
+    case BASE_FILTER_LT:
+    case BASE_FILTER_LE:
+    case BASE_FILTER_GT:
+    case BASE_FILTER_GE:
         return !base_type_is_multicell(type);
     }
     return false;
@@ -51,17 +60,21 @@ static int prepare_filter(const struct base_rows *rows, const struct base_filter
     out->column = base_table_column_by_id(table, filter->column);
     base_buf_init(&out->path_buf, BASE_CKEY_LEN_MAX);
     if (!out->column)
-        return base_err_set(err, BASE_E_INVALID, "condition on column %u, which table %.*s does not have",
+        return base_err_set(err, BASE_E_INVALID,
+                            "condition on column %u, which table %.*s does not have",
                             filter->column, BASE_SLICE_ARG(table->name));
     const struct base_type *type = out->column->type;
     if (!op_fits(filter->op, type))
-        return base_err_set(err, BASE_E_INVALID, "condition %d does not fit the type of column %.*s",
-                            (int)filter->op, BASE_SLICE_ARG(out->column->name));
+        return base_err_set(err, BASE_E_INVALID,
+                            "condition %d does not fit the type of column %.*s", (int)filter->op,
+                            BASE_SLICE_ARG(out->column->name));
     if (base_type_is_multicell(type) && wants_path(filter->op, type)) {
-        struct base_slice element = filter->op == BASE_FILTER_ENTRY ? filter->element : filter->operand;
+        struct base_slice element =
+            filter->op == BASE_FILTER_ENTRY ? filter->element : filter->operand;
         int rc = base_path_put(type, element, &out->path_buf, NULL, err);
         if (rc != BASE_OK)
-            return base_err_wrap(err, rc, "condition on column %.*s", BASE_SLICE_ARG(out->column->name));
+            return base_err_wrap(err, rc, "condition on column %.*s",
+                                 BASE_SLICE_ARG(out->column->name));
         out->path = base_buf_view(&out->path_buf);
     }
     return BASE_OK;
@@ -92,18 +105,28 @@ static int prepare(struct base_rows *rows, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- judging ----------------------------------------------------------------------------------------- */
+/* Judging. */
 
 static bool compare_holds(enum base_filter_op op, int c)
 {
     switch (op) {
-    case BASE_FILTER_EQ: return c == 0;
-    case BASE_FILTER_NE: return c != 0;
-    case BASE_FILTER_LT: return c < 0;
-    case BASE_FILTER_LE: return c <= 0;
-    case BASE_FILTER_GT: return c > 0;
-    case BASE_FILTER_GE: return c >= 0;
-    case BASE_FILTER_CONTAINS: case BASE_FILTER_CONTAINS_KEY: case BASE_FILTER_ENTRY: case BASE_FILTER_IN: break;
+    case BASE_FILTER_EQ:
+        return c == 0;
+    case BASE_FILTER_NE:
+        return c != 0;
+    case BASE_FILTER_LT:
+        return c < 0;
+    case BASE_FILTER_LE:
+        return c <= 0;
+    case BASE_FILTER_GT:
+        return c > 0;
+    case BASE_FILTER_GE:
+        return c >= 0;
+    case BASE_FILTER_CONTAINS:
+    case BASE_FILTER_CONTAINS_KEY:
+    case BASE_FILTER_ENTRY:
+    case BASE_FILTER_IN:
+        break;
     }
     return false;
 }
@@ -129,7 +152,8 @@ static int frozen_contains(const struct base_rows_filter *f, struct base_slice v
         if (!base_elements_next(&it, &element, &is_null))
             return BASE_E_CORRUPT;
         bool looked_at = !map || (i % 2 == 0) == keys;
-        *holds = looked_at && !is_null && base_value_compare(element_type, element, f->filter->operand) == 0;
+        *holds = looked_at && !is_null &&
+                 base_value_compare(element_type, element, f->filter->operand) == 0;
     }
     return BASE_OK;
 }
@@ -153,7 +177,8 @@ static int value_holds(const struct base_rows_filter *f, struct base_slice value
         return is_in(f, value, holds);
     if (is_containment(f))
         return frozen_contains(f, value, holds);
-    *holds = compare_holds(f->filter->op, base_value_compare(f->column->type, value, f->filter->operand));
+    *holds = compare_holds(f->filter->op,
+                           base_value_compare(f->column->type, value, f->filter->operand));
     return BASE_OK;
 }
 
@@ -161,7 +186,8 @@ static int value_holds(const struct base_rows_filter *f, struct base_slice value
 static bool element_holds(const struct base_rows_filter *f, const struct base_cell *cell)
 {
     const struct base_type *type = f->column->type;
-    if (f->path.len && (f->filter->op != BASE_FILTER_ENTRY || !base_slice_equal(cell->path, f->path)))
+    if (f->path.len &&
+        (f->filter->op != BASE_FILTER_ENTRY || !base_slice_equal(cell->path, f->path)))
         return base_slice_equal(cell->path, f->path);
     const struct base_type *value_type = type->params[type->kind == BASE_TYPE_MAP ? 1 : 0];
     return base_value_compare(value_type, cell->value, f->filter->operand) == 0;
@@ -180,7 +206,8 @@ static int cells_hold(const struct base_rows_filter *f, struct base_slice encode
     bool multicell = base_type_is_multicell(f->column->type);
     struct base_cells it = base_cells_begin(&row);
     while ((more = base_cells_next(&it, &cell)) > 0 && cell.column <= f->column->id) {
-        if (cell.column != f->column->id || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
+        if (cell.column != f->column->id ||
+            (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
             continue;
         if (!multicell)
             return value_holds(f, cell.value, holds);
@@ -190,8 +217,8 @@ static int cells_hold(const struct base_rows_filter *f, struct base_slice encode
     return more < 0 ? BASE_E_CORRUPT : BASE_OK;
 }
 
-static int clustering_holds(struct base_rows *rows, const struct base_rows_filter *f, struct base_slice ckey,
-                            bool *holds, struct base_err *err)
+static int clustering_holds(struct base_rows *rows, const struct base_rows_filter *f,
+                            struct base_slice ckey, bool *holds, struct base_err *err)
 {
     const struct base_table *table = rows->table;
     struct base_reader in = base_reader(ckey);
@@ -201,18 +228,20 @@ static int clustering_holds(struct base_rows *rows, const struct base_rows_filte
         bool empty;
         uint8_t position;
         base_buf_reset(&rows->scratch);
-        int rc = base_ckey_get(column->type, column->descending, &in, &rows->scratch, &empty, &position, err);
+        int rc = base_ckey_get(column->type, column->descending, &in, &rows->scratch, &empty,
+                               &position, err);
         if (rc != BASE_OK)
             return rc;
         if (position != 0)
-            return base_err_set(err, BASE_E_CORRUPT, "a row's key of table %.*s has %zu components of %zu",
+            return base_err_set(err, BASE_E_CORRUPT,
+                                "a row's key of table %.*s has %zu components of %zu",
                                 BASE_SLICE_ARG(table->name), i, table->clustering_count);
     }
     return value_holds(f, base_buf_view(&rows->scratch), holds);
 }
 
-static int partition_key_holds(struct base_rows *rows, const struct base_rows_filter *f, bool *holds,
-                               struct base_err *err)
+static int partition_key_holds(struct base_rows *rows, const struct base_rows_filter *f,
+                               bool *holds, struct base_err *err)
 {
     const struct base_table *table = rows->table;
     struct base_slice few[8], *values = few;
@@ -237,7 +266,8 @@ static bool of_partition(const struct base_column *column)
 }
 
 /* The conditions on the partition (row NULL), or on a row of it. */
-static int filters_hold(struct base_rows *rows, const struct base_item *row, bool *hold, struct base_err *err)
+static int filters_hold(struct base_rows *rows, const struct base_item *row, bool *hold,
+                        struct base_err *err)
 {
     *hold = true;
     for (size_t i = 0; i < rows->cmd->filter_count && *hold; i++) {
@@ -253,17 +283,19 @@ static int filters_hold(struct base_rows *rows, const struct base_item *row, boo
         else
             rc = cells_hold(f, row ? row->row : rows->partition.static_row, hold);
         if (rc != BASE_OK)
-            return base_err_wrap(err, rc, "condition on column %.*s", BASE_SLICE_ARG(f->column->name));
+            return base_err_wrap(err, rc, "condition on column %.*s",
+                                 BASE_SLICE_ARG(f->column->name));
     }
     return BASE_OK;
 }
 
-/* May the partition's static row stand alone? Only when all its rows were looked for (or none wanted),
- * and no condition needs a row. */
+/* May the partition's static row stand alone? Only when all its rows were looked for (or none
+ * wanted), and no condition needs a row. */
 static bool static_may_stand_alone(const struct base_rows *rows)
 {
     const struct base_slices *slices = &rows->cmd->slices;
-    if (slices->count > 1 || (slices->count == 1 && (slices->ranges[0].lo.len || slices->ranges[0].hi.len)))
+    if (slices->count > 1 ||
+        (slices->count == 1 && (slices->ranges[0].lo.len || slices->ranges[0].hi.len)))
         return false;
     for (size_t i = 0; i < rows->cmd->filter_count; i++) {
         if (!of_partition(rows->filters[i].column))
@@ -272,12 +304,13 @@ static bool static_may_stand_alone(const struct base_rows *rows)
     return true;
 }
 
-/* --- walking ------------------------------------------------------------------------------------------ */
+/* Walking. */
 
-void base_rows_open(struct base_rows *rows, const struct base_read *cmd, const struct base_table *table,
-                    struct base_source *merged)
+void base_rows_open(struct base_rows *rows, const struct base_read *cmd,
+                    const struct base_table *table, struct base_source *merged)
 {
-    *rows = (struct base_rows){.cmd = cmd, .table = table, .source = merged, .rows_left = cmd->row_limit};
+    *rows = (struct base_rows){
+        .cmd = cmd, .table = table, .source = merged, .rows_left = cmd->row_limit};
     base_buf_init(&rows->scratch, SCRATCH_LEN_MAX);
     base_buf_init(&rows->last, SCRATCH_LEN_MAX);
     base_buf_init(&rows->last_static, SCRATCH_LEN_MAX);
@@ -299,13 +332,15 @@ static int keep_last(struct base_rows *rows, bool holds, struct base_err *err)
     if (rc == BASE_OK && holds)
         rc = base_buf_put_slice(&rows->last_static, rows->partition.static_row);
     rows->holds = holds && rc == BASE_OK;
-    return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "a partition's key: %s", base_err_words(rc));
+    return rc == BASE_OK ? BASE_OK
+                         : base_err_set(err, rc, "a partition's key: %s", base_err_words(rc));
 }
 
 /* The partition of a page before had nothing but its static row after all. */
 static int give_held(struct base_rows *rows, struct base_live_row *out)
 {
-    *out = (struct base_live_row){.pkey = base_buf_view(&rows->last), .static_row = base_buf_view(&rows->last_static)};
+    *out = (struct base_live_row){.pkey = base_buf_view(&rows->last),
+                                  .static_row = base_buf_view(&rows->last_static)};
     rows->holds = false;
     rows->rows_left--;
     rows->size_bytes += out->pkey.len + out->static_row.len;
@@ -326,8 +361,9 @@ static int give(struct base_rows *rows, struct base_slice ckey, struct base_slic
 }
 
 /* The next partition whose own conditions hold; in_partition false at the end. */
-/* Does the row live only by cells of dropped columns? Such a row is gone, though its cells stay in the store until a
- * compaction. An id in `dropped` is not used again, so that a timestamp need not be looked at. */
+/* Does the row live only by cells of dropped columns? Such a row is gone, though its cells stay in
+ * the store until a compaction. An id in `dropped` is not used again, so that a timestamp need not
+ * be looked at. */
 static int only_dropped(const struct base_table *table, struct base_slice encoded, bool *only)
 {
     struct base_row row;
@@ -352,7 +388,8 @@ static int only_dropped(const struct base_table *table, struct base_slice encode
 
 static int row_damaged(const struct base_rows *rows, int rc, struct base_err *err)
 {
-    return base_err_set(err, rc, "a row of table %.*s cannot be read", BASE_SLICE_ARG(rows->table->name));
+    return base_err_set(err, rc, "a row of table %.*s cannot be read",
+                        BASE_SLICE_ARG(rows->table->name));
 }
 
 static int next_partition(struct base_rows *rows, struct base_err *err)
@@ -379,7 +416,8 @@ static int next_partition(struct base_rows *rows, struct base_err *err)
             return rc;
     } while (!hold);
     rows->in_partition = true;
-    if (BASE_UNLIKELY(rows->last.len && base_slice_equal(rows->partition.pkey, base_buf_view(&rows->last)))) {
+    if (BASE_UNLIKELY(rows->last.len &&
+                      base_slice_equal(rows->partition.pkey, base_buf_view(&rows->last)))) {
         rows->holds = false; /* it goes on, with the counts it had; judged again when it ends */
         return BASE_OK;
     }
@@ -425,7 +463,8 @@ int base_rows_next(struct base_rows *rows, struct base_live_row *out, struct bas
             if (hold)
                 return give(rows, item.ckey, item.row, out);
         } else if (item.kind == BASE_ITEM_END) {
-            bool alone = rows->partition_rows_seen == 0 && rows->partition.static_row.len && static_may_stand_alone(rows);
+            bool alone = rows->partition_rows_seen == 0 && rows->partition.static_row.len &&
+                         static_may_stand_alone(rows);
             rows->in_partition = false;
             if (alone && !rows->more)
                 return give(rows, (struct base_slice){0}, (struct base_slice){0}, out);
@@ -446,7 +485,7 @@ void base_rows_close(struct base_rows *rows)
     *rows = (struct base_rows){0};
 }
 
-/* --- as a stream ------------------------------------------------------------------------------------------------------ */
+/* As a stream. */
 
 /* One more in vain. True: it was the last. */
 static bool spend(struct base_filtered *f, struct base_slice pkey, struct base_slice ckey, int *rc)
@@ -490,7 +529,8 @@ static int find_row(struct base_filtered *f, struct base_item *out, struct base_
     return rc;
 }
 
-static int filtered_partition(struct base_source *source, struct base_partition *out, struct base_err *err)
+static int filtered_partition(struct base_source *source, struct base_partition *out,
+                              struct base_err *err)
 {
     struct base_filtered *f = BASE_CONTAINER(source, struct base_filtered, source);
     int rc = BASE_OK;
@@ -510,7 +550,8 @@ static int filtered_partition(struct base_source *source, struct base_partition 
             *out = f->rows.partition;
             return BASE_OK;
         }
-        if (rc == BASE_OK && !f->stopped && spend(f, f->rows.partition.pkey, (struct base_slice){0}, &rc))
+        if (rc == BASE_OK && !f->stopped &&
+            spend(f, f->rows.partition.pkey, (struct base_slice){0}, &rc))
             rc = out_of_budget(rc, err);
     }
     return rc;
@@ -531,10 +572,12 @@ static void filtered_close(struct base_source *source)
     (void)source; /* its storage and what it reads are the caller's */
 }
 
-static const struct base_source_ops filtered_ops = {filtered_partition, filtered_next, filtered_close};
+static const struct base_source_ops filtered_ops = {filtered_partition, filtered_next,
+                                                    filtered_close};
 
-int base_filtered_init(struct base_filtered *f, const struct base_read *cmd, const struct base_table *table, struct base_source *live,
-                       uint64_t budget, struct base_err *err)
+int base_filtered_init(struct base_filtered *f, const struct base_read *cmd,
+                       const struct base_table *table, struct base_source *live, uint64_t budget,
+                       struct base_err *err)
 {
     BASE_ASSERT(cmd->filter_count > 0 && budget > 0);
     *f = (struct base_filtered){.source = {&filtered_ops}, .budget = budget, .left = budget};
@@ -555,7 +598,8 @@ void base_filtered_fini(struct base_filtered *f)
     base_buf_fini(&f->ckey);
 }
 
-static int check_operand(const struct base_filter *filter, const struct base_column *column, struct base_err *err)
+static int check_operand(const struct base_filter *filter, const struct base_column *column,
+                         struct base_err *err)
 {
     const struct base_type *type = column->type;
     bool map = type->kind == BASE_TYPE_MAP;
@@ -573,25 +617,35 @@ static int check_operand(const struct base_filter *filter, const struct base_col
         struct base_slice one;
         int rc = BASE_OK;
         while (rc == BASE_OK && base_reader_left(&in))
-            rc = base_get_bytes(&in, &one) ? base_value_validate(type, one, err) : base_err_set(err, BASE_E_INVALID, "a list cut short");
+            rc = base_get_bytes(&in, &one) ? base_value_validate(type, one, err)
+                                           : base_err_set(err, BASE_E_INVALID, "a list cut short");
         return rc;
     }
-    case BASE_FILTER_EQ: case BASE_FILTER_NE: case BASE_FILTER_LT:
-    case BASE_FILTER_LE: case BASE_FILTER_GT: case BASE_FILTER_GE:
+    case BASE_FILTER_EQ:
+    case BASE_FILTER_NE:
+    case BASE_FILTER_LT:
+    case BASE_FILTER_LE:
+    case BASE_FILTER_GT:
+    case BASE_FILTER_GE:
         return base_value_validate(type, filter->operand, err);
     }
     return base_err_set(err, BASE_E_INVALID, "condition %d is none", (int)filter->op);
 }
 
-int base_filter_check(const struct base_filter *filter, const struct base_table *table, struct base_err *err)
+int base_filter_check(const struct base_filter *filter, const struct base_table *table,
+                      struct base_err *err)
 {
     const struct base_column *column = base_table_column_by_id(table, filter->column);
     if (!column)
-        return base_err_set(err, BASE_E_NOTFOUND, "condition on column %u, which table %.*s does not have", filter->column,
-                            BASE_SLICE_ARG(table->name));
+        return base_err_set(err, BASE_E_NOTFOUND,
+                            "condition on column %u, which table %.*s does not have",
+                            filter->column, BASE_SLICE_ARG(table->name));
     if (!op_fits(filter->op, column->type))
-        return base_err_set(err, BASE_E_INVALID, "condition %d does not fit the type of column %.*s", (int)filter->op,
+        return base_err_set(err, BASE_E_INVALID,
+                            "condition %d does not fit the type of column %.*s", (int)filter->op,
                             BASE_SLICE_ARG(column->name));
     int rc = check_operand(filter, column, err);
-    return rc == BASE_OK ? rc : base_err_wrap(err, rc, "condition on column %.*s", BASE_SLICE_ARG(column->name));
+    return rc == BASE_OK
+               ? rc
+               : base_err_wrap(err, rc, "condition on column %.*s", BASE_SLICE_ARG(column->name));
 }

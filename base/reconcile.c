@@ -1,5 +1,6 @@
 /* Reconciliation: which cell stays, how versions of a row become one, what time does to the result
- * (DESIGN.md §3). The one implementation: memtable, compaction, coordinator, repair and hints call it.
+ * (DESIGN.md §3). The one implementation: memtable, compaction, coordinator, repair and hints call
+ * it.
  *
  * Relies on row.c to refuse damaged bytes; what it cannot read it answers with CORRUPT.
  *
@@ -7,7 +8,8 @@
  *  1. Choosing is a maximum over a total order (liveness, deletions, cells), or a per-host maximum
  *     (counters), and what a deletion shadows depends on the greatest deletion only. Hence merging
  *     is commutative, associative and idempotent.
- *  2. A result is written in one canonical way (`struct emitter`), so that equal content is equal bytes.
+ *  2. A result is written in one canonical way (`struct emitter`), so that equal content is equal
+ *     bytes.
  *  3. Time is looked at by base_row_purge alone: a merge gives the same whenever it is done. */
 #include "base/row.h"
 
@@ -18,7 +20,7 @@ static int compare_i64(int64_t a, int64_t b)
     return (a > b) - (a < b);
 }
 
-/* --- choosing ------------------------------------------------------------------------------------- */
+/* Choosing. */
 
 /* compare(a, b) > 0 when a wins; the caller turns it round. */
 static int cell_rank(const struct base_cell *a, const struct base_cell *b)
@@ -77,7 +79,7 @@ static bool deletion_supersedes(struct base_deletion a, struct base_deletion b)
     return a.ts > b.ts || (a.ts == b.ts && a.local_s > b.local_s);
 }
 
-/* --- writing a result ------------------------------------------------------------------------------ */
+/* Writing a result. */
 
 /* The head is written when the first cell, or the end, tells its row_ts: the liveness's timestamp,
  * else the first cell's, else the deletion's. */
@@ -111,7 +113,8 @@ static int emit_cell(struct emitter *e, const struct base_cell *cell)
         if (rc != BASE_OK)
             return rc;
     }
-    uint8_t special = BASE_CELL_DEAD | BASE_CELL_EXPIRING | BASE_CELL_COMPLEX_DELETION | BASE_CELL_COUNTER;
+    uint8_t special =
+        BASE_CELL_DEAD | BASE_CELL_EXPIRING | BASE_CELL_COMPLEX_DELETION | BASE_CELL_COUNTER;
     if (!(cell->flags & special) && cell->ts == e->builder.row_ts && cell->path.len == 0)
         return base_row_put_value(&e->builder, cell->column, cell->value);
     return base_row_put_cell(&e->builder, cell);
@@ -130,7 +133,7 @@ static int emit_end(struct emitter *e)
     return BASE_OK;
 }
 
-/* --- merging versions ------------------------------------------------------------------------------ */
+/* Merging versions. */
 
 struct version {
     struct base_row row;
@@ -157,7 +160,8 @@ static inline int place_compare(const struct base_cell *a, const struct base_cel
         return a->column < b->column ? -1 : 1;
     if (BASE_LIKELY(!((a->flags | b->flags) & (BASE_CELL_COMPLEX_DELETION | BASE_CELL_PATH))))
         return 0;
-    bool a_first = a->flags & BASE_CELL_COMPLEX_DELETION, b_first = b->flags & BASE_CELL_COMPLEX_DELETION;
+    bool a_first = a->flags & BASE_CELL_COMPLEX_DELETION,
+         b_first = b->flags & BASE_CELL_COMPLEX_DELETION;
     if (a_first != b_first)
         return a_first ? -1 : 1;
     return base_slice_compare(a->path, b->path);
@@ -173,7 +177,8 @@ static int version_advance(struct version *v)
     v->more = base_cells_next(&v->cells, &v->cell);
     if (BASE_UNLIKELY(v->more > 0 && v->cell.column == last_column && v->started)) {
         if ((v->cell.flags & BASE_CELL_COMPLEX_DELETION) ||
-            (!(last_flags & BASE_CELL_COMPLEX_DELETION) && base_slice_compare(last_path, v->cell.path) >= 0))
+            (!(last_flags & BASE_CELL_COMPLEX_DELETION) &&
+             base_slice_compare(last_path, v->cell.path) >= 0))
             return BASE_E_CORRUPT;
     }
     v->started = true;
@@ -184,7 +189,8 @@ static int version_advance(struct version *v)
  * timestamp that any real one supersedes. It is the last that a deletion takes away. */
 static int strongest_in(const struct base_row *row, struct base_deletion *strongest)
 {
-    *strongest = base_deletion_max(row->deletion, (struct base_deletion){base_row_liveness_ts(row), -1});
+    *strongest =
+        base_deletion_max(row->deletion, (struct base_deletion){base_row_liveness_ts(row), -1});
     struct base_cells it = base_cells_begin(row);
     struct base_cell cell;
     int more;
@@ -195,8 +201,9 @@ static int strongest_in(const struct base_row *row, struct base_deletion *strong
     return more == 0 ? BASE_OK : BASE_E_CORRUPT;
 }
 
-/* The originals of the version with the strongest content stay: whatever the order in which deletions
- * come in, that version is there as long as there is anything, so every order chooses the same. */
+/* The originals of the version with the strongest content stay: whatever the order in which
+ * deletions come in, that version is there as long as there is anything, so every order chooses the
+ * same. */
 static int merge_originals(struct merging *m)
 {
     struct base_deletion best = BASE_DELETION_NONE;
@@ -216,7 +223,8 @@ static int merge_originals(struct merging *m)
     return BASE_OK;
 }
 
-static int merge_heads(struct merging *m, const struct base_slice *encoded, struct base_deletion covering)
+static int merge_heads(struct merging *m, const struct base_slice *encoded,
+                       struct base_deletion covering)
 {
     struct emitter *e = &m->emitter;
     e->liveness = (struct liveness){.ts = BASE_TS_NONE};
@@ -281,8 +289,10 @@ static int merge_complex_deletion(struct merging *m, struct version *const *grou
     if (!deletion_supersedes(strongest, m->active))
         return BASE_OK;
     m->column_active = strongest;
-    struct base_cell cell = {.column = m->column, .flags = BASE_CELL_COMPLEX_DELETION,
-                             .ts = strongest.ts, .local_s = strongest.local_s};
+    struct base_cell cell = {.column = m->column,
+                             .flags = BASE_CELL_COMPLEX_DELETION,
+                             .ts = strongest.ts,
+                             .local_s = strongest.local_s};
     return emit_cell(&m->emitter, &cell);
 }
 
@@ -352,13 +362,15 @@ static int merge_cells(struct merging *m)
 }
 
 /* Is `newer` the merge of both? So it is when a row was written whole again, the common case: no
- * deletion, nothing mortal, one timestamp a row, and every column of the older one in the newer one. */
-static bool replaces(struct base_slice newer, struct base_slice older, struct base_deletion covering)
+ * deletion, nothing mortal, one timestamp a row, and every column of the older one in the newer
+ * one. */
+static bool replaces(struct base_slice newer, struct base_slice older,
+                     struct base_deletion covering)
 {
     struct base_row n, o;
     if (!base_row_decode(newer, &n) || !base_row_decode(older, &o) || base_row_is_void(&n) ||
-        ((n.flags | o.flags) & ~BASE_ROW_LIVENESS) || n.row_ts <= o.row_ts || n.row_ts <= covering.ts ||
-        (o.flags & ~n.flags))
+        ((n.flags | o.flags) & ~BASE_ROW_LIVENESS) || n.row_ts <= o.row_ts ||
+        n.row_ts <= covering.ts || (o.flags & ~n.flags))
         return false;
     struct base_cells n_cells = base_cells_begin(&n), o_cells = base_cells_begin(&o);
     struct base_cell n_cell = {0}, o_cell;
@@ -397,8 +409,8 @@ static int merge_some(const struct base_slice *encoded, size_t n, struct base_de
     return rc;
 }
 
-/* Rows with more versions than fit merge group by group: rare enough (17 sources that all have the row) to
- * take memory for it. */
+/* Rows with more versions than fit merge group by group: rare enough (17 sources that all have the
+ * row) to take memory for it. */
 static int merge_many(const struct base_slice *encoded, size_t n, struct base_deletion covering,
                       struct base_buf *out)
 {
@@ -448,12 +460,12 @@ int base_row_merge(const struct base_slice *versions, size_t n, struct base_dele
                              : merge_many(versions, n, covering, out);
 }
 
-/* --- time ------------------------------------------------------------------------------------------ */
+/* Time. */
 
 struct purging {
     const struct base_purge *purge;
     struct base_row row;
-    struct liveness liveness;           /* what stays of the row's own */
+    struct liveness liveness; /* what stays of the row's own */
     struct base_deletion deletion;
     struct base_deletion column_active; /* shadows the current column's cells */
     uint32_t column;
@@ -481,7 +493,8 @@ static void purge_head(struct purging *p)
     }
     if (p->liveness.ts != BASE_TS_NONE && !expired)
         p->live = true;
-    if ((row->flags & BASE_ROW_DELETION) && may_go(p->purge, row->deletion.ts, row->deletion.local_s)) {
+    if ((row->flags & BASE_ROW_DELETION) &&
+        may_go(p->purge, row->deletion.ts, row->deletion.local_s)) {
         p->deletion = BASE_DELETION_NONE;
         p->changed = true;
     }
@@ -495,8 +508,9 @@ static bool purge_cell(struct purging *p, struct base_cell *cell)
         p->column_active = p->row.deletion;
     }
     struct base_deletion complex = {cell->ts, cell->local_s};
-    bool shadowed = cell->flags & BASE_CELL_COMPLEX_DELETION ? !deletion_supersedes(complex, p->column_active) /* as merge has it */
-                                                             : cell->ts <= p->column_active.ts;
+    bool shadowed = cell->flags & BASE_CELL_COMPLEX_DELETION
+                        ? !deletion_supersedes(complex, p->column_active) /* as merge has it */
+                        : cell->ts <= p->column_active.ts;
     if (shadowed) {
         p->changed = true;
         return false;
@@ -505,8 +519,11 @@ static bool purge_cell(struct purging *p, struct base_cell *cell)
         p->column_active = complex;
     if ((cell->flags & BASE_CELL_EXPIRING) && cell->local_s <= p->purge->now_s) {
         int64_t made_s = cell->local_s - cell->ttl;
-        *cell = (struct base_cell){.column = cell->column, .flags = BASE_CELL_DEAD, .ts = cell->ts,
-                                   .local_s = made_s > 0 ? made_s : 0, .path = cell->path,
+        *cell = (struct base_cell){.column = cell->column,
+                                   .flags = BASE_CELL_DEAD,
+                                   .ts = cell->ts,
+                                   .local_s = made_s > 0 ? made_s : 0,
+                                   .path = cell->path,
                                    .path_original = cell->path_original};
         p->changed = true;
     }
@@ -540,7 +557,9 @@ static int purge_look(struct purging *p)
 static int purge_write(struct purging *p, struct base_buf *out)
 {
     purge_head(p);
-    struct emitter e = {.out = out, .liveness = p->liveness, .deletion = p->deletion,
+    struct emitter e = {.out = out,
+                        .liveness = p->liveness,
+                        .deletion = p->deletion,
                         .originals = p->row.originals};
     struct base_cells it = base_cells_begin(&p->row);
     struct base_cell cell;

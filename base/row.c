@@ -49,7 +49,8 @@ bool base_row_decode_slow(struct base_slice encoded, struct base_row *row)
     if ((r.flags & ~ROW_FLAGS_KNOWN) || r.row_ts == BASE_TS_NONE)
         return false;
     if (r.flags & BASE_ROW_LIVENESS_TTL) {
-        if (!(r.flags & BASE_ROW_LIVENESS) || !get_ttl(&in, &r.ttl) || !get_seconds(&in, &r.expires_s))
+        if (!(r.flags & BASE_ROW_LIVENESS) || !get_ttl(&in, &r.ttl) ||
+            !get_seconds(&in, &r.expires_s))
             return false;
     }
     if (r.flags & BASE_ROW_DELETION) {
@@ -88,8 +89,8 @@ int base_cells_next_slow(struct base_cells *it, struct base_cell *cell)
         return 0;
     struct base_cell c = {.ts = it->row_ts};
     uint64_t delta;
-    if (!base_get_varint(in, &delta) || delta > UINT32_MAX - it->column || !base_get_u8(in, &c.flags) ||
-        !cell_flags_possible(c.flags))
+    if (!base_get_varint(in, &delta) || delta > UINT32_MAX - it->column ||
+        !base_get_u8(in, &c.flags) || !cell_flags_possible(c.flags))
         goto damaged;
     it->column += (uint32_t)delta;
     c.column = it->column;
@@ -139,7 +140,8 @@ bool base_row_check(struct base_slice encoded)
     for (bool first = true; (more = base_cells_next(&it, &cell)) > 0; first = false) {
         if (!first && !cell_follows(&last, &cell))
             return false;
-        bool valued = !(cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION | BASE_CELL_EMPTY));
+        bool valued =
+            !(cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION | BASE_CELL_EMPTY));
         if (valued && cell.value.len == 0 && !(cell.flags & BASE_CELL_COUNTER))
             return false; /* the empty value has its flag: one encoding for one content */
         int64_t total;

@@ -3,7 +3,8 @@
  * paths are order-preserving bytes. docs/formats/row.md is the document; this is the code's view.
  *
  * row  := flags u8
- *         row_ts le64           always: the liveness timestamp, else the first cell's, else the deletion's
+ *         row_ts le64           always: the liveness timestamp, else the first cell's, else the
+ *                               deletion's
  *         [ttl varint, expires_s varint]       LIVENESS_TTL
  *         [del_ts zigzag(row_ts - ts), del_s varint]   DELETION
  *         [originals: varint length, bytes]    ORIGINALS: each clustering value as length, bytes
@@ -23,10 +24,12 @@
 
 #include "base/bytes.h"
 
-#define BASE_TS_NONE INT64_MIN            /* no liveness, no deletion */
-#define BASE_TS_AHEAD_MAX_US (INT64_C(86400) * 1000000) /* a client's timestamp past tomorrow would hide all later writes: refused */
-#define BASE_TTL_MAX 630720000            /* 20 years, as Cassandra */
-#define BASE_EXPIRES_MAX 4294967294LL     /* 2106-02-07: later expiry is capped, as Cassandra 5 */
+#define BASE_TS_NONE INT64_MIN /* no liveness, no deletion */
+#define BASE_TS_AHEAD_MAX_US                                                                       \
+    (INT64_C(86400) *                                                                              \
+     1000000) /* a client's timestamp past tomorrow would hide all later writes: refused */
+#define BASE_TTL_MAX 630720000        /* 20 years, as Cassandra */
+#define BASE_EXPIRES_MAX 4294967294LL /* 2106-02-07: later expiry is capped, as Cassandra 5 */
 
 enum base_row_flag {
     BASE_ROW_LIVENESS = 0x01,
@@ -45,7 +48,7 @@ enum base_cell_flag {
     BASE_CELL_PATH = 0x10,
     BASE_CELL_PATH_ORIGINAL = 0x20,
     BASE_CELL_COMPLEX_DELETION = 0x40, /* not a cell: deletes the column's older cells */
-    BASE_CELL_COUNTER = 0x80,          /* the value is a counter context (shards); merges by shard */
+    BASE_CELL_COUNTER = 0x80, /* the value is a counter context (shards); merges by shard */
 };
 
 /* A deletion: everything with ts <= this ts. none: ts == BASE_TS_NONE. */
@@ -72,8 +75,8 @@ static inline struct base_deletion base_deletion_max(struct base_deletion a, str
 struct base_row {
     uint8_t flags;
     int64_t row_ts;
-    int32_t ttl;       /* LIVENESS_TTL */
-    int64_t expires_s; /* LIVENESS_TTL */
+    int32_t ttl;                   /* LIVENESS_TTL */
+    int64_t expires_s;             /* LIVENESS_TTL */
     struct base_deletion deletion; /* none without DELETION */
     struct base_slice originals;
     struct base_slice cells;
@@ -85,7 +88,8 @@ struct base_cell {
     int32_t ttl;
     int64_t local_s; /* DEAD, COMPLEX_DELETION: when deleted; EXPIRING: when it expires */
     struct base_slice path;
-    struct base_slice path_original; /* the element's own bytes where path does not decode to them */
+    struct base_slice
+        path_original; /* the element's own bytes where path does not decode to them */
     struct base_slice value;
 };
 
@@ -118,9 +122,10 @@ static inline int64_t base_row_liveness_ts(const struct base_row *row)
     return row->flags & BASE_ROW_LIVENESS ? row->row_ts : BASE_TS_NONE;
 }
 
-/* Walk the cells. `next` returns 1 with a cell, 0 at the end, -1 when the bytes are damaged.
- * A path or value is present when its slice is not empty (a path is never empty: an element that is
- * the empty value has a marker byte, as in base/key.h); a live cell without bytes is the empty value. */
+/* Walk the cells. `next` returns 1 with a cell, 0 at the end, -1 when the bytes are damaged. A path
+ * or value is present when its slice is not empty (a path is never empty: an element that is the
+ * empty value has a marker byte, as in base/key.h); a live cell without bytes is the empty
+ * value. */
 struct base_cells {
     struct base_reader reader;
     int64_t row_ts;
@@ -139,15 +144,16 @@ static inline int base_cells_next(struct base_cells *it, struct base_cell *cell)
         size_t len = p[2];
         if (BASE_LIKELY((size_t)(it->reader.end - p) >= 3 + len)) {
             it->column += p[0];
-            *cell = (struct base_cell){.column = it->column, .ts = it->row_ts, .value = {p + 3, len}};
+            *cell =
+                (struct base_cell){.column = it->column, .ts = it->row_ts, .value = {p + 3, len}};
             it->reader.p = p + 3 + len;
             return 1;
         }
     }
     return base_cells_next_slow(it, cell);
 }
-/* The cells of the commonest row, a marker and nothing else in its head, without decoding that. False: not
- * such a row; use base_row_decode. */
+/* The cells of the commonest row, a marker and nothing else in its head, without decoding that.
+ * False: not such a row; use base_row_decode. */
 static inline bool base_cells_begin_plain(struct base_slice encoded, struct base_cells *it)
 {
     if (BASE_UNLIKELY(encoded.len < 9 || encoded.data[0] != BASE_ROW_LIVENESS))
@@ -157,7 +163,8 @@ static inline bool base_cells_begin_plain(struct base_slice encoded, struct base
     return true;
 }
 /* Deep check of bytes from outside: decodable, not void, cells in order and each once, times in
- * range, the row's MORTAL and OWN_TS as its cells are (readers trust them), counter values whole. */
+ * range, the row's MORTAL and OWN_TS as its cells are (readers trust them), counter values
+ * whole. */
 BASE_MUST bool base_row_check(struct base_slice encoded);
 
 /* Write a row. begin → [liveness] → [deletion] → [originals] → cells in order → end. The builder
@@ -181,22 +188,25 @@ BASE_MUST int base_row_put_originals(struct base_row_builder *b, struct base_sli
  * COMPLEX_DELETION and COUNTER are taken from cell->flags. */
 BASE_MUST int base_row_put_cell(struct base_row_builder *b, const struct base_cell *cell);
 /* The common cell: timestamp of the row, no TTL, no path. */
-BASE_MUST int base_row_put_value(struct base_row_builder *b, uint32_t column, struct base_slice value);
+BASE_MUST int base_row_put_value(struct base_row_builder *b, uint32_t column,
+                                 struct base_slice value);
 void base_row_end(struct base_row_builder *b);
 
-/* --- reconciliation: the one implementation -------------------------------------------------------- */
+/* Reconciliation: the one implementation. */
 
 /* Which of two cells of the same column and path stays: <0: a, >0: b, 0: they are the same cell.
- * The greater timestamp wins. On a tie: dead over live; expiring over not expiring; the later local deletion
- * time; the smaller TTL; the greater value bytes (Cassandra's Cells.resolveRegular,
+ * The greater timestamp wins. On a tie: dead over live; expiring over not expiring; the later local
+ * deletion time; the smaller TTL; the greater value bytes (Cassandra's Cells.resolveRegular,
  * CASSANDRA-14592); the greater path_original. Against a counter cell a dead one always wins
  * (CASSANDRA-7346). Two live counter cells are not chosen from but merged: base_counter_merge. */
 int base_cell_compare(const struct base_cell *a, const struct base_cell *b);
 
 /* Counter contexts: (host id 16 bytes, clock zigzag varint, count zigzag varint)* ascending by host
- * id. Append the merge of two: per host the greater clock, on a tie the greater count. CORRUPT, NOMEM, LIMIT. */
+ * id. Append the merge of two: per host the greater clock, on a tie the greater count. CORRUPT,
+ * NOMEM, LIMIT. */
 BASE_MUST int base_counter_merge(struct base_slice a, struct base_slice b, struct base_buf *out);
-/* The counter's value: the sum of the shards' counts, wrapping. False when the bytes are damaged. */
+/* The counter's value: the sum of the shards' counts, wrapping. False when the bytes are
+ * damaged. */
 BASE_MUST bool base_counter_total(struct base_slice context, int64_t *total);
 
 /* Merge n >= 1 encoded versions of one row (same ckey) into one, appended to `out`: cells and
@@ -210,10 +220,10 @@ BASE_MUST int base_row_merge(const struct base_slice *versions, size_t n,
 
 /* What time does to a merged row. */
 struct base_purge {
-    int64_t now_s;          /* cells and liveness with expires_s <= now_s are expired */
-    int64_t gc_before_s;    /* tombstones with local_s < gc_before_s may go, if also … */
-    int64_t purgeable_ts;   /* … their ts < purgeable_ts (nothing older exists elsewhere) */
-    bool live_only;         /* reads: drop every tombstone and everything expired */
+    int64_t now_s;        /* cells and liveness with expires_s <= now_s are expired */
+    int64_t gc_before_s;  /* tombstones with local_s < gc_before_s may go, if also … */
+    int64_t purgeable_ts; /* … their ts < purgeable_ts (nothing older exists elsewhere) */
+    bool live_only;       /* reads: drop every tombstone and everything expired */
 };
 /* Append the row as it is at purge->now_s: expired cells become tombstones (with the expiry minus
  * the ttl as their local deletion time, as Cassandra), purgeable tombstones go; live_only drops
@@ -224,14 +234,18 @@ struct base_purge {
 BASE_MUST int base_row_purge(struct base_slice encoded, const struct base_purge *purge,
                              struct base_buf *out, bool *changed, bool *live);
 
-/* The greatest and smallest timestamps and the earliest/latest local times in a row, for statistics. */
+/* The greatest and smallest timestamps and the earliest/latest local times in a row, for
+ * statistics. */
 struct base_row_stats {
-    int64_t ts_min, ts_max;               /* BASE_TS_NONE swapped limits when there is nothing */
-    int64_t local_s_min, local_s_max;     /* of tombstones and expiring cells; INT64_MAX/MIN when none */
+    int64_t ts_min, ts_max; /* BASE_TS_NONE swapped limits when there is nothing */
+    int64_t local_s_min,
+        local_s_max; /* of tombstones and expiring cells; INT64_MAX/MIN when none */
     int32_t ttl_max;
     uint32_t cell_count, tombstone_count;
 };
-#define BASE_ROW_STATS_INIT ((struct base_row_stats){INT64_MAX, BASE_TS_NONE, INT64_MAX, INT64_MIN, 0, 0, 0})
-BASE_MUST bool base_row_stats(struct base_slice encoded, struct base_row_stats *stats); /* adds to *stats */
+#define BASE_ROW_STATS_INIT                                                                        \
+    ((struct base_row_stats){INT64_MAX, BASE_TS_NONE, INT64_MAX, INT64_MIN, 0, 0, 0})
+BASE_MUST bool base_row_stats(struct base_slice encoded,
+                              struct base_row_stats *stats); /* adds to *stats */
 
 #endif

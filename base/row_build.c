@@ -99,10 +99,11 @@ int base_row_put_cell(struct base_row_builder *b, const struct base_cell *cell)
 {
     BASE_ASSERT(cell->column >= b->column);
     BASE_ASSERT(cell->ts != BASE_TS_NONE);
-    BASE_ASSERT(!(cell->flags & BASE_CELL_EXPIRING) || (cell->ttl > 0 && cell->ttl <= BASE_TTL_MAX));
+    BASE_ASSERT(!(cell->flags & BASE_CELL_EXPIRING) ||
+                (cell->ttl > 0 && cell->ttl <= BASE_TTL_MAX));
     bool valued = !(cell->flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION));
-    uint8_t flags = cell->flags & (BASE_CELL_DEAD | BASE_CELL_EXPIRING | BASE_CELL_COMPLEX_DELETION |
-                                   BASE_CELL_COUNTER);
+    uint8_t flags = cell->flags & (BASE_CELL_DEAD | BASE_CELL_EXPIRING |
+                                   BASE_CELL_COMPLEX_DELETION | BASE_CELL_COUNTER);
     if (cell->ts != b->row_ts)
         flags |= BASE_CELL_OWN_TS;
     if (cell->path.len)
@@ -111,7 +112,8 @@ int base_row_put_cell(struct base_row_builder *b, const struct base_cell *cell)
         flags |= BASE_CELL_PATH_ORIGINAL;
     if (valued && cell->value.len == 0 && !(flags & BASE_CELL_COUNTER))
         flags |= BASE_CELL_EMPTY;
-    size_t need = 7 * BASE_VARINT_LEN_MAX + 1 + cell->path.len + cell->path_original.len + cell->value.len;
+    size_t need =
+        7 * BASE_VARINT_LEN_MAX + 1 + cell->path.len + cell->path_original.len + cell->value.len;
     int rc = base_buf_reserve(b->out, need);
     if (rc != BASE_OK)
         return fail(b, rc);

@@ -1,8 +1,8 @@
 /* Schema snapshots: references and lookup.
  *
- * A snapshot never changes after basei_schema_build returned it, so lookups take no lock. Its arrays
- * are sorted (keyspaces, tables, types, static and regular columns by name; columns_by_id and
- * tables_by_id by id): every lookup is a binary search. */
+ * A snapshot never changes after basei_schema_build returned it, so lookups take no lock. Its
+ * arrays are sorted (keyspaces, tables, types, static and regular columns by name; columns_by_id
+ * and tables_by_id by id): every lookup is a binary search. */
 #include "base/schema_private.h"
 
 struct base_schema *base_schema_new(void)
@@ -40,7 +40,8 @@ bool base_name_valid(struct base_slice name)
         return false;
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_'))
             return false;
     }
     return true;
@@ -84,35 +85,40 @@ bool base_options_equal(const struct base_options *a, const struct base_options 
     }                                                                                              \
     return low
 
-size_t basei_keyspace_index(const struct base_keyspace *items, size_t count, struct base_slice name, bool *found)
+size_t basei_keyspace_index(const struct base_keyspace *items, size_t count, struct base_slice name,
+                            bool *found)
 {
     LOWER_BOUND(count, items[mid].name, name, found);
 }
 
-size_t basei_table_index(const struct base_table *const *items, size_t count, struct base_slice name, bool *found)
+size_t basei_table_index(const struct base_table *const *items, size_t count,
+                         struct base_slice name, bool *found)
 {
     LOWER_BOUND(count, items[mid]->name, name, found);
 }
 
-size_t basei_type_index(const struct base_user_type *items, size_t count, struct base_slice name, bool *found)
+size_t basei_type_index(const struct base_user_type *items, size_t count, struct base_slice name,
+                        bool *found)
 {
     LOWER_BOUND(count, items[mid].name, name, found);
 }
 
-static size_t column_index(const struct base_column *items, size_t count, struct base_slice name, bool *found)
+static size_t column_index(const struct base_column *items, size_t count, struct base_slice name,
+                           bool *found)
 {
     LOWER_BOUND(count, items[mid].name, name, found);
 }
 
-const struct base_keyspace *base_schema_keyspace(const struct base_schema *schema, struct base_slice name)
+const struct base_keyspace *base_schema_keyspace(const struct base_schema *schema,
+                                                 struct base_slice name)
 {
     bool found;
     size_t i = basei_keyspace_index(schema->keyspaces, schema->keyspace_count, name, &found);
     return found ? &schema->keyspaces[i] : NULL;
 }
 
-const struct base_table *base_schema_table(const struct base_schema *schema, struct base_slice keyspace,
-                                           struct base_slice name)
+const struct base_table *base_schema_table(const struct base_schema *schema,
+                                           struct base_slice keyspace, struct base_slice name)
 {
     const struct base_keyspace *ks = base_schema_keyspace(schema, keyspace);
     if (!ks)
@@ -122,7 +128,8 @@ const struct base_table *base_schema_table(const struct base_schema *schema, str
     return found ? ks->tables[i] : NULL;
 }
 
-const struct base_table *base_schema_table_by_id(const struct base_schema *schema, struct base_uuid id)
+const struct base_table *base_schema_table_by_id(const struct base_schema *schema,
+                                                 struct base_uuid id)
 {
     size_t low = 0, high = schema->table_count;
     while (low < high) {
@@ -138,8 +145,8 @@ const struct base_table *base_schema_table_by_id(const struct base_schema *schem
     return NULL;
 }
 
-const struct base_user_type *base_schema_type(const struct base_schema *schema, struct base_slice keyspace,
-                                              struct base_slice name)
+const struct base_user_type *base_schema_type(const struct base_schema *schema,
+                                              struct base_slice keyspace, struct base_slice name)
 {
     const struct base_keyspace *ks = base_schema_keyspace(schema, keyspace);
     if (!ks)

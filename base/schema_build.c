@@ -1,13 +1,14 @@
 /* A draft becomes a snapshot: everything is checked and copied into the snapshot's own arena.
  *
  * This is the one place where a snapshot is made, whether from a change or from bytes, so whatever
- * holds for snapshots is checked here once. Relies on base/type.h for scalars and for what may be a key.
+ * holds for snapshots is checked here once. Relies on base/type.h for scalars and for what may be a
+ * key.
  *
  * 1. Names are valid and every array is strictly sorted (keys by position).
  * 2. Column ids are unique among a table's columns and dropped columns, and below next_column_id.
- * 3. A user type is one object per keyspace (and one frozen view): types form a graph without cycles, no
- *    deeper than BASE_TYPE_DEPTH_MAX, and are copied once each, so that size and recursion stay
- *    bounded however types are nested. */
+ * 3. A user type is one object per keyspace (and one frozen view): types form a graph without
+ *    cycles, no deeper than BASE_TYPE_DEPTH_MAX, and are copied once each, so that size and
+ *    recursion stay bounded however types are nested. */
 #include "base/schema_private.h"
 
 /* How large a type is, written out: user types share their parts, so a few definitions could stand
@@ -70,7 +71,7 @@ static int copy_options(struct build *b, const struct base_options *from, struct
     return BASE_OK;
 }
 
-/* --- types ---------------------------------------------------------------------------------------- */
+/* Types. */
 
 /* How a type is copied. */
 struct type_mode {
@@ -84,11 +85,13 @@ static int copy_type(struct build *b, const struct base_type *from, struct type_
 
 static int too_deep(struct build *b)
 {
-    return base_err_set(b->err, BASE_E_LIMIT, "types nest deeper than %d levels", BASE_TYPE_DEPTH_MAX);
+    return base_err_set(b->err, BASE_E_LIMIT, "types nest deeper than %d levels",
+                        BASE_TYPE_DEPTH_MAX);
 }
 
 /* May `param` stand inside `outer`? What is stored cell by cell cannot be an element. */
-static int check_param(struct build *b, const struct base_type *outer, const struct base_type *param)
+static int check_param(struct build *b, const struct base_type *outer,
+                       const struct base_type *param)
 {
     if (param->kind == BASE_TYPE_COUNTER)
         return base_err_set(b->err, BASE_E_INVALID, "counters are not allowed inside other types");
@@ -119,7 +122,8 @@ static int copy_params(struct build *b, const struct base_type *from, struct typ
         shape->height = inner.height > shape->height ? inner.height : shape->height;
         shape->nodes += inner.nodes;
         if (shape->nodes > TYPE_NODES_MAX)
-            return base_err_set(b->err, BASE_E_LIMIT, "a type of more than %d parts", TYPE_NODES_MAX);
+            return base_err_set(b->err, BASE_E_LIMIT, "a type of more than %d parts",
+                                TYPE_NODES_MAX);
     }
     shape->height++;
     to->params = params;
@@ -128,8 +132,8 @@ static int copy_params(struct build *b, const struct base_type *from, struct typ
 }
 
 /* Copy the definition of a user type of this keyspace, plain or frozen, once. */
-static int copy_udt(struct build *b, size_t index, struct type_mode mode, const struct base_type **out,
-                    struct shape *shape)
+static int copy_udt(struct build *b, size_t index, struct type_mode mode,
+                    const struct base_type **out, struct shape *shape)
 {
     const struct base_user_type *user = &b->from->types[index];
     const struct base_type *from = user->type;
@@ -144,7 +148,8 @@ static int copy_udt(struct build *b, size_t index, struct type_mode mode, const 
         struct base_slice *names = alloc_array(b, from->param_count, sizeof *names);
         if (!to || !names)
             return no_memory(b);
-        *to = (struct base_type){.kind = BASE_TYPE_UDT, .frozen = mode.frozen, .field_names = names};
+        *to =
+            (struct base_type){.kind = BASE_TYPE_UDT, .frozen = mode.frozen, .field_names = names};
         int rc = copy_slice(b, user->keyspace, &to->keyspace);
         if (rc == BASE_OK)
             rc = copy_slice(b, user->name, &to->name);
@@ -167,8 +172,8 @@ static int copy_udt(struct build *b, size_t index, struct type_mode mode, const 
 
 /* A tuple of the user type's field types; bounded, because the type itself has been copied and
  * its depth checked before any table is. */
-static int expand_udt(struct build *b, size_t index, struct type_mode mode, const struct base_type **out,
-                      struct shape *shape)
+static int expand_udt(struct build *b, size_t index, struct type_mode mode,
+                      const struct base_type **out, struct shape *shape)
 {
     struct base_type *to = base_arena_zalloc(b->arena, sizeof *to);
     if (!to)
@@ -187,8 +192,8 @@ static int copy_named(struct build *b, const struct base_type *from, struct type
     if (base_slice_equal(from->keyspace, b->from->name))
         i = basei_type_index(b->from->types, b->from->type_count, from->name, &found);
     if (!found)
-        return base_err_set(b->err, BASE_E_INVALID, "unknown type %.*s.%.*s", BASE_SLICE_ARG(from->keyspace),
-                            BASE_SLICE_ARG(from->name));
+        return base_err_set(b->err, BASE_E_INVALID, "unknown type %.*s.%.*s",
+                            BASE_SLICE_ARG(from->keyspace), BASE_SLICE_ARG(from->name));
     mode.frozen = mode.frozen || from->frozen;
     return mode.expand ? expand_udt(b, i, mode, out, shape) : copy_udt(b, i, mode, out, shape);
 }
@@ -223,7 +228,8 @@ static int copy_type(struct build *b, const struct base_type *from, struct type_
     default:
         *out = base_type_scalar(from->kind);
         return *out ? BASE_OK
-                    : base_err_set(b->err, BASE_E_INVALID, "unknown type kind 0x%02x", (unsigned)from->kind);
+                    : base_err_set(b->err, BASE_E_INVALID, "unknown type kind 0x%02x",
+                                   (unsigned)from->kind);
     }
     if (from->param_count != want)
         return base_err_set(b->err, BASE_E_INVALID, "a type of kind 0x%02x has wrong parameters",
@@ -232,7 +238,8 @@ static int copy_type(struct build *b, const struct base_type *from, struct type_
     if (!to)
         return no_memory(b);
     mode.frozen = mode.frozen || from->frozen || always_frozen;
-    *to = (struct base_type){.kind = from->kind, .frozen = mode.frozen, .dimension = from->dimension};
+    *to =
+        (struct base_type){.kind = from->kind, .frozen = mode.frozen, .dimension = from->dimension};
     *out = to;
     return copy_params(b, from, mode, to, shape);
 }
@@ -250,7 +257,8 @@ static int check_unique(struct build *b, struct base_slice *names, size_t count,
     qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; i < count; i++)
         if (base_slice_equal(names[i - 1], names[i]))
-            return base_err_set(b->err, BASE_E_INVALID, "%s %.*s is there twice", what, BASE_SLICE_ARG(names[i]));
+            return base_err_set(b->err, BASE_E_INVALID, "%s %.*s is there twice", what,
+                                BASE_SLICE_ARG(names[i]));
     return BASE_OK;
 }
 
@@ -265,8 +273,8 @@ static int check_fields(struct build *b, const struct base_user_type *user)
     for (uint32_t i = 0; i < type->param_count; i++) {
         names[i] = type->field_names[i];
         if (names[i].len == 0 || names[i].len > BASE_COLUMN_NAME_LEN_MAX)
-            return base_err_set(b->err, BASE_E_INVALID, "field %u: a name has 1 to %d bytes", (unsigned)i,
-                                BASE_COLUMN_NAME_LEN_MAX);
+            return base_err_set(b->err, BASE_E_INVALID, "field %u: a name has 1 to %d bytes",
+                                (unsigned)i, BASE_COLUMN_NAME_LEN_MAX);
     }
     return check_unique(b, names, type->param_count, "field");
 }
@@ -274,7 +282,8 @@ static int check_fields(struct build *b, const struct base_user_type *user)
 static int build_types(struct build *b, const struct base_keyspace *from, struct base_keyspace *to)
 {
     struct base_user_type *types = alloc_array(b, from->type_count, sizeof *types);
-    b->udts = base_arena_zalloc(&b->scratch, (from->type_count ? from->type_count : 1) * sizeof *b->udts);
+    b->udts =
+        base_arena_zalloc(&b->scratch, (from->type_count ? from->type_count : 1) * sizeof *b->udts);
     if (!types || !b->udts)
         return no_memory(b);
     for (size_t i = 0; i < from->type_count; i++) {
@@ -302,7 +311,7 @@ static int build_types(struct build *b, const struct base_keyspace *from, struct
     return BASE_OK;
 }
 
-/* --- tables --------------------------------------------------------------------------------------- */
+/* Tables. */
 
 static int check_column_type(struct build *b, const struct base_column *column)
 {
@@ -323,7 +332,8 @@ static int check_column_type(struct build *b, const struct base_column *column)
 static bool column_in_place(const struct base_table *table, size_t i)
 {
     const struct base_column *column = &table->columns[i];
-    size_t pk = table->partition_key_count, ck = pk + table->clustering_count, st = ck + table->static_count;
+    size_t pk = table->partition_key_count, ck = pk + table->clustering_count,
+           st = ck + table->static_count;
     enum base_column_kind kind = i < pk   ? BASE_COLUMN_PARTITION_KEY
                                  : i < ck ? BASE_COLUMN_CLUSTERING
                                  : i < st ? BASE_COLUMN_STATIC
@@ -342,16 +352,17 @@ static int build_columns(struct build *b, const struct base_table *from, struct 
 {
     size_t keys = from->partition_key_count + from->clustering_count;
     if (from->column_count > BASE_COLUMNS_MAX)
-        return base_err_set(b->err, BASE_E_LIMIT, "%zu columns: a table has at most %d", from->column_count,
-                            BASE_COLUMNS_MAX);
+        return base_err_set(b->err, BASE_E_LIMIT, "%zu columns: a table has at most %d",
+                            from->column_count, BASE_COLUMNS_MAX);
     if (from->partition_key_count == 0 || from->partition_key_count > from->column_count ||
         from->clustering_count > from->column_count || from->static_count > from->column_count ||
         keys + from->static_count > from->column_count)
         return base_err_set(b->err, BASE_E_INVALID, "no partition key, or columns miscounted");
     if (from->static_count && from->clustering_count == 0)
-        return base_err_set(b->err, BASE_E_INVALID,
-                            "static columns are only useful (and thus allowed) if the table has at least "
-                            "one clustering column");
+        return base_err_set(
+            b->err, BASE_E_INVALID,
+            "static columns are only useful (and thus allowed) if the table has at least "
+            "one clustering column");
     struct base_column *columns = alloc_array(b, from->column_count, sizeof *columns);
     if (!columns)
         return no_memory(b);
@@ -360,7 +371,8 @@ static int build_columns(struct build *b, const struct base_table *from, struct 
         struct shape shape;
         columns[i] = *column;
         int rc = BASE_OK;
-        if (column->name.len == 0 || column->name.len > BASE_COLUMN_NAME_LEN_MAX || !column_in_place(from, i))
+        if (column->name.len == 0 || column->name.len > BASE_COLUMN_NAME_LEN_MAX ||
+            !column_in_place(from, i))
             rc = base_err_set(b->err, BASE_E_INVALID, "misnamed or out of order");
         if (rc == BASE_OK)
             rc = copy_slice(b, column->name, &columns[i].name);
@@ -389,7 +401,8 @@ static int build_dropped(struct build *b, const struct base_table *from, struct 
         if (rc == BASE_OK)
             rc = copy_type(b, from->dropped[i].type, mode, &dropped[i].type, &shape);
         if (rc != BASE_OK)
-            return base_err_wrap(b->err, rc, "dropped column %.*s", BASE_SLICE_ARG(from->dropped[i].name));
+            return base_err_wrap(b->err, rc, "dropped column %.*s",
+                                 BASE_SLICE_ARG(from->dropped[i].name));
     }
     to->dropped = dropped;
     return BASE_OK;
@@ -417,8 +430,8 @@ static int build_ids(struct build *b, struct base_table *table)
     for (size_t i = 0; i < total; i++) {
         uint32_t id = (uint32_t)(ids[i] >> 32), index = (uint32_t)ids[i];
         if (id == 0 || id >= table->next_column_id || (i && ids[i - 1] >> 32 == id))
-            return base_err_set(b->err, BASE_E_INVALID, "column id %u is used twice or out of range",
-                                (unsigned)id);
+            return base_err_set(b->err, BASE_E_INVALID,
+                                "column id %u is used twice or out of range", (unsigned)id);
         if (index != UINT32_MAX)
             by_id[n++] = (uint16_t)index;
     }
@@ -441,7 +454,8 @@ static int build_indexes(struct build *b, const struct base_table *from, struct 
             return rc;
     }
     to->indexes = indexes;
-    to->next_index_id = from->next_index_id ? from->next_index_id : 1; /* 0: made before there were indexes */
+    to->next_index_id =
+        from->next_index_id ? from->next_index_id : 1; /* 0: made before there were indexes */
     return basei_indexes_check(to, b->err);
 }
 
@@ -455,7 +469,8 @@ static int check_names(struct build *b, const struct base_table *table)
     return check_unique(b, names, table->column_count, "column");
 }
 
-static int build_table_options(struct build *b, const struct base_table_options *from, struct base_table_options *to)
+static int build_table_options(struct build *b, const struct base_table_options *from,
+                               struct base_table_options *to)
 {
     *to = *from;
     int rc = copy_slice(b, from->comment, &to->comment);
@@ -478,7 +493,8 @@ static int build_table_options(struct build *b, const struct base_table_options 
     return rc;
 }
 
-static int build_table(struct build *b, const struct base_table *from, const struct base_table **out)
+static int build_table(struct build *b, const struct base_table *from,
+                       const struct base_table **out)
 {
     struct base_table *to = base_arena_zalloc(b->arena, sizeof *to);
     if (!to)
@@ -513,12 +529,14 @@ static int build_table(struct build *b, const struct base_table *from, const str
     return BASE_OK;
 }
 
-/* --- keyspaces, the snapshot ------------------------------------------------------------------------ */
+/* Keyspaces, the snapshot. */
 
-static int build_keyspace(struct build *b, const struct base_keyspace *from, struct base_keyspace *to)
+static int build_keyspace(struct build *b, const struct base_keyspace *from,
+                          struct base_keyspace *to)
 {
     if (!base_name_valid(from->name))
-        return base_err_set(b->err, BASE_E_INVALID, "keyspace %.*s: misnamed", BASE_SLICE_ARG(from->name));
+        return base_err_set(b->err, BASE_E_INVALID, "keyspace %.*s: misnamed",
+                            BASE_SLICE_ARG(from->name));
     b->from = from;
     to->durable_writes = from->durable_writes;
     int rc = copy_slice(b, from->name, &to->name);
@@ -533,7 +551,8 @@ static int build_keyspace(struct build *b, const struct base_keyspace *from, str
         return no_memory(b);
     for (size_t i = 0; i < from->table_count; i++) {
         if (i && base_slice_compare(from->tables[i - 1]->name, from->tables[i]->name) >= 0)
-            return base_err_set(b->err, BASE_E_INVALID, "table %.*s.%.*s is there twice or out of order",
+            return base_err_set(b->err, BASE_E_INVALID,
+                                "table %.*s.%.*s is there twice or out of order",
                                 BASE_SLICE_ARG(from->name), BASE_SLICE_ARG(from->tables[i]->name));
         rc = build_table(b, from->tables[i], &tables[i]);
         if (rc != BASE_OK)
@@ -546,7 +565,8 @@ static int build_keyspace(struct build *b, const struct base_keyspace *from, str
 
 static int compare_table_ids(const void *a, const void *b)
 {
-    const struct base_table *x = *(const struct base_table *const *)a, *y = *(const struct base_table *const *)b;
+    const struct base_table *x = *(const struct base_table *const *)a,
+                            *y = *(const struct base_table *const *)b;
     return memcmp(x->id.b, y->id.b, sizeof x->id.b);
 }
 
@@ -564,15 +584,17 @@ static int build_table_ids(struct build *b, struct base_schema *schema)
     qsort(tables, count, sizeof *tables, compare_table_ids);
     for (size_t i = 1; i < count; i++)
         if (base_uuid_equal(tables[i - 1]->id, tables[i]->id))
-            return base_err_set(b->err, BASE_E_INVALID, "tables %.*s.%.*s and %.*s.%.*s have the same id",
-                                BASE_SLICE_ARG(tables[i - 1]->keyspace), BASE_SLICE_ARG(tables[i - 1]->name),
-                                BASE_SLICE_ARG(tables[i]->keyspace), BASE_SLICE_ARG(tables[i]->name));
+            return base_err_set(
+                b->err, BASE_E_INVALID, "tables %.*s.%.*s and %.*s.%.*s have the same id",
+                BASE_SLICE_ARG(tables[i - 1]->keyspace), BASE_SLICE_ARG(tables[i - 1]->name),
+                BASE_SLICE_ARG(tables[i]->keyspace), BASE_SLICE_ARG(tables[i]->name));
     schema->tables_by_id = tables;
     schema->table_count = count;
     return BASE_OK;
 }
 
-int basei_schema_build(const struct basei_draft *draft, struct base_schema **out, struct base_err *err)
+int basei_schema_build(const struct basei_draft *draft, struct base_schema **out,
+                       struct base_err *err)
 {
     *out = NULL;
     struct base_schema *schema = base_schema_new();

@@ -1,19 +1,25 @@
 /* Changes and snapshots as bytes, and back: docs/formats/catalog.md is the document.
  *
- * Bytes come from a disk or a peer. Decoding trusts none of them: every count is bounded by the bytes
- * that are left before anything is allocated, types nest no deeper than BASE_TYPE_DEPTH_MAX, and a
- * snapshot passes basei_schema_build. A user type is written as its name only (but where it is
- * defined), so that bytes cannot grow beyond what was declared. */
+ * Bytes come from a disk or a peer. Decoding trusts none of them: every count is bounded by the
+ * bytes that are left before anything is allocated, types nest no deeper than BASE_TYPE_DEPTH_MAX,
+ * and a snapshot passes basei_schema_build. A user type is written as its name only (but where it
+ * is defined), so that bytes cannot grow beyond what was declared. */
 #include "base/schema_private.h"
 
-/* The versions with indexes are written only where a table has, or had, one: older programs read the rest. */
-enum { CHANGE_VERSION = 1, CHANGE_VERSION_PROPOSED = 2, CHANGE_VERSION_INDEXED = 3, CHANGE_VERSION_INDEXED_PROPOSED = 4 };
+/* The versions with indexes are written only where a table has, or had, one: older programs read
+ * the rest. */
+enum {
+    CHANGE_VERSION = 1,
+    CHANGE_VERSION_PROPOSED = 2,
+    CHANGE_VERSION_INDEXED = 3,
+    CHANGE_VERSION_INDEXED_PROPOSED = 4
+};
 enum { SNAPSHOT_VERSION = 1, SNAPSHOT_VERSION_INDEXED = 2 };
 enum { TYPE_FROZEN = 0x01 };
 enum { COLUMN_DESCENDING = 0x01 };
 enum { OPTION_CDC = 0x01, OPTION_AUTO_SNAPSHOT = 0x02, OPTION_INCREMENTAL_BACKUPS = 0x04 };
 
-/* --- writing: the first error stays in rc ---------------------------------------------------------- */
+/* Writing: the first error stays in rc. */
 
 struct writer {
     struct base_buf *out;
@@ -166,8 +172,9 @@ int base_change_encode(const struct base_change *change, struct base_buf *out)
     struct writer w = {out, BASE_OK};
     static const struct base_uuid nobody;
     bool proposed = !base_uuid_equal(change->proposal, nobody);
-    bool indexed = (change->kind == BASE_CHANGE_TABLE_CREATE || change->kind == BASE_CHANGE_TABLE_ALTER) &&
-                   had_index(change->table_new);
+    bool indexed =
+        (change->kind == BASE_CHANGE_TABLE_CREATE || change->kind == BASE_CHANGE_TABLE_ALTER) &&
+        had_index(change->table_new);
     put_u8(&w, (unsigned)((indexed ? CHANGE_VERSION_INDEXED : CHANGE_VERSION) + proposed));
     if (proposed)
         put_uuid(&w, change->proposal);
@@ -237,7 +244,7 @@ int base_schema_encode(const struct base_schema *schema, struct base_buf *out)
     return w.rc;
 }
 
-/* --- reading: a failed get leaves zero, and the code in rc ------------------------------------------- */
+/* Reading: a failed get leaves zero, and the code in rc. */
 
 struct decoder {
     struct base_reader in;
@@ -389,7 +396,8 @@ static const struct base_type *get_type(struct decoder *d, int depth)
         fail(d, BASE_E_CORRUPT);
         return none;
     }
-    const struct base_type **params = base_arena_zalloc(d->arena, (count ? count : 1) * sizeof *params);
+    const struct base_type **params =
+        base_arena_zalloc(d->arena, (count ? count : 1) * sizeof *params);
     if (!params) {
         fail(d, BASE_E_NOMEM);
         return none;
@@ -401,11 +409,13 @@ static const struct base_type *get_type(struct decoder *d, int depth)
     return type;
 }
 
-static const struct base_type *get_fields(struct decoder *d, struct base_slice keyspace, struct base_slice name)
+static const struct base_type *get_fields(struct decoder *d, struct base_slice keyspace,
+                                          struct base_slice name)
 {
     size_t count;
     struct base_slice *names = get_array(d, 2, sizeof *names, &count);
-    const struct base_type **params = base_arena_zalloc(d->arena, (count ? count : 1) * sizeof *params);
+    const struct base_type **params =
+        base_arena_zalloc(d->arena, (count ? count : 1) * sizeof *params);
     struct base_type *type = base_arena_zalloc(d->arena, sizeof *type);
     if (!params || !type) {
         fail(d, BASE_E_NOMEM);
@@ -417,8 +427,12 @@ static const struct base_type *get_fields(struct decoder *d, struct base_slice k
     }
     if (count > UINT32_MAX)
         fail(d, BASE_E_CORRUPT);
-    *type = (struct base_type){.kind = BASE_TYPE_UDT, .param_count = (uint32_t)count, .params = params,
-                               .keyspace = keyspace, .name = name, .field_names = names};
+    *type = (struct base_type){.kind = BASE_TYPE_UDT,
+                               .param_count = (uint32_t)count,
+                               .params = params,
+                               .keyspace = keyspace,
+                               .name = name,
+                               .field_names = names};
     return type;
 }
 
@@ -446,7 +460,8 @@ static void get_table_options(struct decoder *d, struct base_table_options *o)
     o->extensions = get_options(d);
 }
 
-/* Kind and position follow from the place; whether the counts make sense is the build's to check. */
+/* Kind and position follow from the place; whether the counts make sense is the build's to
+ * check. */
 static void place_column(const struct base_table *table, struct base_column *column, size_t i)
 {
     size_t pk = table->partition_key_count, ck = table->clustering_count;
@@ -518,7 +533,8 @@ static const struct base_table *get_table(struct decoder *d)
     return table;
 }
 
-static int finish(struct decoder *d, const char *what, struct base_slice bytes, struct base_err *err)
+static int finish(struct decoder *d, const char *what, struct base_slice bytes,
+                  struct base_err *err)
 {
     if (d->rc == BASE_OK && base_reader_left(&d->in))
         d->rc = BASE_E_CORRUPT;
@@ -577,7 +593,8 @@ int base_change_decode(struct base_arena *arena, struct base_slice bytes, struct
     *out = (struct base_change){0};
     uint8_t version = get_u8(&d);
     if (d.rc == BASE_OK && (version < CHANGE_VERSION || version > CHANGE_VERSION_INDEXED_PROPOSED))
-        return base_err_set(err, BASE_E_VERSION, "schema change: version %u, this program knows %d to %d",
+        return base_err_set(err, BASE_E_VERSION,
+                            "schema change: version %u, this program knows %d to %d",
                             (unsigned)version, CHANGE_VERSION, CHANGE_VERSION_INDEXED_PROPOSED);
     d.indexed = version >= CHANGE_VERSION_INDEXED;
     struct base_change c = {0};
@@ -638,8 +655,8 @@ int base_schema_decode(struct base_slice bytes, struct base_schema **out, struct
     int rc;
     uint8_t version = get_u8(&d);
     if (d.rc == BASE_OK && version != SNAPSHOT_VERSION && version != SNAPSHOT_VERSION_INDEXED) {
-        rc = base_err_set(err, BASE_E_VERSION, "schema: version %u, this program knows %d and %d", (unsigned)version,
-                          SNAPSHOT_VERSION, SNAPSHOT_VERSION_INDEXED);
+        rc = base_err_set(err, BASE_E_VERSION, "schema: version %u, this program knows %d and %d",
+                          (unsigned)version, SNAPSHOT_VERSION, SNAPSHOT_VERSION_INDEXED);
         goto out;
     }
     d.indexed = version == SNAPSHOT_VERSION_INDEXED;

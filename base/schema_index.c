@@ -1,7 +1,8 @@
-/* Indexes in the schema: what may be indexed how, and what must hold for a table's indexes (base/schema.h).
+/* Indexes in the schema: what may be indexed how, and what must hold for a table's indexes
+ * (base/schema.h).
  *
- * 1. An index's id is unique in its table for ever, like a column's: files of a dropped index are never taken for those of a
- *    later one. Its column and target never change.
+ * 1. An index's id is unique in its table for ever, like a column's: files of a dropped index are
+ *    never taken for those of a later one. Its column and target never change.
  * 2. Names are unique in the keyspace. */
 #include "base/schema_private.h"
 
@@ -10,7 +11,8 @@ bool base_index_name_valid(struct base_slice name)
     bool valid = name.len > 0 && name.len <= BASE_INDEX_NAME_LEN_MAX;
     for (size_t i = 0; valid && i < name.len; i++) {
         uint8_t c = name.data[i];
-        valid = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        valid =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
     }
     return valid;
 }
@@ -27,10 +29,12 @@ bool base_type_has_duration(const struct base_type *type)
 
 static bool is_collection(const struct base_type *type)
 {
-    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
+    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET ||
+           type->kind == BASE_TYPE_MAP;
 }
 
-bool base_index_fits(const struct base_table *table, const struct base_column *column, enum base_index_target target)
+bool base_index_fits(const struct base_table *table, const struct base_column *column,
+                     enum base_index_target target)
 {
     const struct base_type *type = column->type;
     if (type->kind == BASE_TYPE_COUNTER || base_type_has_duration(type))
@@ -51,7 +55,8 @@ bool base_index_fits(const struct base_table *table, const struct base_column *c
     return false;
 }
 
-const struct base_index *base_keyspace_index(const struct base_keyspace *keyspace, struct base_slice name,
+const struct base_index *base_keyspace_index(const struct base_keyspace *keyspace,
+                                             struct base_slice name,
                                              const struct base_table **table)
 {
     for (size_t i = 0; i < keyspace->table_count; i++) {
@@ -69,7 +74,7 @@ const struct base_index *base_keyspace_index(const struct base_keyspace *keyspac
     return NULL;
 }
 
-/* --- checks ------------------------------------------------------------------------------------------- */
+/* Checks. */
 
 static const char *index_fault(const struct base_table *table, size_t at)
 {
@@ -85,17 +90,20 @@ static const char *index_fault(const struct base_table *table, size_t at)
             return "an id that is used twice";
     if (!column)
         return "a column that the table does not have";
-    return base_index_fits(table, column, index->target) ? NULL : "a column that cannot be indexed so";
+    return base_index_fits(table, column, index->target) ? NULL
+                                                         : "a column that cannot be indexed so";
 }
 
 int basei_indexes_check(const struct base_table *table, struct base_err *err)
 {
     if (table->index_count > BASE_COLUMNS_MAX)
-        return base_err_set(err, BASE_E_LIMIT, "%zu indexes: a table has at most %d", table->index_count, BASE_COLUMNS_MAX);
+        return base_err_set(err, BASE_E_LIMIT, "%zu indexes: a table has at most %d",
+                            table->index_count, BASE_COLUMNS_MAX);
     for (size_t i = 0; i < table->index_count; i++) {
         const char *fault = index_fault(table, i);
         if (fault)
-            return base_err_set(err, BASE_E_INVALID, "index %.*s: %s", BASE_SLICE_ARG(table->indexes[i].name), fault);
+            return base_err_set(err, BASE_E_INVALID, "index %.*s: %s",
+                                BASE_SLICE_ARG(table->indexes[i].name), fault);
     }
     return BASE_OK;
 }
@@ -105,7 +113,8 @@ static int compare_names(const void *a, const void *b)
     return base_slice_compare(*(const struct base_slice *)a, *(const struct base_slice *)b);
 }
 
-int basei_index_names_check(const struct base_keyspace *keyspace, struct base_arena *scratch, struct base_err *err)
+int basei_index_names_check(const struct base_keyspace *keyspace, struct base_arena *scratch,
+                            struct base_err *err)
 {
     size_t count = 0, n = 0;
     for (size_t i = 0; i < keyspace->table_count; i++)
@@ -121,7 +130,8 @@ int basei_index_names_check(const struct base_keyspace *keyspace, struct base_ar
     qsort(names, n, sizeof *names, compare_names);
     for (size_t i = 1; i < n; i++)
         if (base_slice_equal(names[i - 1], names[i]))
-            return base_err_set(err, BASE_E_INVALID, "Index '%.*s' already exists", BASE_SLICE_ARG(names[i]));
+            return base_err_set(err, BASE_E_INVALID, "Index '%.*s' already exists",
+                                BASE_SLICE_ARG(names[i]));
     return BASE_OK;
 }
 

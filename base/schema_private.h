@@ -20,14 +20,18 @@ BASE_MUST int basei_schema_build(const struct basei_draft *draft, struct base_sc
 
 /* The index of the first of `count` keyspaces/tables/types whose name is not less than `name`, and
  * whether it is that name. */
-size_t basei_keyspace_index(const struct base_keyspace *items, size_t count, struct base_slice name, bool *found);
-size_t basei_table_index(const struct base_table *const *items, size_t count, struct base_slice name, bool *found);
-size_t basei_type_index(const struct base_user_type *items, size_t count, struct base_slice name, bool *found);
+size_t basei_keyspace_index(const struct base_keyspace *items, size_t count, struct base_slice name,
+                            bool *found);
+size_t basei_table_index(const struct base_table *const *items, size_t count,
+                         struct base_slice name, bool *found);
+size_t basei_type_index(const struct base_user_type *items, size_t count, struct base_slice name,
+                        bool *found);
 
-/* What must hold for the indexes of a table that is otherwise built, and for those of a keyspace's tables together (names are unique).
- * INVALID, NOMEM. */
+/* What must hold for the indexes of a table that is otherwise built, and for those of a keyspace's
+ * tables together (names are unique). INVALID, NOMEM. */
 BASE_MUST int basei_indexes_check(const struct base_table *table, struct base_err *err);
-BASE_MUST int basei_index_names_check(const struct base_keyspace *keyspace, struct base_arena *scratch, struct base_err *err);
+BASE_MUST int basei_index_names_check(const struct base_keyspace *keyspace,
+                                      struct base_arena *scratch, struct base_err *err);
 /* May `to`'s indexes follow `from`'s? What is wrong, or NULL. */
 const char *basei_indexes_altered(const struct base_table *from, const struct base_table *to);
 

@@ -1,7 +1,8 @@
 /* The merge of streams: k sources of partitions into one (base/stream.h).
  *
- * Relies on each source being as stream.h says; what can be seen of the contrary (markers that do not
- * fit each other, a deletion left open at a partition's end, a row that does not decode) is CORRUPT.
+ * Relies on each source being as stream.h says; what can be seen of the contrary (markers that do
+ * not fit each other, a deletion left open at a partition's end, a row that does not decode) is
+ * CORRUPT.
  *
  * Two levels of the same queue: inputs by the pkey they stand at, and inside a partition the active
  * inputs by the ckey they stand at. A queue is a sorted array whose top is the next key; equality
@@ -11,8 +12,9 @@
  * Invariants:
  *  1. `covering` is what deletes rows at the place the stream stands at: the partition deletion or
  *     the strongest of the inputs' open range deletions.
- *  2. An item handed out borrows from inputs in `group` or from `rows_scratch`: they are advanced and
- *     written only when the next item is asked for. The same for partitions and `static_scratch`.
+ *  2. An item handed out borrows from inputs in `group` or from `rows_scratch`: they are advanced
+ *     and written only when the next item is asked for. The same for partitions and
+ *     `static_scratch`.
  *  3. Time (purging) is applied to merged content only.
  *  4. In the steady state nothing is allocated: arrays and scratch buffers only grow. */
 #include "base/stream.h"
@@ -20,7 +22,8 @@
 #define ROW_LEN_MAX ((size_t)1 << 30)
 #define ROW_SPECIAL (BASE_ROW_MORTAL | BASE_ROW_DELETION | BASE_ROW_LIVENESS_TTL)
 
-const struct base_slices base_slices_all = {.ranges = &(const struct base_range){{0}, {0}}, .count = 1};
+const struct base_slices base_slices_all = {.ranges = &(const struct base_range){{0}, {0}},
+                                            .count = 1};
 
 struct input {
     struct base_source *src;
@@ -29,7 +32,8 @@ struct input {
     struct base_deletion open; /* its range deletion at the place it stands at */
 };
 
-/* A place in a queue: the key, and its first eight bytes as a number, which decide most comparisons. */
+/* A place in a queue: the key, and its first eight bytes as a number, which decide most
+ * comparisons. */
 struct place {
     uint64_t prefix;
     struct base_slice key;
@@ -63,13 +67,13 @@ struct merge {
     struct base_deletion covering; /* of partition_deletion and open */
     struct base_item first;        /* looked at by merge_partition, to be handed out */
     bool has_first;
-    bool at_end;         /* the partition has no more items */
+    bool at_end; /* the partition has no more items */
     bool purgeable_known;
     int64_t purgeable_ts;
     int failed;
 };
 
-/* --- the queue ----------------------------------------------------------------------------------- */
+/* The queue. */
 
 static inline uint64_t key_prefix(struct base_slice key)
 {
@@ -127,7 +131,7 @@ static size_t queue_take(struct queue *q, struct input **inputs)
     return n;
 }
 
-/* --- one row -------------------------------------------------------------------------------------- */
+/* One row. */
 
 /* Asked for once a partition, and only when something might be purged. */
 static int64_t merge_purgeable_ts(struct merge *m)
@@ -150,7 +154,8 @@ static bool merge_may_go(struct merge *m, struct base_deletion deletion)
 
 /* Reconcile, cover and purge n versions of a row. *out is empty when nothing is left. */
 static int resolve_slow(struct merge *m, const struct base_slice *versions, size_t n,
-                        struct base_deletion covering, struct scratch *scratch, struct base_slice *out)
+                        struct base_deletion covering, struct scratch *scratch,
+                        struct base_slice *out)
 {
     struct base_slice row = versions[0];
     *out = (struct base_slice){0};
@@ -203,7 +208,7 @@ static int resolve(struct merge *m, const struct base_slice *versions, size_t n,
     return resolve_slow(m, versions, n, covering, scratch, out);
 }
 
-/* --- items of a partition ------------------------------------------------------------------------- */
+/* Items of a partition. */
 
 static int merge_fail(struct merge *m, int rc, struct base_item *out)
 {
@@ -219,7 +224,8 @@ static int merge_damaged(struct merge *m, struct base_item *out, struct base_err
     return base_err_set(err, rc, "merge of %zu sources: %s", m->active_count, what);
 }
 
-/* The inputs' open deletions after the markers of a group; false when a marker does not fit what is open. */
+/* The inputs' open deletions after the markers of a group; false when a marker does not fit what is
+ * open. */
 static bool cross_markers(struct merge *m, struct input *const *group, size_t n)
 {
     bool reversed = m->options.reversed;
@@ -255,7 +261,8 @@ static bool marker_visible(struct merge *m, struct base_deletion entered, struct
     if (base_deletion_equal(entering, leaving))
         return false;
     bool reversed = m->options.reversed;
-    *out = (struct base_item){.kind = BASE_ITEM_MARKER, .ckey = ckey,
+    *out = (struct base_item){.kind = BASE_ITEM_MARKER,
+                              .ckey = ckey,
                               .before = reversed ? leaving : entering,
                               .after = reversed ? entering : leaving};
     return true;
@@ -282,7 +289,8 @@ static int next_single(struct merge *m, struct base_item *out, struct base_err *
             struct base_deletion entered = m->open;
             input->item = *out;
             if (!cross_markers(m, &input, 1))
-                return merge_damaged(m, out, err, BASE_E_CORRUPT, "a range deletion's markers do not fit");
+                return merge_damaged(m, out, err, BASE_E_CORRUPT,
+                                     "a range deletion's markers do not fit");
             if (marker_visible(m, entered, input->item.ckey, out))
                 return BASE_OK;
         } else {
@@ -327,7 +335,8 @@ static int next_merged(struct merge *m, struct base_item *out, struct base_err *
         if (BASE_UNLIKELY(item->kind == BASE_ITEM_MARKER)) {
             struct base_deletion entered = m->open;
             if (!cross_markers(m, m->group, n))
-                return merge_damaged(m, out, err, BASE_E_CORRUPT, "range deletions' markers do not fit");
+                return merge_damaged(m, out, err, BASE_E_CORRUPT,
+                                     "range deletions' markers do not fit");
             if (marker_visible(m, entered, item->ckey, out))
                 return BASE_OK;
             continue;
@@ -365,7 +374,7 @@ static int merge_next(struct base_source *src, struct base_item *out, struct bas
     return m->active_count == 1 ? next_single(m, out, err) : next_merged(m, out, err);
 }
 
-/* --- partitions ------------------------------------------------------------------------------------- */
+/* Partitions. */
 
 /* Send the active inputs to their next partitions, and make the inputs of the next one active. */
 static int next_active(struct merge *m, struct base_err *err)
@@ -394,7 +403,8 @@ static int merge_static(struct merge *m, struct base_partition *out, struct base
     }
     if (BASE_LIKELY(n == 0))
         return BASE_OK;
-    int rc = resolve(m, m->versions, n, m->partition_deletion, &m->static_scratch, &out->static_row);
+    int rc =
+        resolve(m, m->versions, n, m->partition_deletion, &m->static_scratch, &out->static_row);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "merge of %zu sources: a static row cannot be read", n);
     return BASE_OK;
@@ -403,7 +413,8 @@ static int merge_static(struct merge *m, struct base_partition *out, struct base
 /* The head of the partition that the active inputs stand at. */
 static int enter_partition(struct merge *m, struct base_partition *out, struct base_err *err)
 {
-    *out = (struct base_partition){.pkey = m->active[0]->partition.pkey, .deletion = BASE_DELETION_NONE};
+    *out = (struct base_partition){.pkey = m->active[0]->partition.pkey,
+                                   .deletion = BASE_DELETION_NONE};
     m->pkey = out->pkey;
     m->partition_deletion = BASE_DELETION_NONE;
     m->purgeable_known = m->has_first = m->at_end = false;
@@ -422,7 +433,8 @@ static int enter_partition(struct merge *m, struct base_partition *out, struct b
     return merge_static(m, out, err);
 }
 
-static int merge_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int merge_partition(struct base_source *src, struct base_partition *out,
+                           struct base_err *err)
 {
     struct merge *m = BASE_CONTAINER(src, struct merge, source);
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
@@ -455,7 +467,7 @@ static int merge_partition(struct base_source *src, struct base_partition *out, 
     }
 }
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* Life. */
 
 static void close_sources(struct base_source *const *sources, size_t n)
 {
@@ -496,10 +508,12 @@ static bool merge_reserve(struct merge *m, size_t n)
     if (n <= m->input_cap)
         return true;
     size_t cap = n < 8 ? 8 : n + n / 2;
-    void **arrays[] = {(void **)&m->inputs, (void **)&m->partitions.places, (void **)&m->rows.places,
-                       (void **)&m->active, (void **)&m->group, (void **)&m->versions};
-    const size_t sizes[] = {sizeof *m->inputs, sizeof *m->partitions.places, sizeof *m->rows.places,
-                            sizeof *m->active, sizeof *m->group, sizeof *m->versions};
+    void **arrays[] = {(void **)&m->inputs,      (void **)&m->partitions.places,
+                       (void **)&m->rows.places, (void **)&m->active,
+                       (void **)&m->group,       (void **)&m->versions};
+    const size_t sizes[] = {sizeof *m->inputs,      sizeof *m->partitions.places,
+                            sizeof *m->rows.places, sizeof *m->active,
+                            sizeof *m->group,       sizeof *m->versions};
     m->input_cap = 0; /* until all of them are there */
     for (size_t i = 0; i < BASE_COUNT(arrays); i++) {
         free(*arrays[i]);
@@ -533,8 +547,9 @@ int base_merge_reopen(struct base_source *merge, struct base_source *const *sour
     return BASE_OK;
 }
 
-int base_merge_open(struct base_source *const *sources, size_t n, const struct base_merge_options *options,
-                    struct base_source **out, struct base_err *err)
+int base_merge_open(struct base_source *const *sources, size_t n,
+                    const struct base_merge_options *options, struct base_source **out,
+                    struct base_err *err)
 {
     *out = NULL;
     struct merge *m = calloc(1, sizeof *m);

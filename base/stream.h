@@ -5,12 +5,13 @@
  * then read: partition(), next() until END, partition(), … Partitions come in ascending pkey order;
  * inside, rows and markers in ascending ckey order, or descending when the source was opened
  * reversed. Each slice of a partition is delimited: a range deletion that is open where a slice
- * begins is announced by a MARKER at the slice's bound, and closed at its other bound. Where a bound
- * is a row's own AT key the marker stands BEFORE (lo) or AFTER (hi) that row instead: a marker's
- * position is never AT, so it never ties with a row.
+ * begins is announced by a MARKER at the slice's bound, and closed at its other bound. Where a
+ * bound is a row's own AT key the marker stands BEFORE (lo) or AFTER (hi) that row instead: a
+ * marker's position is never AT, so it never ties with a row.
  *
- * MARKER: at ckey the deletion to its left (smaller keys) is `before`, to its right `after`, whatever
- * the direction. The stream is normalized: markers change something, and are consistent with each other.
+ * MARKER: at ckey the deletion to its left (smaller keys) is `before`, to its right `after`,
+ * whatever the direction. The stream is normalized: markers change something, and are consistent
+ * with each other.
  *
  * Slices of an item borrow from the source until its next call; those of a partition until its next
  * call of partition(). Errors end the stream for good. */
@@ -24,8 +25,8 @@ enum base_item_kind { BASE_ITEM_END, BASE_ITEM_ROW, BASE_ITEM_MARKER };
 
 struct base_item {
     enum base_item_kind kind;
-    struct base_slice ckey; /* position byte included */
-    struct base_slice row;  /* ROW: encoded; never void */
+    struct base_slice ckey;             /* position byte included */
+    struct base_slice row;              /* ROW: encoded; never void */
     struct base_deletion before, after; /* MARKER */
 };
 
@@ -48,10 +49,10 @@ struct base_source_ops {
     void (*close)(struct base_source *src);
 };
 
-/* --- slices of a partition ---------------------------------------------------------------------- */
+/* Slices of a partition. */
 
-/* Inclusive bounds on encoded positions; for one row both are its AT key. An empty lo means from the start,
- * an empty hi to the end. */
+/* Inclusive bounds on encoded positions; for one row both are its AT key. An empty lo means from
+ * the start, an empty hi to the end. */
 struct base_range {
     struct base_slice lo, hi;
 };
@@ -63,7 +64,7 @@ struct base_slices {
 };
 extern const struct base_slices base_slices_all;
 
-/* --- merge ------------------------------------------------------------------------------------------ */
+/* Merge. */
 
 struct base_merge_options {
     bool reversed;
@@ -90,8 +91,9 @@ BASE_MUST int base_merge_open(struct base_source *const *sources, size_t n,
                               const struct base_merge_options *options, struct base_source **out,
                               struct base_err *err);
 /* The same struct again for other sources, without allocating (the previous sources are closed). */
-BASE_MUST int base_merge_reopen(struct base_source *merge, struct base_source *const *sources, size_t n,
-                                const struct base_merge_options *options, struct base_err *err);
+BASE_MUST int base_merge_reopen(struct base_source *merge, struct base_source *const *sources,
+                                size_t n, const struct base_merge_options *options,
+                                struct base_err *err);
 
 /* Range tombstones as a set: normalize [lo, hi] deletions into markers (memtable, transactions). */
 struct base_range_deletion {
@@ -102,9 +104,10 @@ struct base_marker {
     struct base_slice ckey;
     struct base_deletion before, after;
 };
-/* Sorted, normalized markers of n deletions in any order; ckeys borrow from the input. *out lives in
- * the arena. Deletions that delete nothing (lo not below hi) are skipped. */
-BASE_MUST int base_markers_normalize(struct base_arena *arena, const struct base_range_deletion *ranges,
-                                     size_t n, struct base_marker **out, size_t *out_count);
+/* Sorted, normalized markers of n deletions in any order; ckeys borrow from the input. *out lives
+ * in the arena. Deletions that delete nothing (lo not below hi) are skipped. */
+BASE_MUST int base_markers_normalize(struct base_arena *arena,
+                                     const struct base_range_deletion *ranges, size_t n,
+                                     struct base_marker **out, size_t *out_count);
 
 #endif

@@ -3,9 +3,9 @@
  *
  * A type is immutable and lives in the arena (or static storage) that it was made in. Values are
  * serialized exactly as the native protocol's specification says (v4/v5, section 6); collections
- * with 32-bit lengths. A zero-length value of a type that is not text or blob is CQL's "empty" value:
- * valid (as in Cassandra) for all but counter, duration, date, time, smallint, tinyint and what has
- * elements. Of a tuple or UDT zero bytes mean that every field is null. To SQL it is NULL.
+ * with 32-bit lengths. A zero-length value of a type that is not text or blob is CQL's "empty"
+ * value: valid (as in Cassandra) for all but counter, duration, date, time, smallint, tinyint and
+ * what has elements. Of a tuple or UDT zero bytes mean that every field is null. To SQL it is NULL.
  *
  * No function here keeps a pointer to its arguments; none does I/O; all are thread-safe. */
 #ifndef BASE_TYPE_H
@@ -49,10 +49,10 @@ struct base_type {
     bool frozen;          /* collections and UDTs; tuples and vectors are always frozen */
     uint32_t param_count; /* list, set, vector: 1; map: 2; tuple, UDT: the fields */
     const struct base_type *const *params;
-    uint32_t dimension;                    /* vector: 1..8192 */
-    struct base_slice keyspace;            /* UDT */
-    struct base_slice name;                /* UDT */
-    const struct base_slice *field_names;  /* UDT: param_count of them */
+    uint32_t dimension;                   /* vector: 1..8192 */
+    struct base_slice keyspace;           /* UDT */
+    struct base_slice name;               /* UDT */
+    const struct base_slice *field_names; /* UDT: param_count of them */
 };
 
 #define BASE_TYPE_DEPTH_MAX 16 /* nesting: deeper types are refused, so recursion is bounded */
@@ -67,9 +67,9 @@ struct base_type_resolver {
     void *ctx;
 };
 /* Parse CQL's type syntax ("map<text, frozen<list<int>>>", "vector<float, 3>", any case, blanks
- * allowed, names "quoted" or folded to lower case). Non-frozen collections nested in another
- * are refused as Cassandra does, non-frozen UDTs inside collections likewise. resolver may be
- * NULL. `*out` lives in the arena. SYNTAX, INVALID, NOTFOUND, LIMIT, NOMEM; the text names the type. */
+ * allowed, names "quoted" or folded to lower case). Non-frozen collections nested in another are
+ * refused as Cassandra does, non-frozen UDTs inside collections likewise. resolver may be NULL.
+ * `*out` lives in the arena. SYNTAX, INVALID, NOTFOUND, LIMIT, NOMEM; the text names the type. */
 BASE_MUST int base_type_parse(struct base_arena *arena, struct base_slice text,
                               const struct base_type_resolver *resolver,
                               const struct base_type **out, struct base_err *err);
@@ -87,19 +87,22 @@ static inline bool base_type_is_multicell(const struct base_type *type)
 }
 /* "frozen" view of a type: same type, frozen (in the arena). NULL when out of memory. */
 const struct base_type *base_type_freeze(struct base_arena *arena, const struct base_type *type);
-/* May the type be in a primary key? (no counter, no duration inside, no non-frozen collection or UDT) */
+/* May the type be in a primary key? (no counter, no duration inside, no non-frozen collection or
+ * UDT) */
 BASE_MUST int base_type_check_key(const struct base_type *type, struct base_err *err);
 
-/* --- serialized values ------------------------------------------------------------------------ */
+/* Serialized values. */
 
-/* Is `value` a valid serialized value of the type (deeply)? INVALID names the type and the fault. */
+/* Is `value` a valid serialized value of the type (deeply)? INVALID names the type and the
+ * fault. */
 BASE_MUST int base_value_validate(const struct base_type *type, struct base_slice value,
                                   struct base_err *err);
 /* Cassandra's order of two valid values: <0, 0, >0. */
 int base_value_compare(const struct base_type *type, struct base_slice a, struct base_slice b);
 
-/* The same value with its sets and maps sorted, each element once, and its durations in their shortest
- * form, at every depth: what drivers send need not be. Appended. INVALID when it is not valid. */
+/* The same value with its sets and maps sorted, each element once, and its durations in their
+ * shortest form, at every depth: what drivers send need not be. Appended. INVALID when it is not
+ * valid. */
 BASE_MUST int base_value_normalize(const struct base_type *type, struct base_slice value,
                                    struct base_buf *out, struct base_err *err);
 
@@ -114,19 +117,28 @@ struct base_elements {
 BASE_MUST bool base_elements_begin(struct base_elements *it, const struct base_type *type,
                                    struct base_slice value);
 /* Next element; *is_null when it is null (length -1). False when damaged or past the end. */
-BASE_MUST bool base_elements_next(struct base_elements *it, struct base_slice *element, bool *is_null);
+BASE_MUST bool base_elements_next(struct base_elements *it, struct base_slice *element,
+                                  bool *is_null);
 
-/* Building one: append an element (its length in front, in the parent's manner). Of a list, set or map the caller puts the
- * count before the first: 4 bytes, big-endian. INVALID: a vector of fixed-size elements takes no empty value, and only tuples
- * and UDTs take null. */
-BASE_MUST int base_element_put(const struct base_type *parent, const struct base_type *type, struct base_slice element,
-                               bool is_null, struct base_buf *out);
+/* Building one: append an element (its length in front, in the parent's manner). Of a list, set or
+ * map the caller puts the count before the first: 4 bytes, big-endian. INVALID: a vector of
+ * fixed-size elements takes no empty value, and only tuples and UDTs take null. */
+BASE_MUST int base_element_put(const struct base_type *parent, const struct base_type *type,
+                               struct base_slice element, bool is_null, struct base_buf *out);
 
-/* --- SQL and text forms (DESIGN.md §11) ---------------------------------------------------------- */
+/* SQL and text forms (DESIGN.md §11). */
 
-enum base_sql_kind { BASE_SQL_NULL, BASE_SQL_INTEGER, BASE_SQL_REAL, BASE_SQL_TEXT, BASE_SQL_BLOB, BASE_SQL_JSON };
+enum base_sql_kind {
+    BASE_SQL_NULL,
+    BASE_SQL_INTEGER,
+    BASE_SQL_REAL,
+    BASE_SQL_TEXT,
+    BASE_SQL_BLOB,
+    BASE_SQL_JSON
+};
 
-/* A SQL value. Text and blob are borrowed. JSON is TEXT that is a JSON document (SQLite subtype 'J'). */
+/* A SQL value. Text and blob are borrowed. JSON is TEXT that is a JSON document (SQLite subtype
+ * 'J'). */
 struct base_sql_value {
     enum base_sql_kind kind;
     int64_t integer;
@@ -143,14 +155,15 @@ BASE_MUST int base_value_from_sql(const struct base_type *type, const struct bas
 /* How a comparison operand relates to the type's domain (SQLite hands raw operands: `c < 7.5`). */
 enum base_operand {
     BASE_OPERAND_EXACT, /* `out` has the value: compare with it as it is */
-    BASE_OPERAND_BELOW, /* not representable; `out` has the greatest value below it: = never, < and <= become <=, > and >= become > */
+    BASE_OPERAND_BELOW, /* not representable; `out` has the greatest value below it: = never, < and
+                           <= become <=, > and >= become > */
     BASE_OPERAND_LOW,   /* less than every value: = never; < never; > always */
     BASE_OPERAND_HIGH,  /* greater than every value */
     BASE_OPERAND_NONE,  /* comparison with NULL: never */
 };
-/* Convert a comparison operand. TEXT against a numeric column is converted if it is wholly a number;
- * what has no place in the type's domain (a blob against an int, 'abc' against an int or a uuid)
- * is INVALID with a clear text. */
+/* Convert a comparison operand. TEXT against a numeric column is converted if it is wholly a
+ * number; what has no place in the type's domain (a blob against an int, 'abc' against an int or a
+ * uuid) is INVALID with a clear text. */
 BASE_MUST int base_operand_from_sql(const struct base_type *type, const struct base_sql_value *in,
                                     enum base_operand *operand, struct base_buf *out,
                                     struct base_err *err);
@@ -180,10 +193,12 @@ static inline bool base_value_to_sql_quick(const struct base_type *type, struct 
         return false;
     }
 }
-/* A scalar from a CQL literal's text (a string without its quotes, a blob after 0x), appended. INVALID without a message:
- * the caller knows what it was for. LIMIT, NOMEM. */
-BASE_MUST int base_scalar_from_text(const struct base_type *type, struct base_slice text, struct base_buf *out);
-/* CQL literal text (1, 'abc' without the quotes, 0xff, 2011-02-03T04:05:00.000Z, [1, 2], {…}) appended. */
+/* A scalar from a CQL literal's text (a string without its quotes, a blob after 0x), appended.
+ * INVALID without a message: the caller knows what it was for. LIMIT, NOMEM. */
+BASE_MUST int base_scalar_from_text(const struct base_type *type, struct base_slice text,
+                                    struct base_buf *out);
+/* CQL literal text (1, 'abc' without the quotes, 0xff, 2011-02-03T04:05:00.000Z, [1, 2], {…})
+ * appended. */
 BASE_MUST int base_value_to_text(const struct base_type *type, struct base_slice value,
                                  struct base_buf *out, struct base_err *err);
 /* JSON form as Cassandra's toJson gives it, appended. decimals keep every digit. */
@@ -193,13 +208,13 @@ BASE_MUST int base_value_to_json(const struct base_type *type, struct base_slice
 BASE_MUST int base_value_from_json(const struct base_type *type, struct base_slice json,
                                    struct base_buf *out, struct base_err *err);
 
-/* --- order-preserving bytes ------------------------------------------------------------------- */
+/* order-preserving bytes. */
 
 /* Append bytes such that for any two valid non-empty values memcmp orders them as
- * base_value_compare, and no encoding is a prefix of another. `*exact` (may be NULL) tells whether decoding gives these
- * very bytes back (decimal 1.00 does not: it decodes as 1.0's canonical form).
- * `value` must be valid and not empty at top level (the empty value has its own
- * marker byte in base/key.h); CORRUPT otherwise. */
+ * base_value_compare, and no encoding is a prefix of another. `*exact` (may be NULL) tells whether
+ * decoding gives these very bytes back (decimal 1.00 does not: it decodes as 1.0's canonical form).
+ * `value` must be valid and not empty at top level (the empty value has its own marker byte in
+ * base/key.h); CORRUPT otherwise. */
 BASE_MUST int base_order_encode(const struct base_type *type, struct base_slice value,
                                 struct base_buf *out, bool *exact, struct base_err *err);
 /* Decode one value from the reader, of a component that was written with `inverted` (descending:

@@ -214,7 +214,8 @@ int basei_scalar_from_text(const struct base_type *type, struct base_slice text,
     }
 }
 
-int base_scalar_from_text(const struct base_type *type, struct base_slice text, struct base_buf *out)
+int base_scalar_from_text(const struct base_type *type, struct base_slice text,
+                          struct base_buf *out)
 {
     size_t start = out->len;
     int rc = basei_scalar_from_text(type, text, out);

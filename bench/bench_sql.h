@@ -1,5 +1,5 @@
-/* What the SQL benchmarks share: opening a database with the extension, running statements, clocks and
- * the process's memory. A failure ends the program. */
+/* What the SQL benchmarks share: opening a database with the extension, running statements, clocks
+ * and the process's memory. A failure ends the program. */
 #ifndef BENCH_BENCH_SQL_H
 #define BENCH_BENCH_SQL_H
 

@@ -1,17 +1,21 @@
-/* clusterbench: what a replicated write costs. Three nodes on loopback in processes of their own, this one a member; replication
- * factor 3, QUORUM writes of 100-byte rows under random 16-byte keys.
+/* clusterbench: what a replicated write costs. Three nodes on loopback in processes of their own,
+ * this one a member; replication factor 3, QUORUM writes of 100-byte rows under random 16-byte
+ * keys.
  *
- *   clusterbench [--writes 200000] [--in-flight 64] [--singles 5000] [--only cluster,raw,single,http,embedded,member,guest]
- *                [--dir /tmp/clusterbench] [--rounds 3]
+ *   clusterbench [--writes 200000] [--in-flight 64] [--singles 5000] [--only
+ *                cluster,raw,single,http,embedded,member,guest] [--dir /tmp/clusterbench] [--rounds
+ *                3]
  *
  * Interleaved, each round:
  *   cluster   --in-flight writes kept under way by one asynchronous caller of node/client.h
- *   raw       the same three replicas (the same store, each in its process), driven by one raw-socket ping-pong a write and
- *             replica: no cluster, no checks, no HTTP
- *   single    one statement at a time from one caller; beside it two HTTP round trips on loopback (libcurl, libmicrohttpd)
- *   read      a row by its key at ONE: from an embedded store that is alone, through a member (its own replica), through a
- *             guest (a replica over HTTP)
- * Printed: writes (reads) a second; CPU (user + system) of all three processes a write; p50, p99. */
+ *   raw       the same three replicas (the same store, each in its process), driven by one
+ *             raw-socket ping-pong a write and replica: no cluster, no checks, no HTTP
+ *   single    one statement at a time from one caller; beside it two HTTP round trips on loopback
+ *             (libcurl, libmicrohttpd)
+ *   read      a row by its key at ONE: from an embedded store that is alone, through a member (its
+ *             own replica), through a guest (a replica over HTTP)
+ * Printed: writes (reads) a second; CPU (user + system) of all three processes a write; p50,
+ * p99. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -42,7 +46,8 @@ static pid_t node_pids[NODES], raw_pids[NODES];
 
 _Noreturn static void fail(const char *what, const struct base_err *err)
 {
-    fprintf(stderr, "clusterbench: %s: %s\n", what, err && err->text[0] ? err->text : strerror(errno));
+    fprintf(stderr, "clusterbench: %s: %s\n", what,
+            err && err->text[0] ? err->text : strerror(errno));
     for (int i = 0; i < NODES; i++) {
         if (node_pids[i] > 0)
             kill(node_pids[i], SIGKILL);
@@ -65,7 +70,7 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-/* --- CPU of processes ------------------------------------------------------------------------------------------- */
+/* CPU of processes. */
 
 /* User and system time of all its threads, to the nanosecond. */
 static double cpu_us_of(pid_t pid)
@@ -85,7 +90,7 @@ static double cpu_us(const pid_t *pids)
     return sum;
 }
 
-/* --- latencies ------------------------------------------------------------------------------------------------------ */
+/* Latencies. */
 
 static uint64_t *latencies; /* ns */
 static size_t latency_count;
@@ -99,14 +104,15 @@ static int compare_u64(const void *a, const void *b)
 static void report(const char *name, size_t n, uint64_t elapsed_ns, double cpu)
 {
     qsort(latencies, latency_count, sizeof *latencies, compare_u64);
-    double p50 = (double)latencies[latency_count / 2] / 1e3, p99 = (double)latencies[latency_count * 99 / 100] / 1e3;
+    double p50 = (double)latencies[latency_count / 2] / 1e3,
+           p99 = (double)latencies[latency_count * 99 / 100] / 1e3;
     printf("%-13s %9.0f /s  %6.2f us CPU each  p50 %7.1f us  p99 %8.1f us (%.1f x p50)\n", name,
            (double)n * 1e9 / (double)elapsed_ns, cpu / (double)n, p50, p99, p99 / p50);
     fflush(stdout);
     latency_count = 0;
 }
 
-/* --- mutations ----------------------------------------------------------------------------------------------------------- */
+/* Mutations. */
 
 static int make_mutation(struct base_buf *out, struct base_uuid table_id, uint64_t n, int64_t ts)
 {
@@ -128,15 +134,17 @@ static int make_mutation(struct base_buf *out, struct base_uuid table_id, uint64
     if (rc == BASE_OK)
         rc = base_pkey_put(base_slice(key, sizeof key), &pkey);
     if (rc == BASE_OK)
-        rc = base_mutation_put_row(out, table_id, base_buf_view(&pkey), base_slice(at, 1), base_buf_view(&row));
+        rc = base_mutation_put_row(out, table_id, base_buf_view(&pkey), base_slice(at, 1),
+                                   base_buf_view(&row));
     base_buf_fini(&row);
     base_buf_fini(&pkey);
     return rc;
 }
 
-/* --- the cluster ---------------------------------------------------------------------------------------------------------- */
+/* The cluster. */
 
-static void node_options(int i, struct node_option options[4], char listen[64], char seeds[64], char dir[512])
+static void node_options(int i, struct node_option options[4], char listen[64], char seeds[64],
+                         char dir[512])
 {
     snprintf(listen, 64, "127.0.0.%d:%u", i + 1, port);
     snprintf(seeds, 64, "127.0.0.1:%u", port);
@@ -156,7 +164,8 @@ static pid_t start_node(int i)
     char listen[64], seeds[64], dir[512];
     struct base_err err = {0};
     node_options(i, options, listen, seeds, dir);
-    struct node_daemon_config config = {.node = {.dir = dir, .options = options, .option_count = 4}};
+    struct node_daemon_config config = {
+        .node = {.dir = dir, .options = options, .option_count = 4}};
     if (node_daemon_run(&config, &err) != BASE_OK)
         fprintf(stderr, "node %d: %s\n", i + 1, err.text);
     _exit(0);
@@ -170,7 +179,8 @@ static struct node *open_member(struct node_session **session)
     struct node *node;
     node_options(0, options, listen, seeds, dir);
     struct node_config config = {.dir = dir, .options = options, .option_count = 4};
-    if (node_open(&config, &node, &err) != BASE_OK || node_session_new(node, session, &err) != BASE_OK ||
+    if (node_open(&config, &node, &err) != BASE_OK ||
+        node_session_new(node, session, &err) != BASE_OK ||
         node_wait_ready(*session, &err) != BASE_OK)
         fail("open", &err);
     return node;
@@ -181,7 +191,8 @@ static void run_cql(struct node_session *session, const char *text)
     struct base_err err = {0};
     struct base_buf result;
     base_buf_init(&result, 65536);
-    if (node_cql(session, base_slice_str(text), &result, &err) != BASE_OK && err.code != BASE_E_EXISTS)
+    if (node_cql(session, base_slice_str(text), &result, &err) != BASE_OK &&
+        err.code != BASE_E_EXISTS)
         fail(text, &err);
     base_buf_fini(&result);
 }
@@ -225,8 +236,10 @@ static void start_one(struct slot *slot)
     uint64_t n = load.first + load.started++;
     if (make_mutation(&slot->mutation, load.table_id, n, node_timestamp(load.node)) != BASE_OK)
         fail("mutation", NULL);
-    slot->write = (struct node_async_write){
-        .mutations = base_buf_view(&slot->mutation), .mutation_count = 1, .consistency = NODE_CL_QUORUM, .done = on_written};
+    slot->write = (struct node_async_write){.mutations = base_buf_view(&slot->mutation),
+                                            .mutation_count = 1,
+                                            .consistency = NODE_CL_QUORUM,
+                                            .done = on_written};
     slot->started_ns = now_ns();
     if (node_write_start(load.node, &slot->write, &err) != BASE_OK)
         fail("write", &err);
@@ -254,7 +267,8 @@ static void run_cluster(uint64_t first)
     sem_init(&load.done, 0, 0);
     double cpu = cpu_us(node_pids);
     uint64_t start = now_ns();
-    /* The first ones from here: done runs on the node's own thread, one at a time; so they are prepared before any is started. */
+    /* The first ones from here: done runs on the node's own thread, one at a time; so they are
+     * prepared before any is started. */
     size_t n = in_flight < write_count ? in_flight : write_count;
     load.started = n;
     for (size_t i = 0; i < n; i++) {
@@ -262,10 +276,13 @@ static void run_cluster(uint64_t first)
         struct slot *slot = &slots[i];
         if (!slot->mutation.data)
             base_buf_init(&slot->mutation, 65536);
-        if (make_mutation(&slot->mutation, load.table_id, first + i, node_timestamp(load.node)) != BASE_OK)
+        if (make_mutation(&slot->mutation, load.table_id, first + i, node_timestamp(load.node)) !=
+            BASE_OK)
             fail("mutation", NULL);
-        slot->write = (struct node_async_write){
-            .mutations = base_buf_view(&slot->mutation), .mutation_count = 1, .consistency = NODE_CL_QUORUM, .done = on_written};
+        slot->write = (struct node_async_write){.mutations = base_buf_view(&slot->mutation),
+                                                .mutation_count = 1,
+                                                .consistency = NODE_CL_QUORUM,
+                                                .done = on_written};
         slot->started_ns = now_ns();
         if (node_write_start(load.node, &slot->write, &err) != BASE_OK)
             fail("write", &err);
@@ -276,7 +293,7 @@ static void run_cluster(uint64_t first)
     report("cluster", write_count, elapsed, cpu_us(node_pids) - cpu);
 }
 
-/* --- raw replicas ------------------------------------------------------------------------------------------------------------ */
+/* Raw replicas. */
 
 struct raw_store {
     struct base_executor *executor;
@@ -299,14 +316,24 @@ static void raw_open(struct raw_store *raw, int i)
     options.compaction_rate_bytes_s = 0;
     memset(raw->table_id.b, 9, 16);
     struct lsm_table_desc desc = {
-        .id = raw->table_id, .name = "raw.kv", .gc_grace_s = 864000, .bloom_fp_chance = 0.01, .compressor = 1,
-        .compaction_enabled = true, .min_threshold = 4, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+        .id = raw->table_id,
+        .name = "raw.kv",
+        .gc_grace_s = 864000,
+        .bloom_fp_chance = 0.01,
+        .compressor = 1,
+        .compaction_enabled = true,
+        .min_threshold = 4,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
+        .bucket_high = 1.5,
+        .min_sstable_size = 50 << 20,
+        .truncated_us = INT64_MIN,
     };
     if (node_executor_open(&raw->executor, &err) != BASE_OK)
         fail("executor", &err);
     options.executor = raw->executor;
-    if (lsm_open(&options, &raw->store, &err) != BASE_OK || lsm_table_open(raw->store, &desc, &table, &err) != BASE_OK ||
+    if (lsm_open(&options, &raw->store, &err) != BASE_OK ||
+        lsm_table_open(raw->store, &desc, &table, &err) != BASE_OK ||
         lsm_replay(raw->store, &err) != BASE_OK)
         fail("raw store", &err);
 }
@@ -346,13 +373,16 @@ static void raw_serve(int i)
     int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     raw_open(&raw, i);
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 1) != 0)
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, 1) != 0)
         fail("raw listener", NULL);
     int fd = accept(listener, NULL, NULL);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    for (uint32_t len; read_all(fd, &len, sizeof len) && len <= sizeof buf && read_all(fd, buf, len);) {
+    for (uint32_t len;
+         read_all(fd, &len, sizeof len) && len <= sizeof buf && read_all(fd, buf, len);) {
         struct base_err err = {0};
-        if (lsm_write(raw.store, base_slice(buf, len), 1, LSM_DURABLE_LOG, 10000000000u, &err) != BASE_OK)
+        if (lsm_write(raw.store, base_slice(buf, len), 1, LSM_DURABLE_LOG, 10000000000u, &err) !=
+            BASE_OK)
             fail("raw write", &err);
         if (write(fd, "k", 1) != 1)
             break;
@@ -361,8 +391,8 @@ static void raw_serve(int i)
     _exit(0);
 }
 
-/* One write at a time to both peers and the own store; done when one peer has answered (with the own one, a quorum), but both answers are
- * taken before the next. */
+/* One write at a time to both peers and the own store; done when one peer has answered (with the
+ * own one, a quorum), but both answers are taken before the next. */
 static void run_raw(uint64_t first)
 {
     struct raw_store raw;
@@ -375,7 +405,8 @@ static void run_raw(uint64_t first)
             raw_serve(i);
         struct sockaddr_in address = raw_address(i);
         fds[i] = socket(AF_INET, SOCK_STREAM, 0);
-        for (int tries = 0; connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0; tries++) {
+        for (int tries = 0; connect(fds[i], (struct sockaddr *)&address, sizeof address) != 0;
+             tries++) {
             if (tries == 200)
                 fail("raw connect", NULL);
             usleep(20000);
@@ -399,7 +430,8 @@ static void run_raw(uint64_t first)
         for (int i = 1; i < NODES; i++)
             if (write(fds[i], frame, 4 + mutation.len) != (ssize_t)(4 + mutation.len))
                 fail("raw send", NULL);
-        if (lsm_write(raw.store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG, 10000000000u, &err) != BASE_OK)
+        if (lsm_write(raw.store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG, 10000000000u,
+                      &err) != BASE_OK)
             fail("raw write", &err);
         for (int i = 1; i < NODES; i++)
             if (!read_all(fds[i], &answer, 1))
@@ -419,7 +451,7 @@ static void run_raw(uint64_t first)
     base_buf_fini(&mutation);
 }
 
-/* --- one at a time -------------------------------------------------------------------------------------------------------------- */
+/* One at a time. */
 
 static void run_single(struct node_session *session, const struct base_table *table, uint64_t first)
 {
@@ -433,7 +465,8 @@ static void run_single(struct node_session *session, const struct base_table *ta
         if (make_mutation(&mutation, table->id, first + k, node_timestamp(load.node)) != BASE_OK)
             fail("mutation", NULL);
         uint64_t at = now_ns();
-        if (node_write(session, table, base_buf_view(&mutation), 1, NODE_CL_QUORUM, &err) != BASE_OK)
+        if (node_write(session, table, base_buf_view(&mutation), 1, NODE_CL_QUORUM, &err) !=
+            BASE_OK)
             fail("write", &err);
         latencies[latency_count++] = now_ns() - at;
     }
@@ -441,7 +474,7 @@ static void run_single(struct node_session *session, const struct base_table *ta
     base_buf_fini(&mutation);
 }
 
-/* --- two HTTP round trips ---------------------------------------------------------------------------------------------------------- */
+/* Two HTTP round trips. */
 
 static struct {
     struct net_loop *loop;
@@ -471,7 +504,8 @@ static void run_http(void)
     char url[128];
     size_t n = single_count * 2;
     snprintf(url, sizeof url, "http://127.0.0.2:%u/healthz", port);
-    if (net_loop_new(&http.loop, &err) != BASE_OK || net_http_client_new(http.loop, &http.client, &err) != BASE_OK)
+    if (net_loop_new(&http.loop, &err) != BASE_OK ||
+        net_http_client_new(http.loop, &http.client, &err) != BASE_OK)
         fail("HTTP", &err);
     http.call = (struct net_http_call){
         .method = "GET", .url = url, .timeout_ms = 5000, .body_size_max = 4096, .done = http_done};
@@ -480,7 +514,8 @@ static void run_http(void)
     double cpu = cpu_us(node_pids);
     uint64_t start = now_ns();
     http.at = start;
-    if (net_http_client_start(http.client, &http.call, &err) != BASE_OK || net_loop_run(http.loop, &err) != BASE_OK)
+    if (net_http_client_start(http.client, &http.call, &err) != BASE_OK ||
+        net_loop_run(http.loop, &err) != BASE_OK)
         fail("HTTP", &err);
     report("2 x HTTP", n / 2, now_ns() - start, cpu_us(node_pids) - cpu);
     net_http_client_free(http.client);
@@ -488,9 +523,10 @@ static void run_http(void)
     base_buf_fini(&http.call.answer);
 }
 
-/* --- reads ---------------------------------------------------------------------------------------------------------------------------- */
+/* Reads. */
 
-static void run_reads(const char *name, struct node_session *session, const struct base_table *table, uint64_t first)
+static void run_reads(const char *name, struct node_session *session,
+                      const struct base_table *table, uint64_t first)
 {
     static const uint8_t at[] = {BASE_KEY_AT};
     struct base_range range = {base_slice(at, 1), base_slice(at, 1)};
@@ -536,12 +572,15 @@ static void run_embedded(uint64_t first)
     struct base_buf mutation;
     snprintf(dir, sizeof dir, "%s/alone", root);
     struct node_config config = {.dir = dir};
-    if (node_open(&config, &node, &err) != BASE_OK || node_session_new(node, &session, &err) != BASE_OK)
+    if (node_open(&config, &node, &err) != BASE_OK ||
+        node_session_new(node, &session, &err) != BASE_OK)
         fail("embedded", &err);
-    run_cql(session, "CREATE KEYSPACE IF NOT EXISTS bench WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    run_cql(session, "CREATE KEYSPACE IF NOT EXISTS bench WITH replication = {'class': "
+                     "'SimpleStrategy', 'replication_factor': 1}");
     run_cql(session, "CREATE TABLE IF NOT EXISTS bench.kv (k blob PRIMARY KEY, v blob)");
     struct base_schema *schema = node_schema(node);
-    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
+    const struct base_table *table =
+        base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
     base_buf_init(&mutation, 65536);
     for (size_t k = 0; k < write_count; k++)
         if (make_mutation(&mutation, table->id, first + k, node_timestamp(node)) != BASE_OK ||
@@ -562,23 +601,26 @@ static void run_guest(uint64_t first)
     struct node_session *session;
     snprintf(contacts, sizeof contacts, "127.0.0.2:%u", port);
     struct node_config config = {.contacts = contacts};
-    if (node_open(&config, &node, &err) != BASE_OK || node_session_new(node, &session, &err) != BASE_OK ||
+    if (node_open(&config, &node, &err) != BASE_OK ||
+        node_session_new(node, &session, &err) != BASE_OK ||
         node_wait_ready(session, &err) != BASE_OK)
         fail("guest", &err);
     struct base_schema *schema = node_schema(node);
-    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
+    const struct base_table *table =
+        base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
     run_reads("read guest", session, table, first);
     base_schema_release(schema);
     node_session_free(session);
     node_release(node);
 }
 
-/* --- main ------------------------------------------------------------------------------------------------------------------------- */
+/* Main. */
 
 static void parse(int argc, char **argv)
 {
-    static const struct option options[] = {{"writes", 1, NULL, 'w'}, {"in-flight", 1, NULL, 'f'}, {"dir", 1, NULL, 'd'},
-                                            {"rounds", 1, NULL, 'r'}, {"port", 1, NULL, 'p'},      {"singles", 1, NULL, 's'},
+    static const struct option options[] = {{"writes", 1, NULL, 'w'}, {"in-flight", 1, NULL, 'f'},
+                                            {"dir", 1, NULL, 'd'},    {"rounds", 1, NULL, 'r'},
+                                            {"port", 1, NULL, 'p'},   {"singles", 1, NULL, 's'},
                                             {"only", 1, NULL, 'o'},   {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -607,8 +649,12 @@ static void parse(int argc, char **argv)
             exit(2);
         }
     }
-    if (in_flight == 0 || in_flight > IN_FLIGHT_MAX || write_count < 40 || single_count == 0 || single_count > write_count) {
-        fprintf(stderr, "clusterbench: --in-flight from 1 to %d, --writes from 40, --singles up to --writes\n", IN_FLIGHT_MAX);
+    if (in_flight == 0 || in_flight > IN_FLIGHT_MAX || write_count < 40 || single_count == 0 ||
+        single_count > write_count) {
+        fprintf(
+            stderr,
+            "clusterbench: --in-flight from 1 to %d, --writes from 40, --singles up to --writes\n",
+            IN_FLIGHT_MAX);
         exit(2);
     }
 }
@@ -631,10 +677,12 @@ int main(int argc, char **argv)
     for (int i = 1; i < NODES; i++)
         node_pids[i] = start_node(i);
     load.node = open_member(&session);
-    run_cql(session, "CREATE KEYSPACE bench WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}");
+    run_cql(session, "CREATE KEYSPACE bench WITH replication = {'class': 'SimpleStrategy', "
+                     "'replication_factor': 3}");
     run_cql(session, "CREATE TABLE bench.kv (k blob PRIMARY KEY, v blob)");
     struct base_schema *schema = node_schema(load.node);
-    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
+    const struct base_table *table =
+        base_schema_table(schema, BASE_SLICE_LIT("bench"), BASE_SLICE_LIT("kv"));
     load.table_id = table->id;
     wait_for_all(session, table);
     for (size_t r = 0; r < rounds; r++) {

@@ -18,12 +18,15 @@ struct bench_engine {
     int (*open)(const struct bench_config *config, void **state);
     void (*close)(void *state);
     /* Put n rows as one atomic group. keys and values are packed, fixed sizes. */
-    int (*put)(void *state, const uint8_t *keys, size_t key_len, const uint8_t *values, size_t value_len, size_t n);
+    int (*put)(void *state, const uint8_t *keys, size_t key_len, const uint8_t *values,
+               size_t value_len, size_t n);
     /* 1 found (value_len bytes copied), 0 missing, -1 error. */
     int (*get)(void *state, const uint8_t *key, size_t key_len, uint8_t *value, size_t value_len);
     /* The same for rows of a wide partition: partition 8 bytes, row number. */
-    int (*put_row)(void *state, uint64_t partition, int64_t row, const uint8_t *value, size_t value_len);
-    /* Read `count` rows from row `from`; returns how many were seen, adds a byte of each value to *sum. */
+    int (*put_row)(void *state, uint64_t partition, int64_t row, const uint8_t *value,
+                   size_t value_len);
+    /* Read `count` rows from row `from`; returns how many were seen, adds a byte of each value to
+     * *sum. */
     int (*scan)(void *state, uint64_t partition, int64_t from, size_t count, uint64_t *sum);
     void (*settle)(void *state);  /* wait for flushes and compactions */
     void (*compact)(void *state); /* everything into one sorted run */

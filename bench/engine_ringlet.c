@@ -36,7 +36,8 @@ static int engine_open(const struct bench_config *config, void **out)
     options.clock = node_real_clock();
     options.random = node_real_random();
     options.cache_size_max = config->cache_bytes;
-    options.memtable_size_max = 2 * config->memtable_bytes; /* one being filled, one being flushed */
+    options.memtable_size_max =
+        2 * config->memtable_bytes; /* one being filled, one being flushed */
     options.compaction_rate_bytes_s = 0;
     options.sync = config->sync_writes ? LSM_SYNC_BATCH : LSM_SYNC_PERIODIC;
     if (node_executor_open(&s->executor, &err) != BASE_OK)
@@ -46,11 +47,21 @@ static int engine_open(const struct bench_config *config, void **out)
         return fail("open", &err);
     memset(s->table_id.b, 7, 16);
     struct lsm_table_desc desc = {
-        .id = s->table_id, .name = "bench.kv", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
-        .compressor = 1, .compaction_enabled = true, .min_threshold = 4, .max_threshold = 32,
-        .bucket_low = 0.5, .bucket_high = 1.5, .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+        .id = s->table_id,
+        .name = "bench.kv",
+        .gc_grace_s = 864000,
+        .bloom_fp_chance = 0.01,
+        .compressor = 1,
+        .compaction_enabled = true,
+        .min_threshold = 4,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
+        .bucket_high = 1.5,
+        .min_sstable_size = 50 << 20,
+        .truncated_us = INT64_MIN,
     };
-    if (lsm_table_open(s->store, &desc, &s->table, &err) != BASE_OK || lsm_replay(s->store, &err) != BASE_OK)
+    if (lsm_table_open(s->store, &desc, &s->table, &err) != BASE_OK ||
+        lsm_replay(s->store, &err) != BASE_OK)
         return fail("open", &err);
     struct base_buf *bufs[] = {&s->key, &s->ckey, &s->row, &s->group};
     for (size_t i = 0; i < 4; i++)
@@ -79,14 +90,16 @@ static int make_row(struct state *s, const uint8_t *value, size_t value_len)
 {
     struct base_row_builder b;
     base_buf_reset(&s->row);
-    if (base_row_begin(&b, &s->row, ++s->ts) != BASE_OK || base_row_put_liveness(&b, 0, 0) != BASE_OK ||
+    if (base_row_begin(&b, &s->row, ++s->ts) != BASE_OK ||
+        base_row_put_liveness(&b, 0, 0) != BASE_OK ||
         base_row_put_value(&b, 3, base_slice(value, value_len)) != BASE_OK)
         return -1;
     base_row_end(&b);
     return 0;
 }
 
-static int engine_put(void *state, const uint8_t *keys, size_t key_len, const uint8_t *values, size_t value_len, size_t n)
+static int engine_put(void *state, const uint8_t *keys, size_t key_len, const uint8_t *values,
+                      size_t value_len, size_t n)
 {
     struct state *s = state;
     struct base_err err = {0};
@@ -96,14 +109,16 @@ static int engine_put(void *state, const uint8_t *keys, size_t key_len, const ui
         base_buf_reset(&s->key);
         if (make_row(s, values + i * value_len, value_len) != 0 ||
             base_pkey_put(base_slice(keys + i * key_len, key_len), &s->key) != BASE_OK ||
-            base_mutation_put_row(&s->group, s->table_id, base_buf_view(&s->key), base_slice(at, 1), base_buf_view(&s->row)) != BASE_OK)
+            base_mutation_put_row(&s->group, s->table_id, base_buf_view(&s->key), base_slice(at, 1),
+                                  base_buf_view(&s->row)) != BASE_OK)
             return -1;
     }
     int rc = lsm_write(s->store, base_buf_view(&s->group), n, LSM_DURABLE_LOG, 60000000000u, &err);
     return rc == BASE_OK ? 0 : fail("write", &err);
 }
 
-static int read_rows(struct state *s, const struct base_range *range, size_t count, uint64_t *sum, uint8_t *value, size_t value_len)
+static int read_rows(struct state *s, const struct base_range *range, size_t count, uint64_t *sum,
+                     uint8_t *value, size_t value_len)
 {
     struct base_err err = {0};
     struct base_read cmd = BASE_READ_INIT;
@@ -140,7 +155,8 @@ static int read_rows(struct state *s, const struct base_range *range, size_t cou
     return rc == BASE_OK ? (int)seen : fail("read", &err);
 }
 
-static int engine_get(void *state, const uint8_t *key, size_t key_len, uint8_t *value, size_t value_len)
+static int engine_get(void *state, const uint8_t *key, size_t key_len, uint8_t *value,
+                      size_t value_len)
 {
     struct state *s = state;
     static const uint8_t at[] = {BASE_KEY_AT};
@@ -158,23 +174,30 @@ static int make_ckey(struct state *s, int64_t row, enum base_key_byte position)
     bool exact = true;
     struct base_err err = {0};
     base_put_be64(bytes, (uint64_t)row);
-    if (base_ckey_put(base_type_scalar(BASE_TYPE_BIGINT), false, base_slice(bytes, 8), &s->ckey, &exact, &err) != BASE_OK)
+    if (base_ckey_put(base_type_scalar(BASE_TYPE_BIGINT), false, base_slice(bytes, 8), &s->ckey,
+                      &exact, &err) != BASE_OK)
         return fail("key", &err);
     return base_ckey_end(position, &s->ckey);
 }
 
-static int engine_put_row(void *state, uint64_t partition, int64_t row, const uint8_t *value, size_t value_len)
+static int engine_put_row(void *state, uint64_t partition, int64_t row, const uint8_t *value,
+                          size_t value_len)
 {
     struct state *s = state;
     struct base_err err = {0};
     base_buf_reset(&s->group);
     base_buf_reset(&s->key);
     base_buf_reset(&s->ckey);
-    if (make_row(s, value, value_len) != 0 || base_pkey_put(base_slice(&partition, 8), &s->key) != BASE_OK ||
+    if (make_row(s, value, value_len) != 0 ||
+        base_pkey_put(base_slice(&partition, 8), &s->key) != BASE_OK ||
         make_ckey(s, row, BASE_KEY_AT) != 0 ||
-        base_mutation_put_row(&s->group, s->table_id, base_buf_view(&s->key), base_buf_view(&s->ckey), base_buf_view(&s->row)) != BASE_OK)
+        base_mutation_put_row(&s->group, s->table_id, base_buf_view(&s->key),
+                              base_buf_view(&s->ckey), base_buf_view(&s->row)) != BASE_OK)
         return -1;
-    return lsm_write(s->store, base_buf_view(&s->group), 1, LSM_DURABLE_LOG, 60000000000u, &err) == BASE_OK ? 0 : fail("write", &err);
+    return lsm_write(s->store, base_buf_view(&s->group), 1, LSM_DURABLE_LOG, 60000000000u, &err) ==
+                   BASE_OK
+               ? 0
+               : fail("write", &err);
 }
 
 static int engine_scan(void *state, uint64_t partition, int64_t from, size_t count, uint64_t *sum)
@@ -183,7 +206,8 @@ static int engine_scan(void *state, uint64_t partition, int64_t from, size_t cou
     static const uint8_t after[] = {BASE_KEY_AFTER};
     base_buf_reset(&s->key);
     base_buf_reset(&s->ckey);
-    if (base_pkey_put(base_slice(&partition, 8), &s->key) != BASE_OK || make_ckey(s, from, BASE_KEY_BEFORE) != 0)
+    if (base_pkey_put(base_slice(&partition, 8), &s->key) != BASE_OK ||
+        make_ckey(s, from, BASE_KEY_BEFORE) != 0)
         return -1;
     struct base_range range = {base_buf_view(&s->ckey), base_slice(after, 1)};
     return read_rows(s, &range, count, sum, NULL, 0);
@@ -200,7 +224,8 @@ static void engine_compact(void *state)
 {
     struct base_err err = {0};
     struct state *s = state;
-    if (lsm_flush(s->store, NULL, NULL, &err) != BASE_OK || lsm_compact(s->store, NULL, NULL, &err) != BASE_OK)
+    if (lsm_flush(s->store, NULL, NULL, &err) != BASE_OK ||
+        lsm_compact(s->store, NULL, NULL, &err) != BASE_OK)
         fail("compact", &err);
 }
 
@@ -212,6 +237,6 @@ static uint64_t engine_disk_bytes(void *state)
 }
 
 const struct bench_engine bench_ringlet = {
-    "ringlet", engine_open, engine_close, engine_put, engine_get, engine_put_row,
-    engine_scan, engine_settle, engine_compact, engine_disk_bytes,
+    "ringlet",      engine_open, engine_close,  engine_put,     engine_get,
+    engine_put_row, engine_scan, engine_settle, engine_compact, engine_disk_bytes,
 };

@@ -36,8 +36,10 @@ static int engine_open(const struct bench_config *config, void **out)
     rocksdb_options_set_compression(s->options, rocksdb_lz4_compression);
     rocksdb_options_set_max_background_jobs(s->options, 2);
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(10));
-    rocksdb_block_based_options_set_block_cache(table, rocksdb_cache_create_lru(config->cache_bytes));
+    rocksdb_block_based_options_set_filter_policy(table,
+                                                  rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_block_cache(table,
+                                                rocksdb_cache_create_lru(config->cache_bytes));
     rocksdb_options_set_block_based_table_factory(s->options, table);
     s->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(s->write, config->sync_writes);
@@ -61,26 +63,31 @@ static void engine_close(void *state)
     free(s);
 }
 
-static int engine_put(void *state, const uint8_t *keys, size_t key_len, const uint8_t *values, size_t value_len, size_t n)
+static int engine_put(void *state, const uint8_t *keys, size_t key_len, const uint8_t *values,
+                      size_t value_len, size_t n)
 {
     struct state *s = state;
     char *error = NULL;
     if (n == 1) {
-        rocksdb_put(s->db, s->write, (const char *)keys, key_len, (const char *)values, value_len, &error);
+        rocksdb_put(s->db, s->write, (const char *)keys, key_len, (const char *)values, value_len,
+                    &error);
         return check(error);
     }
     rocksdb_writebatch_clear(s->batch);
     for (size_t i = 0; i < n; i++)
-        rocksdb_writebatch_put(s->batch, (const char *)keys + i * key_len, key_len, (const char *)values + i * value_len, value_len);
+        rocksdb_writebatch_put(s->batch, (const char *)keys + i * key_len, key_len,
+                               (const char *)values + i * value_len, value_len);
     rocksdb_write(s->db, s->write, s->batch, &error);
     return check(error);
 }
 
-static int engine_get(void *state, const uint8_t *key, size_t key_len, uint8_t *value, size_t value_len)
+static int engine_get(void *state, const uint8_t *key, size_t key_len, uint8_t *value,
+                      size_t value_len)
 {
     struct state *s = state;
     char *error = NULL;
-    rocksdb_pinnableslice_t *found = rocksdb_get_pinned(s->db, s->read, (const char *)key, key_len, &error);
+    rocksdb_pinnableslice_t *found =
+        rocksdb_get_pinned(s->db, s->read, (const char *)key, key_len, &error);
     if (check(error) != 0)
         return -1;
     if (!found)
@@ -99,7 +106,8 @@ static void row_key(uint64_t partition, int64_t row, char key[16])
     memcpy(key + 8, &big, 8);
 }
 
-static int engine_put_row(void *state, uint64_t partition, int64_t row, const uint8_t *value, size_t value_len)
+static int engine_put_row(void *state, uint64_t partition, int64_t row, const uint8_t *value,
+                          size_t value_len)
 {
     struct state *s = state;
     char key[16], *error = NULL;
@@ -116,7 +124,8 @@ static int engine_scan(void *state, uint64_t partition, int64_t from, size_t cou
     if (!s->iterator)
         s->iterator = rocksdb_create_iterator(s->db, s->read);
     row_key(partition, from, key);
-    for (rocksdb_iter_seek(s->iterator, key, 16); seen < count && rocksdb_iter_valid(s->iterator); rocksdb_iter_next(s->iterator)) {
+    for (rocksdb_iter_seek(s->iterator, key, 16); seen < count && rocksdb_iter_valid(s->iterator);
+         rocksdb_iter_next(s->iterator)) {
         size_t len;
         const char *found = rocksdb_iter_key(s->iterator, &len);
         if (memcmp(found, key, 8) != 0)
@@ -138,8 +147,10 @@ static void engine_settle(void *state)
 {
     struct state *s = state;
     struct timespec pause = {0, 20000000};
-    while (property(s, "rocksdb.mem-table-flush-pending") || property(s, "rocksdb.num-running-flushes") ||
-           property(s, "rocksdb.compaction-pending") || property(s, "rocksdb.num-running-compactions"))
+    while (property(s, "rocksdb.mem-table-flush-pending") ||
+           property(s, "rocksdb.num-running-flushes") ||
+           property(s, "rocksdb.compaction-pending") ||
+           property(s, "rocksdb.num-running-compactions"))
         nanosleep(&pause, NULL);
 }
 
@@ -160,6 +171,6 @@ static uint64_t engine_disk_bytes(void *state)
 }
 
 const struct bench_engine bench_rocksdb = {
-    "rocksdb", engine_open, engine_close, engine_put, engine_get, engine_put_row,
-    engine_scan, engine_settle, engine_compact, engine_disk_bytes,
+    "rocksdb",      engine_open, engine_close,  engine_put,     engine_get,
+    engine_put_row, engine_scan, engine_settle, engine_compact, engine_disk_bytes,
 };

@@ -1,10 +1,12 @@
 /* kvbench: one loop over our store and RocksDB, side by side in one run.
  *
- *   kvbench [--keys N] [--engines ringlet,rocksdb] [--dir DIR] [--cache MIB] [--memtable MIB] [--tests LIST] [--rounds N] [--ops N]
+ *   kvbench [--keys N] [--engines ringlet,rocksdb] [--dir DIR] [--cache MIB] [--memtable MIB]
+ *   [--tests LIST] [--rounds N] [--ops N]
  *
- * LIST: of kv, batch, rows, sync (all); N operations in the read and scan tests (keys / 4, keys / 40).
- * 16-byte random keys, 100-byte values that compress by about 1.7. Rounds interleave the engines;
- * medians are printed with the ratio. A figure without its peer beside it is no figure (DESIGN.md §13). */
+ * LIST: of kv, batch, rows, sync (all); N operations in the read and scan tests (keys / 4, keys /
+ * 40). 16-byte random keys, 100-byte values that compress by about 1.7. Rounds interleave the
+ * engines; medians are printed with the ratio. A figure without its peer beside it is no figure
+ * (DESIGN.md §13). */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +17,20 @@
 
 #include "bench/engine.h"
 
-enum { KEY_LEN = 16, VALUE_LEN = 100, BATCH = 1000, SCAN = 50, ROWS_PER_PARTITION = 1000, ROUNDS_MAX = 15 };
+enum {
+    KEY_LEN = 16,
+    VALUE_LEN = 100,
+    BATCH = 1000,
+    SCAN = 50,
+    ROWS_PER_PARTITION = 1000,
+    ROUNDS_MAX = 15
+};
 
 static size_t key_count = 2000000, op_count;
 static const char *tests = "kv,batch,rows,sync";
 static const char *root = "/tmp/kvbench";
-static struct bench_config config = {.cache_bytes = (size_t)1 << 30, .memtable_bytes = (size_t)64 << 20};
+static struct bench_config config = {.cache_bytes = (size_t)1 << 30,
+                                     .memtable_bytes = (size_t)64 << 20};
 
 static double now_s(void)
 {
@@ -33,7 +43,8 @@ static double cpu_s(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }
 
 static uint64_t mix(uint64_t x)
@@ -134,7 +145,8 @@ static struct result fill_rows(const struct bench_engine *e, void *s)
     double start = now_s(), cpu = cpu_s();
     for (size_t i = 0; i < key_count; i++) {
         make_value(i, value);
-        must(e->put_row(s, mix(i / ROWS_PER_PARTITION), (int64_t)(i % ROWS_PER_PARTITION), value, VALUE_LEN) == 0);
+        must(e->put_row(s, mix(i / ROWS_PER_PARTITION), (int64_t)(i % ROWS_PER_PARTITION), value,
+                        VALUE_LEN) == 0);
     }
     return measure_end(start, cpu, (double)key_count);
 }
@@ -152,12 +164,34 @@ static struct result scans(const struct bench_engine *e, void *s, size_t n)
     return measure_end(start, cpu, (double)n);
 }
 
-/* --- rounds ----------------------------------------------------------------------------------------------- */
+/* Rounds. */
 
-enum test { FILL, FILL_BATCH, READ_SETTLED, READ_COMPACTED, MISSING, MIXED, FILL_ROWS, SCAN_SETTLED, SCAN_COMPACTED, DISK_MB, SYNC_ONE, TEST_COUNT };
+enum test {
+    FILL,
+    FILL_BATCH,
+    READ_SETTLED,
+    READ_COMPACTED,
+    MISSING,
+    MIXED,
+    FILL_ROWS,
+    SCAN_SETTLED,
+    SCAN_COMPACTED,
+    DISK_MB,
+    SYNC_ONE,
+    TEST_COUNT
+};
 static const char *const test_names[TEST_COUNT] = {
-    "random fill, one by one", "random fill, 1,000 a group", "read, settled", "read, compacted", "missing key", "mixed 50/50",
-    "rows of a partition, one by one", "scan of 50, settled", "scan of 50, compacted", "disk MB (after compaction)", "synced, 1 thread",
+    "random fill, one by one",
+    "random fill, 1,000 a group",
+    "read, settled",
+    "read, compacted",
+    "missing key",
+    "mixed 50/50",
+    "rows of a partition, one by one",
+    "scan of 50, settled",
+    "scan of 50, compacted",
+    "disk MB (after compaction)",
+    "synced, 1 thread",
 };
 
 static struct result results[2][TEST_COUNT][ROUNDS_MAX];
@@ -177,7 +211,8 @@ static void *reopen(const struct bench_engine *e, const char *sub, bool fresh)
     return s;
 }
 
-static void round_kv(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+static void round_kv(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX],
+                     int round)
 {
     size_t n = op_count ? op_count : key_count / 4;
     void *s = reopen(e, "kv", true);
@@ -195,7 +230,8 @@ static void round_kv(const struct bench_engine *e, struct result r[TEST_COUNT][R
     e->close(s);
 }
 
-static void round_rows(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+static void round_rows(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX],
+                       int round)
 {
     size_t n = op_count ? op_count : key_count / 40;
     void *s = reopen(e, "rows", true);
@@ -210,7 +246,8 @@ static void round_rows(const struct bench_engine *e, struct result r[TEST_COUNT]
     e->close(s);
 }
 
-static void round_sync(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+static void round_sync(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX],
+                       int round)
 {
     size_t all = key_count;
     config.sync_writes = true;
@@ -222,7 +259,8 @@ static void round_sync(const struct bench_engine *e, struct result r[TEST_COUNT]
     e->close(s);
 }
 
-static void run_round(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX], int round)
+static void run_round(const struct bench_engine *e, struct result r[TEST_COUNT][ROUNDS_MAX],
+                      int round)
 {
     if (strstr(tests, "kv"))
         round_kv(e, r, round);
@@ -246,9 +284,15 @@ static int by_ops(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"keys", required_argument, NULL, 'k'}, {"dir", required_argument, NULL, 'd'}, {"cache", required_argument, NULL, 'c'},
-        {"memtable", required_argument, NULL, 'm'}, {"rounds", required_argument, NULL, 'r'}, {"engines", required_argument, NULL, 'e'},
-        {"tests", required_argument, NULL, 't'}, {"ops", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0},
+        {"keys", required_argument, NULL, 'k'},
+        {"dir", required_argument, NULL, 'd'},
+        {"cache", required_argument, NULL, 'c'},
+        {"memtable", required_argument, NULL, 'm'},
+        {"rounds", required_argument, NULL, 'r'},
+        {"engines", required_argument, NULL, 'e'},
+        {"tests", required_argument, NULL, 't'},
+        {"ops", required_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
     };
     const struct bench_engine *engines[2] = {&bench_ringlet, NULL};
     int engine_count = 1, rounds = 3, option;
@@ -280,7 +324,8 @@ int main(int argc, char **argv)
             fprintf(stderr, "round %d: %s\n", round + 1, engines[e]->name);
             run_round(engines[e], results[e], round);
         }
-    printf("%zu keys, cache %zu MiB, memtable %zu MiB, median of %d\n", key_count, config.cache_bytes >> 20, config.memtable_bytes >> 20, rounds);
+    printf("%zu keys, cache %zu MiB, memtable %zu MiB, median of %d\n", key_count,
+           config.cache_bytes >> 20, config.memtable_bytes >> 20, rounds);
     printf("%-32s %12s %9s", "", "ringlet/s", "CPU us");
     if (engine_count > 1)
         printf(" %12s %9s %7s", "rocksdb/s", "CPU us", "ratio");
@@ -295,7 +340,8 @@ int main(int argc, char **argv)
             continue;
         printf("%-32s %12.0f %9.2f", test_names[t], median[0].ops, median[0].cpu_us);
         if (engine_count > 1)
-            printf(" %12.0f %9.2f %7.2f", median[1].ops, median[1].cpu_us, median[0].ops / median[1].ops);
+            printf(" %12.0f %9.2f %7.2f", median[1].ops, median[1].cpu_us,
+                   median[0].ops / median[1].ops);
         puts("");
     }
     return 0;

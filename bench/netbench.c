@@ -1,19 +1,20 @@
-/* Messages between two nodes' processes on loopback: what one request and its reply cost, by how many are kept in flight,
- * beside a raw socket that carries the same bytes to and fro.
+/* Messages between two nodes' processes on loopback: what one request and its reply cost, by how
+ * many are kept in flight, beside a raw socket that carries the same bytes to and fro.
  *
  *   netbench [--messages N] [--size BYTES] [--rounds N]
  *
- * "apart" answers each message in a turn of the loop of its own, as if each came from the disk alone: the worst case; "internode"
- * answers what came together in one turn. CPU is user and system time of both processes together. */
+ * "apart" answers each message in a turn of the loop of its own, as if each came from the disk
+ * alone: the worst case; "internode" answers what came together in one turn. CPU is user and system
+ * time of both processes together. */
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,7 +47,8 @@ static double cpu_s(int who)
 {
     struct rusage use;
     getrusage(who, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
 
 static void fill_random(struct base_random *random, void *buf, unsigned len)
@@ -58,7 +60,7 @@ static void fill_random(struct base_random *random, void *buf, unsigned len)
 static const struct base_random_ops random_ops = {fill_random};
 static struct base_random chance = {&random_ops};
 
-/* --- a node ------------------------------------------------------------------------------------------------ */
+/* A node. */
 
 struct node {
     struct net_loop *loop;
@@ -74,7 +76,8 @@ struct node {
     struct net_task task;
 };
 
-static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
+static int credential(void *ctx, const char *host, uint16_t port,
+                      uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
                       struct base_err *err)
 {
     (void)ctx, (void)host, (void)port, (void)err;
@@ -86,8 +89,11 @@ static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NE
 
 static void answer(struct node *node, struct net_inbound *in)
 {
-    struct base_message reply = {.verb = in->message.verb, .flags = BASE_MESSAGE_REPLY, .id = in->message.id,
-                                 .sender = node->config.host_id, .generation = 1};
+    struct base_message reply = {.verb = in->message.verb,
+                                 .flags = BASE_MESSAGE_REPLY,
+                                 .id = in->message.id,
+                                 .sender = node->config.host_id,
+                                 .generation = 1};
     net_internode_reply(node->internode, in, &reply);
 }
 
@@ -116,10 +122,16 @@ static void on_request(void *ctx, struct net_inbound *in)
 
 static void send_one(struct node *node)
 {
-    struct base_message message = {.verb = 20, .id = ++node->sent, .sender = node->config.host_id, .generation = 1, .timeout_ms = 5000,
+    struct base_message message = {.verb = 20,
+                                   .id = ++node->sent,
+                                   .sender = node->config.host_id,
+                                   .generation = 1,
+                                   .timeout_ms = 5000,
                                    .body = base_slice(node->body, size)};
     struct base_err err = {0};
-    must(net_internode_send(node->internode, base_slice_str(node->peer), (struct base_uuid){{0}}, 1, false, &message), &err);
+    must(net_internode_send(node->internode, base_slice_str(node->peer), (struct base_uuid){{0}}, 1,
+                            false, &message),
+         &err);
 }
 
 static void on_reply(void *ctx, const struct base_message *reply)
@@ -165,8 +177,12 @@ static void node_open(struct node *node, uint8_t id)
     config->on_undelivered = on_undelivered;
     config->ctx = node;
     must(net_internode_open(config, &node->internode, &err), &err);
-    struct net_http_server_config http = {.host = "127.0.0.1", .body_size_max = 33u << 20, .connections_max = 64, .idle_timeout_s = 60,
-                                          .handle = handle, .ctx = node};
+    struct net_http_server_config http = {.host = "127.0.0.1",
+                                          .body_size_max = 33u << 20,
+                                          .connections_max = 64,
+                                          .idle_timeout_s = 60,
+                                          .handle = handle,
+                                          .ctx = node};
     must(net_http_server_open(node->loop, &http, &node->server, &err), &err);
 }
 
@@ -211,7 +227,7 @@ static void drive_internode(uint16_t port, unsigned in_flight)
     free(node.body);
 }
 
-/* --- the raw socket --------------------------------------------------------------------------------------------- */
+/* The raw socket. */
 
 static void read_all(int fd, void *buf, size_t len)
 {
@@ -235,8 +251,8 @@ static void serve_raw(int out)
     socklen_t len = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     char *buf = calloc(1, size + 64);
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &len) != 0)
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(listener, 4) != 0 || getsockname(listener, (struct sockaddr *)&address, &len) != 0)
         die("listen");
     uint16_t port = ntohs(address.sin_port);
     if (write(out, &port, sizeof port) != sizeof port)
@@ -252,7 +268,8 @@ static void serve_raw(int out)
 
 static void drive_raw(uint16_t port, unsigned in_flight)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char *buf = calloc(1, size + 64);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
@@ -272,9 +289,10 @@ static void drive_raw(uint16_t port, unsigned in_flight)
     free(buf);
 }
 
-/* --- rounds ------------------------------------------------------------------------------------------------------- */
+/* Rounds. */
 
-static void measure(const char *name, void (*server)(int out), void (*drive)(uint16_t port, unsigned in_flight), unsigned in_flight)
+static void measure(const char *name, void (*server)(int out),
+                    void (*drive)(uint16_t port, unsigned in_flight), unsigned in_flight)
 {
     int pipes[2];
     uint16_t port;
@@ -297,16 +315,18 @@ static void measure(const char *name, void (*server)(int out), void (*drive)(uin
     kill(child, SIGTERM);
     waitpid(child, NULL, 0);
     others = cpu_s(RUSAGE_CHILDREN) - others;
-    printf("  %10.0f  %8.2f  %8.2f  %8.2f\n", (double)messages / took, cpu * 1e6 / (double)messages, others * 1e6 / (double)messages,
-           (cpu + others) * 1e6 / (double)messages);
+    printf("  %10.0f  %8.2f  %8.2f  %8.2f\n", (double)messages / took, cpu * 1e6 / (double)messages,
+           others * 1e6 / (double)messages, (cpu + others) * 1e6 / (double)messages);
     close(pipes[0]);
     close(pipes[1]);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"messages", required_argument, NULL, 'm'}, {"size", required_argument, NULL, 's'},
-                                            {"rounds", required_argument, NULL, 'r'}, {0}};
+    static const struct option options[] = {{"messages", required_argument, NULL, 'm'},
+                                            {"size", required_argument, NULL, 's'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {0}};
     uint64_t wanted;
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -320,7 +340,8 @@ int main(int argc, char **argv)
             return 2;
     }
     wanted = messages;
-    printf("%-10s %9s  %8s  %10s  %8s  %8s  %8s\n", "carrier", "in flight", "per POST", "messages/s", "CPU us c", "CPU us s", "both");
+    printf("%-10s %9s  %8s  %10s  %8s  %8s  %8s\n", "carrier", "in flight", "per POST",
+           "messages/s", "CPU us c", "CPU us s", "both");
     for (unsigned round = 0; round < rounds; round++) {
         static const unsigned in_flight[] = {1, 8, 64, 256};
         for (size_t i = 0; i < BASE_COUNT(in_flight); i++) {

@@ -1,9 +1,10 @@
-/* Token allocation: how even the load is as a cluster grows from one member, beside tokens drawn at random, and what an
- * allocation and a placement cost.
+/* Token allocation: how even the load is as a cluster grows from one member, beside tokens drawn at
+ * random, and what an allocation and a placement cost.
  *
- * Usage: ringbench [--nodes N] [--tokens T] [--rf R] [--racks K] [--all]
- * A row is max/mean of the members' shares under the replication factor R, and of what they own alone (factor 1);
- * random tokens: the mean of ten clusters. `--all` prints every size, not some. Wall-clock milliseconds, the last call of that size. */
+ * Usage: ringbench [--nodes N] [--tokens T] [--rf R] [--racks K] [--all] A row is max/mean of the
+ * members' shares under the replication factor R, and of what they own alone (factor 1); random
+ * tokens: the mean of ten clusters. `--all` prints every size, not some. Wall-clock milliseconds,
+ * the last call of that size. */
 #include <stdio.h>
 #include <time.h>
 
@@ -36,9 +37,12 @@ static struct ring_state *grow(struct ring_state *state, size_t n, const int64_t
 {
     char address[32], rack[32];
     struct base_err err;
-    struct ring_change change = {.kind = n ? RING_CHANGE_JOIN : RING_CHANGE_FORM, .cluster_id = {{1}},
-                                 .cluster_name = BASE_SLICE_LIT("bench"), .dc = BASE_SLICE_LIT("dc1"),
-                                 .tokens = tokens, .token_count = options.tokens};
+    struct ring_change change = {.kind = n ? RING_CHANGE_JOIN : RING_CHANGE_FORM,
+                                 .cluster_id = {{1}},
+                                 .cluster_name = BASE_SLICE_LIT("bench"),
+                                 .dc = BASE_SLICE_LIT("dc1"),
+                                 .tokens = tokens,
+                                 .token_count = options.tokens};
     snprintf(address, sizeof address, "10.0.%zu.%zu:7000", n / 250, n % 250);
     snprintf(rack, sizeof rack, "r%zu", n % options.racks);
     change.address = base_slice_str(address);
@@ -60,10 +64,13 @@ static double max_to_mean(struct ring_state *state, unsigned rf, double *ms)
     struct base_err err;
     struct ring_placement *p;
     snprintf(factor, sizeof factor, "%u", rf);
-    struct base_option items[] = {{BASE_SLICE_LIT("class"), BASE_SLICE_LIT("NetworkTopologyStrategy")},
-                                  {BASE_SLICE_LIT("dc1"), base_slice_str(factor)}};
+    struct base_option items[] = {
+        {BASE_SLICE_LIT("class"), BASE_SLICE_LIT("NetworkTopologyStrategy")},
+        {BASE_SLICE_LIT("dc1"), base_slice_str(factor)}};
     double begin = now_ms(), max = 0, sum = 0;
-    must(ring_placement_new(state, &(struct base_options){items, 2}, (struct base_uuid){{0}}, &p, &err), &err);
+    must(ring_placement_new(state, &(struct base_options){items, 2}, (struct base_uuid){{0}}, &p,
+                            &err),
+         &err);
     *ms = now_ms() - begin;
     double *owns = calloc(state->member_count, sizeof *owns);
     if (!owns)
@@ -71,7 +78,8 @@ static double max_to_mean(struct ring_state *state, unsigned rf, double *ms)
     int64_t before = INT64_MIN;
     for (size_t i = 0; i < p->range_count; before = p->ranges[i++].upto)
         for (size_t k = 0; k < p->ranges[i].read.count; k++)
-            owns[p->ranges[i].read.members[k]] += (double)((uint64_t)p->ranges[i].upto - (uint64_t)before);
+            owns[p->ranges[i].read.members[k]] +=
+                (double)((uint64_t)p->ranges[i].upto - (uint64_t)before);
     for (size_t i = 0; i < state->member_count; i++) {
         sum += owns[i];
         max = owns[i] > max ? owns[i] : max;
@@ -83,7 +91,8 @@ static double max_to_mean(struct ring_state *state, unsigned rf, double *ms)
 
 static bool wanted(size_t n)
 {
-    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 150, 200, 300, 500, 700, 1000};
+    static const size_t rows[] = {1,  2,  3,  4,  5,  6,   8,   10,  12,  16,  20,  25,
+                                  32, 40, 50, 64, 80, 100, 150, 200, 300, 500, 700, 1000};
     for (size_t i = 0; i < BASE_COUNT(rows); i++)
         if (rows[i] == n)
             return true;
@@ -124,25 +133,31 @@ static void table(void)
 {
     int64_t tokens[RING_TOKENS_MAX];
     struct base_err err;
-    double *sums = calloc(options.nodes * 2, sizeof *sums), *alone = sums + options.nodes, placement_ms, ms;
+    double *sums = calloc(options.nodes * 2, sizeof *sums), *alone = sums + options.nodes,
+           placement_ms, ms;
     struct ring_state *state = ring_state_new();
     if (!sums || !state)
         exit(1);
     random_clusters(sums, alone);
-    printf("| nodes | allocated, RF %u | random | allocated, RF 1 | random | allocation ms | placement ms |\n", options.rf);
+    printf("| nodes | allocated, RF %u | random | allocated, RF 1 | random | allocation ms | "
+           "placement ms |\n",
+           options.rf);
     printf("|---|---|---|---|---|---|---|\n");
     for (size_t n = 0; n < options.nodes; n++) {
         char rack[32];
         double begin = now_ms();
         snprintf(rack, sizeof rack, "r%zu", n % options.racks);
-        must(ring_allocate(state, BASE_SLICE_LIT("dc1"), base_slice_str(rack), options.tokens, options.rf, tokens, &err), &err);
+        must(ring_allocate(state, BASE_SLICE_LIT("dc1"), base_slice_str(rack), options.tokens,
+                           options.rf, tokens, &err),
+             &err);
         ms = now_ms() - begin;
         state = grow(state, n, tokens);
         if (!wanted(n + 1))
             continue;
         double under_rf = max_to_mean(state, options.rf, &placement_ms);
-        printf("| %zu | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f |\n", n + 1, under_rf, sums[n] / RANDOM_CLUSTERS,
-               max_to_mean(state, 1, &(double){0}), alone[n] / RANDOM_CLUSTERS, ms, placement_ms);
+        printf("| %zu | %.3f | %.3f | %.3f | %.3f | %.2f | %.2f |\n", n + 1, under_rf,
+               sums[n] / RANDOM_CLUSTERS, max_to_mean(state, 1, &(double){0}),
+               alone[n] / RANDOM_CLUSTERS, ms, placement_ms);
     }
     ring_state_release(state);
     free(sums);
@@ -165,8 +180,8 @@ int main(int argc, char **argv)
         else
             options.nodes = 0;
     }
-    if (options.nodes < 1 || options.nodes > RING_MEMBERS_MAX || options.tokens < 1 || options.tokens > RING_TOKENS_MAX ||
-        options.rf < 1 || options.racks < 1) {
+    if (options.nodes < 1 || options.nodes > RING_MEMBERS_MAX || options.tokens < 1 ||
+        options.tokens > RING_TOKENS_MAX || options.rf < 1 || options.racks < 1) {
         fprintf(stderr, "usage: ringbench [--nodes N] [--tokens T] [--rf R] [--racks K] [--all]\n");
         return 2;
     }

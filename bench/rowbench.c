@@ -1,5 +1,5 @@
-/* The rows' own costs, without a store under them: ns to decode, build, merge. A floor and a regression check,
- * not a comparison: `bench/rowbench [rows]`. */
+/* The rows' own costs, without a store under them: ns to decode, build, merge. A floor and a
+ * regression check, not a comparison: `bench/rowbench [rows]`. */
 #include <stdio.h>
 #include <time.h>
 
@@ -26,7 +26,8 @@ struct bench_source {
     bool has_partition, given;
 };
 
-static int bench_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int bench_partition(struct base_source *src, struct base_partition *out,
+                           struct base_err *err)
 {
     struct bench_source *s = BASE_CONTAINER(src, struct bench_source, source);
     (void)err;
@@ -99,8 +100,10 @@ static void drain(struct base_source *src, uint64_t *count)
     }
 }
 
-/* Merge `count` sources; `shared`: all have all rows, else they take turns. `wanted` rows in all. */
-static void bench_merge(const char *what, uint32_t count, bool shared, bool only_one, uint64_t wanted, struct base_slices *one)
+/* Merge `count` sources; `shared`: all have all rows, else they take turns. `wanted` rows in
+ * all. */
+static void bench_merge(const char *what, uint32_t count, bool shared, bool only_one,
+                        uint64_t wanted, struct base_slices *one)
 {
     static struct bench_source sources[8];
     struct base_source *list[8], *merge = NULL;
@@ -109,8 +112,12 @@ static void bench_merge(const char *what, uint32_t count, bool shared, bool only
     double begin = now_ns();
     while (done < wanted) {
         for (uint32_t i = 0; i < count; i++) {
-            sources[i] = (struct bench_source){.source = {&bench_ops}, .rows = rows[i % 2], .keys = keys,
-                .first = shared ? 0 : i, .step = shared || only_one ? 1 : count, .has_partition = !only_one || i == 0};
+            sources[i] = (struct bench_source){.source = {&bench_ops},
+                                               .rows = rows[i % 2],
+                                               .keys = keys,
+                                               .first = shared ? 0 : i,
+                                               .step = shared || only_one ? 1 : count,
+                                               .has_partition = !only_one || i == 0};
             if (one)
                 sources[i].step = ROWS_PER_PARTITION; /* a point read */
             list[i] = &sources[i].source;
@@ -139,7 +146,11 @@ static void bench_rows(uint64_t wanted)
     while (done < wanted) {
         struct base_rows live;
         struct base_live_row row;
-        source = (struct bench_source){.source = {&bench_ops}, .rows = rows[0], .keys = keys, .step = 1, .has_partition = true};
+        source = (struct bench_source){.source = {&bench_ops},
+                                       .rows = rows[0],
+                                       .keys = keys,
+                                       .step = 1,
+                                       .has_partition = true};
         must(base_merge_open(list, 1, &options, &merge, NULL));
         base_rows_open(&live, &cmd, &table, merge);
         must(base_rows_next(&live, &row, NULL));
@@ -150,7 +161,8 @@ static void bench_rows(uint64_t wanted)
         }
         base_rows_close(&live);
     }
-    printf("%-52s %7.1f ns a row\n", "one source through merge and base_rows", (now_ns() - begin) / (double)done);
+    printf("%-52s %7.1f ns a row\n", "one source through merge and base_rows",
+           (now_ns() - begin) / (double)done);
 }
 
 int main(int argc, char **argv)
@@ -175,7 +187,8 @@ int main(int argc, char **argv)
         while (base_cells_next(&it, &cell) > 0)
             sink += cell.value.data[0] + cell.column;
     }
-    printf("%-52s %7.1f ns a row\n", "decode, and walk 2 cells", (now_ns() - begin) / (double)wanted);
+    printf("%-52s %7.1f ns a row\n", "decode, and walk 2 cells",
+           (now_ns() - begin) / (double)wanted);
     struct base_buf out;
     base_buf_init(&out, 4096);
     begin = now_ns();
@@ -186,16 +199,22 @@ int main(int argc, char **argv)
     printf("%-52s %7.1f ns a row\n", "build 2 cells", (now_ns() - begin) / (double)wanted);
     begin = now_ns();
     for (uint64_t i = 0; i < wanted / 4; i++) {
-        struct base_slice versions[2] = {base_buf_view(&rows[0][i % ROWS_PER_PARTITION]), base_buf_view(&rows[1][i % ROWS_PER_PARTITION])};
+        struct base_slice versions[2] = {base_buf_view(&rows[0][i % ROWS_PER_PARTITION]),
+                                         base_buf_view(&rows[1][i % ROWS_PER_PARTITION])};
         base_buf_reset(&out);
         must(base_row_merge(versions, 2, BASE_DELETION_NONE, &out));
     }
-    printf("%-52s %7.1f ns a row\n", "base_row_merge of 2 versions", (now_ns() - begin) / (double)(wanted / 4));
+    printf("%-52s %7.1f ns a row\n", "base_row_merge of 2 versions",
+           (now_ns() - begin) / (double)(wanted / 4));
     static struct bench_source alone;
     uint64_t done = 0;
     begin = now_ns();
     while (done < wanted) {
-        alone = (struct bench_source){.source = {&bench_ops}, .rows = rows[0], .keys = keys, .step = 1, .has_partition = true};
+        alone = (struct bench_source){.source = {&bench_ops},
+                                      .rows = rows[0],
+                                      .keys = keys,
+                                      .step = 1,
+                                      .has_partition = true};
         drain(&alone.source, &done);
     }
     printf("%-52s %7.1f ns a row\n", "the source alone", (now_ns() - begin) / (double)done);

@@ -1,8 +1,10 @@
-/* SSTables alone, without a store around them: what writing, a point read, a missing key and a scan cost, with
- * blocks in our cache and from the operating system's. A floor and a regression check, not a comparison:
+/* SSTables alone, without a store around them: what writing, a point read, a missing key and a scan
+ * cost, with blocks in our cache and from the operating system's. A floor and a regression check,
+ * not a comparison:
  *     bench/sst_bench DIR [partitions [rows of the wide partition]]
- * Times are of the CPU, user and system, so that a shared machine disturbs less; waits for the disk are not in them.
- * Keys are 16 random bytes, values 100 bytes of which half compress, as in bench/kvbench. */
+ * Times are of the CPU, user and system, so that a shared machine disturbs less; waits for the disk
+ * are not in them. Keys are 16 random bytes, values 100 bytes of which half compress, as in
+ * bench/kvbench. */
 #include <stdio.h>
 #include <time.h>
 
@@ -101,22 +103,30 @@ static struct base_slice row_of(size_t i)
 
 static struct lsmi_sst_writer *open_writer(const char *path, int compressor, bool direct)
 {
-    struct lsmi_sst_params params = {.fs = node_posix_fs(), .path = path, .id = 1, .table_name = "b.b", .compressor = compressor,
-                                     .block_size = 4096, .bloom_fp_chance = 0.01, .direct = direct};
+    struct lsmi_sst_params params = {.fs = node_posix_fs(),
+                                     .path = path,
+                                     .id = 1,
+                                     .table_name = "b.b",
+                                     .compressor = compressor,
+                                     .block_size = 4096,
+                                     .bloom_fp_chance = 0.01,
+                                     .direct = direct};
     struct lsmi_sst_writer *w;
     (void)!base_fs_remove(node_posix_fs(), path, NULL);
     MUST(lsmi_sst_writer_open(&params, &w, &err));
     return w;
 }
 
-static void write_narrow(const char *path, int compressor, bool direct, const struct key *keys, size_t n)
+static void write_narrow(const char *path, int compressor, bool direct, const struct key *keys,
+                         size_t n)
 {
     static const uint8_t at = BASE_KEY_AT;
     double begin = now_ns(), begin_wall = wall_ns();
     struct lsmi_sst_writer *w = open_writer(path, compressor, direct);
     for (size_t i = 0; i < n; i++) {
         struct base_partition p = {base_slice(keys[i].bytes, keys[i].len), BASE_DELETION_NONE, {0}};
-        struct base_item item = {BASE_ITEM_ROW, {&at, 1}, row_of(i), BASE_DELETION_NONE, BASE_DELETION_NONE};
+        struct base_item item = {
+            BASE_ITEM_ROW, {&at, 1}, row_of(i), BASE_DELETION_NONE, BASE_DELETION_NONE};
         MUST(lsmi_sst_writer_partition(w, &p, &err));
         MUST(lsmi_sst_writer_item(w, &item, &err));
     }
@@ -124,9 +134,12 @@ static void write_narrow(const char *path, int compressor, bool direct, const st
     double synced = now_ns();
     MUST(lsmi_sst_writer_finish(w, &info, &err));
     double end = now_ns();
-    say(direct ? "write, one row a partition, direct" : "write, one row a partition", end - begin, n);
-    printf("    of that finish and sync %.0f ms, all of it %.0f ms by the clock; file %.1f MB of %.1f, index %.1f KB, filter %.1f KB, %llu blocks\n", (end - synced) / 1e6, (wall_ns() - begin_wall) / 1e6,
-           (double)info.file_size / 1e6, (double)info.data_bytes_uncompressed / 1e6, (double)info.index_bytes / 1e3,
+    say(direct ? "write, one row a partition, direct" : "write, one row a partition", end - begin,
+        n);
+    printf("    of that finish and sync %.0f ms, all of it %.0f ms by the clock; file %.1f MB of "
+           "%.1f, index %.1f KB, filter %.1f KB, %llu blocks\n",
+           (end - synced) / 1e6, (wall_ns() - begin_wall) / 1e6, (double)info.file_size / 1e6,
+           (double)info.data_bytes_uncompressed / 1e6, (double)info.index_bytes / 1e3,
            (double)info.filter_bytes / 1e3, (unsigned long long)info.block_count);
 }
 
@@ -146,7 +159,11 @@ static void write_wide(const char *path, const struct key *pkey, size_t n)
     MUST(lsmi_sst_writer_partition(w, &p, &err));
     for (size_t i = 0; i < n; i++) {
         uint8_t key[16];
-        struct base_item item = {BASE_ITEM_ROW, {key, wide_key(key, i)}, row_of(i), BASE_DELETION_NONE, BASE_DELETION_NONE};
+        struct base_item item = {BASE_ITEM_ROW,
+                                 {key, wide_key(key, i)},
+                                 row_of(i),
+                                 BASE_DELETION_NONE,
+                                 BASE_DELETION_NONE};
         MUST(lsmi_sst_writer_item(w, &item, &err));
     }
     struct lsm_sstable_info info;
@@ -154,7 +171,8 @@ static void write_wide(const char *path, const struct key *pkey, size_t n)
     say("write, rows of one partition, with sync", now_ns() - begin, n);
 }
 
-static void read_points(struct lsm_sstable *sst, struct lsmi_cache *cache, const struct key *keys, size_t n, size_t spread, const char *what)
+static void read_points(struct lsm_sstable *sst, struct lsmi_cache *cache, const struct key *keys,
+                        size_t n, size_t spread, const char *what)
 {
     static const uint8_t at = BASE_KEY_AT;
     struct base_range one = {{&at, 1}, {&at, 1}};
@@ -185,7 +203,8 @@ static void read_points(struct lsm_sstable *sst, struct lsmi_cache *cache, const
     struct lsmi_cache_stats stats = {0};
     if (cache) {
         lsmi_cache_get_stats(cache, &stats);
-        printf("    cache: %.1f MB, %llu entries, %.1f %% hits\n", (double)stats.size_bytes / 1e6, (unsigned long long)stats.entries,
+        printf("    cache: %.1f MB, %llu entries, %.1f %% hits\n", (double)stats.size_bytes / 1e6,
+               (unsigned long long)stats.entries,
                100.0 * (double)stats.hits / (double)(stats.hits + stats.misses));
     }
     lsmi_sst_source_fini(&src);
@@ -258,7 +277,8 @@ static void scan_50(struct lsm_sstable *sst, const struct key *pkey, size_t rows
     lsmi_sst_source_fini(&src);
 }
 
-static void find_in_cache(struct lsm_sstable *sst, struct lsmi_cache *cache, const struct key *keys, size_t n)
+static void find_in_cache(struct lsm_sstable *sst, struct lsmi_cache *cache, const struct key *keys,
+                          size_t n)
 {
     (void)cache;
     read_points(sst, cache, keys, 1000000, n < 2000 ? n : 2000, "point read, 2,000 hot keys");
@@ -270,7 +290,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: sst_bench DIR [partitions [rows of the wide partition]]\n");
         return 1;
     }
-    size_t n = argc > 2 ? strtoul(argv[2], NULL, 0) : 1000000, rows = argc > 3 ? strtoul(argv[3], NULL, 0) : 1000000;
+    size_t n = argc > 2 ? strtoul(argv[2], NULL, 0) : 1000000,
+           rows = argc > 3 ? strtoul(argv[3], NULL, 0) : 1000000;
     char narrow[4096], raw[4096], wide[4096];
     snprintf(narrow, sizeof narrow, "%s/narrow.sst", argv[1]);
     snprintf(raw, sizeof raw, "%s/raw.sst", argv[1]);

@@ -1,5 +1,6 @@
-/* startbench: what a guest costs its host. On a data directory of about --mib MiB: the time from the start
- * of a new process to the first row, the memory when idle, and the wake-ups of our threads when idle.
+/* startbench: what a guest costs its host. On a data directory of about --mib MiB: the time from
+ * the start of a new process to the first row, the memory when idle, and the wake-ups of our
+ * threads when idle.
  *
  *   startbench [--mib 1024] [--dir DIR] [--extension ./ringlet] [--rounds 9] */
 #include <dirent.h>
@@ -32,8 +33,11 @@ static void fill(size_t mib)
     sqlite3_stmt *stmt;
     uint64_t value[60];
     bench_exec(db, "PRAGMA journal_mode=WAL");
-    bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}')");
-    bench_exec(db, "CREATE VIRTUAL TABLE kv USING ringlet(keyspace='bench', k BIGINT PRIMARY KEY, v BLOB)");
+    bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': "
+                   "''SimpleStrategy'', ''replication_factor'': 1}')");
+    bench_exec(
+        db,
+        "CREATE VIRTUAL TABLE kv USING ringlet(keyspace='bench', k BIGINT PRIMARY KEY, v BLOB)");
     if (sqlite3_prepare_v2(db, "INSERT INTO kv VALUES (?, ?)", -1, &stmt, NULL) != SQLITE_OK)
         bench_fail(db, "prepare");
     for (size_t i = 0; i < (mib << 20) / sizeof value; i++) {
@@ -52,7 +56,9 @@ static void fill(size_t mib)
     if (!sqlite3_get_autocommit(db))
         bench_exec(db, "COMMIT");
     sqlite3_finalize(stmt);
-    bench_exec(db, "SELECT ringlet_nodetool('compact')"); /* settled: nothing is due when the guest comes */
+    bench_exec(
+        db,
+        "SELECT ringlet_nodetool('compact')"); /* settled: nothing is due when the guest comes */
     sqlite3_close(db);
 }
 
@@ -82,14 +88,16 @@ static long thread_wakeups(int *threads)
     return sum;
 }
 
-/* In a new process: the first row, then idle. Prints "ms rss_kib rss_before_kib threads wakeups". */
+/* In a new process: the first row, then idle. Prints "ms rss_kib rss_before_kib threads
+ * wakeups". */
 static void guest(double started_s)
 {
     long before = bench_status_kib("VmRSS");
     sqlite3 *db = open_database();
     sqlite3_stmt *stmt;
     int threads;
-    if (sqlite3_prepare_v2(db, "SELECT v FROM kv WHERE k = 4711", -1, &stmt, NULL) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW)
+    if (sqlite3_prepare_v2(db, "SELECT v FROM kv WHERE k = 4711", -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW)
         bench_fail(db, "first query");
     double ms = (bench_now_s() - started_s) * 1000;
     sqlite3_finalize(stmt);
@@ -111,21 +119,39 @@ static int by_value(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"mib", required_argument, NULL, 'm'}, {"dir", required_argument, NULL, 'd'}, {"rounds", required_argument, NULL, 'n'},
-        {"extension", required_argument, NULL, 'x'}, {"guest", required_argument, NULL, 'g'}, {"keep", no_argument, NULL, 'k'}, {NULL, 0, NULL, 0},
+        {"mib", required_argument, NULL, 'm'},
+        {"dir", required_argument, NULL, 'd'},
+        {"rounds", required_argument, NULL, 'n'},
+        {"extension", required_argument, NULL, 'x'},
+        {"guest", required_argument, NULL, 'g'},
+        {"keep", no_argument, NULL, 'k'},
+        {NULL, 0, NULL, 0},
     };
     size_t mib = 1024;
     int rounds = 9, option, keep = 0;
     double started = 0, ms[64];
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
-        case 'm': mib = strtoull(optarg, NULL, 10); break;
-        case 'd': root = optarg; break;
-        case 'n': rounds = atoi(optarg) < 64 ? atoi(optarg) : 64; break;
-        case 'x': extension = optarg; break;
-        case 'g': started = atof(optarg); break;
-        case 'k': keep = 1; break;
-        default: return 2;
+        case 'm':
+            mib = strtoull(optarg, NULL, 10);
+            break;
+        case 'd':
+            root = optarg;
+            break;
+        case 'n':
+            rounds = atoi(optarg) < 64 ? atoi(optarg) : 64;
+            break;
+        case 'x':
+            extension = optarg;
+            break;
+        case 'g':
+            started = atof(optarg);
+            break;
+        case 'k':
+            keep = 1;
+            break;
+        default:
+            return 2;
         }
     }
     if (started > 0) {
@@ -138,14 +164,19 @@ int main(int argc, char **argv)
     int threads = 0;
     for (int i = 0; i < rounds; i++) {
         char command[2000], line[200] = "";
-        snprintf(command, sizeof command, "%s --dir %s --extension %s --guest %.6f", argv[0], root, extension, bench_now_s());
+        snprintf(command, sizeof command, "%s --dir %s --extension %s --guest %.6f", argv[0], root,
+                 extension, bench_now_s());
         FILE *f = popen(command, "r");
-        if (!f || !fgets(line, sizeof line, f) || sscanf(line, "%lf %ld %ld %d %ld", &ms[i], &rss, &before, &threads, &woken) != 5)
+        if (!f || !fgets(line, sizeof line, f) ||
+            sscanf(line, "%lf %ld %ld %d %ld", &ms[i], &rss, &before, &threads, &woken) != 5)
             bench_fail(NULL, command);
         pclose(f);
     }
     qsort(ms, (size_t)rounds, sizeof ms[0], by_value);
-    printf("data %zu MiB: first row %.1f ms after the process began (median of %d, worst %.1f)\n", mib, ms[rounds / 2], rounds, ms[rounds - 1]);
-    printf("idle: %ld KiB resident, of which the host had %ld before; %d threads of ours, %ld wake-ups in 5 s\n", rss, before, threads, woken);
+    printf("data %zu MiB: first row %.1f ms after the process began (median of %d, worst %.1f)\n",
+           mib, ms[rounds / 2], rounds, ms[rounds - 1]);
+    printf("idle: %ld KiB resident, of which the host had %ld before; %d threads of ours, %ld "
+           "wake-ups in 5 s\n",
+           rss, before, threads, woken);
     return 0;
 }

@@ -1,6 +1,6 @@
-/* storebench [DIR]: what the store's own paths cost: a mutation through lsm_write (one by one, in groups), a point read
- * of a memtable row through lsm_read with reuse, synced writes by one thread and by eight. No peer beside it: for
- * that there is kvbench; this says where its time goes. */
+/* storebench [DIR]: what the store's own paths cost: a mutation through lsm_write (one by one, in
+ * groups), a point read of a memtable row through lsm_read with reuse, synced writes by one thread
+ * and by eight. No peer beside it: for that there is kvbench; this says where its time goes. */
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -57,14 +57,16 @@ static void put(struct base_buf *out, struct base_buf *scratch, uint64_t i)
     rc = rc ? rc : base_row_put_value(&b, 1, base_slice(value, sizeof value));
     if (rc == BASE_OK) {
         base_row_end(&b);
-        rc = base_mutation_put_row(out, table_id, base_slice(scratch->data, pkey_len), base_slice(ckey, 1),
+        rc = base_mutation_put_row(out, table_id, base_slice(scratch->data, pkey_len),
+                                   base_slice(ckey, 1),
                                    base_slice(scratch->data + pkey_len, scratch->len - pkey_len));
     }
     if (rc != BASE_OK)
         exit(1);
 }
 
-static void report(const char *what, uint64_t n, uint64_t start_ns, double start_cpu, double less_us)
+static void report(const char *what, uint64_t n, uint64_t start_ns, double start_cpu,
+                   double less_us)
 {
     double wall = (double)(base_clock_mono(node_real_clock()).ns - start_ns) / 1e3 / (double)n;
     printf("%-44s %8.3f us wall %8.3f us CPU of the caller\n", what, wall - less_us,
@@ -84,7 +86,9 @@ static void fill(uint64_t from, size_t group, double less_us, const char *what)
         for (size_t k = 0; k < group; k++)
             put(&out, &scratch, from + i + k);
         if (store)
-            must(lsm_write(store, base_buf_view(&out), group, LSM_DURABLE_LOG, UINT64_C(10000000000), &err), &err);
+            must(lsm_write(store, base_buf_view(&out), group, LSM_DURABLE_LOG,
+                           UINT64_C(10000000000), &err),
+                 &err);
     }
     if (what)
         report(what, ROWS, start, cpu, less_us);
@@ -132,7 +136,9 @@ static void *synced_main(void *arg)
     for (uint64_t i = 0; i < SYNCED; i++) {
         base_buf_reset(&out);
         put(&out, &scratch, (uint64_t)(uintptr_t)arg * SYNCED + i);
-        must(lsm_write(store, base_buf_view(&out), 1, LSM_DURABLE_SYNCED, UINT64_C(10000000000), &err), &err);
+        must(lsm_write(store, base_buf_view(&out), 1, LSM_DURABLE_SYNCED, UINT64_C(10000000000),
+                       &err),
+             &err);
     }
     base_buf_fini(&out);
     base_buf_fini(&scratch);
@@ -148,7 +154,8 @@ static void synced(size_t threads)
     for (size_t i = 0; i < threads; i++)
         pthread_join(thread[i], NULL);
     double s = (double)(base_clock_mono(node_real_clock()).ns - start) / 1e9;
-    printf("synced writes, %zu thread%s %30.0f /s\n", threads, threads > 1 ? "s" : " ", (double)(threads * SYNCED) / s);
+    printf("synced writes, %zu thread%s %30.0f /s\n", threads, threads > 1 ? "s" : " ",
+           (double)(threads * SYNCED) / s);
 }
 
 int main(int argc, char **argv)
@@ -170,9 +177,16 @@ int main(int argc, char **argv)
     uint64_t start = base_clock_mono(node_real_clock()).ns;
     fill(0, 1, 0, NULL); /* what making a mutation costs, to be taken off */
     double less = (double)(base_clock_mono(node_real_clock()).ns - start) / 1e3 / ROWS;
-    struct lsm_table_desc desc = {.id = table_id, .name = "bench.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
-                                  .compressor = BASE_COMPRESS_LZ4, .min_threshold = 4, .max_threshold = 32,
-                                  .bucket_low = 0.5, .bucket_high = 1.5, .min_sstable_size = 50u << 20,
+    struct lsm_table_desc desc = {.id = table_id,
+                                  .name = "bench.t",
+                                  .gc_grace_s = 864000,
+                                  .bloom_fp_chance = 0.01,
+                                  .compressor = BASE_COMPRESS_LZ4,
+                                  .min_threshold = 4,
+                                  .max_threshold = 32,
+                                  .bucket_low = 0.5,
+                                  .bucket_high = 1.5,
+                                  .min_sstable_size = 50u << 20,
                                   .truncated_us = INT64_MIN};
     must(lsm_open(&options, &store, &err), &err);
     must(lsm_table_open(store, &desc, &table, &err), &err);

@@ -1,9 +1,10 @@
 /* vtabbench: the same SQL on a Ringlet table and on SQLite's own table in a WAL file, side by side.
  *
- *   vtabbench [--rows N] [--dir DIR] [--rounds N] [--extension build/ringlet] [--only ringlet|native] [--reuse]
+ *   vtabbench [--rows N] [--dir DIR] [--rounds N] [--extension build/ringlet] [--only
+ *   ringlet|native] [--reuse]
  *
- * Inserts by random key in transactions of 1,000; point selects by full key inside BEGIN; a scan of one
- * partition of 100,000 rows of 2 columns; first query of a new process. */
+ * Inserts by random key in transactions of 1,000; point selects by full key inside BEGIN; a scan of
+ * one partition of 100,000 rows of 2 columns; first query of a new process. */
 #include <getopt.h>
 #include <sys/resource.h>
 
@@ -23,8 +24,11 @@ static void check(sqlite3 *db, int ok)
 
 enum side { RINGLET, NATIVE };
 enum test { INSERT, POINT, POINT_AUTO, SCAN, TEST_COUNT };
-static const char *const test_names[TEST_COUNT] = {"random insert, 1,000 a transaction", "point select inside BEGIN", "point select, autocommit", "scan of a partition, rows/s"};
-/* Rates by the clock on the wall, and processor time by operation, all threads: on a busy machine the second says more. */
+static const char *const test_names[TEST_COUNT] = {
+    "random insert, 1,000 a transaction", "point select inside BEGIN", "point select, autocommit",
+    "scan of a partition, rows/s"};
+/* Rates by the clock on the wall, and processor time by operation, all threads: on a busy machine
+ * the second says more. */
 static double results[2][TEST_COUNT][ROUNDS_MAX], cpu_us[2][TEST_COUNT][ROUNDS_MAX];
 static double cpu_start;
 
@@ -32,7 +36,8 @@ static double cpu_now_us(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 static void measure(enum side side, enum test test, int round, double rate, double operations)
@@ -41,7 +46,6 @@ static void measure(enum side side, enum test test, int round, double rate, doub
     cpu_us[side][test][round] = (cpu_now_us() - cpu_start) / operations;
     cpu_start = cpu_now_us();
 }
-
 
 static sqlite3 *open_database(enum side side, int fresh)
 {
@@ -63,12 +67,18 @@ static sqlite3 *open_database(enum side side, int fresh)
 static void create_tables(sqlite3 *db, enum side side)
 {
     if (side == RINGLET) {
-        bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}')");
-        bench_exec(db, "CREATE VIRTUAL TABLE kv USING ringlet(keyspace='bench', k BLOB PRIMARY KEY, v BLOB)");
-        bench_exec(db, "CREATE VIRTUAL TABLE series USING ringlet(keyspace='bench', p INT, c BIGINT, v BIGINT, PRIMARY KEY (p, c))");
+        bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': "
+                       "''SimpleStrategy'', ''replication_factor'': 1}')");
+        bench_exec(
+            db,
+            "CREATE VIRTUAL TABLE kv USING ringlet(keyspace='bench', k BLOB PRIMARY KEY, v BLOB)");
+        bench_exec(db, "CREATE VIRTUAL TABLE series USING ringlet(keyspace='bench', p INT, c "
+                       "BIGINT, v BIGINT, PRIMARY KEY (p, c))");
     } else {
         bench_exec(db, "CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID");
-        bench_exec(db, "CREATE TABLE series(p INT, c INTEGER, v INTEGER, PRIMARY KEY (p, c)) WITHOUT ROWID");
+        bench_exec(
+            db,
+            "CREATE TABLE series(p INT, c INTEGER, v INTEGER, PRIMARY KEY (p, c)) WITHOUT ROWID");
     }
 }
 
@@ -76,7 +86,8 @@ static double insert_random(sqlite3 *db)
 {
     sqlite3_stmt *stmt;
     uint8_t key[16], value[100];
-    check(db, sqlite3_prepare_v2(db, "INSERT INTO kv(k, v) VALUES (?, ?)", -1, &stmt, NULL) == SQLITE_OK);
+    check(db, sqlite3_prepare_v2(db, "INSERT INTO kv(k, v) VALUES (?, ?)", -1, &stmt, NULL) ==
+                  SQLITE_OK);
     double start = bench_now_s();
     for (size_t i = 0; i < row_count; i++) {
         uint64_t a = bench_mix(i), b = bench_mix(~i);
@@ -124,7 +135,8 @@ static double select_points(sqlite3 *db, size_t n)
 static void fill_series(sqlite3 *db)
 {
     sqlite3_stmt *stmt;
-    check(db, sqlite3_prepare_v2(db, "INSERT INTO series(p, c, v) VALUES (1, ?, ?)", -1, &stmt, NULL) == SQLITE_OK);
+    check(db, sqlite3_prepare_v2(db, "INSERT INTO series(p, c, v) VALUES (1, ?, ?)", -1, &stmt,
+                                 NULL) == SQLITE_OK);
     bench_exec(db, "BEGIN");
     for (int i = 0; i < SCAN_ROWS; i++) {
         sqlite3_bind_int64(stmt, 1, i);
@@ -141,7 +153,8 @@ static double scan_partition(sqlite3 *db, int times)
     sqlite3_stmt *stmt;
     int64_t sum = 0;
     size_t rows = 0;
-    check(db, sqlite3_prepare_v2(db, "SELECT c, v FROM series WHERE p = 1", -1, &stmt, NULL) == SQLITE_OK);
+    check(db, sqlite3_prepare_v2(db, "SELECT c, v FROM series WHERE p = 1", -1, &stmt, NULL) ==
+                  SQLITE_OK);
     double start = bench_now_s();
     for (int i = 0; i < times; i++) {
         while (sqlite3_step(stmt) == SQLITE_ROW) {
@@ -167,7 +180,8 @@ static void run(enum side side, int round)
         measure(side, INSERT, round, insert_random(db), (double)row_count);
         fill_series(db);
         /* Both sides read what is on disk. */
-        bench_exec(db, side == RINGLET ? "SELECT ringlet_nodetool('flush')" : "PRAGMA wal_checkpoint(TRUNCATE)");
+        bench_exec(db, side == RINGLET ? "SELECT ringlet_nodetool('flush')"
+                                       : "PRAGMA wal_checkpoint(TRUNCATE)");
         sqlite3_close(db);
     }
     db = open_database(side, 0);
@@ -194,8 +208,13 @@ static int by_value(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"rows", required_argument, NULL, 'r'}, {"dir", required_argument, NULL, 'd'}, {"rounds", required_argument, NULL, 'n'},
-        {"extension", required_argument, NULL, 'x'}, {"only", required_argument, NULL, 'o'}, {"reuse", no_argument, NULL, 'u'}, {NULL, 0, NULL, 0},
+        {"rows", required_argument, NULL, 'r'},
+        {"dir", required_argument, NULL, 'd'},
+        {"rounds", required_argument, NULL, 'n'},
+        {"extension", required_argument, NULL, 'x'},
+        {"only", required_argument, NULL, 'o'},
+        {"reuse", no_argument, NULL, 'u'},
+        {NULL, 0, NULL, 0},
     };
     int rounds = 3, only = -1, option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -217,10 +236,12 @@ int main(int argc, char **argv)
     for (int round = 0; round < rounds; round++)
         for (int side = 0; side < 2; side++)
             if (only < 0 || only == side) {
-                fprintf(stderr, "round %d: %s\n", round + 1, side == RINGLET ? "ringlet" : "native");
+                fprintf(stderr, "round %d: %s\n", round + 1,
+                        side == RINGLET ? "ringlet" : "native");
                 run((enum side)side, round);
             }
-    printf("%zu rows, median of %d\n%-36s %12s %12s %7s %12s %12s %7s\n", row_count, rounds, "", "ringlet/s", "native/s", "ratio", "ringlet us", "native us", "by CPU");
+    printf("%zu rows, median of %d\n%-36s %12s %12s %7s %12s %12s %7s\n", row_count, rounds, "",
+           "ringlet/s", "native/s", "ratio", "ringlet us", "native us", "by CPU");
     for (int t = 0; t < TEST_COUNT; t++) {
         for (int side = 0; side < 2; side++) {
             qsort(results[side][t], (size_t)rounds, sizeof(double), by_value);
@@ -228,7 +249,8 @@ int main(int argc, char **argv)
         }
         double a = results[RINGLET][t][rounds / 2], b = results[NATIVE][t][rounds / 2];
         double c = cpu_us[RINGLET][t][rounds / 2], d = cpu_us[NATIVE][t][rounds / 2];
-        printf("%-36s %12.0f %12.0f %7.2f %12.3f %12.3f %7.2f\n", test_names[t], a, b, b > 0 ? a / b : 0, c, d, c > 0 ? d / c : 0);
+        printf("%-36s %12.0f %12.0f %7.2f %12.3f %12.3f %7.2f\n", test_names[t], a, b,
+               b > 0 ? a / b : 0, c, d, c > 0 ? d / c : 0);
     }
     return 0;
 }

@@ -1,5 +1,5 @@
-/* widebench: one partition larger than memory should be. Fills a partition of --mib MiB and reads it
- * forward, backward and by slices; memory must not grow with the partition.
+/* widebench: one partition larger than memory should be. Fills a partition of --mib MiB and reads
+ * it forward, backward and by slices; memory must not grow with the partition.
  *
  *   widebench [--mib 2048] [--dir DIR] [--extension ./ringlet] [--cache 16MiB] */
 #include <getopt.h>
@@ -14,8 +14,10 @@ static void fill(sqlite3 *db)
 {
     static uint64_t value[VALUE_LEN / 8];
     sqlite3_stmt *stmt;
-    bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': ''SimpleStrategy'', ''replication_factor'': 1}')");
-    bench_exec(db, "CREATE VIRTUAL TABLE wide USING ringlet(keyspace='bench', p INT, c BIGINT, v BLOB, PRIMARY KEY (p, c))");
+    bench_exec(db, "SELECT ringlet_cql('CREATE KEYSPACE bench WITH replication = {''class'': "
+                   "''SimpleStrategy'', ''replication_factor'': 1}')");
+    bench_exec(db, "CREATE VIRTUAL TABLE wide USING ringlet(keyspace='bench', p INT, c BIGINT, v "
+                   "BLOB, PRIMARY KEY (p, c))");
     if (sqlite3_prepare_v2(db, "INSERT INTO wide VALUES (1, ?, ?)", -1, &stmt, NULL) != SQLITE_OK)
         bench_fail(db, "prepare");
     for (long long i = 0; i < row_count; i++) {
@@ -46,12 +48,17 @@ static void query(sqlite3 *db, const char *name, const char *sql, long long want
     if (rows != want_rows)
         bench_fail(db, sql);
     sqlite3_finalize(stmt);
-    printf("%-28s %9lld rows %8.2f s   resident %6ld KiB, peak %6ld KiB\n", name, rows, bench_now_s() - start, bench_status_kib("VmRSS"), bench_status_kib("VmHWM"));
+    printf("%-28s %9lld rows %8.2f s   resident %6ld KiB, peak %6ld KiB\n", name, rows,
+           bench_now_s() - start, bench_status_kib("VmRSS"), bench_status_kib("VmHWM"));
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"mib", required_argument, NULL, 'm'}, {"dir", required_argument, NULL, 'd'}, {"extension", required_argument, NULL, 'x'}, {"cache", required_argument, NULL, 'c'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"mib", required_argument, NULL, 'm'},
+                                            {"dir", required_argument, NULL, 'd'},
+                                            {"extension", required_argument, NULL, 'x'},
+                                            {"cache", required_argument, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
     const char *cache = "16MiB"; /* so that what grows is not the cache */
     const char *root = "/tmp/widebench", *extension = "./ringlet";
     long long mib = 2048;
@@ -70,7 +77,8 @@ int main(int argc, char **argv)
     }
     char text[600];
     char open_sql[700];
-    snprintf(open_sql, sizeof open_sql, "SELECT ringlet_open('%s/wide.db-ringlet', 'file_cache_size=%s')", root, cache);
+    snprintf(open_sql, sizeof open_sql,
+             "SELECT ringlet_open('%s/wide.db-ringlet', 'file_cache_size=%s')", root, cache);
     sqlite3 *db;
     snprintf(text, sizeof text, "mkdir -p %s && rm -rf %s/wide.db*", root, root);
     if (system(text) != 0)
@@ -84,7 +92,8 @@ int main(int argc, char **argv)
     row_count = mib * 1048576 / VALUE_LEN;
     double start = bench_now_s();
     fill(db);
-    printf("%-28s %9lld rows %8.2f s   resident %6ld KiB, peak %6ld KiB\n", "fill", row_count, bench_now_s() - start, bench_status_kib("VmRSS"), bench_status_kib("VmHWM"));
+    printf("%-28s %9lld rows %8.2f s   resident %6ld KiB, peak %6ld KiB\n", "fill", row_count,
+           bench_now_s() - start, bench_status_kib("VmRSS"), bench_status_kib("VmHWM"));
     sqlite3_close(db);
     /* A new process image would have a new peak; /proc/self/clear_refs 5 resets it for this one. */
     FILE *f = fopen("/proc/self/clear_refs", "w");
@@ -98,9 +107,12 @@ int main(int argc, char **argv)
     bench_exec(db, open_sql);
     query(db, "forward", "SELECT c, v FROM wide WHERE p = 1", row_count);
     query(db, "backward", "SELECT c, v FROM wide WHERE p = 1 ORDER BY c DESC", row_count);
-    snprintf(text, sizeof text, "SELECT c, v FROM wide WHERE p = 1 AND c >= %lld AND c < %lld", row_count / 2, row_count / 2 + 1000);
+    snprintf(text, sizeof text, "SELECT c, v FROM wide WHERE p = 1 AND c >= %lld AND c < %lld",
+             row_count / 2, row_count / 2 + 1000);
     query(db, "a slice of 1,000", text, 1000);
-    snprintf(text, sizeof text, "SELECT c, v FROM wide WHERE p = 1 AND c IN (5, %lld, %lld) ORDER BY c DESC", row_count / 3, row_count - 1);
+    snprintf(text, sizeof text,
+             "SELECT c, v FROM wide WHERE p = 1 AND c IN (5, %lld, %lld) ORDER BY c DESC",
+             row_count / 3, row_count - 1);
     query(db, "three rows by IN, backward", text, 3);
     sqlite3_close(db);
     return 0;

@@ -1,8 +1,9 @@
-/* What ringlet keeps in a catalog, on the port: identity, the metadata log, the current schema, small
- * local state. Works the same on LMDB and in memory. docs/formats/catalog.md has keys and values.
+/* What ringlet keeps in a catalog, on the port: identity, the metadata log, the current schema,
+ * small local state. Works the same on LMDB and in memory. docs/formats/catalog.md has keys and
+ * values.
  *
- * 1. A log entry, "epoch" and "schema" change in one transaction: after a crash the schema is the one
- *    that the last log entry led to.
+ * 1. A log entry, "epoch" and "schema" change in one transaction: after a crash the schema is the
+ *    one that the last log entry led to.
  * 2. Log entries are written once and never changed: an entry's key must be new. */
 #include "catalog/catalog.h"
 
@@ -23,10 +24,11 @@ void cat_close(struct cat_catalog *cat)
 
 static int corrupt(struct base_slice key, struct base_err *err)
 {
-    return base_err_set(err, BASE_E_CORRUPT, "catalog: key %.*s: the value cannot be decoded", BASE_SLICE_ARG(key));
+    return base_err_set(err, BASE_E_CORRUPT, "catalog: key %.*s: the value cannot be decoded",
+                        BASE_SLICE_ARG(key));
 }
 
-/* --- identity -------------------------------------------------------------------------------------- */
+/* Identity. */
 
 int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out, struct base_err *err)
 {
@@ -40,11 +42,13 @@ int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out, struct b
         uint8_t version;
         struct cat_identity id = {0};
         if (base_get_u8(&in, &version) && version > IDENTITY_VERSION)
-            rc = base_err_set(err, BASE_E_VERSION, "catalog: key identity: version %u, this program knows %d",
+            rc = base_err_set(err, BASE_E_VERSION,
+                              "catalog: key identity: version %u, this program knows %d",
                               (unsigned)version, IDENTITY_VERSION);
-        else if (!base_get_raw(&in, sizeof id.host_id.b, &host) || !base_get_u32le(&in, &id.generation) ||
-                 !base_get_u32le(&in, &id.format_version) || !base_get_bytes(&in, &name) ||
-                 name.len >= sizeof id.cluster_name || base_reader_left(&in))
+        else if (!base_get_raw(&in, sizeof id.host_id.b, &host) ||
+                 !base_get_u32le(&in, &id.generation) || !base_get_u32le(&in, &id.format_version) ||
+                 !base_get_bytes(&in, &name) || name.len >= sizeof id.cluster_name ||
+                 base_reader_left(&in))
             rc = corrupt(key_identity, err);
         if (rc == BASE_OK) {
             memcpy(id.host_id.b, host.data, sizeof id.host_id.b);
@@ -57,7 +61,8 @@ int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out, struct b
     return rc;
 }
 
-int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identity, struct base_err *err)
+int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identity,
+                     struct base_err *err)
 {
     struct base_buf value;
     base_buf_init(&value, 4096);
@@ -75,7 +80,8 @@ int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identit
     if (rc != BASE_OK)
         rc = base_err_set(err, rc, "catalog: identity: %s", base_err_words(rc));
     else
-        rc = cat->ops->write(cat, &(struct cat_pair){.key = key_identity, .value = base_buf_view(&value)}, 1, err);
+        rc = cat->ops->write(
+            cat, &(struct cat_pair){.key = key_identity, .value = base_buf_view(&value)}, 1, err);
     base_buf_fini(&value);
     return rc;
 }
@@ -89,7 +95,7 @@ int cat_identity_bump(struct cat_catalog *cat, struct cat_identity *out, struct 
     return cat_identity_put(cat, out, err);
 }
 
-/* --- the metadata log and the schema it led to ---------------------------------------------------------- */
+/* The metadata log and the schema it led to. */
 
 /* "log/" and the epoch, big-endian, so that a scan is in order. */
 static struct base_slice log_key(uint8_t out[12], uint64_t epoch)
@@ -120,12 +126,13 @@ static int last_epoch(struct cat_catalog *cat, uint64_t *epoch, struct base_err 
 
 static int stale(uint64_t epoch, uint64_t last, struct base_err *err)
 {
-    return base_err_set(err, BASE_E_STALE, "metadata log: entry %llu does not follow the last one, %llu",
+    return base_err_set(err, BASE_E_STALE,
+                        "metadata log: entry %llu does not follow the last one, %llu",
                         (unsigned long long)epoch, (unsigned long long)last);
 }
 
-int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice change, const struct base_schema *after,
-                   struct base_slice ring, struct base_err *err)
+int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice change,
+                   const struct base_schema *after, struct base_slice ring, struct base_err *err)
 {
     BASE_ASSERT(after->epoch == epoch && epoch > 0);
     uint64_t last;
@@ -160,7 +167,9 @@ int cat_log_get(struct cat_catalog *cat, uint64_t epoch, struct base_buf *out, s
 {
     uint8_t key[12];
     int rc = cat->ops->get(cat, log_key(key, epoch), out, err);
-    return rc == BASE_OK ? rc : base_err_wrap(err, rc, "metadata log entry %llu", (unsigned long long)epoch);
+    return rc == BASE_OK
+               ? rc
+               : base_err_wrap(err, rc, "metadata log entry %llu", (unsigned long long)epoch);
 }
 
 int cat_ring_load(struct cat_catalog *cat, struct base_buf *out, struct base_err *err)
@@ -177,11 +186,13 @@ int cat_schema_load(struct cat_catalog *cat, struct base_schema **out, struct ba
     int rc = last_epoch(cat, &last, err);
     if (rc == BASE_OK && last == 0) {
         *out = base_schema_new();
-        rc = *out ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "schema: %s", base_err_words(BASE_E_NOMEM));
+        rc = *out ? BASE_OK
+                  : base_err_set(err, BASE_E_NOMEM, "schema: %s", base_err_words(BASE_E_NOMEM));
     } else if (rc == BASE_OK) {
         rc = cat->ops->get(cat, key_schema, &value, err);
         if (rc == BASE_E_NOTFOUND)
-            rc = base_err_set(err, BASE_E_CORRUPT, "catalog: key schema is missing, the log is at %llu",
+            rc = base_err_set(err, BASE_E_CORRUPT,
+                              "catalog: key schema is missing, the log is at %llu",
                               (unsigned long long)last);
         if (rc == BASE_OK) {
             rc = base_schema_decode(base_buf_view(&value), out, err);
@@ -189,7 +200,8 @@ int cat_schema_load(struct cat_catalog *cat, struct base_schema **out, struct ba
                 rc = base_err_wrap(err, rc, "catalog: key schema");
         }
         if (rc == BASE_OK && (*out)->epoch != last) {
-            rc = base_err_set(err, BASE_E_CORRUPT, "catalog: key schema is of epoch %llu, the log is at %llu",
+            rc = base_err_set(err, BASE_E_CORRUPT,
+                              "catalog: key schema is of epoch %llu, the log is at %llu",
                               (unsigned long long)(*out)->epoch, (unsigned long long)last);
             base_schema_release(*out);
             *out = NULL;
@@ -199,7 +211,7 @@ int cat_schema_load(struct cat_catalog *cat, struct base_schema **out, struct ba
     return rc;
 }
 
-/* --- local state ------------------------------------------------------------------------------------- */
+/* Local state. */
 
 static struct base_slice local_key(char out[KEY_LEN_MAX], const char *name)
 {
@@ -208,13 +220,15 @@ static struct base_slice local_key(char out[KEY_LEN_MAX], const char *name)
     return base_slice(out, (size_t)len);
 }
 
-int cat_local_get(struct cat_catalog *cat, const char *name, struct base_buf *out, struct base_err *err)
+int cat_local_get(struct cat_catalog *cat, const char *name, struct base_buf *out,
+                  struct base_err *err)
 {
     char text[KEY_LEN_MAX];
     return cat->ops->get(cat, local_key(text, name), out, err);
 }
 
-int cat_local_put(struct cat_catalog *cat, const char *name, struct base_slice value, struct base_err *err)
+int cat_local_put(struct cat_catalog *cat, const char *name, struct base_slice value,
+                  struct base_err *err)
 {
     char text[KEY_LEN_MAX];
     struct cat_pair pair = {.key = local_key(text, name), .value = value};
@@ -237,7 +251,8 @@ int cat_local_get_i64(struct cat_catalog *cat, const char *name, int64_t *out, s
     return rc;
 }
 
-int cat_local_put_i64(struct cat_catalog *cat, const char *name, int64_t value, struct base_err *err)
+int cat_local_put_i64(struct cat_catalog *cat, const char *name, int64_t value,
+                      struct base_err *err)
 {
     char text[KEY_LEN_MAX];
     uint8_t number[8];

@@ -1,10 +1,11 @@
 /* The catalog: the metadata log and its current state, the node's identity and local state, in LMDB
- * (DESIGN.md §4). docs/formats/catalog.md. Behind a port, because LMDB does its own I/O past the fault file
- * system: the simulator fills the port in memory (tests/lib/mem_catalog.c).
+ * (DESIGN.md §4). docs/formats/catalog.md. Behind a port, because LMDB does its own I/O past the
+ * fault file system: the simulator fills the port in memory (tests/lib/mem_catalog.c).
  *
- * Values carry checksums: a damaged one is CORRUPT and names its key. A write is durable when the call
- * returns. The file grows on MDB_MAP_FULL. All calls are thread-safe and may block on the disk (never from an
- * event loop). One catalog per directory and process: the caller's registry sees to it. */
+ * Values carry checksums: a damaged one is CORRUPT and names its key. A write is durable when the
+ * call returns. The file grows on MDB_MAP_FULL. All calls are thread-safe and may block on the disk
+ * (never from an event loop). One catalog per directory and process: the caller's registry sees to
+ * it. */
 #ifndef CATALOG_CATALOG_H
 #define CATALOG_CATALOG_H
 
@@ -21,25 +22,29 @@ struct cat_pair {
 /* The port. */
 struct cat_ops {
     /* Read a value into `out` (appended). NOTFOUND. */
-    int (*get)(struct cat_catalog *cat, struct base_slice key, struct base_buf *out, struct base_err *err);
+    int (*get)(struct cat_catalog *cat, struct base_slice key, struct base_buf *out,
+               struct base_err *err);
     /* Apply all puts and deletes (value.data NULL: delete) as one durable transaction. */
-    int (*write)(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n, struct base_err *err);
-    /* Call `each` for every pair whose key begins with prefix, ascending; nonzero stops and is returned. All are of
-     * one moment. `each` must not call the catalog; key and value are borrowed until it returns. */
+    int (*write)(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n,
+                 struct base_err *err);
+    /* Call `each` for every pair whose key begins with prefix, ascending; nonzero stops and is
+     * returned. All are of one moment. `each` must not call the catalog; key and value are borrowed
+     * until it returns. */
     int (*scan)(struct cat_catalog *cat, struct base_slice prefix,
-                int (*each)(void *ctx, struct base_slice key, struct base_slice value), void *ctx, struct base_err *err);
+                int (*each)(void *ctx, struct base_slice key, struct base_slice value), void *ctx,
+                struct base_err *err);
     void (*close)(struct cat_catalog *cat);
 };
 struct cat_catalog {
     const struct cat_ops *ops;
 };
 
-/* LMDB in dir (made if it is not there, 0700). CORRUPT, IO, VERSION. Not across fork: a child must not
- * use its parent's catalog. */
+/* LMDB in dir (made if it is not there, 0700). CORRUPT, IO, VERSION. Not across fork: a child must
+ * not use its parent's catalog. */
 BASE_MUST int cat_open_lmdb(const char *dir, struct cat_catalog **out, struct base_err *err);
 void cat_close(struct cat_catalog *cat);
 
-/* --- on the port: what ringlet keeps ------------------------------------------------------------------ */
+/* On the port: what ringlet keeps. */
 
 /* Identity, made once by the caller (host id drawn at first start). */
 struct cat_identity {
@@ -48,29 +53,41 @@ struct cat_identity {
     uint32_t generation;     /* counts starts; bumped by cat_identity_bump */
     uint32_t format_version; /* of the data directory */
 };
-BASE_MUST int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out, struct base_err *err); /* NOTFOUND: new directory */
-BASE_MUST int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identity, struct base_err *err);
+BASE_MUST int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out,
+                               struct base_err *err); /* NOTFOUND: new directory */
+BASE_MUST int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identity,
+                               struct base_err *err);
 
-/* Count a start: generation + 1, durable, and the identity as it is then. NOTFOUND in a new directory. */
-BASE_MUST int cat_identity_bump(struct cat_catalog *cat, struct cat_identity *out, struct base_err *err);
+/* Count a start: generation + 1, durable, and the identity as it is then. NOTFOUND in a new
+ * directory. */
+BASE_MUST int cat_identity_bump(struct cat_catalog *cat, struct cat_identity *out,
+                                struct base_err *err);
 
-/* The metadata log: entry `epoch` (1, 2, …) is the encoded change that led to it. The current schema is kept
- * beside the log and written in the same transaction, and so is `ring`, the encoded members and tokens it led to (empty: a
- * node that is in no cluster; nothing is stored). STALE when epoch is not last + 1. */
+/* The metadata log: entry `epoch` (1, 2, …) is the encoded change that led to it. The current
+ * schema is kept beside the log and written in the same transaction, and so is `ring`, the encoded
+ * members and tokens it led to (empty: a node that is in no cluster; nothing is stored). STALE when
+ * epoch is not last + 1. */
 BASE_MUST int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice change,
-                             const struct base_schema *after, struct base_slice ring, struct base_err *err);
-BASE_MUST int cat_log_get(struct cat_catalog *cat, uint64_t epoch, struct base_buf *out, struct base_err *err);
+                             const struct base_schema *after, struct base_slice ring,
+                             struct base_err *err);
+BASE_MUST int cat_log_get(struct cat_catalog *cat, uint64_t epoch, struct base_buf *out,
+                          struct base_err *err);
 /* The current schema (a new reference; an empty one at epoch 0 in a new directory). */
-BASE_MUST int cat_schema_load(struct cat_catalog *cat, struct base_schema **out, struct base_err *err);
+BASE_MUST int cat_schema_load(struct cat_catalog *cat, struct base_schema **out,
+                              struct base_err *err);
 
 /* The ring that the last cat_log_append with one stored, appended to `out`. NOTFOUND: none yet. */
 BASE_MUST int cat_ring_load(struct cat_catalog *cat, struct base_buf *out, struct base_err *err);
 
 /* A small local value of bytes, as the state of the metadata log's agreement. NOTFOUND. */
-BASE_MUST int cat_local_get(struct cat_catalog *cat, const char *name, struct base_buf *out, struct base_err *err);
-BASE_MUST int cat_local_put(struct cat_catalog *cat, const char *name, struct base_slice value, struct base_err *err);
+BASE_MUST int cat_local_get(struct cat_catalog *cat, const char *name, struct base_buf *out,
+                            struct base_err *err);
+BASE_MUST int cat_local_put(struct cat_catalog *cat, const char *name, struct base_slice value,
+                            struct base_err *err);
 /* Small local numbers: "timestamp_floor_us" and the like. NOTFOUND. */
-BASE_MUST int cat_local_get_i64(struct cat_catalog *cat, const char *name, int64_t *out, struct base_err *err);
-BASE_MUST int cat_local_put_i64(struct cat_catalog *cat, const char *name, int64_t value, struct base_err *err);
+BASE_MUST int cat_local_get_i64(struct cat_catalog *cat, const char *name, int64_t *out,
+                                struct base_err *err);
+BASE_MUST int cat_local_put_i64(struct cat_catalog *cat, const char *name, int64_t value,
+                                struct base_err *err);
 
 #endif

@@ -1,13 +1,14 @@
 /* The catalog's port filled with LMDB.
  *
- * 1. Every value is 8 bytes of XXH3, seeded by the key's own XXH3, then the bytes: a value that changed, or
- *    that stands under another key, is CORRUPT and names its key.
+ * 1. Every value is 8 bytes of XXH3, seeded by the key's own XXH3, then the bytes: a value that
+ *    changed, or that stands under another key, is CORRUPT and names its key.
  * 2. A commit syncs (no MDB_NOSYNC, no MDB_NOMETASYNC): what write() returned from is durable.
  * 3. MDB_NOTLS: a reader's slot belongs to its transaction, not to its thread. Our host owns the
- *    threads: they may be many, they may end while we are unloaded, and a slot in thread-local storage
- *    would leave a destructor with them.
- * 4. Transactions run under the read side of `gate`, growing the map under the write side: LMDB demands
- *    that no transaction of this process is open then. No call holds a transaction longer than itself.
+ *    threads: they may be many, they may end while we are unloaded, and a slot in thread-local
+ *    storage would leave a destructor with them.
+ * 4. Transactions run under the read side of `gate`, growing the map under the write side: LMDB
+ *    demands that no transaction of this process is open then. No call holds a transaction longer
+ *    than itself.
  * 5. The map is read-only (no MDB_WRITEMAP): a stray pointer of the host's cannot write into it.
  *
  * A data file that is shorter than its own count of pages would end the host with SIGBUS; it is
@@ -25,7 +26,8 @@
 #include "base/checksum.h"
 
 enum { CHECKSUM_LEN = 8, FORMAT_VERSION = 1 };
-#define MAP_SIZE ((size_t)16 << 20) /* address space, not disk: the file is as long as its content */
+#define MAP_SIZE                                                                                   \
+    ((size_t)16 << 20) /* address space, not disk: the file is as long as its content */
 #define MAP_SIZE_MAX ((size_t)1 << 40)
 
 struct lmdb_catalog {
@@ -72,8 +74,8 @@ static int code_of(int mdb)
 }
 
 /* Keys are text, but for the log's: those end in a number. */
-static int fail_key(const struct lmdb_catalog *c, struct base_slice key, int code, const char *cause,
-                    struct base_err *err)
+static int fail_key(const struct lmdb_catalog *c, struct base_slice key, int code,
+                    const char *cause, struct base_err *err)
 {
     if (key.len == 12 && memcmp(key.data, "log/", 4) == 0)
         return base_err_set(err, code, "catalog %s: key log/%llu: %s", c->dir,
@@ -97,8 +99,8 @@ static uint64_t checksum(struct base_slice key, const void *value, size_t len)
 }
 
 /* The user's part of a stored value. */
-static int open_value(const struct lmdb_catalog *c, struct base_slice key, MDB_val stored, struct base_slice *value,
-                      struct base_err *err)
+static int open_value(const struct lmdb_catalog *c, struct base_slice key, MDB_val stored,
+                      struct base_slice *value, struct base_err *err)
 {
     const uint8_t *p = stored.mv_data;
     if (stored.mv_size < CHECKSUM_LEN ||
@@ -108,7 +110,7 @@ static int open_value(const struct lmdb_catalog *c, struct base_slice key, MDB_v
     return BASE_OK;
 }
 
-/* --- growing ---------------------------------------------------------------------------------------- */
+/* Growing. */
 
 /* Another process (a tool) made the file larger than our map: take its size over. */
 static int adopt_size(struct lmdb_catalog *c)
@@ -156,9 +158,10 @@ static void end_txn(struct lmdb_catalog *c)
     pthread_rwlock_unlock(&c->gate);
 }
 
-/* --- the port --------------------------------------------------------------------------------------- */
+/* The port. */
 
-static int lmdb_get(struct cat_catalog *cat, struct base_slice key, struct base_buf *out, struct base_err *err)
+static int lmdb_get(struct cat_catalog *cat, struct base_slice key, struct base_buf *out,
+                    struct base_err *err)
 {
     struct lmdb_catalog *c = of(cat);
     MDB_txn *txn;
@@ -202,7 +205,8 @@ static int put_pair(struct lmdb_catalog *c, MDB_txn *txn, const struct cat_pair 
 }
 
 /* One try. *at is the key to name in a message, *seen the map's size it ran in. */
-static int try_write(struct lmdb_catalog *c, const struct cat_pair *pairs, size_t n, struct base_slice *at, size_t *seen)
+static int try_write(struct lmdb_catalog *c, const struct cat_pair *pairs, size_t n,
+                     struct base_slice *at, size_t *seen)
 {
     MDB_txn *txn;
     int mdb = begin_txn(c, 0, &txn);
@@ -221,13 +225,15 @@ static int try_write(struct lmdb_catalog *c, const struct cat_pair *pairs, size_
     return mdb;
 }
 
-static int lmdb_write(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n, struct base_err *err)
+static int lmdb_write(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n,
+                      struct base_err *err)
 {
     struct lmdb_catalog *c = of(cat);
     struct base_slice at = n ? pairs[0].key : (struct base_slice){0};
     for (size_t i = 0; i < n; i++)
         if (pairs[i].key.len == 0 || pairs[i].key.len > CAT_KEY_LEN_MAX)
-            return base_err_set(err, BASE_E_LIMIT, "catalog %s: a key of %zu bytes", c->dir, pairs[i].key.len);
+            return base_err_set(err, BASE_E_LIMIT, "catalog %s: a key of %zu bytes", c->dir,
+                                pairs[i].key.len);
     for (;;) {
         size_t seen = 0;
         int mdb = try_write(c, pairs, n, &at, &seen);
@@ -241,8 +247,8 @@ static int lmdb_write(struct cat_catalog *cat, const struct cat_pair *pairs, siz
 }
 
 static int lmdb_scan(struct cat_catalog *cat, struct base_slice prefix,
-                     int (*each)(void *ctx, struct base_slice key, struct base_slice value), void *ctx,
-                     struct base_err *err)
+                     int (*each)(void *ctx, struct base_slice key, struct base_slice value),
+                     void *ctx, struct base_err *err)
 {
     struct lmdb_catalog *c = of(cat);
     MDB_txn *txn;
@@ -285,7 +291,7 @@ static void lmdb_close(struct cat_catalog *cat)
 
 static const struct cat_ops lmdb_ops = {lmdb_get, lmdb_write, lmdb_scan, lmdb_close};
 
-/* --- opening ---------------------------------------------------------------------------------------- */
+/* Opening. */
 
 static int sync_dir(const char *dir)
 {
@@ -347,7 +353,8 @@ static int open_env(struct lmdb_catalog *c, bool *created, struct base_err *err)
     if (mdb)
         return fail_env(c, "open", mdb, err);
     int dead;
-    (void)mdb_reader_check(c->env, &dead); /* slots of a killed process; else they would pin old pages */
+    (void)mdb_reader_check(c->env,
+                           &dead); /* slots of a killed process; else they would pin old pages */
     int rc = lengthen(c, err);
     if (rc != BASE_OK)
         return rc;
@@ -383,22 +390,28 @@ static int check_format(struct lmdb_catalog *c, struct base_err *err)
     if (rc == BASE_E_NOTFOUND) {
         rc = lmdb_scan(&c->base, base_slice(NULL, 0), any_pair, NULL, err);
         if (rc == BASE_E_EXISTS) {
-            rc = base_err_set(err, BASE_E_CORRUPT, "catalog %s: no format key: not a catalog of ours, or damaged", c->dir);
+            rc = base_err_set(err, BASE_E_CORRUPT,
+                              "catalog %s: no format key: not a catalog of ours, or damaged",
+                              c->dir);
         } else if (rc == BASE_OK) {
             base_put_le32(number, FORMAT_VERSION);
-            rc = lmdb_write(&c->base, &(struct cat_pair){.key = key_format, .value = base_slice(number, 4)}, 1, err);
+            rc = lmdb_write(&c->base,
+                            &(struct cat_pair){.key = key_format, .value = base_slice(number, 4)},
+                            1, err);
         }
     } else if (rc == BASE_OK) {
         uint32_t version = value.len == 4 ? base_get_le32(value.data) : 0;
         if (version != FORMAT_VERSION)
             rc = base_err_set(err, version > FORMAT_VERSION ? BASE_E_VERSION : BASE_E_CORRUPT,
-                              "catalog %s: format %u, this program knows %d", c->dir, (unsigned)version, FORMAT_VERSION);
+                              "catalog %s: format %u, this program knows %d", c->dir,
+                              (unsigned)version, FORMAT_VERSION);
     }
     base_buf_fini(&value);
     return rc;
 }
 
-int cati_open_lmdb(const char *dir, size_t map_size, size_t map_size_max, struct cat_catalog **out, struct base_err *err)
+int cati_open_lmdb(const char *dir, size_t map_size, size_t map_size_max, struct cat_catalog **out,
+                   struct base_err *err)
 {
     *out = NULL;
     struct lmdb_catalog *c = calloc(1, sizeof *c);
@@ -412,7 +425,8 @@ int cati_open_lmdb(const char *dir, size_t map_size, size_t map_size_max, struct
     if (pthread_rwlock_init(&c->gate, NULL) != 0) {
         free(c->dir);
         free(c);
-        return base_err_set(err, BASE_E_NOMEM, "catalog %s: lock: %s", dir, base_err_words(BASE_E_NOMEM));
+        return base_err_set(err, BASE_E_NOMEM, "catalog %s: lock: %s", dir,
+                            base_err_words(BASE_E_NOMEM));
     }
     bool created = false;
     int rc = open_env(c, &created, err);

@@ -4,7 +4,7 @@
 
 #include "catalog/catalog.h"
 
-BASE_MUST int cati_open_lmdb(const char *dir, size_t map_size, size_t map_size_max, struct cat_catalog **out,
-                             struct base_err *err);
+BASE_MUST int cati_open_lmdb(const char *dir, size_t map_size, size_t map_size_max,
+                             struct cat_catalog **out, struct base_err *err);
 
 #endif

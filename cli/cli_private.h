@@ -12,7 +12,8 @@ struct cli_options {
     const char *secret_file;
     bool json;
     bool ssl; /* the node speaks https */
-    const char *cacert, *cert, *key; /* PEM files for it; NULL: the system's authorities, no certificate of ours */
+    const char *cacert, *cert,
+        *key; /* PEM files for it; NULL: the system's authorities, no certificate of ours */
 };
 
 struct cli_command {
@@ -20,7 +21,8 @@ struct cli_command {
     const char *arguments; /* as the usage line shows them */
     const char *summary;   /* one line */
     const char *help;      /* the rest of `ringlet help NAME` */
-    int (*run)(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
+    int (*run)(const struct cli_options *options, const struct cli_command *command, int argc,
+               char **argv);
 };
 
 extern const struct cli_command cli_commands[];
@@ -30,13 +32,21 @@ extern const size_t cli_command_count;
 int cli_fail(const struct base_err *err);
 int cli_usage(const struct cli_command *command, const char *fmt, ...) BASE_PRINTF(2, 3);
 
-int cli_cluster(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_help(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_version(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_node(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_nodetool(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_shell(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_stress(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
-int cli_sstable(const struct cli_options *options, const struct cli_command *command, int argc, char **argv);
+int cli_cluster(const struct cli_options *options, const struct cli_command *command, int argc,
+                char **argv);
+int cli_help(const struct cli_options *options, const struct cli_command *command, int argc,
+             char **argv);
+int cli_version(const struct cli_options *options, const struct cli_command *command, int argc,
+                char **argv);
+int cli_node(const struct cli_options *options, const struct cli_command *command, int argc,
+             char **argv);
+int cli_nodetool(const struct cli_options *options, const struct cli_command *command, int argc,
+                 char **argv);
+int cli_shell(const struct cli_options *options, const struct cli_command *command, int argc,
+              char **argv);
+int cli_stress(const struct cli_options *options, const struct cli_command *command, int argc,
+               char **argv);
+int cli_sstable(const struct cli_options *options, const struct cli_command *command, int argc,
+                char **argv);
 
 #endif

@@ -1,7 +1,8 @@
 /* ringlet cluster: a development cluster on loopback addresses.
  *
- * Every subcommand says what should be so, and does what is missing for it: repeating one is harmless, and so is repeating one
- * that was cut off. Those that change something take the directory's lock; status does not. */
+ * Every subcommand says what should be so, and does what is missing for it: repeating one is
+ * harmless, and so is repeating one that was cut off. Those that change something take the
+ * directory's lock; status does not. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -46,7 +47,8 @@ static int check_names(const struct job *job)
         for (size_t n = 0; n < job->cluster->node_count; n++)
             known = known || is_chosen(&one, &job->cluster->nodes[n]);
         if (!known)
-            return base_err_set(job->err, BASE_E_NOTFOUND, "there is no node \"%s\" in %s: node1 to node%zu", job->names[i],
+            return base_err_set(job->err, BASE_E_NOTFOUND,
+                                "there is no node \"%s\" in %s: node1 to node%zu", job->names[i],
                                 job->cluster->dir, job->cluster->node_count);
     }
     return BASE_OK;
@@ -63,9 +65,10 @@ static void say(const struct job *job, const char *fmt, ...)
     fflush(stdout);
 }
 
-/* --- the plan of a new cluster ---------------------------------------------------------------------------------------- */
+/* The plan of a new cluster. */
 
-static void add_node(struct cli_cluster *cluster, unsigned number, struct base_slice dc, unsigned rack)
+static void add_node(struct cli_cluster *cluster, unsigned number, struct base_slice dc,
+                     unsigned rack)
 {
     struct cli_cluster_node *node = &cluster->nodes[cluster->node_count++];
     *node = (struct cli_cluster_node){.child = 0};
@@ -81,7 +84,8 @@ static bool is_name(const char *text, size_t len)
            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") >= len;
 }
 
-/* NAME:COUNT,NAME:COUNT: the nodes of a data centre stand in a rack each, so that every rack has as many of them. */
+/* NAME:COUNT,NAME:COUNT: the nodes of a data centre stand in a rack each, so that every rack has as
+ * many of them. */
 static int plan_dcs(struct cli_cluster *cluster, const char *dcs, struct base_err *err)
 {
     unsigned number = 1;
@@ -89,10 +93,14 @@ static int plan_dcs(struct cli_cluster *cluster, const char *dcs, struct base_er
         const char *colon = strchr(at, ':');
         char *end = NULL;
         unsigned long count = colon ? strtoul(colon + 1, &end, 10) : 0;
-        if (!colon || !is_name(at, (size_t)(colon - at)) || end == colon + 1 || (*end && *end != ',') || count == 0)
-            return base_err_set(err, BASE_E_INVALID, "--dc takes NAME:COUNT,NAME:COUNT…, as dc1:2,dc2:1, not \"%s\"", dcs);
+        if (!colon || !is_name(at, (size_t)(colon - at)) || end == colon + 1 ||
+            (*end && *end != ',') || count == 0)
+            return base_err_set(err, BASE_E_INVALID,
+                                "--dc takes NAME:COUNT,NAME:COUNT…, as dc1:2,dc2:1, not \"%s\"",
+                                dcs);
         if (count + cluster->node_count >= CLI_CLUSTER_NODES_MAX)
-            return base_err_set(err, BASE_E_LIMIT, "--dc %s: at most %d nodes", dcs, CLI_CLUSTER_NODES_MAX - 1);
+            return base_err_set(err, BASE_E_LIMIT, "--dc %s: at most %d nodes", dcs,
+                                CLI_CLUSTER_NODES_MAX - 1);
         for (unsigned rack = 1; rack <= count; rack++)
             add_node(cluster, number++, base_slice(at, (size_t)(colon - at)), rack);
         if (!*end)
@@ -110,12 +118,14 @@ static int plan(const struct job *job)
         if (rc != BASE_OK)
             return rc;
         if (job->count && job->count != cluster->node_count)
-            return base_err_set(job->err, BASE_E_INVALID, "-n %u and --dc %s do not agree: that is %zu nodes", job->count, job->dcs,
-                                cluster->node_count);
+            return base_err_set(job->err, BASE_E_INVALID,
+                                "-n %u and --dc %s do not agree: that is %zu nodes", job->count,
+                                job->dcs, cluster->node_count);
     }
     for (unsigned i = 1; !job->dcs && i <= (job->count ? job->count : NODES_DEFAULT); i++)
         add_node(cluster, i, BASE_SLICE_LIT("datacenter1"), 1);
-    snprintf(cluster->name, sizeof cluster->name, "%.100s", base && base[1] ? base + 1 : "ringlet-cluster");
+    snprintf(cluster->name, sizeof cluster->name, "%.100s",
+             base && base[1] ? base + 1 : "ringlet-cluster");
     cluster->port = job->options->port;
     cluster->rf = job->rf ? job->rf : RF_DEFAULT;
     if (cluster->rf > cluster->node_count)
@@ -123,7 +133,7 @@ static int plan(const struct job *job)
     return BASE_OK;
 }
 
-/* --- starting ------------------------------------------------------------------------------------------------------------ */
+/* Starting. */
 
 static int start_nodes(const struct job *job)
 {
@@ -133,7 +143,8 @@ static int start_nodes(const struct job *job)
     pid_t pid;
     int rc = BASE_OK;
     for (size_t i = 0; rc == BASE_OK && i < cluster->node_count; i++)
-        if (is_chosen(job, &cluster->nodes[i]) && cli_cluster_state(cluster, &cluster->nodes[i], &pid) == CLI_NODE_STOPPED)
+        if (is_chosen(job, &cluster->nodes[i]) &&
+            cli_cluster_state(cluster, &cluster->nodes[i], &pid) == CLI_NODE_STOPPED)
             rc = cli_cluster_check_port(cluster, &cluster->nodes[i], job->err);
     for (size_t i = 0; rc == BASE_OK && i < cluster->node_count; i++)
         if (is_chosen(job, &cluster->nodes[i]))
@@ -150,8 +161,9 @@ static int start_nodes(const struct job *job)
             say(job, "%s is paused: ringlet cluster resume %s\n", node->name, node->name);
             break;
         case CLI_NODE_FOREIGN:
-            rc = base_err_set(job->err, BASE_E_BUSY, "the data of %s are open in process %ld, which is no ringlet node", node->name,
-                              (long)pid);
+            rc = base_err_set(job->err, BASE_E_BUSY,
+                              "the data of %s are open in process %ld, which is no ringlet node",
+                              node->name, (long)pid);
             break;
         case CLI_NODE_STOPPED:
             rc = cli_cluster_spawn(cluster, node, job->err);
@@ -178,8 +190,10 @@ static int run_start(const struct job *job)
 static void say_hint(const struct job *job)
 {
     const struct cli_cluster *cluster = job->cluster;
-    say(job, "go on in sqlite3:\n  .load ringlet\n  SELECT ringlet_connect('http://%s:%u');\n"
-        "  SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {", cluster->nodes[0].address, cluster->port);
+    say(job,
+        "go on in sqlite3:\n  .load ringlet\n  SELECT ringlet_connect('http://%s:%u');\n"
+        "  SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {",
+        cluster->nodes[0].address, cluster->port);
     bool many = false;
     for (size_t i = 1; i < cluster->node_count; i++)
         many = many || strcmp(cluster->nodes[i].dc, cluster->nodes[0].dc) != 0;
@@ -196,7 +210,8 @@ static void say_hint(const struct job *job)
             count += same;
         }
         if (first)
-            say(job, ", ''%s'': %u", cluster->nodes[i].dc, count < cluster->rf ? count : cluster->rf);
+            say(job, ", ''%s'': %u", cluster->nodes[i].dc,
+                count < cluster->rf ? count : cluster->rf);
     }
     say(job, "}');\nend it: ringlet cluster stop --dir %s\n", cluster->dir);
 }
@@ -209,11 +224,13 @@ static int check_same(const struct job *job, const struct cli_cluster *wanted)
     for (size_t i = 0; same && job->dcs && i < cluster->node_count; i++)
         same = strcmp(wanted->nodes[i].dc, cluster->nodes[i].dc) == 0;
     if (job->options->port != cluster->port && job->options->port != 7000)
-        return base_err_set(job->err, BASE_E_EXISTS, "the cluster in %s has port %u, not %u", cluster->dir, cluster->port,
-                            job->options->port);
+        return base_err_set(job->err, BASE_E_EXISTS, "the cluster in %s has port %u, not %u",
+                            cluster->dir, cluster->port, job->options->port);
     if (!same && (job->count || job->dcs))
-        return base_err_set(job->err, BASE_E_EXISTS, "%s has a cluster of %zu nodes already: ringlet cluster start, add or destroy",
-                            cluster->dir, cluster->node_count);
+        return base_err_set(
+            job->err, BASE_E_EXISTS,
+            "%s has a cluster of %zu nodes already: ringlet cluster start, add or destroy",
+            cluster->dir, cluster->node_count);
     return BASE_OK;
 }
 
@@ -222,7 +239,8 @@ static int check_plan(const struct job *planned)
 {
     struct cli_cluster *cluster = planned->cluster;
     int rc = plan(planned);
-    for (size_t i = 0; rc == BASE_OK && !cli_cluster_exists(cluster) && i < cluster->node_count; i++)
+    for (size_t i = 0; rc == BASE_OK && !cli_cluster_exists(cluster) && i < cluster->node_count;
+         i++)
         rc = cli_cluster_check_port(cluster, &cluster->nodes[i], planned->err);
     return rc;
 }
@@ -268,7 +286,7 @@ static int run_create(const struct job *job)
     return rc;
 }
 
-/* --- ending ----------------------------------------------------------------------------------------------------------------- */
+/* Ending. */
 
 /* `first` (0: none), then SIGKILL where it does not help in time. */
 static int end_nodes(const struct job *job, int first)
@@ -290,18 +308,23 @@ static int end_nodes(const struct job *job, int first)
         const struct cli_cluster_node *node = &cluster->nodes[i];
         if (!ends[i])
             continue;
-        bool ended = cli_cluster_wait_state(cluster, node, CLI_NODE_STOPPED, first == SIGKILL ? KILL_TIMEOUT_MS : STOP_TIMEOUT_MS);
+        bool ended = cli_cluster_wait_state(cluster, node, CLI_NODE_STOPPED,
+                                            first == SIGKILL ? KILL_TIMEOUT_MS : STOP_TIMEOUT_MS);
         bool forced = !ended && first != SIGKILL;
         if (forced) {
             rc = cli_cluster_signal(cluster, node, SIGKILL, job->err);
-            ended = rc == BASE_OK && cli_cluster_wait_state(cluster, node, CLI_NODE_STOPPED, KILL_TIMEOUT_MS);
+            ended = rc == BASE_OK &&
+                    cli_cluster_wait_state(cluster, node, CLI_NODE_STOPPED, KILL_TIMEOUT_MS);
         }
         if (ended && (forced || first == SIGKILL)) /* it could not do so itself */
             net_token_withdraw(node->address, cluster->port);
         if (rc == BASE_OK && !ended)
             rc = base_err_set(job->err, BASE_E_TIMEOUT, "%s does not end", node->name);
         else if (rc == BASE_OK)
-            say(job, "%s %s\n", node->name, forced ? "did not end in 30 s and was killed" : first == SIGKILL ? "killed" : "stopped");
+            say(job, "%s %s\n", node->name,
+                forced             ? "did not end in 30 s and was killed"
+                : first == SIGKILL ? "killed"
+                                   : "stopped");
     }
     return rc;
 }
@@ -332,7 +355,7 @@ static int run_destroy(const struct job *job)
     return rc;
 }
 
-/* --- pausing -------------------------------------------------------------------------------------------------------------- */
+/* Pausing. */
 
 static int set_paused(const struct job *job, bool paused)
 {
@@ -345,10 +368,13 @@ static int set_paused(const struct job *job, bool paused)
         if (!is_chosen(job, node))
             continue;
         if (cli_cluster_state(cluster, node, &pid) == CLI_NODE_STOPPED)
-            return base_err_set(job->err, BASE_E_INVALID, "%s does not run: ringlet cluster start %s", node->name, node->name);
+            return base_err_set(job->err, BASE_E_INVALID,
+                                "%s does not run: ringlet cluster start %s", node->name,
+                                node->name);
         rc = cli_cluster_signal(cluster, node, paused ? SIGSTOP : SIGCONT, job->err);
         if (rc == BASE_OK && !cli_cluster_wait_state(cluster, node, wanted, KILL_TIMEOUT_MS))
-            rc = base_err_set(job->err, BASE_E_TIMEOUT, "%s did not %s", node->name, paused ? "pause" : "go on");
+            rc = base_err_set(job->err, BASE_E_TIMEOUT, "%s did not %s", node->name,
+                              paused ? "pause" : "go on");
         if (rc == BASE_OK)
             say(job, "%s %s\n", node->name, paused ? "paused" : "resumed");
     }
@@ -365,7 +391,7 @@ static int run_resume(const struct job *job)
     return set_paused(job, false);
 }
 
-/* --- members come and go ---------------------------------------------------------------------------------------------------- */
+/* Members come and go. */
 
 static int run_add(const struct job *job)
 {
@@ -373,9 +399,11 @@ static int run_add(const struct job *job)
     unsigned number = 0, rack = 1;
     const char *dc = job->dcs ? job->dcs : cluster->nodes[0].dc;
     if (job->name_count)
-        return base_err_set(job->err, BASE_E_INVALID, "the name of a new node is not chosen: ringlet cluster add");
+        return base_err_set(job->err, BASE_E_INVALID,
+                            "the name of a new node is not chosen: ringlet cluster add");
     if (!is_name(dc, strlen(dc)))
-        return base_err_set(job->err, BASE_E_INVALID, "add --dc takes the name of one data centre, not \"%s\"", dc);
+        return base_err_set(job->err, BASE_E_INVALID,
+                            "add --dc takes the name of one data centre, not \"%s\"", dc);
     for (size_t i = 0; i < cluster->node_count; i++) {
         unsigned n = (unsigned)strtoul(cluster->nodes[i].name + 4, NULL, 10);
         number = n > number ? n : number;
@@ -401,7 +429,8 @@ static int run_add(const struct job *job)
     if (cli_cluster_remove_node(cluster, index, &ignored) != BASE_OK)
         fprintf(stderr, "ringlet: %s\n", ignored.text);
     if (rc == BASE_E_STOPPED) /* its log went with it */
-        return base_err_set(job->err, rc, "node%u was not added: it ended; its last words are above", number + 1);
+        return base_err_set(job->err, rc,
+                            "node%u was not added: it ended; its last words are above", number + 1);
     return base_err_wrap(job->err, rc, "not added");
 }
 
@@ -418,9 +447,13 @@ static int run_remove(const struct job *job)
         if (cli_cluster_state(cluster, node, &pid) != CLI_NODE_STOPPED)
             return base_err_set(job->err, BASE_E_BUSY, "%s is running", node->name);
         if (cli_cluster_has_data(cluster, node) && (!view.by[0] || view.seen[i][0]))
-            return base_err_set(job->err, BASE_E_INVALID, "%s %s, and members cannot leave in this version (their rows would have to "
-                                "move): ringlet cluster destroy ends and removes the whole cluster", node->name,
-                                view.by[0] ? "is a member of the cluster" : "may be a member (no node runs that could tell)");
+            return base_err_set(
+                job->err, BASE_E_INVALID,
+                "%s %s, and members cannot leave in this version (their rows would have to "
+                "move): ringlet cluster destroy ends and removes the whole cluster",
+                node->name,
+                view.by[0] ? "is a member of the cluster"
+                           : "may be a member (no node runs that could tell)");
         say(job, "removed %s\n", node->name);
         int rc = cli_cluster_remove_node(cluster, i, job->err);
         if (rc != BASE_OK)
@@ -429,7 +462,7 @@ static int run_remove(const struct job *job)
     return BASE_OK;
 }
 
-/* --- status -------------------------------------------------------------------------------------------------------------------- */
+/* Status. */
 
 static void show_json(const struct cli_cluster *cluster, const struct cli_cluster_view *view)
 {
@@ -450,8 +483,9 @@ static void show_json(const struct cli_cluster *cluster, const struct cli_cluste
         pid_t pid;
         enum cli_node_state state = cli_cluster_state(cluster, node, &pid);
         snprintf(address, sizeof address, "%s:%u", node->address, cluster->port);
-        const char *pairs[][2] = {{"name", node->name},   {"address", address}, {"state", cli_node_state_name(state)},
-                                  {"code", view->seen[i]}, {"dc", node->dc},     {"rack", node->rack}};
+        const char *pairs[][2] = {
+            {"name", node->name},    {"address", address}, {"state", cli_node_state_name(state)},
+            {"code", view->seen[i]}, {"dc", node->dc},     {"rack", node->rack}};
         base_json_open_object(&json);
         for (size_t k = 0; k < BASE_COUNT(pairs); k++) {
             base_json_key(&json, pairs[k][0]);
@@ -478,7 +512,8 @@ static int run_status(const struct job *job)
         return BASE_OK;
     }
     printf("Cluster: %s, port %u, in %s\n", cluster->name, cluster->port, cluster->dir);
-    printf("%-8s %-12s %8s  %-8s %-6s %-14s %s\n", "Node", "Address", "Process", "State", "Status", "Data center", "Rack");
+    printf("%-8s %-12s %8s  %-8s %-6s %-14s %s\n", "Node", "Address", "Process", "State", "Status",
+           "Data center", "Rack");
     for (size_t i = 0; i < cluster->node_count; i++) {
         const struct cli_cluster_node *node = &cluster->nodes[i];
         char process[24] = "-";
@@ -486,8 +521,9 @@ static int run_status(const struct job *job)
         enum cli_node_state state = cli_cluster_state(cluster, node, &pid);
         if (pid > 0)
             snprintf(process, sizeof process, "%ld", (long)pid);
-        printf("%-8s %-12s %8s  %-8s %-6s %-14s %s\n", node->name, node->address, process, cli_node_state_name(state),
-               view.seen[i][0] ? view.seen[i] : "-", node->dc, node->rack);
+        printf("%-8s %-12s %8s  %-8s %-6s %-14s %s\n", node->name, node->address, process,
+               cli_node_state_name(state), view.seen[i][0] ? view.seen[i] : "-", node->dc,
+               node->rack);
     }
     if (view.by[0] && cluster->port == 7000)
         printf("Status as %s sees it; more: ringlet status\n", view.by);
@@ -496,7 +532,7 @@ static int run_status(const struct job *job)
     return BASE_OK;
 }
 
-/* --- the command ---------------------------------------------------------------------------------------------------------------- */
+/* The command. */
 
 enum names { NO_NODE, ANY_NODES, SOME_NODES };
 static const struct {
@@ -506,11 +542,16 @@ static const struct {
     bool changes; /* takes the lock, shows the result with --json */
     int (*run)(const struct job *job);
 } subcommands[] = {
-    {"create", NO_NODE, true, true, run_create},      {"start", ANY_NODES, false, true, run_start},
-    {"stop", ANY_NODES, false, true, run_stop},       {"status", NO_NODE, false, false, run_status},
-    {"add", NO_NODE, false, true, run_add},           {"remove", SOME_NODES, false, true, run_remove},
-    {"kill", SOME_NODES, false, true, run_kill},      {"pause", SOME_NODES, false, true, run_pause},
-    {"resume", SOME_NODES, false, true, run_resume},  {"destroy", NO_NODE, false, true, run_destroy},
+    {"create", NO_NODE, true, true, run_create},
+    {"start", ANY_NODES, false, true, run_start},
+    {"stop", ANY_NODES, false, true, run_stop},
+    {"status", NO_NODE, false, false, run_status},
+    {"add", NO_NODE, false, true, run_add},
+    {"remove", SOME_NODES, false, true, run_remove},
+    {"kill", SOME_NODES, false, true, run_kill},
+    {"pause", SOME_NODES, false, true, run_pause},
+    {"resume", SOME_NODES, false, true, run_resume},
+    {"destroy", NO_NODE, false, true, run_destroy},
 };
 
 static int parse_count(const struct job *job, const char *option, const char *text, unsigned *out)
@@ -518,7 +559,8 @@ static int parse_count(const struct job *job, const char *option, const char *te
     char *end;
     unsigned long n = strtoul(text, &end, 10);
     if (!*text || *text == '-' || *end || n == 0 || n >= CLI_CLUSTER_NODES_MAX)
-        return cli_usage(job->command, "%s takes a number from 1 to %d, not \"%s\"", option, CLI_CLUSTER_NODES_MAX - 1, text);
+        return cli_usage(job->command, "%s takes a number from 1 to %d, not \"%s\"", option,
+                         CLI_CLUSTER_NODES_MAX - 1, text);
     *out = (unsigned)n;
     return CLI_OK;
 }
@@ -527,8 +569,9 @@ static int parse_count(const struct job *job, const char *option, const char *te
 static int parse(struct job *job, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"dir", required_argument, NULL, 'd'}, {"dc", required_argument, NULL, 'c'},    {"rf", required_argument, NULL, 'r'},
-        {"json", no_argument, NULL, 'j'},      {"nodes", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
+        {"dir", required_argument, NULL, 'd'},   {"dc", required_argument, NULL, 'c'},
+        {"rf", required_argument, NULL, 'r'},    {"json", no_argument, NULL, 'j'},
+        {"nodes", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
     };
     int option, rc = CLI_OK;
     optind = 0; /* begin anew: main has used it */
@@ -582,10 +625,15 @@ static int perform(struct job *job, size_t which)
     return rc;
 }
 
-int cli_cluster(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
+int cli_cluster(const struct cli_options *options, const struct cli_command *command, int argc,
+                char **argv)
 {
     struct base_err err = {0};
-    struct job job = {.options = options, .command = command, .dir = "ringlet-cluster", .json = options->json, .err = &err};
+    struct job job = {.options = options,
+                      .command = command,
+                      .dir = "ringlet-cluster",
+                      .json = options->json,
+                      .err = &err};
     size_t which = 0;
     if (argc == 0)
         return cli_usage(command, "say what to do");

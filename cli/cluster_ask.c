@@ -15,12 +15,15 @@
 enum { ANSWER_SIZE_MAX = 16 << 20, ASK_TIMEOUT_MS = 2000, READY_TIMEOUT_S = 60 };
 
 /* GET; the answer's body in `answer` (the caller's, initialised). */
-static int ask(const struct cli_cluster *cluster, const struct cli_cluster_node *node, const char *path, struct base_buf *answer,
-               unsigned *status, struct base_err *err)
+static int ask(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+               const char *path, struct base_buf *answer, unsigned *status, struct base_err *err)
 {
     char url[256];
     snprintf(url, sizeof url, "http://%s:%u%s", node->address, cluster->port, path);
-    struct net_http_call call = {.method = "GET", .url = url, .timeout_ms = ASK_TIMEOUT_MS, .body_size_max = ANSWER_SIZE_MAX,
+    struct net_http_call call = {.method = "GET",
+                                 .url = url,
+                                 .timeout_ms = ASK_TIMEOUT_MS,
+                                 .body_size_max = ANSWER_SIZE_MAX,
                                  .answer = *answer};
     int rc = net_http_fetch(&call, err);
     *answer = call.answer;
@@ -28,7 +31,7 @@ static int ask(const struct cli_cluster *cluster, const struct cli_cluster_node 
     return rc;
 }
 
-/* --- ports ------------------------------------------------------------------------------------------------------------ */
+/* Ports. */
 
 unsigned short cli_cluster_cql_port(const struct cli_cluster *cluster)
 {
@@ -51,18 +54,22 @@ static bool can_bind(unsigned short port, const struct cli_cluster_node *node, i
     return ok;
 }
 
-static int check_cql_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err)
+static int check_cql_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                          struct base_err *err)
 {
     unsigned short port = cli_cluster_cql_port(cluster);
     int errnum = 0;
     if (can_bind(port, node, &errnum))
         return BASE_OK;
     return base_err_set(err, errnum == EADDRINUSE ? BASE_E_BUSY : base_err_from_errno(errnum),
-                        "%s cannot serve CQL on %s:%u: %s (ss -ltnp 'sport = :%u' names who does: end it, or give this cluster other "
-                        "ports: ringlet --port 7100 cluster create)", node->name, node->address, port, strerror(errnum), port);
+                        "%s cannot serve CQL on %s:%u: %s (ss -ltnp 'sport = :%u' names who does: "
+                        "end it, or give this cluster other "
+                        "ports: ringlet --port 7100 cluster create)",
+                        node->name, node->address, port, strerror(errnum), port);
 }
 
-int cli_cluster_check_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err)
+int cli_cluster_check_port(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                           struct base_err *err)
 {
     struct base_buf answer, dir;
     unsigned status;
@@ -70,25 +77,32 @@ int cli_cluster_check_port(const struct cli_cluster *cluster, const struct cli_c
     if (can_bind(cluster->port, node, &errnum))
         return check_cql_port(cluster, node, err);
     if (errnum != EADDRINUSE)
-        return base_err_set(err, base_err_from_errno(errnum), "%s cannot listen on %s:%u: %s", node->name, node->address,
-                            cluster->port, strerror(errnum));
+        return base_err_set(err, base_err_from_errno(errnum), "%s cannot listen on %s:%u: %s",
+                            node->name, node->address, cluster->port, strerror(errnum));
     base_buf_init(&answer, ANSWER_SIZE_MAX);
     base_buf_init(&dir, CLI_CLUSTER_PATH_MAX);
     int rc = ask(cluster, node, "/api/v1/info", &answer, &status, NULL);
     struct base_slice pid = base_json_member(base_buf_view(&answer), "process_id");
-    if (rc == BASE_OK && pid.len && base_json_get_string(base_buf_view(&answer), "data_directory", &dir) == BASE_OK)
-        rc = base_err_set(err, BASE_E_BUSY, "%s:%u is taken by the ringlet node of %.*s (process %.*s): stop it, or give this cluster "
-                          "another port (ringlet --port 7100 cluster create)", node->address, cluster->port,
-                          BASE_SLICE_ARG(base_buf_view(&dir)), BASE_SLICE_ARG(pid));
+    if (rc == BASE_OK && pid.len &&
+        base_json_get_string(base_buf_view(&answer), "data_directory", &dir) == BASE_OK)
+        rc = base_err_set(err, BASE_E_BUSY,
+                          "%s:%u is taken by the ringlet node of %.*s (process %.*s): stop it, or "
+                          "give this cluster "
+                          "another port (ringlet --port 7100 cluster create)",
+                          node->address, cluster->port, BASE_SLICE_ARG(base_buf_view(&dir)),
+                          BASE_SLICE_ARG(pid));
     else
-        rc = base_err_set(err, BASE_E_BUSY, "%s:%u is taken by another program (ss -ltnp 'sport = :%u' names it): end it, or give this "
-                          "cluster another port (ringlet --port 7100 cluster create)", node->address, cluster->port, cluster->port);
+        rc = base_err_set(err, BASE_E_BUSY,
+                          "%s:%u is taken by another program (ss -ltnp 'sport = :%u' names it): "
+                          "end it, or give this "
+                          "cluster another port (ringlet --port 7100 cluster create)",
+                          node->address, cluster->port, cluster->port);
     base_buf_fini(&dir);
     base_buf_fini(&answer);
     return rc;
 }
 
-/* --- status ----------------------------------------------------------------------------------------------------------- */
+/* Status. */
 
 /* Fill `seen` from an answer of /api/v1/status. */
 static bool take_status(const struct cli_cluster *cluster, struct base_slice json, char (*seen)[3])
@@ -101,7 +115,8 @@ static bool take_status(const struct cli_cluster *cluster, struct base_slice jso
     base_json_walk_begin(&walk, nodes);
     int rc = nodes.len ? base_json_walk_next(&walk, &more, NULL) : BASE_E_INVALID;
     for (; rc == BASE_OK && more; rc = base_json_walk_next(&walk, &more, NULL)) {
-        struct base_slice address = base_json_member(walk.value, "address"), code = base_json_member(walk.value, "code");
+        struct base_slice address = base_json_member(walk.value, "address"),
+                          code = base_json_member(walk.value, "code");
         for (size_t i = 0; i < cluster->node_count; i++) {
             char own[48];
             snprintf(own, sizeof own, "\"%s:%u\"", cluster->nodes[i].address, cluster->port);
@@ -112,13 +127,14 @@ static bool take_status(const struct cli_cluster *cluster, struct base_slice jso
     return rc == BASE_OK;
 }
 
-static bool ask_status(const struct cli_cluster *cluster, const struct cli_cluster_node *node, char (*seen)[3])
+static bool ask_status(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                       char (*seen)[3])
 {
     struct base_buf answer;
     unsigned status = 0;
     base_buf_init(&answer, ANSWER_SIZE_MAX);
-    bool ok = ask(cluster, node, "/api/v1/status", &answer, &status, NULL) == BASE_OK && status == 200 &&
-              take_status(cluster, base_buf_view(&answer), seen);
+    bool ok = ask(cluster, node, "/api/v1/status", &answer, &status, NULL) == BASE_OK &&
+              status == 200 && take_status(cluster, base_buf_view(&answer), seen);
     base_buf_fini(&answer);
     return ok;
 }
@@ -133,10 +149,11 @@ void cli_cluster_view(const struct cli_cluster *cluster, struct cli_cluster_view
             snprintf(view->by, sizeof view->by, "%s", cluster->nodes[i].name);
 }
 
-/* --- ready ------------------------------------------------------------------------------------------------------------ */
+/* Ready. */
 
 /* Ready, and sees all that run UN. `why`: what is missing. */
-static bool is_ready(const struct cli_cluster *cluster, size_t at, const bool *runs, char *why, size_t size)
+static bool is_ready(const struct cli_cluster *cluster, size_t at, const bool *runs, char *why,
+                     size_t size)
 {
     const struct cli_cluster_node *node = &cluster->nodes[at];
     char seen[CLI_CLUSTER_NODES_MAX][3];
@@ -149,7 +166,8 @@ static bool is_ready(const struct cli_cluster *cluster, size_t at, const bool *r
     if (rc != BASE_OK)
         snprintf(why, size, "%s does not answer (%.300s)", node->name, err.text);
     else if (!ready)
-        snprintf(why, size, "%s is not ready: %.*s", node->name, answer.len < 300 ? (int)answer.len : 300, (const char *)answer.data);
+        snprintf(why, size, "%s is not ready: %.*s", node->name,
+                 answer.len < 300 ? (int)answer.len : 300, (const char *)answer.data);
     base_buf_fini(&answer);
     if (ready && !ask_status(cluster, node, seen)) {
         snprintf(why, size, "%s does not tell its status", node->name);
@@ -158,7 +176,8 @@ static bool is_ready(const struct cli_cluster *cluster, size_t at, const bool *r
     for (size_t i = 0; ready && i < cluster->node_count; i++) {
         ready = !runs[i] || strcmp(seen[i], "UN") == 0;
         if (!ready)
-            snprintf(why, size, "%s sees %s as %s", node->name, cluster->nodes[i].name, seen[i][0] ? seen[i] : "no member");
+            snprintf(why, size, "%s sees %s as %s", node->name, cluster->nodes[i].name,
+                     seen[i][0] ? seen[i] : "no member");
     }
     return ready;
 }
@@ -182,14 +201,15 @@ static int check_children(struct cli_cluster *cluster, struct base_err *err)
     for (size_t i = 0; i < cluster->node_count; i++) {
         if (!cli_cluster_child_ended(&cluster->nodes[i], how, sizeof how))
             continue;
-        /* One that a create was starting when it was cut off had the directory first: then the node runs. */
+        /* One that a create was starting when it was cut off had the directory first: then the node
+         * runs. */
         pid_t pid;
         if (cli_cluster_state(cluster, &cluster->nodes[i], &pid) == CLI_NODE_RUNNING)
             continue;
         end_progress();
         cli_cluster_show_log(cluster, &cluster->nodes[i]);
-        return base_err_set(err, BASE_E_STOPPED, "%s %s (its log: %s/%s/log)", cluster->nodes[i].name, how, cluster->dir,
-                            cluster->nodes[i].name);
+        return base_err_set(err, BASE_E_STOPPED, "%s %s (its log: %s/%s/log)",
+                            cluster->nodes[i].name, how, cluster->dir, cluster->nodes[i].name);
     }
     return BASE_OK;
 }
@@ -206,7 +226,8 @@ int cli_cluster_wait_ready(struct cli_cluster *cluster, struct base_err *err)
             return rc;
         for (size_t i = 0; i < cluster->node_count; i++) {
             pid_t pid;
-            runs[i] = cluster->nodes[i].child != 0 || cli_cluster_state(cluster, &cluster->nodes[i], &pid) == CLI_NODE_RUNNING;
+            runs[i] = cluster->nodes[i].child != 0 ||
+                      cli_cluster_state(cluster, &cluster->nodes[i], &pid) == CLI_NODE_RUNNING;
             wanted += runs[i];
         }
         for (size_t i = 0; i < cluster->node_count; i++) {
@@ -219,7 +240,8 @@ int cli_cluster_wait_ready(struct cli_cluster *cluster, struct base_err *err)
             break;
         if (spent_us > READY_TIMEOUT_S * INT64_C(1000000)) {
             end_progress();
-            return base_err_set(err, BASE_E_TIMEOUT, "after %d s %zu of %zu nodes are ready: %s", READY_TIMEOUT_S, count, wanted, why);
+            return base_err_set(err, BASE_E_TIMEOUT, "after %d s %zu of %zu nodes are ready: %s",
+                                READY_TIMEOUT_S, count, wanted, why);
         }
         show_progress(count, wanted, (unsigned)(spent_us / 1000000));
         cli_sleep_ms(turn < 100 ? 20 : 100);

@@ -1,9 +1,10 @@
 /* What a development cluster leaves on disk.
  *
  * Invariants:
- * 1. cluster.json is written first and removed last: whatever a command that was cut off left behind, DIR is known as ours, and
- *    the same command again finishes its work.
- * 2. Removal takes what create made, name by name, and follows no symbolic link; DIR itself goes only if nothing else is in it. */
+ * 1. cluster.json is written first and removed last: whatever a command that was cut off left
+ *    behind, DIR is known as ours, and the same command again finishes its work.
+ * 2. Removal takes what create made, name by name, and follows no symbolic link; DIR itself goes
+ *    only if nothing else is in it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,14 +31,15 @@ static int fail(struct base_err *err, const char *what, const char *path)
     return base_err_set(err, base_err_from_errno(saved), "%s %s: %s", what, path, strerror(saved));
 }
 
-static void path_of(const struct cli_cluster *cluster, const char *name, char path[CLI_CLUSTER_PATH_MAX])
+static void path_of(const struct cli_cluster *cluster, const char *name,
+                    char path[CLI_CLUSTER_PATH_MAX])
 {
     if (snprintf(path, CLI_CLUSTER_PATH_MAX, "%s/%s", cluster->dir, name) >= CLI_CLUSTER_PATH_MAX)
         path[0] = 0; /* no file has that name */
 }
 
-void cli_cluster_path(const struct cli_cluster *cluster, const struct cli_cluster_node *node, const char *name,
-                      char path[CLI_CLUSTER_PATH_MAX])
+void cli_cluster_path(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                      const char *name, char path[CLI_CLUSTER_PATH_MAX])
 {
     char below[64];
     snprintf(below, sizeof below, "%s%s%s", node->name, name[0] ? "/" : "", name);
@@ -51,7 +53,8 @@ static bool exists(const char *path)
 }
 
 /* Whole, or not at all. */
-static int write_file(const char *path, const void *data, size_t len, mode_t mode, struct base_err *err)
+static int write_file(const char *path, const void *data, size_t len, mode_t mode,
+                      struct base_err *err)
 {
     char temporary[CLI_CLUSTER_PATH_MAX];
     if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
@@ -68,7 +71,7 @@ static int write_file(const char *path, const void *data, size_t len, mode_t mod
     return rc;
 }
 
-/* --- cluster.json ------------------------------------------------------------------------------------------------ */
+/* cluster.json. */
 
 static void put_str(struct base_json_writer *json, const char *key, const char *value)
 {
@@ -131,7 +134,8 @@ static bool get_str(struct base_slice json, const char *key, char *out, size_t s
 {
     struct base_buf text;
     base_buf_init(&text, size - 1);
-    bool ok = base_json_get_string(json, key, &text) == BASE_OK && text.len > 0 && !memchr(text.data, 0, text.len);
+    bool ok = base_json_get_string(json, key, &text) == BASE_OK && text.len > 0 &&
+              !memchr(text.data, 0, text.len);
     snprintf(out, size, "%.*s", ok ? (int)text.len : 0, (const char *)text.data);
     base_buf_fini(&text);
     return ok;
@@ -149,14 +153,16 @@ static bool node_is_valid(const struct cli_cluster_node *node)
     return strcmp(name, node->name) == 0 && strcmp(address, node->address) == 0;
 }
 
-static int parse(struct cli_cluster *cluster, struct base_slice json, const char *path, struct base_err *err)
+static int parse(struct cli_cluster *cluster, struct base_slice json, const char *path,
+                 struct base_err *err)
 {
     struct base_json_walk walk;
     bool more = false;
     uint64_t port = get_u64(json, "port");
     if (get_u64(json, "ringlet_cluster") != 1 || port == 0 || port > 65535 ||
         !get_str(json, "name", cluster->name, sizeof cluster->name))
-        return base_err_set(err, BASE_E_INVALID, "%s is not what ringlet cluster create writes", path);
+        return base_err_set(err, BASE_E_INVALID, "%s is not what ringlet cluster create writes",
+                            path);
     cluster->port = (unsigned short)port;
     cluster->rf = (unsigned)get_u64(json, "rf");
     cluster->node_count = 0;
@@ -165,11 +171,13 @@ static int parse(struct cli_cluster *cluster, struct base_slice json, const char
     for (; rc == BASE_OK && more; rc = base_json_walk_next(&walk, &more, err)) {
         struct cli_cluster_node *node = &cluster->nodes[cluster->node_count];
         *node = (struct cli_cluster_node){.child = 0};
-        if (cluster->node_count == CLI_CLUSTER_NODES_MAX - 1 || !get_str(walk.value, "name", node->name, sizeof node->name) ||
+        if (cluster->node_count == CLI_CLUSTER_NODES_MAX - 1 ||
+            !get_str(walk.value, "name", node->name, sizeof node->name) ||
             !get_str(walk.value, "address", node->address, sizeof node->address) ||
-            !get_str(walk.value, "dc", node->dc, sizeof node->dc) || !get_str(walk.value, "rack", node->rack, sizeof node->rack) ||
-            !node_is_valid(node))
-            return base_err_set(err, BASE_E_INVALID, "%s: node %zu is not one that ringlet cluster makes", path,
+            !get_str(walk.value, "dc", node->dc, sizeof node->dc) ||
+            !get_str(walk.value, "rack", node->rack, sizeof node->rack) || !node_is_valid(node))
+            return base_err_set(err, BASE_E_INVALID,
+                                "%s: node %zu is not one that ringlet cluster makes", path,
                                 cluster->node_count + 1);
         cluster->node_count++;
     }
@@ -205,14 +213,17 @@ int cli_cluster_load(struct cli_cluster *cluster, struct base_err *err)
     base_buf_init(&text, FILE_SIZE_MAX);
     int rc = read_file(path, &text, err);
     if (rc == BASE_E_NOTFOUND)
-        rc = base_err_set(err, rc, "there is no cluster in %s: make one with ringlet cluster create, or name its --dir", cluster->dir);
+        rc = base_err_set(
+            err, rc,
+            "there is no cluster in %s: make one with ringlet cluster create, or name its --dir",
+            cluster->dir);
     else if (rc == BASE_OK)
         rc = parse(cluster, base_buf_view(&text), path, err);
     base_buf_fini(&text);
     return rc;
 }
 
-/* --- directories ---------------------------------------------------------------------------------------------------- */
+/* Directories. */
 
 bool cli_cluster_exists(const struct cli_cluster *cluster)
 {
@@ -227,7 +238,8 @@ static bool is_empty(const char *path)
     bool empty = dir != NULL;
     const struct dirent *entry;
     while (empty && (entry = readdir(dir)))
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, "lock") == 0;
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strcmp(entry->d_name, "lock") == 0;
     if (dir)
         closedir(dir);
     return empty;
@@ -246,7 +258,9 @@ int cli_cluster_make_dir(struct cli_cluster *cluster, struct base_err *err)
     if (cli_cluster_exists(cluster))
         return BASE_OK;
     if (!is_empty(cluster->dir))
-        return base_err_set(err, BASE_E_EXISTS, "%s is there and no cluster: name a new or an empty --dir", cluster->dir);
+        return base_err_set(err, BASE_E_EXISTS,
+                            "%s is there and no cluster: name a new or an empty --dir",
+                            cluster->dir);
     return chmod(cluster->dir, 0700) == 0 ? BASE_OK : fail(err, "make private", cluster->dir);
 }
 
@@ -267,7 +281,8 @@ int cli_cluster_lock(struct cli_cluster *cluster, struct base_err *err)
                 return rc;
             }
         }
-        if (fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) {
+        if (fstat(fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino &&
+            mine.st_dev == named.st_dev) {
             cluster->lock_fd = fd;
             return BASE_OK;
         }
@@ -282,35 +297,45 @@ void cli_cluster_unlock(struct cli_cluster *cluster)
     cluster->lock_fd = -1;
 }
 
-/* Seeds: the first node, whose own address among them lets it form the cluster; for a node that is added later, others, so that any
- * of them may be down. */
-static int put_seeds(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_buf *text)
+/* Seeds: the first node, whose own address among them lets it form the cluster; for a node that is
+ * added later, others, so that any of them may be down. */
+static int put_seeds(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                     struct base_buf *text)
 {
-    bool others = cluster->nodes[0].address[0] && node != &cluster->nodes[0] && cli_cluster_has_data(cluster, &cluster->nodes[0]);
+    bool others = cluster->nodes[0].address[0] && node != &cluster->nodes[0] &&
+                  cli_cluster_has_data(cluster, &cluster->nodes[0]);
     int rc = base_buf_printf(text, "seeds: \"");
     size_t count = 0;
-    for (size_t i = 0; rc == BASE_OK && i < cluster->node_count && count < (others ? SEEDS_MAX : 1u); i++) {
+    for (size_t i = 0;
+         rc == BASE_OK && i < cluster->node_count && count < (others ? SEEDS_MAX : 1u); i++) {
         if (others && node == &cluster->nodes[i])
             continue;
-        rc = base_buf_printf(text, "%s%s:%u", count ? "," : "", cluster->nodes[i].address, cluster->port);
+        rc = base_buf_printf(text, "%s%s:%u", count ? "," : "", cluster->nodes[i].address,
+                             cluster->port);
         count++;
     }
     return rc == BASE_OK ? base_buf_printf(text, "\"\n") : rc;
 }
 
-static int make_configuration(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err)
+static int make_configuration(const struct cli_cluster *cluster,
+                              const struct cli_cluster_node *node, struct base_err *err)
 {
     char path[CLI_CLUSTER_PATH_MAX];
     struct base_buf text;
     base_buf_init(&text, FILE_SIZE_MAX);
     cli_cluster_path(cluster, node, "ringlet.yaml", path);
-    int rc = base_buf_printf(&text, "# %s, made by ringlet cluster. Options: docs/operations.md\ncluster_name: ", node->name);
+    int rc = base_buf_printf(
+        &text,
+        "# %s, made by ringlet cluster. Options: docs/operations.md\ncluster_name: ", node->name);
     if (rc == BASE_OK) /* a JSON string is a YAML string */
         rc = base_json_put_string(&text, base_slice_str(cluster->name));
     if (rc == BASE_OK)
-        rc = base_buf_printf(&text, "\nlisten_address: %s\nstorage_port: %u\nrpc_address: %s\nnative_transport_port: %u\ndc: %s\nrack: %s\n"
-                             "num_tokens: 16\n", node->address, cluster->port, node->address, cli_cluster_cql_port(cluster), node->dc,
-                             node->rack);
+        rc = base_buf_printf(&text,
+                             "\nlisten_address: %s\nstorage_port: %u\nrpc_address: "
+                             "%s\nnative_transport_port: %u\ndc: %s\nrack: %s\n"
+                             "num_tokens: 16\n",
+                             node->address, cluster->port, node->address,
+                             cli_cluster_cql_port(cluster), node->dc, node->rack);
     if (rc == BASE_OK)
         rc = put_seeds(cluster, node, &text);
     if (rc == BASE_OK)
@@ -329,7 +354,8 @@ static int make_configuration(const struct cli_cluster *cluster, const struct cl
     return rc;
 }
 
-int cli_cluster_make_node(const struct cli_cluster *cluster, const struct cli_cluster_node *node, struct base_err *err)
+int cli_cluster_make_node(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                          struct base_err *err)
 {
     char path[CLI_CLUSTER_PATH_MAX];
     path_of(cluster, "secret", path);
@@ -355,7 +381,7 @@ bool cli_cluster_has_data(const struct cli_cluster *cluster, const struct cli_cl
     return exists(path);
 }
 
-/* --- removing ---------------------------------------------------------------------------------------------------------- */
+/* Removing. */
 
 /* NAME under the directory and all below it; a symbolic link is removed, not followed. */
 static void remove_tree(int at, const char *name)
@@ -383,7 +409,8 @@ int cli_cluster_remove_node(struct cli_cluster *cluster, size_t index, struct ba
     remove_tree(AT_FDCWD, path);
     if (exists(path))
         return fail(err, "remove", path);
-    memmove(&cluster->nodes[index], &cluster->nodes[index + 1], (cluster->node_count - index - 1) * sizeof cluster->nodes[0]);
+    memmove(&cluster->nodes[index], &cluster->nodes[index + 1],
+            (cluster->node_count - index - 1) * sizeof cluster->nodes[0]);
     cluster->node_count--;
     return cli_cluster_save(cluster, err);
 }

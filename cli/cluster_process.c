@@ -1,9 +1,11 @@
 /* The processes of a development cluster.
  *
  * Invariants:
- * 1. A process is signalled only if it holds the lock of the node's data directory, its id is the one in that lock file, and its
- *    program is called ringlet: process ids are used again, and another program may have the directory open.
- * 2. A node outlives the command that started it: a session of its own, no terminal, no descriptor of ours. */
+ * 1. A process is signalled only if it holds the lock of the node's data directory, its id is the
+ *    one in that lock file, and its program is called ringlet: process ids are used again, and
+ *    another program may have the directory open.
+ * 2. A node outlives the command that started it: a session of its own, no terminal, no descriptor
+ *    of ours. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -37,7 +39,7 @@ const char *cli_node_state_name(enum cli_node_state state)
     return "?";
 }
 
-/* --- who is it ---------------------------------------------------------------------------------------------------- */
+/* Who is it. */
 
 /* Who holds the lock on the data directory; 0: nobody. */
 static pid_t owner_of(const struct cli_cluster *cluster, const struct cli_cluster_node *node)
@@ -49,7 +51,8 @@ static pid_t owner_of(const struct cli_cluster *cluster, const struct cli_cluste
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return 0;
-    if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && pread(fd, text, sizeof text - 1, 0) > 0)
+    if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
+        pread(fd, text, sizeof text - 1, 0) > 0)
         pid = (pid_t)strtol(text, NULL, 10);
     close(fd);
     return pid > 0 ? pid : 0;
@@ -80,7 +83,8 @@ static char run_state(pid_t pid)
     return end && end[1] == ' ' ? end[2] : '?';
 }
 
-enum cli_node_state cli_cluster_state(const struct cli_cluster *cluster, const struct cli_cluster_node *node, pid_t *pid)
+enum cli_node_state cli_cluster_state(const struct cli_cluster *cluster,
+                                      const struct cli_cluster_node *node, pid_t *pid)
 {
     *pid = owner_of(cluster, node);
     if (*pid == 0)
@@ -90,9 +94,10 @@ enum cli_node_state cli_cluster_state(const struct cli_cluster *cluster, const s
     return run_state(*pid) == 'T' ? CLI_NODE_PAUSED : CLI_NODE_RUNNING;
 }
 
-/* --- starting ------------------------------------------------------------------------------------------------------- */
+/* Starting. */
 
-static int write_pid(const struct cli_cluster *cluster, const struct cli_cluster_node *node, pid_t pid)
+static int write_pid(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                     pid_t pid)
 {
     char path[CLI_CLUSTER_PATH_MAX];
     cli_cluster_path(cluster, node, "pid", path);
@@ -120,10 +125,13 @@ _Noreturn static void become_node(const char *config, const char *data, int log_
     dup2(log_fd, STDERR_FILENO);
     if (null > STDERR_FILENO)
         close(null);
-    /* By its name, so that ps and top show it; a program that was replaced on disk meanwhile is still there as /proc/self/exe. */
+    /* By its name, so that ps and top show it; a program that was replaced on disk meanwhile is
+     * still there as /proc/self/exe. */
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     exe[n > 0 ? n : 0] = 0;
-    char *const args[] = {"ringlet", "node", "--config", (char *)(uintptr_t)config, "--data", (char *)(uintptr_t)data, NULL};
+    char *const args[] = {
+        "ringlet", "node", "--config", (char *)(uintptr_t)config, "--data", (char *)(uintptr_t)data,
+        NULL};
     if (access(exe, X_OK) == 0)
         execv(exe, args);
     execv("/proc/self/exe", args);
@@ -131,7 +139,8 @@ _Noreturn static void become_node(const char *config, const char *data, int log_
     _exit(127);
 }
 
-int cli_cluster_spawn(const struct cli_cluster *cluster, struct cli_cluster_node *node, struct base_err *err)
+int cli_cluster_spawn(const struct cli_cluster *cluster, struct cli_cluster_node *node,
+                      struct base_err *err)
 {
     char config[CLI_CLUSTER_PATH_MAX], data[CLI_CLUSTER_PATH_MAX], log[CLI_CLUSTER_PATH_MAX];
     struct stat st;
@@ -150,7 +159,8 @@ int cli_cluster_spawn(const struct cli_cluster *cluster, struct cli_cluster_node
     if (pid < 0)
         rc = base_err_set(err, BASE_E_NOMEM, "start %s: %s", node->name, strerror(errno));
     else if (write_pid(cluster, node, pid) != 0)
-        rc = base_err_set(err, base_err_from_errno(errno), "write the process id of %s: %s", node->name, strerror(errno));
+        rc = base_err_set(err, base_err_from_errno(errno), "write the process id of %s: %s",
+                          node->name, strerror(errno));
     node->child = pid > 0 ? pid : 0;
     close(log_fd);
     return rc;
@@ -163,7 +173,8 @@ bool cli_cluster_child_ended(struct cli_cluster_node *node, char *how, size_t si
         return false;
     node->child = 0;
     if (WIFSIGNALED(status))
-        snprintf(how, size, "was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+        snprintf(how, size, "was ended by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
     else
         snprintf(how, size, "ended with status %d", WEXITSTATUS(status));
     return true;
@@ -177,7 +188,9 @@ void cli_cluster_show_log(const struct cli_cluster *cluster, const struct cli_cl
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return;
-    off_t from = fstat(fd, &st) == 0 && st.st_size - node->log_start > LOG_TAIL ? st.st_size - LOG_TAIL : node->log_start;
+    off_t from = fstat(fd, &st) == 0 && st.st_size - node->log_start > LOG_TAIL
+                     ? st.st_size - LOG_TAIL
+                     : node->log_start;
     ssize_t n = pread(fd, text, LOG_TAIL, from);
     close(fd);
     text[n > 0 ? n : 0] = 0;
@@ -190,28 +203,32 @@ void cli_cluster_show_log(const struct cli_cluster *cluster, const struct cli_cl
         fprintf(stderr, "%s: %s\n", node->name, lines[i % LOG_LINES]);
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------------------ */
+/* Signals. */
 
-int cli_cluster_signal(const struct cli_cluster *cluster, const struct cli_cluster_node *node, int signal, struct base_err *err)
+int cli_cluster_signal(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                       int signal, struct base_err *err)
 {
     pid_t pid;
     switch (cli_cluster_state(cluster, node, &pid)) {
     case CLI_NODE_STOPPED:
         return BASE_OK;
     case CLI_NODE_FOREIGN:
-        return base_err_set(err, BASE_E_BUSY, "the data of %s are open in process %ld, which is no ringlet node: end it yourself",
-                            node->name, (long)pid);
+        return base_err_set(
+            err, BASE_E_BUSY,
+            "the data of %s are open in process %ld, which is no ringlet node: end it yourself",
+            node->name, (long)pid);
     case CLI_NODE_RUNNING:
     case CLI_NODE_PAUSED:
         break;
     }
     if (kill(pid, signal) != 0 && errno != ESRCH)
-        return base_err_set(err, base_err_from_errno(errno), "signal %s (process %ld): %s", node->name, (long)pid, strerror(errno));
+        return base_err_set(err, base_err_from_errno(errno), "signal %s (process %ld): %s",
+                            node->name, (long)pid, strerror(errno));
     return BASE_OK;
 }
 
-bool cli_cluster_wait_state(const struct cli_cluster *cluster, const struct cli_cluster_node *node, enum cli_node_state wanted,
-                            unsigned timeout_ms)
+bool cli_cluster_wait_state(const struct cli_cluster *cluster, const struct cli_cluster_node *node,
+                            enum cli_node_state wanted, unsigned timeout_ms)
 {
     pid_t pid;
     for (unsigned waited = 0; cli_cluster_state(cluster, node, &pid) != wanted; waited += 5) {

@@ -13,7 +13,7 @@ uint64_t cli_copy_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* --- progress -------------------------------------------------------------------------------------------------------------- */
+/* Progress. */
 
 double cli_copy_seconds(const struct cli_copy *c)
 {
@@ -23,7 +23,10 @@ double cli_copy_seconds(const struct cli_copy *c)
 
 void cli_copy_interval(const struct cli_copy *c, char text[96])
 {
-    static const struct { unsigned seconds; const char *name; } units[] = {{86400, "day"}, {3600, "hour"}, {60, "minute"}};
+    static const struct {
+        unsigned seconds;
+        const char *name;
+    } units[] = {{86400, "day"}, {3600, "hour"}, {60, "minute"}};
     double s = cli_copy_seconds(c);
     unsigned long whole = (unsigned long)s;
     size_t n = 0;
@@ -31,9 +34,11 @@ void cli_copy_interval(const struct cli_copy *c, char text[96])
         unsigned long count = whole / units[i].seconds;
         whole %= units[i].seconds;
         if (count)
-            n += (size_t)snprintf(text + n, 96 - n, "%lu %s%s, ", count, units[i].name, count == 1 ? "" : "s");
+            n += (size_t)snprintf(text + n, 96 - n, "%lu %s%s, ", count, units[i].name,
+                                  count == 1 ? "" : "s");
     }
-    snprintf(text + n, 96 - n, "%s%.3f seconds", n ? "and " : "", s - (double)((unsigned long)s - whole));
+    snprintf(text + n, 96 - n, "%s%.3f seconds", n ? "and " : "",
+             s - (double)((unsigned long)s - whole));
 }
 
 void cli_copy_say(const struct cli_copy *c, const char *fmt, ...)
@@ -50,22 +55,26 @@ void cli_copy_say(const struct cli_copy *c, const char *fmt, ...)
 void cli_copy_progress(struct cli_copy *c, uint64_t rows, bool last)
 {
     uint64_t now_ns = cli_copy_now_ns();
-    double span = (double)(now_ns - c->shown_ns) / 1e9, average = (double)rows / cli_copy_seconds(c);
+    double span = (double)(now_ns - c->shown_ns) / 1e9,
+           average = (double)rows / cli_copy_seconds(c);
     if (!last && span < c->report_s)
         return;
-    c->rate_now = c->shown_rows ? (double)(rows - c->shown_rows) / (span > 0.001 ? span : 0.001) : average;
+    c->rate_now =
+        c->shown_rows ? (double)(rows - c->shown_rows) / (span > 0.001 ? span : 0.001) : average;
     if (last && rows == c->shown_rows)
         c->rate_now = average;
     c->shown_ns = now_ns;
     c->shown_rows = rows;
     if (last)
-        cli_copy_say(c, "%sProcessed: %llu rows; Rate: %7.0f rows/s; Avg. rate: %7.0f rows/s\n", isatty(STDERR_FILENO) ? "\r" : "",
-                     (unsigned long long)rows, c->rate_now, average);
+        cli_copy_say(c, "%sProcessed: %llu rows; Rate: %7.0f rows/s; Avg. rate: %7.0f rows/s\n",
+                     isatty(STDERR_FILENO) ? "\r" : "", (unsigned long long)rows, c->rate_now,
+                     average);
     else if (isatty(STDERR_FILENO))
-        fprintf(stderr, "\rProcessed: %llu rows; Rate: %7.0f rows/s; Avg. rate: %7.0f rows/s", (unsigned long long)rows, c->rate_now, average);
+        fprintf(stderr, "\rProcessed: %llu rows; Rate: %7.0f rows/s; Avg. rate: %7.0f rows/s",
+                (unsigned long long)rows, c->rate_now, average);
 }
 
-/* --- options ---------------------------------------------------------------------------------------------------------------- */
+/* Options. */
 
 enum form { TEXT, LETTER, NUMBER, FLAG, SECONDS, BOOLSTYLE, IGNORED };
 enum direction { BOTH, TO, FROM };
@@ -170,21 +179,26 @@ static bool parse_options(struct cli_copy *c, struct base_slice rest)
         return false;
     do {
         struct base_buf text;
-        struct cli_token name = cli_token_next(&rest), equals = cli_token_next(&rest), value = cli_token_next(&rest);
+        struct cli_token name = cli_token_next(&rest), equals = cli_token_next(&rest),
+                         value = cli_token_next(&rest);
         const struct option *o = NULL;
         for (size_t i = 0; i < BASE_COUNT(options); i++)
             if (cli_token_is(&name, options[i].name) && options[i].direction != (c->to ? FROM : TO))
                 o = &options[i];
-        if (name.kind != CLI_TOKEN_WORD || !cli_token_is(&equals, "=") || value.kind == CLI_TOKEN_END)
+        if (name.kind != CLI_TOKEN_WORD || !cli_token_is(&equals, "=") ||
+            value.kind == CLI_TOKEN_END)
             return false;
         if (!o) {
-            cli_shell_fail(c->shell, "Unrecognized COPY %s options: %.*s", c->to ? "TO" : "FROM", BASE_SLICE_ARG(name.text));
+            cli_shell_fail(c->shell, "Unrecognized COPY %s options: %.*s", c->to ? "TO" : "FROM",
+                           BASE_SLICE_ARG(name.text));
             return false;
         }
         if (value.kind == CLI_TOKEN_SYMBOL && value.text.data[0] == '-') /* a sign apart */
             value = cli_token_next(&rest);
         base_buf_init(&text, 1 << 20);
-        const char *kept = cli_token_unquote(&value, &text) == BASE_OK ? base_arena_strdup(&c->arena, base_buf_view(&text)) : NULL;
+        const char *kept = cli_token_unquote(&value, &text) == BASE_OK
+                               ? base_arena_strdup(&c->arena, base_buf_view(&text))
+                               : NULL;
         base_buf_fini(&text);
         if (!kept || !set_option(c, o, kept)) {
             cli_shell_fail(c->shell, "COPY: %s cannot be '%s'", o->name, kept ? kept : "");
@@ -195,7 +209,7 @@ static bool parse_options(struct cli_copy *c, struct base_slice rest)
     return token.kind == CLI_TOKEN_END;
 }
 
-/* --- columns ------------------------------------------------------------------------------------------------------------------ */
+/* Columns. */
 
 static const char *quote_name(struct cli_copy *c, const char *name)
 {
@@ -231,7 +245,9 @@ static bool load_columns(struct cli_copy *c, struct cli_copy_column *all, size_t
     struct base_err err = {0};
     if (strchr(c->keyspace, '\'') || strchr(c->table, '\''))
         return false;
-    snprintf(text, sizeof text, "SELECT column_name, kind, position, type FROM system_schema.columns WHERE keyspace_name = '%s' AND table_name = '%s'",
+    snprintf(text, sizeof text,
+             "SELECT column_name, kind, position, type FROM system_schema.columns WHERE "
+             "keyspace_name = '%s' AND table_name = '%s'",
              c->keyspace, c->table);
     int rc = cli_cql_simple(&c->shell->cql, &c->arena, text, &reply, &err);
     if (rc != BASE_OK) {
@@ -240,13 +256,17 @@ static bool load_columns(struct cli_copy *c, struct cli_copy_column *all, size_t
     }
     struct base_reader rows = base_reader(reply.result.rows);
     *count = 0;
-    while (reply.result.column_count == 4 && *count < CLI_COPY_COLUMNS_MAX && cql_next_row(&rows, cells, 4)) {
+    while (reply.result.column_count == 4 && *count < CLI_COPY_COLUMNS_MAX &&
+           cql_next_row(&rows, cells, 4)) {
         struct cli_copy_column *column = &all[(*count)++];
         bool is_key = base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("partition_key"));
         column->name = base_arena_strdup(&c->arena, cells[0].bytes);
         column->kind = is_key ? CLI_COPY_PARTITION_KEY
-                       : base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("clustering")) ? CLI_COPY_CLUSTERING : CLI_COPY_REGULAR;
-        column->position = cells[2].bytes.len == 4 ? (int32_t)base_get_be32(cells[2].bytes.data) : 0;
+                       : base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("clustering"))
+                           ? CLI_COPY_CLUSTERING
+                           : CLI_COPY_REGULAR;
+        column->position =
+            cells[2].bytes.len == 4 ? (int32_t)base_get_be32(cells[2].bytes.data) : 0;
         column->is_counter = base_slice_equal(cells[3].bytes, BASE_SLICE_LIT("counter"));
         column->cql = column->name ? quote_name(c, column->name) : "";
         c->key_count += column->kind != CLI_COPY_REGULAR;
@@ -268,7 +288,8 @@ static bool is_listed(const char *list, const char *name)
             begin++;
         while (end > begin && isspace((unsigned char)end[-1]))
             end--;
-        if ((size_t)(end - begin) == strlen(name) && strncmp(begin, name, (size_t)(end - begin)) == 0)
+        if ((size_t)(end - begin) == strlen(name) &&
+            strncmp(begin, name, (size_t)(end - begin)) == 0)
             return true;
         at += len + (at[len] == ',');
     }
@@ -284,7 +305,8 @@ static bool choose_columns(struct cli_copy *c, const char *const *names, size_t 
         return false;
     for (size_t i = 0; i < (name_count ? name_count : count); i++) {
         size_t at = i;
-        for (at = name_count ? 0 : i; name_count && at < count && strcmp(all[at].name, names[i]) != 0;)
+        for (at = name_count ? 0 : i;
+             name_count && at < count && strcmp(all[at].name, names[i]) != 0;)
             at++;
         if (at >= count) {
             cli_shell_fail(c->shell, "Invalid column name %s", names[i]);
@@ -310,7 +332,7 @@ static bool choose_columns(struct cli_copy *c, const char *const *names, size_t 
     return used > 0;
 }
 
-/* --- the statement ---------------------------------------------------------------------------------------------------------------- */
+/* The statement. */
 
 static const char *identifier(struct cli_copy *c, const struct cli_token *token)
 {
@@ -326,7 +348,8 @@ static const char *identifier(struct cli_copy *c, const struct cli_token *token)
 }
 
 /* COPY [keyspace.]table [(column, …)] TO|FROM 'path'|STDIN|STDOUT; false: it is not that. */
-static bool parse(struct cli_copy *c, struct base_slice *rest, const char **names, size_t *name_count)
+static bool parse(struct cli_copy *c, struct base_slice *rest, const char **names,
+                  size_t *name_count)
 {
     struct base_buf text;
     struct cli_token token = cli_token_next(rest);
@@ -373,7 +396,8 @@ static void write_rate(const struct cli_copy *c, uint64_t rows)
 {
     FILE *file = c->rate_file ? fopen(c->rate_file, "we") : NULL;
     if (file) {
-        fprintf(file, "Processed: %llu rows; Avg. rate: %.0f rows/s\n", (unsigned long long)rows, (double)rows / cli_copy_seconds(c));
+        fprintf(file, "Processed: %llu rows; Avg. rate: %.0f rows/s\n", (unsigned long long)rows,
+                (double)rows / cli_copy_seconds(c));
         fclose(file);
     }
 }
@@ -385,10 +409,25 @@ void cli_shell_copy(struct cli_shell *shell, struct base_slice statement)
     size_t name_count = 0;
     struct base_slice rest = statement;
     BASE_ASSERT(c && names);
-    *c = (struct cli_copy){.shell = shell, .dialect = {',', '"', '\\'}, .null = "", .yes = "True", .no = "False", .thousands = "",
-                           .decimal_separator = '.', .page_size = 1000, .output_size_max = -1, .rows_max = -1, .parse_errors_max = -1,
-                           .insert_errors_max = 1000, .rate = 100000, .ttl = -1, .attempts_max = 5, .in_flight_max = 512,
-                           .float_digits = 5, .double_digits = 12, .report_s = 0.25};
+    *c = (struct cli_copy){.shell = shell,
+                           .dialect = {',', '"', '\\'},
+                           .null = "",
+                           .yes = "True",
+                           .no = "False",
+                           .thousands = "",
+                           .decimal_separator = '.',
+                           .page_size = 1000,
+                           .output_size_max = -1,
+                           .rows_max = -1,
+                           .parse_errors_max = -1,
+                           .insert_errors_max = 1000,
+                           .rate = 100000,
+                           .ttl = -1,
+                           .attempts_max = 5,
+                           .in_flight_max = 512,
+                           .float_digits = 5,
+                           .double_digits = 12,
+                           .report_s = 0.25};
     base_arena_init(&c->arena);
     bool failed = shell->failed, good = false;
     shell->failed = false;

@@ -1,7 +1,10 @@
-/* COPY … FROM: CSV files into the table, by one prepared statement with many requests in flight (copy_private.h).
+/* COPY … FROM: CSV files into the table, by one prepared statement with many requests in flight
+ * (copy_private.h).
  *
- * 1. A row is in one place: in flight, taken, or rejected; rejected ones go to the error file as they came.
- * 2. What may pass by itself is sent again with the same values, but never a counter's update that may have happened.
+ * 1. A row is in one place: in flight, taken, or rejected; rejected ones go to the error file as
+ *    they came.
+ * 2. What may pass by itself is sent again with the same values, but never a counter's update that
+ *    may have happened.
  * 3. Ctrl-C ends the reading; what is in flight is waited for. */
 #include "cli/copy_private.h"
 
@@ -14,7 +17,8 @@
 enum { IN_FLIGHT_MAX = 2048, ERRORS_SHOWN = 20, STALL_MS = 60000 };
 
 struct flight {
-    struct base_buf values, raw; /* [bytes] one after the other, as EXECUTE has them; the fields as they came, as CSV */
+    struct base_buf values,
+        raw; /* [bytes] one after the other, as EXECUTE has them; the fields as they came, as CSV */
     size_t *ends; /* of values; SIZE_MAX: null */
     int64_t attempts;
     bool busy;
@@ -41,7 +45,7 @@ struct import {
     uint64_t files, read, taken, skipped, parse_errors, insert_errors, shown;
 };
 
-/* --- rejected rows ---------------------------------------------------------------------------------------------------------- */
+/* Rejected rows. */
 
 static void reject(struct import *im, const char *kind, const char *why, struct base_slice raw)
 {
@@ -50,7 +54,8 @@ static void reject(struct import *im, const char *kind, const char *why, struct 
         char old[4200];
         time_t now = time(NULL);
         struct tm tm;
-        if (access(im->error_path, F_OK) == 0 && localtime_r(&now, &tm)) { /* an earlier import's: kept aside */
+        if (access(im->error_path, F_OK) == 0 &&
+            localtime_r(&now, &tm)) { /* an earlier import's: kept aside */
             size_t n = (size_t)snprintf(old, sizeof old, "%s", im->error_path);
             strftime(old + n, sizeof old - n, ".%Y%m%d_%H%M%S", &tm);
             rename(im->error_path, old);
@@ -62,7 +67,8 @@ static void reject(struct import *im, const char *kind, const char *why, struct 
         putc('\n', im->error_file);
     }
     if (im->shown++ < ERRORS_SHOWN)
-        cli_shell_fail(c->shell, "Failed to import 1 rows: %s - %s,  given up without retries", kind, why);
+        cli_shell_fail(c->shell, "Failed to import 1 rows: %s - %s,  given up without retries",
+                       kind, why);
     c->shell->failed = true;
 }
 
@@ -70,30 +76,37 @@ static void count_parse_error(struct import *im, const char *why, struct base_sl
 {
     im->parse_errors++;
     reject(im, "ParseError", why, raw);
-    if (im->copy->parse_errors_max >= 0 && im->parse_errors > (uint64_t)im->copy->parse_errors_max) {
-        cli_shell_fail(im->copy->shell, "Exceeded maximum number of parse errors %lld", (long long)im->copy->parse_errors_max);
+    if (im->copy->parse_errors_max >= 0 &&
+        im->parse_errors > (uint64_t)im->copy->parse_errors_max) {
+        cli_shell_fail(im->copy->shell, "Exceeded maximum number of parse errors %lld",
+                       (long long)im->copy->parse_errors_max);
         im->stopped = true;
     }
 }
 
-static void count_insert_error(struct import *im, const char *kind, const char *why, struct base_slice raw)
+static void count_insert_error(struct import *im, const char *kind, const char *why,
+                               struct base_slice raw)
 {
     im->insert_errors++;
     reject(im, kind, why, raw);
-    if (im->copy->insert_errors_max >= 0 && im->insert_errors > (uint64_t)im->copy->insert_errors_max && !im->stopped) {
-        cli_shell_fail(im->copy->shell, "Exceeded maximum number of insert errors %lld", (long long)im->copy->insert_errors_max);
+    if (im->copy->insert_errors_max >= 0 &&
+        im->insert_errors > (uint64_t)im->copy->insert_errors_max && !im->stopped) {
+        cli_shell_fail(im->copy->shell, "Exceeded maximum number of insert errors %lld",
+                       (long long)im->copy->insert_errors_max);
         im->stopped = true;
     }
 }
 
-/* --- the statement ------------------------------------------------------------------------------------------------------------ */
+/* The statement. */
 
 /* INSERT, or UPDATE of counters; column_of says which column of the file is bound to a marker. */
 static int make_statement(struct import *im, struct base_buf *text)
 {
     const struct cli_copy *c = im->copy;
     size_t marker = 0;
-    int rc = base_buf_printf(text, im->has_counter ? "UPDATE \"%s\".\"%s\"" : "INSERT INTO \"%s\".\"%s\" (", c->keyspace, c->table);
+    int rc = base_buf_printf(
+        text, im->has_counter ? "UPDATE \"%s\".\"%s\"" : "INSERT INTO \"%s\".\"%s\" (", c->keyspace,
+        c->table);
     if (!im->has_counter) {
         for (size_t i = 0; rc == BASE_OK && i < c->column_count; i++) {
             if (c->columns[i].skip)
@@ -151,7 +164,10 @@ static int prepare(struct import *im, struct base_err *err)
     size_t used = 0;
     for (size_t i = 0; i < c->column_count; i++)
         used += !c->columns[i].skip;
-    return used == im->bind_count ? BASE_OK : base_err_set(err, BASE_E_INVALID, "the node prepared %zu markers, not %zu", im->bind_count, used);
+    return used == im->bind_count
+               ? BASE_OK
+               : base_err_set(err, BASE_E_INVALID, "the node prepared %zu markers, not %zu",
+                              im->bind_count, used);
 }
 
 static int make_flights(struct import *im, struct base_err *err)
@@ -160,7 +176,8 @@ static int make_flights(struct import *im, struct base_err *err)
     im->flight_count = wanted < 1 ? 1 : wanted > IN_FLIGHT_MAX ? IN_FLIGHT_MAX : (size_t)wanted;
     im->flights = base_arena_zalloc(&im->arena, im->flight_count * sizeof *im->flights);
     im->free_list = base_arena_alloc(&im->arena, im->flight_count * sizeof *im->free_list);
-    size_t *ends = base_arena_zalloc(&im->arena, im->flight_count * (im->bind_count + 1) * sizeof *ends);
+    size_t *ends =
+        base_arena_zalloc(&im->arena, im->flight_count * (im->bind_count + 1) * sizeof *ends);
     if (!im->flights || !im->free_list || !ends) {
         im->flights = NULL;
         return base_err_set(err, BASE_E_NOMEM, "requests");
@@ -174,7 +191,7 @@ static int make_flights(struct import *im, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- files -------------------------------------------------------------------------------------------------------------------- */
+/* Files. */
 
 /* 'a.csv, more/\*.csv' as paths. */
 static int find_files(struct import *im, struct base_err *err)
@@ -189,10 +206,13 @@ static int find_files(struct import *im, struct base_err *err)
         const char *begin = at;
         while (*begin == ' ')
             begin++;
-        char *pattern = base_arena_strdup(&im->arena, base_slice(begin, len - (size_t)(begin - at)));
+        char *pattern =
+            base_arena_strdup(&im->arena, base_slice(begin, len - (size_t)(begin - at)));
         if (!pattern)
             return base_err_set(err, BASE_E_NOMEM, "paths");
-        if (*pattern && glob(pattern, GLOB_TILDE | GLOB_NOCHECK | (im->paths.gl_pathc ? GLOB_APPEND : 0), NULL, &im->paths) != 0)
+        if (*pattern &&
+            glob(pattern, GLOB_TILDE | GLOB_NOCHECK | (im->paths.gl_pathc ? GLOB_APPEND : 0), NULL,
+                 &im->paths) != 0)
             return base_err_set(err, BASE_E_INVALID, "'%s' cannot be looked for", pattern);
         at += len + (at[len] == ',');
     }
@@ -221,7 +241,8 @@ static int next_file(struct import *im, bool *more, struct base_err *err)
         const char *path = im->paths.gl_pathv[im->path_at++];
         im->file = fopen(path, "re");
         if (!im->file)
-            return base_err_set(err, BASE_E_NOTFOUND, "Can't open '%s' for reading: %s", path, strerror(errno));
+            return base_err_set(err, BASE_E_NOTFOUND, "Can't open '%s' for reading: %s", path,
+                                strerror(errno));
     }
     im->files += *more;
     return BASE_OK;
@@ -235,8 +256,10 @@ static int next_record(struct import *im, bool *more, struct base_err *err)
         *more = im->file != NULL;
         int rc = im->file ? cli_csv_read(&c->dialect, im->file, &im->record, more, err) : BASE_OK;
         if (rc != BASE_OK)
-            return im->is_stdin ? rc : base_err_wrap(err, rc, "%s", im->paths.gl_pathv[im->path_at - 1]);
-        if (*more && im->is_stdin && im->record.count == 1 && base_slice_equal(cli_csv_field(&im->record, 0), BASE_SLICE_LIT(".")))
+            return im->is_stdin ? rc
+                                : base_err_wrap(err, rc, "%s", im->paths.gl_pathv[im->path_at - 1]);
+        if (*more && im->is_stdin && im->record.count == 1 &&
+            base_slice_equal(cli_csv_field(&im->record, 0), BASE_SLICE_LIT(".")))
             *more = false;
         if (!*more) {
             rc = next_file(im, more, err);
@@ -257,7 +280,7 @@ static int next_record(struct import *im, bool *more, struct base_err *err)
     }
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------------------- */
+/* Rows. */
 
 static int put_raw(struct import *im, struct base_buf *raw)
 {
@@ -268,20 +291,28 @@ static int put_raw(struct import *im, struct base_buf *raw)
     return rc;
 }
 
-/* A marker's value out of its field. Null: what NULL says, and an empty field of a type that has no empty form. */
+/* A marker's value out of its field. Null: what NULL says, and an empty field of a type that has no
+ * empty form. */
 static int convert_field(struct import *im, struct flight *f, size_t bind, struct base_err *err)
 {
     struct cli_copy *c = im->copy;
     const struct cli_copy_column *column = &c->columns[im->column_of[bind]];
     struct base_slice field = cli_csv_field(&im->record, im->column_of[bind]);
-    struct cli_csv_forms forms = {.decimal_separator = c->decimal_separator, .thousands_separator = c->thousands[0], .yes = c->yes,
-                                  .no = c->no, .null = c->null, .date_time_format = c->date_time_format};
+    struct cli_csv_forms forms = {.decimal_separator = c->decimal_separator,
+                                  .thousands_separator = c->thousands[0],
+                                  .yes = c->yes,
+                                  .no = c->no,
+                                  .null = c->null,
+                                  .date_time_format = c->date_time_format};
     bool null = base_slice_equal(field, base_slice_str(c->null));
     size_t at = f->values.len;
     f->ends[bind] = SIZE_MAX;
     if (null && column->kind != CLI_COPY_REGULAR)
-        return base_err_set(err, BASE_E_INVALID, "Cannot insert null value for primary key column '%s'.%s", column->name,
-                            c->null[0] ? "" : " If you want to insert empty strings, consider using the WITH NULL=<marker> option for COPY.");
+        return base_err_set(err, BASE_E_INVALID,
+                            "Cannot insert null value for primary key column '%s'.%s", column->name,
+                            c->null[0] ? ""
+                                       : " If you want to insert empty strings, consider using the "
+                                         "WITH NULL=<marker> option for COPY.");
     if (null && column->is_counter)
         field = BASE_SLICE_LIT("0");
     else if (null)
@@ -292,7 +323,8 @@ static int convert_field(struct import *im, struct flight *f, size_t bind, struc
         return BASE_OK;
     }
     if (rc != BASE_OK)
-        return base_err_wrap(err, rc, "Failed to parse %.*s", (int)(field.len < 80 ? field.len : 80), (const char *)field.data);
+        return base_err_wrap(err, rc, "Failed to parse %.*s",
+                             (int)(field.len < 80 ? field.len : 80), (const char *)field.data);
     f->ends[bind] = f->values.len;
     return BASE_OK;
 }
@@ -306,13 +338,18 @@ static int send_row(struct import *im, int16_t index, struct base_err *err)
     for (size_t i = 0; i < im->bind_count; i++) {
         bool null = f->ends[i] == SIZE_MAX;
         values[i].state = null ? CQL_VALUE_NULL : CQL_VALUE_SET;
-        values[i].bytes = null ? (struct base_slice){0} : base_slice(f->values.data + at, f->ends[i] - at);
+        values[i].bytes =
+            null ? (struct base_slice){0} : base_slice(f->values.data + at, f->ends[i] - at);
         at = null ? at : f->ends[i];
     }
-    struct cql_execute execute = {.id = im->id, .result_metadata_id = im->metadata_id,
-                                  .options = {.consistency = (uint16_t)im->copy->shell->consistency, .values = values,
-                                              .value_count = im->bind_count, .serial_consistency = CQL_SERIAL_DEFAULT}};
-    int rc = cql_wire_begin(&cql->out, CQL_OPCODE_EXECUTE, (int16_t)(CLI_CQL_CALL_STREAM_MAX + 1 + index), 0);
+    struct cql_execute execute = {.id = im->id,
+                                  .result_metadata_id = im->metadata_id,
+                                  .options = {.consistency = (uint16_t)im->copy->shell->consistency,
+                                              .values = values,
+                                              .value_count = im->bind_count,
+                                              .serial_consistency = CQL_SERIAL_DEFAULT}};
+    int rc = cql_wire_begin(&cql->out, CQL_OPCODE_EXECUTE,
+                            (int16_t)(CLI_CQL_CALL_STREAM_MAX + 1 + index), 0);
     if (rc == BASE_OK) {
         rc = cql_put_execute(&cql->out.bytes, cql->version, &execute);
         if (rc == BASE_OK)
@@ -336,7 +373,8 @@ static void take_record(struct import *im)
     base_buf_reset(&f->values);
     f->attempts = 0;
     if (rc == BASE_OK && im->record.count != c->column_count)
-        rc = base_err_set(&err, BASE_E_INVALID, "Invalid row length %zu should be %zu", im->record.count, c->column_count);
+        rc = base_err_set(&err, BASE_E_INVALID, "Invalid row length %zu should be %zu",
+                          im->record.count, c->column_count);
     for (size_t i = 0; rc == BASE_OK && i < im->bind_count; i++)
         rc = convert_field(im, f, i, &err);
     if (rc == BASE_OK)
@@ -360,7 +398,8 @@ static void land(struct import *im, int16_t index)
 /* May the same be sent again? */
 static bool passes(const struct import *im, const struct cql_error *e)
 {
-    if (e->code == CQL_ERROR_UNAVAILABLE || e->code == CQL_ERROR_OVERLOADED || e->code == CQL_ERROR_BOOTSTRAPPING)
+    if (e->code == CQL_ERROR_UNAVAILABLE || e->code == CQL_ERROR_OVERLOADED ||
+        e->code == CQL_ERROR_BOOTSTRAPPING)
         return true;
     return e->code == CQL_ERROR_WRITE_TIMEOUT && !im->has_counter;
 }
@@ -386,13 +425,14 @@ static int take_answer(struct import *im, struct cql_message *m, struct base_err
     if (passes(im, &error) && f->attempts < im->copy->attempts_max && !im->stopped)
         return send_row(im, (int16_t)index, err);
     char why[512];
-    snprintf(why, sizeof why, "%s: %.*s", cli_cql_error_words(error.code), BASE_SLICE_ARG(error.message));
+    snprintf(why, sizeof why, "%s: %.*s", cli_cql_error_words(error.code),
+             BASE_SLICE_ARG(error.message));
     count_insert_error(im, "Error", why, base_buf_view(&f->raw));
     land(im, (int16_t)index);
     return BASE_OK;
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------------------------- */
+/* The loop. */
 
 /* Read rows while there is room for them, and INGESTRATE allows. */
 static int feed(struct import *im, struct base_err *err)
@@ -422,7 +462,8 @@ static int exchange(struct import *im, struct base_err *err)
     int rc = cli_cql_write(cql, err);
     if (rc != BASE_OK && rc != BASE_E_BUSY)
         return rc;
-    struct pollfd p = {.fd = cql->fd, .events = (short)(POLLIN | (rc == BASE_E_BUSY ? POLLOUT : 0))};
+    struct pollfd p = {.fd = cql->fd,
+                       .events = (short)(POLLIN | (rc == BASE_E_BUSY ? POLLOUT : 0))};
     bool idle = im->in_flight == 0; /* held back by INGESTRATE */
     if (poll(&p, 1, idle ? 5 : 100) < 0 && errno != EINTR)
         return base_err_set(err, BASE_E_IO, "poll: %s", strerror(errno));
@@ -463,7 +504,8 @@ static int run(struct import *im, struct base_err *err)
             moved_ns = cli_copy_now_ns();
         }
         if (rc == BASE_OK && (cli_copy_now_ns() - moved_ns) / 1000000 > STALL_MS)
-            rc = base_err_set(err, BASE_E_TIMEOUT, "No records inserted in %d seconds, aborting", STALL_MS / 1000);
+            rc = base_err_set(err, BASE_E_TIMEOUT, "No records inserted in %d seconds, aborting",
+                              STALL_MS / 1000);
         cli_copy_progress(im->copy, landed, false);
     }
     return rc;
@@ -473,7 +515,8 @@ static void finish(struct import *im, int rc, const struct base_err *err)
 {
     struct cli_copy *c = im->copy;
     char took[96];
-    for (size_t i = 0; im->flights && i < im->flight_count; i++) { /* the connection is lost: nobody knows of these */
+    for (size_t i = 0; im->flights && i < im->flight_count;
+         i++) { /* the connection is lost: nobody knows of these */
         if (im->flights[i].busy) {
             im->insert_errors++;
             reject(im, "Error", "no answer came", base_buf_view(&im->flights[i].raw));
@@ -487,12 +530,15 @@ static void finish(struct import *im, int rc, const struct base_err *err)
     if (rc != BASE_OK)
         cli_shell_fail(c->shell, "%s", err->text);
     if (im->shown > ERRORS_SHOWN)
-        cli_shell_fail(c->shell, "… and %llu more like these", (unsigned long long)(im->shown - ERRORS_SHOWN));
+        cli_shell_fail(c->shell, "… and %llu more like these",
+                       (unsigned long long)(im->shown - ERRORS_SHOWN));
     if (failed)
-        cli_shell_fail(c->shell, "Failed to process %llu rows; failed rows written to %s", (unsigned long long)failed, im->error_path);
+        cli_shell_fail(c->shell, "Failed to process %llu rows; failed rows written to %s",
+                       (unsigned long long)failed, im->error_path);
     cli_copy_interval(c, took);
-    cli_copy_say(c, "%llu rows imported from %llu files in %s (%llu skipped).\n", (unsigned long long)im->taken, (unsigned long long)im->files,
-                 took, (unsigned long long)im->skipped);
+    cli_copy_say(c, "%llu rows imported from %llu files in %s (%llu skipped).\n",
+                 (unsigned long long)im->taken, (unsigned long long)im->files, took,
+                 (unsigned long long)im->skipped);
 }
 
 void cli_copy_from(struct cli_copy *c)
@@ -507,7 +553,8 @@ void cli_copy_from(struct cli_copy *c)
     if (c->error_file)
         snprintf(im->error_path, sizeof im->error_path, "%s", c->error_file);
     else
-        snprintf(im->error_path, sizeof im->error_path, "import_%.200s_%.200s.err", c->keyspace, c->table);
+        snprintf(im->error_path, sizeof im->error_path, "import_%.200s_%.200s.err", c->keyspace,
+                 c->table);
     int rc = prepare(im, &err);
     if (rc == BASE_OK)
         rc = make_flights(im, &err);

@@ -1,4 +1,5 @@
-/* COPY … TO and FROM, inside: options and columns (copy.c), the two directions (copy_to.c, copy_from.c). */
+/* COPY … TO and FROM, inside: options and columns (copy.c), the two directions (copy_to.c,
+ * copy_from.c). */
 #ifndef CLI_COPY_PRIVATE_H
 #define CLI_COPY_PRIVATE_H
 
@@ -25,9 +26,11 @@ struct cli_copy {
     size_t key_count, keys_given; /* columns of the primary key: of the table, of the file */
     struct cli_csv_dialect dialect;
     bool header;
-    const char *null, *yes, *no, *date_time_format, *thousands, *skip_columns, *error_file, *rate_file, *begin_token, *end_token;
+    const char *null, *yes, *no, *date_time_format, *thousands, *skip_columns, *error_file,
+        *rate_file, *begin_token, *end_token;
     char decimal_separator;
-    int64_t page_size, output_size_max, rows_max, skip_rows, parse_errors_max, insert_errors_max, rate, ttl, attempts_max, in_flight_max;
+    int64_t page_size, output_size_max, rows_max, skip_rows, parse_errors_max, insert_errors_max,
+        rate, ttl, attempts_max, in_flight_max;
     int64_t float_digits, double_digits;
     double report_s;
     /* Progress: */
@@ -35,7 +38,8 @@ struct cli_copy {
     double rate_now;
 };
 
-/* "Processed: N rows; Rate: …": at most every report_s, live on a terminal's stderr; `last` puts it on stdout. */
+/* "Processed: N rows; Rate: …": at most every report_s, live on a terminal's stderr; `last` puts it
+ * on stdout. */
 void cli_copy_progress(struct cli_copy *copy, uint64_t rows, bool last);
 /* What a person reads as the file goes elsewhere; nothing when rows go to stdout. */
 void cli_copy_say(const struct cli_copy *copy, const char *fmt, ...) BASE_PRINTF(2, 3);

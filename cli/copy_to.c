@@ -26,7 +26,8 @@ static int open_next(struct cli_copy *c, struct output *out, struct base_err *er
         snprintf(path, sizeof path, "%s.%u", c->path, out->files);
     out->file = fopen(path, "we");
     if (!out->file)
-        return base_err_set(err, BASE_E_IO, "Can't open '%s' for writing: %s", path, strerror(errno));
+        return base_err_set(err, BASE_E_IO, "Can't open '%s' for writing: %s", path,
+                            strerror(errno));
     out->files++;
     return BASE_OK;
 }
@@ -39,7 +40,8 @@ static int put_line(struct output *out, struct base_err *err)
     return rc == BASE_OK ? rc : base_err_set(err, rc, "a row is too long");
 }
 
-static int put_field(const struct cli_copy *c, struct output *out, struct base_slice field, bool first)
+static int put_field(const struct cli_copy *c, struct output *out, struct base_slice field,
+                     bool first)
 {
     if (field.len == 0 && c->column_count == 1) { /* an empty line would be no row */
         uint8_t quotes[2] = {c->dialect.quote, c->dialect.quote};
@@ -57,8 +59,8 @@ static int put_header(const struct cli_copy *c, struct output *out, struct base_
     return rc == BASE_OK ? put_line(out, err) : base_err_set(err, rc, "the header is too long");
 }
 
-static int put_rows(struct cli_copy *c, const struct cql_result_info *result, const struct cli_format *format, struct output *out,
-                    struct base_err *err)
+static int put_rows(struct cli_copy *c, const struct cql_result_info *result,
+                    const struct cli_format *format, struct output *out, struct base_err *err)
 {
     struct cql_value cells[CLI_COPY_COLUMNS_MAX];
     struct base_reader rows = base_reader(result->rows);
@@ -98,25 +100,30 @@ static int make_query(const struct cli_copy *c, struct base_buf *text)
         return rc;
     struct base_buf keys;
     base_buf_init(&keys, 65536);
-    for (size_t position = 0, found = 1; rc == BASE_OK && found; position++) { /* the partition key in its order */
+    for (size_t position = 0, found = 1; rc == BASE_OK && found;
+         position++) { /* the partition key in its order */
         found = 0;
         for (size_t i = 0; rc == BASE_OK && i < c->column_count; i++) {
-            if (c->columns[i].kind != CLI_COPY_PARTITION_KEY || c->columns[i].position != (int)position)
+            if (c->columns[i].kind != CLI_COPY_PARTITION_KEY ||
+                c->columns[i].position != (int)position)
                 continue;
             rc = base_buf_printf(&keys, "%s%s", keys.len ? ", " : "", c->columns[i].cql);
             found = 1;
         }
     }
     if (rc == BASE_OK && c->begin_token)
-        rc = base_buf_printf(text, " WHERE token(%.*s) > %s", BASE_SLICE_ARG(base_buf_view(&keys)), c->begin_token);
+        rc = base_buf_printf(text, " WHERE token(%.*s) > %s", BASE_SLICE_ARG(base_buf_view(&keys)),
+                             c->begin_token);
     if (rc == BASE_OK && c->end_token)
-        rc = base_buf_printf(text, " %s token(%.*s) <= %s", c->begin_token ? "AND" : "WHERE", BASE_SLICE_ARG(base_buf_view(&keys)), c->end_token);
+        rc = base_buf_printf(text, " %s token(%.*s) <= %s", c->begin_token ? "AND" : "WHERE",
+                             BASE_SLICE_ARG(base_buf_view(&keys)), c->end_token);
     base_buf_fini(&keys);
     return rc;
 }
 
 /* A page; what may pass by itself is tried again. */
-static int fetch(struct cli_copy *c, struct base_arena *arena, const struct cql_query *query, struct cli_cql_reply *reply, struct base_err *err)
+static int fetch(struct cli_copy *c, struct base_arena *arena, const struct cql_query *query,
+                 struct cli_cql_reply *reply, struct base_err *err)
 {
     for (int64_t attempt = 1;; attempt++) {
         base_arena_reset(arena);
@@ -126,10 +133,13 @@ static int fetch(struct cli_copy *c, struct base_arena *arena, const struct cql_
             return BASE_OK;
         if (rc == BASE_OK)
             base_err_set(err, BASE_E_INVALID, "%.*s", BASE_SLICE_ARG(reply->error.message));
-        bool passing = rc == BASE_E_TIMEOUT || (rc == BASE_OK && reply->error.code >= CQL_ERROR_UNAVAILABLE && reply->error.code < CQL_ERROR_SYNTAX);
+        bool passing =
+            rc == BASE_E_TIMEOUT || (rc == BASE_OK && reply->error.code >= CQL_ERROR_UNAVAILABLE &&
+                                     reply->error.code < CQL_ERROR_SYNTAX);
         if (!passing || attempt >= c->attempts_max)
             return rc == BASE_OK ? BASE_E_INVALID : rc;
-        cli_shell_fail(c->shell, "%s (will try again, attempt %lld of %lld)", err->text, (long long)attempt, (long long)c->attempts_max);
+        cli_shell_fail(c->shell, "%s (will try again, attempt %lld of %lld)", err->text,
+                       (long long)attempt, (long long)c->attempts_max);
     }
 }
 
@@ -165,7 +175,8 @@ static int copy_pages(struct cli_copy *c, struct output *out, struct base_err *e
         rc = base_buf_put_slice(&state, reply.result.paging_state);
         query.options.paging_state = base_buf_view(&state);
         if (cli_shell_interrupted(c->shell))
-            rc = base_err_set(err, BASE_E_INTERRUPTED, "stopped: the file has what was read until then");
+            rc = base_err_set(err, BASE_E_INTERRUPTED,
+                              "stopped: the file has what was read until then");
     }
     base_buf_fini(&state);
     base_buf_fini(&text);
@@ -180,7 +191,8 @@ void cli_copy_to(struct cli_copy *c)
     char took[96];
     base_buf_init(&out.line, CLI_CSV_RECORD_SIZE_MAX);
     base_buf_init(&out.value, CLI_CSV_RECORD_SIZE_MAX);
-    int rc = c->page_size > 0 ? open_next(c, &out, &err) : base_err_set(&err, BASE_E_INVALID, "a page has at least one row");
+    int rc = c->page_size > 0 ? open_next(c, &out, &err)
+                              : base_err_set(&err, BASE_E_INVALID, "a page has at least one row");
     if (rc == BASE_OK && c->header)
         rc = put_header(c, &out, &err);
     if (rc == BASE_OK)
@@ -191,7 +203,8 @@ void cli_copy_to(struct cli_copy *c)
     if (rc != BASE_OK)
         cli_shell_fail(c->shell, "%s", err.text);
     cli_copy_interval(c, took);
-    cli_copy_say(c, "%llu rows exported to %u files in %s.\n", (unsigned long long)out.rows, out.files, took);
+    cli_copy_say(c, "%llu rows exported to %u files in %s.\n", (unsigned long long)out.rows,
+                 out.files, took);
     if (!c->path)
         fflush(stdout);
     if (rc == BASE_E_CLOSED)

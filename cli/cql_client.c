@@ -1,8 +1,11 @@
 /* The native protocol's client (cql_client.h) over a socket.
  *
- * 1. The socket never blocks; who waits does so in poll, in pieces of at most 100 ms, so that Ctrl-C is noticed.
- * 2. Each call has a stream number of its own. The answer to a call that was given up comes to nobody's harm.
- * 3. Until the version is agreed on, answers of any version are taken, for a node that knows less answers in its own. */
+ * 1. The socket never blocks; who waits does so in poll, in pieces of at most 100 ms, so that
+ *    Ctrl-C is noticed.
+ * 2. Each call has a stream number of its own. The answer to a call that was given up comes to
+ *    nobody's harm.
+ * 3. Until the version is agreed on, answers of any version are taken, for a node that knows less
+ *    answers in its own. */
 #include "cli/cql_client.h"
 
 #include <errno.h>
@@ -25,7 +28,7 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* --- the socket ------------------------------------------------------------------------------------------------------ */
+/* The socket. */
 
 static int wait_for(struct cli_cql *c, int fd, short events, int64_t until_ms, struct base_err *err)
 {
@@ -35,7 +38,8 @@ static int wait_for(struct cli_cql *c, int fd, short events, int64_t until_ms, s
         if (c->config.interrupted && *c->config.interrupted)
             return base_err_set(err, BASE_E_INTERRUPTED, "interrupted");
         if (left <= 0)
-            return base_err_set(err, BASE_E_TIMEOUT, "no answer from %s:%u in time", c->config.host, c->config.port);
+            return base_err_set(err, BASE_E_TIMEOUT, "no answer from %s:%u in time", c->config.host,
+                                c->config.port);
         int n = poll(&p, 1, left < POLL_SLICE_MS ? (int)left : POLL_SLICE_MS);
         if (n > 0)
             return BASE_OK;
@@ -44,7 +48,8 @@ static int wait_for(struct cli_cql *c, int fd, short events, int64_t until_ms, s
     }
 }
 
-static int connect_one(struct cli_cql *c, const struct addrinfo *address, int64_t until_ms, struct base_err *err)
+static int connect_one(struct cli_cql *c, const struct addrinfo *address, int64_t until_ms,
+                       struct base_err *err)
 {
     int failed = 0, one = 1;
     socklen_t len = sizeof failed;
@@ -60,7 +65,8 @@ static int connect_one(struct cli_cql *c, const struct addrinfo *address, int64_
                 failed = errno;
         }
         if (rc == BASE_OK && failed)
-            rc = base_err_set(err, BASE_E_UNAVAILABLE, "connect to %s:%u: %s", c->config.host, c->config.port, strerror(failed));
+            rc = base_err_set(err, BASE_E_UNAVAILABLE, "connect to %s:%u: %s", c->config.host,
+                              c->config.port, strerror(failed));
     }
     if (rc != BASE_OK) {
         close(fd);
@@ -78,9 +84,11 @@ static int connect_any(struct cli_cql *c, int64_t until_ms, struct base_err *err
     snprintf(port, sizeof port, "%u", c->config.port);
     int failed = getaddrinfo(c->config.host, port, &hints, &list);
     if (failed)
-        return base_err_set(err, BASE_E_UNAVAILABLE, "%s: %s", c->config.host, gai_strerror(failed));
+        return base_err_set(err, BASE_E_UNAVAILABLE, "%s: %s", c->config.host,
+                            gai_strerror(failed));
     int rc = BASE_E_UNAVAILABLE;
-    for (const struct addrinfo *a = list; a && rc != BASE_OK && rc != BASE_E_INTERRUPTED; a = a->ai_next)
+    for (const struct addrinfo *a = list; a && rc != BASE_OK && rc != BASE_E_INTERRUPTED;
+         a = a->ai_next)
         rc = connect_one(c, a, until_ms, err);
     freeaddrinfo(list);
     return rc;
@@ -94,20 +102,24 @@ int cli_cql_write(struct cli_cql *c, struct base_err *err)
     while (c->sent_at < c->out.bytes.len) {
         const uint8_t *data = c->out.bytes.data + c->sent_at;
         size_t size = c->out.bytes.len - c->sent_at;
-        ssize_t n = c->tls ? net_tls_client_write(c->tls, data, size) : send(c->fd, data, size, MSG_NOSIGNAL);
+        ssize_t n = c->tls ? net_tls_client_write(c->tls, data, size)
+                           : send(c->fd, data, size, MSG_NOSIGNAL);
         if (n >= 0) {
             c->sent_at += (size_t)n;
             continue;
         }
         if (errno == EINTR)
             continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) { /* the rest to the front, so that new messages may follow */
-            memmove(c->out.bytes.data, c->out.bytes.data + c->sent_at, c->out.bytes.len - c->sent_at);
+        if (errno == EAGAIN ||
+            errno == EWOULDBLOCK) { /* the rest to the front, so that new messages may follow */
+            memmove(c->out.bytes.data, c->out.bytes.data + c->sent_at,
+                    c->out.bytes.len - c->sent_at);
             c->out.bytes.len -= c->sent_at;
             c->sent_at = 0;
             return BASE_E_BUSY;
         }
-        return base_err_set(err, BASE_E_CLOSED, "send to %s:%u: %s", c->config.host, c->config.port, strerror(errno));
+        return base_err_set(err, BASE_E_CLOSED, "send to %s:%u: %s", c->config.host, c->config.port,
+                            strerror(errno));
     }
     base_buf_reset(&c->out.bytes);
     c->sent_at = 0;
@@ -117,7 +129,8 @@ int cli_cql_write(struct cli_cql *c, struct base_err *err)
 static int read_once(struct cli_cql *c, struct base_err *err)
 {
     size_t left = c->received.len - c->read_at;
-    size_t room = c->wanted > left && c->wanted - left > RECEIVE_SIZE ? c->wanted - left : RECEIVE_SIZE;
+    size_t room =
+        c->wanted > left && c->wanted - left > RECEIVE_SIZE ? c->wanted - left : RECEIVE_SIZE;
     if (left == 0) {
         c->received.len = c->read_at = 0;
     } else if (c->received.cap - c->received.len < room && c->read_at >= left) {
@@ -139,10 +152,12 @@ static int read_once(struct cli_cql *c, struct base_err *err)
         return BASE_OK;
     }
     if (n == 0)
-        return base_err_set(err, BASE_E_CLOSED, "%s:%u closed the connection", c->config.host, c->config.port);
+        return base_err_set(err, BASE_E_CLOSED, "%s:%u closed the connection", c->config.host,
+                            c->config.port);
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return BASE_E_BUSY;
-    return base_err_set(err, BASE_E_CLOSED, "receive from %s:%u: %s", c->config.host, c->config.port, strerror(errno));
+    return base_err_set(err, BASE_E_CLOSED, "receive from %s:%u: %s", c->config.host,
+                        c->config.port, strerror(errno));
 }
 
 int cli_cql_read(struct cli_cql *c, struct base_err *err)
@@ -153,10 +168,12 @@ int cli_cql_read(struct cli_cql *c, struct base_err *err)
     return rc;
 }
 
-enum cql_wire_step cli_cql_next(struct cli_cql *c, struct cql_message *message, struct base_err *err)
+enum cql_wire_step cli_cql_next(struct cli_cql *c, struct cql_message *message,
+                                struct base_err *err)
 {
     size_t used = 0;
-    struct base_slice rest = base_slice(c->received.data + c->read_at, c->received.len - c->read_at);
+    struct base_slice rest =
+        base_slice(c->received.data + c->read_at, c->received.len - c->read_at);
     if (rest.len == 0 && c->in.assembly.len == c->in.assembly_at) {
         c->wanted = 0;
         return CQL_WIRE_MORE;
@@ -167,7 +184,7 @@ enum cql_wire_step cli_cql_next(struct cli_cql *c, struct cql_message *message, 
     return step;
 }
 
-/* --- a call ---------------------------------------------------------------------------------------------------------- */
+/* A call. */
 
 static int send_all(struct cli_cql *c, int64_t until_ms, struct base_err *err)
 {
@@ -181,7 +198,8 @@ static int send_all(struct cli_cql *c, int64_t until_ms, struct base_err *err)
 }
 
 /* The answer on the last call's stream; others (of calls given up, events) are passed over. */
-static int receive(struct cli_cql *c, int64_t until_ms, struct cql_message *message, struct base_err *err)
+static int receive(struct cli_cql *c, int64_t until_ms, struct cql_message *message,
+                   struct base_err *err)
 {
     for (;;) {
         enum cql_wire_step step = cli_cql_next(c, message, err);
@@ -207,7 +225,8 @@ static int begin(struct cli_cql *c, enum cql_opcode opcode, uint8_t flags)
 }
 
 /* What was put into the message's body; rc: of putting it. */
-static int finish(struct cli_cql *c, int rc, int timeout_ms, struct cql_message *message, struct base_err *err)
+static int finish(struct cli_cql *c, int rc, int timeout_ms, struct cql_message *message,
+                  struct base_err *err)
 {
     int64_t until_ms = now_ms() + timeout_ms;
     if (rc == BASE_OK)
@@ -221,8 +240,8 @@ static int finish(struct cli_cql *c, int rc, int timeout_ms, struct cql_message 
 }
 
 /* An answer into the caller's arena: the body is copied, for it is borrowed. */
-static int take_reply(struct cli_cql *c, struct base_arena *arena, struct cql_message *message, struct cli_cql_reply *reply,
-                      struct base_err *err)
+static int take_reply(struct cli_cql *c, struct base_arena *arena, struct cql_message *message,
+                      struct cli_cql_reply *reply, struct base_err *err)
 {
     int rc = base_arena_copy(arena, message->body, &message->body);
     if (rc != BASE_OK)
@@ -237,11 +256,13 @@ static int take_reply(struct cli_cql *c, struct base_arena *arena, struct cql_me
     case CQL_OPCODE_RESULT:
         return cql_get_result(arena, c->version, message->body, &reply->result, err);
     default:
-        return base_err_set(err, BASE_E_INVALID, "%s:%u answered with message %u", c->config.host, c->config.port, message->opcode);
+        return base_err_set(err, BASE_E_INVALID, "%s:%u answered with message %u", c->config.host,
+                            c->config.port, message->opcode);
     }
 }
 
-static int call(struct cli_cql *c, struct base_arena *arena, int rc, struct cli_cql_reply *reply, struct base_err *err)
+static int call(struct cli_cql *c, struct base_arena *arena, int rc, struct cli_cql_reply *reply,
+                struct base_err *err)
 {
     struct cql_message message;
     memset(reply, 0, sizeof *reply);
@@ -249,8 +270,8 @@ static int call(struct cli_cql *c, struct base_arena *arena, int rc, struct cli_
     return rc == BASE_OK ? take_reply(c, arena, &message, reply, err) : rc;
 }
 
-int cli_cql_query(struct cli_cql *c, struct base_arena *arena, const struct cql_query *query, bool tracing,
-                  struct cli_cql_reply *reply, struct base_err *err)
+int cli_cql_query(struct cli_cql *c, struct base_arena *arena, const struct cql_query *query,
+                  bool tracing, struct cli_cql_reply *reply, struct base_err *err)
 {
     int rc = begin(c, CQL_OPCODE_QUERY, tracing ? CQL_FLAG_TRACING : 0);
     if (rc != BASE_OK)
@@ -258,8 +279,8 @@ int cli_cql_query(struct cli_cql *c, struct base_arena *arena, const struct cql_
     return call(c, arena, cql_put_query(&c->out.bytes, c->version, query), reply, err);
 }
 
-int cli_cql_prepare(struct cli_cql *c, struct base_arena *arena, struct base_slice text, struct cli_cql_reply *reply,
-                    struct base_err *err)
+int cli_cql_prepare(struct cli_cql *c, struct base_arena *arena, struct base_slice text,
+                    struct cli_cql_reply *reply, struct base_err *err)
 {
     struct cql_prepare_request request = {.text = text};
     int rc = begin(c, CQL_OPCODE_PREPARE, 0);
@@ -268,8 +289,8 @@ int cli_cql_prepare(struct cli_cql *c, struct base_arena *arena, struct base_sli
     return call(c, arena, cql_put_prepare(&c->out.bytes, c->version, &request), reply, err);
 }
 
-int cli_cql_execute(struct cli_cql *c, struct base_arena *arena, const struct cql_execute *execute, struct cli_cql_reply *reply,
-                    struct base_err *err)
+int cli_cql_execute(struct cli_cql *c, struct base_arena *arena, const struct cql_execute *execute,
+                    struct cli_cql_reply *reply, struct base_err *err)
 {
     int rc = begin(c, CQL_OPCODE_EXECUTE, 0);
     if (rc != BASE_OK)
@@ -277,7 +298,8 @@ int cli_cql_execute(struct cli_cql *c, struct base_arena *arena, const struct cq
     return call(c, arena, cql_put_execute(&c->out.bytes, c->version, execute), reply, err);
 }
 
-int cli_cql_batch(struct cli_cql *c, struct base_arena *arena, const struct cql_batch_request *batch, struct cli_cql_reply *reply,
+int cli_cql_batch(struct cli_cql *c, struct base_arena *arena,
+                  const struct cql_batch_request *batch, struct cli_cql_reply *reply,
                   struct base_err *err)
 {
     int rc = begin(c, CQL_OPCODE_BATCH, 0);
@@ -286,10 +308,12 @@ int cli_cql_batch(struct cli_cql *c, struct base_arena *arena, const struct cql_
     return call(c, arena, cql_put_batch(&c->out.bytes, c->version, batch), reply, err);
 }
 
-int cli_cql_simple(struct cli_cql *c, struct base_arena *arena, const char *text, struct cli_cql_reply *reply, struct base_err *err)
+int cli_cql_simple(struct cli_cql *c, struct base_arena *arena, const char *text,
+                   struct cli_cql_reply *reply, struct base_err *err)
 {
-    struct cql_query query = {.text = base_slice_str(text),
-                              .options = {.consistency = 1, .serial_consistency = CQL_SERIAL_DEFAULT}};
+    struct cql_query query = {
+        .text = base_slice_str(text),
+        .options = {.consistency = 1, .serial_consistency = CQL_SERIAL_DEFAULT}};
     int rc = cli_cql_query(c, arena, &query, false, reply, err);
     if (rc == BASE_OK && reply->is_error)
         rc = base_err_set(err, BASE_E_INVALID, "%.*s", BASE_SLICE_ARG(reply->error.message));
@@ -343,7 +367,7 @@ const char *cli_cql_error_words(int32_t code)
     return "Unknown error";
 }
 
-/* --- opening ----------------------------------------------------------------------------------------------------------- */
+/* Opening. */
 
 /* Another version, or another try: from the first byte on. */
 static void wire_init(struct cli_cql *c, uint8_t version)
@@ -371,23 +395,29 @@ void cli_cql_close(struct cli_cql *c)
     base_buf_fini(&c->received);
 }
 
-static int refused(struct cli_cql *c, struct base_arena *arena, const struct cql_message *message, struct base_err *err)
+static int refused(struct cli_cql *c, struct base_arena *arena, const struct cql_message *message,
+                   struct base_err *err)
 {
     struct cql_error error;
     int rc = cql_get_error(arena, message->version, message->body, &error, err);
     if (rc != BASE_OK)
         return rc;
-    rc = error.code == CQL_ERROR_CREDENTIALS ? BASE_E_UNAUTHORIZED : error.code == CQL_ERROR_PROTOCOL ? BASE_E_VERSION : BASE_E_INVALID;
-    return base_err_set(err, rc, "%s:%u: %.*s", c->config.host, c->config.port, BASE_SLICE_ARG(error.message));
+    rc = error.code == CQL_ERROR_CREDENTIALS ? BASE_E_UNAUTHORIZED
+         : error.code == CQL_ERROR_PROTOCOL  ? BASE_E_VERSION
+                                             : BASE_E_INVALID;
+    return base_err_set(err, rc, "%s:%u: %.*s", c->config.host, c->config.port,
+                        BASE_SLICE_ARG(error.message));
 }
 
-static int unexpected(const struct cli_cql *c, const struct cql_message *message, struct base_err *err)
+static int unexpected(const struct cli_cql *c, const struct cql_message *message,
+                      struct base_err *err)
 {
-    return base_err_set(err, BASE_E_INVALID, "%s:%u answered the greeting with message %u", c->config.host, c->config.port,
-                        message->opcode);
+    return base_err_set(err, BASE_E_INVALID, "%s:%u answered the greeting with message %u",
+                        c->config.host, c->config.port, message->opcode);
 }
 
-/* OPTIONS: does it know our version, and which compressions? A version it does not know it answers with an error in its own. */
+/* OPTIONS: does it know our version, and which compressions? A version it does not know it answers
+ * with an error in its own. */
 static int ask_options(struct cli_cql *c, struct base_arena *arena, bool *lz4, struct base_err *err)
 {
     struct cql_message message;
@@ -405,10 +435,13 @@ static int ask_options(struct cli_cql *c, struct base_arena *arena, bool *lz4, s
     size_t count;
     struct base_reader r = base_reader(message.body);
     if (!cql_wire_get_multimap(&r, arena, &entries, &count))
-        return base_err_set(err, BASE_E_INVALID, "%s:%u: its SUPPORTED message cannot be read", c->config.host, c->config.port);
+        return base_err_set(err, BASE_E_INVALID, "%s:%u: its SUPPORTED message cannot be read",
+                            c->config.host, c->config.port);
     *lz4 = false;
     for (size_t i = 0; i < count; i++)
-        for (size_t v = 0; base_slice_equal(entries[i].key, BASE_SLICE_LIT("COMPRESSION")) && v < entries[i].value_count; v++)
+        for (size_t v = 0; base_slice_equal(entries[i].key, BASE_SLICE_LIT("COMPRESSION")) &&
+                           v < entries[i].value_count;
+             v++)
             *lz4 = *lz4 || base_slice_equal_nocase(entries[i].values[v], BASE_SLICE_LIT("lz4"));
     return BASE_OK;
 }
@@ -418,7 +451,9 @@ static int log_in(struct cli_cql *c, struct base_arena *arena, struct base_err *
     struct cql_message message;
     struct base_buf token;
     if (!c->config.user)
-        return base_err_set(err, BASE_E_UNAUTHORIZED, "%s:%u wants a user name and a password (-u, -p)", c->config.host, c->config.port);
+        return base_err_set(err, BASE_E_UNAUTHORIZED,
+                            "%s:%u wants a user name and a password (-u, -p)", c->config.host,
+                            c->config.port);
     base_buf_init(&token, 4096);
     int rc = base_buf_put_u8(&token, 0);
     if (rc == BASE_OK)
@@ -426,12 +461,14 @@ static int log_in(struct cli_cql *c, struct base_arena *arena, struct base_err *
     if (rc == BASE_OK)
         rc = base_buf_put_u8(&token, 0);
     if (rc == BASE_OK)
-        rc = base_buf_put_slice(&token, base_slice_str(c->config.password ? c->config.password : ""));
+        rc = base_buf_put_slice(&token,
+                                base_slice_str(c->config.password ? c->config.password : ""));
     if (rc == BASE_OK)
         rc = begin(c, CQL_OPCODE_AUTH_RESPONSE, 0);
     if (rc == BASE_OK) {
         struct base_slice view = base_buf_view(&token);
-        rc = finish(c, cql_wire_put_bytes(&c->out.bytes, &view), c->config.connect_timeout_ms, &message, err);
+        rc = finish(c, cql_wire_put_bytes(&c->out.bytes, &view), c->config.connect_timeout_ms,
+                    &message, err);
     } else {
         base_err_set(err, rc, "the user name or the password is too long");
     }
@@ -456,7 +493,8 @@ static int start_up(struct cli_cql *c, struct base_arena *arena, bool lz4, struc
     c->in.version = c->version;
     if (lz4 && c->version < 5) /* the answer itself may be compressed already */
         c->in.compression = CQL_WIRE_LZ4;
-    rc = finish(c, cql_wire_put_string_map(&c->out.bytes, pairs, lz4 ? 4 : 3), c->config.connect_timeout_ms, &message, err);
+    rc = finish(c, cql_wire_put_string_map(&c->out.bytes, pairs, lz4 ? 4 : 3),
+                c->config.connect_timeout_ms, &message, err);
     if (rc != BASE_OK)
         return rc;
     if (message.opcode == CQL_OPCODE_ERROR)
@@ -473,7 +511,8 @@ static int secure(struct cli_cql *c, int64_t until_ms, struct base_err *err)
 {
     int rc = net_tls_client_open(c->fd, c->config.host, &c->config.tls, &c->tls, err);
     while (rc == BASE_OK && (rc = net_tls_client_handshake(c->tls, err)) == BASE_E_BUSY)
-        rc = wait_for(c, c->fd, net_tls_client_wants_write(c->tls) ? POLLOUT : POLLIN, until_ms, err);
+        rc = wait_for(c, c->fd, net_tls_client_wants_write(c->tls) ? POLLOUT : POLLIN, until_ms,
+                      err);
     return rc == BASE_OK ? rc : base_err_wrap(err, rc, "%s:%u", c->config.host, c->config.port);
 }
 

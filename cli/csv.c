@@ -1,4 +1,5 @@
-/* CSV: records of fields (csv.h). Python's csv module's dialect, as cqlsh uses it, and RFC 4180's doubled quotes. */
+/* CSV: records of fields (csv.h). Python's csv module's dialect, as cqlsh uses it, and RFC 4180's
+ * doubled quotes. */
 #include "cli/csv.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ struct base_slice cli_csv_field(const struct cli_csv_record *record, size_t i)
 static int end_field(struct cli_csv_record *record, struct base_err *err)
 {
     if (record->count == CLI_CSV_FIELDS_MAX)
-        return base_err_set(err, BASE_E_LIMIT, "line %llu: more than %d fields", (unsigned long long)record->lines, CLI_CSV_FIELDS_MAX);
+        return base_err_set(err, BASE_E_LIMIT, "line %llu: more than %d fields",
+                            (unsigned long long)record->lines, CLI_CSV_FIELDS_MAX);
     if (record->count == record->cap) {
         size_t cap = record->cap ? 2 * record->cap : 64;
         size_t *ends = realloc(record->ends, cap * sizeof *ends);
@@ -43,17 +45,21 @@ static int end_field(struct cli_csv_record *record, struct base_err *err)
 static int put(struct cli_csv_record *record, int c, struct base_err *err)
 {
     int rc = base_buf_put_u8(&record->text, (uint8_t)c);
-    return rc == BASE_OK ? rc : base_err_set(err, rc, "line %llu: the record is too long", (unsigned long long)record->lines);
+    return rc == BASE_OK ? rc
+                         : base_err_set(err, rc, "line %llu: the record is too long",
+                                        (unsigned long long)record->lines);
 }
 
 /* Behind an opening quote, to behind the closing one. */
-static int read_quoted(const struct cli_csv_dialect *d, FILE *file, struct cli_csv_record *record, struct base_err *err)
+static int read_quoted(const struct cli_csv_dialect *d, FILE *file, struct cli_csv_record *record,
+                       struct base_err *err)
 {
     uint64_t begun = record->lines + 1;
     for (int c, rc = BASE_OK; rc == BASE_OK;) {
         c = getc_unlocked(file);
         if (c == EOF)
-            return base_err_set(err, BASE_E_SYNTAX, "line %llu: the quote does not end", (unsigned long long)begun);
+            return base_err_set(err, BASE_E_SYNTAX, "line %llu: the quote does not end",
+                                (unsigned long long)begun);
         if (c == d->escape && d->escape != d->quote) {
             c = getc_unlocked(file);
             if (c == EOF)
@@ -74,7 +80,8 @@ static int read_quoted(const struct cli_csv_dialect *d, FILE *file, struct cli_c
     return BASE_OK;
 }
 
-int cli_csv_read(const struct cli_csv_dialect *d, FILE *file, struct cli_csv_record *record, bool *more, struct base_err *err)
+int cli_csv_read(const struct cli_csv_dialect *d, FILE *file, struct cli_csv_record *record,
+                 bool *more, struct base_err *err)
 {
     bool at_start = true; /* of a field */
     base_buf_reset(&record->text);
@@ -83,7 +90,8 @@ int cli_csv_read(const struct cli_csv_dialect *d, FILE *file, struct cli_csv_rec
     for (int rc = BASE_OK;;) {
         int c = getc_unlocked(file);
         if (c == EOF && ferror(file))
-            return base_err_set(err, BASE_E_IO, "line %llu: %s", (unsigned long long)record->lines + 1, strerror(errno));
+            return base_err_set(err, BASE_E_IO, "line %llu: %s",
+                                (unsigned long long)record->lines + 1, strerror(errno));
         if (c == '\r') { /* a line's end, alone or before \n */
             c = getc_unlocked(file);
             if (c != '\n' && c != EOF)
@@ -117,7 +125,8 @@ int cli_csv_read(const struct cli_csv_dialect *d, FILE *file, struct cli_csv_rec
     }
 }
 
-int cli_csv_put(const struct cli_csv_dialect *d, struct base_slice field, bool first, struct base_buf *out)
+int cli_csv_put(const struct cli_csv_dialect *d, struct base_slice field, bool first,
+                struct base_buf *out)
 {
     bool quoted = false; /* an escaped quote needs none: as Python's csv writes it */
     for (size_t i = 0; i < field.len && !quoted; i++)

@@ -1,4 +1,5 @@
-/* A CSV field as a value (csv.h): COPY's forms of numbers, booleans, times; collections as CQL writes them, with or without quotes.
+/* A CSV field as a value (csv.h): COPY's forms of numbers, booleans, times; collections as CQL
+ * writes them, with or without quotes.
  *
  * 1. Nesting is bounded by the type's, which is bounded.
  * 2. What is left over behind a value is an error: no value is taken in part. */
@@ -17,14 +18,15 @@ static struct base_slice trim(struct base_slice s)
     return s;
 }
 
-static int by_literal(const struct base_type *type, struct base_slice text, struct base_buf *out, struct base_err *err)
+static int by_literal(const struct base_type *type, struct base_slice text, struct base_buf *out,
+                      struct base_err *err)
 {
     struct base_sql_value value = {.kind = BASE_SQL_TEXT, .bytes = text};
     return base_value_from_sql(type, &value, out, err);
 }
 
-static int number(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice text, struct base_buf *out,
-                  struct base_err *err)
+static int number(const struct cli_csv_forms *f, const struct base_type *type,
+                  struct base_slice text, struct base_buf *out, struct base_err *err)
 {
     char changed[1024];
     size_t n = 0;
@@ -39,13 +41,15 @@ static int number(const struct cli_csv_forms *f, const struct base_type *type, s
     return by_literal(type, base_slice(changed, n), out, err);
 }
 
-static int boolean(const struct cli_csv_forms *f, struct base_slice text, struct base_buf *out, struct base_err *err)
+static int boolean(const struct cli_csv_forms *f, struct base_slice text, struct base_buf *out,
+                   struct base_err *err)
 {
     if (base_slice_equal_nocase(text, base_slice_str(f->yes)))
         return base_buf_put_u8(out, 1);
     if (base_slice_equal_nocase(text, base_slice_str(f->no)))
         return base_buf_put_u8(out, 0);
-    return base_err_set(err, BASE_E_INVALID, "\"%.*s\" is neither %s nor %s", BASE_SLICE_ARG(text), f->yes, f->no);
+    return base_err_set(err, BASE_E_INVALID, "\"%.*s\" is neither %s nor %s", BASE_SLICE_ARG(text),
+                        f->yes, f->no);
 }
 
 static int put_ms(int64_t ms, struct base_buf *out)
@@ -55,13 +59,14 @@ static int put_ms(int64_t ms, struct base_buf *out)
     return base_buf_put(out, b, 8);
 }
 
-static int timestamp(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice text, struct base_buf *out,
-                     struct base_err *err)
+static int timestamp(const struct cli_csv_forms *f, const struct base_type *type,
+                     struct base_slice text, struct base_buf *out, struct base_err *err)
 {
     char copy[128];
     struct tm tm = {.tm_mday = 1, .tm_year = 70};
     if (text.len >= sizeof copy)
-        return base_err_set(err, BASE_E_INVALID, "\"%.40s…\" is no timestamp", (const char *)text.data);
+        return base_err_set(err, BASE_E_INVALID, "\"%.40s…\" is no timestamp",
+                            (const char *)text.data);
     memcpy(copy, text.data, text.len);
     copy[text.len] = 0;
     if (f->date_time_format) {
@@ -71,7 +76,8 @@ static int timestamp(const struct cli_csv_forms *f, const struct base_type *type
             return put_ms((int64_t)(timegm(&tm) - offset_s) * 1000, out);
     }
     size_t digits = strspn(copy + (copy[0] == '-'), "0123456789");
-    if (digits > 4 && !copy[(copy[0] == '-') + digits]) /* milliseconds, as COPY TO writes what is no date */
+    if (digits > 4 &&
+        !copy[(copy[0] == '-') + digits]) /* milliseconds, as COPY TO writes what is no date */
         return put_ms(strtoll(copy, NULL, 10), out);
     return by_literal(type, text, out, err);
 }
@@ -79,8 +85,9 @@ static int timestamp(const struct cli_csv_forms *f, const struct base_type *type
 static int blob(struct base_slice text, struct base_buf *out, struct base_err *err)
 {
     if (text.len < 2 || text.data[0] != '0' || (text.data[1] | 32) != 'x' || text.len % 2)
-        return base_err_set(err, BASE_E_INVALID, "\"%.*s\" is no blob: 0x and pairs of hexadecimal digits", (int)(text.len < 60 ? text.len : 60),
-                            (const char *)text.data);
+        return base_err_set(err, BASE_E_INVALID,
+                            "\"%.*s\" is no blob: 0x and pairs of hexadecimal digits",
+                            (int)(text.len < 60 ? text.len : 60), (const char *)text.data);
     for (size_t i = 2; i < text.len; i += 2) {
         char pair[3] = {(char)text.data[i], (char)text.data[i + 1], 0};
         if (!isxdigit((unsigned char)pair[0]) || !isxdigit((unsigned char)pair[1]))
@@ -92,9 +99,10 @@ static int blob(struct base_slice text, struct base_buf *out, struct base_err *e
     return BASE_OK;
 }
 
-/* --- collections ------------------------------------------------------------------------------------------------------- */
+/* Collections. */
 
-/* The text up to `separator` or the end, outside of quotes and brackets; `rest` moves behind the separator. False: nothing was left. */
+/* The text up to `separator` or the end, outside of quotes and brackets; `rest` moves behind the
+ * separator. False: nothing was left. */
 static bool next_item(struct base_slice *rest, uint8_t separator, struct base_slice *item)
 {
     int depth = 0;
@@ -121,12 +129,14 @@ static bool next_item(struct base_slice *rest, uint8_t separator, struct base_sl
 
 static bool is_null(const struct cli_csv_forms *f, struct base_slice item)
 {
-    return base_slice_equal_nocase(item, BASE_SLICE_LIT("null")) || base_slice_equal(item, BASE_SLICE_LIT("None")) ||
+    return base_slice_equal_nocase(item, BASE_SLICE_LIT("null")) ||
+           base_slice_equal(item, BASE_SLICE_LIT("None")) ||
            base_slice_equal(item, base_slice_str(f->null));
 }
 
 /* An item with its length before it; in quotes or not. */
-static int put_item(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice item, bool with_length, struct base_buf *out,
+static int put_item(const struct cli_csv_forms *f, const struct base_type *type,
+                    struct base_slice item, bool with_length, struct base_buf *out,
                     struct base_err *err)
 {
     struct base_buf plain;
@@ -148,8 +158,8 @@ static int put_item(const struct cli_csv_forms *f, const struct base_type *type,
     return rc;
 }
 
-static int fields(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice inside, struct base_buf *out,
-                  struct base_err *err)
+static int fields(const struct cli_csv_forms *f, const struct base_type *type,
+                  struct base_slice inside, struct base_buf *out, struct base_err *err)
 {
     struct base_slice item, name, rest = inside, texts[256];
     bool is_udt = type->kind == BASE_TYPE_UDT;
@@ -166,12 +176,15 @@ static int fields(const struct cli_csv_forms *f, const struct base_type *type, s
                 continue;
             if (name.len >= 2 && (name.data[0] == '\'' || name.data[0] == '"'))
                 name = base_slice(name.data + 1, name.len - 2);
-            for (at = 0; at < type->param_count && !base_slice_equal(type->field_names[at], name); at++)
+            for (at = 0; at < type->param_count && !base_slice_equal(type->field_names[at], name);
+                 at++)
                 ;
             item = trim(item);
         }
         if (at >= type->param_count)
-            return base_err_set(err, BASE_E_INVALID, is_udt ? "there is no field \"%.*s\"" : "too many elements at \"%.*s\"",
+            return base_err_set(err, BASE_E_INVALID,
+                                is_udt ? "there is no field \"%.*s\""
+                                       : "too many elements at \"%.*s\"",
                                 BASE_SLICE_ARG(is_udt ? name : item));
         texts[at] = item;
         count++;
@@ -185,15 +198,17 @@ static int fields(const struct cli_csv_forms *f, const struct base_type *type, s
     return rc;
 }
 
-/* Vectors whose elements differ in size have no form in cqlsh's COPY either; their elements go by JSON. */
-static int vector(const struct base_type *type, struct base_slice text, struct base_buf *out, struct base_err *err)
+/* Vectors whose elements differ in size have no form in cqlsh's COPY either; their elements go by
+ * JSON. */
+static int vector(const struct base_type *type, struct base_slice text, struct base_buf *out,
+                  struct base_err *err)
 {
     struct base_sql_value value = {.kind = BASE_SQL_JSON, .bytes = text};
     return base_value_from_sql(type, &value, out, err);
 }
 
-static int elements(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice inside, struct base_buf *out,
-                    struct base_err *err)
+static int elements(const struct cli_csv_forms *f, const struct base_type *type,
+                    struct base_slice inside, struct base_buf *out, struct base_err *err)
 {
     struct base_buf raw;
     struct base_slice item, key, rest = inside;
@@ -215,30 +230,35 @@ static int elements(const struct cli_csv_forms *f, const struct base_type *type,
     }
     if (rc == BASE_OK) {
         base_put_be32(raw.data, count);
-        rc = base_value_normalize(type, base_buf_view(&raw), out, err); /* sets and maps in order, each element once */
+        rc = base_value_normalize(type, base_buf_view(&raw), out,
+                                  err); /* sets and maps in order, each element once */
     }
     base_buf_fini(&raw);
     return rc;
 }
 
-static int collection(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice text, struct base_buf *out,
-                      struct base_err *err)
+static int collection(const struct cli_csv_forms *f, const struct base_type *type,
+                      struct base_slice text, struct base_buf *out, struct base_err *err)
 {
     static const char pairs[] = "[]{}()";
     const char *open = text.len >= 2 ? memchr(pairs, text.data[0], 6) : NULL;
     if (!open || (open - pairs) % 2 || text.data[text.len - 1] != open[1])
-        return base_err_set(err, BASE_E_INVALID, "\"%.*s\" should start and end with matching brackets", BASE_SLICE_ARG(text));
+        return base_err_set(err, BASE_E_INVALID,
+                            "\"%.*s\" should start and end with matching brackets",
+                            BASE_SLICE_ARG(text));
     if (type->kind == BASE_TYPE_VECTOR)
         return vector(type, text, out, err);
     struct base_slice inside = trim(base_slice(text.data + 1, text.len - 2));
-    return type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT ? fields(f, type, inside, out, err)
-                                                                         : elements(f, type, inside, out, err);
+    return type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT
+               ? fields(f, type, inside, out, err)
+               : elements(f, type, inside, out, err);
 }
 
-int cli_csv_value(const struct cli_csv_forms *f, const struct base_type *type, struct base_slice field, struct base_buf *out,
-                  struct base_err *err)
+int cli_csv_value(const struct cli_csv_forms *f, const struct base_type *type,
+                  struct base_slice field, struct base_buf *out, struct base_err *err)
 {
-    struct base_slice text = type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII ? field : trim(field);
+    struct base_slice text =
+        type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII ? field : trim(field);
     switch (type->kind) {
     case BASE_TYPE_ASCII:
     case BASE_TYPE_TEXT: {

@@ -1,4 +1,5 @@
-/* Values as cqlsh shows them: in its tables, and in the files of COPY TO. Pure: no clock, no locale. */
+/* Values as cqlsh shows them: in its tables, and in the files of COPY TO. Pure: no clock, no
+ * locale. */
 #ifndef CLI_FORMAT_H
 #define CLI_FORMAT_H
 
@@ -23,26 +24,29 @@ struct cli_text {
 
 struct cli_format {
     unsigned float_digits, double_digits;
-    bool milliseconds;           /* of timestamps: three digits, not six */
-    const char *yes, *no;        /* booleans */
-    const char *null;            /* inside a tuple or UDT */
-    char decimal_separator;      /* '.' */
-    const char *thousands;       /* "": none */
-    bool raw_text;               /* a text on its own as it is: COPY TO (else control characters as escapes) */
-    const char *date_time_format; /* of timestamps: strftime's, and %f for microseconds; NULL: cqlsh's own */
+    bool milliseconds;      /* of timestamps: three digits, not six */
+    const char *yes, *no;   /* booleans */
+    const char *null;       /* inside a tuple or UDT */
+    char decimal_separator; /* '.' */
+    const char *thousands;  /* "": none */
+    bool raw_text; /* a text on its own as it is: COPY TO (else control characters as escapes) */
+    const char *date_time_format; /* of timestamps: strftime's, and %f for microseconds; NULL:
+                                     cqlsh's own */
 };
 extern const struct cli_format cli_format_shell, cli_format_copy;
 
-/* Append a value; a null is `null` in red. NOMEM, LIMIT; bytes that are no value of the type are shown as a blob. */
-BASE_MUST int cli_format_value(const struct cli_format *format, const struct base_type *type, const struct cql_value *value,
-                               struct cli_text *out);
+/* Append a value; a null is `null` in red. NOMEM, LIMIT; bytes that are no value of the type are
+ * shown as a blob. */
+BASE_MUST int cli_format_value(const struct cli_format *format, const struct base_type *type,
+                               const struct cql_value *value, struct cli_text *out);
 /* Append a name (of a column) as tables show it: control characters as escapes. */
 BASE_MUST int cli_format_name(struct base_slice name, const char *colour, struct cli_text *out);
 /* Append text in a colour (NULL: none) and count its width. */
 BASE_MUST int cli_format_put(struct cli_text *out, const char *colour, struct base_slice text);
 /* Columns that UTF-8 text takes. */
 size_t cli_format_width(struct base_slice text);
-/* A number as Python's '%.*g' of cqlsh has it: `digits` behind the point where no exponent is needed. text: at least 64 bytes. */
+/* A number as Python's '%.*g' of cqlsh has it: `digits` behind the point where no exponent is
+ * needed. text: at least 64 bytes. */
 void cli_format_float(double value, unsigned digits, char text[64]);
 
 #endif

@@ -1,7 +1,8 @@
 /* A log-linear histogram (histogram.h).
  *
  * 1. Values below 256 have a bucket each; above, 128 buckets to each power of two.
- * 2. bucket_of is monotonic, and upper_bound(bucket_of(v)) >= v: a percentile is never told too low. */
+ * 2. bucket_of is monotonic, and upper_bound(bucket_of(v)) >= v: a percentile is never told too
+ *    low. */
 #include "cli/histogram.h"
 
 static size_t bucket_of(uint64_t value)
@@ -85,11 +86,13 @@ bool cli_histogram_write(const struct cli_histogram *h, FILE *out)
         double part = (double)seen / (double)h->count;
         uint64_t bound = seen == h->count ? h->max : upper_bound(i);
         if (seen < h->count)
-            fprintf(out, "%12.6f %14.12f %10llu %14.2f\n", (double)bound / 1e6, part, (unsigned long long)seen, 1 / (1 - part));
+            fprintf(out, "%12.6f %14.12f %10llu %14.2f\n", (double)bound / 1e6, part,
+                    (unsigned long long)seen, 1 / (1 - part));
         else
-            fprintf(out, "%12.6f %14.12f %10llu\n", (double)bound / 1e6, 1.0, (unsigned long long)seen);
+            fprintf(out, "%12.6f %14.12f %10llu\n", (double)bound / 1e6, 1.0,
+                    (unsigned long long)seen);
     }
-    fprintf(out, "#[Mean    = %12.6f, Max = %12.6f, Total count = %llu]\n", cli_histogram_mean(h) / 1e6, (double)h->max / 1e6,
-            (unsigned long long)h->count);
+    fprintf(out, "#[Mean    = %12.6f, Max = %12.6f, Total count = %llu]\n",
+            cli_histogram_mean(h) / 1e6, (double)h->max / 1e6, (unsigned long long)h->count);
     return !ferror(out);
 }

@@ -19,10 +19,13 @@ struct arguments {
 };
 
 /* --name=value or --name value */
-static int take_option(const struct cli_command *command, struct arguments *a, const char *text, const char *next, bool *took_next)
+static int take_option(const struct cli_command *command, struct arguments *a, const char *text,
+                       const char *next, bool *took_next)
 {
     const char *equals = strchr(text, '=');
-    size_t len = strncmp(text, "--", 2) != 0 ? 0 : equals ? (size_t)(equals - text) - 2 : strlen(text) - 2;
+    size_t len = strncmp(text, "--", 2) != 0 ? 0
+                 : equals                    ? (size_t)(equals - text) - 2
+                                             : strlen(text) - 2;
     *took_next = !equals;
     if (len == 0 || len >= sizeof a->names[0])
         return cli_usage(command, "\"%s\" is no --option=value", text);
@@ -51,7 +54,8 @@ static void take_own(struct arguments *a, struct node_daemon_config *config)
     a->count--;
 }
 
-int cli_node(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
+int cli_node(const struct cli_options *options, const struct cli_command *command, int argc,
+             char **argv)
 {
     static struct arguments a;
     struct base_log log = {BASE_LOG_INFO, write_log};
@@ -60,7 +64,8 @@ int cli_node(const struct cli_options *options, const struct cli_command *comman
     (void)options;
     for (int i = 0; i < argc; i++) {
         bool took_next = false;
-        if (take_option(command, &a, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &took_next) != CLI_OK)
+        if (take_option(command, &a, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &took_next) !=
+            CLI_OK)
             return CLI_USAGE;
         i += took_next;
         take_own(&a, &config);

@@ -6,7 +6,8 @@
 #include "cli/cli_private.h"
 #include "net/net.h"
 
-/* A compaction may take an hour; an answer that changes nothing comes at once, or its node is paused. */
+/* A compaction may take an hour; an answer that changes nothing comes at once, or its node is
+ * paused. */
 enum { ANSWER_SIZE_MAX = 64 << 20, CHANGE_TIMEOUT_MS = 3600 * 1000, ASK_TIMEOUT_MS = 10 * 1000 };
 
 /* A call on a loop, with a line of progress on a terminal while it lasts. */
@@ -35,14 +36,16 @@ static void on_tick(struct net_timer *timer)
     net_loop_arm(call->loop, &call->tick, 1000000000u);
 }
 
-/* One of ?args=a,b: commas and backslashes inside behind a backslash; what has a meaning in a URL as %XX. */
+/* One of ?args=a,b: commas and backslashes inside behind a backslash; what has a meaning in a URL
+ * as %XX. */
 static int put_argument(struct base_buf *url, const char *text)
 {
     int rc = BASE_OK;
     for (; rc == BASE_OK && *text; text++) {
         if (*text == ',' || *text == '\\')
             rc = base_buf_printf(url, "%%5C");
-        if (rc == BASE_OK && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~", *text))
+        if (rc == BASE_OK &&
+            strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-~", *text))
             rc = base_buf_put_u8(url, (uint8_t)*text);
         else if (rc == BASE_OK)
             rc = base_buf_printf(url, "%%%02X", (unsigned char)*text);
@@ -50,10 +53,12 @@ static int put_argument(struct base_buf *url, const char *text)
     return rc;
 }
 
-static int make_url(const struct cli_options *options, const char *name, int argc, char **argv, struct base_buf *url)
+static int make_url(const struct cli_options *options, const char *name, int argc, char **argv,
+                    struct base_buf *url)
 {
     bool v6 = strchr(options->host, ':') != NULL;
-    int rc = base_buf_printf(url, "http%s://%s%s%s:%u/api/v1/%s", options->ssl ? "s" : "", v6 ? "[" : "", options->host, v6 ? "]" : "", options->port, name);
+    int rc = base_buf_printf(url, "http%s://%s%s%s:%u/api/v1/%s", options->ssl ? "s" : "",
+                             v6 ? "[" : "", options->host, v6 ? "]" : "", options->port, name);
     for (int i = 0; rc == BASE_OK && i < argc; i++) {
         rc = base_buf_printf(url, "%s", i ? "," : "?args=");
         if (rc == BASE_OK)
@@ -88,7 +93,9 @@ static int fetch(struct call *call, struct base_err *err)
         fputs("\r\033[K", stderr);
     if (rc == BASE_OK && call->http.rc != BASE_OK)
         rc = base_err_set(err, call->http.rc, "%s%s", call->http.error.text,
-                          call->http.rc == BASE_E_UNAVAILABLE ? " (is the node running? start one: ringlet node)" : "");
+                          call->http.rc == BASE_E_UNAVAILABLE
+                              ? " (is the node running? start one: ringlet node)"
+                              : "");
     net_http_client_free(client);
     net_loop_free(call->loop);
     return rc;
@@ -106,7 +113,8 @@ static void error_of_answer(const struct call *call, struct base_err *err)
     base_buf_fini(&text);
 }
 
-static int show(const struct cli_options *options, const char *name, struct base_slice json, struct base_err *err)
+static int show(const struct cli_options *options, const char *name, struct base_slice json,
+                struct base_err *err)
 {
     struct base_buf text;
     base_buf_init(&text, ANSWER_SIZE_MAX);
@@ -130,7 +138,8 @@ static int read_secret(const char *path, char text[NET_SECRET_LEN_MAX + 1], stru
     return rc;
 }
 
-int cli_nodetool(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
+int cli_nodetool(const struct cli_options *options, const struct cli_command *command, int argc,
+                 char **argv)
 {
     char token[NET_SECRET_LEN_MAX + 1] = "";
     struct base_err err = {0};
@@ -152,7 +161,8 @@ int cli_nodetool(const struct cli_options *options, const struct cli_command *co
         call.http.method = post ? "POST" : "GET";
         call.http.url = (const char *)url.data;
         call.http.token = post ? token : NULL;
-        call.http.tls = (struct net_tls_config){.certificate = options->cert, .key = options->key, .ca = options->cacert};
+        call.http.tls = (struct net_tls_config){
+            .certificate = options->cert, .key = options->key, .ca = options->cacert};
         call.http.timeout_ms = post ? CHANGE_TIMEOUT_MS : ASK_TIMEOUT_MS;
         call.http.body_size_max = ANSWER_SIZE_MAX;
         call.http.done = on_done;

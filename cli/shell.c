@@ -1,4 +1,5 @@
-/* ringlet shell: cqlsh's habits (shell_private.h). Options, the connection, where statements come from. */
+/* ringlet shell: cqlsh's habits (shell_private.h). Options, the connection, where statements come
+ * from. */
 #include "cli/shell_private.h"
 
 #include <errno.h>
@@ -60,14 +61,15 @@ void cli_shell_fail_call(struct cli_shell *shell, int rc, const struct base_err 
         return;
     }
     if (rc == BASE_E_TIMEOUT) {
-        cli_shell_fail(shell, "OperationTimedOut: %s (--request-timeout says how long to wait)", err->text);
+        cli_shell_fail(shell, "OperationTimedOut: %s (--request-timeout says how long to wait)",
+                       err->text);
         return;
     }
     cli_shell_fail(shell, "%s", err->text);
     shell->lost = true;
 }
 
-/* --- passwords ----------------------------------------------------------------------------------------------------------- */
+/* Passwords. */
 
 char *cli_shell_ask_password(const char *prompt)
 {
@@ -95,7 +97,7 @@ char *cli_shell_ask_password(const char *prompt)
     return got;
 }
 
-/* --- the connection ------------------------------------------------------------------------------------------------------ */
+/* The connection. */
 
 static int learn_versions(struct cli_shell *shell, struct base_err *err)
 {
@@ -103,9 +105,12 @@ static int learn_versions(struct cli_shell *shell, struct base_err *err)
     struct cli_cql_reply reply;
     struct cql_value cells[3];
     base_arena_init(&arena);
-    int rc = cli_cql_simple(&shell->cql, &arena, "SELECT cluster_name, release_version, cql_version FROM system.local WHERE key = 'local'",
-                            &reply, err);
-    struct base_reader rows = rc == BASE_OK ? base_reader(reply.result.rows) : base_reader((struct base_slice){0});
+    int rc = cli_cql_simple(
+        &shell->cql, &arena,
+        "SELECT cluster_name, release_version, cql_version FROM system.local WHERE key = 'local'",
+        &reply, err);
+    struct base_reader rows =
+        rc == BASE_OK ? base_reader(reply.result.rows) : base_reader((struct base_slice){0});
     if (rc == BASE_OK && (reply.result.column_count != 3 || !cql_next_row(&rows, cells, 3)))
         rc = base_err_set(err, BASE_E_INVALID, "system.local has no row");
     if (rc == BASE_OK) {
@@ -152,7 +157,7 @@ int cli_shell_connect(struct cli_shell *shell, struct base_err *err)
     return rc;
 }
 
-/* --- statements ---------------------------------------------------------------------------------------------------------- */
+/* Statements. */
 
 void cli_shell_execute(struct cli_shell *shell, struct base_slice statement)
 {
@@ -179,7 +184,8 @@ static void make_prompt(const struct cli_shell *shell, bool more, char *out, siz
     else if (!more)
         snprintf(out, size, "%scqlsh> ", who);
     else
-        snprintf(out, size, "%*s... ", (int)(strlen(who) + (shell->keyspace ? strlen(shell->keyspace) + 4 : 3)), "");
+        snprintf(out, size, "%*s... ",
+                 (int)(strlen(who) + (shell->keyspace ? strlen(shell->keyspace) + 4 : 3)), "");
 }
 
 /* The next line into pending, with its newline. END: there is none. */
@@ -196,11 +202,13 @@ static enum cli_edit next_line(struct cli_shell *shell, struct cli_shell_input *
             return interrupted ? CLI_EDIT_INTERRUPT : CLI_EDIT_END;
         }
         line = base_slice(text, (size_t)n);
-        if (input->line == 0 && n >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* a byte order mark */
+        if (input->line == 0 && n >= 3 &&
+            memcmp(text, "\xEF\xBB\xBF", 3) == 0) /* a byte order mark */
             line = base_slice(text + 3, (size_t)n - 3);
     } else if (input->name) {
         const uint8_t *newline = memchr(input->text.data, '\n', input->text.len);
-        line = base_slice(input->text.data, newline ? (size_t)(newline - input->text.data) + 1 : input->text.len);
+        line = base_slice(input->text.data,
+                          newline ? (size_t)(newline - input->text.data) + 1 : input->text.len);
         if (line.len == 0)
             return CLI_EDIT_END;
         input->text = base_slice(input->text.data + line.len, input->text.len - line.len);
@@ -238,7 +246,8 @@ static void run_pending(struct cli_shell *shell, struct cli_shell_input *input, 
 {
     struct base_slice rest = base_buf_view(&input->pending), statement;
     enum cli_statement_step step = CLI_STATEMENT_NONE;
-    while (!shell->stop && !interrupted && (step = cli_statement_next(&rest, &statement)) == CLI_STATEMENT_READY) {
+    while (!shell->stop && !interrupted &&
+           (step = cli_statement_next(&rest, &statement)) == CLI_STATEMENT_READY) {
         if (shell->editor && !input->name)
             cli_editor_remember(shell->editor, statement);
         cli_shell_execute(shell, statement);
@@ -286,7 +295,7 @@ void cli_shell_run(struct cli_shell *shell, struct cli_shell_input *input)
     shell->input = outer;
 }
 
-/* --- the command ---------------------------------------------------------------------------------------------------------- */
+/* The command. */
 
 struct arguments {
     const char *execute, *file;
@@ -314,7 +323,8 @@ static int set_port(const struct cli_command *command, const char *text, struct 
 }
 
 /* One option; its value in optarg. */
-static int take_option(struct cli_shell *shell, struct arguments *a, const struct cli_command *command, int option, char **argv)
+static int take_option(struct cli_shell *shell, struct arguments *a,
+                       const struct cli_command *command, int option, char **argv)
 {
     switch (option) {
     case 'e':
@@ -350,10 +360,14 @@ static int take_option(struct cli_shell *shell, struct arguments *a, const struc
         return CLI_OK;
     case 'V':
         shell->config.version = atoi(optarg);
-        return shell->config.version >= CQL_WIRE_VERSION_MIN && shell->config.version <= CQL_WIRE_VERSION_MAX
-                   ? CLI_OK : cli_usage(command, "--protocol-version takes 3, 4 or 5");
+        return shell->config.version >= CQL_WIRE_VERSION_MIN &&
+                       shell->config.version <= CQL_WIRE_VERSION_MAX
+                   ? CLI_OK
+                   : cli_usage(command, "--protocol-version takes 3, 4 or 5");
     case 'R':
-        return milliseconds(optarg, &shell->config.request_timeout_ms) ? CLI_OK : cli_usage(command, "--request-timeout takes seconds");
+        return milliseconds(optarg, &shell->config.request_timeout_ms)
+                   ? CLI_OK
+                   : cli_usage(command, "--request-timeout takes seconds");
     case 'S':
         shell->config.ssl = true;
         return CLI_OK;
@@ -369,30 +383,42 @@ static int take_option(struct cli_shell *shell, struct arguments *a, const struc
         shell->config.tls.key = optarg;
         return CLI_OK;
     case 'O':
-        return milliseconds(optarg, &shell->config.connect_timeout_ms) ? CLI_OK : cli_usage(command, "--connect-timeout takes seconds");
+        return milliseconds(optarg, &shell->config.connect_timeout_ms)
+                   ? CLI_OK
+                   : cli_usage(command, "--connect-timeout takes seconds");
     default:
         return cli_usage(command, "unknown or incomplete option %s", argv[optind - 1]);
     }
 }
 
-static int parse(struct cli_shell *shell, struct arguments *a, const struct cli_command *command, int argc, char **argv)
+static int parse(struct cli_shell *shell, struct arguments *a, const struct cli_command *command,
+                 int argc, char **argv)
 {
     static const struct option options[] = {
-        {"execute", required_argument, NULL, 'e'},         {"file", required_argument, NULL, 'f'},
-        {"username", required_argument, NULL, 'u'},        {"password", required_argument, NULL, 'p'},
-        {"keyspace", required_argument, NULL, 'k'},        {"color", no_argument, NULL, 'C'},
-        {"no-color", no_argument, NULL, 'N'},              {"tty", no_argument, NULL, 'T'},
-        {"disable-history", no_argument, NULL, 'H'},       {"protocol-version", required_argument, NULL, 'V'},
-        {"request-timeout", required_argument, NULL, 'R'}, {"connect-timeout", required_argument, NULL, 'O'},
-        {"ssl", no_argument, NULL, 'S'},                   {"cacert", required_argument, NULL, 'A'},
-        {"cert", required_argument, NULL, 'c'},            {"key", required_argument, NULL, 'K'},
+        {"execute", required_argument, NULL, 'e'},
+        {"file", required_argument, NULL, 'f'},
+        {"username", required_argument, NULL, 'u'},
+        {"password", required_argument, NULL, 'p'},
+        {"keyspace", required_argument, NULL, 'k'},
+        {"color", no_argument, NULL, 'C'},
+        {"no-color", no_argument, NULL, 'N'},
+        {"tty", no_argument, NULL, 'T'},
+        {"disable-history", no_argument, NULL, 'H'},
+        {"protocol-version", required_argument, NULL, 'V'},
+        {"request-timeout", required_argument, NULL, 'R'},
+        {"connect-timeout", required_argument, NULL, 'O'},
+        {"ssl", no_argument, NULL, 'S'},
+        {"cacert", required_argument, NULL, 'A'},
+        {"cert", required_argument, NULL, 'c'},
+        {"key", required_argument, NULL, 'K'},
         {NULL, 0, NULL, 0},
     };
     int option, rc = CLI_OK, place = 0;
     char **words = argv - 1; /* getopt begins behind a program's name */
     opterr = 0;
     optind = 0;
-    while (rc == CLI_OK && (option = getopt_long(argc + 1, words, "e:f:u:p:k:C", options, NULL)) != -1)
+    while (rc == CLI_OK &&
+           (option = getopt_long(argc + 1, words, "e:f:u:p:k:C", options, NULL)) != -1)
         rc = take_option(shell, a, command, option, words);
     for (; rc == CLI_OK && optind < argc + 1; optind++, place++) {
         if (place == 0)
@@ -410,7 +436,8 @@ static int start(struct cli_shell *shell, const struct arguments *a, struct base
     if (shell->user && !shell->password) {
         shell->password = cli_shell_ask_password("Password: ");
         if (!shell->password)
-            return base_err_set(err, BASE_E_INVALID, "there is no terminal to ask for the password; give -p");
+            return base_err_set(err, BASE_E_INVALID,
+                                "there is no terminal to ask for the password; give -p");
     }
     int rc = cli_shell_connect(shell, err);
     if (rc != BASE_OK || !shell->tty || a->execute || a->file)
@@ -431,7 +458,8 @@ static int run_input(struct cli_shell *shell, const struct arguments *a, struct 
         input.name = a->file;
         input.file = fopen(a->file, "re");
         if (!input.file)
-            return base_err_set(err, BASE_E_NOTFOUND, "Can't open '%s': %s", a->file, strerror(errno));
+            return base_err_set(err, BASE_E_NOTFOUND, "Can't open '%s': %s", a->file,
+                                strerror(errno));
     } else if (!shell->editor) {
         input.name = "<stdin>";
         input.file = stdin;
@@ -442,13 +470,24 @@ static int run_input(struct cli_shell *shell, const struct arguments *a, struct 
     return BASE_OK;
 }
 
-int cli_shell(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
+int cli_shell(const struct cli_options *options, const struct cli_command *command, int argc,
+              char **argv)
 {
-    struct cli_shell shell = {
-        .config = {.host = options->host, .port = 9042, .connect_timeout_ms = 5000, .request_timeout_ms = 10000, .interrupted = &interrupted,
-                   .ssl = options->ssl, .tls = {.certificate = options->cert, .key = options->key, .ca = options->cacert}},
-        .cql = {.fd = -1}, .out = stdout, .consistency = NODE_CL_ONE, .serial_consistency = NODE_CL_SERIAL, .paging = true,
-        .page_size = CLI_SHELL_PAGE_SIZE};
+    struct cli_shell shell = {.config = {.host = options->host,
+                                         .port = 9042,
+                                         .connect_timeout_ms = 5000,
+                                         .request_timeout_ms = 10000,
+                                         .interrupted = &interrupted,
+                                         .ssl = options->ssl,
+                                         .tls = {.certificate = options->cert,
+                                                 .key = options->key,
+                                                 .ca = options->cacert}},
+                              .cql = {.fd = -1},
+                              .out = stdout,
+                              .consistency = NODE_CL_ONE,
+                              .serial_consistency = NODE_CL_SERIAL,
+                              .paging = true,
+                              .page_size = CLI_SHELL_PAGE_SIZE};
     struct arguments a = {0};
     struct base_err err = {0};
     const char *host = getenv("CQLSH_HOST"), *port = getenv("CQLSH_PORT");

@@ -9,7 +9,7 @@ enum { WORDS_MAX = 8, SOURCE_DEPTH_MAX = 10 };
 
 struct words {
     struct cli_token at[WORDS_MAX];
-    size_t count; /* WORDS_MAX + 1: too many */
+    size_t count;           /* WORDS_MAX + 1: too many */
     struct base_slice rest; /* behind the first */
 };
 
@@ -35,7 +35,7 @@ static void improper(struct cli_shell *shell, const struct words *w)
     cli_shell_fail(shell, "Improper %s command.", name);
 }
 
-/* --- switches ---------------------------------------------------------------------------------------------------------- */
+/* Switches. */
 
 static void show_switch(const char *name, bool on)
 {
@@ -89,7 +89,8 @@ static void do_paging(struct cli_shell *shell, const struct words *w)
         shell->page_size = CLI_SHELL_PAGE_SIZE;
 }
 
-static void set_level(struct cli_shell *shell, const struct words *w, size_t at, const char *name, const char *current, bool serial, int *level)
+static void set_level(struct cli_shell *shell, const struct words *w, size_t at, const char *name,
+                      const char *current, bool serial, int *level)
 {
     char upper[32];
     if (w->count == at) {
@@ -116,21 +117,22 @@ static void do_serial(struct cli_shell *shell, const struct words *w)
     if (w->count < 2 || !cli_token_is(&w->at[1], "consistency"))
         improper(shell, w);
     else
-        set_level(shell, w, 2, "Serial consistency level", "serial consistency level", true, &shell->serial_consistency);
+        set_level(shell, w, 2, "Serial consistency level", "serial consistency level", true,
+                  &shell->serial_consistency);
 }
 
-/* --- SHOW ----------------------------------------------------------------------------------------------------------------- */
+/* SHOW. */
 
 void cli_shell_show_host(struct cli_shell *shell)
 {
-    printf("Connected to %s%s%s at %s:%u\n", shell->colours ? CLI_BLUE : "", shell->cluster_name, shell->colours ? CLI_PLAIN : "",
-           shell->config.host, shell->config.port);
+    printf("Connected to %s%s%s at %s:%u\n", shell->colours ? CLI_BLUE : "", shell->cluster_name,
+           shell->colours ? CLI_PLAIN : "", shell->config.host, shell->config.port);
 }
 
 void cli_shell_show_version(struct cli_shell *shell)
 {
-    printf("[ringlet shell %s | Cassandra %s | CQL spec %s | Native protocol v%u]\n", PACKAGE_VERSION, shell->release_version,
-           shell->cql_version, shell->cql.version);
+    printf("[ringlet shell %s | Cassandra %s | CQL spec %s | Native protocol v%u]\n",
+           PACKAGE_VERSION, shell->release_version, shell->cql_version, shell->cql.version);
 }
 
 static void do_show(struct cli_shell *shell, const struct words *w)
@@ -156,7 +158,7 @@ static void do_show(struct cli_shell *shell, const struct words *w)
     }
 }
 
-/* --- files ----------------------------------------------------------------------------------------------------------------- */
+/* Files. */
 
 /* The path in quotes, ~ being HOME; malloc'ed. NULL: no string. */
 static char *path_of(const struct cli_token *token)
@@ -169,7 +171,8 @@ static char *path_of(const struct cli_token *token)
     base_buf_init(&text, 65536);
     base_buf_init(&path, 65536);
     int rc = cli_token_unquote(token, &text);
-    bool is_home = rc == BASE_OK && home && text.data[0] == '~' && (text.data[1] == '/' || !text.data[1]);
+    bool is_home =
+        rc == BASE_OK && home && text.data[0] == '~' && (text.data[1] == '/' || !text.data[1]);
     if (rc == BASE_OK && is_home)
         rc = base_buf_printf(&path, "%s", home);
     if (rc == BASE_OK)
@@ -190,7 +193,8 @@ static void do_source(struct cli_shell *shell, const struct words *w)
         return;
     }
     if (shell->depth == SOURCE_DEPTH_MAX) {
-        cli_shell_fail(shell, "SOURCE inside SOURCE, %d deep: is a file reading itself?", SOURCE_DEPTH_MAX);
+        cli_shell_fail(shell, "SOURCE inside SOURCE, %d deep: is a file reading itself?",
+                       SOURCE_DEPTH_MAX);
     } else if (!(input.file = fopen(path, "re"))) {
         cli_shell_fail(shell, "Could not open '%s': %s", path, strerror(errno));
     } else {
@@ -229,7 +233,8 @@ static void do_capture(struct cli_shell *shell, const struct words *w)
         return;
     }
     if (shell->capture) {
-        cli_shell_fail(shell, "Already capturing output to %s. Use CAPTURE OFF to disable.", shell->capture);
+        cli_shell_fail(shell, "Already capturing output to %s. Use CAPTURE OFF to disable.",
+                       shell->capture);
         return;
     }
     char *path = w->count == 2 ? path_of(&w->at[1]) : NULL;
@@ -246,7 +251,7 @@ static void do_capture(struct cli_shell *shell, const struct words *w)
     }
 }
 
-/* --- the rest ---------------------------------------------------------------------------------------------------------------- */
+/* The rest. */
 
 static void do_login(struct cli_shell *shell, const struct words *w)
 {
@@ -317,10 +322,14 @@ bool cli_shell_command(struct cli_shell *shell, struct base_slice statement)
         const char *name;
         void (*run)(struct cli_shell *shell, const struct words *words);
     } commands[] = {
-        {"capture", do_capture}, {"clear", do_clear},     {"cls", do_clear},     {"consistency", do_consistency}, {"exit", do_exit},
-        {"expand", do_expand},   {"help", do_help},       {"?", do_help},        {"history", do_history},         {"login", do_login},
-        {"paging", do_paging},   {"quit", do_exit},       {"serial", do_serial}, {"show", do_show},               {"source", do_source},
-        {"tracing", do_tracing},
+        {"capture", do_capture}, {"clear", do_clear},
+        {"cls", do_clear},       {"consistency", do_consistency},
+        {"exit", do_exit},       {"expand", do_expand},
+        {"help", do_help},       {"?", do_help},
+        {"history", do_history}, {"login", do_login},
+        {"paging", do_paging},   {"quit", do_exit},
+        {"serial", do_serial},   {"show", do_show},
+        {"source", do_source},   {"tracing", do_tracing},
     };
     struct words w = split(statement);
     if (w.count == 0)

@@ -1,4 +1,5 @@
-/* What may stand next: a small grammar by the words before, and the node's names of keyspaces, tables and columns.
+/* What may stand next: a small grammar by the words before, and the node's names of keyspaces,
+ * tables and columns.
  *
  * 1. A table of rules, first match wins: how the tokens before the word end, and what may follow.
  * 2. Names are asked from the node when they are wanted: they are few, and never stale. */
@@ -44,7 +45,7 @@ static void offer_words(struct context *c, const char *words)
     }
 }
 
-/* --- names --------------------------------------------------------------------------------------------------------------- */
+/* Names. */
 
 /* An identifier as CQL needs it written, behind `suffix`. */
 static void offer_name(struct context *c, struct base_slice name, const char *suffix)
@@ -67,7 +68,8 @@ static void offer_query(struct context *c, const char *query, const char *suffix
     struct cli_cql_reply reply;
     struct cql_value cell;
     base_arena_init(&arena);
-    if (!c->shell->lost && cli_cql_simple(&c->shell->cql, &arena, query, &reply, NULL) == BASE_OK && reply.result.column_count == 1) {
+    if (!c->shell->lost && cli_cql_simple(&c->shell->cql, &arena, query, &reply, NULL) == BASE_OK &&
+        reply.result.column_count == 1) {
         struct base_reader rows = base_reader(reply.result.rows);
         while (cql_next_row(&rows, &cell, 1))
             offer_name(c, cell.bytes, suffix);
@@ -81,12 +83,14 @@ static void offer_keyspaces(struct context *c, const char *suffix)
     offer_query(c, "SELECT keyspace_name FROM system_virtual_schema.keyspaces", suffix);
 }
 
-static void offer_of_keyspace(struct context *c, const char *what, const char *from, const char *keyspace)
+static void offer_of_keyspace(struct context *c, const char *what, const char *from,
+                              const char *keyspace)
 {
     char query[512];
     if (strchr(keyspace, '\''))
         return;
-    snprintf(query, sizeof query, "SELECT %s FROM %s WHERE keyspace_name = '%s'", what, from, keyspace);
+    snprintf(query, sizeof query, "SELECT %s FROM %s WHERE keyspace_name = '%s'", what, from,
+             keyspace);
     offer_query(c, query, "");
 }
 
@@ -102,14 +106,16 @@ static bool name_of(const struct cli_token *token, char out[256])
 {
     struct base_buf text;
     base_buf_init(&text, 250);
-    bool good = (token->kind == CLI_TOKEN_WORD || token->kind == CLI_TOKEN_NAME) && cli_token_identifier(token, &text) == BASE_OK;
+    bool good = (token->kind == CLI_TOKEN_WORD || token->kind == CLI_TOKEN_NAME) &&
+                cli_token_identifier(token, &text) == BASE_OK;
     if (good)
         memcpy(out, text.data, text.len + 1);
     base_buf_fini(&text);
     return good;
 }
 
-/* A table's place: "KEYSPACE." before the word, or a table of the keyspace in use, or a keyspace. */
+/* A table's place: "KEYSPACE." before the word, or a table of the keyspace in use, or a
+ * keyspace. */
 static void offer_table_place(struct context *c)
 {
     char keyspace[256];
@@ -123,7 +129,8 @@ static void offer_table_place(struct context *c)
     offer_keyspaces(c, ".");
 }
 
-/* The columns of the table that the statement is about: behind FROM, INTO, UPDATE, TABLE, COPY, ON. */
+/* The columns of the table that the statement is about: behind FROM, INTO, UPDATE, TABLE, COPY,
+ * ON. */
 static bool offer_columns(struct context *c)
 {
     static const char *const before[] = {"from", "into", "update", "table", "copy", "on"};
@@ -143,7 +150,9 @@ static bool offer_columns(struct context *c)
         }
         if (strchr(keyspace, '\'') || strchr(table, '\''))
             return false;
-        snprintf(query, sizeof query, "SELECT column_name FROM system_schema.columns WHERE keyspace_name = '%s' AND table_name = '%s'",
+        snprintf(query, sizeof query,
+                 "SELECT column_name FROM system_schema.columns WHERE keyspace_name = '%s' AND "
+                 "table_name = '%s'",
                  keyspace, table);
         offer_query(c, query, "");
         return true;
@@ -151,10 +160,12 @@ static bool offer_columns(struct context *c)
     return false;
 }
 
-/* --- the grammar ------------------------------------------------------------------------------------------------------------ */
+/* The grammar. */
 
-#define TYPES "ascii bigint blob boolean counter date decimal double duration float frozen< inet int list< map< set< smallint text time " \
-              "timestamp timeuuid tinyint tuple< uuid varchar varint vector<"
+#define TYPES                                                                                      \
+    "ascii bigint blob boolean counter date decimal double duration float frozen< inet int list< " \
+    "map< set< smallint text time "                                                                \
+    "timestamp timeuuid tinyint tuple< uuid varchar varint vector<"
 #define LEVELS "ANY ONE TWO THREE QUORUM ALL LOCAL_QUORUM EACH_QUORUM SERIAL LOCAL_SERIAL LOCAL_ONE"
 
 enum names { NO_NAMES, KEYSPACES, TABLES, TYPES_OF_KEYSPACE, COLUMNS };
@@ -172,24 +183,38 @@ static const struct rule {
     {"capture", "capture", "OFF '", NO_NAMES},
     {"source", "source", "'", NO_NAMES},
     {"show", "show", "VERSION HOST SESSION", NO_NAMES},
-    {"help", "help", "CAPTURE CLEAR CONSISTENCY COPY DESCRIBE EXIT EXPAND HELP HISTORY LOGIN PAGING SERIAL SHOW SOURCE TRACING", NO_NAMES},
-    {NULL, "describe", "KEYSPACES KEYSPACE TABLES TABLE TYPES TYPE FUNCTIONS AGGREGATES INDEX CLUSTER SCHEMA FULL MATERIALIZED", TABLES},
-    {NULL, "desc", "KEYSPACES KEYSPACE TABLES TABLE TYPES TYPE FUNCTIONS AGGREGATES INDEX CLUSTER SCHEMA FULL MATERIALIZED", TABLES},
+    {"help", "help",
+     "CAPTURE CLEAR CONSISTENCY COPY DESCRIBE EXIT EXPAND HELP HISTORY LOGIN PAGING SERIAL SHOW "
+     "SOURCE TRACING",
+     NO_NAMES},
+    {NULL, "describe",
+     "KEYSPACES KEYSPACE TABLES TABLE TYPES TYPE FUNCTIONS AGGREGATES INDEX CLUSTER SCHEMA FULL "
+     "MATERIALIZED",
+     TABLES},
+    {NULL, "desc",
+     "KEYSPACES KEYSPACE TABLES TABLE TYPES TYPE FUNCTIONS AGGREGATES INDEX CLUSTER SCHEMA FULL "
+     "MATERIALIZED",
+     TABLES},
     {NULL, "full", "SCHEMA", NO_NAMES},
     {"use", "use", "", KEYSPACES},
     {NULL, "if", "EXISTS NOT", COLUMNS},
     {NULL, "if not", "EXISTS", NO_NAMES},
-    {"create", "create", "KEYSPACE TABLE INDEX CUSTOM TYPE ROLE USER MATERIALIZED FUNCTION AGGREGATE", NO_NAMES},
+    {"create", "create",
+     "KEYSPACE TABLE INDEX CUSTOM TYPE ROLE USER MATERIALIZED FUNCTION AGGREGATE", NO_NAMES},
     {"create", "keyspace", "IF", NO_NAMES},
     {"create", "table", "IF", TABLES},
     {"create", "type", "IF", NO_NAMES},
     {"create", "index", "IF ON", NO_NAMES},
     {"create", "exists on", "", TABLES},
-    {"create", "with", "replication compaction compression comment gc_grace_seconds default_time_to_live CLUSTERING caching "
-                       "speculative_retry bloom_filter_fp_chance PASSWORD SUPERUSER LOGIN", NO_NAMES},
+    {"create", "with",
+     "replication compaction compression comment gc_grace_seconds default_time_to_live CLUSTERING "
+     "caching "
+     "speculative_retry bloom_filter_fp_chance PASSWORD SUPERUSER LOGIN",
+     NO_NAMES},
     {"create", "clustering", "ORDER", NO_NAMES},
     {"alter", "alter", "KEYSPACE TABLE TYPE ROLE USER MATERIALIZED", NO_NAMES},
-    {"drop", "drop", "KEYSPACE TABLE INDEX TYPE ROLE USER MATERIALIZED FUNCTION AGGREGATE", NO_NAMES},
+    {"drop", "drop", "KEYSPACE TABLE INDEX TYPE ROLE USER MATERIALIZED FUNCTION AGGREGATE",
+     NO_NAMES},
     {NULL, "keyspace", "IF", KEYSPACES},
     {NULL, "table", "IF", TABLES},
     {NULL, "type", "IF", TYPES_OF_KEYSPACE},
@@ -227,8 +252,11 @@ static const struct {
     {"update", "USING SET WHERE AND IF IN", true},
     {"delete", "FROM USING WHERE AND IF IN", true},
     {"begin", "BATCH INSERT UPDATE DELETE APPLY INTO VALUES SET WHERE FROM USING AND", true},
-    {"copy", "FROM TO WITH AND STDIN STDOUT HEADER DELIMITER QUOTE ESCAPE NULL PAGESIZE MAXROWS SKIPROWS SKIPCOLS MAXBATCHSIZE CHUNKSIZE "
-             "INGESTRATE MAXPARSEERRORS MAXINSERTERRORS ERRFILE", true},
+    {"copy",
+     "FROM TO WITH AND STDIN STDOUT HEADER DELIMITER QUOTE ESCAPE NULL PAGESIZE MAXROWS SKIPROWS "
+     "SKIPCOLS MAXBATCHSIZE CHUNKSIZE "
+     "INGESTRATE MAXPARSEERRORS MAXINSERTERRORS ERRFILE",
+     true},
     {"create", "PRIMARY KEY STATIC WITH AND ASC DESC USING ON " TYPES, false},
     {"alter", "ADD DROP RENAME WITH AND TO IF " TYPES, true},
     {"truncate", "", false},
@@ -275,7 +303,8 @@ static void offer_names(struct context *c, enum names names)
 static void complete(struct context *c)
 {
     if (c->count == 0) {
-        offer_words(c, "SELECT INSERT UPDATE DELETE BEGIN CREATE ALTER DROP TRUNCATE USE LIST GRANT REVOKE DESCRIBE CONSISTENCY SERIAL TRACING "
+        offer_words(c, "SELECT INSERT UPDATE DELETE BEGIN CREATE ALTER DROP TRUNCATE USE LIST "
+                       "GRANT REVOKE DESCRIBE CONSISTENCY SERIAL TRACING "
                        "PAGING EXPAND SOURCE CAPTURE SHOW COPY HELP CLEAR LOGIN HISTORY EXIT QUIT");
         return;
     }
@@ -300,7 +329,8 @@ static void complete(struct context *c)
     }
 }
 
-void cli_shell_complete(struct cli_shell *shell, struct base_slice text, struct cli_completions *out)
+void cli_shell_complete(struct cli_shell *shell, struct base_slice text,
+                        struct cli_completions *out)
 {
     struct base_slice statement, rest = text;
     struct context *c = calloc(1, sizeof *c);
@@ -314,7 +344,8 @@ void cli_shell_complete(struct cli_shell *shell, struct base_slice text, struct 
     c->out = out;
     /* The word so far: what the text ends with. */
     size_t at = rest.len;
-    while (at > 0 && (isalnum(rest.data[at - 1]) || rest.data[at - 1] == '_' || rest.data[at - 1] == '"'))
+    while (at > 0 &&
+           (isalnum(rest.data[at - 1]) || rest.data[at - 1] == '_' || rest.data[at - 1] == '"'))
         at--;
     c->prefix = base_slice(rest.data + at, rest.len - at);
     struct base_slice before = base_slice(rest.data, at);

@@ -8,8 +8,10 @@ static void print_names(FILE *out, const struct base_slice *names, size_t count)
     cli_columnize(out, names, count, WIDTH);
 }
 
-/* DESCRIBE TABLES, TYPES …: names by keyspace; the keyspace is named when none is in use. Columns: keyspace_name, type, name. */
-static void describe_list(struct cli_shell *shell, const struct cql_value *cells, size_t columns, size_t rows, struct base_slice *names)
+/* DESCRIBE TABLES, TYPES …: names by keyspace; the keyspace is named when none is in use. Columns:
+ * keyspace_name, type, name. */
+static void describe_list(struct cli_shell *shell, const struct cql_value *cells, size_t columns,
+                          size_t rows, struct base_slice *names)
 {
     size_t count = 0;
     for (size_t row = 0; row < rows; row++) {
@@ -31,7 +33,8 @@ static void describe_list(struct cli_shell *shell, const struct cql_value *cells
         putc('\n', stdout);
 }
 
-static void describe_keyspaces(const struct cql_value *cells, size_t columns, size_t rows, struct base_slice *names)
+static void describe_keyspaces(const struct cql_value *cells, size_t columns, size_t rows,
+                               struct base_slice *names)
 {
     for (size_t row = 0; row < rows; row++)
         names[row] = cells[row * columns + 2].bytes;
@@ -40,24 +43,28 @@ static void describe_keyspaces(const struct cql_value *cells, size_t columns, si
     putc('\n', stdout);
 }
 
-/* cluster, partitioner, snitch; with a keyspace in use also range_ownership: map<text, list<text>>. */
+/* cluster, partitioner, snitch; with a keyspace in use also range_ownership: map<text,
+ * list<text>>. */
 static void describe_cluster(const struct cli_cql_reply *reply, const struct cql_value *cells)
 {
     struct base_elements owners, hosts;
     struct base_slice token, list, host;
     bool is_null;
-    printf("\nCluster: %.*s\nPartitioner: %.*s\nSnitch: %.*s\n\n", BASE_SLICE_ARG(cells[0].bytes), BASE_SLICE_ARG(cells[1].bytes),
-           BASE_SLICE_ARG(cells[2].bytes));
-    if (reply->result.column_count < 4 || cells[3].state != CQL_VALUE_SET || reply->result.columns[3].type->kind != BASE_TYPE_MAP)
+    printf("\nCluster: %.*s\nPartitioner: %.*s\nSnitch: %.*s\n\n", BASE_SLICE_ARG(cells[0].bytes),
+           BASE_SLICE_ARG(cells[1].bytes), BASE_SLICE_ARG(cells[2].bytes));
+    if (reply->result.column_count < 4 || cells[3].state != CQL_VALUE_SET ||
+        reply->result.columns[3].type->kind != BASE_TYPE_MAP)
         return;
     const struct base_type *type = reply->result.columns[3].type;
     if (!base_elements_begin(&owners, type, cells[3].bytes))
         return;
     puts("Range ownership:");
-    while (owners.left && base_elements_next(&owners, &token, &is_null) && base_elements_next(&owners, &list, &is_null)) {
+    while (owners.left && base_elements_next(&owners, &token, &is_null) &&
+           base_elements_next(&owners, &list, &is_null)) {
         printf(" %39.*s  [", BASE_SLICE_ARG(token));
         bool first = true;
-        for (bool good = base_elements_begin(&hosts, type->params[1], list); good && hosts.left; first = false) {
+        for (bool good = base_elements_begin(&hosts, type->params[1], list); good && hosts.left;
+             first = false) {
             good = base_elements_next(&hosts, &host, &is_null);
             if (good)
                 printf("%s%.*s", first ? "" : ", ", BASE_SLICE_ARG(host));
@@ -67,11 +74,13 @@ static void describe_cluster(const struct cli_cql_reply *reply, const struct cql
     putc('\n', stdout);
 }
 
-static void show(struct cli_shell *shell, struct base_arena *arena, const struct cli_token *what, const struct cli_cql_reply *reply)
+static void show(struct cli_shell *shell, struct base_arena *arena, const struct cli_token *what,
+                 const struct cli_cql_reply *reply)
 {
     const struct cql_result_info *r = &reply->result;
     size_t columns = r->column_count, count = 0;
-    struct cql_value *cells = base_arena_alloc(arena, ((size_t)r->row_count + 1) * (columns + 1) * sizeof *cells);
+    struct cql_value *cells =
+        base_arena_alloc(arena, ((size_t)r->row_count + 1) * (columns + 1) * sizeof *cells);
     struct base_slice *names = base_arena_alloc(arena, ((size_t)r->row_count + 1) * sizeof *names);
     struct base_reader rows = base_reader(r->rows);
     if (!cells || !names) {
@@ -89,8 +98,9 @@ static void show(struct cli_shell *shell, struct base_arena *arena, const struct
         return;
     if (cli_token_is(what, "keyspaces")) {
         describe_keyspaces(cells, columns, count, names);
-    } else if (cli_token_is(what, "tables") || cli_token_is(what, "columnfamilies") || cli_token_is(what, "types") ||
-               cli_token_is(what, "functions") || cli_token_is(what, "aggregates")) {
+    } else if (cli_token_is(what, "tables") || cli_token_is(what, "columnfamilies") ||
+               cli_token_is(what, "types") || cli_token_is(what, "functions") ||
+               cli_token_is(what, "aggregates")) {
         describe_list(shell, cells, columns, count, names);
     } else {
         for (size_t i = 0; i < count && columns >= 4; i++)

@@ -1,6 +1,7 @@
 /* The line editor: libedit, with a history file of the user's own (0600) and completion.
  *
- * 1. While a line is edited, Ctrl-C is a key: it drops the statement. Otherwise it is a signal, and stops what runs.
+ * 1. While a line is edited, Ctrl-C is a key: it drops the statement. Otherwise it is a signal, and
+ *    stops what runs.
  * 2. What may hold a password is not remembered. */
 #include "cli/shell_private.h"
 
@@ -44,7 +45,8 @@ static size_t common_length(const struct cli_completions *c)
     size_t len = strlen(c->words[0]);
     for (size_t i = 1; i < c->count; i++) {
         size_t same = 0;
-        while (same < len && c->words[i][same] && (c->words[i][same] | 32) == (c->words[0][same] | 32))
+        while (same < len && c->words[i][same] &&
+               (c->words[i][same] | 32) == (c->words[0][same] | 32))
             same++;
         len = same;
     }
@@ -130,7 +132,8 @@ static char *history_path(void)
     return cli_shell_strdup(base_slice_str(path));
 }
 
-int cli_editor_open(struct cli_shell *shell, bool keep, struct cli_editor **out, struct base_err *err)
+int cli_editor_open(struct cli_shell *shell, bool keep, struct cli_editor **out,
+                    struct base_err *err)
 {
     struct cli_editor *e = calloc(1, sizeof *e);
     HistEvent event;
@@ -183,12 +186,14 @@ enum cli_edit cli_editor_line(struct cli_editor *e, const char *prompt, struct b
     int len = 0;
     e->prompt = prompt;
     e->interrupted = false;
-    el_set(e->line, EL_PREP_TERM, 1); /* el_gets does so only behind the prompt: a Ctrl-D typed between would be lost */
+    el_set(e->line, EL_PREP_TERM,
+           1); /* el_gets does so only behind the prompt: a Ctrl-D typed between would be lost */
     const char *text = el_gets(e->line, &len);
     if (e->interrupted)
         return CLI_EDIT_INTERRUPT;
     if (!text || len <= 0)
-        return errno == EINTR && cli_shell_interrupted(e->shell) ? CLI_EDIT_INTERRUPT : CLI_EDIT_END;
+        return errno == EINTR && cli_shell_interrupted(e->shell) ? CLI_EDIT_INTERRUPT
+                                                                 : CLI_EDIT_END;
     *line = base_slice(text, (size_t)len);
     return CLI_EDIT_LINE;
 }
@@ -230,7 +235,8 @@ void cli_editor_history(struct cli_editor *e, FILE *out, int count)
 {
     HistEvent event;
     int at = 0;
-    for (int rc = history(e->history, &event, H_FIRST); rc != -1 && ++at < count; rc = history(e->history, &event, H_NEXT))
+    for (int rc = history(e->history, &event, H_FIRST); rc != -1 && ++at < count;
+         rc = history(e->history, &event, H_NEXT))
         ;
     if (at == 0)
         return;

@@ -1,4 +1,5 @@
-/* ringlet shell, inside. One connection, one input at a time (a terminal, a file, -e's text; SOURCE begins another inside). */
+/* ringlet shell, inside. One connection, one input at a time (a terminal, a file, -e's text; SOURCE
+ * begins another inside). */
 #ifndef CLI_SHELL_PRIVATE_H
 #define CLI_SHELL_PRIVATE_H
 
@@ -15,11 +16,11 @@ struct cli_editor; /* shell_edit.c: the line editor and its history */
 
 /* Where statements come from. */
 struct cli_shell_input {
-    const char *name;         /* a file's, "<stdin>"; NULL: a terminal, whose errors have no place */
-    FILE *file;               /* NULL: text, or the editor */
-    struct base_slice text;   /* what is left of -e's */
-    unsigned line;            /* the last line read, from 1 */
-    struct base_buf pending;  /* lines that are no whole statement yet */
+    const char *name;        /* a file's, "<stdin>"; NULL: a terminal, whose errors have no place */
+    FILE *file;              /* NULL: text, or the editor */
+    struct base_slice text;  /* what is left of -e's */
+    unsigned line;           /* the last line read, from 1 */
+    struct base_buf pending; /* lines that are no whole statement yet */
 };
 
 struct cli_shell {
@@ -28,21 +29,21 @@ struct cli_shell {
     struct cli_shell_input *input;
     struct cli_editor *editor; /* NULL: no terminal */
     bool tty, colours;
-    FILE *out;                 /* of results: stdout, or CAPTURE's file */
-    char *capture;             /* its name; NULL: none */
-    char *keyspace;            /* in use; NULL: none */
-    char *user, *password;     /* ours to free */
+    FILE *out;             /* of results: stdout, or CAPTURE's file */
+    char *capture;         /* its name; NULL: none */
+    char *keyspace;        /* in use; NULL: none */
+    char *user, *password; /* ours to free */
     char *cluster_name, *release_version, *cql_version;
     int consistency, serial_consistency;
     bool tracing, expand, paging;
     int page_size;
-    bool stop;                 /* EXIT */
-    bool failed;               /* a statement */
-    bool lost;                 /* the connection */
-    int depth;                 /* of SOURCE */
+    bool stop;   /* EXIT */
+    bool failed; /* a statement */
+    bool lost;   /* the connection */
+    int depth;   /* of SOURCE */
 };
 
-/* --- shell.c ---------------------------------------------------------------------------------------------------------- */
+/* shell.c. */
 
 /* Read the input to its end, statement after statement. */
 void cli_shell_run(struct cli_shell *shell, struct cli_shell_input *input);
@@ -62,14 +63,14 @@ void cli_shell_forget_interrupt(void);
 char *cli_shell_ask_password(const char *prompt);
 char *cli_shell_strdup(struct base_slice s); /* aborts when out of memory: a shell's word */
 
-/* --- shell_query.c ------------------------------------------------------------------------------------------------------ */
+/* shell_query.c. */
 
 /* A statement of the server's: its rows, warnings, trace. */
 void cli_shell_query(struct cli_shell *shell, struct base_slice statement);
 struct cql_query cli_shell_make_query(const struct cli_shell *shell, struct base_slice statement);
 void cli_shell_warnings(struct cli_shell *shell, const struct cql_prefix *prefix);
 
-/* --- shell_table.c -------------------------------------------------------------------------------------------------------- */
+/* shell_table.c. */
 
 /* Cells with their widths, row by row; the first row is the header. */
 struct cli_table {
@@ -78,7 +79,7 @@ struct cli_table {
     struct cli_cell {
         struct base_slice text;
         size_t width;
-    } *cells;
+    } * cells;
     size_t cell_count, cell_cap;
     struct base_buf scratch;
 };
@@ -86,34 +87,38 @@ BASE_MUST int cli_table_init(struct cli_table *table, size_t column_count);
 void cli_table_fini(struct cli_table *table);
 /* The next cell: text already with colours. */
 BASE_MUST int cli_table_add(struct cli_table *table, struct base_slice text, size_t width);
-BASE_MUST int cli_table_add_value(struct cli_table *table, const struct cli_format *format, const struct base_type *type,
-                                  const struct cql_value *value, bool colours);
-BASE_MUST int cli_table_add_name(struct cli_table *table, struct base_slice name, const char *colour, bool colours);
+BASE_MUST int cli_table_add_value(struct cli_table *table, const struct cli_format *format,
+                                  const struct base_type *type, const struct cql_value *value,
+                                  bool colours);
+BASE_MUST int cli_table_add_name(struct cli_table *table, struct base_slice name,
+                                 const char *colour, bool colours);
 /* A blank line behind it when there are no rows, or with `blank_line`. */
 void cli_table_print(const struct cli_table *table, FILE *out, bool with_header, bool blank_line);
 void cli_table_print_expanded(const struct cli_table *table, FILE *out, size_t first_row);
 /* Names side by side on `width` columns, down and then across. */
 void cli_columnize(FILE *out, const struct base_slice *names, size_t count, size_t width);
 
-/* --- shell_trace.c, shell_describe.c, shell_help.c --------------------------------------------------------------------------- */
+/* shell_trace.c, shell_describe.c, shell_help.c. */
 
 void cli_shell_show_trace(struct cli_shell *shell, struct base_uuid id, bool wait);
 void cli_shell_describe(struct cli_shell *shell, struct base_slice statement);
 void cli_shell_help(struct cli_shell *shell, struct base_slice topics);
 
-/* --- shell_command.c ----------------------------------------------------------------------------------------------------------- */
+/* shell_command.c. */
 
 /* True: it was a command of the shell's, and is done. */
 bool cli_shell_command(struct cli_shell *shell, struct base_slice statement);
 void cli_shell_show_host(struct cli_shell *shell);
 void cli_shell_show_version(struct cli_shell *shell);
 
-/* --- shell_edit.c, shell_complete.c ------------------------------------------------------------------------------------------------ */
+/* shell_edit.c, shell_complete.c. */
 
-BASE_MUST int cli_editor_open(struct cli_shell *shell, bool history, struct cli_editor **out, struct base_err *err);
+BASE_MUST int cli_editor_open(struct cli_shell *shell, bool history, struct cli_editor **out,
+                              struct base_err *err);
 void cli_editor_close(struct cli_editor *editor);
 enum cli_edit { CLI_EDIT_LINE, CLI_EDIT_END, CLI_EDIT_INTERRUPT };
-enum cli_edit cli_editor_line(struct cli_editor *editor, const char *prompt, struct base_slice *line);
+enum cli_edit cli_editor_line(struct cli_editor *editor, const char *prompt,
+                              struct base_slice *line);
 void cli_editor_remember(struct cli_editor *editor, struct base_slice statement);
 void cli_editor_history(struct cli_editor *editor, FILE *out, int count);
 
@@ -124,11 +129,13 @@ struct cli_completions {
     size_t count;
     size_t prefix_len; /* of the text's end that they replace */
 };
-/* What may stand at the end of `text`: keywords by what came before, and names of keyspaces, tables, columns asked from the node. */
-void cli_shell_complete(struct cli_shell *shell, struct base_slice text, struct cli_completions *out);
+/* What may stand at the end of `text`: keywords by what came before, and names of keyspaces,
+ * tables, columns asked from the node. */
+void cli_shell_complete(struct cli_shell *shell, struct base_slice text,
+                        struct cli_completions *out);
 void cli_completions_fini(struct cli_completions *c);
 
-/* --- copy.c ------------------------------------------------------------------------------------------------------------------------------ */
+/* copy.c. */
 
 void cli_shell_copy(struct cli_shell *shell, struct base_slice statement);
 

@@ -1,4 +1,5 @@
-/* A statement for the node: run it page by page, show rows, warnings, the trace; errors as the Python driver words them.
+/* A statement for the node: run it page by page, show rows, warnings, the trace; errors as the
+ * Python driver words them.
  *
  * A page is laid out by itself, as in cqlsh: a result of any size takes a page's memory. */
 #include <strings.h>
@@ -26,7 +27,7 @@ void cli_shell_warnings(struct cli_shell *shell, const struct cql_prefix *prefix
         fprintf(shell->out, "%.*s\n\n", BASE_SLICE_ARG(prefix->warnings[i]));
 }
 
-/* --- errors ------------------------------------------------------------------------------------------------------------- */
+/* Errors. */
 
 static const char *class_of(int32_t code)
 {
@@ -82,16 +83,22 @@ static void info_of(const struct cql_error *error, char text[256])
     const char *level = node_consistency_name(o->consistency);
     text[0] = 0;
     if (error->code == CQL_ERROR_UNAVAILABLE)
-        snprintf(text, 256, " info={'consistency': '%s', 'required_replicas': %u, 'alive_replicas': %u}", level ? level : "?",
-                 o->required, o->alive);
+        snprintf(text, 256,
+                 " info={'consistency': '%s', 'required_replicas': %u, 'alive_replicas': %u}",
+                 level ? level : "?", o->required, o->alive);
     else if (error->code == CQL_ERROR_WRITE_TIMEOUT)
-        snprintf(text, 256, " info={'consistency': '%s', 'required_responses': %u, 'received_responses': %u, 'write_type': '%s'}",
+        snprintf(text, 256,
+                 " info={'consistency': '%s', 'required_responses': %u, 'received_responses': %u, "
+                 "'write_type': '%s'}",
                  level ? level : "?", o->required, o->received, cql_write_type_name(o->write_type));
     else if (error->code == CQL_ERROR_READ_TIMEOUT)
-        snprintf(text, 256, " info={'consistency': '%s', 'required_responses': %u, 'received_responses': %u}", level ? level : "?",
-                 o->required, o->received);
+        snprintf(text, 256,
+                 " info={'consistency': '%s', 'required_responses': %u, 'received_responses': %u}",
+                 level ? level : "?", o->required, o->received);
     else if (error->code == CQL_ERROR_READ_FAILURE || error->code == CQL_ERROR_WRITE_FAILURE)
-        snprintf(text, 256, " info={'consistency': '%s', 'required_responses': %u, 'received_responses': %u, 'failures': %u}",
+        snprintf(text, 256,
+                 " info={'consistency': '%s', 'required_responses': %u, 'received_responses': %u, "
+                 "'failures': %u}",
                  level ? level : "?", o->required, o->received, o->failures);
 }
 
@@ -102,17 +109,21 @@ void cli_shell_fail_error(struct cli_shell *shell, const struct cql_error *error
     if (error->code == CQL_ERROR_SYNTAX)
         cli_shell_fail(shell, "SyntaxException: %.*s", BASE_SLICE_ARG(error->message));
     else if (error->code == CQL_ERROR_ALREADY_EXISTS && error->name.len)
-        cli_shell_fail(shell, "AlreadyExists: Table '%.*s.%.*s' already exists", BASE_SLICE_ARG(error->keyspace), BASE_SLICE_ARG(error->name));
+        cli_shell_fail(shell, "AlreadyExists: Table '%.*s.%.*s' already exists",
+                       BASE_SLICE_ARG(error->keyspace), BASE_SLICE_ARG(error->name));
     else if (error->code == CQL_ERROR_ALREADY_EXISTS)
-        cli_shell_fail(shell, "AlreadyExists: Keyspace '%.*s' already exists", BASE_SLICE_ARG(error->keyspace));
+        cli_shell_fail(shell, "AlreadyExists: Keyspace '%.*s' already exists",
+                       BASE_SLICE_ARG(error->keyspace));
     else
-        cli_shell_fail(shell, "%s: Error from server: code=%04x [%s] message=\"%.*s\"%s", class_of(error->code), (unsigned)error->code,
+        cli_shell_fail(shell, "%s: Error from server: code=%04x [%s] message=\"%.*s\"%s",
+                       class_of(error->code), (unsigned)error->code,
                        cli_cql_error_words(error->code), BASE_SLICE_ARG(error->message), info);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------------ */
+/* Rows. */
 
-/* What a column is in its table, by colour: red the partition key, cyan clustering, white static. */
+/* What a column is in its table, by colour: red the partition key, cyan clustering, white
+ * static. */
 static const char *colour_of_column(struct base_reader kinds, struct base_slice name)
 {
     struct cql_value cells[2];
@@ -127,35 +138,44 @@ static const char *colour_of_column(struct base_reader kinds, struct base_slice 
     return CLI_MAGENTA;
 }
 
-/* The table's columns with their kinds, asked only where colours are shown; no answer, no colours. */
-static struct base_reader kinds_of_columns(struct cli_shell *shell, struct base_arena *arena, const struct cql_column_spec *spec)
+/* The table's columns with their kinds, asked only where colours are shown; no answer, no
+ * colours. */
+static struct base_reader kinds_of_columns(struct cli_shell *shell, struct base_arena *arena,
+                                           const struct cql_column_spec *spec)
 {
     char text[256];
     struct cli_cql_reply reply;
     if (!shell->colours || spec->table.len == 0 || memchr(spec->table.data, '\'', spec->table.len))
         return base_reader((struct base_slice){0});
-    snprintf(text, sizeof text, "SELECT column_name, kind FROM system_schema.columns WHERE keyspace_name = '%.*s' AND table_name = '%.*s'",
+    snprintf(text, sizeof text,
+             "SELECT column_name, kind FROM system_schema.columns WHERE keyspace_name = '%.*s' AND "
+             "table_name = '%.*s'",
              BASE_SLICE_ARG(spec->keyspace), BASE_SLICE_ARG(spec->table));
-    if (cli_cql_simple(&shell->cql, arena, text, &reply, NULL) != BASE_OK || reply.result.column_count != 2)
+    if (cli_cql_simple(&shell->cql, arena, text, &reply, NULL) != BASE_OK ||
+        reply.result.column_count != 2)
         return base_reader((struct base_slice){0});
     return base_reader(reply.result.rows);
 }
 
-static int fill_table(struct cli_shell *shell, struct base_arena *arena, const struct cql_result_info *result, struct cli_table *table)
+static int fill_table(struct cli_shell *shell, struct base_arena *arena,
+                      const struct cql_result_info *result, struct cli_table *table)
 {
     struct cql_value *cells = base_arena_alloc(arena, result->column_count * sizeof *cells);
-    struct base_reader rows = base_reader(result->rows), kinds = kinds_of_columns(shell, arena, &result->columns[0]);
+    struct base_reader rows = base_reader(result->rows),
+                       kinds = kinds_of_columns(shell, arena, &result->columns[0]);
     int rc = cells ? BASE_OK : BASE_E_NOMEM;
     for (size_t i = 0; rc == BASE_OK && i < result->column_count; i++)
-        rc = cli_table_add_name(table, result->columns[i].name, colour_of_column(kinds, result->columns[i].name), shell->colours);
+        rc = cli_table_add_name(table, result->columns[i].name,
+                                colour_of_column(kinds, result->columns[i].name), shell->colours);
     while (rc == BASE_OK && cql_next_row(&rows, cells, result->column_count))
         for (size_t i = 0; rc == BASE_OK && i < result->column_count; i++)
-            rc = cli_table_add_value(table, &cli_format_shell, result->columns[i].type, &cells[i], shell->colours);
+            rc = cli_table_add_value(table, &cli_format_shell, result->columns[i].type, &cells[i],
+                                     shell->colours);
     return rc;
 }
 
-static void show_page(struct cli_shell *shell, struct base_arena *arena, const struct cql_result_info *result, bool with_header,
-                      size_t rows_before)
+static void show_page(struct cli_shell *shell, struct base_arena *arena,
+                      const struct cql_result_info *result, bool with_header, size_t rows_before)
 {
     struct cli_table table;
     if (result->column_count == 0 || !result->columns)
@@ -189,7 +209,8 @@ static bool more(struct cli_shell *shell)
 }
 
 /* All pages of a statement that reads. The first is there already. */
-static void show_rows(struct cli_shell *shell, struct base_arena *arena, struct cql_query *query, struct cli_cql_reply *reply)
+static void show_rows(struct cli_shell *shell, struct base_arena *arena, struct cql_query *query,
+                      struct cli_cql_reply *reply)
 {
     size_t rows = 0;
     bool first = true;
@@ -239,7 +260,8 @@ void cli_shell_query(struct cli_shell *shell, struct base_slice statement)
     struct cql_query query = cli_shell_make_query(shell, statement);
     bool in_traces = shell->keyspace && strcmp(shell->keyspace, "system_traces") == 0;
     base_arena_init(&arena);
-    bool tracing = shell->tracing && !in_traces && !memmem(statement.data, statement.len, "system_traces", 13);
+    bool tracing =
+        shell->tracing && !in_traces && !memmem(statement.data, statement.len, "system_traces", 13);
     int rc = cli_cql_query(&shell->cql, &arena, &query, tracing, &reply, &err);
     if (rc != BASE_OK) {
         cli_shell_fail_call(shell, rc, &err);
@@ -250,10 +272,12 @@ void cli_shell_query(struct cli_shell *shell, struct base_slice statement)
         if (reply.result.kind == CQL_RESULT_SET_KEYSPACE) {
             free(shell->keyspace);
             shell->keyspace = cli_shell_strdup(reply.result.keyspace);
-        } else if (reply.result.kind == CQL_RESULT_ROWS && (begins_with(statement, "select") || begins_with(statement, "list"))) {
+        } else if (reply.result.kind == CQL_RESULT_ROWS &&
+                   (begins_with(statement, "select") || begins_with(statement, "list"))) {
             struct base_arena kept; /* warnings outlive the pages */
             base_arena_init(&kept);
-            struct base_slice *warnings = base_arena_alloc(&kept, (prefix.warning_count + 1) * sizeof *warnings);
+            struct base_slice *warnings =
+                base_arena_alloc(&kept, (prefix.warning_count + 1) * sizeof *warnings);
             for (size_t i = 0; warnings && i < prefix.warning_count; i++)
                 if (base_arena_copy(&kept, prefix.warnings[i], &warnings[i]) != BASE_OK)
                     warnings[i] = (struct base_slice){0};
@@ -263,7 +287,8 @@ void cli_shell_query(struct cli_shell *shell, struct base_slice statement)
             cli_shell_warnings(shell, &prefix);
             prefix.warning_count = 0;
             base_arena_fini(&kept);
-        } else if (reply.result.kind == CQL_RESULT_ROWS && reply.result.row_count) { /* of a conditional write */
+        } else if (reply.result.kind == CQL_RESULT_ROWS &&
+                   reply.result.row_count) { /* of a conditional write */
             putc('\n', shell->out);
             show_page(shell, &arena, &reply.result, true, 0);
         }

@@ -1,4 +1,5 @@
-/* Tables on the terminal, laid out as cqlsh's: headers to the left, values to the right (shell_private.h). */
+/* Tables on the terminal, laid out as cqlsh's: headers to the left, values to the right
+ * (shell_private.h). */
 #include "cli/shell_private.h"
 
 enum { TABLE_SIZE_MAX = 1 << 30 };
@@ -37,8 +38,8 @@ int cli_table_add(struct cli_table *table, struct base_slice text, size_t width)
     return rc;
 }
 
-int cli_table_add_value(struct cli_table *table, const struct cli_format *format, const struct base_type *type,
-                        const struct cql_value *value, bool colours)
+int cli_table_add_value(struct cli_table *table, const struct cli_format *format,
+                        const struct base_type *type, const struct cql_value *value, bool colours)
 {
     struct cli_text text = {.out = &table->scratch, .colours = colours};
     base_buf_reset(&table->scratch);
@@ -46,7 +47,8 @@ int cli_table_add_value(struct cli_table *table, const struct cli_format *format
     return rc == BASE_OK ? cli_table_add(table, base_buf_view(&table->scratch), text.width) : rc;
 }
 
-int cli_table_add_name(struct cli_table *table, struct base_slice name, const char *colour, bool colours)
+int cli_table_add_name(struct cli_table *table, struct base_slice name, const char *colour,
+                       bool colours)
 {
     struct cli_text text = {.out = &table->scratch, .colours = colours};
     base_buf_reset(&table->scratch);
@@ -132,9 +134,10 @@ void cli_table_print_expanded(const struct cli_table *table, FILE *out, size_t f
     }
 }
 
-/* --- names side by side ----------------------------------------------------------------------------------------------- */
+/* Names side by side. */
 
-static size_t width_of_column(const struct base_slice *names, size_t count, size_t rows, size_t column)
+static size_t width_of_column(const struct base_slice *names, size_t count, size_t rows,
+                              size_t column)
 {
     size_t widest = 0;
     for (size_t i = rows * column; i < count && i < rows * (column + 1); i++) {
@@ -163,7 +166,8 @@ void cli_columnize(FILE *out, const struct base_slice *names, size_t count, size
         rows++;
     for (size_t row = 0; row < rows; row++) {
         for (size_t i = row, column = 0; i < count; i += rows, column++) {
-            size_t last = count == 1 || rows == count ? 0 : width_of_column(names, count, rows, column);
+            size_t last =
+                count == 1 || rows == count ? 0 : width_of_column(names, count, rows, column);
             size_t here = cli_format_width(names[i]);
             fputs(column ? "  " : "", out);
             put_text(out, names[i]);

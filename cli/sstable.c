@@ -9,10 +9,12 @@ static int print(void *ctx, struct base_slice text)
     return fwrite(text.data, 1, text.len, stdout) == text.len ? BASE_OK : BASE_E_IO;
 }
 
-int cli_sstable(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
+int cli_sstable(const struct cli_options *options, const struct cli_command *command, int argc,
+                char **argv)
 {
     struct base_err err = {0};
-    if (argc != 2 || (strcmp(argv[0], "dump") != 0 && strcmp(argv[0], "metadata") != 0 && strcmp(argv[0], "verify") != 0))
+    if (argc != 2 || (strcmp(argv[0], "dump") != 0 && strcmp(argv[0], "metadata") != 0 &&
+                      strcmp(argv[0], "verify") != 0))
         return cli_usage(command, "say what to do and with which directory or file");
     int rc = node_sstable_command(argv[0], argv[1], options->json, print, NULL, &err);
     if (rc == BASE_OK && fflush(stdout) != 0)

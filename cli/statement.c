@@ -1,7 +1,8 @@
 /* Statements and tokens of the shell's input (statement.h).
  *
  * 1. A semicolon inside quotes, comments or $$…$$ ends nothing.
- * 2. Every byte belongs to a token, a blank or a comment: what CQL does not know is a symbol of one byte, and the node complains. */
+ * 2. Every byte belongs to a token, a blank or a comment: what CQL does not know is a symbol of one
+ *    byte, and the node complains. */
 #include "cli/statement.h"
 
 #include <ctype.h>
@@ -11,7 +12,8 @@ static bool is_word_byte(uint8_t c)
     return isalnum(c) || c == '_' || c >= 0x80;
 }
 
-/* From an opening quote of `len` bytes to behind the closing one; SIZE_MAX: it does not end. A doubled single byte is no end. */
+/* From an opening quote of `len` bytes to behind the closing one; SIZE_MAX: it does not end. A
+ * doubled single byte is no end. */
 static size_t quoted_end(struct base_slice s, size_t len)
 {
     for (size_t i = len; i + len <= s.len; i++) {
@@ -46,8 +48,10 @@ static size_t comment(struct base_slice s)
 static size_t number_end(struct base_slice s)
 {
     size_t i = s.data[0] == '-' ? 1 : 0;
-    while (i < s.len && (is_word_byte(s.data[i]) || (s.data[i] == '.' && i + 1 < s.len && isdigit(s.data[i + 1])) ||
-                         ((s.data[i] == '+' || s.data[i] == '-') && i > 0 && (s.data[i - 1] | 32) == 'e' && s.data[0] != '0')))
+    while (i < s.len && (is_word_byte(s.data[i]) ||
+                         (s.data[i] == '.' && i + 1 < s.len && isdigit(s.data[i + 1])) ||
+                         ((s.data[i] == '+' || s.data[i] == '-') && i > 0 &&
+                          (s.data[i - 1] | 32) == 'e' && s.data[0] != '0')))
         i++; /* 123e4567-e89b-… of a uuid is one, too: nobody minds */
     return i;
 }
@@ -95,7 +99,8 @@ struct cli_token cli_token_next(struct base_slice *rest)
 
 bool cli_token_is(const struct cli_token *token, const char *word)
 {
-    return (token->kind == CLI_TOKEN_WORD || token->kind == CLI_TOKEN_SYMBOL) && base_slice_equal_nocase(token->text, base_slice_str(word));
+    return (token->kind == CLI_TOKEN_WORD || token->kind == CLI_TOKEN_SYMBOL) &&
+           base_slice_equal_nocase(token->text, base_slice_str(word));
 }
 
 int cli_token_unquote(const struct cli_token *token, struct base_buf *out)
@@ -130,8 +135,10 @@ int cli_token_identifier(const struct cli_token *token, struct base_buf *out)
 
 bool cli_statement_is_shell_word(struct base_slice word)
 {
-    static const char *const words[] = {"capture", "clear", "cls", "consistency", "desc", "describe", "exit", "expand", "help", "history",
-                                        "login", "paging", "quit", "serial", "show", "source", "tracing", "?"};
+    static const char *const words[] = {"capture",  "clear",   "cls",    "consistency", "desc",
+                                        "describe", "exit",    "expand", "help",        "history",
+                                        "login",    "paging",  "quit",   "serial",      "show",
+                                        "source",   "tracing", "?"};
     for (size_t i = 0; i < BASE_COUNT(words); i++)
         if (base_slice_equal_nocase(word, base_slice_str(words[i])))
             return true;
@@ -156,7 +163,8 @@ enum cli_statement_step cli_statement_next(struct base_slice *rest, struct base_
         *rest = at;
         return CLI_STATEMENT_NONE;
     }
-    bool is_command = cli_statement_is_shell_word(first.text), is_batch = cli_token_is(&first, "begin"), applied = false;
+    bool is_command = cli_statement_is_shell_word(first.text),
+         is_batch = cli_token_is(&first, "begin"), applied = false;
     for (;;) {
         struct base_slice here = at;
         if (token.kind == CLI_TOKEN_OPEN)

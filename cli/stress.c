@@ -1,4 +1,5 @@
-/* ringlet stress: load over the native protocol, on Ringlet, Apache Cassandra or ScyllaDB, and what came of it (stress_private.h). */
+/* ringlet stress: load over the native protocol, on Ringlet, Apache Cassandra or ScyllaDB, and what
+ * came of it (stress_private.h). */
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -18,10 +19,10 @@ struct result {
     struct cli_stress_counts total;
     double seconds;
     double server_cpu_s; /* of -pid, in the phase that counts */
-    uint64_t version; /* of the protocol */
+    uint64_t version;    /* of the protocol */
 };
 
-/* --- the server's processor time -------------------------------------------------------------------------------------------- */
+/* The server's processor time. */
 
 static double cpu_seconds(const struct cli_stress_options *o)
 {
@@ -34,14 +35,15 @@ static double cpu_seconds(const struct cli_stress_options *o)
         if (!file)
             continue;
         const char *rest = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
-        if (rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2)
+        if (rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                           &system) == 2)
             sum += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
         fclose(file);
     }
     return sum;
 }
 
-/* --- live ---------------------------------------------------------------------------------------------------------------------- */
+/* Live. */
 
 static double ms(uint64_t ns)
 {
@@ -56,34 +58,42 @@ static uint64_t operations(const struct cli_stress_counts *c)
     return sum;
 }
 
-static void show_line(const struct cli_stress_options *o, const struct cli_stress_counts *total, const struct cli_stress_counts *now, double seconds,
-                      double span)
+static void show_line(const struct cli_stress_options *o, const struct cli_stress_counts *total,
+                      const struct cli_stress_counts *now, double seconds, double span)
 {
     if (o->quiet)
         return;
-    fprintf(stderr, "%10.1f %12llu %9.0f %8.2f %8.2f %8.2f %8.2f %8.2f %9.2f %8llu\n", seconds, (unsigned long long)operations(total),
-            span > 0 ? (double)operations(now) / span : 0, cli_histogram_mean(&now->response) / 1e6,
-            ms(cli_histogram_percentile(&now->response, 50)), ms(cli_histogram_percentile(&now->response, 95)),
-            ms(cli_histogram_percentile(&now->response, 99)), ms(cli_histogram_percentile(&now->response, 99.9)), ms(now->response.max),
+    fprintf(stderr, "%10.1f %12llu %9.0f %8.2f %8.2f %8.2f %8.2f %8.2f %9.2f %8llu\n", seconds,
+            (unsigned long long)operations(total), span > 0 ? (double)operations(now) / span : 0,
+            cli_histogram_mean(&now->response) / 1e6,
+            ms(cli_histogram_percentile(&now->response, 50)),
+            ms(cli_histogram_percentile(&now->response, 95)),
+            ms(cli_histogram_percentile(&now->response, 99)),
+            ms(cli_histogram_percentile(&now->response, 99.9)), ms(now->response.max),
             (unsigned long long)(total->errors + total->wrong + total->missing));
 }
 
 static void show_head(const struct cli_stress_options *o, const char *what)
 {
     if (!o->quiet)
-        fprintf(stderr, "%s\n   time, s   operations      op/s     mean      med      .95      .99     .999    max, ms   errors\n", what);
+        fprintf(stderr,
+                "%s\n   time, s   operations      op/s     mean      med      .95      .99     "
+                ".999    max, ms   errors\n",
+                what);
 }
 
-/* --- a phase -------------------------------------------------------------------------------------------------------------------- */
+/* A phase. */
 
-static int run_phase(struct cli_stress_run *run, struct cli_stress_worker **workers, struct result *result, struct base_err *err)
+static int run_phase(struct cli_stress_run *run, struct cli_stress_worker **workers,
+                     struct result *result, struct base_err *err)
 {
     const struct cli_stress_options *o = run->options;
     struct cli_stress_counts *now = calloc(1, sizeof *now);
     int rc = now ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "counts");
     double cpu_s = cpu_seconds(o);
     run->start_ns = cli_stress_now_ns();
-    run->end_ns = run->phase.duration_s > 0 ? run->start_ns + (uint64_t)(run->phase.duration_s * 1e9) : 0;
+    run->end_ns =
+        run->phase.duration_s > 0 ? run->start_ns + (uint64_t)(run->phase.duration_s * 1e9) : 0;
     atomic_store(&run->next, 0);
     atomic_store(&run->stop, false);
     atomic_store(&run->running, o->loops);
@@ -106,7 +116,8 @@ static int run_phase(struct cli_stress_run *run, struct cli_stress_worker **work
         for (unsigned i = 0; i < o->loops; i++)
             cli_stress_worker_take(workers[i], now);
         cli_stress_counts_add(&result->total, now);
-        show_line(o, &result->total, now, (double)(ended_ns - run->start_ns) / 1e9, (double)(ended_ns - shown_ns) / 1e9);
+        show_line(o, &result->total, now, (double)(ended_ns - run->start_ns) / 1e9,
+                  (double)(ended_ns - shown_ns) / 1e9);
         shown_ns = ended_ns;
     }
     for (unsigned i = 0; i < started; i++) {
@@ -122,14 +133,15 @@ static int run_phase(struct cli_stress_run *run, struct cli_stress_worker **work
     return rc;
 }
 
-/* --- the end -------------------------------------------------------------------------------------------------------------------- */
+/* The end. */
 
 static void show_operations(const struct cli_stress_workload *w, const struct result *r)
 {
     uint64_t sum = operations(&r->total);
     printf("Op rate                   : %10.0f op/s ", (double)sum / r->seconds);
     for (size_t i = 0; i < w->statement_count; i++)
-        printf(" [%s: %.0f op/s]", w->statements[i].name, (double)r->total.operations[i] / r->seconds);
+        printf(" [%s: %.0f op/s]", w->statements[i].name,
+               (double)r->total.operations[i] / r->seconds);
     printf("\nRow rate                  : %10.0f row/s\n", (double)r->total.rows / r->seconds);
 }
 
@@ -161,8 +173,10 @@ static void show(const struct cli_stress_workload *w, const struct result *r)
     printf("Total operation time      : %10.2f s\n", r->seconds);
     if (o->pid_count) {
         printf("Server CPU                : %10.2f s\n", r->server_cpu_s);
-        printf("Server CPU per operation  : %10.1f us\n", sum ? r->server_cpu_s * 1e6 / (double)sum : 0);
-        printf("Operations per CPU second : %10.0f\n", r->server_cpu_s > 0 ? (double)sum / r->server_cpu_s : 0);
+        printf("Server CPU per operation  : %10.1f us\n",
+               sum ? r->server_cpu_s * 1e6 / (double)sum : 0);
+        printf("Operations per CPU second : %10.0f\n",
+               r->server_cpu_s > 0 ? (double)sum / r->server_cpu_s : 0);
     }
 }
 
@@ -174,7 +188,8 @@ static void put_double(struct base_json_writer *w, const char *key, double value
     base_json_raw(w, base_slice_str(text));
 }
 
-static void put_latencies(struct base_json_writer *w, const char *key, const struct cli_histogram *h)
+static void put_latencies(struct base_json_writer *w, const char *key,
+                          const struct cli_histogram *h)
 {
     base_json_key(w, key);
     base_json_open_object(w);
@@ -188,7 +203,8 @@ static void put_latencies(struct base_json_writer *w, const char *key, const str
     base_json_close_object(w);
 }
 
-static int show_json(const struct cli_stress_workload *work, const struct result *r, struct base_err *err)
+static int show_json(const struct cli_stress_workload *work, const struct result *r,
+                     struct base_err *err)
 {
     struct base_buf out;
     struct base_json_writer w;
@@ -224,8 +240,10 @@ static int show_json(const struct cli_stress_workload *work, const struct result
     base_json_u64(&w, r->total.wrong);
     if (work->options->pid_count) {
         put_double(&w, "server_cpu_seconds", r->server_cpu_s);
-        put_double(&w, "server_cpu_us_per_operation", sum ? r->server_cpu_s * 1e6 / (double)sum : 0);
-        put_double(&w, "operations_per_cpu_second", r->server_cpu_s > 0 ? (double)sum / r->server_cpu_s : 0);
+        put_double(&w, "server_cpu_us_per_operation",
+                   sum ? r->server_cpu_s * 1e6 / (double)sum : 0);
+        put_double(&w, "operations_per_cpu_second",
+                   r->server_cpu_s > 0 ? (double)sum / r->server_cpu_s : 0);
     }
     base_json_close_object(&w);
     int rc = base_json_finish(&w);
@@ -235,7 +253,8 @@ static int show_json(const struct cli_stress_workload *work, const struct result
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "the result");
 }
 
-static int write_histogram(const struct cli_stress_options *o, const struct result *r, struct base_err *err)
+static int write_histogram(const struct cli_stress_options *o, const struct result *r,
+                           struct base_err *err)
 {
     FILE *file = fopen(o->histogram_file, "we");
     if (!file)
@@ -246,9 +265,10 @@ static int write_histogram(const struct cli_stress_options *o, const struct resu
     return BASE_OK;
 }
 
-/* --- the command ------------------------------------------------------------------------------------------------------------------ */
+/* The command. */
 
-static int run(struct cli_stress_run *r, struct cli_stress_worker **workers, struct result *result, struct base_err *err)
+static int run(struct cli_stress_run *r, struct cli_stress_worker **workers, struct result *result,
+               struct base_err *err)
 {
     const struct cli_stress_options *o = r->options;
     int rc = BASE_OK;
@@ -266,13 +286,21 @@ static int run(struct cli_stress_run *r, struct cli_stress_worker **workers, str
     return rc;
 }
 
-static int stress(const struct cli_stress_options *o, struct cli_stress_workload *workload, struct result *result, struct base_err *err)
+static int stress(const struct cli_stress_options *o, struct cli_stress_workload *workload,
+                  struct result *result, struct base_err *err)
 {
     struct cli_stress_run r = {.options = o, .workload = workload};
     struct cli_stress_worker *workers[CLI_STRESS_LOOPS_MAX] = {NULL};
     struct cli_cql cql;
-    struct cli_cql_config config = {.host = o->nodes[0], .port = o->port, .version = o->version, .lz4 = o->lz4, .user = o->user,
-                                    .password = o->password, .ssl = o->ssl, .tls = o->tls, .connect_timeout_ms = 5000,
+    struct cli_cql_config config = {.host = o->nodes[0],
+                                    .port = o->port,
+                                    .version = o->version,
+                                    .lz4 = o->lz4,
+                                    .user = o->user,
+                                    .password = o->password,
+                                    .ssl = o->ssl,
+                                    .tls = o->tls,
+                                    .connect_timeout_ms = 5000,
                                     .request_timeout_ms = 60000};
     int rc = cli_cql_open(&cql, &config, err);
     if (rc != BASE_OK)
@@ -298,7 +326,8 @@ static int stress(const struct cli_stress_options *o, struct cli_stress_workload
     return rc;
 }
 
-int cli_stress(const struct cli_options *options, const struct cli_command *command, int argc, char **argv)
+int cli_stress(const struct cli_options *options, const struct cli_command *command, int argc,
+               char **argv)
 {
     struct cli_stress_options o;
     struct cli_stress_workload workload;
@@ -310,7 +339,9 @@ int cli_stress(const struct cli_options *options, const struct cli_command *comm
     }
     struct result *result = calloc(1, sizeof *result);
     BASE_ASSERT(result);
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}; /* the second Ctrl-C ends the process */
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags =
+                                   (int)SA_RESETHAND}; /* the second Ctrl-C ends the process */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     rc = stress(&o, &workload, result, &err);
@@ -318,9 +349,11 @@ int cli_stress(const struct cli_options *options, const struct cli_command *comm
         rc = cli_fail(&err);
     else if (result->total.errors || result->total.wrong || result->total.missing) {
         if (result->total.first_error[0])
-            fprintf(stderr, "ringlet: %llu errors, the first: %s\n", (unsigned long long)result->total.errors, result->total.first_error);
+            fprintf(stderr, "ringlet: %llu errors, the first: %s\n",
+                    (unsigned long long)result->total.errors, result->total.first_error);
         if (result->total.wrong || result->total.missing)
-            fprintf(stderr, "ringlet: %llu rows are missing, %llu are wrong\n", (unsigned long long)result->total.missing,
+            fprintf(stderr, "ringlet: %llu rows are missing, %llu are wrong\n",
+                    (unsigned long long)result->total.missing,
                     (unsigned long long)result->total.wrong);
         rc = o.ignore_errors && !result->total.wrong ? CLI_OK : CLI_FAILED;
     }

@@ -1,6 +1,7 @@
 /* The command line of `ringlet stress`: cassandra-stress's words (n=, cl=, -rate, -pop, -node …).
  *
- * A word with a dash begins a group; NAME=VALUE belongs to the group before it, or stands for itself. One table says which there are. */
+ * A word with a dash begins a group; NAME=VALUE belongs to the group before it, or stands for
+ * itself. One table says which there are. */
 #include <ctype.h>
 
 #include "cli/stress_private.h"
@@ -81,7 +82,8 @@ static bool range(const char *text, struct cli_stress_options *o)
         return false;
     memcpy(first, text, (size_t)(dots - text));
     first[dots - text] = 0;
-    return integer(first, 1, 1u << 31, &o->first) && integer(dots + 2, o->first, 1ull << 52, &o->last);
+    return integer(first, 1, 1u << 31, &o->first) &&
+           integer(dots + 2, o->first, 1ull << 52, &o->last);
 }
 
 /* A copy that lives as long as the options: words that are taken apart. */
@@ -92,15 +94,17 @@ static char *keep(struct cli_stress_options *o, const char *text, size_t len)
     return copy;
 }
 
-/* --- one setting each ---------------------------------------------------------------------------------------------------- */
+/* One setting each. */
 
 static int set_n(struct place *p, const char *v)
 {
-    return integer(v, 1, 1ull << 52, &p->o->count) ? CLI_OK : bad(p, "n=", v, "a number of operations");
+    return integer(v, 1, 1ull << 52, &p->o->count) ? CLI_OK
+                                                   : bad(p, "n=", v, "a number of operations");
 }
 static int set_duration(struct place *p, const char *v)
 {
-    return duration(v, &p->o->duration_s) ? CLI_OK : bad(p, "duration=", v, "a time such as 30s or 5m");
+    return duration(v, &p->o->duration_s) ? CLI_OK
+                                          : bad(p, "duration=", v, "a time such as 30s or 5m");
 }
 static int set_cl(struct place *p, const char *v)
 {
@@ -110,8 +114,10 @@ static int set_cl(struct place *p, const char *v)
 static int set_serial_cl(struct place *p, const char *v)
 {
     p->o->serial_consistency = node_consistency_parse(base_slice_str(v));
-    return p->o->serial_consistency == NODE_CL_SERIAL || p->o->serial_consistency == NODE_CL_LOCAL_SERIAL
-               ? CLI_OK : bad(p, "serial-cl=", v, "serial or local_serial");
+    return p->o->serial_consistency == NODE_CL_SERIAL ||
+                   p->o->serial_consistency == NODE_CL_LOCAL_SERIAL
+               ? CLI_OK
+               : bad(p, "serial-cl=", v, "serial or local_serial");
 }
 static int set_no_warmup(struct place *p, const char *v)
 {
@@ -121,12 +127,16 @@ static int set_no_warmup(struct place *p, const char *v)
 }
 static int set_warmup(struct place *p, const char *v)
 {
-    return integer(v, 1, 1ull << 52, &p->o->warmup) ? CLI_OK : bad(p, "warmup=", v, "a number of operations");
+    return integer(v, 1, 1ull << 52, &p->o->warmup)
+               ? CLI_OK
+               : bad(p, "warmup=", v, "a number of operations");
 }
 static int set_truncate(struct place *p, const char *v)
 {
     p->o->truncate = strcmp(v, "never") != 0;
-    return strcmp(v, "never") == 0 || strcmp(v, "once") == 0 || strcmp(v, "always") == 0 ? CLI_OK : bad(p, "truncate=", v, "never, once or always");
+    return strcmp(v, "never") == 0 || strcmp(v, "once") == 0 || strcmp(v, "always") == 0
+               ? CLI_OK
+               : bad(p, "truncate=", v, "never, once or always");
 }
 static int set_check(struct place *p, const char *v)
 {
@@ -149,19 +159,27 @@ static int set_schema_file(struct place *p, const char *v)
 }
 static int set_rows(struct place *p, const char *v)
 {
-    return integer(v, 1, 1u << 31, &p->o->rows) ? CLI_OK : bad(p, "rows=", v, "a number of rows a partition");
+    return integer(v, 1, 1u << 31, &p->o->rows)
+               ? CLI_OK
+               : bad(p, "rows=", v, "a number of rows a partition");
 }
 static int set_threads(struct place *p, const char *v)
 {
-    return count_u(v, 1, CLI_STRESS_IN_FLIGHT_MAX, &p->o->threads) ? CLI_OK : bad(p, "threads=", v, "how many requests are in flight");
+    return count_u(v, 1, CLI_STRESS_IN_FLIGHT_MAX, &p->o->threads)
+               ? CLI_OK
+               : bad(p, "threads=", v, "how many requests are in flight");
 }
 static int set_connections(struct place *p, const char *v)
 {
-    return count_u(v, 1, 20000, &p->o->connections) ? CLI_OK : bad(p, "connections=", v, "a number of connections");
+    return count_u(v, 1, 20000, &p->o->connections)
+               ? CLI_OK
+               : bad(p, "connections=", v, "a number of connections");
 }
 static int set_loops(struct place *p, const char *v)
 {
-    return count_u(v, 1, CLI_STRESS_LOOPS_MAX, &p->o->loops) ? CLI_OK : bad(p, "loops=", v, "a number of event loops");
+    return count_u(v, 1, CLI_STRESS_LOOPS_MAX, &p->o->loops)
+               ? CLI_OK
+               : bad(p, "loops=", v, "a number of event loops");
 }
 static bool rate(const char *v, double *out)
 {
@@ -229,7 +247,9 @@ static int set_compression(struct place *p, const char *v)
 }
 static int set_factor(struct place *p, const char *v)
 {
-    return count_u(v, 1, 100, &p->o->replication_factor) ? CLI_OK : bad(p, "replication-factor=", v, "a number of replicas");
+    return count_u(v, 1, 100, &p->o->replication_factor)
+               ? CLI_OK
+               : bad(p, "replication-factor=", v, "a number of replicas");
 }
 static int set_replication(struct place *p, const char *v)
 {
@@ -247,11 +267,14 @@ static int set_columns(struct place *p, const char *v)
 }
 static int set_size(struct place *p, const char *v)
 {
-    return count_u(v, 1, 16 << 20, &p->o->value_size) ? CLI_OK : bad(p, "size=", v, "a number of bytes");
+    return count_u(v, 1, 16 << 20, &p->o->value_size) ? CLI_OK
+                                                      : bad(p, "size=", v, "a number of bytes");
 }
 static int set_key_size(struct place *p, const char *v)
 {
-    return count_u(v, 8, 65535, &p->o->key_size) ? CLI_OK : bad(p, "key-size=", v, "a number of bytes, at least 8");
+    return count_u(v, 8, 65535, &p->o->key_size)
+               ? CLI_OK
+               : bad(p, "key-size=", v, "a number of bytes, at least 8");
 }
 static int set_seq(struct place *p, const char *v)
 {
@@ -274,7 +297,9 @@ static int set_dist(struct place *p, const char *v)
         p->o->population = CLI_STRESS_SEQUENCE;
     else
         name = 0;
-    return name && range(inner, p->o) ? CLI_OK : bad(p, "dist=", v, "uniform(FROM..TO), gaussian(FROM..TO) or seq(FROM..TO)");
+    return name && range(inner, p->o)
+               ? CLI_OK
+               : bad(p, "dist=", v, "uniform(FROM..TO), gaussian(FROM..TO) or seq(FROM..TO)");
 }
 static int set_seed(struct place *p, const char *v)
 {
@@ -319,7 +344,8 @@ static int set_pids(struct place *p, const char *v)
     for (const char *at = v; *at;) {
         char *end;
         long pid = strtol(at, &end, 10);
-        if (pid <= 0 || pid > 1 << 30 || end == at || (*end && *end != ',') || p->o->pid_count == CLI_STRESS_PIDS_MAX)
+        if (pid <= 0 || pid > 1 << 30 || end == at || (*end && *end != ',') ||
+            p->o->pid_count == CLI_STRESS_PIDS_MAX)
             return bad(p, "-pid", v, "PROCESS,…");
         p->o->pids[p->o->pid_count++] = (int)pid;
         at = end + (*end == ',');
@@ -338,7 +364,8 @@ static int set_weights(struct place *p, const char *v)
         const char *equals = memchr(at, '=', item);
         char text[16];
         struct cli_stress_weight *w = &p->o->weights[p->o->weight_count];
-        if (!equals || equals == at || p->o->weight_count == CLI_STRESS_STATEMENTS_MAX || (size_t)(at + item - equals) > sizeof text)
+        if (!equals || equals == at || p->o->weight_count == CLI_STRESS_STATEMENTS_MAX ||
+            (size_t)(at + item - equals) > sizeof text)
             return bad(p, "ratio(…)", v, "NAME=WEIGHT,…");
         memcpy(text, equals + 1, (size_t)(at + item - equals - 1));
         text[at + item - equals - 1] = 0;
@@ -355,8 +382,10 @@ static int set_weights(struct place *p, const char *v)
 static int set_query(struct place *p, const char *name, size_t name_len, const char *text)
 {
     if (p->o->query_count == CLI_STRESS_STATEMENTS_MAX - 2 || name_len == 0)
-        return cli_usage(p->command, "query:NAME=CQL, at most %d of them", CLI_STRESS_STATEMENTS_MAX - 2);
-    p->o->queries[p->o->query_count++] = (struct cli_stress_query){.name = keep(p->o, name, name_len), .text = text};
+        return cli_usage(p->command, "query:NAME=CQL, at most %d of them",
+                         CLI_STRESS_STATEMENTS_MAX - 2);
+    p->o->queries[p->o->query_count++] =
+        (struct cli_stress_query){.name = keep(p->o, name, name_len), .text = text};
     return CLI_OK;
 }
 
@@ -365,27 +394,50 @@ static const struct setting {
     bool is_word; /* no =VALUE */
     int (*set)(struct place *p, const char *value);
 } settings[] = {
-    {"", "n", false, set_n}, {"", "duration", false, set_duration}, {"", "cl", false, set_cl}, {"", "serial-cl", false, set_serial_cl},
-    {"", "no-warmup", true, set_no_warmup}, {"", "warmup", false, set_warmup}, {"", "truncate", false, set_truncate},
-    {"", "check", false, set_check}, {"", "table", false, set_table}, {"", "schema", false, set_schema_file}, {"", "rows", false, set_rows},
-    {"-rate", "threads", false, set_threads}, {"-rate", "connections", false, set_connections}, {"-rate", "loops", false, set_loops},
-    {"-rate", "fixed", false, set_fixed}, {"-rate", "throttle", false, set_throttle},
+    {"", "n", false, set_n},
+    {"", "duration", false, set_duration},
+    {"", "cl", false, set_cl},
+    {"", "serial-cl", false, set_serial_cl},
+    {"", "no-warmup", true, set_no_warmup},
+    {"", "warmup", false, set_warmup},
+    {"", "truncate", false, set_truncate},
+    {"", "check", false, set_check},
+    {"", "table", false, set_table},
+    {"", "schema", false, set_schema_file},
+    {"", "rows", false, set_rows},
+    {"-rate", "threads", false, set_threads},
+    {"-rate", "connections", false, set_connections},
+    {"-rate", "loops", false, set_loops},
+    {"-rate", "fixed", false, set_fixed},
+    {"-rate", "throttle", false, set_throttle},
     {"-port", "native", false, set_native},
-    {"-mode", "protocolVersion", false, set_version}, {"-mode", "user", false, set_user}, {"-mode", "password", false, set_password},
-    {"-mode", "password-file", false, set_password_file}, {"-mode", "compression", false, set_compression},
-    {"-schema", "replication-factor", false, set_factor}, {"-schema", "replication", false, set_replication},
+    {"-mode", "protocolVersion", false, set_version},
+    {"-mode", "user", false, set_user},
+    {"-mode", "password", false, set_password},
+    {"-mode", "password-file", false, set_password_file},
+    {"-mode", "compression", false, set_compression},
+    {"-schema", "replication-factor", false, set_factor},
+    {"-schema", "replication", false, set_replication},
     {"-schema", "keyspace", false, set_keyspace},
-    {"-col", "n", false, set_columns}, {"-col", "size", false, set_size}, {"-col", "key-size", false, set_key_size},
-    {"-pop", "seq", false, set_seq}, {"-pop", "dist", false, set_dist}, {"-pop", "seed", false, set_seed},
-    {"-log", "hdrfile", false, set_hdrfile}, {"-log", "interval", false, set_interval}, {"-log", "quiet", true, set_quiet},
+    {"-col", "n", false, set_columns},
+    {"-col", "size", false, set_size},
+    {"-col", "key-size", false, set_key_size},
+    {"-pop", "seq", false, set_seq},
+    {"-pop", "dist", false, set_dist},
+    {"-pop", "seed", false, set_seed},
+    {"-log", "hdrfile", false, set_hdrfile},
+    {"-log", "interval", false, set_interval},
+    {"-log", "quiet", true, set_quiet},
     {"-errors", "ignore", true, set_ignore},
 };
 
-static const struct setting *find_setting(const char *group, const char *word, size_t len, bool is_word)
+static const struct setting *find_setting(const char *group, const char *word, size_t len,
+                                          bool is_word)
 {
     for (size_t i = 0; i < BASE_COUNT(settings); i++) {
         const struct setting *s = &settings[i];
-        if (strcmp(s->group, group) == 0 && strlen(s->name) == len && strncasecmp(s->name, word, len) == 0 && s->is_word == is_word)
+        if (strcmp(s->group, group) == 0 && strlen(s->name) == len &&
+            strncasecmp(s->name, word, len) == 0 && s->is_word == is_word)
             return s;
     }
     return NULL;
@@ -408,7 +460,8 @@ static int take_word(struct place *p, const char **group, const char *word)
     if (!s) /* n=, cl= … may stand behind a group, too */
         s = find_setting("", word, len, !equals);
     if (!s)
-        return cli_usage(p->command, "%s%snothing is called \"%s\" there", *group, **group ? ": " : "", word);
+        return cli_usage(p->command, "%s%snothing is called \"%s\" there", *group,
+                         **group ? ": " : "", word);
     return s->set(p, equals ? equals + 1 : "");
 }
 
@@ -451,13 +504,29 @@ static int settle(struct cli_stress_options *o, const struct cli_command *comman
     return CLI_OK;
 }
 
-int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *global, const struct cli_command *command, int argc, char **argv)
+int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *global,
+                     const struct cli_command *command, int argc, char **argv)
 {
     static const char *const commands[] = {"write", "read", "mixed", "user"};
     *o = (struct cli_stress_options){
-        .consistency = NODE_CL_LOCAL_ONE, .serial_consistency = NODE_CL_SERIAL, .threads = 50, .connections = 8, .loops = 1,
-        .nodes = {global->host}, .node_count = 1, .port = 9042, .keyspace = "keyspace1", .replication_factor = 1, .columns = 5,
-        .value_size = 34, .key_size = 10, .rows = 1, .first = 1, .interval_s = 1, .json = global->json, .ssl = global->ssl,
+        .consistency = NODE_CL_LOCAL_ONE,
+        .serial_consistency = NODE_CL_SERIAL,
+        .threads = 50,
+        .connections = 8,
+        .loops = 1,
+        .nodes = {global->host},
+        .node_count = 1,
+        .port = 9042,
+        .keyspace = "keyspace1",
+        .replication_factor = 1,
+        .columns = 5,
+        .value_size = 34,
+        .key_size = 10,
+        .rows = 1,
+        .first = 1,
+        .interval_s = 1,
+        .json = global->json,
+        .ssl = global->ssl,
         .tls = {.certificate = global->cert, .key = global->key, .ca = global->cacert}};
     base_arena_init(&o->arena);
     for (size_t i = 0; argc > 0 && i < BASE_COUNT(commands); i++)
@@ -466,7 +535,9 @@ int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *glo
     if (!o->command)
         return cli_usage(command, "say what to do: write, read, mixed or user");
     o->check = strcmp(o->command, "user") != 0;
-    o->population = strcmp(o->command, "write") == 0 || strcmp(o->command, "user") == 0 ? CLI_STRESS_SEQUENCE : CLI_STRESS_GAUSSIAN;
+    o->population = strcmp(o->command, "write") == 0 || strcmp(o->command, "user") == 0
+                        ? CLI_STRESS_SEQUENCE
+                        : CLI_STRESS_GAUSSIAN;
     struct place place = {o, command};
     const char *group = "";
     for (int i = 1; i < argc; i++) {

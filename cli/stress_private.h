@@ -9,11 +9,17 @@
 #include "cli/cql_client.h"
 #include "cli/histogram.h"
 
-enum { CLI_STRESS_STATEMENTS_MAX = 16, CLI_STRESS_NODES_MAX = 64, CLI_STRESS_PIDS_MAX = 64, CLI_STRESS_LOOPS_MAX = 64, CLI_STRESS_IN_FLIGHT_MAX = 32000 };
+enum {
+    CLI_STRESS_STATEMENTS_MAX = 16,
+    CLI_STRESS_NODES_MAX = 64,
+    CLI_STRESS_PIDS_MAX = 64,
+    CLI_STRESS_LOOPS_MAX = 64,
+    CLI_STRESS_IN_FLIGHT_MAX = 32000
+};
 
 enum cli_stress_population { CLI_STRESS_SEQUENCE, CLI_STRESS_UNIFORM, CLI_STRESS_GAUSSIAN };
 
-/* --- options (stress_options.c) ------------------------------------------------------------------------------------ */
+/* Options (stress_options.c). */
 
 struct cli_stress_query { /* of `user`: what it is called, and its text */
     const char *name, *text;
@@ -24,7 +30,8 @@ struct cli_stress_weight {
 };
 
 struct cli_stress_options {
-    struct base_arena arena; /* of words that were taken apart: the caller's to free, also after CLI_USAGE */
+    struct base_arena
+        arena; /* of words that were taken apart: the caller's to free, also after CLI_USAGE */
     const char *command; /* write, read, mixed, user */
     uint64_t count;      /* operations; 0: as long as duration says */
     double duration_s;
@@ -48,7 +55,8 @@ struct cli_stress_options {
     struct net_tls_config tls;
     /* -schema, -col */
     const char *keyspace, *table;
-    const char *replication; /* what stands between the braces of CREATE KEYSPACE; NULL: SimpleStrategy, replication_factor */
+    const char *replication; /* what stands between the braces of CREATE KEYSPACE; NULL:
+                                SimpleStrategy, replication_factor */
     unsigned replication_factor;
     unsigned columns, value_size, key_size;
     const char *schema_file; /* user: statements to run first */
@@ -69,11 +77,19 @@ struct cli_stress_options {
     size_t pid_count;
 };
 /* CLI_OK, or CLI_USAGE with the reason on stderr. Strings point into argv or into o->arena. */
-int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *global, const struct cli_command *command, int argc, char **argv);
+int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *global,
+                     const struct cli_command *command, int argc, char **argv);
 
-/* --- what is sent (stress_statement.c, stress_value.c) ---------------------------------------------------------------- */
+/* What is sent (stress_statement.c, stress_value.c). */
 
-enum cli_stress_role { CLI_STRESS_PARTITION_KEY, CLI_STRESS_CLUSTERING, CLI_STRESS_REGULAR, CLI_STRESS_LIMIT, CLI_STRESS_TTL, CLI_STRESS_TIMESTAMP };
+enum cli_stress_role {
+    CLI_STRESS_PARTITION_KEY,
+    CLI_STRESS_CLUSTERING,
+    CLI_STRESS_REGULAR,
+    CLI_STRESS_LIMIT,
+    CLI_STRESS_TTL,
+    CLI_STRESS_TIMESTAMP
+};
 
 struct cli_stress_column {
     const struct base_type *type;
@@ -98,21 +114,27 @@ struct cli_stress_workload {
     unsigned weight_sum;
 };
 /* Make keyspace and table where they are ours to make, prepare the statements. */
-BASE_MUST int cli_stress_workload_init(struct cli_stress_workload *w, const struct cli_stress_options *o, struct cli_cql *cql, struct base_err *err);
+BASE_MUST int cli_stress_workload_init(struct cli_stress_workload *w,
+                                       const struct cli_stress_options *o, struct cli_cql *cql,
+                                       struct base_err *err);
 void cli_stress_workload_fini(struct cli_stress_workload *w);
 /* Prepare all of them on another connection; the ids must be the same. */
-BASE_MUST int cli_stress_workload_prepare(const struct cli_stress_workload *w, struct cli_cql *cql, struct base_err *err);
+BASE_MUST int cli_stress_workload_prepare(const struct cli_stress_workload *w, struct cli_cql *cql,
+                                          struct base_err *err);
 
 uint64_t cli_stress_mix(uint64_t x); /* a bijection that looks like chance (splitmix64) */
-/* The serialized value of a column in row `row` of partition `partition`, appended. The same arguments give the same value.
- * size: of texts and blobs. */
-BASE_MUST int cli_stress_value(const struct base_type *type, uint64_t seed, size_t size, struct base_buf *out);
-uint64_t cli_stress_value_seed(const struct cli_stress_column *column, uint64_t partition, uint64_t row);
+/* The serialized value of a column in row `row` of partition `partition`, appended. The same
+ * arguments give the same value. size: of texts and blobs. */
+BASE_MUST int cli_stress_value(const struct base_type *type, uint64_t seed, size_t size,
+                               struct base_buf *out);
+uint64_t cli_stress_value_seed(const struct cli_stress_column *column, uint64_t partition,
+                               uint64_t row);
 /* What is bound to a marker. */
-BASE_MUST int cli_stress_put_bind(const struct cli_stress_options *o, const struct cli_stress_column *column, uint64_t partition, uint64_t row,
-                              struct base_buf *out);
+BASE_MUST int cli_stress_put_bind(const struct cli_stress_options *o,
+                                  const struct cli_stress_column *column, uint64_t partition,
+                                  uint64_t row, struct base_buf *out);
 
-/* --- who sends it (stress_run.c, stress_worker.c) -------------------------------------------------------------------------- */
+/* Who sends it (stress_run.c, stress_worker.c). */
 
 /* What a worker counted since it was last asked. */
 struct cli_stress_counts {
@@ -125,7 +147,7 @@ struct cli_stress_counts {
 void cli_stress_counts_add(struct cli_stress_counts *into, const struct cli_stress_counts *from);
 
 struct cli_stress_phase { /* of the run: the warm-up, then what counts */
-    uint64_t count; /* operations; 0: until stopped */
+    uint64_t count;       /* operations; 0: until stopped */
     double duration_s;
     bool counts;
 };
@@ -140,14 +162,15 @@ struct cli_stress_run {
 };
 
 struct cli_stress_worker;
-BASE_MUST int cli_stress_worker_new(struct cli_stress_run *run, unsigned number, unsigned of, struct cli_stress_worker **out, struct base_err *err);
+BASE_MUST int cli_stress_worker_new(struct cli_stress_run *run, unsigned number, unsigned of,
+                                    struct cli_stress_worker **out, struct base_err *err);
 void cli_stress_worker_free(struct cli_stress_worker *worker);
 /* Start the phase in run on a thread of its own; join gives how it ended. */
 BASE_MUST int cli_stress_worker_start(struct cli_stress_worker *worker, struct base_err *err);
 int cli_stress_worker_join(struct cli_stress_worker *worker, struct base_err *err);
 /* Move what it counted into `into`. Any thread. */
 void cli_stress_worker_take(struct cli_stress_worker *worker, struct cli_stress_counts *into);
-uint64_t cli_stress_now_ns(void);  /* monotonic */
+uint64_t cli_stress_now_ns(void); /* monotonic */
 uint64_t cli_stress_wall_us(void);
 
 #endif

@@ -1,7 +1,10 @@
-/* What `ringlet stress` sends: the default table and its two statements, or the user's table and statements; prepared.
+/* What `ringlet stress` sends: the default table and its two statements, or the user's table and
+ * statements; prepared.
  *
- * 1. The default table is cassandra-stress's: keyspace1.standard1, a blob key and -col n blobs named C0 ….
- * 2. A marker of a user's statement is known by its name: a column's gets that column's value, [limit], [ttl] and [timestamp] theirs. */
+ * 1. The default table is cassandra-stress's: keyspace1.standard1, a blob key and -col n blobs
+ *    named C0 ….
+ * 2. A marker of a user's statement is known by its name: a column's gets that column's value,
+ *    [limit], [ttl] and [timestamp] theirs. */
 #include "cli/stress_private.h"
 
 #include <errno.h>
@@ -17,21 +20,29 @@ static int run_text(struct cli_cql *cql, const char *text, struct base_err *err)
     return rc;
 }
 
-static int make_default_table(const struct cli_stress_options *o, struct cli_cql *cql, struct base_err *err)
+static int make_default_table(const struct cli_stress_options *o, struct cli_cql *cql,
+                              struct base_err *err)
 {
     struct base_buf text;
     base_buf_init(&text, 1 << 20);
-    int rc = o->replication
-                 ? base_buf_printf(&text, "CREATE KEYSPACE IF NOT EXISTS \"%s\" WITH replication = {%s}", o->keyspace, o->replication)
-                 : base_buf_printf(&text, "CREATE KEYSPACE IF NOT EXISTS \"%s\" WITH replication = {'class': 'SimpleStrategy', "
-                                          "'replication_factor': '%u'}", o->keyspace, o->replication_factor);
+    int rc =
+        o->replication
+            ? base_buf_printf(&text, "CREATE KEYSPACE IF NOT EXISTS \"%s\" WITH replication = {%s}",
+                              o->keyspace, o->replication)
+            : base_buf_printf(&text,
+                              "CREATE KEYSPACE IF NOT EXISTS \"%s\" WITH replication = {'class': "
+                              "'SimpleStrategy', "
+                              "'replication_factor': '%u'}",
+                              o->keyspace, o->replication_factor);
     if (rc == BASE_OK)
         rc = base_buf_put_u8(&text, 0);
     if (rc == BASE_OK)
         rc = run_text(cql, (const char *)text.data, err);
     base_buf_reset(&text);
     if (rc == BASE_OK)
-        rc = base_buf_printf(&text, "CREATE TABLE IF NOT EXISTS \"%s\".\"%s\" (key blob PRIMARY KEY", o->keyspace, o->table);
+        rc =
+            base_buf_printf(&text, "CREATE TABLE IF NOT EXISTS \"%s\".\"%s\" (key blob PRIMARY KEY",
+                            o->keyspace, o->table);
     for (unsigned i = 0; rc == BASE_OK && i < o->columns; i++)
         rc = base_buf_printf(&text, ", \"C%u\" blob", i);
     if (rc == BASE_OK) /* as cassandra-stress makes it: no compression */
@@ -69,21 +80,26 @@ static int run_schema_file(const char *path, struct cli_cql *cql, struct base_er
     return rc;
 }
 
-/* --- the table's columns ---------------------------------------------------------------------------------------------- */
+/* The table's columns. */
 
 enum { COLUMNS_MAX = 512 };
 struct columns {
-    struct { struct base_slice name; enum cli_stress_role role; } of[COLUMNS_MAX];
+    struct {
+        struct base_slice name;
+        enum cli_stress_role role;
+    } of[COLUMNS_MAX];
     size_t count;
 };
 
-static int load_columns(const struct cli_stress_options *o, struct cli_cql *cql, struct base_arena *arena, struct columns *columns,
-                        struct base_err *err)
+static int load_columns(const struct cli_stress_options *o, struct cli_cql *cql,
+                        struct base_arena *arena, struct columns *columns, struct base_err *err)
 {
     char text[512];
     struct cli_cql_reply reply;
     struct cql_value cells[2];
-    snprintf(text, sizeof text, "SELECT column_name, kind FROM system_schema.columns WHERE keyspace_name = '%s' AND table_name = '%s'",
+    snprintf(text, sizeof text,
+             "SELECT column_name, kind FROM system_schema.columns WHERE keyspace_name = '%s' AND "
+             "table_name = '%s'",
              o->keyspace, o->table);
     int rc = cli_cql_simple(cql, arena, text, &reply, err);
     if (rc != BASE_OK)
@@ -94,10 +110,13 @@ static int load_columns(const struct cli_stress_options *o, struct cli_cql *cql,
     columns->count = 0;
     while (cql_next_row(&rows, cells, 2)) {
         if (columns->count == COLUMNS_MAX)
-            return base_err_set(err, BASE_E_LIMIT, "%s.%s has more than %d columns", o->keyspace, o->table, COLUMNS_MAX);
-        enum cli_stress_role role = base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("partition_key")) ? CLI_STRESS_PARTITION_KEY
-                                : base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("clustering"))  ? CLI_STRESS_CLUSTERING
-                                                                                                  : CLI_STRESS_REGULAR;
+            return base_err_set(err, BASE_E_LIMIT, "%s.%s has more than %d columns", o->keyspace,
+                                o->table, COLUMNS_MAX);
+        enum cli_stress_role role =
+            base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("partition_key"))
+                ? CLI_STRESS_PARTITION_KEY
+            : base_slice_equal(cells[1].bytes, BASE_SLICE_LIT("clustering")) ? CLI_STRESS_CLUSTERING
+                                                                             : CLI_STRESS_REGULAR;
         columns->of[columns->count].name = cells[0].bytes;
         columns->of[columns->count++].role = role;
     }
@@ -112,15 +131,16 @@ static const char *keep(struct cli_stress_workload *w, int rc, struct base_buf *
 }
 
 /* INSERT of every column of the table, and SELECT of every column by the whole partition key. */
-static int default_statements(struct cli_stress_workload *w, const struct columns *columns, const char **insert, const char **select,
-                              struct base_err *err)
+static int default_statements(struct cli_stress_workload *w, const struct columns *columns,
+                              const char **insert, const char **select, struct base_err *err)
 {
     const struct cli_stress_options *o = w->options;
     struct base_buf text;
     base_buf_init(&text, 1 << 20);
     int rc = base_buf_printf(&text, "INSERT INTO \"%s\".\"%s\" (", o->keyspace, o->table);
     for (size_t i = 0; rc == BASE_OK && i < columns->count; i++)
-        rc = base_buf_printf(&text, "%s\"%.*s\"", i ? ", " : "", BASE_SLICE_ARG(columns->of[i].name));
+        rc = base_buf_printf(&text, "%s\"%.*s\"", i ? ", " : "",
+                             BASE_SLICE_ARG(columns->of[i].name));
     for (size_t i = 0; rc == BASE_OK && i < columns->count; i++)
         rc = base_buf_printf(&text, "%s?", i ? ", " : ") VALUES (");
     if (rc == BASE_OK)
@@ -131,7 +151,8 @@ static int default_statements(struct cli_stress_workload *w, const struct column
     for (size_t i = 0; rc == BASE_OK && i < columns->count; i++) {
         if (columns->of[i].role != CLI_STRESS_PARTITION_KEY)
             continue;
-        rc = base_buf_printf(&text, "%s \"%.*s\" = ?", first ? "" : " AND", BASE_SLICE_ARG(columns->of[i].name));
+        rc = base_buf_printf(&text, "%s \"%.*s\" = ?", first ? "" : " AND",
+                             BASE_SLICE_ARG(columns->of[i].name));
         first = false;
     }
     *select = keep(w, rc, &text);
@@ -144,8 +165,11 @@ static void add(struct cli_stress_workload *w, const char *name, const char *tex
     BASE_ASSERT(w->statement_count < CLI_STRESS_STATEMENTS_MAX);
     if (weight == 0)
         return;
-    w->statements[w->statement_count++] = (struct cli_stress_statement){
-        .name = name, .text = text, .weight = weight, .is_select = strncasecmp(text, "select", 6) == 0};
+    w->statements[w->statement_count++] =
+        (struct cli_stress_statement){.name = name,
+                                      .text = text,
+                                      .weight = weight,
+                                      .is_select = strncasecmp(text, "select", 6) == 0};
     w->weight_sum += weight;
 }
 
@@ -165,12 +189,15 @@ static int check_weights(const struct cli_stress_workload *w, struct base_err *e
         for (size_t s = 0; s < w->statement_count; s++)
             known = known || strcmp(w->statements[s].name, o->weights[i].name) == 0;
         if (!known)
-            return base_err_set(err, BASE_E_INVALID, "there is no operation \"%s\"", o->weights[i].name);
+            return base_err_set(err, BASE_E_INVALID, "there is no operation \"%s\"",
+                                o->weights[i].name);
     }
-    return w->statement_count ? BASE_OK : base_err_set(err, BASE_E_INVALID, "nothing to do: all weights are 0");
+    return w->statement_count
+               ? BASE_OK
+               : base_err_set(err, BASE_E_INVALID, "nothing to do: all weights are 0");
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------------------- */
+/* Preparing. */
 
 static uint64_t salt_of(struct base_slice name)
 {
@@ -194,24 +221,28 @@ static enum cli_stress_role role_of(const struct columns *columns, struct base_s
     return CLI_STRESS_REGULAR;
 }
 
-static int take_columns(struct cli_stress_workload *w, const struct columns *columns, const struct cql_column_spec *specs, size_t count,
+static int take_columns(struct cli_stress_workload *w, const struct columns *columns,
+                        const struct cql_column_spec *specs, size_t count,
                         struct cli_stress_column **out)
 {
     *out = base_arena_zalloc(&w->arena, (count + 1) * sizeof **out);
     for (size_t i = 0; *out && i < count; i++)
-        (*out)[i] = (struct cli_stress_column){.type = specs[i].type, .role = role_of(columns, specs[i].name), .salt = salt_of(specs[i].name)};
+        (*out)[i] = (struct cli_stress_column){.type = specs[i].type,
+                                               .role = role_of(columns, specs[i].name),
+                                               .salt = salt_of(specs[i].name)};
     return *out ? BASE_OK : BASE_E_NOMEM;
 }
 
-static int prepare_one(struct cli_stress_workload *w, struct cli_stress_statement *s, const struct columns *columns, struct cli_cql *cql,
-                       struct base_err *err)
+static int prepare_one(struct cli_stress_workload *w, struct cli_stress_statement *s,
+                       const struct columns *columns, struct cli_cql *cql, struct base_err *err)
 {
     struct cli_cql_reply reply;
     int rc = cli_cql_prepare(cql, &w->arena, base_slice_str(s->text), &reply, err);
     if (rc != BASE_OK)
         return rc;
     if (reply.is_error)
-        return base_err_set(err, BASE_E_INVALID, "%s: %.*s", s->name, BASE_SLICE_ARG(reply.error.message));
+        return base_err_set(err, BASE_E_INVALID, "%s: %.*s", s->name,
+                            BASE_SLICE_ARG(reply.error.message));
     const struct cql_prepared_info *p = &reply.result.prepared;
     s->id = p->id;
     s->result_metadata_id = p->result_metadata_id;
@@ -224,7 +255,8 @@ static int prepare_one(struct cli_stress_workload *w, struct cli_stress_statemen
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", s->name);
 }
 
-int cli_stress_workload_prepare(const struct cli_stress_workload *w, struct cli_cql *cql, struct base_err *err)
+int cli_stress_workload_prepare(const struct cli_stress_workload *w, struct cli_cql *cql,
+                                struct base_err *err)
 {
     struct base_arena arena;
     struct cli_cql_reply reply;
@@ -234,15 +266,18 @@ int cli_stress_workload_prepare(const struct cli_stress_workload *w, struct cli_
         const struct cli_stress_statement *s = &w->statements[i];
         rc = cli_cql_prepare(cql, &arena, base_slice_str(s->text), &reply, err);
         if (rc == BASE_OK && reply.is_error)
-            rc = base_err_set(err, BASE_E_INVALID, "%s: %.*s", s->name, BASE_SLICE_ARG(reply.error.message));
+            rc = base_err_set(err, BASE_E_INVALID, "%s: %.*s", s->name,
+                              BASE_SLICE_ARG(reply.error.message));
         if (rc == BASE_OK && !base_slice_equal(reply.result.prepared.id, s->id))
-            rc = base_err_set(err, BASE_E_INVALID, "%s: the nodes name the prepared statement differently", s->name);
+            rc = base_err_set(err, BASE_E_INVALID,
+                              "%s: the nodes name the prepared statement differently", s->name);
     }
     base_arena_fini(&arena);
     return rc;
 }
 
-static int add_statements(struct cli_stress_workload *w, const struct columns *columns, struct base_err *err)
+static int add_statements(struct cli_stress_workload *w, const struct columns *columns,
+                          struct base_err *err)
 {
     const struct cli_stress_options *o = w->options;
     const char *insert, *select;
@@ -256,7 +291,9 @@ static int add_statements(struct cli_stress_workload *w, const struct columns *c
     } else if (strcmp(o->command, "mixed") == 0) {
         add(w, "WRITE", insert, weight_of(o, "write", 1));
         add(w, "READ", select, weight_of(o, "read", 1));
-        return w->statement_count ? BASE_OK : base_err_set(err, BASE_E_INVALID, "nothing to do: all weights are 0");
+        return w->statement_count
+                   ? BASE_OK
+                   : base_err_set(err, BASE_E_INVALID, "nothing to do: all weights are 0");
     } else {
         add(w, "insert", insert, weight_of(o, "insert", 1));
         add(w, "read", select, weight_of(o, "read", 0));
@@ -267,7 +304,8 @@ static int add_statements(struct cli_stress_workload *w, const struct columns *c
     return BASE_OK;
 }
 
-int cli_stress_workload_init(struct cli_stress_workload *w, const struct cli_stress_options *o, struct cli_cql *cql, struct base_err *err)
+int cli_stress_workload_init(struct cli_stress_workload *w, const struct cli_stress_options *o,
+                             struct cli_cql *cql, struct base_err *err)
 {
     struct base_arena arena;
     struct columns *columns = NULL;
@@ -288,7 +326,8 @@ int cli_stress_workload_init(struct cli_stress_workload *w, const struct cli_str
     }
     if (rc == BASE_OK) {
         columns = base_arena_zalloc(&arena, sizeof *columns);
-        rc = columns ? load_columns(o, cql, &arena, columns, err) : base_err_set(err, BASE_E_NOMEM, "columns");
+        rc = columns ? load_columns(o, cql, &arena, columns, err)
+                     : base_err_set(err, BASE_E_NOMEM, "columns");
     }
     if (rc == BASE_OK)
         rc = add_statements(w, columns, err);

@@ -1,7 +1,9 @@
-/* Values that look like chance and come again: what is written and, when it is read, expected (stress_private.h).
+/* Values that look like chance and come again: what is written and, when it is read, expected
+ * (stress_private.h).
  *
  * 1. A value depends on its column, partition and row alone.
- * 2. Partition keys of different partitions differ: the first eight bytes of a text or blob key are a bijection of its number. */
+ * 2. Partition keys of different partitions differ: the first eight bytes of a text or blob key are
+ *    a bijection of its number. */
 #include "cli/stress_private.h"
 
 uint64_t cli_stress_mix(uint64_t x)
@@ -37,7 +39,8 @@ static int put_number(uint64_t seed, size_t size, struct base_buf *out)
     return base_buf_put(out, b + 8 - size, size);
 }
 
-/* What stands before an element: 4 bytes of length, nothing, or (a vector's whose elements differ in size) a length of 1 or 2 bytes. */
+/* What stands before an element: 4 bytes of length, nothing, or (a vector's whose elements differ
+ * in size) a length of 1 or 2 bytes. */
 enum prefix { PREFIX_INT, PREFIX_NONE, PREFIX_VINT };
 
 static enum prefix prefix_of(const struct base_type *type)
@@ -45,11 +48,13 @@ static enum prefix prefix_of(const struct base_type *type)
     struct base_elements it = {0};
     if (type->kind != BASE_TYPE_VECTOR)
         return PREFIX_INT;
-    bool empty = base_elements_begin(&it, type, (struct base_slice){0}); /* asked for the size alone */
+    bool empty =
+        base_elements_begin(&it, type, (struct base_slice){0}); /* asked for the size alone */
     return !empty || it.fixed_size ? PREFIX_NONE : PREFIX_VINT;
 }
 
-static int put_element(const struct base_type *type, uint64_t seed, size_t size, enum prefix prefix, struct base_buf *out)
+static int put_element(const struct base_type *type, uint64_t seed, size_t size, enum prefix prefix,
+                       struct base_buf *out)
 {
     size_t room = prefix == PREFIX_INT ? 4 : prefix == PREFIX_VINT ? 2 : 0, at = out->len;
     int rc = base_buf_put(out, "\0\0\0", room);
@@ -72,15 +77,23 @@ static int put_element(const struct base_type *type, uint64_t seed, size_t size,
     return BASE_OK;
 }
 
-static int put_elements(const struct base_type *type, uint64_t seed, size_t size, struct base_buf *out)
+static int put_elements(const struct base_type *type, uint64_t seed, size_t size,
+                        struct base_buf *out)
 {
-    uint32_t count = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT ? type->param_count
-                     : type->kind == BASE_TYPE_VECTOR                             ? type->dimension
-                                                                                  : 1 + (uint32_t)(seed & 3);
-    bool collection = type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
-    int rc = collection ? put_number(type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP ? 1 : count, 4, out) : BASE_OK;
+    uint32_t count = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT
+                         ? type->param_count
+                     : type->kind == BASE_TYPE_VECTOR ? type->dimension
+                                                      : 1 + (uint32_t)(seed & 3);
+    bool collection =
+        type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
+    int rc =
+        collection
+            ? put_number(type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP ? 1 : count, 4,
+                         out)
+            : BASE_OK;
     if (type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP)
-        count = 1; /* more would have to be sorted by the element's order to compare with what is read */
+        count = 1; /* more would have to be sorted by the element's order to compare with what is
+                      read */
     for (uint32_t i = 0; rc == BASE_OK && i < count; i++) {
         bool by_field = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
         seed = cli_stress_mix(seed);
@@ -100,7 +113,12 @@ static int put_parsed(const struct base_type *type, struct base_buf *out, const 
 int cli_stress_value(const struct base_type *type, uint64_t seed, size_t size, struct base_buf *out)
 {
     char text[96];
-    union { float f; uint32_t f_bits; double d; uint64_t d_bits; } u;
+    union {
+        float f;
+        uint32_t f_bits;
+        double d;
+        uint64_t d_bits;
+    } u;
     switch (type->kind) {
     case BASE_TYPE_CUSTOM:
         return BASE_E_INVALID;
@@ -148,10 +166,12 @@ int cli_stress_value(const struct base_type *type, uint64_t seed, size_t size, s
         snprintf(text, sizeof text, "%lld", (long long)seed);
         return put_parsed(type, out, text);
     case BASE_TYPE_DECIMAL:
-        snprintf(text, sizeof text, "%llu.%02u1", (unsigned long long)(seed >> 16), (unsigned)(seed & 63));
+        snprintf(text, sizeof text, "%llu.%02u1", (unsigned long long)(seed >> 16),
+                 (unsigned)(seed & 63));
         return put_parsed(type, out, text);
     case BASE_TYPE_DURATION:
-        snprintf(text, sizeof text, "%umo%ud%us", 1 + (unsigned)(seed & 7), 1 + (unsigned)(seed >> 8 & 15), 1 + (unsigned)(seed >> 16 & 31));
+        snprintf(text, sizeof text, "%umo%ud%us", 1 + (unsigned)(seed & 7),
+                 1 + (unsigned)(seed >> 8 & 15), 1 + (unsigned)(seed >> 16 & 31));
         return put_parsed(type, out, text);
     case BASE_TYPE_LIST:
     case BASE_TYPE_SET:
@@ -164,7 +184,8 @@ int cli_stress_value(const struct base_type *type, uint64_t seed, size_t size, s
     return BASE_E_INVALID;
 }
 
-uint64_t cli_stress_value_seed(const struct cli_stress_column *column, uint64_t partition, uint64_t row)
+uint64_t cli_stress_value_seed(const struct cli_stress_column *column, uint64_t partition,
+                               uint64_t row)
 {
     switch (column->role) {
     case CLI_STRESS_PARTITION_KEY:
@@ -180,8 +201,8 @@ uint64_t cli_stress_value_seed(const struct cli_stress_column *column, uint64_t 
     return cli_stress_mix(partition ^ cli_stress_mix(row ^ column->salt));
 }
 
-int cli_stress_put_bind(const struct cli_stress_options *o, const struct cli_stress_column *column, uint64_t partition, uint64_t row,
-                    struct base_buf *out)
+int cli_stress_put_bind(const struct cli_stress_options *o, const struct cli_stress_column *column,
+                        uint64_t partition, uint64_t row, struct base_buf *out)
 {
     switch (column->role) {
     case CLI_STRESS_LIMIT:
@@ -196,5 +217,6 @@ int cli_stress_put_bind(const struct cli_stress_options *o, const struct cli_str
         break;
     }
     return cli_stress_value(column->type, cli_stress_value_seed(column, partition, row),
-                            column->role == CLI_STRESS_PARTITION_KEY ? o->key_size : o->value_size, out);
+                            column->role == CLI_STRESS_PARTITION_KEY ? o->key_size : o->value_size,
+                            out);
 }

@@ -1,10 +1,14 @@
-/* One event loop of `ringlet stress`: connections, each with many requests in flight (stress_private.h).
+/* One event loop of `ringlet stress`: connections, each with many requests in flight
+ * (stress_private.h).
  *
- * 1. Closed loop: `threads` requests are in flight all the time, over all loops; an answer lets the next one go, on its connection.
- * 2. At a rate: operation k is due at start + k / rate, whoever is free sends it. With `fixed`, its latency counts from when it was
- *    due: a node that stalls is charged for all that had to wait behind (no coordinated omission).
+ * 1. Closed loop: `threads` requests are in flight all the time, over all loops; an answer lets the
+ *    next one go, on its connection.
+ * 2. At a rate: operation k is due at start + k / rate, whoever is free sends it. With `fixed`, its
+ *    latency counts from when it was due: a node that stalls is charged for all that had to wait
+ *    behind (no coordinated omission).
  * 3. A request's stream number is its slot's index, so an answer finds its slot without a search.
- * 4. A lost connection fails what was in flight on it, and is opened again only if errors are to be ignored. */
+ * 4. A lost connection fails what was in flight on it, and is opened again only if errors are to be
+ *    ignored. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -88,11 +92,12 @@ static void count_error(struct cli_stress_worker *w, uint64_t count, const char 
     pthread_mutex_lock(&w->lock);
     w->counts.errors += count;
     if (!w->counts.first_error[0])
-        snprintf(w->counts.first_error, sizeof w->counts.first_error, "%.*s", (int)sizeof w->counts.first_error - 1, text);
+        snprintf(w->counts.first_error, sizeof w->counts.first_error, "%.*s",
+                 (int)sizeof w->counts.first_error - 1, text);
     pthread_mutex_unlock(&w->lock);
 }
 
-/* --- which operation --------------------------------------------------------------------------------------------------- */
+/* Which operation. */
 
 static double uniform01(uint64_t seed)
 {
@@ -108,11 +113,15 @@ static uint64_t choose_partition(const struct cli_stress_options *o, uint64_t nu
         return o->first + number % span;
     case CLI_STRESS_UNIFORM:
         return o->first + seed % span;
-    case CLI_STRESS_GAUSSIAN: /* twelve draws: near enough, mean in the middle, three deviations to either end */
+    case CLI_STRESS_GAUSSIAN: /* twelve draws: near enough, mean in the middle, three deviations to
+                                 either end */
         for (unsigned i = 0; i < 12; i++)
             sum += uniform01(seed + i);
         sum = (sum - 6) / 6 + 0.5;
-        return o->first + (uint64_t)((sum < 0 ? 0 : sum > 0.999999999 ? 0.999999999 : sum) * (double)span);
+        return o->first + (uint64_t)((sum < 0             ? 0
+                                      : sum > 0.999999999 ? 0.999999999
+                                                          : sum) *
+                                     (double)span);
     }
     return o->first;
 }
@@ -130,7 +139,7 @@ static size_t choose_statement(const struct cli_stress_workload *w, uint64_t num
     return 0;
 }
 
-/* --- sending -------------------------------------------------------------------------------------------------------------- */
+/* Sending. */
 
 static void slots_reset(struct connection *c)
 {
@@ -142,7 +151,8 @@ static void slots_reset(struct connection *c)
     }
 }
 
-static int put_execute(struct cli_stress_worker *w, struct connection *c, const struct cli_stress_statement *s, const struct slot *slot)
+static int put_execute(struct cli_stress_worker *w, struct connection *c,
+                       const struct cli_stress_statement *s, const struct slot *slot)
 {
     const struct cli_stress_options *o = w->run->options;
     struct cql_value values[64], *v = values;
@@ -157,26 +167,40 @@ static int put_execute(struct cli_stress_worker *w, struct connection *c, const 
     }
     for (size_t i = 0; rc == BASE_OK && i < s->bind_count; i++) {
         size_t begin = i ? ends[i - 1] : 0;
-        v[i] = (struct cql_value){.state = CQL_VALUE_SET, .bytes = base_slice(w->scratch.data + begin, ends[i] - begin)};
+        v[i] = (struct cql_value){.state = CQL_VALUE_SET,
+                                  .bytes = base_slice(w->scratch.data + begin, ends[i] - begin)};
     }
-    struct cql_execute execute = {.id = s->id, .result_metadata_id = s->result_metadata_id,
-                                  .options = {.consistency = (uint16_t)o->consistency, .skip_metadata = s->column_count > 0, .values = v,
-                                              .value_count = s->bind_count, .serial_consistency = (uint16_t)o->serial_consistency,
-                                              .has_serial_consistency = o->serial_consistency != CQL_SERIAL_DEFAULT}};
+    struct cql_execute execute = {
+        .id = s->id,
+        .result_metadata_id = s->result_metadata_id,
+        .options = {.consistency = (uint16_t)o->consistency,
+                    .skip_metadata = s->column_count > 0,
+                    .values = v,
+                    .value_count = s->bind_count,
+                    .serial_consistency = (uint16_t)o->serial_consistency,
+                    .has_serial_consistency = o->serial_consistency != CQL_SERIAL_DEFAULT}};
     return rc == BASE_OK ? cql_put_execute(&c->cql.out.bytes, c->cql.version, &execute) : rc;
 }
 
-static int send_one(struct cli_stress_worker *w, struct connection *c, uint64_t number, uint64_t due_ns, uint64_t now_ns)
+static int send_one(struct cli_stress_worker *w, struct connection *c, uint64_t number,
+                    uint64_t due_ns, uint64_t now_ns)
 {
     BASE_ASSERT(c->free >= 0 && c->is_open);
     const struct cli_stress_options *o = w->run->options;
     int16_t index = c->free;
     struct slot *slot = &c->slots[index];
     uint64_t rows = o->rows;
-    *slot = (struct slot){.due_ns = due_ns, .sent_ns = now_ns, .next_free = slot->next_free, .busy = true,
-                          .statement = (uint16_t)choose_statement(w->run->workload, number),
-                          .partition = choose_partition(o, o->population == CLI_STRESS_SEQUENCE ? number / rows : number),
-                          .row = rows == 1 ? 0 : o->population == CLI_STRESS_SEQUENCE ? number % rows : cli_stress_mix(~number) % rows};
+    *slot = (struct slot){
+        .due_ns = due_ns,
+        .sent_ns = now_ns,
+        .next_free = slot->next_free,
+        .busy = true,
+        .statement = (uint16_t)choose_statement(w->run->workload, number),
+        .partition =
+            choose_partition(o, o->population == CLI_STRESS_SEQUENCE ? number / rows : number),
+        .row = rows == 1                              ? 0
+               : o->population == CLI_STRESS_SEQUENCE ? number % rows
+                                                      : cli_stress_mix(~number) % rows};
     int rc = cql_wire_begin(&c->cql.out, CQL_OPCODE_EXECUTE, index, 0);
     if (rc != BASE_OK)
         return base_err_set(&w->err, rc, "room for a request");
@@ -187,7 +211,8 @@ static int send_one(struct cli_stress_worker *w, struct connection *c, uint64_t 
         cql_wire_abandon(&c->cql.out);
     if (rc != BASE_OK) {
         slot->busy = false;
-        return base_err_set(&w->err, rc, "%s: the request cannot be made", w->run->workload->statements[slot->statement].name);
+        return base_err_set(&w->err, rc, "%s: the request cannot be made",
+                            w->run->workload->statements[slot->statement].name);
     }
     c->free = slot->next_free;
     c->in_flight++;
@@ -198,7 +223,8 @@ static int send_one(struct cli_stress_worker *w, struct connection *c, uint64_t 
 /* The next operation's number; false: the phase has no more. */
 static bool take_number(struct cli_stress_run *run, uint64_t now_ns, uint64_t *number)
 {
-    if (atomic_load_explicit(&run->stop, memory_order_relaxed) || (run->end_ns && now_ns >= run->end_ns))
+    if (atomic_load_explicit(&run->stop, memory_order_relaxed) ||
+        (run->end_ns && now_ns >= run->end_ns))
         return false;
     *number = atomic_fetch_add_explicit(&run->next, 1, memory_order_relaxed);
     return !run->phase.count || *number < run->phase.count;
@@ -214,8 +240,8 @@ static struct connection *free_connection(struct cli_stress_worker *w)
     return NULL;
 }
 
-/* Closed loop: as many as slots are free. At a rate: those that are due. *wait_ns: when the next one is, from now. Returns false when
- * there are no more. */
+/* Closed loop: as many as slots are free. At a rate: those that are due. *wait_ns: when the next
+ * one is, from now. Returns false when there are no more. */
 static bool send_what_is_due(struct cli_stress_worker *w, uint64_t *wait_ns)
 {
     struct cli_stress_run *run = w->run;
@@ -226,10 +252,13 @@ static bool send_what_is_due(struct cli_stress_worker *w, uint64_t *wait_ns)
     while (w->rc == BASE_OK && (c = free_connection(w)) != NULL) {
         uint64_t due_ns = now_ns;
         if (rate > 0) {
-            due_ns = run->start_ns + (uint64_t)(((double)w->scheduled + (double)w->number / (double)w->of) / rate * 1e9);
+            due_ns =
+                run->start_ns +
+                (uint64_t)(((double)w->scheduled + (double)w->number / (double)w->of) / rate * 1e9);
             if (due_ns > now_ns) {
                 *wait_ns = due_ns - now_ns < *wait_ns ? due_ns - now_ns : *wait_ns;
-                return !(run->end_ns && now_ns >= run->end_ns) && !atomic_load_explicit(&run->stop, memory_order_relaxed);
+                return !(run->end_ns && now_ns >= run->end_ns) &&
+                       !atomic_load_explicit(&run->stop, memory_order_relaxed);
             }
         }
         if (!take_number(run, now_ns, &number))
@@ -240,10 +269,12 @@ static bool send_what_is_due(struct cli_stress_worker *w, uint64_t *wait_ns)
     return !atomic_load_explicit(&run->stop, memory_order_relaxed);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------------- */
+/* Answers. */
 
-/* Is the row what was written? Columns that are null were not written by us (another column count). */
-static bool row_is_right(struct cli_stress_worker *w, const struct cli_stress_statement *s, const struct slot *slot, const struct cql_value *cells)
+/* Is the row what was written? Columns that are null were not written by us (another column
+ * count). */
+static bool row_is_right(struct cli_stress_worker *w, const struct cli_stress_statement *s,
+                         const struct slot *slot, const struct cql_value *cells)
 {
     const struct cli_stress_options *o = w->run->options;
     for (size_t i = 0; i < s->column_count; i++) {
@@ -252,7 +283,9 @@ static bool row_is_right(struct cli_stress_worker *w, const struct cli_stress_st
         base_buf_reset(&w->scratch);
         if (cells[i].state != CQL_VALUE_SET)
             continue;
-        if (cli_stress_value(column->type, cli_stress_value_seed(column, slot->partition, slot->row), size, &w->scratch) != BASE_OK ||
+        if (cli_stress_value(column->type,
+                             cli_stress_value_seed(column, slot->partition, slot->row), size,
+                             &w->scratch) != BASE_OK ||
             !base_slice_equal(base_buf_view(&w->scratch), cells[i].bytes))
             return false;
     }
@@ -264,8 +297,8 @@ struct answer {
     bool wrong, missing, failed;
 };
 
-static int judge(struct cli_stress_worker *w, const struct connection *c, const struct slot *slot, struct cql_message *message,
-                 struct answer *answer)
+static int judge(struct cli_stress_worker *w, const struct connection *c, const struct slot *slot,
+                 struct cql_message *message, struct answer *answer)
 {
     const struct cli_stress_statement *s = &w->run->workload->statements[slot->statement];
     struct cql_prefix prefix;
@@ -279,7 +312,8 @@ static int judge(struct cli_stress_worker *w, const struct connection *c, const 
         rc = cql_get_error(&w->arena, c->cql.version, message->body, &error, &w->err);
         if (rc != BASE_OK)
             return rc;
-        snprintf(text, sizeof text, "%s: %s: %.*s", s->name, cli_cql_error_words(error.code), BASE_SLICE_ARG(error.message));
+        snprintf(text, sizeof text, "%s: %s: %.*s", s->name, cli_cql_error_words(error.code),
+                 BASE_SLICE_ARG(error.message));
         count_error(w, 1, text);
         answer->failed = true;
         return BASE_OK;
@@ -302,13 +336,16 @@ static int judge(struct cli_stress_worker *w, const struct connection *c, const 
     return BASE_OK;
 }
 
-static int take_answer(struct cli_stress_worker *w, struct connection *c, struct cql_message *message, uint64_t now_ns)
+static int take_answer(struct cli_stress_worker *w, struct connection *c,
+                       struct cql_message *message, uint64_t now_ns)
 {
     struct answer answer = {0};
     if (message->stream < 0) /* an event */
         return BASE_OK;
     if ((unsigned)message->stream >= c->slot_count || !c->slots[message->stream].busy)
-        return base_err_set(&w->err, BASE_E_INVALID, "%s answered on stream %d, where nothing was asked", c->node, message->stream);
+        return base_err_set(&w->err, BASE_E_INVALID,
+                            "%s answered on stream %d, where nothing was asked", c->node,
+                            message->stream);
     struct slot *slot = &c->slots[message->stream];
     int rc = judge(w, c, slot, message, &answer);
     if (rc != BASE_OK)
@@ -333,7 +370,7 @@ static int take_answer(struct cli_stress_worker *w, struct connection *c, struct
     return BASE_OK;
 }
 
-/* --- connections ---------------------------------------------------------------------------------------------------------- */
+/* Connections. */
 
 static int watch(struct cli_stress_worker *w, struct connection *c, bool add)
 {
@@ -346,8 +383,15 @@ static int watch(struct cli_stress_worker *w, struct connection *c, bool add)
 static int open_connection(struct cli_stress_worker *w, struct connection *c, struct base_err *err)
 {
     const struct cli_stress_options *o = w->run->options;
-    struct cli_cql_config config = {.host = c->node, .port = o->port, .version = o->version, .lz4 = o->lz4, .user = o->user,
-                                    .password = o->password, .ssl = o->ssl, .tls = o->tls, .connect_timeout_ms = 5000,
+    struct cli_cql_config config = {.host = c->node,
+                                    .port = o->port,
+                                    .version = o->version,
+                                    .lz4 = o->lz4,
+                                    .user = o->user,
+                                    .password = o->password,
+                                    .ssl = o->ssl,
+                                    .tls = o->tls,
+                                    .connect_timeout_ms = 5000,
                                     .request_timeout_ms = 30000};
     int rc = cli_cql_open(&c->cql, &config, err);
     if (rc == BASE_OK)
@@ -422,12 +466,13 @@ static int read_in(struct cli_stress_worker *w, struct connection *c)
     }
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------------------- */
+/* The loop. */
 
 static int turn(struct cli_stress_worker *w, uint64_t wait_ns)
 {
     struct epoll_event events[EVENTS];
-    struct timespec wait = {.tv_sec = (time_t)(wait_ns / SECOND_NS), .tv_nsec = (long)(wait_ns % SECOND_NS)};
+    struct timespec wait = {.tv_sec = (time_t)(wait_ns / SECOND_NS),
+                            .tv_nsec = (long)(wait_ns % SECOND_NS)};
     int n = epoll_pwait2(w->epoll, events, EVENTS, &wait, NULL);
     if (n < 0 && errno != EINTR)
         return base_err_set(&w->err, BASE_E_IO, "epoll_pwait2: %s", strerror(errno));
@@ -455,7 +500,8 @@ static void *work(void *arg)
         if (more)
             more = send_what_is_due(w, &wait_ns);
         for (unsigned i = 0; w->rc == BASE_OK && i < w->connection_count; i++)
-            if (w->connections[i].is_open && !w->connections[i].wants_write && w->connections[i].cql.out.bytes.len)
+            if (w->connections[i].is_open && !w->connections[i].wants_write &&
+                w->connections[i].cql.out.bytes.len)
                 w->rc = write_out(w, &w->connections[i]);
         if (w->rc == BASE_OK && (more || w->in_flight > 0))
             w->rc = turn(w, wait_ns);
@@ -463,7 +509,9 @@ static void *work(void *arg)
         if (!more && drain_until_ns == 0)
             drain_until_ns = now_ns + (uint64_t)DRAIN_NS_MAX * SECOND_NS;
         if (!more && now_ns > drain_until_ns && w->in_flight) {
-            w->rc = base_err_set(&w->err, BASE_E_TIMEOUT, "%u requests were not answered within %d s", w->in_flight, DRAIN_NS_MAX);
+            w->rc =
+                base_err_set(&w->err, BASE_E_TIMEOUT, "%u requests were not answered within %d s",
+                             w->in_flight, DRAIN_NS_MAX);
         }
     }
     if (w->rc != BASE_OK)
@@ -472,7 +520,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 /* The share of `total` that worker or connection `number` of `of` has. */
 static unsigned share(unsigned total, unsigned number, unsigned of)
@@ -480,7 +528,8 @@ static unsigned share(unsigned total, unsigned number, unsigned of)
     return total / of + (number < total % of ? 1 : 0);
 }
 
-int cli_stress_worker_new(struct cli_stress_run *run, unsigned number, unsigned of, struct cli_stress_worker **out, struct base_err *err)
+int cli_stress_worker_new(struct cli_stress_run *run, unsigned number, unsigned of,
+                          struct cli_stress_worker **out, struct base_err *err)
 {
     const struct cli_stress_options *o = run->options;
     struct cli_stress_worker *w = calloc(1, sizeof *w);

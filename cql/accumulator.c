@@ -1,5 +1,6 @@
-/* count, min, max, sum and avg of values of one type, with Cassandra's result types: a sum is of its numbers' type and wraps around, an
- * average of whole numbers is a whole one, of the exact sum. */
+/* count, min, max, sum and avg of values of one type, with Cassandra's result types: a sum is of
+ * its numbers' type and wraps around, an average of whole numbers is a whole one, of the exact
+ * sum. */
 #include "cql/aggregate.h"
 
 #include "base/arith.h"
@@ -14,7 +15,8 @@ static bool is_exact(const struct base_type *type)
     return type->kind == BASE_TYPE_VARINT || type->kind == BASE_TYPE_DECIMAL;
 }
 
-void cqli_accumulator_init(struct cqli_accumulator *a, struct base_arena *arena, enum cqli_aggregate op, const struct base_type *type)
+void cqli_accumulator_init(struct cqli_accumulator *a, struct base_arena *arena,
+                           enum cqli_aggregate op, const struct base_type *type)
 {
     BASE_ASSERT(op < CQLI_SUM || cqli_type_is_number(type));
     *a = (struct cqli_accumulator){.arena = arena, .op = op, .type = type};
@@ -22,7 +24,11 @@ void cqli_accumulator_init(struct cqli_accumulator *a, struct base_arena *arena,
 
 void cqli_accumulator_reset(struct cqli_accumulator *a)
 {
-    *a = (struct cqli_accumulator){.arena = a->arena, .op = a->op, .type = a->type, .room = a->room, .room_size = a->room_size};
+    *a = (struct cqli_accumulator){.arena = a->arena,
+                                   .op = a->op,
+                                   .type = a->type,
+                                   .room = a->room,
+                                   .room_size = a->room_size};
 }
 
 static int keep(struct cqli_accumulator *a, struct base_slice value, struct base_err *err)
@@ -46,8 +52,9 @@ static int add_exact(struct cqli_accumulator *a, struct base_slice value, struct
     if (!a->has_value)
         return keep(a, value, err);
     base_buf_init(&sum, CQLI_VALUE_LEN_MAX);
-    int rc = a->type->kind == BASE_TYPE_VARINT ? base_varint_arith(BASE_ADD, a->value, value, &sum)
-                                               : base_decimal_arith(BASE_ADD, a->value, value, &sum);
+    int rc = a->type->kind == BASE_TYPE_VARINT
+                 ? base_varint_arith(BASE_ADD, a->value, value, &sum)
+                 : base_decimal_arith(BASE_ADD, a->value, value, &sum);
     if (rc == BASE_OK)
         rc = keep(a, base_buf_view(&sum), err);
     else if (rc == BASE_E_LIMIT)
@@ -61,7 +68,8 @@ static int add_exact(struct cqli_accumulator *a, struct base_slice value, struct
 static void add_float(struct cqli_accumulator *a, long double v)
 {
     long double sum = a->sum + v;
-    long double larger = __builtin_fabsl(a->sum) >= __builtin_fabsl(v) ? a->sum : v, smaller = larger == a->sum ? v : a->sum;
+    long double larger = __builtin_fabsl(a->sum) >= __builtin_fabsl(v) ? a->sum : v,
+                smaller = larger == a->sum ? v : a->sum;
     a->lost += larger - sum + smaller;
     a->sum = sum;
 }
@@ -75,14 +83,16 @@ int cqli_accumulator_add(struct cqli_accumulator *a, struct base_slice value, st
     switch (a->op) {
     case CQLI_COUNT:
         return BASE_OK;
-    case CQLI_MIN: case CQLI_MAX:
+    case CQLI_MIN:
+    case CQLI_MAX:
         if (a->has_value) {
             int c = base_value_compare(a->type, value, a->value);
             if (a->op == CQLI_MIN ? c >= 0 : c <= 0)
                 return BASE_OK;
         }
         return keep(a, value, err);
-    case CQLI_SUM: case CQLI_AVG:
+    case CQLI_SUM:
+    case CQLI_AVG:
         break;
     }
     if (is_exact(a->type))
@@ -119,10 +129,12 @@ static int put_float(const struct cqli_accumulator *a, struct base_buf *out)
         total = a->sum;
     if (a->op == CQLI_AVG)
         total = a->count ? total / (long double)a->count : 0;
-    return a->type->kind == BASE_TYPE_FLOAT ? cqli_number_put_float((float)total, out) : cqli_number_put_double((double)total, out);
+    return a->type->kind == BASE_TYPE_FLOAT ? cqli_number_put_float((float)total, out)
+                                            : cqli_number_put_double((double)total, out);
 }
 
-int cqli_accumulator_result(const struct cqli_accumulator *a, struct cqli_eval *eval, struct cql_value *out)
+int cqli_accumulator_result(const struct cqli_accumulator *a, struct cqli_eval *eval,
+                            struct cql_value *out)
 {
     struct base_buf buf;
     *out = (struct cql_value){.state = CQL_VALUE_NULL};
@@ -137,8 +149,10 @@ int cqli_accumulator_result(const struct cqli_accumulator *a, struct cqli_eval *
     else if (is_float(a->type))
         rc = put_float(a, &buf);
     else if (a->op == CQLI_SUM)
-        rc = cqli_number_put_i64(a->type->kind, (int64_t)(uint64_t)(unsigned __int128)a->whole, &buf);
+        rc = cqli_number_put_i64(a->type->kind, (int64_t)(uint64_t)(unsigned __int128)a->whole,
+                                 &buf);
     else
-        rc = cqli_number_put_i64(a->type->kind, a->count ? (int64_t)(a->whole / (__int128)a->count) : 0, &buf);
+        rc = cqli_number_put_i64(a->type->kind,
+                                 a->count ? (int64_t)(a->whole / (__int128)a->count) : 0, &buf);
     return cqli_eval_take(eval, &buf, rc, out);
 }

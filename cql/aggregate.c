@@ -1,8 +1,10 @@
-/* Aggregates: count, min, max over the rows of a group, and what a group's other expressions are: its first row's.
+/* Aggregates: count, min, max over the rows of a group, and what a group's other expressions are:
+ * its first row's.
  *
- * 1. A node of an aggregation is an aggregate, or a largest part of an expression that has none in it; above them there are only calls,
- *    evaluated once the group is over. Nulls are passed over.
- * 2. What an aggregation keeps lives in its own arena, in room that is used again: a group's rows cost no memory. */
+ * 1. A node of an aggregation is an aggregate, or a largest part of an expression that has none in
+ *    it; above them there are only calls, evaluated once the group is over. Nulls are passed over.
+ * 2. What an aggregation keeps lives in its own arena, in room that is used again: a group's rows
+ *    cost no memory. */
 #include "cql/aggregate.h"
 
 struct node {
@@ -21,7 +23,7 @@ struct cqli_aggregation {
     uint64_t row_count;
 };
 
-/* --- nodes ---------------------------------------------------------------------------------------------- */
+/* Nodes. */
 
 static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
 {
@@ -37,7 +39,8 @@ static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
     }
     if (a->node_count == a->node_room) {
         size_t room = a->node_room ? a->node_room * 2 : 8;
-        struct node *nodes = base_arena_alloc_aligned(a->arena, room * sizeof *nodes, _Alignof(struct node)); /* sums are 16 bytes wide */
+        struct node *nodes = base_arena_alloc_aligned(
+            a->arena, room * sizeof *nodes, _Alignof(struct node)); /* sums are 16 bytes wide */
         if (!nodes)
             return BASE_E_NOMEM;
         memset(nodes, 0, room * sizeof *nodes);
@@ -54,7 +57,8 @@ static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
     return BASE_OK;
 }
 
-int cqli_aggregation_new(struct base_arena *arena, const struct cqli_expr *const *exprs, size_t count, struct cqli_aggregation **out)
+int cqli_aggregation_new(struct base_arena *arena, const struct cqli_expr *const *exprs,
+                         size_t count, struct cqli_aggregation **out)
 {
     struct cqli_aggregation *a = base_arena_zalloc(arena, sizeof *a);
     *out = NULL;
@@ -80,7 +84,8 @@ void cqli_aggregation_reset(struct cqli_aggregation *a)
     }
 }
 
-static int keep(struct cqli_aggregation *a, struct node *node, const struct cql_value *value, struct cqli_eval *eval)
+static int keep(struct cqli_aggregation *a, struct node *node, const struct cql_value *value,
+                struct cqli_eval *eval)
 {
     if (value->bytes.len > node->room_size) {
         node->room_size = value->bytes.len * 2;
@@ -93,7 +98,7 @@ static int keep(struct cqli_aggregation *a, struct node *node, const struct cql_
     return BASE_OK;
 }
 
-/* --- rows ----------------------------------------------------------------------------------------------- */
+/* Rows. */
 
 static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_eval *eval)
 {
@@ -101,7 +106,9 @@ static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_e
     const bool first_row = node->expr->kind != CQLI_EXPR_AGGREGATE;
     if (first_row && a->row_count)
         return BASE_OK;
-    const struct cqli_expr *expr = first_row ? node->expr : node->expr->item_count ? node->expr->items[0] : NULL;
+    const struct cqli_expr *expr = first_row                ? node->expr
+                                   : node->expr->item_count ? node->expr->items[0]
+                                                            : NULL;
     int rc = expr ? cqli_eval(expr, eval, NULL, &value) : BASE_OK;
     if (rc != BASE_OK)
         return rc;
@@ -109,7 +116,8 @@ static int add_node(struct cqli_aggregation *a, struct node *node, struct cqli_e
         return keep(a, node, &value, eval);
     if (value.state == CQL_VALUE_UNSET)
         return base_err_set(eval->err, BASE_E_INVALID,
-                            "Invalid unset value for argument in call to function %s", node->expr->function->name);
+                            "Invalid unset value for argument in call to function %s",
+                            node->expr->function->name);
     if (value.state == CQL_VALUE_NULL)
         return BASE_OK; /* aggregates pass nulls over */
     return cqli_accumulator_add(&node->accumulator, value.bytes, eval->err);
@@ -126,10 +134,10 @@ int cqli_aggregation_add(struct cqli_aggregation *a, struct cqli_eval *eval)
     return BASE_OK;
 }
 
-/* --- results -------------------------------------------------------------------------------------------- */
+/* Results. */
 
-int cqli_aggregation_node(const struct cqli_aggregation *a, const struct cqli_expr *expr, struct cqli_eval *eval, bool *found,
-                          struct cql_value *out)
+int cqli_aggregation_node(const struct cqli_aggregation *a, const struct cqli_expr *expr,
+                          struct cqli_eval *eval, bool *found, struct cql_value *out)
 {
     *found = !expr->has_aggregate || expr->kind == CQLI_EXPR_AGGREGATE;
     if (!*found)
@@ -147,17 +155,22 @@ int cqli_aggregation_node(const struct cqli_aggregation *a, const struct cqli_ex
     return BASE_E_INTERNAL;
 }
 
-int cqli_aggregation_result(struct cqli_aggregation *a, size_t index, struct cqli_eval *eval, struct cql_value *out)
+int cqli_aggregation_result(struct cqli_aggregation *a, size_t index, struct cqli_eval *eval,
+                            struct cql_value *out)
 {
     BASE_ASSERT(index < a->count);
     return cqli_eval(a->exprs[index], eval, a, out);
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------ */
+/* Preparing. */
 
-#define OF(name, op) {name, CQLI_FN_AGGREGATE, NULL, BASE_TYPE_BIGINT, 1, {0}, op}
+#define OF(name, op)                                                                               \
+    {                                                                                              \
+        name, CQLI_FN_AGGREGATE, NULL, BASE_TYPE_BIGINT, 1, {0}, op                                \
+    }
 static const struct cqli_function aggregates[] = {
-    OF("count", CQLI_COUNT), OF("min", CQLI_MIN), OF("max", CQLI_MAX), OF("sum", CQLI_SUM), OF("avg", CQLI_AVG),
+    OF("count", CQLI_COUNT), OF("min", CQLI_MIN), OF("max", CQLI_MAX),
+    OF("sum", CQLI_SUM),     OF("avg", CQLI_AVG),
 };
 
 static const struct cqli_function *find(const struct cql_term *call)
@@ -173,7 +186,8 @@ bool cqli_aggregate_is(const struct cql_term *call)
     return find(call) != NULL;
 }
 
-int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call, const struct cqli_expr **out)
+int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call,
+                           const struct cqli_expr **out)
 {
     struct cqli_prepare *p = scope->p;
     const struct cqli_function *function = find(call);
@@ -181,24 +195,32 @@ int cqli_aggregate_prepare(struct cqli_scope *scope, const struct cql_term *call
     char text[CQLI_TERM_TEXT], name[CQLI_TYPE_TEXT];
     const struct base_type *type;
     if (!scope->selection)
-        return base_err_set(p->err, BASE_E_INVALID, "Aggregation function are not supported in the where clause");
-    if (call->item_count != 1)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Invalid number of arguments in call to function system.%s: 1 required but %u provided",
-                            function->name, call->item_count);
-    if (function->op == CQLI_COUNT && (arg->kind == CQL_TERM_STAR || cqli_literal_is(arg))) /* count(1) counts rows too */
-        return cqli_call_make(scope, function, base_type_scalar(BASE_TYPE_BIGINT), NULL, NULL, 0, out);
-    int rc = arg->kind == CQL_TERM_STAR ? base_err_set(p->err, BASE_E_INVALID,
-                                                       "only count takes *") : cqli_term_compatible(scope, arg, &type);
+                            "Aggregation function are not supported in the where clause");
+    if (call->item_count != 1)
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            "Invalid number of arguments in call to function system.%s: 1 required but %u provided",
+            function->name, call->item_count);
+    if (function->op == CQLI_COUNT &&
+        (arg->kind == CQL_TERM_STAR || cqli_literal_is(arg))) /* count(1) counts rows too */
+        return cqli_call_make(scope, function, base_type_scalar(BASE_TYPE_BIGINT), NULL, NULL, 0,
+                              out);
+    int rc = arg->kind == CQL_TERM_STAR ? base_err_set(p->err, BASE_E_INVALID, "only count takes *")
+                                        : cqli_term_compatible(scope, arg, &type);
     if (rc != BASE_OK)
         return rc;
     if (!type)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Cannot infer type of argument %s in call to function system.%s: use type casts to disambiguate",
+                            "Cannot infer type of argument %s in call to function system.%s: use "
+                            "type casts to disambiguate",
                             cqli_term_text(arg, text), function->name);
     if (function->op >= CQLI_SUM && !cqli_type_is_number(type))
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Invalid call to function %s, none of its type signatures match (it takes numbers, not %s)",
+                            "Invalid call to function %s, none of its type signatures match (it "
+                            "takes numbers, not %s)",
                             function->name, cqli_type_text_of(type, name));
-    return cqli_call_make(scope, function, function->op == CQLI_COUNT ? base_type_scalar(BASE_TYPE_BIGINT) : type, &type, arg, 1, out);
+    return cqli_call_make(scope, function,
+                          function->op == CQLI_COUNT ? base_type_scalar(BASE_TYPE_BIGINT) : type,
+                          &type, arg, 1, out);
 }

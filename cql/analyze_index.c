@@ -1,42 +1,54 @@
-/* CREATE INDEX and DROP INDEX: changes of their table. Cassandra's rules and messages (CreateIndexStatement, IndexTarget,
- * IndexAttributes).
+/* CREATE INDEX and DROP INDEX: changes of their table. Cassandra's rules and messages
+ * (CreateIndexStatement, IndexTarget, IndexAttributes).
  *
- * Whatever class is named, there is one index here (DESIGN.md §6: a table component): the storage-attached and the legacy
- * class are taken as what they promise beyond speed, equality and containment. What only one of them could do (analysis of text, nearest
- * neighbours) is refused by name. The class as written is kept, so that DESCRIBE prints what was said. */
+ * Whatever class is named, there is one index here (DESIGN.md §6: a table component): the
+ * storage-attached and the legacy class are taken as what they promise beyond speed, equality and
+ * containment. What only one of them could do (analysis of text, nearest neighbours) is refused by
+ * name. The class as written is kept, so that DESCRIBE prints what was said. */
 #include <stdio.h>
 
 #include "cql/cql_private.h"
 
 #define LIT(text) BASE_SLICE_LIT(text)
 
-/* --- what is indexed ------------------------------------------------------------------------------------- */
+/* What is indexed. */
 
 static const char *target_name(enum base_index_target target)
 {
     switch (target) {
-    case BASE_INDEX_VALUE: case BASE_INDEX_VALUES: return "values";
-    case BASE_INDEX_KEYS: return "keys";
-    case BASE_INDEX_ENTRIES: return "entries";
-    case BASE_INDEX_FULL: return "full";
+    case BASE_INDEX_VALUE:
+    case BASE_INDEX_VALUES:
+        return "values";
+    case BASE_INDEX_KEYS:
+        return "keys";
+    case BASE_INDEX_ENTRIES:
+        return "entries";
+    case BASE_INDEX_FULL:
+        return "full";
     }
     return "";
 }
 
 static bool is_collection(const struct base_type *type)
 {
-    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
+    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET ||
+           type->kind == BASE_TYPE_MAP;
 }
 
 /* A column without a modifier: its value, or of a collection that is not frozen its values. */
 static enum base_index_target target_of(enum cql_index_target target, const struct base_type *type)
 {
     switch (target) {
-    case CQL_INDEX_PLAIN: return is_collection(type) && !type->frozen ? BASE_INDEX_VALUES : BASE_INDEX_VALUE;
-    case CQL_INDEX_VALUES: return BASE_INDEX_VALUES;
-    case CQL_INDEX_KEYS: return BASE_INDEX_KEYS;
-    case CQL_INDEX_ENTRIES: return BASE_INDEX_ENTRIES;
-    case CQL_INDEX_FULL: return BASE_INDEX_FULL;
+    case CQL_INDEX_PLAIN:
+        return is_collection(type) && !type->frozen ? BASE_INDEX_VALUES : BASE_INDEX_VALUE;
+    case CQL_INDEX_VALUES:
+        return BASE_INDEX_VALUES;
+    case CQL_INDEX_KEYS:
+        return BASE_INDEX_KEYS;
+    case CQL_INDEX_ENTRIES:
+        return BASE_INDEX_ENTRIES;
+    case CQL_INDEX_FULL:
+        return BASE_INDEX_FULL;
     }
     return BASE_INDEX_VALUE;
 }
@@ -44,21 +56,23 @@ static enum base_index_target target_of(enum cql_index_target target, const stru
 static int check_type(struct cqli_analysis *a, const struct base_type *type)
 {
     if (type->kind == BASE_TYPE_COUNTER)
-        return base_err_set(a->err, BASE_E_INVALID, "Secondary indexes on counter tables aren't supported");
-    if (type->kind == BASE_TYPE_VECTOR)
         return base_err_set(a->err, BASE_E_INVALID,
-                            "Secondary indexes on vector columns serve ORDER BY … ANN OF, which is not supported");
+                            "Secondary indexes on counter tables aren't supported");
+    if (type->kind == BASE_TYPE_VECTOR)
+        return base_err_set(
+            a->err, BASE_E_INVALID,
+            "Secondary indexes on vector columns serve ORDER BY … ANN OF, which is not supported");
     if (!base_type_has_duration(type))
         return BASE_OK;
-    const char *what = is_collection(type)                ? "collections containing durations"
-                       : type->kind == BASE_TYPE_TUPLE    ? "tuples containing durations"
-                       : type->kind == BASE_TYPE_UDT      ? "UDTs containing durations"
-                                                          : "duration columns";
+    const char *what = is_collection(type)             ? "collections containing durations"
+                       : type->kind == BASE_TYPE_TUPLE ? "tuples containing durations"
+                       : type->kind == BASE_TYPE_UDT   ? "UDTs containing durations"
+                                                       : "duration columns";
     return base_err_set(a->err, BASE_E_INVALID, "Secondary indexes are not supported on %s", what);
 }
 
-static int check_target(struct cqli_analysis *a, const struct base_table *table, const struct base_column *column,
-                        enum base_index_target target)
+static int check_target(struct cqli_analysis *a, const struct base_table *table,
+                        const struct base_column *column, enum base_index_target target)
 {
     const struct base_type *type = column->type;
     struct base_slice name = column->name;
@@ -67,34 +81,42 @@ static int check_target(struct cqli_analysis *a, const struct base_table *table,
     if (rc != BASE_OK)
         return rc;
     if (column->kind == BASE_COLUMN_PARTITION_KEY && table->partition_key_count == 1)
-        return base_err_set(a->err, BASE_E_INVALID, "Cannot create secondary index on the only partition key column %.*s",
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Cannot create secondary index on the only partition key column %.*s",
                             BASE_SLICE_ARG(name));
     if (collection && type->frozen && target != BASE_INDEX_FULL)
         return base_err_set(a->err, BASE_E_INVALID,
-                            "Cannot create %s() index on frozen column %.*s. Frozen collections are immutable and must be "
+                            "Cannot create %s() index on frozen column %.*s. Frozen collections "
+                            "are immutable and must be "
                             "fully indexed by using the 'full(%.*s)' modifier",
                             target_name(target), BASE_SLICE_ARG(name), BASE_SLICE_ARG(name));
     if (!(collection && type->frozen) && target == BASE_INDEX_FULL)
-        return base_err_set(a->err, BASE_E_INVALID, "full() indexes can only be created on frozen collections");
-    if (!collection && target != BASE_INDEX_VALUE)
         return base_err_set(a->err, BASE_E_INVALID,
-                            "Cannot create %s() index on %.*s. Non-collection columns only support simple indexes",
-                            target_name(target), BASE_SLICE_ARG(name));
+                            "full() indexes can only be created on frozen collections");
+    if (!collection && target != BASE_INDEX_VALUE)
+        return base_err_set(
+            a->err, BASE_E_INVALID,
+            "Cannot create %s() index on %.*s. Non-collection columns only support simple indexes",
+            target_name(target), BASE_SLICE_ARG(name));
     if (!map && (target == BASE_INDEX_KEYS || target == BASE_INDEX_ENTRIES))
-        return base_err_set(a->err, BASE_E_INVALID, "Cannot create index on %s of column %.*s with non-map type",
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Cannot create index on %s of column %.*s with non-map type",
                             target_name(target), BASE_SLICE_ARG(name));
     if (base_type_is_multicell(type) && !collection)
-        return base_err_set(a->err, BASE_E_INVALID, "Cannot create index on non-frozen UDT column %.*s", BASE_SLICE_ARG(name));
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Cannot create index on non-frozen UDT column %.*s",
+                            BASE_SLICE_ARG(name));
     BASE_ASSERT(base_index_fits(table, column, target));
     return BASE_OK;
 }
 
-/* --- its class and options --------------------------------------------------------------------------------- */
+/* Its class and options. */
 
 static bool is_storage_attached(struct base_slice class)
 {
     struct base_slice name = cqli_short_class(class);
-    return base_slice_equal_nocase(name, LIT("sai")) || base_slice_equal_nocase(name, LIT("StorageAttachedIndex"));
+    return base_slice_equal_nocase(name, LIT("sai")) ||
+           base_slice_equal_nocase(name, LIT("StorageAttachedIndex"));
 }
 
 /* *out: the class to keep; empty for the legacy kind. */
@@ -103,7 +125,9 @@ static int check_class(struct cqli_analysis *a, struct base_slice *out)
     const struct cql_index_def *def = &a->statement->index;
     *out = def->using_class;
     if (def->using_class.len == 0)
-        return def->custom ? base_err_set(a->err, BASE_E_INVALID, "CUSTOM index requires specifying the index class") : BASE_OK;
+        return def->custom ? base_err_set(a->err, BASE_E_INVALID,
+                                          "CUSTOM index requires specifying the index class")
+                           : BASE_OK;
     if (is_storage_attached(def->using_class))
         return BASE_OK;
     if (base_slice_equal_nocase(def->using_class, LIT("legacy_local_table"))) {
@@ -112,8 +136,10 @@ static int check_class(struct cqli_analysis *a, struct base_slice *out)
     }
     if (base_slice_equal_nocase(cqli_short_class(def->using_class), LIT("SASIIndex")))
         return base_err_set(a->err, BASE_E_INVALID,
-                            "SASI indexes are disabled. Use a storage-attached index: USING 'StorageAttachedIndex'");
-    return base_err_set(a->err, BASE_E_CONFIG, "Unable to find custom indexer class '%.*s'", BASE_SLICE_ARG(def->using_class));
+                            "SASI indexes are disabled. Use a storage-attached index: USING "
+                            "'StorageAttachedIndex'");
+    return base_err_set(a->err, BASE_E_CONFIG, "Unable to find custom indexer class '%.*s'",
+                        BASE_SLICE_ARG(def->using_class));
 }
 
 /* Options of a storage-attached index: the defaults may be said. */
@@ -127,15 +153,18 @@ static int check_options(struct cqli_analysis *a, const struct cql_term *value, 
     if (rc != BASE_OK || map.count == 0)
         return rc;
     if (!custom)
-        return base_err_set(a->err, BASE_E_INVALID, "Cannot specify options for a non-CUSTOM index");
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Cannot specify options for a non-CUSTOM index");
     for (size_t i = 0; i < BASE_COUNT(known); i++) {
         struct base_slice said = cqli_map_take(&map, known[i].name);
         if (said.data && !base_slice_equal_nocase(said, base_slice_str(known[i].only)))
-            return base_err_set(a->err, BASE_E_INVALID, "index option %s = '%.*s' is not supported: only '%s'", known[i].name,
-                                BASE_SLICE_ARG(said), known[i].only);
+            return base_err_set(a->err, BASE_E_INVALID,
+                                "index option %s = '%.*s' is not supported: only '%s'",
+                                known[i].name, BASE_SLICE_ARG(said), known[i].only);
     }
     if (map.count)
-        return base_err_set(a->err, BASE_E_INVALID, "Unknown index option '%.*s'", BASE_SLICE_ARG(map.items[0].key));
+        return base_err_set(a->err, BASE_E_INVALID, "Unknown index option '%.*s'",
+                            BASE_SLICE_ARG(map.items[0].key));
     return BASE_OK;
 }
 
@@ -143,7 +172,8 @@ static int check_properties(struct cqli_analysis *a, struct base_slice class)
 {
     for (const struct cql_property *p = a->statement->properties; p; p = p->next) {
         if (!base_slice_equal(p->name, LIT("options")))
-            return base_err_set(a->err, BASE_E_SYNTAX, "Unknown property '%.*s'", BASE_SLICE_ARG(p->name));
+            return base_err_set(a->err, BASE_E_SYNTAX, "Unknown property '%.*s'",
+                                BASE_SLICE_ARG(p->name));
         int rc = check_options(a, p->value, class.len > 0);
         if (rc != BASE_OK)
             return rc;
@@ -151,11 +181,12 @@ static int check_properties(struct cqli_analysis *a, struct base_slice class)
     return BASE_OK;
 }
 
-/* --- its name ------------------------------------------------------------------------------------------------ */
+/* Its name. */
 
 /* table_column_idx without what a name may not have; _1, _2 … behind it until nobody has it. */
-static int default_name(struct cqli_analysis *a, const struct base_keyspace *keyspace, const struct base_table *table,
-                        const struct base_column *column, struct base_slice *out)
+static int default_name(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                        const struct base_table *table, const struct base_column *column,
+                        struct base_slice *out)
 {
     struct base_slice parts[] = {table->name, LIT("_"), column->name, LIT("_idx")};
     size_t room = BASE_INDEX_NAME_LEN_MAX, n = 0;
@@ -175,10 +206,11 @@ static int default_name(struct cqli_analysis *a, const struct base_keyspace *key
     return BASE_OK;
 }
 
-/* --- the statements ------------------------------------------------------------------------------------------- */
+/* The statements. */
 
 /* The table with room for one index more. */
-static struct base_table *copy_table(struct cqli_analysis *a, const struct base_table *old, struct base_index **indexes)
+static struct base_table *copy_table(struct cqli_analysis *a, const struct base_table *old,
+                                     struct base_index **indexes)
 {
     struct base_table *table = base_arena_alloc(a->arena, sizeof *table);
     *indexes = base_arena_alloc(a->arena, (old->index_count + 1) * sizeof **indexes);
@@ -202,7 +234,8 @@ static void set_change(struct cqli_analysis *a, const struct base_table *table)
     change->table_id = table->id;
 }
 
-static const struct base_index *find_duplicate(const struct base_table *table, const struct base_index *index)
+static const struct base_index *find_duplicate(const struct base_table *table,
+                                               const struct base_index *index)
 {
     for (size_t i = 0; i < table->index_count; i++) {
         const struct base_index *other = &table->indexes[i];
@@ -218,12 +251,15 @@ static int add_index(struct cqli_analysis *a, const struct base_table *old, stru
     const struct base_index *same = find_duplicate(old, &index);
     if (same) {
         a->out->nothing = a->statement->conditional;
-        return a->out->nothing ? BASE_OK
-                               : base_err_set(a->err, BASE_E_INVALID, "Index %.*s is a duplicate of existing index %.*s",
-                                              BASE_SLICE_ARG(index.name), BASE_SLICE_ARG(same->name));
+        return a->out->nothing
+                   ? BASE_OK
+                   : base_err_set(a->err, BASE_E_INVALID,
+                                  "Index %.*s is a duplicate of existing index %.*s",
+                                  BASE_SLICE_ARG(index.name), BASE_SLICE_ARG(same->name));
     }
     if (old->next_index_id == UINT32_MAX || old->index_count >= BASE_COLUMNS_MAX)
-        return base_err_set(a->err, BASE_E_LIMIT, "a table has at most %d indexes", BASE_COLUMNS_MAX);
+        return base_err_set(a->err, BASE_E_LIMIT, "a table has at most %d indexes",
+                            BASE_COLUMNS_MAX);
     struct base_index *indexes;
     struct base_table *table = copy_table(a, old, &indexes);
     if (!table)
@@ -248,19 +284,24 @@ static int create_index(struct cqli_analysis *a, const struct base_keyspace *key
         rc = check_properties(a, index.index_class);
     if (rc != BASE_OK)
         return rc;
-    const struct base_table *table = base_schema_table(a->context->schema, keyspace->name, s->target.name);
+    const struct base_table *table =
+        base_schema_table(a->context->schema, keyspace->name, s->target.name);
     if (!table)
-        return base_err_set(a->err, BASE_E_NOTFOUND, "Table '%.*s' doesn't exist", BASE_SLICE_ARG(s->target.name));
+        return base_err_set(a->err, BASE_E_NOTFOUND, "Table '%.*s' doesn't exist",
+                            BASE_SLICE_ARG(s->target.name));
     if (def->name.len && !base_index_name_valid(def->name))
-        return base_err_set(a->err, BASE_E_CONFIG, "Illegal index name %.*s", BASE_SLICE_ARG(def->name));
+        return base_err_set(a->err, BASE_E_CONFIG, "Illegal index name %.*s",
+                            BASE_SLICE_ARG(def->name));
     if (def->name.len && base_keyspace_index(keyspace, def->name, NULL)) {
         a->out->nothing = s->conditional;
         return a->out->nothing ? BASE_OK
-                               : base_err_set(a->err, BASE_E_INVALID, "Index '%.*s' already exists", BASE_SLICE_ARG(def->name));
+                               : base_err_set(a->err, BASE_E_INVALID, "Index '%.*s' already exists",
+                                              BASE_SLICE_ARG(def->name));
     }
     const struct base_column *column = base_table_column(table, def->column);
     if (!column)
-        return base_err_set(a->err, BASE_E_INVALID, "Column '%.*s' doesn't exist", BASE_SLICE_ARG(def->column));
+        return base_err_set(a->err, BASE_E_INVALID, "Column '%.*s' doesn't exist",
+                            BASE_SLICE_ARG(def->column));
     index.column = column->id;
     index.target = target_of(def->target, column->type);
     rc = check_target(a, table, column, index.target);
@@ -276,9 +317,10 @@ static int drop_index(struct cqli_analysis *a, const struct base_keyspace *keysp
     const struct base_index *index = keyspace ? base_keyspace_index(keyspace, name, &old) : NULL;
     if (!index) {
         a->out->nothing = a->statement->conditional;
-        return a->out->nothing ? BASE_OK
-                               : base_err_set(a->err, BASE_E_INVALID, "Index '%.*s.%.*s' doesn't exist",
-                                              BASE_SLICE_ARG(a->out->change.keyspace), BASE_SLICE_ARG(name));
+        return a->out->nothing
+                   ? BASE_OK
+                   : base_err_set(a->err, BASE_E_INVALID, "Index '%.*s.%.*s' doesn't exist",
+                                  BASE_SLICE_ARG(a->out->change.keyspace), BASE_SLICE_ARG(name));
     }
     struct base_index *indexes;
     struct base_table *table = copy_table(a, old, &indexes);

@@ -1,7 +1,7 @@
 /* CREATE, ALTER, DROP TABLE and TRUNCATE.
  *
- * Column ids come from the table's own counter and are never given twice: a column that is dropped and
- * added again is another column, so that cells of its first life stay gone. */
+ * Column ids come from the table's own counter and are never given twice: a column that is dropped
+ * and added again is another column, so that cells of its first life stay gone. */
 #include <stdio.h>
 
 #include "cql/cql_private.h"
@@ -85,7 +85,8 @@ static int make_draft(struct cqli_analysis *a, const struct base_table *old, str
     draft->column_room = draft->table.column_count + added;
     draft->dropped_room = draft->table.dropped_count + dropped;
     draft->columns = base_arena_zalloc(a->arena, (draft->column_room + 1) * sizeof *draft->columns);
-    draft->dropped = base_arena_zalloc(a->arena, (draft->dropped_room + 1) * sizeof *draft->dropped);
+    draft->dropped =
+        base_arena_zalloc(a->arena, (draft->dropped_room + 1) * sizeof *draft->dropped);
     if (!draft->columns || !draft->dropped)
         return cqli_no_memory(a);
     for (size_t i = 0; i < draft->table.column_count; i++)
@@ -104,7 +105,8 @@ static int check_value_type(struct cqli_analysis *a, const struct base_type *typ
     for (uint32_t i = 0; type->kind == BASE_TYPE_UDT && !type->frozen && i < type->param_count; i++)
         if (base_type_is_multicell(type->params[i]))
             return base_err_set(a->err, BASE_E_INVALID,
-                                "Non-frozen UDTs with nested non-frozen collections are not supported: use frozen<%.*s>",
+                                "Non-frozen UDTs with nested non-frozen collections are not "
+                                "supported: use frozen<%.*s>",
                                 BASE_SLICE_ARG(type->name));
     return BASE_OK;
 }
@@ -118,7 +120,8 @@ static int resolve_column(struct cqli_analysis *a, const struct base_keyspace *k
     return rc == BASE_OK ? rc : base_err_wrap(a->err, rc, "column %.*s", BASE_SLICE_ARG(def->name));
 }
 
-static void put_column(struct draft *draft, const struct cql_column_def *def, const struct base_type *type)
+static void put_column(struct draft *draft, const struct cql_column_def *def,
+                       const struct base_type *type)
 {
     BASE_ASSERT(draft->table.column_count < draft->column_room);
     draft->columns[draft->table.column_count++] =
@@ -128,21 +131,24 @@ static void put_column(struct draft *draft, const struct cql_column_def *def, co
                              .type = type};
 }
 
-/* --- CREATE TABLE ----------------------------------------------------------------------------------------- */
+/* CREATE TABLE. */
 
-static int put_key(struct cqli_analysis *a, struct draft *draft, struct base_slice name, enum base_column_kind kind,
-                   uint32_t position)
+static int put_key(struct cqli_analysis *a, struct draft *draft, struct base_slice name,
+                   enum base_column_kind kind, uint32_t position)
 {
     struct base_slice table = draft->table.name;
     struct base_column *column = find_column(draft, name);
     if (!column)
-        return base_err_set(a->err, BASE_E_INVALID, "Unknown column '%.*s' referenced in PRIMARY KEY for table '%.*s'",
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Unknown column '%.*s' referenced in PRIMARY KEY for table '%.*s'",
                             BASE_SLICE_ARG(name), BASE_SLICE_ARG(table));
     if (column->kind == BASE_COLUMN_PARTITION_KEY || column->kind == BASE_COLUMN_CLUSTERING)
-        return base_err_set(a->err, BASE_E_INVALID, "Duplicate column '%.*s' in PRIMARY KEY clause for table '%.*s'",
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Duplicate column '%.*s' in PRIMARY KEY clause for table '%.*s'",
                             BASE_SLICE_ARG(name), BASE_SLICE_ARG(table));
     if (column->kind == BASE_COLUMN_STATIC)
-        return base_err_set(a->err, BASE_E_INVALID, "Static column '%.*s' cannot be part of the PRIMARY KEY",
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "Static column '%.*s' cannot be part of the PRIMARY KEY",
                             BASE_SLICE_ARG(name));
     int rc = base_type_check_key(column->type, a->err);
     if (rc != BASE_OK)
@@ -171,7 +177,8 @@ static int put_primary_key(struct cqli_analysis *a, struct draft *draft)
     for (const struct cql_column_def *def = s->columns; def; def = def->next)
         count += def->is_primary_key;
     if (count != 1)
-        return base_err_set(a->err, BASE_E_INVALID, "%s PRIMARY KEY specified for table '%.*s' (exactly one required)",
+        return base_err_set(a->err, BASE_E_INVALID,
+                            "%s PRIMARY KEY specified for table '%.*s' (exactly one required)",
                             count ? "Multiple" : "No", BASE_SLICE_ARG(draft->table.name));
     if (count_names(s->partition_key) + count_names(s->clustering) > BASE_COLUMNS_MAX)
         return too_many_columns(a);
@@ -184,41 +191,50 @@ static int put_primary_key(struct cqli_analysis *a, struct draft *draft)
 
 static int put_clustering_order(struct cqli_analysis *a, struct draft *draft)
 {
-    const struct cql_name_item *order = a->statement->clustering_order, *key = a->statement->clustering;
+    const struct cql_name_item *order = a->statement->clustering_order,
+                               *key = a->statement->clustering;
     if (!order)
         return BASE_OK;
-    for (; order && key && base_slice_equal(order->name, key->name); order = order->next, key = key->next)
+    for (; order && key && base_slice_equal(order->name, key->name);
+         order = order->next, key = key->next)
         find_column(draft, key->name)->descending = order->descending;
     if (!order && !key)
         return BASE_OK;
-    for (const struct cql_name_item *item = a->statement->clustering_order; item; item = item->next) {
+    for (const struct cql_name_item *item = a->statement->clustering_order; item;
+         item = item->next) {
         const struct base_column *column = find_column(draft, item->name);
         if (!column || column->kind != BASE_COLUMN_CLUSTERING)
             return base_err_set(a->err, BASE_E_INVALID,
-                                "Only clustering key columns can be defined in CLUSTERING ORDER directive: [%.*s] are not clustering columns",
+                                "Only clustering key columns can be defined in CLUSTERING ORDER "
+                                "directive: [%.*s] are not clustering columns",
                                 BASE_SLICE_ARG(item->name));
     }
     if (key && !order)
-        return base_err_set(a->err, BASE_E_INVALID, "Missing CLUSTERING ORDER for column %.*s", BASE_SLICE_ARG(key->name));
-    return base_err_set(a->err, BASE_E_INVALID,
-                        "Clustering key columns must exactly match columns in CLUSTERING ORDER BY directive");
+        return base_err_set(a->err, BASE_E_INVALID, "Missing CLUSTERING ORDER for column %.*s",
+                            BASE_SLICE_ARG(key->name));
+    return base_err_set(
+        a->err, BASE_E_INVALID,
+        "Clustering key columns must exactly match columns in CLUSTERING ORDER BY directive");
 }
 
 static int check_static(struct cqli_analysis *a, const struct base_table *table)
 {
     return table->static_count && !table->clustering_count
                ? base_err_set(a->err, BASE_E_INVALID,
-                              "Static columns are only useful (and thus allowed) if the table has at least one "
+                              "Static columns are only useful (and thus allowed) if the table has "
+                              "at least one "
                               "clustering column")
                : BASE_OK;
 }
 
-static int create_columns(struct cqli_analysis *a, const struct base_keyspace *keyspace, struct draft *draft)
+static int create_columns(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                          struct draft *draft)
 {
     for (const struct cql_column_def *def = a->statement->columns; def; def = def->next) {
         const struct base_type *type;
         if (find_column(draft, def->name))
-            return base_err_set(a->err, BASE_E_INVALID, "Duplicate column '%.*s' declaration for table '%.*s'",
+            return base_err_set(a->err, BASE_E_INVALID,
+                                "Duplicate column '%.*s' declaration for table '%.*s'",
                                 BASE_SLICE_ARG(def->name), BASE_SLICE_ARG(draft->table.name));
         int rc = resolve_column(a, keyspace, def, &type);
         if (rc != BASE_OK)
@@ -239,10 +255,11 @@ static int create_table(struct cqli_analysis *a, const struct base_keyspace *key
     struct base_slice name = a->statement->target.name;
     struct draft *draft;
     if (!base_name_valid(name))
-        return base_err_set(a->err, BASE_E_INVALID,
-                            "Table name must not be empty, more than %d characters long, or contain "
-                            "non-alphanumeric-underscore characters (got \"%.*s\")",
-                            BASE_NAME_LEN_MAX, BASE_SLICE_ARG(name));
+        return base_err_set(
+            a->err, BASE_E_INVALID,
+            "Table name must not be empty, more than %d characters long, or contain "
+            "non-alphanumeric-underscore characters (got \"%.*s\")",
+            BASE_NAME_LEN_MAX, BASE_SLICE_ARG(name));
     if (a->statement->compact_storage)
         return base_err_set(a->err, BASE_E_INVALID,
                             "Compact tables are not allowed: leave WITH COMPACT STORAGE out");
@@ -257,74 +274,83 @@ static int create_table(struct cqli_analysis *a, const struct base_keyspace *key
     cql_table_options_default(&draft->table.options);
     rc = create_columns(a, keyspace, draft);
     if (rc == BASE_OK)
-        rc = cqli_table_options(a, a->statement->properties, &draft->table.options, &draft->table.id);
+        rc = cqli_table_options(a, a->statement->properties, &draft->table.options,
+                                &draft->table.id);
     a->out->change.kind = BASE_CHANGE_TABLE_CREATE;
     a->out->change.table_new = &draft->table;
     a->out->change.table_id = draft->table.id;
     return rc;
 }
 
-/* --- ALTER TABLE ------------------------------------------------------------------------------------------ */
+/* ALTER TABLE. */
 
 static int not_found(struct cqli_analysis *a, const struct draft *draft, struct base_slice name)
 {
-    return base_err_set(a->err, BASE_E_INVALID, "Column %.*s was not found in table '%.*s.%.*s'", BASE_SLICE_ARG(name),
-                        BASE_SLICE_ARG(draft->table.keyspace), BASE_SLICE_ARG(draft->table.name));
+    return base_err_set(a->err, BASE_E_INVALID, "Column %.*s was not found in table '%.*s.%.*s'",
+                        BASE_SLICE_ARG(name), BASE_SLICE_ARG(draft->table.keyspace),
+                        BASE_SLICE_ARG(draft->table.name));
 }
 
-/* Could cells of the old type be read as the new one? Cassandra's rule for a name's second life. Ours has
- * a new id and never meets them, but a log replayed elsewhere might be Cassandra's. */
+/* Could cells of the old type be read as the new one? Cassandra's rule for a name's second life.
+ * Ours has a new id and never meets them, but a log replayed elsewhere might be Cassandra's. */
 static bool type_compatible(const struct base_type *now, const struct base_type *then)
 {
     if (base_type_equal(now, then))
         return true;
     if (now->kind == BASE_TYPE_TEXT && then->kind == BASE_TYPE_ASCII)
         return true;
-    if (now->kind == BASE_TYPE_BLOB && !base_type_is_multicell(then) && then->kind != BASE_TYPE_COUNTER)
+    if (now->kind == BASE_TYPE_BLOB && !base_type_is_multicell(then) &&
+        then->kind != BASE_TYPE_COUNTER)
         return true;
     return false;
 }
 
-static int check_dropped(struct cqli_analysis *a, const struct draft *draft, const struct cql_column_def *def,
-                         const struct base_type *type)
+static int check_dropped(struct cqli_analysis *a, const struct draft *draft,
+                         const struct cql_column_def *def, const struct base_type *type)
 {
     const struct base_dropped_column *last = NULL;
     for (size_t i = 0; i < draft->table.dropped_count; i++)
-        if (base_slice_equal(draft->dropped[i].name, def->name) && (!last || draft->dropped[i].id > last->id))
+        if (base_slice_equal(draft->dropped[i].name, def->name) &&
+            (!last || draft->dropped[i].id > last->id))
             last = &draft->dropped[i];
     if (!last)
         return BASE_OK;
     /* Dropped user types became tuples; a non-frozen one cannot be compared any more. */
-    bool same = type->kind == BASE_TYPE_UDT ? last->type->kind == BASE_TYPE_TUPLE : type_compatible(type, last->type);
+    bool same = type->kind == BASE_TYPE_UDT ? last->type->kind == BASE_TYPE_TUPLE
+                                            : type_compatible(type, last->type);
     if (same && last->is_static == def->is_static)
         return BASE_OK;
     struct base_buf was;
     base_buf_init(&was, 4096);
     int rc = base_type_print(last->type, &was);
-    rc = base_err_set(a->err, BASE_E_INVALID,
-                      "Cannot re-add previously dropped column '%.*s' of %s, incompatible with previous %s%.*s",
-                      BASE_SLICE_ARG(def->name), same ? "another kind" : "another type",
-                      same ? (last->is_static ? "kind STATIC" : "kind REGULAR") : "type ",
-                      same || rc != BASE_OK ? 0 : (int)was.len, (const char *)was.data);
+    rc = base_err_set(
+        a->err, BASE_E_INVALID,
+        "Cannot re-add previously dropped column '%.*s' of %s, incompatible with previous %s%.*s",
+        BASE_SLICE_ARG(def->name), same ? "another kind" : "another type",
+        same ? (last->is_static ? "kind STATIC" : "kind REGULAR") : "type ",
+        same || rc != BASE_OK ? 0 : (int)was.len, (const char *)was.data);
     base_buf_fini(&was);
     return rc;
 }
 
-static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspace, struct draft *draft)
+static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                     struct draft *draft)
 {
     for (const struct cql_column_def *def = a->statement->columns; def; def = def->next) {
         const struct base_type *type;
         if (find_column(draft, def->name)) {
             if (a->statement->alter_conditional)
                 continue;
-            return base_err_set(a->err, BASE_E_INVALID, "Column with name '%.*s' already exists", BASE_SLICE_ARG(def->name));
+            return base_err_set(a->err, BASE_E_INVALID, "Column with name '%.*s' already exists",
+                                BASE_SLICE_ARG(def->name));
         }
         int rc = resolve_column(a, keyspace, def, &type);
         if (rc == BASE_OK)
             rc = check_dropped(a, draft, def, type);
         if (rc != BASE_OK)
             return rc;
-        if (draft->table.next_column_id == UINT32_MAX || draft->table.column_count >= BASE_COLUMNS_MAX)
+        if (draft->table.next_column_id == UINT32_MAX ||
+            draft->table.column_count >= BASE_COLUMNS_MAX)
             return too_many_columns(a);
         put_column(draft, def, type);
     }
@@ -332,8 +358,8 @@ static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspa
 }
 
 /* An index on the column stands in the way of dropping or renaming it. */
-static int check_not_indexed(struct cqli_analysis *a, const struct draft *draft, const struct base_column *column,
-                             const char *doing)
+static int check_not_indexed(struct cqli_analysis *a, const struct draft *draft,
+                             const struct base_column *column, const char *doing)
 {
     char names[512];
     size_t n = 0;
@@ -342,15 +368,18 @@ static int check_not_indexed(struct cqli_analysis *a, const struct draft *draft,
             n += (size_t)snprintf(names + n, sizeof names - n, "%s%.*s", n ? ", " : "",
                                   BASE_SLICE_ARG(draft->table.indexes[i].name));
     return n == 0 ? BASE_OK
-                  : base_err_set(a->err, BASE_E_INVALID, "Cannot %s column %.*s because it has dependent secondary indexes (%s)",
-                                 doing, BASE_SLICE_ARG(column->name), names);
+                  : base_err_set(
+                        a->err, BASE_E_INVALID,
+                        "Cannot %s column %.*s because it has dependent secondary indexes (%s)",
+                        doing, BASE_SLICE_ARG(column->name), names);
 }
 
 static int alter_drop(struct cqli_analysis *a, struct draft *draft)
 {
     int64_t time_us = a->context->now_us;
     if (a->statement->timestamp.len && !cqli_slice_to_i64(a->statement->timestamp, &time_us))
-        return base_err_set(a->err, BASE_E_INVALID, "TIMESTAMP %.*s is out of range", BASE_SLICE_ARG(a->statement->timestamp));
+        return base_err_set(a->err, BASE_E_INVALID, "TIMESTAMP %.*s is out of range",
+                            BASE_SLICE_ARG(a->statement->timestamp));
     for (const struct cql_name_item *item = a->statement->names; item; item = item->next) {
         struct base_column *column = find_column(draft, item->name);
         if (!column) {
@@ -359,7 +388,8 @@ static int alter_drop(struct cqli_analysis *a, struct draft *draft)
             return not_found(a, draft, item->name);
         }
         if (column->kind == BASE_COLUMN_PARTITION_KEY || column->kind == BASE_COLUMN_CLUSTERING)
-            return base_err_set(a->err, BASE_E_INVALID, "Cannot drop PRIMARY KEY column %.*s", BASE_SLICE_ARG(item->name));
+            return base_err_set(a->err, BASE_E_INVALID, "Cannot drop PRIMARY KEY column %.*s",
+                                BASE_SLICE_ARG(item->name));
         int rc = check_not_indexed(a, draft, column, "drop");
         if (rc != BASE_OK)
             return rc;
@@ -378,18 +408,22 @@ static int alter_rename(struct cqli_analysis *a, struct draft *draft)
         if (!column) {
             if (a->statement->alter_conditional)
                 continue;
-            return base_err_set(a->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(item->name),
-                                BASE_SLICE_ARG(draft->table.keyspace), BASE_SLICE_ARG(draft->table.name));
+            return base_err_set(a->err, BASE_E_INVALID,
+                                "Undefined column name %.*s in table %.*s.%.*s",
+                                BASE_SLICE_ARG(item->name), BASE_SLICE_ARG(draft->table.keyspace),
+                                BASE_SLICE_ARG(draft->table.name));
         }
         if (column->kind != BASE_COLUMN_PARTITION_KEY && column->kind != BASE_COLUMN_CLUSTERING)
             return base_err_set(a->err, BASE_E_INVALID, "Cannot rename non PRIMARY KEY column %.*s",
                                 BASE_SLICE_ARG(item->name));
         if (find_column(draft, item->other))
             return base_err_set(a->err, BASE_E_INVALID,
-                                "Cannot rename column %.*s to %.*s in table '%.*s.%.*s'; another column with that name "
+                                "Cannot rename column %.*s to %.*s in table '%.*s.%.*s'; another "
+                                "column with that name "
                                 "already exists",
                                 BASE_SLICE_ARG(item->name), BASE_SLICE_ARG(item->other),
-                                BASE_SLICE_ARG(draft->table.keyspace), BASE_SLICE_ARG(draft->table.name));
+                                BASE_SLICE_ARG(draft->table.keyspace),
+                                BASE_SLICE_ARG(draft->table.name));
         int rc = check_not_indexed(a, draft, column, "rename");
         if (rc != BASE_OK)
             return rc;
@@ -398,7 +432,8 @@ static int alter_rename(struct cqli_analysis *a, struct draft *draft)
     return BASE_OK;
 }
 
-static int alter_table(struct cqli_analysis *a, const struct base_keyspace *keyspace, const struct base_table *old)
+static int alter_table(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                       const struct base_table *old)
 {
     struct draft *draft;
     int rc = make_draft(a, old, &draft);
@@ -433,12 +468,12 @@ static int alter_table(struct cqli_analysis *a, const struct base_keyspace *keys
     return check_static(a, &draft->table);
 }
 
-/* --- the door --------------------------------------------------------------------------------------------- */
+/* The door. */
 
 static int no_table(struct cqli_analysis *a, struct base_slice keyspace)
 {
-    return base_err_set(a->err, BASE_E_NOTFOUND, "Table '%.*s.%.*s' doesn't exist", BASE_SLICE_ARG(keyspace),
-                        BASE_SLICE_ARG(a->statement->target.name));
+    return base_err_set(a->err, BASE_E_NOTFOUND, "Table '%.*s.%.*s' doesn't exist",
+                        BASE_SLICE_ARG(keyspace), BASE_SLICE_ARG(a->statement->target.name));
 }
 
 int cqli_analyze_table(struct cqli_analysis *a)
@@ -452,28 +487,33 @@ int cqli_analyze_table(struct cqli_analysis *a)
     }
     bool truncate = a->statement->kind == CQL_TRUNCATE;
     if (rc == BASE_E_NOTFOUND && truncate)
-        return base_err_set(a->err, rc, "keyspace %.*s does not exist", BASE_SLICE_ARG(a->out->change.keyspace));
+        return base_err_set(a->err, rc, "keyspace %.*s does not exist",
+                            BASE_SLICE_ARG(a->out->change.keyspace));
     if (rc == BASE_E_NOTFOUND && a->statement->kind == CQL_DROP_TABLE)
         return no_table(a, a->out->change.keyspace);
     if (rc != BASE_OK)
         return rc;
     struct base_change *change = &a->out->change;
     change->name = a->statement->target.name;
-    const struct base_table *old = base_schema_table(a->context->schema, keyspace->name, change->name);
+    const struct base_table *old =
+        base_schema_table(a->context->schema, keyspace->name, change->name);
     a->out->nothing = a->statement->conditional && create == !!old;
     if (a->out->nothing)
         return BASE_OK;
     if (create && old)
-        return base_err_set(a->err, BASE_E_EXISTS, "Cannot add already existing table \"%.*s\" to keyspace \"%.*s\"",
+        return base_err_set(a->err, BASE_E_EXISTS,
+                            "Cannot add already existing table \"%.*s\" to keyspace \"%.*s\"",
                             BASE_SLICE_ARG(old->name), BASE_SLICE_ARG(old->keyspace));
     if (!create && !old)
-        return truncate ? base_err_set(a->err, BASE_E_NOTFOUND, "table %.*s does not exist", BASE_SLICE_ARG(change->name))
+        return truncate ? base_err_set(a->err, BASE_E_NOTFOUND, "table %.*s does not exist",
+                                       BASE_SLICE_ARG(change->name))
                         : no_table(a, keyspace->name);
     if (create)
         return create_table(a, keyspace);
     if (a->statement->kind == CQL_ALTER_TABLE)
         return alter_table(a, keyspace, old);
-    change->kind = a->statement->kind == CQL_DROP_TABLE ? BASE_CHANGE_TABLE_DROP : BASE_CHANGE_TABLE_TRUNCATE;
+    change->kind =
+        a->statement->kind == CQL_DROP_TABLE ? BASE_CHANGE_TABLE_DROP : BASE_CHANGE_TABLE_TRUNCATE;
     change->table_id = old->id;
     change->time_us = a->context->now_us;
     return BASE_OK;

@@ -27,13 +27,16 @@ static struct draft *new_draft(struct cqli_analysis *a)
 {
     struct draft *draft = base_arena_zalloc(a->arena, sizeof *draft);
     if (draft)
-        draft->type = (struct base_type){.kind = BASE_TYPE_UDT, .params = draft->params, .field_names = draft->names,
-                                         .keyspace = a->out->change.keyspace, .name = a->out->change.name};
+        draft->type = (struct base_type){.kind = BASE_TYPE_UDT,
+                                         .params = draft->params,
+                                         .field_names = draft->names,
+                                         .keyspace = a->out->change.keyspace,
+                                         .name = a->out->change.name};
     return draft;
 }
 
-static int add_field(struct cqli_analysis *a, const struct base_keyspace *keyspace, struct draft *draft,
-                     const struct cql_column_def *def)
+static int add_field(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                     struct draft *draft, const struct cql_column_def *def)
 {
     const struct base_type *type;
     if (draft->type.param_count == FIELDS_MAX)
@@ -42,7 +45,8 @@ static int add_field(struct cqli_analysis *a, const struct base_keyspace *keyspa
     if (rc == BASE_OK && type->kind == BASE_TYPE_COUNTER)
         rc = base_err_set(a->err, BASE_E_INVALID, "A user type cannot contain counters");
     if (rc == BASE_OK && type->kind == BASE_TYPE_UDT && !type->frozen)
-        rc = base_err_set(a->err, BASE_E_INVALID, "A user type cannot contain non-frozen UDTs: use frozen<%.*s>",
+        rc = base_err_set(a->err, BASE_E_INVALID,
+                          "A user type cannot contain non-frozen UDTs: use frozen<%.*s>",
                           BASE_SLICE_ARG(type->name));
     if (rc == BASE_OK && def->is_static)
         rc = base_err_set(a->err, BASE_E_INVALID, "a field cannot be static");
@@ -64,7 +68,8 @@ static int create_type(struct cqli_analysis *a, const struct base_keyspace *keys
         return cqli_no_memory(a);
     for (const struct cql_column_def *def = a->statement->columns; def; def = def->next) {
         if (has_field(draft, def->name, &at))
-            return base_err_set(a->err, BASE_E_INVALID, "Duplicate field name '%.*s' in type '%.*s'",
+            return base_err_set(a->err, BASE_E_INVALID,
+                                "Duplicate field name '%.*s' in type '%.*s'",
                                 BASE_SLICE_ARG(def->name), BASE_SLICE_ARG(a->out->change.name));
         int rc = add_field(a, keyspace, draft, def);
         if (rc != BASE_OK)
@@ -91,24 +96,28 @@ static int check_not_in_key(struct cqli_analysis *a, const struct base_keyspace 
     for (size_t i = 0; i < keyspace->table_count; i++)
         for (size_t k = 0; k < keyspace->tables[i]->partition_key_count; k++)
             if (type_holds(keyspace->tables[i]->columns[k].type, a->out->change.name))
-                return base_err_set(a->err, BASE_E_INVALID,
-                                    "Cannot add a field to user type %.*s.%.*s as the type is being used in the "
-                                    "partition key of table %.*s",
-                                    TYPE_ARG(a), BASE_SLICE_ARG(keyspace->tables[i]->name));
+                return base_err_set(
+                    a->err, BASE_E_INVALID,
+                    "Cannot add a field to user type %.*s.%.*s as the type is being used in the "
+                    "partition key of table %.*s",
+                    TYPE_ARG(a), BASE_SLICE_ARG(keyspace->tables[i]->name));
     return BASE_OK;
 }
 
-static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspace, struct draft *draft)
+static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                     struct draft *draft)
 {
     uint32_t at;
     int rc = check_not_in_key(a, keyspace);
-    for (const struct cql_column_def *def = a->statement->columns; rc == BASE_OK && def; def = def->next) {
+    for (const struct cql_column_def *def = a->statement->columns; rc == BASE_OK && def;
+         def = def->next) {
         if (!has_field(draft, def->name, &at))
             rc = add_field(a, keyspace, draft, def);
         else if (!a->statement->alter_conditional)
-            rc = base_err_set(a->err, BASE_E_INVALID,
-                              "Cannot add field %.*s to type %.*s.%.*s: a field with name %.*s already exists",
-                              BASE_SLICE_ARG(def->name), TYPE_ARG(a), BASE_SLICE_ARG(def->name));
+            rc = base_err_set(
+                a->err, BASE_E_INVALID,
+                "Cannot add field %.*s to type %.*s.%.*s: a field with name %.*s already exists",
+                BASE_SLICE_ARG(def->name), TYPE_ARG(a), BASE_SLICE_ARG(def->name));
     }
     return rc;
 }
@@ -124,14 +133,16 @@ static int alter_rename(struct cqli_analysis *a, struct draft *draft)
                                 BASE_SLICE_ARG(item->name), TYPE_ARG(a));
         }
         if (has_field(draft, item->other, &other))
-            return base_err_set(a->err, BASE_E_INVALID, "Duplicate field name %.*s in type %.*s.%.*s",
+            return base_err_set(a->err, BASE_E_INVALID,
+                                "Duplicate field name %.*s in type %.*s.%.*s",
                                 BASE_SLICE_ARG(item->other), TYPE_ARG(a));
         draft->names[at] = item->other;
     }
     return BASE_OK;
 }
 
-static int alter_type(struct cqli_analysis *a, const struct base_keyspace *keyspace, const struct base_user_type *old)
+static int alter_type(struct cqli_analysis *a, const struct base_keyspace *keyspace,
+                      const struct base_user_type *old)
 {
     struct draft *draft = new_draft(a);
     if (!draft)
@@ -173,15 +184,18 @@ int cqli_analyze_type(struct cqli_analysis *a)
     if (rc != BASE_OK)
         return rc;
     a->out->change.name = a->statement->target.name;
-    const struct base_user_type *old = base_schema_type(a->context->schema, keyspace->name, a->out->change.name);
+    const struct base_user_type *old =
+        base_schema_type(a->context->schema, keyspace->name, a->out->change.name);
     a->out->nothing = a->statement->conditional && create == !!old;
     if (a->out->nothing)
         return BASE_OK;
     if (create && old)
-        return base_err_set(a->err, BASE_E_INVALID, "A user type with name '%.*s' already exists", BASE_SLICE_ARG(old->name));
+        return base_err_set(a->err, BASE_E_INVALID, "A user type with name '%.*s' already exists",
+                            BASE_SLICE_ARG(old->name));
     if (!create && !old)
         return base_err_set(a->err, BASE_E_NOTFOUND,
-                            a->statement->kind == CQL_ALTER_TYPE ? "Type %.*s.%.*s doesn't exist" : "Type '%.*s.%.*s' doesn't exist",
+                            a->statement->kind == CQL_ALTER_TYPE ? "Type %.*s.%.*s doesn't exist"
+                                                                 : "Type '%.*s.%.*s' doesn't exist",
                             TYPE_ARG(a));
     if (create)
         return create_type(a, keyspace);

@@ -1,5 +1,5 @@
-/* Schema to CQL: statements that make the same thing again. Parsing what is written here gives the same
- * schema (a test says so), so names and strings are quoted wherever they must be. */
+/* Schema to CQL: statements that make the same thing again. Parsing what is written here gives the
+ * same schema (a test says so), so names and strings are quoted wherever they must be. */
 #include "cql/cql_private.h"
 
 /* The first error stays; nothing is written after it. */
@@ -71,7 +71,8 @@ static void put_double(struct writer *w, double v)
     memcpy(&bits, &v, sizeof bits);
     base_put_be64(bytes, bits);
     if (w->rc == BASE_OK) /* not printf: that one follows our host's locale */
-        w->rc = base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE), base_slice(bytes, sizeof bytes), w->out, NULL);
+        w->rc = base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE),
+                                   base_slice(bytes, sizeof bytes), w->out, NULL);
 }
 
 /* Options that name a class: with its package, as Cassandra prints it. "" for none. */
@@ -103,13 +104,15 @@ static void put_map(struct writer *w, const struct base_options *options)
 int cql_put_identifier(struct base_slice name, struct base_buf *out)
 {
     const struct cqli_keyword *keyword = cqli_keyword_find(name);
-    bool plain = name.len && name.data[0] >= 'a' && name.data[0] <= 'z' && !(keyword && keyword->reserved);
+    bool plain =
+        name.len && name.data[0] >= 'a' && name.data[0] <= 'z' && !(keyword && keyword->reserved);
     for (size_t i = 0; plain && i < name.len; i++) {
         uint8_t c = name.data[i];
         plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
     }
     /* true and false are literals, though no keywords */
-    if (plain && (base_slice_equal(name, BASE_SLICE_LIT("true")) || base_slice_equal(name, BASE_SLICE_LIT("false"))))
+    if (plain && (base_slice_equal(name, BASE_SLICE_LIT("true")) ||
+                  base_slice_equal(name, BASE_SLICE_LIT("false"))))
         plain = false;
     return plain ? base_buf_put_slice(out, name) : put_quoted(name, '"', out);
 }
@@ -160,7 +163,8 @@ static void put_names(struct writer *w, const struct base_column *columns, size_
     }
 }
 
-static void put_column(struct writer *w, struct base_slice name, const struct base_type *type, bool is_static)
+static void put_column(struct writer *w, struct base_slice name, const struct base_type *type,
+                       bool is_static)
 {
     put_name(w, name);
     put_text(w, " ");
@@ -168,20 +172,23 @@ static void put_column(struct writer *w, struct base_slice name, const struct ba
     put_text(w, is_static ? " static" : "");
 }
 
-/* The next (by id, the order of dropping) drop of a column of that name after `after`, NULL when there is none. */
-static const struct base_dropped_column *next_drop(const struct base_table *t, struct base_slice name, uint32_t after)
+/* The next (by id, the order of dropping) drop of a column of that name after `after`, NULL when
+ * there is none. */
+static const struct base_dropped_column *next_drop(const struct base_table *t,
+                                                   struct base_slice name, uint32_t after)
 {
     const struct base_dropped_column *next = NULL;
     for (size_t i = 0; i < t->dropped_count; i++) {
         const struct base_dropped_column *drop = &t->dropped[i];
-        if (drop->id > after && base_slice_equal(drop->name, name) && (!next || drop->id < next->id))
+        if (drop->id > after && base_slice_equal(drop->name, name) &&
+            (!next || drop->id < next->id))
             next = drop;
     }
     return next;
 }
 
-/* With internals, a column that was dropped and came back is added by what follows the definition. As Cassandra: of static and of regular
- * columns those of several cells come last. */
+/* With internals, a column that was dropped and came back is added by what follows the definition.
+ * As Cassandra: of static and of regular columns those of several cells come last. */
 static void put_columns(struct writer *w, const struct base_table *t, bool internals)
 {
     bool single = t->partition_key_count == 1 && t->clustering_count == 0;
@@ -189,7 +196,8 @@ static void put_columns(struct writer *w, const struct base_table *t, bool inter
     for (int pass = 0; pass < 2 * (BASE_COLUMN_REGULAR + 1); pass++)
         for (size_t i = 0; i < t->column_count; i++) {
             const struct base_column *column = &t->columns[i];
-            if ((int)column->kind != pass / 2 || base_type_is_multicell(column->type) != (pass % 2 == 1) ||
+            if ((int)column->kind != pass / 2 ||
+                base_type_is_multicell(column->type) != (pass % 2 == 1) ||
                 (internals && next_drop(t, column->name, 0)))
                 continue;
             put_text(w, before);
@@ -215,8 +223,8 @@ static void put_columns(struct writer *w, const struct base_table *t, bool inter
     put_text(w, ")");
 }
 
-static void put_alter_add(struct writer *w, const struct base_table *t, struct base_slice name, const struct base_type *type,
-                          bool is_static)
+static void put_alter_add(struct writer *w, const struct base_table *t, struct base_slice name,
+                          const struct base_type *type, bool is_static)
 {
     put_text(w, "\nALTER TABLE ");
     put_qualified(w, t->keyspace, t->name);
@@ -319,14 +327,17 @@ static void put_clustering_order(struct writer *w, const struct base_table *t)
     put_text(w, ")");
 }
 
-int cqli_describe_table(const struct base_table *table, bool is_virtual, bool internals, struct base_buf *out)
+int cqli_describe_table(const struct base_table *table, bool is_virtual, bool internals,
+                        struct base_buf *out)
 {
     size_t start = out->len;
     struct writer w = {.out = out};
     if (is_virtual) {
         put_text(&w, "/*\nWarning: Table ");
         put_qualified(&w, table->keyspace, table->name);
-        put_text(&w, " is a virtual table and cannot be recreated with CQL.\nStructure, for reference:\n");
+        put_text(
+            &w,
+            " is a virtual table and cannot be recreated with CQL.\nStructure, for reference:\n");
     }
     put_text(&w, is_virtual ? "VIRTUAL TABLE " : "CREATE TABLE ");
     put_qualified(&w, table->keyspace, table->name);
@@ -364,16 +375,20 @@ int cqli_describe_virtual_keyspace(const struct base_keyspace *keyspace, struct 
     struct writer w = {.out = out};
     put_text(&w, "/*\nWarning: Keyspace ");
     put_name(&w, keyspace->name);
-    put_text(&w, " is a virtual keyspace and cannot be recreated with CQL.\nStructure, for reference:\nVIRTUAL KEYSPACE ");
+    put_text(&w, " is a virtual keyspace and cannot be recreated with CQL.\nStructure, for "
+                 "reference:\nVIRTUAL KEYSPACE ");
     put_name(&w, keyspace->name);
     put_text(&w, ";\n*/");
     return finish(&w, start);
 }
 
-int cql_describe_index(const struct base_table *table, const struct base_index *index, struct base_buf *out)
+int cql_describe_index(const struct base_table *table, const struct base_index *index,
+                       struct base_buf *out)
 {
-    static const char *const targets[] = {[BASE_INDEX_VALUES] = "values(", [BASE_INDEX_KEYS] = "keys(",
-                                          [BASE_INDEX_ENTRIES] = "entries(", [BASE_INDEX_FULL] = "full("};
+    static const char *const targets[] = {[BASE_INDEX_VALUES] = "values(",
+                                          [BASE_INDEX_KEYS] = "keys(",
+                                          [BASE_INDEX_ENTRIES] = "entries(",
+                                          [BASE_INDEX_FULL] = "full("};
     size_t start = out->len;
     struct writer w = {.out = out};
     const struct base_column *column = base_table_column_by_id(table, index->column);

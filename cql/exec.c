@@ -1,4 +1,5 @@
-/* Preparing and executing statements: which part does what (cql/exec.h). The parts: select*.c, modify*.c, expr*.c, describe*.c. */
+/* Preparing and executing statements: which part does what (cql/exec.h). The parts: select*.c,
+ * modify*.c, expr*.c, describe*.c. */
 #include "cql/exec.h"
 
 #include "cql/expr.h"
@@ -6,17 +7,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-const struct cql_limits cql_limits_default = {
-    .batch_size_warn = 5 << 10, .batch_size_fail = 50 << 10, .unlogged_batch_partitions_warn = 10, .in_select_max = 65535};
+const struct cql_limits cql_limits_default = {.batch_size_warn = 5 << 10,
+                                              .batch_size_fail = 50 << 10,
+                                              .unlogged_batch_partitions_warn = 10,
+                                              .in_select_max = 65535};
 
-/* --- preparing ------------------------------------------------------------------------------------------------- */
+/* Preparing. */
 
 int cqli_prepare_no_memory(struct cqli_prepare *p)
 {
     return base_err_set(p->err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
 }
 
-static int prepare_table(struct cqli_prepare *p, struct base_slice keyspace, struct base_slice name, const struct base_table **out)
+static int prepare_table(struct cqli_prepare *p, struct base_slice keyspace, struct base_slice name,
+                         const struct base_table **out)
 {
     const struct base_schema *const places[] = {p->context->schema, p->context->system};
     bool found = false;
@@ -29,43 +33,55 @@ static int prepare_table(struct cqli_prepare *p, struct base_slice keyspace, str
             return BASE_OK;
     }
     if (!found)
-        return base_err_set(p->err, BASE_E_INVALID, "keyspace %.*s does not exist", BASE_SLICE_ARG(keyspace));
+        return base_err_set(p->err, BASE_E_INVALID, "keyspace %.*s does not exist",
+                            BASE_SLICE_ARG(keyspace));
     return base_err_set(p->err, BASE_E_INVALID, "table %.*s does not exist", BASE_SLICE_ARG(name));
 }
 
-int cqli_prepare_table(struct cqli_prepare *p, const struct cql_name *name, const struct base_table **out)
+int cqli_prepare_table(struct cqli_prepare *p, const struct cql_name *name,
+                       const struct base_table **out)
 {
     struct base_slice keyspace = name->keyspace.data ? name->keyspace : p->context->keyspace;
     *out = NULL;
     if (keyspace.len == 0)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "No keyspace has been specified. USE a keyspace, or explicitly specify keyspace.tablename");
+                            "No keyspace has been specified. USE a keyspace, or explicitly specify "
+                            "keyspace.tablename");
     return prepare_table(p, keyspace, name->name, out);
 }
 
 static int prepare_parts(struct cqli_prepare *p, struct cql_prepared *out)
 {
     switch (p->statement->kind) {
-    case CQL_SELECT: case CQL_INSERT: case CQL_UPDATE: case CQL_DELETE: {
+    case CQL_SELECT:
+    case CQL_INSERT:
+    case CQL_UPDATE:
+    case CQL_DELETE: {
         int rc = cqli_prepare_table(p, &p->statement->target, &p->table);
         if (rc != BASE_OK)
             return rc;
         out->table = p->table;
-        return p->statement->kind == CQL_SELECT ? cqli_select_prepare(p, out) : cqli_modify_prepare(p, out);
+        return p->statement->kind == CQL_SELECT ? cqli_select_prepare(p, out)
+                                                : cqli_modify_prepare(p, out);
     }
     case CQL_BATCH:
         return cqli_batch_prepare(p, out);
     case CQL_REFUSED:
-        return base_err_set(p->err, BASE_E_INVALID, "%s is not supported: %s", p->statement->refused, p->statement->refused_why);
+        return base_err_set(p->err, BASE_E_INVALID, "%s is not supported: %s",
+                            p->statement->refused, p->statement->refused_why);
     default:
         return BASE_OK; /* judged when it is carried out */
     }
 }
 
-int cql_prepare(struct base_arena *arena, const struct cql_statement *statement, const struct cql_context *context,
-                struct cql_prepared **out_io, struct base_err *err)
+int cql_prepare(struct base_arena *arena, const struct cql_statement *statement,
+                const struct cql_context *context, struct cql_prepared **out_io,
+                struct base_err *err)
 {
-    struct cqli_prepare p = {.arena = arena, .statement = statement, .context = context, .err = err,
+    struct cqli_prepare p = {.arena = arena,
+                             .statement = statement,
+                             .context = context,
+                             .err = err,
                              .bind_count = statement->bind_count};
     struct cql_prepared *out = base_arena_zalloc(arena, sizeof *out);
     *out_io = NULL;
@@ -120,7 +136,7 @@ const struct base_table *cql_prepared_table(const struct cql_prepared *p)
     return p->table;
 }
 
-/* --- results ---------------------------------------------------------------------------------------------------- */
+/* Results. */
 
 void cql_result_init(struct cql_result *result, size_t size_bytes_max)
 {
@@ -135,7 +151,7 @@ void cql_result_fini(struct cql_result *result)
     base_buf_fini(&result->paging_state);
 }
 
-/* --- executing --------------------------------------------------------------------------------------------------- */
+/* Executing. */
 
 void cqli_warn(struct cql_exec *exec, const char *fmt, ...)
 {
@@ -178,9 +194,12 @@ static enum cql_answer admin_start(struct cql_exec *exec)
         exec->rc = base_err_set(&exec->err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
         return CQL_DONE;
     }
-    *admin = (struct cql_admin){
-        .statement = exec->prepared->statement, .arena = exec->arena, .keyspace = exec->keyspace, .ready = admin_ready,
-                                .result = &exec->result, .ctx = exec};
+    *admin = (struct cql_admin){.statement = exec->prepared->statement,
+                                .arena = exec->arena,
+                                .keyspace = exec->keyspace,
+                                .ready = admin_ready,
+                                .result = &exec->result,
+                                .ctx = exec};
     if (exec->ports->ops->admin(exec->ports, admin) == CQL_PENDING)
         return CQL_PENDING;
     admin_take(exec, admin);
@@ -191,8 +210,9 @@ static int check_values(struct cql_exec *exec)
 {
     const struct cql_prepared *p = exec->prepared;
     if (exec->value_count != p->bind_count)
-        return base_err_set(&exec->err, BASE_E_INVALID, "Invalid amount of bind variables: there are %zu, and %zu values", p->bind_count,
-                            exec->value_count);
+        return base_err_set(&exec->err, BASE_E_INVALID,
+                            "Invalid amount of bind variables: there are %zu, and %zu values",
+                            p->bind_count, exec->value_count);
     return BASE_OK;
 }
 
@@ -204,14 +224,18 @@ enum cql_answer cql_exec_start(struct cql_exec *exec)
     switch (exec->prepared->kind) {
     case CQL_SELECT:
         return cqli_select_start(exec);
-    case CQL_INSERT: case CQL_UPDATE: case CQL_DELETE: case CQL_BATCH:
+    case CQL_INSERT:
+    case CQL_UPDATE:
+    case CQL_DELETE:
+    case CQL_BATCH:
         return cqli_modify_start(exec);
     default:
         return admin_start(exec);
     }
 }
 
-enum cql_answer cql_exec_start_batch(struct cql_exec *exec, enum cql_batch_kind kind, const struct cql_batch_item *items, size_t count)
+enum cql_answer cql_exec_start_batch(struct cql_exec *exec, enum cql_batch_kind kind,
+                                     const struct cql_batch_item *items, size_t count)
 {
     return cqli_batch_start(exec, kind, items, count);
 }
@@ -223,7 +247,10 @@ bool cql_exec_cancel(struct cql_exec *exec)
     switch (exec->prepared->kind) {
     case CQL_SELECT:
         return cqli_select_cancel(exec);
-    case CQL_INSERT: case CQL_UPDATE: case CQL_DELETE: case CQL_BATCH:
+    case CQL_INSERT:
+    case CQL_UPDATE:
+    case CQL_DELETE:
+    case CQL_BATCH:
         return cqli_modify_cancel(exec);
     default:
         return false;

@@ -1,18 +1,21 @@
-/* Statements on data and on everything else, prepared against a schema snapshot and executed against ports.
+/* Statements on data and on everything else, prepared against a schema snapshot and executed
+ * against ports.
  *
- * cql_prepare: syntax tree → struct cql_prepared, immutable, in the arena it was made in; the snapshot must outlive it. Any number of
- * executions may use one at the same time.
- * cql_exec_*: a state machine. It opens no file, reads no clock, waits for nobody: what it needs it asks through struct cql_ports. A port
- * answers DONE (the result is there) or PENDING (the operation's `ready` will be called later, from the same
- * thread, never from inside the call). Two worlds fill the ports: node/cql_loop.c on the event loop, where nothing may wait (the native protocol), and
- * node/cql_session.c on a caller's thread, where everything is DONE (ringlet_cql, ringlet_query, HTTP). */
+ * cql_prepare: syntax tree → struct cql_prepared, immutable, in the arena it was made in; the
+ * snapshot must outlive it. Any number of executions may use one at the same time.
+ * cql_exec_*: a state machine. It opens no file, reads no clock, waits for nobody: what it needs it
+ * asks through struct cql_ports. A port answers DONE (the result is there) or PENDING (the
+ * operation's `ready` will be called later, from the same thread, never from inside the call). Two
+ * worlds fill the ports: node/cql_loop.c on the event loop, where nothing may wait (the native
+ * protocol), and node/cql_session.c on a caller's thread, where everything is DONE (ringlet_cql,
+ * ringlet_query, HTTP). */
 #ifndef CQL_EXEC_H
 #define CQL_EXEC_H
 
 #include "base/read.h"
 #include "cql/ast.h"
 
-/* --- values ------------------------------------------------------------------------------------------------ */
+/* Values. */
 
 enum cql_value_state { CQL_VALUE_SET, CQL_VALUE_NULL, CQL_VALUE_UNSET };
 struct cql_value {
@@ -20,7 +23,7 @@ struct cql_value {
     struct base_slice bytes; /* serialized as the native protocol says */
 };
 
-/* --- preparing ----------------------------------------------------------------------------------------------- */
+/* Preparing. */
 
 struct cql_prepared;
 
@@ -29,52 +32,63 @@ struct cql_column_spec {
     const struct base_type *type;
 };
 
-/* INVALID, NOTFOUND, UNAUTHORIZED …: Cassandra's rules and messages; see cql_error_code in cql/wire.h for their codes. Everything
- * prepared lives in `arena`; `statement` (its arena) and context->schema and ->system must outlive it. */
-BASE_MUST int cql_prepare(struct base_arena *arena, const struct cql_statement *statement, const struct cql_context *context,
-                          struct cql_prepared **out, struct base_err *err);
+/* INVALID, NOTFOUND, UNAUTHORIZED …: Cassandra's rules and messages; see cql_error_code in
+ * cql/wire.h for their codes. Everything prepared lives in `arena`; `statement` (its arena) and
+ * context->schema and ->system must outlive it. */
+BASE_MUST int cql_prepare(struct base_arena *arena, const struct cql_statement *statement,
+                          const struct cql_context *context, struct cql_prepared **out,
+                          struct base_err *err);
 enum cql_statement_kind cql_prepared_kind(const struct cql_prepared *p);
 const struct cql_statement *cql_prepared_statement(const struct cql_prepared *p);
 /* Bind markers, by number. */
 size_t cql_prepared_binds(const struct cql_prepared *p, const struct cql_column_spec **specs);
-/* For token-aware drivers: which markers are the partition key, in its order; 0 when not all of it is bound by one marker each. */
+/* For token-aware drivers: which markers are the partition key, in its order; 0 when not all of it
+ * is bound by one marker each. */
 size_t cql_prepared_pk_binds(const struct cql_prepared *p, const uint16_t **indexes);
-/* The columns of its rows; 0: it has no rows, or they are known only after execution (conditional writes, DESCRIBE, LIST). */
+/* The columns of its rows; 0: it has no rows, or they are known only after execution (conditional
+ * writes, DESCRIBE, LIST). */
 size_t cql_prepared_columns(const struct cql_prepared *p, const struct cql_column_spec **specs);
 /* The table it is about; NULL: none. */
 const struct base_table *cql_prepared_table(const struct cql_prepared *p);
 
-/* --- ports --------------------------------------------------------------------------------------------------- */
+/* Ports. */
 
 enum cql_answer { CQL_DONE, CQL_PENDING };
 
 /* How a request to replicas ended: what the protocol's errors carry. */
 struct cql_outcome {
     unsigned required, received, alive, failures;
-    int write_type; /* the native protocol's order: SIMPLE, BATCH, UNLOGGED_BATCH, COUNTER, BATCH_LOG, CAS */
+    int write_type; /* the native protocol's order: SIMPLE, BATCH, UNLOGGED_BATCH, COUNTER,
+                       BATCH_LOG, CAS */
     bool data_present;
     bool is_write;
     int consistency;
 };
 
-/* A read, a row at a time. The issuer's storage; cmd and table stay until close. cmd->now_s is set. After PENDING, `ready` says that the
- * row can be asked for again (and that may be PENDING again). */
+/* A read, a row at a time. The issuer's storage; cmd and table stay until close. cmd->now_s is set.
+ * After PENDING, `ready` says that the row can be asked for again (and that may be PENDING
+ * again). */
 struct cql_read {
-    const struct base_read *cmd; /* row_limit says how many are wanted at most: the port asks replicas for no more at once */
-    const struct base_table *table; /* of the schema, or of the system schema: then the node makes the rows itself */
+    const struct base_read *cmd; /* row_limit says how many are wanted at most: the port asks
+                                    replicas for no more at once */
+    const struct base_table
+        *table; /* of the schema, or of the system schema: then the node makes the rows itself */
     int consistency;
-    void (*ready)(struct cql_read *read); /* after PENDING: ask again, the row is there then (or it is PENDING once more) */
+    void (*ready)(struct cql_read *read); /* after PENDING: ask again, the row is there then (or it
+                                             is PENDING once more) */
     /* After DONE: */
     int rc;
     struct base_err err;
     struct cql_outcome outcome;
-    struct base_live_row row; /* OK: the next live row, borrowed until the next call; pkey empty: the end */
+    struct base_live_row
+        row;     /* OK: the next live row, borrowed until the next call; pkey empty: the end */
     void *ctx;   /* the issuer's */
     void *state; /* the port's; NULL before the first call */
 };
 
-/* A write: mutations with their timestamps. `condition`: base/condition.h's encoding, or empty: then one partition, judged and written
- * at the replica as one step; rc CONDITION when it does not hold, and `current` has the rows that were looked at (base/condition.h). */
+/* A write: mutations with their timestamps. `condition`: base/condition.h's encoding, or empty:
+ * then one partition, judged and written at the replica as one step; rc CONDITION when it does not
+ * hold, and `current` has the rows that were looked at (base/condition.h). */
 struct cql_write {
     struct base_slice mutations;
     size_t mutation_count;
@@ -91,17 +105,19 @@ struct cql_write {
     void *ctx, *state;
 };
 
-/* Whatever changes the schema, roles or the session: the node does it (schema changes, TRUNCATE, USE, roles). */
+/* Whatever changes the schema, roles or the session: the node does it (schema changes, TRUNCATE,
+ * USE, roles). */
 struct cql_admin {
     const struct cql_statement *statement;
-    struct base_arena *arena; /* the execution's: what the result points to may live there */
+    struct base_arena *arena;   /* the execution's: what the result points to may live there */
     struct base_slice keyspace; /* the execution's: where a name says none */
     void (*ready)(struct cql_admin *admin);
     /* After DONE: */
     int rc;
     struct base_err err;
     struct cql_outcome outcome;
-    struct cql_result *result; /* set before the call: filled by the port (VOID, SET_KEYSPACE, SCHEMA_CHANGE, ROWS) */
+    struct cql_result *result; /* set before the call: filled by the port (VOID, SET_KEYSPACE,
+                                  SCHEMA_CHANGE, ROWS) */
     void *ctx, *state;
 };
 
@@ -116,7 +132,8 @@ struct cql_port_ops {
     void (*random)(struct cql_ports *ports, void *out, size_t len);
     /* Opens at the first call. */
     enum cql_answer (*read_next)(struct cql_ports *ports, struct cql_read *read);
-    /* At any time, also while PENDING (ready is not called any more). No effect on one that was never opened. */
+    /* At any time, also while PENDING (ready is not called any more). No effect on one that was
+     * never opened. */
     void (*read_close)(struct cql_ports *ports, struct cql_read *read);
     enum cql_answer (*write)(struct cql_ports *ports, struct cql_write *write);
     enum cql_answer (*admin)(struct cql_ports *ports, struct cql_admin *admin);
@@ -124,28 +141,34 @@ struct cql_port_ops {
     void (*trace)(struct cql_ports *ports, const char *fmt, ...) BASE_PRINTF(2, 3);
 };
 
-/* --- results --------------------------------------------------------------------------------------------------- */
+/* Results. */
 
 enum cql_result_kind { /* the native protocol's codes */
-    CQL_RESULT_VOID = 1, CQL_RESULT_ROWS = 2, CQL_RESULT_SET_KEYSPACE = 3, CQL_RESULT_PREPARED = 4, CQL_RESULT_SCHEMA_CHANGE = 5,
+                       CQL_RESULT_VOID = 1,
+                       CQL_RESULT_ROWS = 2,
+                       CQL_RESULT_SET_KEYSPACE = 3,
+                       CQL_RESULT_PREPARED = 4,
+                       CQL_RESULT_SCHEMA_CHANGE = 5,
 };
 struct cql_result {
     enum cql_result_kind kind;
-    /* ROWS. Each row: a [bytes] a column (int32 length big-endian, -1 null; then the bytes), as the protocol has it. */
+    /* ROWS. Each row: a [bytes] a column (int32 length big-endian, -1 null; then the bytes), as the
+     * protocol has it. */
     const struct cql_column_spec *columns; /* of the prepared, or in the execution's arena */
     size_t column_count;
     uint32_t row_count;
-    struct base_buf rows;         /* the caller inits and frees */
+    struct base_buf rows; /* the caller inits and frees */
     bool has_more;
     struct base_buf paging_state; /* the same; set when has_more */
-    /* SET_KEYSPACE: keyspace. SCHEMA_CHANGE: "CREATED", "UPDATED", "DROPPED"; "KEYSPACE", "TABLE", "TYPE"; keyspace; name */
+    /* SET_KEYSPACE: keyspace. SCHEMA_CHANGE: "CREATED", "UPDATED", "DROPPED"; "KEYSPACE", "TABLE",
+     * "TYPE"; keyspace; name */
     const char *change, *target;
     struct base_slice keyspace, name; /* in the execution's arena */
 };
 void cql_result_init(struct cql_result *result, size_t size_bytes_max);
 void cql_result_fini(struct cql_result *result);
 
-/* --- executing --------------------------------------------------------------------------------------------------- */
+/* Executing. */
 
 #define CQL_PAGE_SIZE_NONE 0
 #define CQL_WARNINGS_MAX 8
@@ -162,9 +185,9 @@ struct cql_exec {
     int64_t timestamp_us;
     int32_t page_size; /* rows; CQL_PAGE_SIZE_NONE: all in one */
     struct base_slice paging_state;
-    int64_t now_s;     /* 0: the clock's */
+    int64_t now_s; /* 0: the clock's */
     bool tracing;
-    struct base_slice keyspace; /* of the session (functions, admin) */
+    struct base_slice keyspace;          /* of the session (functions, admin) */
     void (*done)(struct cql_exec *exec); /* after PENDING */
     void *ctx;
     /* Filled: */
@@ -178,33 +201,41 @@ struct cql_exec {
 };
 /* DONE: rc and result are there. PENDING: `done` will be called, once. */
 enum cql_answer cql_exec_start(struct cql_exec *exec);
-/* Give up while PENDING: reads are closed, `done` is not called. A write that is under way still needs the exec's memory until its
- * `ready`: false is returned then, and `done` will be called after all. */
+/* Give up while PENDING: reads are closed, `done` is not called. A write that is under way still
+ * needs the exec's memory until its `ready`: false is returned then, and `done` will be called
+ * after all. */
 bool cql_exec_cancel(struct cql_exec *exec);
 
-/* A BATCH of the native protocol: statements with their own values, executed as one. Children: INSERT, UPDATE, DELETE only. */
+/* A BATCH of the native protocol: statements with their own values, executed as one. Children:
+ * INSERT, UPDATE, DELETE only. */
 struct cql_batch_item {
     const struct cql_prepared *prepared;
     const struct cql_value *values;
     size_t value_count;
 };
-/* exec->prepared NULL. Limits as batch_size_warn_threshold and batch_size_fail_threshold of cql_limits. */
-enum cql_answer cql_exec_start_batch(struct cql_exec *exec, enum cql_batch_kind kind, const struct cql_batch_item *items, size_t count);
+/* exec->prepared NULL. Limits as batch_size_warn_threshold and batch_size_fail_threshold of
+ * cql_limits. */
+enum cql_answer cql_exec_start_batch(struct cql_exec *exec, enum cql_batch_kind kind,
+                                     const struct cql_batch_item *items, size_t count);
 
-/* DESCRIBE (describe_statement.c), for the admin port: rows as Cassandra 5's server gives them (keyspace_name, type, name,
- * create_statement; CLUSTER: cluster, partitioner, snitch). Column specs and slices live in the arena. */
+/* DESCRIBE (describe_statement.c), for the admin port: rows as Cassandra 5's server gives them
+ * (keyspace_name, type, name, create_statement; CLUSTER: cluster, partitioner, snitch). Column
+ * specs and slices live in the arena. */
 struct cql_describe_facts {
     const char *cluster_name, *snitch;
     struct base_slice keyspace; /* the session's */
 };
-BASE_MUST int cql_describe_run(struct base_arena *arena, const struct cql_statement *statement, const struct cql_context *context,
-                               const struct cql_describe_facts *facts, struct cql_result *out, struct base_err *err);
+BASE_MUST int cql_describe_run(struct base_arena *arena, const struct cql_statement *statement,
+                               const struct cql_context *context,
+                               const struct cql_describe_facts *facts, struct cql_result *out,
+                               struct base_err *err);
 
 /* Thresholds that the node's options set (cql_ports.limits); bytes. Cassandra's defaults. */
 struct cql_limits {
     size_t batch_size_warn, batch_size_fail; /* 5 KiB, 50 KiB */
     unsigned unlogged_batch_partitions_warn; /* 10 */
-    unsigned in_select_max;                  /* combinations of IN: 100 partitions are fine, past it refused: 65535 */
+    unsigned
+        in_select_max; /* combinations of IN: 100 partitions are fine, past it refused: 65535 */
 };
 extern const struct cql_limits cql_limits_default;
 

@@ -3,14 +3,16 @@
 
 #include "cql/function.h"
 
-/* --- nodes ---------------------------------------------------------------------------------------------- */
+/* Nodes. */
 
-struct cqli_expr *cqli_expr_new(struct cqli_prepare *p, enum cqli_expr_kind kind, const struct base_type *type, uint32_t item_count)
+struct cqli_expr *cqli_expr_new(struct cqli_prepare *p, enum cqli_expr_kind kind,
+                                const struct base_type *type, uint32_t item_count)
 {
     struct cqli_expr *expr = base_arena_zalloc(p->arena, sizeof *expr);
     if (!expr)
         return NULL;
-    if (item_count && !(expr->items = base_arena_zalloc(p->arena, item_count * sizeof *expr->items)))
+    if (item_count &&
+        !(expr->items = base_arena_zalloc(p->arena, item_count * sizeof *expr->items)))
         return NULL;
     expr->kind = kind;
     expr->type = type;
@@ -22,7 +24,8 @@ static void set_flags(struct cqli_expr *expr)
 {
     expr->is_constant = expr->kind == CQLI_EXPR_CONSTANT;
     expr->has_aggregate = expr->kind == CQLI_EXPR_AGGREGATE;
-    expr->reads_nothing = !expr->column && expr->kind != CQLI_EXPR_BIND && expr->kind != CQLI_EXPR_AGGREGATE;
+    expr->reads_nothing =
+        !expr->column && expr->kind != CQLI_EXPR_BIND && expr->kind != CQLI_EXPR_AGGREGATE;
     expr->pure = !expr->function || !(expr->function->flags & CQLI_FN_IMPURE);
     for (uint32_t i = 0; i < expr->item_count; i++) {
         const struct cqli_expr *item = expr->items[i];
@@ -54,9 +57,10 @@ int cqli_expr_finish(struct cqli_prepare *p, struct cqli_expr *expr, const struc
     return BASE_OK;
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------ */
+/* Preparing. */
 
-int cqli_expr_prepare(struct cqli_prepare *p, const struct cql_term *term, struct base_slice receiver, const struct base_type *type,
+int cqli_expr_prepare(struct cqli_prepare *p, const struct cql_term *term,
+                      struct base_slice receiver, const struct base_type *type,
                       struct cqli_expr **out)
 {
     struct cqli_scope scope = {.p = p};
@@ -67,7 +71,8 @@ int cqli_expr_prepare(struct cqli_prepare *p, const struct cql_term *term, struc
     return rc;
 }
 
-int cqli_expr_prepare_selector(struct cqli_prepare *p, const struct cql_term *term, struct cqli_expr **out)
+int cqli_expr_prepare_selector(struct cqli_prepare *p, const struct cql_term *term,
+                               struct cqli_expr **out)
 {
     struct cqli_scope scope = {.p = p, .selection = true};
     const struct cqli_expr *expr = NULL;
@@ -76,7 +81,7 @@ int cqli_expr_prepare_selector(struct cqli_prepare *p, const struct cql_term *te
     return rc;
 }
 
-/* --- asking --------------------------------------------------------------------------------------------- */
+/* Asking. */
 
 const struct base_type *cqli_expr_type(const struct cqli_expr *expr)
 {
@@ -98,7 +103,8 @@ bool cqli_expr_is_constant(const struct cqli_expr *expr)
     return expr->is_constant;
 }
 
-void cqli_expr_columns(const struct cqli_expr *expr, void (*each)(void *ctx, const struct base_column *column), void *ctx)
+void cqli_expr_columns(const struct cqli_expr *expr,
+                       void (*each)(void *ctx, const struct base_column *column), void *ctx)
 {
     if (expr->column)
         each(ctx, expr->column);

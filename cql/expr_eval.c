@@ -1,7 +1,7 @@
 /* Evaluating a prepared tree for one execution or row.
  *
- * Recursion goes by the tree, whose depth the grammar has bounded. What is made lives in eval->arena; what is not made borrows from the
- * markers' values, the row or the tree. */
+ * Recursion goes by the tree, whose depth the grammar has bounded. What is made lives in
+ * eval->arena; what is not made borrows from the markers' values, the row or the tree. */
 #include "cql/expr_private.h"
 
 #include "cql/function.h"
@@ -25,7 +25,9 @@ int cqli_eval_take(struct cqli_eval *eval, struct base_buf *buf, int rc, struct 
 int cqli_eval_copy(struct cqli_eval *eval, const void *bytes, size_t len, struct cql_value *out)
 {
     *out = (struct cql_value){0};
-    return base_arena_copy(eval->arena, base_slice(bytes, len), &out->bytes) == BASE_OK ? BASE_OK : cqli_eval_no_memory(eval);
+    return base_arena_copy(eval->arena, base_slice(bytes, len), &out->bytes) == BASE_OK
+               ? BASE_OK
+               : cqli_eval_no_memory(eval);
 }
 
 static struct cql_value null_value(void)
@@ -33,7 +35,8 @@ static struct cql_value null_value(void)
     return (struct cql_value){.state = CQL_VALUE_NULL};
 }
 
-/* Member by member: a whole value, made on the stack and copied from there, waits for its own stores. */
+/* Member by member: a whole value, made on the stack and copied from there, waits for its own
+ * stores. */
 static inline void set_null(struct cql_value *out)
 {
     out->state = CQL_VALUE_NULL;
@@ -55,7 +58,7 @@ static int eval_bind(const struct cqli_expr *expr, struct cqli_eval *eval, struc
     return rc;
 }
 
-/* --- collections ---------------------------------------------------------------------------------------- */
+/* Collections. */
 
 static const struct base_type *item_type(const struct base_type *type, uint32_t i)
 {
@@ -63,8 +66,8 @@ static const struct base_type *item_type(const struct base_type *type, uint32_t 
     return type->params[fields ? i : type->kind == BASE_TYPE_MAP ? i & 1 : 0];
 }
 
-static int put_item(const struct cqli_expr *expr, uint32_t i, struct cqli_eval *eval, const struct cqli_aggregation *a,
-                    struct base_buf *out)
+static int put_item(const struct cqli_expr *expr, uint32_t i, struct cqli_eval *eval,
+                    const struct cqli_aggregation *a, struct base_buf *out)
 {
     const bool fields = expr->type->kind == BASE_TYPE_TUPLE || expr->type->kind == BASE_TYPE_UDT;
     struct cql_value value = {.state = CQL_VALUE_NULL};
@@ -72,18 +75,22 @@ static int put_item(const struct cqli_expr *expr, uint32_t i, struct cqli_eval *
     if (rc != BASE_OK)
         return rc;
     if (value.state == CQL_VALUE_UNSET)
-        return base_err_set(eval->err, BASE_E_INVALID, fields ? "Invalid unset value for tuple field number %u"
-                                                              : "unset value is not supported inside collections (element %u)", i);
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            fields ? "Invalid unset value for tuple field number %u"
+                                   : "unset value is not supported inside collections (element %u)",
+                            i);
     if (value.state == CQL_VALUE_NULL && !fields)
         return base_err_set(eval->err, BASE_E_INVALID, "null is not supported inside %s",
                             expr->type->kind == BASE_TYPE_VECTOR ? "vectors" : "collections");
-    rc = base_element_put(expr->type, item_type(expr->type, i), value.bytes, value.state == CQL_VALUE_NULL, out);
+    rc = base_element_put(expr->type, item_type(expr->type, i), value.bytes,
+                          value.state == CQL_VALUE_NULL, out);
     if (rc == BASE_E_INVALID)
         return base_err_set(eval->err, rc, "an empty value is not supported inside vectors");
     return rc;
 }
 
-static int eval_collection(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct cql_value *out)
+static int eval_collection(const struct cqli_expr *expr, struct cqli_eval *eval,
+                           const struct cqli_aggregation *a, struct cql_value *out)
 {
     const enum base_type_kind kind = expr->type->kind;
     struct base_buf buf;
@@ -109,10 +116,12 @@ static int eval_collection(const struct cqli_expr *expr, struct cqli_eval *eval,
 static int damaged(struct cqli_eval *eval, const struct base_type *type)
 {
     char text[CQLI_TYPE_TEXT];
-    return base_err_set(eval->err, BASE_E_CORRUPT, "damaged value: its bytes are not a %s", cqli_type_text_of(type, text));
+    return base_err_set(eval->err, BASE_E_CORRUPT, "damaged value: its bytes are not a %s",
+                        cqli_type_text_of(type, text));
 }
 
-static int eval_field(const struct cqli_expr *expr, struct cqli_eval *eval, struct base_slice whole, struct cql_value *out)
+static int eval_field(const struct cqli_expr *expr, struct cqli_eval *eval, struct base_slice whole,
+                      struct cql_value *out)
 {
     struct base_elements it;
     struct base_slice element = {0};
@@ -137,14 +146,16 @@ struct range {
     struct cql_value from, upto; /* NULL: open */
     struct base_buf *out;        /* for a slice: whole entries */
     uint32_t count;
-    struct cql_value found;      /* the last */
+    struct cql_value found; /* the last */
 };
 
 static bool within(const struct range *range, struct base_slice key)
 {
     const struct base_type *type = range->type->params[0];
-    return (range->from.state != CQL_VALUE_SET || base_value_compare(type, range->from.bytes, key) <= 0) &&
-           (range->upto.state != CQL_VALUE_SET || base_value_compare(type, key, range->upto.bytes) <= 0);
+    return (range->from.state != CQL_VALUE_SET ||
+            base_value_compare(type, range->from.bytes, key) <= 0) &&
+           (range->upto.state != CQL_VALUE_SET ||
+            base_value_compare(type, key, range->upto.bytes) <= 0);
 }
 
 static int walk_range(struct range *range, struct cqli_eval *eval, struct base_slice whole)
@@ -161,7 +172,8 @@ static int walk_range(struct range *range, struct cqli_eval *eval, struct base_s
         if (!base_elements_next(&it, &key, &is_null) || is_null)
             return damaged(eval, range->type);
         value = key;
-        if (range->type->kind == BASE_TYPE_MAP && (!base_elements_next(&it, &value, &is_null) || is_null))
+        if (range->type->kind == BASE_TYPE_MAP &&
+            (!base_elements_next(&it, &value, &is_null) || is_null))
             return damaged(eval, range->type);
         if (!within(range, key))
             continue;
@@ -173,7 +185,8 @@ static int walk_range(struct range *range, struct cqli_eval *eval, struct base_s
     return rc;
 }
 
-static int eval_range(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct base_slice whole,
+static int eval_range(const struct cqli_expr *expr, struct cqli_eval *eval,
+                      const struct cqli_aggregation *a, struct base_slice whole,
                       struct cql_value *out)
 {
     struct range range = {.type = expr->items[0]->type, .from = null_value(), .upto = null_value()};
@@ -184,7 +197,8 @@ static int eval_range(const struct cqli_expr *expr, struct cqli_eval *eval, cons
     if (rc != BASE_OK)
         return rc;
     if (range.from.state == CQL_VALUE_UNSET || range.upto.state == CQL_VALUE_UNSET)
-        return base_err_set(eval->err, BASE_E_INVALID, "Invalid unset value for the selection of an element");
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "Invalid unset value for the selection of an element");
     if (!slice) {
         if (range.from.state == CQL_VALUE_NULL)
             return BASE_OK; /* no element has that key */
@@ -204,35 +218,41 @@ static int eval_range(const struct cqli_expr *expr, struct cqli_eval *eval, cons
     return cqli_eval_take(eval, &buf, rc, out);
 }
 
-static int eval_part(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct cql_value *out)
+static int eval_part(const struct cqli_expr *expr, struct cqli_eval *eval,
+                     const struct cqli_aggregation *a, struct cql_value *out)
 {
     struct cql_value whole;
     int rc = cqli_eval(expr->items[0], eval, a, &whole);
     set_null(out);
     if (rc != BASE_OK || whole.state != CQL_VALUE_SET)
         return rc;
-    return expr->kind == CQLI_EXPR_FIELD ? eval_field(expr, eval, whole.bytes, out) : eval_range(expr, eval, a, whole.bytes, out);
+    return expr->kind == CQLI_EXPR_FIELD ? eval_field(expr, eval, whole.bytes, out)
+                                         : eval_range(expr, eval, a, whole.bytes, out);
 }
 
-/* --- the tree ------------------------------------------------------------------------------------------- */
+/* The tree. */
 
-static int eval_call(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct cql_value *out)
+static int eval_call(const struct cqli_expr *expr, struct cqli_eval *eval,
+                     const struct cqli_aggregation *a, struct cql_value *out)
 {
     struct cql_value few[4], *args = few;
-    if (expr->item_count > BASE_COUNT(few) && !(args = base_arena_alloc(eval->arena, expr->item_count * sizeof *args)))
+    if (expr->item_count > BASE_COUNT(few) &&
+        !(args = base_arena_alloc(eval->arena, expr->item_count * sizeof *args)))
         return cqli_eval_no_memory(eval);
     for (uint32_t i = 0; i < expr->item_count; i++) {
         int rc = cqli_eval(expr->items[i], eval, a, &args[i]);
         if (rc != BASE_OK)
             return rc;
         if (args[i].state == CQL_VALUE_UNSET)
-            return base_err_set(eval->err, BASE_E_INVALID, "Invalid unset value for argument in call to function %s",
+            return base_err_set(eval->err, BASE_E_INVALID,
+                                "Invalid unset value for argument in call to function %s",
                                 expr->function->name);
     }
     return cqli_function_run(expr, args, eval, out);
 }
 
-int cqli_eval(const struct cqli_expr *expr, struct cqli_eval *eval, const struct cqli_aggregation *a, struct cql_value *out)
+int cqli_eval(const struct cqli_expr *expr, struct cqli_eval *eval,
+              const struct cqli_aggregation *a, struct cql_value *out)
 {
     set_null(out);
     if (a && !expr->is_constant) {
@@ -255,14 +275,17 @@ int cqli_eval(const struct cqli_expr *expr, struct cqli_eval *eval, const struct
         return expr->function->run(expr, NULL, eval, out);
     case CQLI_EXPR_AS:
         return cqli_eval(expr->items[0], eval, a, out);
-    case CQLI_EXPR_FIELD: case CQLI_EXPR_ELEMENT: case CQLI_EXPR_SLICE:
+    case CQLI_EXPR_FIELD:
+    case CQLI_EXPR_ELEMENT:
+    case CQLI_EXPR_SLICE:
         return eval_part(expr, eval, a, out);
     case CQLI_EXPR_CALL:
         return eval_call(expr, eval, a, out);
     case CQLI_EXPR_AGGREGATE:
         break;
     }
-    return base_err_set(eval->err, BASE_E_INVALID, "an aggregate is evaluated over the rows of a group");
+    return base_err_set(eval->err, BASE_E_INVALID,
+                        "an aggregate is evaluated over the rows of a group");
 }
 
 int cqli_expr_eval(const struct cqli_expr *expr, struct cqli_eval *eval, struct cql_value *out)

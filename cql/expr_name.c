@@ -1,7 +1,8 @@
 /* A term as text: for messages, and as the name of a result's column.
  *
- * The forms are Cassandra's: a function's column carries its keyspace ("system.max(v)"), count(*) is "count", casts are "cast(v as int)",
- * writetime and ttl stand alone. A message shows a function as it was written. */
+ * The forms are Cassandra's: a function's column carries its keyspace ("system.max(v)"), count(*)
+ * is "count", casts are "cast(v as int)", writetime and ttl stand alone. A message shows a function
+ * as it was written. */
 #include "cql/expr_private.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ static bool is_named(const struct cql_term *call, const char *name)
     return base_slice_equal(call->name.name, base_slice_str(name));
 }
 
-static int put_items(const struct cql_term *term, const char *open, const char *close, struct cqli_prepare *column, struct base_buf *out)
+static int put_items(const struct cql_term *term, const char *open, const char *close,
+                     struct cqli_prepare *column, struct base_buf *out)
 {
     uint32_t i = 0;
     int rc = put(out, open);
@@ -57,8 +59,9 @@ static int put_call(const struct cql_term *call, struct cqli_prepare *column, st
 }
 
 /* items[0] and a text around it: "m['a']", "(int)v" */
-static int put_around(const char *before, const struct cql_term *first, const char *between, const struct cql_term *second,
-                      const char *after, struct cqli_prepare *column, struct base_buf *out)
+static int put_around(const char *before, const struct cql_term *first, const char *between,
+                      const struct cql_term *second, const char *after, struct cqli_prepare *column,
+                      struct base_buf *out)
 {
     int rc = put(out, before);
     if (rc == BASE_OK)
@@ -81,7 +84,8 @@ static int put_slice(const struct cql_term *term, struct cqli_prepare *column, s
     return rc == BASE_OK ? put(out, "]") : rc;
 }
 
-static int put_type(const char *before, struct base_slice type, const char *after, struct base_buf *out)
+static int put_type(const char *before, struct base_slice type, const char *after,
+                    struct base_buf *out)
 {
     return base_buf_printf(out, "%s%.*s%s", before, BASE_SLICE_ARG(type), after);
 }
@@ -91,8 +95,8 @@ static bool is_no_cast(struct cqli_prepare *p, const struct cql_term *term)
 {
     struct cqli_scope scope = {.p = p, .selection = true};
     const struct base_type *from, *to;
-    return cqli_term_type(&scope, term->items, &from) == BASE_OK && from && cqli_term_named_type(&scope, term->text, &to) == BASE_OK &&
-           cqli_type_same(from, to);
+    return cqli_term_type(&scope, term->items, &from) == BASE_OK && from &&
+           cqli_term_named_type(&scope, term->text, &to) == BASE_OK && cqli_type_same(from, to);
 }
 
 static int put_cast(const struct cql_term *term, struct cqli_prepare *column, struct base_buf *out)
@@ -116,8 +120,11 @@ int cqli_term_put(const struct cql_term *term, struct cqli_prepare *column, stru
     case CQL_TERM_NULL:
         return put(out, "NULL");
     case CQL_TERM_BIND:
-        return term->text.len ? base_buf_printf(out, ":%.*s", BASE_SLICE_ARG(term->text)) : put(out, "?");
-    case CQL_TERM_MAP: case CQL_TERM_SET: case CQL_TERM_UDT:
+        return term->text.len ? base_buf_printf(out, ":%.*s", BASE_SLICE_ARG(term->text))
+                              : put(out, "?");
+    case CQL_TERM_MAP:
+    case CQL_TERM_SET:
+    case CQL_TERM_UDT:
         return put_items(term, "{", "}", column, out);
     case CQL_TERM_LIST:
         return put_items(term, "[", "]", column, out);
@@ -127,7 +134,8 @@ int cqli_term_put(const struct cql_term *term, struct cqli_prepare *column, stru
         return put_call(term, column, out);
     case CQL_TERM_STAR:
         return put(out, "*");
-    case CQL_TERM_CAST: case CQL_TERM_HINT:
+    case CQL_TERM_CAST:
+    case CQL_TERM_HINT:
         return put_cast(term, column, out);
     case CQL_TERM_BINARY:
         snprintf(op, sizeof op, " %c ", term->op);
@@ -142,8 +150,14 @@ int cqli_term_put(const struct cql_term *term, struct cqli_prepare *column, stru
         return put_around("", term->items, "[", term->items->next, "]", column, out);
     case CQL_TERM_SLICE:
         return put_slice(term, column, out);
-    case CQL_TERM_INTEGER: case CQL_TERM_FLOAT: case CQL_TERM_BOOLEAN: case CQL_TERM_DURATION: case CQL_TERM_UUID: case CQL_TERM_BLOB:
-    case CQL_TERM_WORD: case CQL_TERM_COLUMN:
+    case CQL_TERM_INTEGER:
+    case CQL_TERM_FLOAT:
+    case CQL_TERM_BOOLEAN:
+    case CQL_TERM_DURATION:
+    case CQL_TERM_UUID:
+    case CQL_TERM_BLOB:
+    case CQL_TERM_WORD:
+    case CQL_TERM_COLUMN:
         break;
     }
     return base_buf_put_slice(out, term->text);

@@ -1,12 +1,14 @@
-/* How terms meet types: which type may take another's bytes, which literal fits which type, and literals as values.
+/* How terms meet types: which type may take another's bytes, which literal fits which type, and
+ * literals as values.
  *
- * The rules are Cassandra's (AssignmentTestable, isValueCompatibleWith): a match is exact, weak or none, and among a function's signatures
- * an exact one wins. Its literals are judged by kind first and read by the type afterwards, so that a message says what was wrong. */
+ * The rules are Cassandra's (AssignmentTestable, isValueCompatibleWith): a match is exact, weak or
+ * none, and among a function's signatures an exact one wins. Its literals are judged by kind first
+ * and read by the type afterwards, so that a message says what was wrong. */
 #include "cql/expr_private.h"
 
 #include <stdio.h>
 
-/* --- types ---------------------------------------------------------------------------------------------- */
+/* Types. */
 
 bool cqli_type_same(const struct base_type *a, const struct base_type *b)
 {
@@ -48,13 +50,15 @@ enum cqli_match cqli_type_match(const struct base_type *to, const struct base_ty
     if (to->kind < BASE_TYPE_LIST)
         return scalar_takes(to->kind, from->kind) ? CQLI_MATCH_WEAK : CQLI_MATCH_NOT;
     const bool fields = to->kind == BASE_TYPE_TUPLE;
-    if (to->kind != from->kind || to->kind == BASE_TYPE_UDT || to->dimension != from->dimension || to->param_count < from->param_count ||
-        (!fields && to->param_count != from->param_count))
+    if (to->kind != from->kind || to->kind == BASE_TYPE_UDT || to->dimension != from->dimension ||
+        to->param_count < from->param_count || (!fields && to->param_count != from->param_count))
         return CQLI_MATCH_NOT;
     for (uint32_t i = 0; i < from->param_count; i++) {
-        /* The order of a set's elements and a map's keys must be the same one: blob does not take what was sorted as int. */
+        /* The order of a set's elements and a map's keys must be the same one: blob does not take
+         * what was sorted as int. */
         const bool ordered = to->kind == BASE_TYPE_SET || (to->kind == BASE_TYPE_MAP && i == 0);
-        if (ordered ? !cqli_type_same(to->params[i], from->params[i]) : !cqli_type_match(to->params[i], from->params[i]))
+        if (ordered ? !cqli_type_same(to->params[i], from->params[i])
+                    : !cqli_type_match(to->params[i], from->params[i]))
             return CQLI_MATCH_NOT;
     }
     return CQLI_MATCH_WEAK;
@@ -63,15 +67,23 @@ enum cqli_match cqli_type_match(const struct base_type *to, const struct base_ty
 bool cqli_type_is_number(const struct base_type *type)
 {
     switch (type->kind) {
-    case BASE_TYPE_TINYINT: case BASE_TYPE_SMALLINT: case BASE_TYPE_INT: case BASE_TYPE_BIGINT: case BASE_TYPE_COUNTER:
-    case BASE_TYPE_VARINT: case BASE_TYPE_FLOAT: case BASE_TYPE_DOUBLE: case BASE_TYPE_DECIMAL:
+    case BASE_TYPE_TINYINT:
+    case BASE_TYPE_SMALLINT:
+    case BASE_TYPE_INT:
+    case BASE_TYPE_BIGINT:
+    case BASE_TYPE_COUNTER:
+    case BASE_TYPE_VARINT:
+    case BASE_TYPE_FLOAT:
+    case BASE_TYPE_DOUBLE:
+    case BASE_TYPE_DECIMAL:
         return true;
     default:
         return false;
     }
 }
 
-const struct base_type *cqli_type_collection(struct base_arena *arena, enum base_type_kind kind, const struct base_type *const *params,
+const struct base_type *cqli_type_collection(struct base_arena *arena, enum base_type_kind kind,
+                                             const struct base_type *const *params,
                                              uint32_t param_count)
 {
     struct base_type *type = base_arena_zalloc(arena, sizeof *type);
@@ -81,7 +93,8 @@ const struct base_type *cqli_type_collection(struct base_arena *arena, enum base
     for (uint32_t i = 0; i < param_count; i++)
         if (!(copy[i] = base_type_freeze(arena, params[i])))
             return NULL;
-    *type = (struct base_type){.kind = kind, .frozen = true, .param_count = param_count, .params = copy};
+    *type = (struct base_type){
+        .kind = kind, .frozen = true, .param_count = param_count, .params = copy};
     return type;
 }
 
@@ -96,21 +109,23 @@ const char *cqli_type_text_of(const struct base_type *type, char text[CQLI_TYPE_
     return text;
 }
 
-/* --- literals ------------------------------------------------------------------------------------------- */
+/* Literals. */
 
 bool cqli_literal_is(const struct cql_term *term)
 {
     return term->kind <= CQL_TERM_BLOB;
 }
 
-/* Does the text convert to a type whose values have at most 16 bytes? Into a buffer of our own: asking for memory could fail. */
+/* Does the text convert to a type whose values have at most 16 bytes? Into a buffer of our own:
+ * asking for memory could fail. */
 static bool converts(enum base_type_kind kind, struct base_slice text, uint8_t bytes[16])
 {
     struct base_buf buf = {.data = bytes, .cap = 16, .len_max = 16};
     return base_scalar_from_text(base_type_scalar(kind), text, &buf) == BASE_OK;
 }
 
-/* A number's digits without zeros at either end, and the power of ten of the first. False: more of them than a double can have. */
+/* A number's digits without zeros at either end, and the power of ten of the first. False: more of
+ * them than a double can have. */
 struct digits {
     char text[20];
     size_t count;
@@ -154,13 +169,15 @@ static bool is_double(struct base_slice text)
 {
     uint8_t bytes[16];
     char shortest[40];
-    struct base_buf printed = {.data = (uint8_t *)shortest, .cap = sizeof shortest, .len_max = sizeof shortest};
+    struct base_buf printed = {
+        .data = (uint8_t *)shortest, .cap = sizeof shortest, .len_max = sizeof shortest};
     struct digits a, b;
     if (!converts(BASE_TYPE_DOUBLE, text, bytes))
         return false;
     if (text.len && (text.data[text.len - 1] | 0x20) >= 'a') /* NaN, Infinity */
         return true;
-    if (base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE), base_slice(bytes, 8), &printed, NULL) != BASE_OK ||
+    if (base_value_to_text(base_type_scalar(BASE_TYPE_DOUBLE), base_slice(bytes, 8), &printed,
+                           NULL) != BASE_OK ||
         !take_digits(text, &a) || !take_digits(base_buf_view(&printed), &b))
         return false;
     return a.count == b.count && a.exponent == b.exponent && memcmp(a.text, b.text, a.count) == 0;
@@ -197,7 +214,8 @@ const struct base_type *cqli_literal_preferred(const struct cql_term *term)
     case CQL_TERM_DURATION:
         return base_type_scalar(BASE_TYPE_DURATION);
     case CQL_TERM_UUID:
-        return base_type_scalar(converts(BASE_TYPE_TIMEUUID, term->text, bytes) ? BASE_TYPE_TIMEUUID : BASE_TYPE_UUID);
+        return base_type_scalar(converts(BASE_TYPE_TIMEUUID, term->text, bytes) ? BASE_TYPE_TIMEUUID
+                                                                                : BASE_TYPE_UUID);
     case CQL_TERM_BLOB:
         return base_type_scalar(BASE_TYPE_BLOB);
     default:
@@ -209,23 +227,35 @@ const struct base_type *cqli_literal_preferred(const struct cql_term *term)
 static bool kind_fits(enum cql_term_kind literal, enum base_type_kind kind)
 {
     switch (kind) {
-    case BASE_TYPE_ASCII: case BASE_TYPE_TEXT: case BASE_TYPE_INET:
+    case BASE_TYPE_ASCII:
+    case BASE_TYPE_TEXT:
+    case BASE_TYPE_INET:
         return literal == CQL_TERM_STRING;
-    case BASE_TYPE_DATE: case BASE_TYPE_TIME: case BASE_TYPE_TIMESTAMP:
+    case BASE_TYPE_DATE:
+    case BASE_TYPE_TIME:
+    case BASE_TYPE_TIMESTAMP:
         return literal == CQL_TERM_STRING || literal == CQL_TERM_INTEGER;
-    case BASE_TYPE_BIGINT: case BASE_TYPE_COUNTER: case BASE_TYPE_INT: case BASE_TYPE_SMALLINT: case BASE_TYPE_TINYINT:
+    case BASE_TYPE_BIGINT:
+    case BASE_TYPE_COUNTER:
+    case BASE_TYPE_INT:
+    case BASE_TYPE_SMALLINT:
+    case BASE_TYPE_TINYINT:
     case BASE_TYPE_VARINT:
         return literal == CQL_TERM_INTEGER;
-    case BASE_TYPE_DECIMAL: case BASE_TYPE_DOUBLE: case BASE_TYPE_FLOAT:
+    case BASE_TYPE_DECIMAL:
+    case BASE_TYPE_DOUBLE:
+    case BASE_TYPE_FLOAT:
         return literal == CQL_TERM_INTEGER || literal == CQL_TERM_FLOAT;
-    case BASE_TYPE_UUID: case BASE_TYPE_TIMEUUID:
+    case BASE_TYPE_UUID:
+    case BASE_TYPE_TIMEUUID:
         return literal == CQL_TERM_UUID;
     case BASE_TYPE_BOOLEAN:
         return literal == CQL_TERM_BOOLEAN;
     case BASE_TYPE_BLOB:
         return literal == CQL_TERM_BLOB;
     case BASE_TYPE_DURATION:
-        return literal == CQL_TERM_DURATION || literal == CQL_TERM_INTEGER; /* the latter is refused when it is read */
+        return literal == CQL_TERM_DURATION ||
+               literal == CQL_TERM_INTEGER; /* the latter is refused when it is read */
     default:
         return false;
     }
@@ -241,7 +271,8 @@ enum cqli_match cqli_literal_match(const struct cql_term *term, const struct bas
 
 static const char *kind_name(enum cql_term_kind kind)
 {
-    static const char *const names[] = {"STRING", "INTEGER", "FLOAT", "BOOLEAN", "DURATION", "UUID", "HEX"};
+    static const char *const names[] = {"STRING",   "INTEGER", "FLOAT", "BOOLEAN",
+                                        "DURATION", "UUID",    "HEX"};
     BASE_ASSERT(kind <= CQL_TERM_BLOB);
     return names[kind];
 }
@@ -251,24 +282,61 @@ static int refuse_text(struct cqli_prepare *p, enum base_type_kind kind, struct 
 {
     const char *form;
     switch (kind) {
-    case BASE_TYPE_TINYINT: form = "Unable to make byte from '%.*s'"; break;
-    case BASE_TYPE_SMALLINT: form = "Unable to make short from '%.*s'"; break;
-    case BASE_TYPE_INT: form = "Unable to make int from '%.*s'"; break;
-    case BASE_TYPE_BIGINT: case BASE_TYPE_COUNTER: form = "Unable to make long from '%.*s'"; break;
-    case BASE_TYPE_VARINT: form = "unable to make int from '%.*s'"; break;
-    case BASE_TYPE_DECIMAL: form = "unable to make BigDecimal from '%.*s'"; break;
-    case BASE_TYPE_FLOAT: form = "Unable to make float from '%.*s'"; break;
-    case BASE_TYPE_DOUBLE: form = "Unable to make double from '%.*s'"; break;
-    case BASE_TYPE_INET: form = "Unable to make inet address from '%.*s'"; break;
-    case BASE_TYPE_TIMESTAMP: form = "Unable to parse a date/time from '%.*s'"; break;
-    case BASE_TYPE_DATE: form = "Unable to coerce '%.*s' to a formatted date (long)"; break;
-    case BASE_TYPE_TIME: form = "(TimeType) Unable to coerce '%.*s' to a formatted time (long)"; break;
-    case BASE_TYPE_TIMEUUID: form = "TimeUUID supports only version 1 UUIDs: '%.*s'"; break;
-    case BASE_TYPE_UUID: form = "Unable to make UUID from '%.*s'"; break;
-    case BASE_TYPE_ASCII: form = "Invalid ASCII character in string literal: '%.*s'"; break;
-    case BASE_TYPE_BLOB: form = "cannot parse '%.*s' as hex bytes"; break;
-    case BASE_TYPE_DURATION: form = "Unable to convert '%.*s' to a duration"; break;
-    default: form = "Invalid constant '%.*s'"; break;
+    case BASE_TYPE_TINYINT:
+        form = "Unable to make byte from '%.*s'";
+        break;
+    case BASE_TYPE_SMALLINT:
+        form = "Unable to make short from '%.*s'";
+        break;
+    case BASE_TYPE_INT:
+        form = "Unable to make int from '%.*s'";
+        break;
+    case BASE_TYPE_BIGINT:
+    case BASE_TYPE_COUNTER:
+        form = "Unable to make long from '%.*s'";
+        break;
+    case BASE_TYPE_VARINT:
+        form = "unable to make int from '%.*s'";
+        break;
+    case BASE_TYPE_DECIMAL:
+        form = "unable to make BigDecimal from '%.*s'";
+        break;
+    case BASE_TYPE_FLOAT:
+        form = "Unable to make float from '%.*s'";
+        break;
+    case BASE_TYPE_DOUBLE:
+        form = "Unable to make double from '%.*s'";
+        break;
+    case BASE_TYPE_INET:
+        form = "Unable to make inet address from '%.*s'";
+        break;
+    case BASE_TYPE_TIMESTAMP:
+        form = "Unable to parse a date/time from '%.*s'";
+        break;
+    case BASE_TYPE_DATE:
+        form = "Unable to coerce '%.*s' to a formatted date (long)";
+        break;
+    case BASE_TYPE_TIME:
+        form = "(TimeType) Unable to coerce '%.*s' to a formatted time (long)";
+        break;
+    case BASE_TYPE_TIMEUUID:
+        form = "TimeUUID supports only version 1 UUIDs: '%.*s'";
+        break;
+    case BASE_TYPE_UUID:
+        form = "Unable to make UUID from '%.*s'";
+        break;
+    case BASE_TYPE_ASCII:
+        form = "Invalid ASCII character in string literal: '%.*s'";
+        break;
+    case BASE_TYPE_BLOB:
+        form = "cannot parse '%.*s' as hex bytes";
+        break;
+    case BASE_TYPE_DURATION:
+        form = "Unable to convert '%.*s' to a duration";
+        break;
+    default:
+        form = "Invalid constant '%.*s'";
+        break;
     }
     int len = text.len > 200 ? 200 : (int)text.len;
 #pragma GCC diagnostic push
@@ -277,18 +345,21 @@ static int refuse_text(struct cqli_prepare *p, enum base_type_kind kind, struct 
 #pragma GCC diagnostic pop
 }
 
-int cqli_literal_prepare(struct cqli_prepare *p, const struct cql_term *term, const struct cqli_receiver *receiver, struct cql_value *out)
+int cqli_literal_prepare(struct cqli_prepare *p, const struct cql_term *term,
+                         const struct cqli_receiver *receiver, struct cql_value *out)
 {
     const enum base_type_kind kind = receiver->type->kind;
     char type[CQLI_TYPE_TEXT];
     *out = (struct cql_value){0};
     if (!kind_fits(term->kind, kind))
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Invalid %s constant (%.*s) for \"%.*s\" of type %s", kind_name(term->kind),
-                            term->text.len > 200 ? 200 : (int)term->text.len, (const char *)term->text.data,
-                            BASE_SLICE_ARG(receiver->name), cqli_type_text_of(receiver->type, type));
+                            "Invalid %s constant (%.*s) for \"%.*s\" of type %s",
+                            kind_name(term->kind), term->text.len > 200 ? 200 : (int)term->text.len,
+                            (const char *)term->text.data, BASE_SLICE_ARG(receiver->name),
+                            cqli_type_text_of(receiver->type, type));
     /* '' is the empty value of what is written as a string, where there is one. */
-    if (term->kind == CQL_TERM_STRING && term->text.len == 0 && (kind == BASE_TYPE_INET || kind == BASE_TYPE_TIMESTAMP))
+    if (term->kind == CQL_TERM_STRING && term->text.len == 0 &&
+        (kind == BASE_TYPE_INET || kind == BASE_TYPE_TIMESTAMP))
         return BASE_OK;
     struct base_buf buf;
     base_buf_init(&buf, CQLI_VALUE_LEN_MAX);
@@ -299,7 +370,7 @@ int cqli_literal_prepare(struct cqli_prepare *p, const struct cql_term *term, co
     if (rc == BASE_E_INVALID)
         return refuse_text(p, kind, term->text);
     if (rc == BASE_E_LIMIT)
-        return base_err_set(p->err, BASE_E_INVALID,
-                            "a number of too many digits for \"%.*s\"", BASE_SLICE_ARG(receiver->name));
+        return base_err_set(p->err, BASE_E_INVALID, "a number of too many digits for \"%.*s\"",
+                            BASE_SLICE_ARG(receiver->name));
     return rc == BASE_OK ? rc : cqli_prepare_no_memory(p);
 }

@@ -4,7 +4,8 @@
 #include "base/json.h"
 #include "base/key.h"
 
-static int run_uuid(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_uuid(const struct cqli_expr *call, const struct cql_value *args,
+                    struct cqli_eval *eval, struct cql_value *out)
 {
     (void)call, (void)args;
     uint8_t *id = base_arena_alloc(eval->arena, 16);
@@ -22,10 +23,12 @@ static const struct cqli_function functions[] = {
 };
 const struct cqli_signatures cqli_functions_basic = {functions, BASE_COUNT(functions)};
 
-/* --- token ---------------------------------------------------------------------------------------------- */
+/* Token. */
 
-/* The partition key of the columns' values: alone as it is; of several each with its length (2 bytes) and an end byte. */
-static int run_token(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+/* The partition key of the columns' values: alone as it is; of several each with its length (2
+ * bytes) and an end byte. */
+static int run_token(const struct cqli_expr *call, const struct cql_value *args,
+                     struct cqli_eval *eval, struct cql_value *out)
 {
     struct base_buf key;
     int rc = BASE_OK;
@@ -37,7 +40,8 @@ static int run_token(const struct cqli_expr *call, const struct cql_value *args,
         uint8_t len[2];
         if (args[i].bytes.len > UINT16_MAX) {
             rc = base_err_set(eval->err, BASE_E_INVALID,
-                              "Key length of %zu is longer than maximum of 65535", args[i].bytes.len);
+                              "Key length of %zu is longer than maximum of 65535",
+                              args[i].bytes.len);
             break;
         }
         base_put_be16(len, (uint16_t)args[i].bytes.len);
@@ -56,8 +60,9 @@ static int run_token(const struct cqli_expr *call, const struct cql_value *args,
     return rc == BASE_E_NOMEM ? cqli_eval_no_memory(eval) : rc;
 }
 
-static int infer_token(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call,
-                       const struct cqli_receiver *to, const struct base_type **types, const struct base_type **result)
+static int infer_token(struct cqli_scope *scope, const struct cqli_factory *factory,
+                       const struct cql_term *call, const struct cqli_receiver *to,
+                       const struct base_type **types, const struct base_type **result)
 {
     const struct base_table *table = scope->p->table;
     const struct cql_term *arg = call->items;
@@ -67,7 +72,8 @@ static int infer_token(struct cqli_scope *scope, const struct cqli_factory *fact
         return base_err_set(scope->p->err, BASE_E_INVALID, "token() needs a table");
     if (call->item_count != table->partition_key_count)
         return base_err_set(scope->p->err, BASE_E_INVALID,
-                            "Invalid number of arguments in call to function system.token: %zu required but %u provided",
+                            "Invalid number of arguments in call to function system.token: %zu "
+                            "required but %u provided",
                             table->partition_key_count, call->item_count);
     for (uint32_t i = 0; i < call->item_count; i++, arg = arg->next) {
         enum cqli_match match;
@@ -76,27 +82,33 @@ static int infer_token(struct cqli_scope *scope, const struct cqli_factory *fact
             return rc;
         if (match == CQLI_MATCH_NOT)
             return base_err_set(scope->p->err, BASE_E_INVALID,
-                                "Type error: %s cannot be passed as argument %u of function system.token of type %s",
-                                cqli_term_text(arg, text), i, cqli_type_text_of(table->columns[i].type, type));
+                                "Type error: %s cannot be passed as argument %u of function "
+                                "system.token of type %s",
+                                cqli_term_text(arg, text), i,
+                                cqli_type_text_of(table->columns[i].type, type));
         types[i] = table->columns[i].type;
     }
     *result = base_type_scalar(BASE_TYPE_BIGINT);
     return BASE_OK;
 }
 
-/* --- JSON ----------------------------------------------------------------------------------------------- */
+/* JSON. */
 
-static int run_to_json(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_to_json(const struct cqli_expr *call, const struct cql_value *args,
+                       struct cqli_eval *eval, struct cql_value *out)
 {
     struct base_buf json;
     if (args[0].state != CQL_VALUE_SET)
         return cqli_eval_copy(eval, "null", 4, out);
     base_buf_init(&json, CQLI_VALUE_LEN_MAX);
-    return cqli_eval_take(eval, &json, base_value_to_json(call->items[0]->type, args[0].bytes, &json, eval->err), out);
+    return cqli_eval_take(eval, &json,
+                          base_value_to_json(call->items[0]->type, args[0].bytes, &json, eval->err),
+                          out);
 }
 
-static int infer_to_json(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call,
-                         const struct cqli_receiver *to, const struct base_type **types, const struct base_type **result)
+static int infer_to_json(struct cqli_scope *scope, const struct cqli_factory *factory,
+                         const struct cql_term *call, const struct cqli_receiver *to,
+                         const struct base_type **types, const struct base_type **result)
 {
     (void)to;
     if (!types[0])
@@ -114,7 +126,8 @@ static bool is_json_null(struct base_slice json)
            base_json_next(&reader, &token, NULL) == BASE_OK && token.kind == BASE_JSON_END;
 }
 
-static int run_from_json(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_from_json(const struct cqli_expr *call, const struct cql_value *args,
+                         struct cqli_eval *eval, struct cql_value *out)
 {
     struct base_slice json = args[0].bytes;
     struct base_buf value;
@@ -123,13 +136,14 @@ static int run_from_json(const struct cqli_expr *call, const struct cql_value *a
     base_buf_init(&value, CQLI_VALUE_LEN_MAX);
     int rc = base_value_from_json(call->type, json, &value, eval->err);
     if (rc == BASE_E_INVALID || rc == BASE_E_SYNTAX)
-        rc = base_err_wrap(eval->err, BASE_E_INVALID, "Could not decode JSON string '%.*s'", json.len > 200 ? 200 : (int)json.len,
-                           (const char *)json.data);
+        rc = base_err_wrap(eval->err, BASE_E_INVALID, "Could not decode JSON string '%.*s'",
+                           json.len > 200 ? 200 : (int)json.len, (const char *)json.data);
     return cqli_eval_take(eval, &value, rc, out);
 }
 
-static int infer_from_json(struct cqli_scope *scope, const struct cqli_factory *factory, const struct cql_term *call,
-                           const struct cqli_receiver *to, const struct base_type **types, const struct base_type **result)
+static int infer_from_json(struct cqli_scope *scope, const struct cqli_factory *factory,
+                           const struct cql_term *call, const struct cqli_receiver *to,
+                           const struct base_type **types, const struct base_type **result)
 {
     (void)factory, (void)call;
     if (!to)
@@ -142,8 +156,20 @@ static int infer_from_json(struct cqli_scope *scope, const struct cqli_factory *
 }
 
 static const struct cqli_factory factories[] = {
-    {{"to_json", CQLI_FN_NULLS | CQLI_FN_OLD_NAME, run_to_json, BASE_TYPE_TEXT, 1, {0}, 0}, "any", 1, 1, infer_to_json},
-    {{"from_json", CQLI_FN_RECEIVER | CQLI_FN_OLD_NAME, run_from_json, BASE_TYPE_TEXT, 1, {0}, 0}, "text", 1, 1, infer_from_json},
-    {{"token", 0, run_token, BASE_TYPE_BIGINT, 0, {0}, 0}, "partition key", 0, UINT32_MAX, infer_token},
+    {{"to_json", CQLI_FN_NULLS | CQLI_FN_OLD_NAME, run_to_json, BASE_TYPE_TEXT, 1, {0}, 0},
+     "any",
+     1,
+     1,
+     infer_to_json},
+    {{"from_json", CQLI_FN_RECEIVER | CQLI_FN_OLD_NAME, run_from_json, BASE_TYPE_TEXT, 1, {0}, 0},
+     "text",
+     1,
+     1,
+     infer_from_json},
+    {{"token", 0, run_token, BASE_TYPE_BIGINT, 0, {0}, 0},
+     "partition key",
+     0,
+     UINT32_MAX,
+     infer_token},
 };
 const struct cqli_factories cqli_factories_basic = {factories, BASE_COUNT(factories)};

@@ -1,4 +1,5 @@
-/* abs, exp, log, log10, round: of every number type, to the same type, as Java computes and narrows. */
+/* abs, exp, log, log10, round: of every number type, to the same type, as Java computes and
+ * narrows. */
 #include "cql/function.h"
 
 #include "base/arith.h"
@@ -17,11 +18,16 @@ static double round_half_up(double v)
 static double apply(int op, double v)
 {
     switch (op) {
-    case ABS: return fabs(v);
-    case EXP: return exp(v);
-    case LOG: return log(v);
-    case LOG10: return log10(v);
-    default: return round_half_up(v);
+    case ABS:
+        return fabs(v);
+    case EXP:
+        return exp(v);
+    case LOG:
+        return log(v);
+    case LOG10:
+        return log10(v);
+    default:
+        return round_half_up(v);
     }
 }
 
@@ -35,7 +41,8 @@ static int put_integer(const struct cqli_expr *call, int64_t v, struct base_buf 
     case ROUND:
         return cqli_number_put_i64(kind, v, out);
     default: /* a double, narrowed */
-        v = cqli_number_saturate(apply(call->function->op, (double)v), wide ? INT64_MIN : INT32_MIN, wide ? INT64_MAX : INT32_MAX);
+        v = cqli_number_saturate(apply(call->function->op, (double)v), wide ? INT64_MIN : INT32_MIN,
+                                 wide ? INT64_MAX : INT32_MAX);
         return cqli_number_put_i64(kind, v, out);
     }
 }
@@ -48,9 +55,12 @@ static enum base_decimal_function exact(int op)
 static int put_decimal(int op, struct base_slice value, struct base_buf *out)
 {
     switch (op) {
-    case ABS: return base_decimal_abs(value, out);
-    case ROUND: return base_decimal_round(value, out);
-    default: return base_decimal_apply(exact(op), value, out);
+    case ABS:
+        return base_decimal_abs(value, out);
+    case ROUND:
+        return base_decimal_round(value, out);
+    default:
+        return base_decimal_apply(exact(op), value, out);
     }
 }
 
@@ -73,7 +83,8 @@ static int put_varint(int op, struct base_slice value, struct base_buf *out)
     return rc;
 }
 
-static int run(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval,
+               struct cql_value *out)
 {
     const struct base_type *type = call->type;
     const int op = call->function->op;
@@ -90,12 +101,14 @@ static int run(const struct cqli_expr *call, const struct cql_value *args, struc
         break;
     case BASE_TYPE_DOUBLE: {
         double v = apply(op, cqli_number_double(type, value));
-        rc = cqli_number_put_double(op == ROUND ? (double)cqli_number_saturate(v, INT64_MIN, INT64_MAX) : v, &buf);
+        rc = cqli_number_put_double(
+            op == ROUND ? (double)cqli_number_saturate(v, INT64_MIN, INT64_MAX) : v, &buf);
         break;
     }
     case BASE_TYPE_FLOAT: {
         double v = apply(op, cqli_number_double(type, value));
-        rc = cqli_number_put_float(op == ROUND ? (float)cqli_number_saturate(v, INT32_MIN, INT32_MAX) : (float)v, &buf);
+        rc = cqli_number_put_float(
+            op == ROUND ? (float)cqli_number_saturate(v, INT32_MIN, INT32_MAX) : (float)v, &buf);
         break;
     }
     default:
@@ -103,16 +116,21 @@ static int run(const struct cqli_expr *call, const struct cql_value *args, struc
         break;
     }
     if (rc == BASE_E_INVALID)
-        rc = base_err_set(eval->err, rc, "execution of 'system.%s' failed: %s of number zero or less", call->function->name,
-                          op == LOG ? "Natural log" : "Log10");
+        rc = base_err_set(eval->err, rc,
+                          "execution of 'system.%s' failed: %s of number zero or less",
+                          call->function->name, op == LOG ? "Natural log" : "Log10");
     return cqli_eval_take(eval, &buf, rc, out);
 }
 
-#define OF(type) \
-    {"abs", 0, run, type, 1, {type}, ABS}, {"exp", 0, run, type, 1, {type}, EXP}, {"log", 0, run, type, 1, {type}, LOG}, \
-    {"log10", 0, run, type, 1, {type}, LOG10}, {"round", 0, run, type, 1, {type}, ROUND}
+#define OF(type)                                                                                   \
+    {"abs", 0, run, type, 1, {type}, ABS}, {"exp", 0, run, type, 1, {type}, EXP},                  \
+        {"log", 0, run, type, 1, {type}, LOG}, {"log10", 0, run, type, 1, {type}, LOG10},          \
+    {                                                                                              \
+        "round", 0, run, type, 1, {type}, ROUND                                                    \
+    }
 static const struct cqli_function functions[] = {
-    OF(BASE_TYPE_TINYINT), OF(BASE_TYPE_SMALLINT), OF(BASE_TYPE_INT), OF(BASE_TYPE_BIGINT), OF(BASE_TYPE_FLOAT), OF(BASE_TYPE_DOUBLE),
-    OF(BASE_TYPE_VARINT), OF(BASE_TYPE_DECIMAL), OF(BASE_TYPE_COUNTER),
+    OF(BASE_TYPE_TINYINT), OF(BASE_TYPE_SMALLINT), OF(BASE_TYPE_INT),
+    OF(BASE_TYPE_BIGINT),  OF(BASE_TYPE_FLOAT),    OF(BASE_TYPE_DOUBLE),
+    OF(BASE_TYPE_VARINT),  OF(BASE_TYPE_DECIMAL),  OF(BASE_TYPE_COUNTER),
 };
 const struct cqli_signatures cqli_functions_math = {functions, BASE_COUNT(functions)};

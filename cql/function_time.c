@@ -1,6 +1,7 @@
 /* Functions of time: now and its kin, conversions between timestamp, date and timeuuid, floor.
  *
- * 1. The statement's time is eval->now_us; now() asks the node's strictly increasing clock, so that its timeuuids ascend.
+ * 1. The statement's time is eval->now_us; now() asks the node's strictly increasing clock, so that
+ *    its timeuuids ascend.
  * 2. Days are UTC's. A timeuuid counts 100 ns since 1582-10-15. */
 #include "cql/function.h"
 
@@ -10,7 +11,7 @@
 #define DAY_NS 86400000000000LL
 #define UUID_EPOCH_100NS 122192928000000000LL /* 1970-01-01 */
 
-/* --- times ---------------------------------------------------------------------------------------------- */
+/* Times. */
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -20,7 +21,8 @@ static int64_t floor_div(int64_t a, int64_t b)
 
 static uint64_t uuid_time(const uint8_t *id)
 {
-    return (uint64_t)(base_get_be16(id + 6) & 0x0FFF) << 48 | (uint64_t)base_get_be16(id + 4) << 32 | base_get_be32(id);
+    return (uint64_t)(base_get_be16(id + 6) & 0x0FFF) << 48 |
+           (uint64_t)base_get_be16(id + 4) << 32 | base_get_be32(id);
 }
 
 static void uuid_set_time(uint8_t *id, uint64_t time)
@@ -49,20 +51,23 @@ bool cqli_time_date(int64_t ms, uint8_t out[4])
     return day >= 0 && day <= UINT32_MAX;
 }
 
-static int put_ms(enum base_type_kind kind, int64_t ms, struct cqli_eval *eval, struct cql_value *out)
+static int put_ms(enum base_type_kind kind, int64_t ms, struct cqli_eval *eval,
+                  struct cql_value *out)
 {
     uint8_t bytes[8];
     base_put_be64(bytes, (uint64_t)ms);
     if (kind != BASE_TYPE_DATE)
         return cqli_eval_copy(eval, bytes, 8, out);
     if (!cqli_time_date(ms, bytes))
-        return base_err_set(eval->err, BASE_E_INVALID, "the timestamp %lld is beyond the dates", (long long)ms);
+        return base_err_set(eval->err, BASE_E_INVALID, "the timestamp %lld is beyond the dates",
+                            (long long)ms);
     return cqli_eval_copy(eval, bytes, 4, out);
 }
 
-/* --- now ------------------------------------------------------------------------------------------------ */
+/* Now. */
 
-static int run_now(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_now(const struct cqli_expr *call, const struct cql_value *args,
+                   struct cqli_eval *eval, struct cql_value *out)
 {
     uint8_t id[16];
     (void)call, (void)args;
@@ -73,36 +78,42 @@ static int run_now(const struct cqli_expr *call, const struct cql_value *args, s
     return cqli_eval_copy(eval, id, 16, out);
 }
 
-static int run_current(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_current(const struct cqli_expr *call, const struct cql_value *args,
+                       struct cqli_eval *eval, struct cql_value *out)
 {
     (void)args;
     int64_t now_us = eval->now_us;
     if (call->type->kind != BASE_TYPE_TIME)
         return put_ms(call->type->kind, floor_div(now_us, 1000), eval, out);
-    return put_ms(BASE_TYPE_TIME, (now_us - floor_div(now_us, DAY_MS * 1000) * DAY_MS * 1000) * 1000, eval, out);
+    return put_ms(BASE_TYPE_TIME,
+                  (now_us - floor_div(now_us, DAY_MS * 1000) * DAY_MS * 1000) * 1000, eval, out);
 }
 
-/* --- conversions ---------------------------------------------------------------------------------------- */
+/* Conversions. */
 
-static int run_convert(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_convert(const struct cqli_expr *call, const struct cql_value *args,
+                       struct cqli_eval *eval, struct cql_value *out)
 {
     return put_ms(call->type->kind, cqli_time_ms(call->items[0]->type, args[0].bytes), eval, out);
 }
 
-/* The least and the greatest timeuuid of a millisecond: no real one, for bounds. Their last 8 bytes compare as signed. */
-static int run_bound_uuid(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+/* The least and the greatest timeuuid of a millisecond: no real one, for bounds. Their last 8 bytes
+ * compare as signed. */
+static int run_bound_uuid(const struct cqli_expr *call, const struct cql_value *args,
+                          struct cqli_eval *eval, struct cql_value *out)
 {
     uint8_t id[16];
     const bool max = call->function->op;
     int64_t ms = cqli_time_ms(call->items[0]->type, args[0].bytes);
     if (ms < -UUID_EPOCH_100NS / 10000 || ms > (1LL << 60) / 10000 - UUID_EPOCH_100NS / 10000 - 1)
-        return base_err_set(eval->err, BASE_E_INVALID, "a timeuuid cannot have the time %lld", (long long)ms);
+        return base_err_set(eval->err, BASE_E_INVALID, "a timeuuid cannot have the time %lld",
+                            (long long)ms);
     uuid_set_time(id, (uint64_t)(ms * 10000 + UUID_EPOCH_100NS + (max ? 9999 : 0)));
     memset(id + 8, max ? 0x7F : 0x80, 8);
     return cqli_eval_copy(eval, id, 16, out);
 }
 
-/* --- floor ---------------------------------------------------------------------------------------------- */
+/* Floor. */
 
 /* The greatest start + n × duration that is not after ms. */
 static bool floor_by(int64_t ms, const struct base_duration *duration, int64_t start, int64_t *out)
@@ -113,8 +124,10 @@ static bool floor_by(int64_t ms, const struct base_duration *duration, int64_t s
         *out = step == 0 ? ms : (int64_t)((__int128)ms - ((__int128)ms - start) % step);
         return true;
     }
-    /* Months differ in length: a guess by the longest they can be is never too many, then one by one. */
-    __int128 longest = (__int128)duration->months * 31 * DAY_MS + (__int128)duration->days * DAY_MS + duration->ns / 1000000;
+    /* Months differ in length: a guess by the longest they can be is never too many, then one by
+     * one. */
+    __int128 longest = (__int128)duration->months * 31 * DAY_MS +
+                       (__int128)duration->days * DAY_MS + duration->ns / 1000000;
     int64_t n = (int64_t)(((__int128)ms - start) / longest);
     if (!base_timestamp_add(start, duration, n, out) || *out > ms)
         return false;
@@ -128,28 +141,33 @@ static bool floor_by(int64_t ms, const struct base_duration *duration, int64_t s
     }
 }
 
-static int check_floor(const struct base_duration *duration, const struct cql_value *arg, bool whole_days, struct cqli_eval *eval)
+static int check_floor(const struct base_duration *duration, const struct cql_value *arg,
+                       bool whole_days, struct cqli_eval *eval)
 {
     struct base_buf text;
     if (duration->months < 0 || duration->days < 0 || duration->ns < 0)
-        return base_err_set(eval->err, BASE_E_INVALID, "Negative durations are not supported by the floor function");
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "Negative durations are not supported by the floor function");
     if (!whole_days || !duration->ns)
         return BASE_OK;
     base_buf_init(&text, 256);
     int rc = base_value_to_text(base_type_scalar(BASE_TYPE_DURATION), arg->bytes, &text, eval->err);
     if (rc == BASE_OK)
         rc = base_err_set(eval->err, BASE_E_INVALID,
-                          "The floor on date values cannot be computed for the %.*s duration as precision is below 1 day",
+                          "The floor on date values cannot be computed for the %.*s duration as "
+                          "precision is below 1 day",
                           (int)text.len, (const char *)text.data);
     base_buf_fini(&text);
     return rc;
 }
 
-static int run_floor(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_floor(const struct cqli_expr *call, const struct cql_value *args,
+                     struct cqli_eval *eval, struct cql_value *out)
 {
     const struct base_type *type = call->items[0]->type;
     struct base_duration duration;
-    int64_t ms = cqli_time_ms(type, args[0].bytes), start = call->item_count > 2 ? cqli_time_ms(call->items[2]->type, args[2].bytes) : 0;
+    int64_t ms = cqli_time_ms(type, args[0].bytes),
+            start = call->item_count > 2 ? cqli_time_ms(call->items[2]->type, args[2].bytes) : 0;
     if (!base_duration_decode(args[1].bytes, &duration))
         return base_err_set(eval->err, BASE_E_CORRUPT, "damaged duration");
     int rc = check_floor(&duration, &args[1], type->kind == BASE_TYPE_DATE, eval);
@@ -163,7 +181,8 @@ static int run_floor(const struct cqli_expr *call, const struct cql_value *args,
     return put_ms(call->type->kind, ms, eval, out);
 }
 
-static int run_floor_time(const struct cqli_expr *call, const struct cql_value *args, struct cqli_eval *eval, struct cql_value *out)
+static int run_floor_time(const struct cqli_expr *call, const struct cql_value *args,
+                          struct cqli_eval *eval, struct cql_value *out)
 {
     struct base_duration duration;
     int64_t ns = (int64_t)base_get_be64(args[0].bytes.data);
@@ -174,12 +193,13 @@ static int run_floor_time(const struct cqli_expr *call, const struct cql_value *
     if (rc != BASE_OK)
         return rc;
     if (duration.months || duration.days || duration.ns > DAY_NS)
-        return base_err_set(eval->err, BASE_E_INVALID,
-                            "For time values, the floor can only be computed for durations smaller that a day");
+        return base_err_set(
+            eval->err, BASE_E_INVALID,
+            "For time values, the floor can only be computed for durations smaller that a day");
     return put_ms(BASE_TYPE_TIME, duration.ns ? ns - ns % duration.ns : ns, eval, out);
 }
 
-/* --- table ---------------------------------------------------------------------------------------------- */
+/* Table. */
 
 #define OLD CQLI_FN_OLD_NAME
 #define TS BASE_TYPE_TIMESTAMP

@@ -1,5 +1,5 @@
-/* A keyspace's options: replication and durable_writes. Whether data centres exist is not judged here:
- * that is the ring's. */
+/* A keyspace's options: replication and durable_writes. Whether data centres exist is not judged
+ * here: that is the ring's. */
 #include "cql/cql_private.h"
 
 enum { FACTOR_MAX = 1000 };
@@ -10,16 +10,20 @@ static int check_factor(struct cqli_analysis *a, struct base_slice value, bool z
 {
     int64_t factor;
     if (value.len && memchr(value.data, '/', value.len))
-        return base_err_set(a->err, BASE_E_CONFIG, "Transient replication ('%.*s') is not supported",
+        return base_err_set(a->err, BASE_E_CONFIG,
+                            "Transient replication ('%.*s') is not supported",
                             BASE_SLICE_ARG(value));
     if (!cqli_slice_to_i64(value, &factor))
         return base_err_set(a->err, BASE_E_CONFIG, "Replication factor must be numeric; found %.*s",
                             BASE_SLICE_ARG(value));
     if (factor < 0)
-        return base_err_set(a->err, BASE_E_CONFIG, "Replication factor must be non-negative, found %.*s", BASE_SLICE_ARG(value));
+        return base_err_set(a->err, BASE_E_CONFIG,
+                            "Replication factor must be non-negative, found %.*s",
+                            BASE_SLICE_ARG(value));
     if (factor < (zero_allowed ? 0 : 1) || factor > FACTOR_MAX)
-        return base_err_set(a->err, BASE_E_CONFIG, "Replication factor must be %s and at most %d; found %.*s",
-                            zero_allowed ? "non-negative" : "positive", FACTOR_MAX, BASE_SLICE_ARG(value));
+        return base_err_set(
+            a->err, BASE_E_CONFIG, "Replication factor must be %s and at most %d; found %.*s",
+            zero_allowed ? "non-negative" : "positive", FACTOR_MAX, BASE_SLICE_ARG(value));
     return BASE_OK;
 }
 
@@ -29,9 +33,10 @@ static int simple_strategy(struct cqli_analysis *a, struct cqli_map *map)
     if (!factor.data)
         factor = default_factor;
     if (map->count)
-        return base_err_set(a->err, BASE_E_CONFIG,
-                            "Unrecognized strategy option {%.*s} passed to SimpleStrategy for keyspace %.*s",
-                            BASE_SLICE_ARG(map->items[0].key), BASE_SLICE_ARG(a->statement->target.name));
+        return base_err_set(
+            a->err, BASE_E_CONFIG,
+            "Unrecognized strategy option {%.*s} passed to SimpleStrategy for keyspace %.*s",
+            BASE_SLICE_ARG(map->items[0].key), BASE_SLICE_ARG(a->statement->target.name));
     int rc = check_factor(a, factor, false);
     return rc == BASE_OK ? cqli_map_put(a, map, "replication_factor", factor) : rc;
 }
@@ -51,7 +56,8 @@ static int topology_strategy(struct cqli_analysis *a, struct cqli_map *map)
     return BASE_OK;
 }
 
-static int replication(struct cqli_analysis *a, const struct cql_term *term, struct base_options *out)
+static int replication(struct cqli_analysis *a, const struct cql_term *term,
+                       struct base_options *out)
 {
     struct cqli_map map;
     int rc = cqli_map_from_term(a, "replication", term, &map);
@@ -65,8 +71,9 @@ static int replication(struct cqli_analysis *a, const struct cql_term *term, str
     else if (base_slice_equal(name, BASE_SLICE_LIT("NetworkTopologyStrategy")))
         rc = topology_strategy(a, &map);
     else if (base_slice_equal(name, BASE_SLICE_LIT("LocalStrategy")))
-        rc = base_err_set(a->err, BASE_E_INVALID,
-                          "Unable to use given strategy class: LocalStrategy is reserved for internal use.");
+        rc = base_err_set(
+            a->err, BASE_E_INVALID,
+            "Unable to use given strategy class: LocalStrategy is reserved for internal use.");
     else
         rc = base_err_set(a->err, BASE_E_CONFIG,
                           "Unable to find replication strategy class '%.*s': SimpleStrategy and "
@@ -87,15 +94,19 @@ int cqli_keyspace_options(struct cqli_analysis *a, struct base_keyspace *keyspac
                 return rc;
             replicated = true;
         } else if (base_slice_equal(p->name, BASE_SLICE_LIT("durable_writes"))) {
-            if (p->value->kind == CQL_TERM_MAP || !cqli_slice_to_bool(p->value->text, &keyspace->durable_writes))
-                return base_err_set(a->err, BASE_E_SYNTAX,
-                                    "Invalid boolean value %.*s for 'durable_writes'. Positive values can be '1', "
-                                    "'true' or 'yes'. Negative values can be '0', 'false' or 'no'.",
-                                    BASE_SLICE_ARG(p->value->text));
+            if (p->value->kind == CQL_TERM_MAP ||
+                !cqli_slice_to_bool(p->value->text, &keyspace->durable_writes))
+                return base_err_set(
+                    a->err, BASE_E_SYNTAX,
+                    "Invalid boolean value %.*s for 'durable_writes'. Positive values can be '1', "
+                    "'true' or 'yes'. Negative values can be '0', 'false' or 'no'.",
+                    BASE_SLICE_ARG(p->value->text));
         } else {
-            return base_err_set(a->err, BASE_E_SYNTAX, "Unknown property '%.*s'", BASE_SLICE_ARG(p->name));
+            return base_err_set(a->err, BASE_E_SYNTAX, "Unknown property '%.*s'",
+                                BASE_SLICE_ARG(p->name));
         }
     }
-    return replicated ? BASE_OK
-                      : base_err_set(a->err, BASE_E_INVALID, "Missing mandatory option 'replication'");
+    return replicated
+               ? BASE_OK
+               : base_err_set(a->err, BASE_E_INVALID, "Missing mandatory option 'replication'");
 }

@@ -1,12 +1,18 @@
 /* CQL's keywords, those of Cassandra 5, in one sorted table: lexer, messages and quoting use it.
  *
- * A reserved word is a name only in quotes. An unreserved one is a name wherever the grammar has no use for the word: it is in the
- * grammar's %fallback too. */
+ * A reserved word is a name only in quotes. An unreserved one is a name wherever the grammar has no
+ * use for the word: it is in the grammar's %fallback too. */
 #include "cql/cql_private.h"
 #include "cql/grammar.h"
 
-#define RESERVED(word) {#word, CQLI_TK_##word, true}
-#define UNRESERVED(word) {#word, CQLI_TK_##word, false}
+#define RESERVED(word)                                                                             \
+    {                                                                                              \
+#word, CQLI_TK_##word, true                                                                \
+    }
+#define UNRESERVED(word)                                                                           \
+    {                                                                                              \
+#word, CQLI_TK_##word, false                                                               \
+    }
 
 static const struct cqli_keyword keywords[] = {
     UNRESERVED(ACCESS),

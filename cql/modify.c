@@ -1,10 +1,12 @@
-/* INSERT, UPDATE, DELETE: preparing. A statement is judged against the table once; executions only evaluate and build.
+/* INSERT, UPDATE, DELETE: preparing. A statement is judged against the table once; executions only
+ * evaluate and build.
  *
  * Invariants:
  *  1. Everything that can be refused without values is refused here.
- *  2. Operations stand in the order of cells in a row (by column id), static columns apart, so that executing is one pass.
- *  3. A statement that names no clustering column is about the partition's static part (INSERT, UPDATE), or about all of the partition
- *     (DELETE without columns). */
+ *  2. Operations stand in the order of cells in a row (by column id), static columns apart, so that
+ *     executing is one pass.
+ *  3. A statement that names no clustering column is about the partition's static part (INSERT,
+ *     UPDATE), or about all of the partition (DELETE without columns). */
 #include "cql/modify_private.h"
 
 static int invalid(struct cqli_prepare *p, const char *text)
@@ -17,24 +19,27 @@ int cqli_column_find(struct cqli_prepare *p, struct base_slice name, const struc
     *out = base_table_column(p->table, name);
     if (*out)
         return BASE_OK;
-    return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(name),
-                        BASE_SLICE_ARG(p->table->keyspace), BASE_SLICE_ARG(p->table->name));
+    return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s",
+                        BASE_SLICE_ARG(name), BASE_SLICE_ARG(p->table->keyspace),
+                        BASE_SLICE_ARG(p->table->name));
 }
 
-/* --- USING ------------------------------------------------------------------------------------------------------- */
+/* USING. */
 
 int cqli_using_prepare(struct cqli_prepare *p, struct cqli_modify *m)
 {
     const struct cql_modify *said = &p->statement->modify;
     struct cqli_expr *expr;
     if (said->timestamp) {
-        int rc = cqli_expr_prepare(p, said->timestamp, BASE_SLICE_LIT("[timestamp]"), base_type_scalar(BASE_TYPE_BIGINT), &expr);
+        int rc = cqli_expr_prepare(p, said->timestamp, BASE_SLICE_LIT("[timestamp]"),
+                                   base_type_scalar(BASE_TYPE_BIGINT), &expr);
         if (rc != BASE_OK)
             return rc;
         m->timestamp = expr;
     }
     if (said->ttl) {
-        int rc = cqli_expr_prepare(p, said->ttl, BASE_SLICE_LIT("[ttl]"), base_type_scalar(BASE_TYPE_INT), &expr);
+        int rc = cqli_expr_prepare(p, said->ttl, BASE_SLICE_LIT("[ttl]"),
+                                   base_type_scalar(BASE_TYPE_INT), &expr);
         if (rc != BASE_OK)
             return rc;
         m->ttl = expr;
@@ -42,7 +47,7 @@ int cqli_using_prepare(struct cqli_prepare *p, struct cqli_modify *m)
     return BASE_OK;
 }
 
-/* --- which keys ---------------------------------------------------------------------------------------------------- */
+/* Which keys. */
 
 /* "a, b" of the clustering columns that are not given (of INSERT; with keys NULL: all). */
 static int missing_clustering(struct cqli_prepare *p, const struct cqli_expr *const *keys)
@@ -53,10 +58,12 @@ static int missing_clustering(struct cqli_prepare *p, const struct cqli_expr *co
     for (size_t i = first; i < first + p->table->clustering_count; i++) {
         if (keys && keys[i])
             continue;
-        if (base_buf_printf(&text, "%s%.*s", at++ ? ", " : "", BASE_SLICE_ARG(p->table->columns[i].name)) != BASE_OK)
+        if (base_buf_printf(&text, "%s%.*s", at++ ? ", " : "",
+                            BASE_SLICE_ARG(p->table->columns[i].name)) != BASE_OK)
             break; /* enough of them are named */
     }
-    return base_err_set(p->err, BASE_E_INVALID, "Some clustering keys are missing: %.*s", (int)text.len, (const char *)text.data);
+    return base_err_set(p->err, BASE_E_INVALID, "Some clustering keys are missing: %.*s",
+                        (int)text.len, (const char *)text.data);
 }
 
 /* Does WHERE name a clustering column? */
@@ -71,7 +78,8 @@ static bool restricts_clustering(const struct cqli_prepare *p)
     return false;
 }
 
-/* Only static columns are written, and only they are looked at. (DELETE without columns is about all of them.) */
+/* Only static columns are written, and only they are looked at. (DELETE without columns is about
+ * all of them.) */
 static bool is_about_statics(const struct cqli_modify *m)
 {
     bool any = m->operation_count > 0;
@@ -89,12 +97,14 @@ static int check_counters(struct cqli_prepare *p, const struct cqli_modify *m)
 {
     for (size_t i = 0; i < m->operation_count; i++)
         if (m->operations[i].column->type->kind == BASE_TYPE_COUNTER)
-            return base_err_set(p->err, BASE_E_INVALID, "Writing the counter column %.*s is not supported: counters come with a later version",
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Writing the counter column %.*s is not supported: counters come "
+                                "with a later version",
                                 BASE_SLICE_ARG(m->operations[i].column->name));
     return BASE_OK;
 }
 
-/* --- INSERT -------------------------------------------------------------------------------------------------------- */
+/* INSERT. */
 
 static int by_column(const void *a, const void *b)
 {
@@ -105,7 +115,8 @@ static int by_column(const void *a, const void *b)
     return (x->column->id > y->column->id) - (x->column->id < y->column->id);
 }
 
-static int insert_value(struct cqli_prepare *p, struct cqli_modify *m, struct base_slice name, const struct cql_term *term)
+static int insert_value(struct cqli_prepare *p, struct cqli_modify *m, struct base_slice name,
+                        const struct cql_term *term)
 {
     const struct base_column *column;
     struct cqli_expr *value;
@@ -124,8 +135,8 @@ static int insert_value(struct cqli_prepare *p, struct cqli_modify *m, struct ba
     if (is_key)
         m->keys[at] = value;
     else
-        m->operations[m->operation_count++] =
-            (struct cqli_operation){.kind = CQLI_SET, .column = column, .value_type = column->type, .value = value};
+        m->operations[m->operation_count++] = (struct cqli_operation){
+            .kind = CQLI_SET, .column = column, .value_type = column->type, .value = value};
     return BASE_OK;
 }
 
@@ -143,7 +154,8 @@ static int insert_values(struct cqli_prepare *p, struct cqli_modify *m)
     if (names > p->table->column_count)
         return invalid(p, "The column names contains duplicates");
     value = said->values;
-    for (const struct cql_name_item *name = said->columns; name; name = name->next, value = value->next) {
+    for (const struct cql_name_item *name = said->columns; name;
+         name = name->next, value = value->next) {
         int rc = insert_value(p, m, name->name, value);
         if (rc != BASE_OK)
             return rc;
@@ -154,27 +166,33 @@ static int insert_values(struct cqli_prepare *p, struct cqli_modify *m)
 static int insert_json(struct cqli_prepare *p, struct cqli_modify *m)
 {
     struct cqli_expr *json;
-    int rc = cqli_expr_prepare(p, p->statement->modify.json, BASE_SLICE_LIT("[json]"), base_type_scalar(BASE_TYPE_TEXT), &json);
+    int rc = cqli_expr_prepare(p, p->statement->modify.json, BASE_SLICE_LIT("[json]"),
+                               base_type_scalar(BASE_TYPE_TEXT), &json);
     if (rc != BASE_OK)
         return rc;
     m->json = json;
     m->json_unset = p->statement->modify.json_default_unset;
-    for (size_t i = p->table->partition_key_count + p->table->clustering_count; i < p->table->column_count; i++) {
+    for (size_t i = p->table->partition_key_count + p->table->clustering_count;
+         i < p->table->column_count; i++) {
         const struct base_column *column = &p->table->columns[i];
-        m->operations[m->operation_count++] = (struct cqli_operation){.kind = CQLI_SET, .column = column, .value_type = column->type};
+        m->operations[m->operation_count++] =
+            (struct cqli_operation){.kind = CQLI_SET, .column = column, .value_type = column->type};
     }
     return BASE_OK;
 }
 
 static int insert_keys(struct cqli_prepare *p, struct cqli_modify *m)
 {
-    size_t partition = p->table->partition_key_count, clustering = p->table->clustering_count, given = 0;
+    size_t partition = p->table->partition_key_count, clustering = p->table->clustering_count,
+           given = 0;
     m->has_row = true;
     if (m->json)
         return BASE_OK;
     for (size_t i = 0; i < partition; i++)
         if (!m->keys[i])
-            return base_err_set(p->err, BASE_E_INVALID, "Some partition key parts are missing: %.*s", BASE_SLICE_ARG(p->table->columns[i].name));
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Some partition key parts are missing: %.*s",
+                                BASE_SLICE_ARG(p->table->columns[i].name));
     for (size_t i = partition; i < partition + clustering; i++)
         given += m->keys[i] != NULL;
     if (given == 0 && clustering > 0 && is_about_statics(m))
@@ -184,7 +202,8 @@ static int insert_keys(struct cqli_prepare *p, struct cqli_modify *m)
     return BASE_OK;
 }
 
-static int insert_pk_binds(struct cqli_prepare *p, const struct cqli_modify *m, struct cql_prepared *out)
+static int insert_pk_binds(struct cqli_prepare *p, const struct cqli_modify *m,
+                           struct cql_prepared *out)
 {
     size_t n = p->table->partition_key_count;
     uint16_t *binds = base_arena_alloc(p->arena, n * sizeof *binds);
@@ -205,7 +224,8 @@ static int prepare_insert(struct cqli_prepare *p, struct cqli_modify *m, struct 
 {
     const struct cql_modify *said = &p->statement->modify;
     m->keys = base_arena_zalloc(p->arena, (p->table->column_count + 1) * sizeof *m->keys);
-    m->operations = base_arena_alloc(p->arena, (p->table->column_count + 1) * sizeof *m->operations);
+    m->operations =
+        base_arena_alloc(p->arena, (p->table->column_count + 1) * sizeof *m->operations);
     if (!m->keys || !m->operations)
         return cqli_prepare_no_memory(p);
     int rc = said->json ? insert_json(p, m) : insert_values(p, m);
@@ -221,17 +241,19 @@ static int prepare_insert(struct cqli_prepare *p, struct cqli_modify *m, struct 
     return rc == BASE_OK ? insert_pk_binds(p, m, out) : rc;
 }
 
-/* --- UPDATE, DELETE ---------------------------------------------------------------------------------------------------- */
+/* UPDATE, DELETE. */
 
 static int check_place(struct cqli_prepare *p, struct cqli_modify *m)
 {
-    bool update = m->kind == CQL_UPDATE, statics = is_about_statics(m), restricted = restricts_clustering(p);
+    bool update = m->kind == CQL_UPDATE, statics = is_about_statics(m),
+         restricted = restricts_clustering(p);
     m->has_row = p->table->clustering_count == 0 || restricted;
     if (p->table->clustering_count == 0)
         return BASE_OK;
     if (statics && restricted)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Invalid restrictions on clustering columns since the %s statement modifies only static columns",
+                            "Invalid restrictions on clustering columns since the %s statement "
+                            "modifies only static columns",
                             update ? "UPDATE" : "DELETE");
     if (restricted || statics)
         return BASE_OK;
@@ -239,18 +261,32 @@ static int check_place(struct cqli_prepare *p, struct cqli_modify *m)
         return missing_clustering(p, NULL);
     if (m->if_kind != CQLI_IF_NONE)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to %s",
-                            m->operation_count > m->static_count || m->operation_count == 0 ? "delete non static columns"
-                                                                                           : "use IF condition on non static columns");
-    return m->operation_count > 0 ? invalid(p, "Range deletions are not supported for specific columns") : BASE_OK;
+                            "DELETE statements must restrict all PRIMARY KEY columns with equality "
+                            "relations in order to %s",
+                            m->operation_count > m->static_count || m->operation_count == 0
+                                ? "delete non static columns"
+                                : "use IF condition on non static columns");
+    return m->operation_count > 0
+               ? invalid(p, "Range deletions are not supported for specific columns")
+               : BASE_OK;
 }
 
 /* May the key lose bytes of a value of this type? (1.0 and 1.00 are one decimal) */
 static bool is_inexact(const struct base_type *type)
 {
     switch (type->kind) {
-    case BASE_TYPE_ASCII: case BASE_TYPE_TEXT: case BASE_TYPE_BLOB: case BASE_TYPE_TINYINT: case BASE_TYPE_SMALLINT: case BASE_TYPE_INT:
-    case BASE_TYPE_BIGINT: case BASE_TYPE_TIMESTAMP: case BASE_TYPE_DATE: case BASE_TYPE_TIME: case BASE_TYPE_UUID: case BASE_TYPE_TIMEUUID:
+    case BASE_TYPE_ASCII:
+    case BASE_TYPE_TEXT:
+    case BASE_TYPE_BLOB:
+    case BASE_TYPE_TINYINT:
+    case BASE_TYPE_SMALLINT:
+    case BASE_TYPE_INT:
+    case BASE_TYPE_BIGINT:
+    case BASE_TYPE_TIMESTAMP:
+    case BASE_TYPE_DATE:
+    case BASE_TYPE_TIME:
+    case BASE_TYPE_UUID:
+    case BASE_TYPE_TIMEUUID:
         return false;
     default:
         return true;
@@ -260,22 +296,29 @@ static bool is_inexact(const struct base_type *type)
 static int prepare_change(struct cqli_prepare *p, struct cqli_modify *m, struct cql_prepared *out)
 {
     const struct cql_modify *said = &p->statement->modify;
-    m->if_kind = said->if_exists ? CQLI_IF_EXISTS : said->conditions ? CQLI_IF_COLUMNS : CQLI_IF_NONE;
+    m->if_kind = said->if_exists    ? CQLI_IF_EXISTS
+                 : said->conditions ? CQLI_IF_COLUMNS
+                                    : CQLI_IF_NONE;
     int rc = cqli_operations_prepare(p, m);
     if (rc == BASE_OK)
         rc = check_counters(p, m);
     if (rc == BASE_OK)
-        rc = cqli_restrictions_prepare(p, p->statement->where, m->kind == CQL_UPDATE ? CQLI_FOR_UPDATE : CQLI_FOR_DELETE, false, &m->where);
+        rc = cqli_restrictions_prepare(p, p->statement->where,
+                                       m->kind == CQL_UPDATE ? CQLI_FOR_UPDATE : CQLI_FOR_DELETE,
+                                       false, &m->where);
     if (rc == BASE_OK && m->if_kind == CQLI_IF_COLUMNS)
         rc = cqli_conditions_prepare(p, m);
     if (rc == BASE_OK)
         rc = check_place(p, m);
     for (size_t i = 0; i < p->table->clustering_count && m->kind == CQL_UPDATE; i++)
-        m->inexact = m->inexact || is_inexact(p->table->columns[p->table->partition_key_count + i].type);
-    return rc == BASE_OK ? cqli_restrictions_pk_binds(p, m->where, &out->pk_binds, &out->pk_bind_count) : rc;
+        m->inexact =
+            m->inexact || is_inexact(p->table->columns[p->table->partition_key_count + i].type);
+    return rc == BASE_OK
+               ? cqli_restrictions_pk_binds(p, m->where, &out->pk_binds, &out->pk_bind_count)
+               : rc;
 }
 
-/* --- the door --------------------------------------------------------------------------------------------------------------- */
+/* The door. */
 
 int cqli_modify_prepare(struct cqli_prepare *p, struct cql_prepared *out)
 {
@@ -283,8 +326,10 @@ int cqli_modify_prepare(struct cqli_prepare *p, struct cql_prepared *out)
     const struct base_schema *system = p->context->system;
     if (!m)
         return cqli_prepare_no_memory(p);
-    if (system && !p->context->internal && base_schema_table(system, p->table->keyspace, p->table->name) == p->table)
-        return base_err_set(p->err, BASE_E_UNAUTHORIZED, "%.*s keyspace is not user-modifiable.", BASE_SLICE_ARG(p->table->keyspace));
+    if (system && !p->context->internal &&
+        base_schema_table(system, p->table->keyspace, p->table->name) == p->table)
+        return base_err_set(p->err, BASE_E_UNAUTHORIZED, "%.*s keyspace is not user-modifiable.",
+                            BASE_SLICE_ARG(p->table->keyspace));
     m->kind = p->statement->kind;
     m->table = p->table;
     m->epoch = p->context->schema->epoch;

@@ -3,7 +3,8 @@
  * Invariants:
  *  1. Everything is evaluated, and every value checked, before the first change is gathered.
  *  2. Values are evaluated once, for all rows that the statement is about.
- *  3. The common statement, one row of plain cells, takes one pass: two keys and a row in the arena, nothing else. */
+ *  3. The common statement, one row of plain cells, takes one pass: two keys and a row in the
+ *     arena, nothing else. */
 #include "cql/modify_private.h"
 
 static int fail(struct cqli_update *u, const char *text)
@@ -11,7 +12,7 @@ static int fail(struct cqli_update *u, const char *text)
     return base_err_set(u->eval.err, BASE_E_INVALID, "%s", text);
 }
 
-/* --- USING ---------------------------------------------------------------------------------------------------------- */
+/* USING. */
 
 static int eval_timestamp(struct cqli_update *u, int64_t otherwise)
 {
@@ -28,13 +29,16 @@ static int eval_timestamp(struct cqli_update *u, int64_t otherwise)
         if (value.state == CQL_VALUE_SET)
             u->ts = (int64_t)base_get_be64(value.bytes.data);
     }
-    /* The least one says that there is none, and what is assigned to is deleted a microsecond earlier. */
+    /* The least one says that there is none, and what is assigned to is deleted a microsecond
+     * earlier. */
     if (u->ts < INT64_MIN + 2)
-        return base_err_set(u->eval.err, BASE_E_INVALID, "Out of bound timestamp, must be in [%lld, %lld]", (long long)INT64_MIN + 2,
-                            (long long)INT64_MAX);
+        return base_err_set(u->eval.err, BASE_E_INVALID,
+                            "Out of bound timestamp, must be in [%lld, %lld]",
+                            (long long)INT64_MIN + 2, (long long)INT64_MAX);
     if (u->ts > u->eval.now_us + BASE_TS_AHEAD_MAX_US)
         return base_err_set(u->eval.err, BASE_E_INVALID,
-                            "The timestamp %lld is more than a day ahead of the clock (microseconds since 1970): it would hide all later writes",
+                            "The timestamp %lld is more than a day ahead of the clock "
+                            "(microseconds since 1970): it would hide all later writes",
                             (long long)u->ts);
     return BASE_OK;
 }
@@ -54,23 +58,28 @@ static int eval_ttl(struct cqli_update *u)
         if (value.state != CQL_VALUE_UNSET) /* null, as 0: none, whatever the table says */
             u->ttl = value.state == CQL_VALUE_SET ? (int32_t)base_get_be32(value.bytes.data) : 0;
         if (u->ttl < 0)
-            return base_err_set(u->eval.err, BASE_E_INVALID, "A TTL must be greater or equal to 0, but was %d", u->ttl);
+            return base_err_set(u->eval.err, BASE_E_INVALID,
+                                "A TTL must be greater or equal to 0, but was %d", u->ttl);
         if (u->ttl > BASE_TTL_MAX)
-            return base_err_set(u->eval.err, BASE_E_INVALID, "ttl is too large. requested (%d) maximum (%d)", u->ttl, BASE_TTL_MAX);
+            return base_err_set(u->eval.err, BASE_E_INVALID,
+                                "ttl is too large. requested (%d) maximum (%d)", u->ttl,
+                                BASE_TTL_MAX);
     }
     int64_t at = u->now_s + u->ttl;
     u->expires_s = at < BASE_EXPIRES_MAX ? at : BASE_EXPIRES_MAX;
     return BASE_OK;
 }
 
-/* --- INSERT's keys ----------------------------------------------------------------------------------------------------- */
+/* INSERT's keys. */
 
 static int check_key(struct cqli_update *u, size_t i, const struct cql_value *value)
 {
     if (BASE_LIKELY(value->state == CQL_VALUE_SET))
         return BASE_OK;
-    return base_err_set(u->eval.err, BASE_E_INVALID, value->state == CQL_VALUE_NULL ? "Invalid null value in condition for column %.*s"
-                                                                                    : "Invalid unset value for column %.*s",
+    return base_err_set(u->eval.err, BASE_E_INVALID,
+                        value->state == CQL_VALUE_NULL
+                            ? "Invalid null value in condition for column %.*s"
+                            : "Invalid unset value for column %.*s",
                         BASE_SLICE_ARG(u->m->table->columns[i].name));
 }
 
@@ -89,7 +98,8 @@ static int eval_keys(struct cqli_update *u, struct cql_value *keys, size_t count
 static int build_pkey(struct cqli_update *u, const struct cql_value *keys, struct base_slice *out)
 {
     size_t n = u->m->table->partition_key_count, len = 0;
-    struct base_slice one, *values = n == 1 ? &one : base_arena_alloc(u->eval.arena, n * sizeof *values);
+    struct base_slice one,
+        *values = n == 1 ? &one : base_arena_alloc(u->eval.arena, n * sizeof *values);
     struct base_buf pk, pkey;
     if (!values)
         return cqli_no_room(u->eval.err, BASE_E_NOMEM);
@@ -98,7 +108,8 @@ static int build_pkey(struct cqli_update *u, const struct cql_value *keys, struc
         len += values[i].len + (n > 1 ? 3 : 0);
     }
     if (len > BASE_PK_LEN_MAX)
-        return base_err_set(u->eval.err, BASE_E_INVALID, "Key length of %zu is longer than maximum of %d", len, BASE_PK_LEN_MAX);
+        return base_err_set(u->eval.err, BASE_E_INVALID,
+                            "Key length of %zu is longer than maximum of %d", len, BASE_PK_LEN_MAX);
     struct base_slice whole = values[0];
     base_buf_init_in_arena(&pk, u->eval.arena, BASE_PK_LEN_MAX);
     if (n > 1 || len == 0) {
@@ -127,7 +138,8 @@ static int build_originals(struct cqli_update *u, const struct base_slice *value
     return BASE_OK;
 }
 
-static int build_ckey(struct cqli_update *u, const struct base_slice *values, struct base_slice *out)
+static int build_ckey(struct cqli_update *u, const struct base_slice *values,
+                      struct base_slice *out)
 {
     const struct base_table *table = u->m->table;
     const struct base_column *columns = table->columns + table->partition_key_count;
@@ -137,10 +149,13 @@ static int build_ckey(struct cqli_update *u, const struct base_slice *values, st
     for (size_t i = 0; i < table->clustering_count; i++)
         len += values[i].len;
     if (len > BASE_CKEY_LEN_MAX)
-        return base_err_set(u->eval.err, BASE_E_INVALID, "The sum of all clustering columns is too long (%zu > %d)", len, BASE_CKEY_LEN_MAX);
+        return base_err_set(u->eval.err, BASE_E_INVALID,
+                            "The sum of all clustering columns is too long (%zu > %d)", len,
+                            BASE_CKEY_LEN_MAX);
     base_buf_init_in_arena(&ckey, u->eval.arena, SIZE_MAX / 4);
     for (size_t i = 0; i < table->clustering_count; i++) {
-        int rc = base_ckey_put(columns[i].type, columns[i].descending, values[i], &ckey, &exact, u->eval.err);
+        int rc = base_ckey_put(columns[i].type, columns[i].descending, values[i], &ckey, &exact,
+                               u->eval.err);
         if (rc != BASE_OK)
             return base_err_wrap(u->eval.err, rc, "column %.*s", BASE_SLICE_ARG(columns[i].name));
     }
@@ -148,7 +163,8 @@ static int build_ckey(struct cqli_update *u, const struct base_slice *values, st
     if (rc != BASE_OK)
         return cqli_no_room(u->eval.err, rc);
     if (ckey.len > BASE_CKEY_LEN_MAX)
-        return base_err_set(u->eval.err, BASE_E_INVALID, "The sum of all clustering columns is too long (%zu > %d)", ckey.len,
+        return base_err_set(u->eval.err, BASE_E_INVALID,
+                            "The sum of all clustering columns is too long (%zu > %d)", ckey.len,
                             BASE_CKEY_LEN_MAX);
     *out = base_buf_view(&ckey);
     return exact ? BASE_OK : build_originals(u, values, table->clustering_count);
@@ -157,9 +173,12 @@ static int build_ckey(struct cqli_update *u, const struct base_slice *values, st
 static int insert_place(struct cqli_update *u)
 {
     const struct base_table *table = u->m->table;
-    size_t partition = table->partition_key_count, count = partition + (u->m->has_row ? table->clustering_count : 0);
-    struct cql_value *keys = base_arena_alloc(u->eval.arena, (partition + table->clustering_count) * sizeof *keys);
-    struct base_slice *values = base_arena_alloc(u->eval.arena, (table->clustering_count + 1) * sizeof *values);
+    size_t partition = table->partition_key_count,
+           count = partition + (u->m->has_row ? table->clustering_count : 0);
+    struct cql_value *keys =
+        base_arena_alloc(u->eval.arena, (partition + table->clustering_count) * sizeof *keys);
+    struct base_slice *values =
+        base_arena_alloc(u->eval.arena, (table->clustering_count + 1) * sizeof *values);
     struct base_slice *pkey = base_arena_alloc(u->eval.arena, sizeof *pkey);
     struct base_range *range = base_arena_alloc(u->eval.arena, sizeof *range);
     if (!keys || !values || !pkey || !range)
@@ -174,11 +193,14 @@ static int insert_place(struct cqli_update *u)
     if (rc != BASE_OK)
         return rc;
     range->hi = range->lo;
-    u->places = (struct cqli_places){.pkeys = pkey, .pkey_count = 1, .slices = {range, u->m->has_row}, .static_only = !u->m->has_row};
+    u->places = (struct cqli_places){.pkeys = pkey,
+                                     .pkey_count = 1,
+                                     .slices = {range, u->m->has_row},
+                                     .static_only = !u->m->has_row};
     return BASE_OK;
 }
 
-/* --- places of UPDATE and DELETE ------------------------------------------------------------------------------------------- */
+/* Places of UPDATE and DELETE. */
 
 static bool is_row(const struct base_range *range)
 {
@@ -189,10 +211,13 @@ static bool is_row(const struct base_range *range)
 static const uint8_t only_row[] = {BASE_KEY_AT};
 static const struct base_range only_row_range = {{only_row, 1}, {only_row, 1}};
 
-/* The row that UPDATE may make keeps its clustering values as they were given. (Of several rows, by IN, the key's form is kept.) */
+/* The row that UPDATE may make keeps its clustering values as they were given. (Of several rows, by
+ * IN, the key's form is kept.) */
 static int keep_originals(struct cqli_update *u)
 {
-    struct base_slice *values = base_arena_alloc(u->eval.arena, u->m->table->clustering_count * sizeof *values), ckey;
+    struct base_slice *values = base_arena_alloc(u->eval.arena,
+                                                 u->m->table->clustering_count * sizeof *values),
+                      ckey;
     bool one;
     if (!values)
         return cqli_no_room(u->eval.err, BASE_E_NOMEM);
@@ -212,18 +237,22 @@ static int find_places(struct cqli_update *u)
         u->places.slices = (struct base_slices){NULL, 0};
     bool conditional = m->if_kind != CQLI_IF_NONE;
     if (conditional && u->places.pkey_count > 1)
-        return base_err_set(u->eval.err, BASE_E_INVALID, "IN on the partition key is not supported with conditional %s",
+        return base_err_set(u->eval.err, BASE_E_INVALID,
+                            "IN on the partition key is not supported with conditional %s",
                             m->kind == CQL_UPDATE ? "updates" : "deletions");
     if (conditional && u->places.slices.count > 1)
-        return base_err_set(u->eval.err, BASE_E_INVALID, "IN on the clustering key columns is not supported with conditional %s",
+        return base_err_set(u->eval.err, BASE_E_INVALID,
+                            "IN on the clustering key columns is not supported with conditional %s",
                             m->kind == CQL_UPDATE ? "updates" : "deletions");
     for (size_t i = 0; m->has_row && i < u->places.slices.count; i++) {
         if (is_row(&u->places.slices.ranges[i]))
             continue;
         if (m->kind == CQL_UPDATE)
-            return fail(u, "Slice restrictions are not supported on the clustering columns in UPDATE statements");
+            return fail(u, "Slice restrictions are not supported on the clustering columns in "
+                           "UPDATE statements");
         if (conditional)
-            return fail(u, "DELETE statements must restrict all PRIMARY KEY columns with equality relations in order to delete non static columns");
+            return fail(u, "DELETE statements must restrict all PRIMARY KEY columns with equality "
+                           "relations in order to delete non static columns");
         if (m->operation_count)
             return fail(u, "Range deletions are not supported for specific columns");
     }
@@ -232,7 +261,7 @@ static int find_places(struct cqli_update *u)
     return BASE_OK;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------- */
+/* Values. */
 
 static int eval_operands(struct cqli_update *u)
 {
@@ -251,18 +280,24 @@ static int eval_operands(struct cqli_update *u)
     return BASE_OK;
 }
 
-int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_t ts, struct cqli_update *u)
+int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_t ts,
+                      struct cqli_update *u)
 {
     struct cql_exec *exec = run->exec;
     *u = (struct cqli_update){
         .m = item->m,
-        .eval = {.arena = exec->arena, .values = item->values, .value_count = item->value_count, .ports = exec->ports,
-                 .now_us = run->now_us, .err = &exec->err},
+        .eval = {.arena = exec->arena,
+                 .values = item->values,
+                 .value_count = item->value_count,
+                 .ports = exec->ports,
+                 .now_us = run->now_us,
+                 .err = &exec->err},
         .now_s = run->now_s,
         .run = run,
     };
     /* Zeroes: a deletion has no operand, and its size counts as nothing. */
-    u->operands = base_arena_zalloc(exec->arena, (item->m->operation_count + 1) * sizeof *u->operands);
+    u->operands =
+        base_arena_zalloc(exec->arena, (item->m->operation_count + 1) * sizeof *u->operands);
     if (!u->operands)
         return cqli_no_room(&exec->err, BASE_E_NOMEM);
     int rc = eval_timestamp(u, ts);
@@ -273,9 +308,10 @@ int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_
     return rc == BASE_OK ? eval_operands(u) : rc;
 }
 
-/* --- rows ---------------------------------------------------------------------------------------------------------------- */
+/* Rows. */
 
-static struct base_slice find_existing(const struct cqli_update *u, struct base_slice pkey, struct base_slice ckey)
+static struct base_slice find_existing(const struct cqli_update *u, struct base_slice pkey,
+                                       struct base_slice ckey)
 {
     for (const struct cqli_found *found = u->found; found; found = found->next)
         if (base_slice_equal(found->pkey, pkey) && base_slice_equal(found->ckey, ckey))
@@ -288,12 +324,14 @@ static size_t row_size(const struct cqli_update *u, size_t from, size_t to)
 {
     size_t size = 64 + u->originals.len;
     for (size_t i = from; i < to; i++)
-        size += 32 + (u->operands[i].value.state == CQL_VALUE_SET ? u->operands[i].value.bytes.len : 0);
+        size +=
+            32 + (u->operands[i].value.state == CQL_VALUE_SET ? u->operands[i].value.bytes.len : 0);
     return size;
 }
 
 /* Operations [from, to) as a row; static when ckey is empty. */
-static int build_row(struct cqli_update *u, struct base_slice pkey, struct base_slice ckey, size_t from, size_t to, struct base_slice *out)
+static int build_row(struct cqli_update *u, struct base_slice pkey, struct base_slice ckey,
+                     size_t from, size_t to, struct base_slice *out)
 {
     const struct cqli_modify *m = u->m;
     struct base_row_builder row;
@@ -337,7 +375,8 @@ static int row_deletion(struct cqli_update *u, struct base_slice *out)
 }
 
 /* DELETE without columns. */
-static int build_deletion(struct cqli_update *u, struct cqli_mutations *all, struct cqli_partition *to)
+static int build_deletion(struct cqli_update *u, struct cqli_mutations *all,
+                          struct cqli_partition *to)
 {
     static const uint8_t first[] = {BASE_KEY_BEFORE}, last[] = {BASE_KEY_AFTER};
     struct base_deletion deletion = {u->ts, u->now_s};
@@ -354,8 +393,8 @@ static int build_deletion(struct cqli_update *u, struct cqli_mutations *all, str
             if (rc == BASE_OK)
                 rc = cqli_mutations_row(all, to, range->lo, row);
         } else {
-            rc = cqli_mutations_range(all, to, range->lo.len ? range->lo : base_slice(first, 1), range->hi.len ? range->hi : base_slice(last, 1),
-                                      deletion);
+            rc = cqli_mutations_range(all, to, range->lo.len ? range->lo : base_slice(first, 1),
+                                      range->hi.len ? range->hi : base_slice(last, 1), deletion);
         }
         if (rc != BASE_OK)
             return rc;
@@ -363,7 +402,8 @@ static int build_deletion(struct cqli_update *u, struct cqli_mutations *all, str
     return BASE_OK;
 }
 
-static int build_partition(struct cqli_update *u, struct cqli_mutations *all, struct base_slice pkey)
+static int build_partition(struct cqli_update *u, struct cqli_mutations *all,
+                           struct base_slice pkey)
 {
     const struct cqli_modify *m = u->m;
     struct cqli_partition *to;

@@ -1,10 +1,13 @@
 /* The cells of one column: what a statement's operations on it put into a row.
  *
  * Invariants:
- *  1. Cells go into the row ascending by path, each path once: those of several operations on one column are sorted and reconciled.
- *  2. Assigning to a collection deletes what is older, a microsecond before the statement's timestamp, as Cassandra does: the new
- *     elements, of the statement's own timestamp, stay. DELETE of one deletes at the timestamp.
- *  3. UNSET leaves everything as it is. NULL is a tombstone, or, where elements are added or removed, nothing. */
+ *  1. Cells go into the row ascending by path, each path once: those of several operations on one
+ *     column are sorted and reconciled.
+ *  2. Assigning to a collection deletes what is older, a microsecond before the statement's
+ *     timestamp, as Cassandra does: the new elements, of the statement's own timestamp, stay.
+ *     DELETE of one deletes at the timestamp.
+ *  3. UNSET leaves everything as it is. NULL is a tombstone, or, where elements are added or
+ *     removed, nothing. */
 #include <stdlib.h>
 
 #include "cql/modify_private.h"
@@ -31,7 +34,8 @@ static int invalid(struct cqli_update *u, const char *text)
 
 static struct base_cell dead_cell(const struct cqli_update *u, uint32_t column)
 {
-    return (struct base_cell){.column = column, .ts = u->ts, .local_s = u->now_s, .flags = BASE_CELL_DEAD};
+    return (struct base_cell){
+        .column = column, .ts = u->ts, .local_s = u->now_s, .flags = BASE_CELL_DEAD};
 }
 
 static struct base_cell live_cell(const struct cqli_update *u, uint32_t column)
@@ -45,7 +49,8 @@ static struct base_cell live_cell(const struct cqli_update *u, uint32_t column)
     return cell;
 }
 
-static int push(struct base_arena *arena, struct base_cell **items, size_t *count, size_t *cap, const struct base_cell *cell)
+static int push(struct base_arena *arena, struct base_cell **items, size_t *count, size_t *cap,
+                const struct base_cell *cell)
 {
     if (*count == *cap) {
         size_t more = *cap ? *cap * 2 : 4;
@@ -69,16 +74,19 @@ static int add(struct gather *g, const struct base_cell *cell)
 }
 
 /* A cell for an element: a set's, or of a map's key. */
-static int add_element(struct gather *g, struct base_slice element, bool dead, struct base_slice value)
+static int add_element(struct gather *g, struct base_slice element, bool dead,
+                       struct base_slice value)
 {
     struct base_cell cell = dead ? dead_cell(g->u, g->column->id) : live_cell(g->u, g->column->id);
     struct base_buf path;
     bool exact = true;
     base_buf_init_in_arena(&path, g->u->eval.arena, 2 * BASE_CKEY_LEN_MAX);
     if (element.len > BASE_PK_LEN_MAX)
-        return base_err_set(g->u->eval.err, BASE_E_INVALID, "%s limited to %d bytes but %zu bytes provided",
-                            g->column->type->kind == BASE_TYPE_MAP ? "Map key is too long. Map keys are" : "Set value is too long. Set values are",
-                            BASE_PK_LEN_MAX, element.len);
+        return base_err_set(
+            g->u->eval.err, BASE_E_INVALID, "%s limited to %d bytes but %zu bytes provided",
+            g->column->type->kind == BASE_TYPE_MAP ? "Map key is too long. Map keys are"
+                                                   : "Set value is too long. Set values are",
+            BASE_PK_LEN_MAX, element.len);
     int rc = base_path_put(g->column->type, element, &path, &exact, g->u->eval.err);
     if (rc != BASE_OK)
         return rc;
@@ -100,7 +108,7 @@ static int add_field(struct gather *g, uint16_t field, bool dead, struct base_sl
     return add(g, &cell);
 }
 
-/* --- whole values ------------------------------------------------------------------------------------------------- */
+/* Whole values. */
 
 static int add_list(struct gather *g, struct base_elements *it, bool before_all)
 {
@@ -117,7 +125,8 @@ static int add_list(struct gather *g, struct base_elements *it, bool before_all)
             return invalid(g->u, "null is not supported inside collections");
         struct base_uuid place = cqli_list_place(g->u->run, before_all);
         base_buf_init_in_arena(&path, g->u->eval.arena, 64);
-        int rc = base_path_put(list, base_slice(place.b, sizeof place.b), &path, NULL, g->u->eval.err);
+        int rc =
+            base_path_put(list, base_slice(place.b, sizeof place.b), &path, NULL, g->u->eval.err);
         cell.path = base_buf_view(&path);
         cell.value = element;
         if (rc == BASE_OK)
@@ -125,7 +134,8 @@ static int add_list(struct gather *g, struct base_elements *it, bool before_all)
         if (rc != BASE_OK)
             return rc;
     }
-    /* Each place before all is before the one taken earlier: the elements take them in the other direction. */
+    /* Each place before all is before the one taken earlier: the elements take them in the other
+     * direction. */
     for (size_t i = first, j = g->count; before_all && i + 1 < j; i++) {
         struct base_slice path = g->items[i].path;
         g->items[i].path = g->items[--j].path;
@@ -135,7 +145,8 @@ static int add_list(struct gather *g, struct base_elements *it, bool before_all)
 }
 
 /* All elements of a value. `dead`: of a set of elements or keys to remove. */
-static int add_all(struct gather *g, const struct base_type *type, struct base_slice value, bool dead, bool before_all)
+static int add_all(struct gather *g, const struct base_type *type, struct base_slice value,
+                   bool dead, bool before_all)
 {
     struct base_elements it;
     struct base_slice element, second = {0};
@@ -152,28 +163,32 @@ static int add_all(struct gather *g, const struct base_type *type, struct base_s
             continue;
         if (is_null || second_null)
             return invalid(g->u, "null is not supported inside collections");
-        int rc = type->kind == BASE_TYPE_UDT ? add_field(g, field, false, element) : add_element(g, element, dead, second);
+        int rc = type->kind == BASE_TYPE_UDT ? add_field(g, field, false, element)
+                                             : add_element(g, element, dead, second);
         if (rc != BASE_OK)
             return rc;
     }
     return BASE_OK;
 }
 
-static int set_whole(struct gather *g, const struct cqli_operation *op, const struct cql_value *value)
+static int set_whole(struct gather *g, const struct cqli_operation *op,
+                     const struct cql_value *value)
 {
     if (value->state == CQL_VALUE_UNSET)
         return BASE_OK;
     g->deletion = (struct base_deletion){g->u->ts - 1, g->u->now_s};
-    return value->state == CQL_VALUE_NULL ? BASE_OK : add_all(g, op->value_type, value->bytes, false, false);
+    return value->state == CQL_VALUE_NULL ? BASE_OK
+                                          : add_all(g, op->value_type, value->bytes, false, false);
 }
 
-/* --- parts ------------------------------------------------------------------------------------------------------------- */
+/* Parts. */
 
 static int check_key(struct gather *g, const struct cql_value *key)
 {
     if (key->state == CQL_VALUE_SET)
         return BASE_OK;
-    return base_err_set(g->u->eval.err, BASE_E_INVALID, "Invalid %s %s", key->state == CQL_VALUE_NULL ? "null" : "unset",
+    return base_err_set(g->u->eval.err, BASE_E_INVALID, "Invalid %s %s",
+                        key->state == CQL_VALUE_NULL ? "null" : "unset",
                         g->column->type->kind == BASE_TYPE_MAP ? "map key" : "set element");
 }
 
@@ -182,10 +197,11 @@ static int set_element(struct gather *g, const struct cqli_operands *operands)
     int rc = check_key(g, &operands->element);
     if (rc != BASE_OK || operands->value.state == CQL_VALUE_UNSET)
         return rc;
-    return add_element(g, operands->element.bytes, operands->value.state == CQL_VALUE_NULL, operands->value.bytes);
+    return add_element(g, operands->element.bytes, operands->value.state == CQL_VALUE_NULL,
+                       operands->value.bytes);
 }
 
-/* --- lists, as they are --------------------------------------------------------------------------------------------------- */
+/* Lists, as they are. */
 
 static int load_existing(struct gather *g, struct base_slice encoded)
 {
@@ -199,7 +215,8 @@ static int load_existing(struct gather *g, struct base_slice encoded)
         return base_err_set(g->u->eval.err, BASE_E_CORRUPT, "damaged row");
     struct base_cells it = base_cells_begin(&row);
     while ((n = base_cells_next(&it, &cell)) > 0 && cell.column <= g->column->id) {
-        if (cell.column != g->column->id || (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
+        if (cell.column != g->column->id ||
+            (cell.flags & (BASE_CELL_DEAD | BASE_CELL_COMPLEX_DELETION)))
             continue;
         if (push(g->u->eval.arena, &g->existing, &g->existing_count, &cap, &cell) != BASE_OK)
             return no_memory(g->u);
@@ -208,7 +225,8 @@ static int load_existing(struct gather *g, struct base_slice encoded)
 }
 
 /* list[i] = v and DELETE list[i]. */
-static int change_index(struct gather *g, const struct cqli_operation *op, const struct cqli_operands *operands)
+static int change_index(struct gather *g, const struct cqli_operation *op,
+                        const struct cqli_operands *operands)
 {
     bool is_delete = op->kind == CQLI_DELETE_INDEX;
     const struct cql_value *index = &operands->element;
@@ -221,7 +239,8 @@ static int change_index(struct gather *g, const struct cqli_operation *op, const
                                        : "Attempted to set an element on a list which is null");
     int32_t i = index->bytes.len == 4 ? (int32_t)base_get_be32(index->bytes.data) : -1;
     if (i < 0 || (size_t)i >= g->existing_count)
-        return base_err_set(g->u->eval.err, BASE_E_INVALID, "List index %d out of bound, list has size %zu", i, g->existing_count);
+        return base_err_set(g->u->eval.err, BASE_E_INVALID,
+                            "List index %d out of bound, list has size %zu", i, g->existing_count);
     if (!is_delete && operands->value.state == CQL_VALUE_UNSET)
         return BASE_OK;
     bool dead = is_delete || operands->value.state == CQL_VALUE_NULL;
@@ -253,9 +272,10 @@ static int remove_values(struct gather *g, const struct cqli_operation *op, stru
     return BASE_OK;
 }
 
-/* --- all of a column ------------------------------------------------------------------------------------------------------------ */
+/* All of a column. */
 
-static int gather_operation(struct gather *g, const struct cqli_operation *op, const struct cqli_operands *operands, struct base_slice existing)
+static int gather_operation(struct gather *g, const struct cqli_operation *op,
+                            const struct cqli_operands *operands, struct base_slice existing)
 {
     const struct cql_value *value = &operands->value;
     bool nothing = value->state != CQL_VALUE_SET;
@@ -268,9 +288,14 @@ static int gather_operation(struct gather *g, const struct cqli_operation *op, c
     case CQLI_SET_ELEMENT:
         return set_element(g, operands);
     case CQLI_SET_FIELD:
-        return value->state == CQL_VALUE_UNSET ? BASE_OK : add_field(g, op->field, nothing, value->bytes);
-    case CQLI_APPEND: case CQLI_PREPEND: case CQLI_REMOVE:
-        return nothing ? BASE_OK : add_all(g, op->value_type, value->bytes, op->kind == CQLI_REMOVE, op->kind == CQLI_PREPEND);
+        return value->state == CQL_VALUE_UNSET ? BASE_OK
+                                               : add_field(g, op->field, nothing, value->bytes);
+    case CQLI_APPEND:
+    case CQLI_PREPEND:
+    case CQLI_REMOVE:
+        return nothing ? BASE_OK
+                       : add_all(g, op->value_type, value->bytes, op->kind == CQLI_REMOVE,
+                                 op->kind == CQLI_PREPEND);
     case CQLI_REMOVE_VALUES:
         return nothing ? BASE_OK : remove_values(g, op, value->bytes);
     case CQLI_DELETE:
@@ -278,10 +303,12 @@ static int gather_operation(struct gather *g, const struct cqli_operation *op, c
         return BASE_OK;
     case CQLI_DELETE_ELEMENT:
         rc = check_key(g, &operands->element);
-        return rc == BASE_OK ? add_element(g, operands->element.bytes, true, (struct base_slice){0}) : rc;
+        return rc == BASE_OK ? add_element(g, operands->element.bytes, true, (struct base_slice){0})
+                             : rc;
     case CQLI_DELETE_FIELD:
         return add_field(g, op->field, true, (struct base_slice){0});
-    case CQLI_SET_INDEX: case CQLI_DELETE_INDEX:
+    case CQLI_SET_INDEX:
+    case CQLI_DELETE_INDEX:
         return change_index(g, op, operands);
     }
     return BASE_OK;
@@ -298,19 +325,23 @@ static int put_gathered(struct gather *g, struct base_row_builder *row, bool sor
 {
     int rc = BASE_OK;
     if (!base_deletion_is_none(g->deletion)) {
-        const struct base_cell cell = {.column = g->column->id, .ts = g->deletion.ts, .local_s = g->deletion.local_s,
+        const struct base_cell cell = {.column = g->column->id,
+                                       .ts = g->deletion.ts,
+                                       .local_s = g->deletion.local_s,
                                        .flags = BASE_CELL_COMPLEX_DELETION};
         rc = base_row_put_cell(row, &cell);
     }
     if (!sorted && g->count)
         qsort(g->items, g->count, sizeof *g->items, by_path);
     for (size_t i = 0; rc == BASE_OK && i < g->count; i++)
-        if (i == 0 || !base_slice_equal(g->items[i - 1].path, g->items[i].path)) /* the winner comes first */
+        if (i == 0 ||
+            !base_slice_equal(g->items[i - 1].path, g->items[i].path)) /* the winner comes first */
             rc = base_row_put_cell(row, &g->items[i]);
     return rc == BASE_OK ? rc : cqli_no_room(g->u->eval.err, rc);
 }
 
-static int put_simple(struct cqli_update *u, struct base_row_builder *row, const struct cqli_operation *op, const struct cql_value *value)
+static int put_simple(struct cqli_update *u, struct base_row_builder *row,
+                      const struct cqli_operation *op, const struct cql_value *value)
 {
     struct base_cell cell;
     int rc;
@@ -330,7 +361,8 @@ static int put_simple(struct cqli_update *u, struct base_row_builder *row, const
     return rc == BASE_OK ? rc : cqli_no_room(u->eval.err, rc);
 }
 
-int cqli_cells_put(struct cqli_update *u, struct base_row_builder *row, size_t first, size_t n, struct base_slice existing)
+int cqli_cells_put(struct cqli_update *u, struct base_row_builder *row, size_t first, size_t n,
+                   struct base_slice existing)
 {
     const struct cqli_operation *op = &u->m->operations[first];
     if (BASE_LIKELY(!base_type_is_multicell(op->column->type))) {

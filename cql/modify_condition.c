@@ -1,4 +1,5 @@
-/* IF: conditions of a write. Prepared against the table; evaluated into base/condition.h's encoding, for the replica to judge.
+/* IF: conditions of a write. Prepared against the table; evaluated into base/condition.h's
+ * encoding, for the replica to judge.
  *
  * Invariant: what the replica gets compares: an operand that may not be null is checked here. */
 #include "cql/modify_private.h"
@@ -28,7 +29,8 @@ static const char *operator_text(enum base_condition_op op)
 
 static bool is_collection(const struct base_type *type)
 {
-    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
+    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET ||
+           type->kind == BASE_TYPE_MAP;
 }
 
 static bool has_duration(const struct base_type *type)
@@ -39,14 +41,15 @@ static bool has_duration(const struct base_type *type)
     return has;
 }
 
-/* --- preparing ------------------------------------------------------------------------------------------------------ */
+/* Preparing. */
 
 static int refuse(struct cqli_prepare *p, const char *text, struct base_slice column)
 {
     return base_err_set(p->err, BASE_E_INVALID, "%s %.*s", text, BASE_SLICE_ARG(column));
 }
 
-static int prepare_name(struct cqli_prepare *p, const char *part, struct base_slice column, struct base_slice *out)
+static int prepare_name(struct cqli_prepare *p, const char *part, struct base_slice column,
+                        struct base_slice *out)
 {
     struct base_buf text;
     base_buf_init_in_arena(&text, p->arena, BASE_COLUMN_NAME_LEN_MAX + 32);
@@ -57,7 +60,8 @@ static int prepare_name(struct cqli_prepare *p, const char *part, struct base_sl
 }
 
 /* c[k] and c.f: the part that is compared. */
-static int prepare_part(struct cqli_prepare *p, const struct cql_relation *said, struct cqli_condition *c)
+static int prepare_part(struct cqli_prepare *p, const struct cql_relation *said,
+                        struct cqli_condition *c)
 {
     const struct base_type *type = c->column->type;
     struct base_slice name;
@@ -72,17 +76,19 @@ static int prepare_part(struct cqli_prepare *p, const struct cql_relation *said,
                 c->type = type->params[i];
                 return BASE_OK;
             }
-        return base_err_set(p->err, BASE_E_INVALID, "Unknown field %.*s for column %.*s", BASE_SLICE_ARG(said->field),
-                            BASE_SLICE_ARG(c->column->name));
+        return base_err_set(p->err, BASE_E_INVALID, "Unknown field %.*s for column %.*s",
+                            BASE_SLICE_ARG(said->field), BASE_SLICE_ARG(c->column->name));
     }
     if (!is_collection(type))
-        return refuse(p, "Invalid element access syntax for non-collection column", c->column->name);
+        return refuse(p, "Invalid element access syntax for non-collection column",
+                      c->column->name);
     if (type->kind == BASE_TYPE_SET)
         return refuse(p, "Invalid element access syntax for set column", c->column->name);
     bool list = type->kind == BASE_TYPE_LIST;
     int rc = prepare_name(p, list ? "idx" : "key", c->column->name, &name);
     if (rc == BASE_OK)
-        rc = cqli_expr_prepare(p, said->element, name, list ? base_type_scalar(BASE_TYPE_INT) : type->params[0], &key);
+        rc = cqli_expr_prepare(p, said->element, name,
+                               list ? base_type_scalar(BASE_TYPE_INT) : type->params[0], &key);
     if (rc != BASE_OK)
         return rc;
     c->key = key;
@@ -91,31 +97,40 @@ static int prepare_part(struct cqli_prepare *p, const struct cql_relation *said,
     return BASE_OK;
 }
 
-static int check_operator(struct cqli_prepare *p, const struct cql_relation *said, struct cqli_condition *c)
+static int check_operator(struct cqli_prepare *p, const struct cql_relation *said,
+                          struct cqli_condition *c)
 {
     const struct base_type *type = c->type;
     if (said->op > CQL_OP_CONTAINS_KEY)
-        return base_err_set(p->err, BASE_E_INVALID, "%s is not supported in IF conditions", said->op == CQL_OP_LIKE ? "LIKE" : "IS NOT NULL");
+        return base_err_set(p->err, BASE_E_INVALID, "%s is not supported in IF conditions",
+                            said->op == CQL_OP_LIKE ? "LIKE" : "IS NOT NULL");
     c->op = operators[said->op].op;
     if (c->op == BASE_CONDITION_CONTAINS || c->op == BASE_CONDITION_CONTAINS_KEY) {
         bool key = c->op == BASE_CONDITION_CONTAINS_KEY;
         if (!is_collection(type) || (key && type->kind != BASE_TYPE_MAP))
-            return base_err_set(p->err, BASE_E_INVALID, "Cannot use %s on non-%s column %.*s", operators[said->op].text,
-                                key ? "map" : "collection", BASE_SLICE_ARG(c->column->name));
+            return base_err_set(p->err, BASE_E_INVALID, "Cannot use %s on non-%s column %.*s",
+                                operators[said->op].text, key ? "map" : "collection",
+                                BASE_SLICE_ARG(c->column->name));
         c->type = type->params[type->kind == BASE_TYPE_MAP && !key ? 1 : 0];
         return BASE_OK;
     }
-    bool slice = c->op == BASE_CONDITION_LT || c->op == BASE_CONDITION_LE || c->op == BASE_CONDITION_GT || c->op == BASE_CONDITION_GE;
+    bool slice = c->op == BASE_CONDITION_LT || c->op == BASE_CONDITION_LE ||
+                 c->op == BASE_CONDITION_GT || c->op == BASE_CONDITION_GE;
     if (slice && has_duration(type))
-        return base_err_set(p->err, BASE_E_INVALID, type->kind == BASE_TYPE_DURATION ? "Slice conditions are not supported on durations"
-                            : is_collection(type) ? "Slice conditions are not supported on collections containing durations"
-                            : type->kind == BASE_TYPE_TUPLE ? "Slice conditions are not supported on tuples containing durations"
-                                                            : "Slice conditions are not supported on UDTs containing durations");
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            type->kind == BASE_TYPE_DURATION ? "Slice conditions are not supported on durations"
+            : is_collection(type)
+                ? "Slice conditions are not supported on collections containing durations"
+            : type->kind == BASE_TYPE_TUPLE
+                ? "Slice conditions are not supported on tuples containing durations"
+                : "Slice conditions are not supported on UDTs containing durations");
     return BASE_OK;
 }
 
 /* IN ?: a marker of a list of them. */
-static int prepare_list_marker(struct cqli_prepare *p, const struct cql_relation *said, struct cqli_condition *c)
+static int prepare_list_marker(struct cqli_prepare *p, const struct cql_relation *said,
+                               struct cqli_condition *c)
 {
     struct base_type *list = base_arena_zalloc(p->arena, sizeof *list);
     const struct base_type **item = base_arena_alloc(p->arena, sizeof(*item));
@@ -123,7 +138,8 @@ static int prepare_list_marker(struct cqli_prepare *p, const struct cql_relation
     struct cqli_expr *expr;
     if (!list || !item || !(*item = base_type_freeze(p->arena, c->type)))
         return cqli_prepare_no_memory(p);
-    *list = (struct base_type){.kind = BASE_TYPE_LIST, .frozen = true, .param_count = 1, .params = item};
+    *list = (struct base_type){
+        .kind = BASE_TYPE_LIST, .frozen = true, .param_count = 1, .params = item};
     int rc = prepare_name(p, "in", c->column->name, &name);
     if (rc == BASE_OK)
         rc = cqli_expr_prepare(p, said->value, name, list, &expr);
@@ -136,7 +152,8 @@ static int prepare_list_marker(struct cqli_prepare *p, const struct cql_relation
     return BASE_OK;
 }
 
-static int prepare_operands(struct cqli_prepare *p, const struct cql_relation *said, struct cqli_condition *c)
+static int prepare_operands(struct cqli_prepare *p, const struct cql_relation *said,
+                            struct cqli_condition *c)
 {
     bool in = said->op == CQL_OP_IN && said->value->kind == CQL_TERM_TUPLE;
     const struct cql_term *term = in ? said->value->items : said->value;
@@ -157,7 +174,8 @@ static int prepare_operands(struct cqli_prepare *p, const struct cql_relation *s
     return BASE_OK;
 }
 
-static int prepare_condition(struct cqli_prepare *p, const struct cql_relation *said, struct cqli_condition *c)
+static int prepare_condition(struct cqli_prepare *p, const struct cql_relation *said,
+                             struct cqli_condition *c)
 {
     if (said->left == CQL_LEFT_TUPLE || said->left == CQL_LEFT_TOKEN || !said->columns)
         return base_err_set(p->err, BASE_E_INVALID, "IF conditions are on single columns");
@@ -165,7 +183,9 @@ static int prepare_condition(struct cqli_prepare *p, const struct cql_relation *
     if (rc != BASE_OK)
         return rc;
     if (c->column->kind == BASE_COLUMN_PARTITION_KEY || c->column->kind == BASE_COLUMN_CLUSTERING)
-        return base_err_set(p->err, BASE_E_INVALID, "PRIMARY KEY column '%.*s' cannot have IF conditions", BASE_SLICE_ARG(c->column->name));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "PRIMARY KEY column '%.*s' cannot have IF conditions",
+                            BASE_SLICE_ARG(c->column->name));
     if (c->column->type->kind == BASE_TYPE_COUNTER)
         return base_err_set(p->err, BASE_E_INVALID, "Conditions on counters are not supported");
     c->type = c->column->type;
@@ -184,10 +204,12 @@ int cqli_conditions_prepare(struct cqli_prepare *p, struct cqli_modify *m)
     m->conditions = base_arena_zalloc(p->arena, (count + 1) * sizeof *m->conditions);
     if (!m->conditions)
         return cqli_prepare_no_memory(p);
-    for (int statics = 0; statics < 2; statics++) { /* of regular columns first: the order in which results name them */
+    for (int statics = 0; statics < 2;
+         statics++) { /* of regular columns first: the order in which results name them */
         for (const struct cql_relation *r = p->statement->modify.conditions; r; r = r->next) {
             struct cqli_condition c = {.element = BASE_CONDITION_WHOLE};
-            const struct base_column *column = r->columns ? base_table_column(p->table, r->columns->name) : NULL;
+            const struct base_column *column =
+                r->columns ? base_table_column(p->table, r->columns->name) : NULL;
             if ((column && column->kind == BASE_COLUMN_STATIC) != (statics != 0))
                 continue;
             int rc = prepare_condition(p, r, &c);
@@ -199,20 +221,23 @@ int cqli_conditions_prepare(struct cqli_prepare *p, struct cqli_modify *m)
     return BASE_OK;
 }
 
-/* --- evaluating ---------------------------------------------------------------------------------------------------------- */
+/* Evaluating. */
 
-static int check_operand(const struct cqli_condition *c, const struct cql_value *value, struct base_err *err)
+static int check_operand(const struct cqli_condition *c, const struct cql_value *value,
+                         struct base_err *err)
 {
     if (value->state == CQL_VALUE_UNSET)
         return base_err_set(err, BASE_E_INVALID, "Invalid 'unset' value in condition");
-    if (value->state == CQL_VALUE_NULL && c->op != BASE_CONDITION_EQ && c->op != BASE_CONDITION_NE && c->op != BASE_CONDITION_IN)
-        return base_err_set(err, BASE_E_INVALID, "Invalid comparison with null for operator \"%s\"", operator_text(c->op));
+    if (value->state == CQL_VALUE_NULL && c->op != BASE_CONDITION_EQ &&
+        c->op != BASE_CONDITION_NE && c->op != BASE_CONDITION_IN)
+        return base_err_set(err, BASE_E_INVALID, "Invalid comparison with null for operator \"%s\"",
+                            operator_text(c->op));
     return BASE_OK;
 }
 
 /* IN ?: the elements of the list. */
-static int list_operands(struct cqli_update *u, const struct cqli_condition *c, struct base_slice list,
-                         struct base_condition_operand **out, size_t *count)
+static int list_operands(struct cqli_update *u, const struct cqli_condition *c,
+                         struct base_slice list, struct base_condition_operand **out, size_t *count)
 {
     struct base_elements it;
     if (!base_elements_begin(&it, c->type, list) || it.left > list.len)
@@ -227,7 +252,8 @@ static int list_operands(struct cqli_update *u, const struct cqli_condition *c, 
     return BASE_OK;
 }
 
-static int eval_operands(struct cqli_update *u, const struct cqli_condition *c, struct base_condition_operand **out, size_t *count)
+static int eval_operands(struct cqli_update *u, const struct cqli_condition *c,
+                         struct base_condition_operand **out, size_t *count)
 {
     struct cql_value value;
     *count = c->operand_count;
@@ -250,7 +276,8 @@ static int eval_operands(struct cqli_update *u, const struct cqli_condition *c, 
 }
 
 /* Which part of the column: its path, or a list's index. */
-static int eval_part(struct cqli_update *u, const struct cqli_condition *c, struct base_buf *path, uint32_t *index)
+static int eval_part(struct cqli_update *u, const struct cqli_condition *c, struct base_buf *path,
+                     uint32_t *index)
 {
     struct cql_value key;
     *index = 0;
@@ -276,7 +303,8 @@ static int eval_part(struct cqli_update *u, const struct cqli_condition *c, stru
     return BASE_OK;
 }
 
-static int put_column(struct cqli_update *u, const struct cqli_condition *c, struct base_slice ckey, struct base_buf *out)
+static int put_column(struct cqli_update *u, const struct cqli_condition *c, struct base_slice ckey,
+                      struct base_buf *out)
 {
     struct base_condition_operand *operands;
     struct base_buf path;
@@ -288,18 +316,22 @@ static int put_column(struct cqli_update *u, const struct cqli_condition *c, str
         rc = eval_part(u, c, &path, &index);
     if (rc != BASE_OK)
         return rc;
-    rc = base_condition_put_column(out, c->column->kind == BASE_COLUMN_STATIC ? (struct base_slice){0} : ckey, c->column->id, c->op,
-                                   c->element, base_buf_view(&path), index, operands, count);
+    rc = base_condition_put_column(
+        out, c->column->kind == BASE_COLUMN_STATIC ? (struct base_slice){0} : ckey, c->column->id,
+        c->op, c->element, base_buf_view(&path), index, operands, count);
     return rc == BASE_OK ? rc : cqli_no_room(u->eval.err, rc);
 }
 
 int cqli_update_conditions(struct cqli_update *u, struct base_buf *out, size_t *count)
 {
     const struct cqli_modify *m = u->m;
-    struct base_slice ckey = m->has_row && u->places.slices.count ? u->places.slices.ranges[0].lo : (struct base_slice){0};
+    struct base_slice ckey = m->has_row && u->places.slices.count ? u->places.slices.ranges[0].lo
+                                                                  : (struct base_slice){0};
     *count = m->condition_count ? m->condition_count : m->if_kind != CQLI_IF_NONE;
     if (m->if_kind != CQLI_IF_COLUMNS && *count) {
-        int rc = base_condition_put_row(out, m->if_kind == CQLI_IF_EXISTS ? BASE_CONDITION_EXISTS : BASE_CONDITION_NOT_EXISTS, ckey);
+        int rc = base_condition_put_row(
+            out, m->if_kind == CQLI_IF_EXISTS ? BASE_CONDITION_EXISTS : BASE_CONDITION_NOT_EXISTS,
+            ckey);
         return rc == BASE_OK ? rc : cqli_no_room(u->eval.err, rc);
     }
     for (size_t i = 0; i < m->condition_count; i++) {

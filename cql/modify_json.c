@@ -1,9 +1,11 @@
-/* INSERT JSON: the values of a document by column. Names as in CQL: folded to lower case unless quoted ("\"Name\""). A column that is not
- * there is null, or, with DEFAULT UNSET, left as it is. Of a name that comes twice the last counts. */
+/* INSERT JSON: the values of a document by column. Names as in CQL: folded to lower case unless
+ * quoted ("\"Name\""). A column that is not there is null, or, with DEFAULT UNSET, left as it is.
+ * Of a name that comes twice the last counts. */
 #include "base/json.h"
 #include "cql/modify_private.h"
 
-static int column_name(struct cqli_update *u, const struct base_json_token *key, struct base_slice *out)
+static int column_name(struct cqli_update *u, const struct base_json_token *key,
+                       struct base_slice *out)
 {
     struct base_buf name;
     base_buf_init_in_arena(&name, u->eval.arena, CQLI_WRITE_LEN_MAX);
@@ -22,7 +24,8 @@ static int column_name(struct cqli_update *u, const struct base_json_token *key,
 }
 
 /* Where a column's value belongs. */
-static struct cql_value *slot(struct cqli_update *u, struct cql_value *keys, const struct base_column *column)
+static struct cql_value *slot(struct cqli_update *u, struct cql_value *keys,
+                              const struct base_column *column)
 {
     const struct base_table *table = u->m->table;
     size_t at = (size_t)(column - table->columns);
@@ -35,7 +38,8 @@ static struct cql_value *slot(struct cqli_update *u, struct cql_value *keys, con
     return NULL;
 }
 
-static int put_value(struct cqli_update *u, const struct base_column *column, const struct base_json_walk *walk, struct cql_value *out)
+static int put_value(struct cqli_update *u, const struct base_column *column,
+                     const struct base_json_walk *walk, struct cql_value *out)
 {
     struct base_buf bytes;
     *out = (struct cql_value){.state = CQL_VALUE_NULL};
@@ -44,7 +48,8 @@ static int put_value(struct cqli_update *u, const struct base_column *column, co
     base_buf_init_in_arena(&bytes, u->eval.arena, CQLI_WRITE_LEN_MAX);
     int rc = base_value_from_json(column->type, walk->value, &bytes, u->eval.err);
     if (rc != BASE_OK)
-        return base_err_wrap(u->eval.err, rc, "Error decoding JSON value for %.*s", BASE_SLICE_ARG(column->name));
+        return base_err_wrap(u->eval.err, rc, "Error decoding JSON value for %.*s",
+                             BASE_SLICE_ARG(column->name));
     *out = (struct cql_value){CQL_VALUE_SET, base_buf_view(&bytes)};
     return BASE_OK;
 }
@@ -52,7 +57,8 @@ static int put_value(struct cqli_update *u, const struct base_column *column, co
 static int no_map(struct cqli_update *u, struct base_slice text)
 {
     struct base_err why = *u->eval.err;
-    return base_err_set(u->eval.err, BASE_E_INVALID, "Could not decode JSON string as a map: %s. (String was: %.*s)", why.text,
+    return base_err_set(u->eval.err, BASE_E_INVALID,
+                        "Could not decode JSON string as a map: %s. (String was: %.*s)", why.text,
                         (int)(text.len < 200 ? text.len : 200), (const char *)text.data);
 }
 
@@ -70,7 +76,8 @@ int cqli_json_eval(struct cqli_update *u, struct cql_value *keys)
     for (size_t i = 0; i < table->partition_key_count + table->clustering_count; i++)
         keys[i] = (struct cql_value){.state = CQL_VALUE_NULL};
     for (size_t i = 0; i < u->m->operation_count; i++)
-        u->operands[i].value = (struct cql_value){.state = u->m->json_unset ? CQL_VALUE_UNSET : CQL_VALUE_NULL};
+        u->operands[i].value =
+            (struct cql_value){.state = u->m->json_unset ? CQL_VALUE_UNSET : CQL_VALUE_NULL};
     size_t blank = 0;
     while (blank < document.bytes.len && strchr(" \t\r\n", document.bytes.data[blank]))
         blank++;
@@ -89,7 +96,9 @@ int cqli_json_eval(struct cqli_update *u, struct cql_value *keys)
             return rc;
         const struct base_column *column = base_table_column(table, name);
         if (!column)
-            return base_err_set(u->eval.err, BASE_E_INVALID, "JSON values map contains unrecognized column: %.*s", BASE_SLICE_ARG(name));
+            return base_err_set(u->eval.err, BASE_E_INVALID,
+                                "JSON values map contains unrecognized column: %.*s",
+                                BASE_SLICE_ARG(name));
         rc = put_value(u, column, &walk, slot(u, keys, column));
         if (rc != BASE_OK)
             return rc;

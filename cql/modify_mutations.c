@@ -1,9 +1,12 @@
-/* Rows and deletions of several statements → one mutation a partition and table: what a batch does to one partition is seen whole.
+/* Rows and deletions of several statements → one mutation a partition and table: what a batch does
+ * to one partition is seen whole.
  *
  * Invariants:
- *  1. A partition is there once; while there are few they are looked through, then a table of buckets finds them.
- *  2. Rows that came in order, each once (the common statement), are encoded as they came; else they are sorted, and the versions of one
- *     row merged by the one implementation of that (base/row.h). */
+ *  1. A partition is there once; while there are few they are looked through, then a table of
+ *     buckets finds them.
+ *  2. Rows that came in order, each once (the common statement), are encoded as they came; else
+ *     they are sorted, and the versions of one row merged by the one implementation of that
+ *     (base/row.h). */
 #include "cql/modify_private.h"
 
 #include <stdlib.h>
@@ -18,7 +21,8 @@ static int no_memory(struct cqli_mutations *all)
 static size_t bucket_of(const struct cqli_mutations *all, struct base_slice pkey)
 {
     BASE_ASSERT(pkey.len > 8);
-    return (size_t)(base_get_le64(pkey.data) * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (all->bucket_count - 1);
+    return (size_t)(base_get_le64(pkey.data) * UINT64_C(0x9E3779B97F4A7C15) >> 32) &
+           (all->bucket_count - 1);
 }
 
 static void put_bucket(struct cqli_mutations *all, struct cqli_partition *partition)
@@ -44,7 +48,8 @@ static int grow_buckets(struct cqli_mutations *all)
     return BASE_OK;
 }
 
-int cqli_mutations_partition(struct cqli_mutations *all, const struct base_table *table, struct base_slice pkey, struct cqli_partition **out)
+int cqli_mutations_partition(struct cqli_mutations *all, const struct base_table *table,
+                             struct base_slice pkey, struct cqli_partition **out)
 {
     struct cqli_partition *p = all->buckets ? all->buckets[bucket_of(all, pkey)] : all->first;
     while (p && !(p->table == table && base_slice_equal(p->pkey, pkey)))
@@ -71,7 +76,8 @@ int cqli_mutations_partition(struct cqli_mutations *all, const struct base_table
     return BASE_OK;
 }
 
-static struct cqli_row_part *new_row(struct cqli_mutations *all, struct base_slice ckey, struct base_slice row)
+static struct cqli_row_part *new_row(struct cqli_mutations *all, struct base_slice ckey,
+                                     struct base_slice row)
 {
     struct cqli_row_part *part = base_arena_alloc(all->arena, sizeof *part);
     if (part)
@@ -79,7 +85,8 @@ static struct cqli_row_part *new_row(struct cqli_mutations *all, struct base_sli
     return part;
 }
 
-int cqli_mutations_row(struct cqli_mutations *all, struct cqli_partition *to, struct base_slice ckey, struct base_slice row)
+int cqli_mutations_row(struct cqli_mutations *all, struct cqli_partition *to,
+                       struct base_slice ckey, struct base_slice row)
 {
     if (row.len == 0)
         return BASE_OK;
@@ -97,7 +104,8 @@ int cqli_mutations_row(struct cqli_mutations *all, struct cqli_partition *to, st
     return BASE_OK;
 }
 
-int cqli_mutations_static(struct cqli_mutations *all, struct cqli_partition *to, struct base_slice row)
+int cqli_mutations_static(struct cqli_mutations *all, struct cqli_partition *to,
+                          struct base_slice row)
 {
     if (row.len == 0)
         return BASE_OK;
@@ -110,8 +118,8 @@ int cqli_mutations_static(struct cqli_mutations *all, struct cqli_partition *to,
     return BASE_OK;
 }
 
-int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to, struct base_slice lo, struct base_slice hi,
-                         struct base_deletion deletion)
+int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to,
+                         struct base_slice lo, struct base_slice hi, struct base_deletion deletion)
 {
     struct cqli_range_part *part = base_arena_alloc(all->arena, sizeof *part);
     if (!part)
@@ -122,10 +130,11 @@ int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to, 
     return BASE_OK;
 }
 
-/* --- encoding ------------------------------------------------------------------------------------------------------- */
+/* Encoding. */
 
 /* n versions of one row (the first of them is *row) as one. */
-static int merge(struct cqli_mutations *all, const struct base_mutation_row_part *versions, size_t n, struct base_slice *row)
+static int merge(struct cqli_mutations *all, const struct base_mutation_row_part *versions,
+                 size_t n, struct base_slice *row)
 {
     struct base_slice *slices = base_arena_alloc(all->arena, n * sizeof *slices);
     struct base_buf out;
@@ -141,7 +150,8 @@ static int merge(struct cqli_mutations *all, const struct base_mutation_row_part
 
 static int by_ckey(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct base_mutation_row_part *)a)->ckey, ((const struct base_mutation_row_part *)b)->ckey);
+    return base_slice_compare(((const struct base_mutation_row_part *)a)->ckey,
+                              ((const struct base_mutation_row_part *)b)->ckey);
 }
 
 static int sort_rows(struct cqli_mutations *all, struct base_mutation_row_part *rows, size_t *count)
@@ -161,7 +171,8 @@ static int sort_rows(struct cqli_mutations *all, struct base_mutation_row_part *
     return BASE_OK;
 }
 
-static int list_rows(struct cqli_mutations *all, struct cqli_row_part *from, size_t count, struct base_mutation_row_part **out)
+static int list_rows(struct cqli_mutations *all, struct cqli_row_part *from, size_t count,
+                     struct base_mutation_row_part **out)
 {
     *out = base_arena_alloc(all->arena, (count + 1) * sizeof **out);
     if (!*out)
@@ -176,7 +187,8 @@ static int put_partition(struct cqli_mutations *all, struct cqli_partition *p, s
     if (p->row_count == 1 && !p->static_rows && !p->ranges && base_deletion_is_none(p->deletion))
         return base_mutation_put_row(out, p->table->id, p->pkey, p->rows->ckey, p->rows->row);
     struct base_mutation_row_part *rows = NULL, *statics = NULL;
-    struct base_range_deletion *ranges = base_arena_alloc(all->arena, (p->range_count + 1) * sizeof *ranges);
+    struct base_range_deletion *ranges =
+        base_arena_alloc(all->arena, (p->range_count + 1) * sizeof *ranges);
     struct base_slice static_row = p->static_rows ? p->static_rows->row : (struct base_slice){0};
     size_t count = p->row_count, i = 0;
     int rc = ranges ? list_rows(all, p->rows, count, &rows) : BASE_E_NOMEM;
@@ -191,7 +203,8 @@ static int put_partition(struct cqli_mutations *all, struct cqli_partition *p, s
         return rc;
     for (const struct cqli_range_part *range = p->ranges; range; range = range->next)
         ranges[i++] = range->range;
-    return base_mutation_put(out, p->table->id, p->pkey, p->deletion, static_row, ranges, p->range_count, rows, count);
+    return base_mutation_put(out, p->table->id, p->pkey, p->deletion, static_row, ranges,
+                             p->range_count, rows, count);
 }
 
 static bool is_empty(const struct cqli_partition *p)

@@ -1,13 +1,16 @@
-/* SET, DELETE's list and IF: what the statement says of a column → an operation that can be carried out, or why not (Cassandra's words). */
+/* SET, DELETE's list and IF: what the statement says of a column → an operation that can be carried
+ * out, or why not (Cassandra's words). */
 #include "cql/modify_private.h"
 
 static bool is_collection(const struct base_type *type)
 {
-    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_MAP;
+    return type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_SET ||
+           type->kind == BASE_TYPE_MAP;
 }
 
 /* "value(c)": how Cassandra calls the markers of parts of a column. */
-static int part_name(struct cqli_prepare *p, const char *part, const struct base_column *column, struct base_slice *out)
+static int part_name(struct cqli_prepare *p, const char *part, const struct base_column *column,
+                     struct base_slice *out)
 {
     struct base_buf text;
     base_buf_init_in_arena(&text, p->arena, BASE_COLUMN_NAME_LEN_MAX + 32);
@@ -17,8 +20,9 @@ static int part_name(struct cqli_prepare *p, const char *part, const struct base
     return BASE_OK;
 }
 
-static int prepare_part(struct cqli_prepare *p, const char *part, const struct base_column *column, const struct cql_term *term,
-                        const struct base_type *type, const struct cqli_expr **out)
+static int prepare_part(struct cqli_prepare *p, const char *part, const struct base_column *column,
+                        const struct cql_term *term, const struct base_type *type,
+                        const struct cqli_expr **out)
 {
     struct base_slice name;
     struct cqli_expr *expr = NULL;
@@ -29,7 +33,8 @@ static int prepare_part(struct cqli_prepare *p, const char *part, const struct b
     return rc;
 }
 
-static int prepare_value(struct cqli_prepare *p, const struct cql_term *term, struct base_slice receiver, const struct base_type *type,
+static int prepare_value(struct cqli_prepare *p, const struct cql_term *term,
+                         struct base_slice receiver, const struct base_type *type,
                          struct cqli_operation *op)
 {
     struct cqli_expr *expr = NULL;
@@ -39,33 +44,40 @@ static int prepare_value(struct cqli_prepare *p, const struct cql_term *term, st
     return rc;
 }
 
-static int find_field(struct cqli_prepare *p, const struct base_column *column, struct base_slice name, uint16_t *out)
+static int find_field(struct cqli_prepare *p, const struct base_column *column,
+                      struct base_slice name, uint16_t *out)
 {
     for (uint32_t i = 0; i < column->type->param_count; i++)
         if (base_slice_equal(column->type->field_names[i], name)) {
             *out = (uint16_t)i;
             return BASE_OK;
         }
-    return base_err_set(p->err, BASE_E_INVALID, "UDT column %.*s does not have a field named %.*s", BASE_SLICE_ARG(column->name),
-                        BASE_SLICE_ARG(name));
+    return base_err_set(p->err, BASE_E_INVALID, "UDT column %.*s does not have a field named %.*s",
+                        BASE_SLICE_ARG(column->name), BASE_SLICE_ARG(name));
 }
 
-/* --- UPDATE … SET --------------------------------------------------------------------------------------------------- */
+/* UPDATE … SET. */
 
 static int refuse_set(struct cqli_prepare *p, const struct cql_assignment *said, const char *kind)
 {
     struct base_slice value = said->value->source;
     if (said->field.len)
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid operation (%.*s.%.*s = %.*s) for %s column %.*s", BASE_SLICE_ARG(said->column),
-                            BASE_SLICE_ARG(said->field), BASE_SLICE_ARG(value), kind, BASE_SLICE_ARG(said->column));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid operation (%.*s.%.*s = %.*s) for %s column %.*s",
+                            BASE_SLICE_ARG(said->column), BASE_SLICE_ARG(said->field),
+                            BASE_SLICE_ARG(value), kind, BASE_SLICE_ARG(said->column));
     if (said->element)
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid operation (%.*s[%.*s] = %.*s) for %s column %.*s", BASE_SLICE_ARG(said->column),
-                            BASE_SLICE_ARG(said->element->source), BASE_SLICE_ARG(value), kind, BASE_SLICE_ARG(said->column));
-    return base_err_set(p->err, BASE_E_INVALID, "Invalid operation (%.*s = %.*s) for %s column %.*s", BASE_SLICE_ARG(said->column),
-                        BASE_SLICE_ARG(value), kind, BASE_SLICE_ARG(said->column));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid operation (%.*s[%.*s] = %.*s) for %s column %.*s",
+                            BASE_SLICE_ARG(said->column), BASE_SLICE_ARG(said->element->source),
+                            BASE_SLICE_ARG(value), kind, BASE_SLICE_ARG(said->column));
+    return base_err_set(
+        p->err, BASE_E_INVALID, "Invalid operation (%.*s = %.*s) for %s column %.*s",
+        BASE_SLICE_ARG(said->column), BASE_SLICE_ARG(value), kind, BASE_SLICE_ARG(said->column));
 }
 
-static int set_element(struct cqli_prepare *p, const struct cql_assignment *said, struct cqli_operation *op)
+static int set_element(struct cqli_prepare *p, const struct cql_assignment *said,
+                       struct cqli_operation *op)
 {
     const struct base_type *type = op->column->type;
     struct base_slice name;
@@ -77,14 +89,15 @@ static int set_element(struct cqli_prepare *p, const struct cql_assignment *said
         return refuse_set(p, said, "set");
     bool list = type->kind == BASE_TYPE_LIST;
     op->kind = list ? CQLI_SET_INDEX : CQLI_SET_ELEMENT;
-    int rc = prepare_part(p, list ? "idx" : "key", op->column, said->element, list ? base_type_scalar(BASE_TYPE_INT) : type->params[0],
-                          &op->element);
+    int rc = prepare_part(p, list ? "idx" : "key", op->column, said->element,
+                          list ? base_type_scalar(BASE_TYPE_INT) : type->params[0], &op->element);
     if (rc == BASE_OK)
         rc = part_name(p, "value", op->column, &name);
     return rc == BASE_OK ? prepare_value(p, said->value, name, type->params[list ? 0 : 1], op) : rc;
 }
 
-static int set_field(struct cqli_prepare *p, const struct cql_assignment *said, struct cqli_operation *op)
+static int set_field(struct cqli_prepare *p, const struct cql_assignment *said,
+                     struct cqli_operation *op)
 {
     const struct base_type *type = op->column->type;
     struct base_buf name;
@@ -95,14 +108,17 @@ static int set_field(struct cqli_prepare *p, const struct cql_assignment *said, 
     op->kind = CQLI_SET_FIELD;
     int rc = find_field(p, op->column, said->field, &op->field);
     base_buf_init_in_arena(&name, p->arena, 2 * BASE_COLUMN_NAME_LEN_MAX);
-    if (rc == BASE_OK && base_buf_printf(&name, "%.*s.%.*s", BASE_SLICE_ARG(op->column->name), BASE_SLICE_ARG(said->field)) != BASE_OK)
+    if (rc == BASE_OK && base_buf_printf(&name, "%.*s.%.*s", BASE_SLICE_ARG(op->column->name),
+                                         BASE_SLICE_ARG(said->field)) != BASE_OK)
         rc = cqli_prepare_no_memory(p);
-    return rc == BASE_OK ? prepare_value(p, said->value, base_buf_view(&name), type->params[op->field], op) : rc;
+    return rc == BASE_OK
+               ? prepare_value(p, said->value, base_buf_view(&name), type->params[op->field], op)
+               : rc;
 }
 
 /* c = c + v, c = v + c, c = c - v; a map's subtrahend is a set of keys. */
-static int set_sum(struct cqli_prepare *p, const struct cql_assignment *said, bool column_first, const struct cql_term *other,
-                   struct cqli_operation *op)
+static int set_sum(struct cqli_prepare *p, const struct cql_assignment *said, bool column_first,
+                   const struct cql_term *other, struct cqli_operation *op)
 {
     const struct base_type *type = op->column->type;
     bool minus = said->value->op == '-', list = type->kind == BASE_TYPE_LIST;
@@ -111,10 +127,15 @@ static int set_sum(struct cqli_prepare *p, const struct cql_assignment *said, bo
     if (!column_first && !list)
         return refuse_set(p, said, "non list");
     if (!is_collection(type))
-        return refuse_set(p, said, type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT ? "tuple" : "non counter");
+        return refuse_set(
+            p, said,
+            type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT ? "tuple" : "non counter");
     if (type->frozen)
         return refuse_set(p, said, list && !column_first ? "frozen list" : "frozen collection");
-    op->kind = !column_first ? CQLI_PREPEND : !minus ? CQLI_APPEND : list ? CQLI_REMOVE_VALUES : CQLI_REMOVE;
+    op->kind = !column_first ? CQLI_PREPEND
+               : !minus      ? CQLI_APPEND
+               : list        ? CQLI_REMOVE_VALUES
+                             : CQLI_REMOVE;
     if (op->kind == CQLI_REMOVE && type->kind == BASE_TYPE_MAP) {
         struct base_type *keys = base_arena_zalloc(p->arena, sizeof *keys);
         if (!keys)
@@ -125,38 +146,48 @@ static int set_sum(struct cqli_prepare *p, const struct cql_assignment *said, bo
     return prepare_value(p, other, op->column->name, type, op);
 }
 
-static int set_column(struct cqli_prepare *p, const struct cql_assignment *said, struct cqli_operation *op)
+static int set_column(struct cqli_prepare *p, const struct cql_assignment *said,
+                      struct cqli_operation *op)
 {
     const struct cql_term *value = said->value;
     if (value->kind == CQL_TERM_BINARY && (value->op == '+' || value->op == '-')) {
         const struct cql_term *left = value->items, *right = left->next;
-        bool column_left = left->kind == CQL_TERM_COLUMN, column_right = right->kind == CQL_TERM_COLUMN;
+        bool column_left = left->kind == CQL_TERM_COLUMN,
+             column_right = right->kind == CQL_TERM_COLUMN;
         if (column_left && base_slice_equal(left->text, said->column) && !column_right)
             return set_sum(p, said, true, right, op);
-        if (column_right && base_slice_equal(right->text, said->column) && !column_left && value->op == '+')
+        if (column_right && base_slice_equal(right->text, said->column) && !column_left &&
+            value->op == '+')
             return set_sum(p, said, false, left, op);
         if (column_left || column_right)
-            return base_err_set(p->err, BASE_E_SYNTAX, column_left ? "Only expressions of the form X = X %c <value> are supported."
-                                                                   : "Only expressions of the form X = <value> %c X are supported.",
-                                column_left ? value->op : '+');
+            return base_err_set(
+                p->err, BASE_E_SYNTAX,
+                column_left ? "Only expressions of the form X = X %c <value> are supported."
+                            : "Only expressions of the form X = <value> %c X are supported.",
+                column_left ? value->op : '+');
     }
     op->kind = CQLI_SET;
     return prepare_value(p, value, op->column->name, op->column->type, op);
 }
 
-static int prepare_assignment(struct cqli_prepare *p, const struct cql_assignment *said, struct cqli_operation *op)
+static int prepare_assignment(struct cqli_prepare *p, const struct cql_assignment *said,
+                              struct cqli_operation *op)
 {
     int rc = cqli_column_find(p, said->column, &op->column);
     if (rc != BASE_OK)
         return rc;
     if (op->column->kind == BASE_COLUMN_PARTITION_KEY || op->column->kind == BASE_COLUMN_CLUSTERING)
-        return base_err_set(p->err, BASE_E_INVALID, "PRIMARY KEY part %.*s found in SET part", BASE_SLICE_ARG(said->column));
-    return said->element ? set_element(p, said, op) : said->field.len ? set_field(p, said, op) : set_column(p, said, op);
+        return base_err_set(p->err, BASE_E_INVALID, "PRIMARY KEY part %.*s found in SET part",
+                            BASE_SLICE_ARG(said->column));
+    return said->element     ? set_element(p, said, op)
+           : said->field.len ? set_field(p, said, op)
+                             : set_column(p, said, op);
 }
 
-/* --- DELETE … FROM ------------------------------------------------------------------------------------------------------ */
+/* DELETE … FROM. */
 
-static int prepare_deletion(struct cqli_prepare *p, const struct cql_deletion *said, struct cqli_operation *op)
+static int prepare_deletion(struct cqli_prepare *p, const struct cql_deletion *said,
+                            struct cqli_operation *op)
 {
     int rc = cqli_column_find(p, said->column, &op->column);
     if (rc != BASE_OK)
@@ -164,36 +195,52 @@ static int prepare_deletion(struct cqli_prepare *p, const struct cql_deletion *s
     const struct base_type *type = op->column->type;
     struct base_slice name = op->column->name;
     if (op->column->kind == BASE_COLUMN_PARTITION_KEY || op->column->kind == BASE_COLUMN_CLUSTERING)
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid identifier %.*s for deletion (should not be a PRIMARY KEY part)",
-                            BASE_SLICE_ARG(name));
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            "Invalid identifier %.*s for deletion (should not be a PRIMARY KEY part)",
+            BASE_SLICE_ARG(name));
     op->kind = CQLI_DELETE;
     if (said->field.len) {
         if (type->kind != BASE_TYPE_UDT)
-            return base_err_set(p->err, BASE_E_INVALID, "Invalid deletion operation for non-UDT column %.*s", BASE_SLICE_ARG(name));
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Invalid deletion operation for non-UDT column %.*s",
+                                BASE_SLICE_ARG(name));
         if (type->frozen)
-            return base_err_set(p->err, BASE_E_INVALID, "Frozen UDT column %.*s does not support field deletions", BASE_SLICE_ARG(name));
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Frozen UDT column %.*s does not support field deletions",
+                                BASE_SLICE_ARG(name));
         op->kind = CQLI_DELETE_FIELD;
         return find_field(p, op->column, said->field, &op->field);
     }
     if (!said->element)
         return BASE_OK;
     if (!is_collection(type))
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid deletion operation for non collection column %.*s", BASE_SLICE_ARG(name));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid deletion operation for non collection column %.*s",
+                            BASE_SLICE_ARG(name));
     if (type->frozen)
-        return base_err_set(p->err, BASE_E_INVALID, "Invalid deletion operation for frozen collection column %.*s", BASE_SLICE_ARG(name));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "Invalid deletion operation for frozen collection column %.*s",
+                            BASE_SLICE_ARG(name));
     bool list = type->kind == BASE_TYPE_LIST;
     op->kind = list ? CQLI_DELETE_INDEX : CQLI_DELETE_ELEMENT;
-    return prepare_part(p, list ? "idx" : type->kind == BASE_TYPE_SET ? "value" : "key", op->column, said->element,
+    return prepare_part(p,
+                        list                          ? "idx"
+                        : type->kind == BASE_TYPE_SET ? "value"
+                                                      : "key",
+                        op->column, said->element,
                         list ? base_type_scalar(BASE_TYPE_INT) : type->params[0], &op->element);
 }
 
-/* --- both ---------------------------------------------------------------------------------------------------------------- */
+/* Both. */
 
 /* Into its place: static columns first, by column id; after those of the same column. */
-static int insert_sorted(struct cqli_prepare *p, struct cqli_modify *m, const struct cqli_operation *op)
+static int insert_sorted(struct cqli_prepare *p, struct cqli_modify *m,
+                         const struct cqli_operation *op)
 {
     bool is_static = op->column->kind == BASE_COLUMN_STATIC;
-    size_t from = is_static ? 0 : m->static_count, at = is_static ? m->static_count : m->operation_count;
+    size_t from = is_static ? 0 : m->static_count,
+           at = is_static ? m->static_count : m->operation_count;
     while (at > from && m->operations[at - 1].column->id > op->column->id)
         at--;
     if (at > from && m->operations[at - 1].column == op->column) {
@@ -201,7 +248,9 @@ static int insert_sorted(struct cqli_prepare *p, struct cqli_modify *m, const st
         if (other->kind == CQLI_DELETE && op->kind == CQLI_DELETE)
             return BASE_OK;
         if (other->kind == CQLI_SET || op->kind == CQLI_SET)
-            return base_err_set(p->err, BASE_E_INVALID, "Multiple incompatible setting of column %.*s", BASE_SLICE_ARG(op->column->name));
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Multiple incompatible setting of column %.*s",
+                                BASE_SLICE_ARG(op->column->name));
     }
     memmove(m->operations + at + 1, m->operations + at, (m->operation_count - at) * sizeof *op);
     m->operations[at] = *op;

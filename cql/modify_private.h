@@ -18,9 +18,10 @@
 #include "base/mutation.h"
 #include "cql/expr.h"
 
-#define CQLI_WRITE_LEN_MAX (256u << 20) /* bytes of one request: what the native protocol's frames can hold */
+#define CQLI_WRITE_LEN_MAX                                                                         \
+    (256u << 20) /* bytes of one request: what the native protocol's frames can hold */
 
-/* --- prepared ------------------------------------------------------------------------------------------------ */
+/* Prepared. */
 
 enum cqli_operation_kind {
     CQLI_SET,            /* c = v; also INSERT's */
@@ -40,7 +41,7 @@ struct cqli_operation {
     enum cqli_operation_kind kind;
     uint16_t field;
     const struct base_column *column;
-    const struct base_type *value_type; /* of value */
+    const struct base_type *value_type;      /* of value */
     const struct cqli_expr *element, *value; /* NULL: none; a SET of INSERT JSON has none either */
 };
 static inline bool cqli_operation_reads(enum cqli_operation_kind kind)
@@ -53,26 +54,29 @@ struct cqli_condition {
     const struct base_column *column;
     enum base_condition_op op;
     enum base_condition_element element;
-    const struct cqli_expr *key; /* ELEMENT: a map's key, a list's index */
-    uint16_t field;              /* a UDT's: element PATH, no key */
+    const struct cqli_expr *key;  /* ELEMENT: a map's key, a list's index */
+    uint16_t field;               /* a UDT's: element PATH, no key */
     const struct base_type *type; /* of an operand */
-    const struct cqli_expr **operands; /* one; IN (…): any number; IN ?: one of type list (is_list) */
+    const struct cqli_expr *
+        *operands; /* one; IN (…): any number; IN ?: one of type list (is_list) */
     size_t operand_count;
     bool is_list;
 };
 
 struct cqli_modify {
     enum cql_statement_kind kind;
-    const struct base_table *table; /* NULL: a BATCH */
-    uint64_t epoch; /* of the snapshot it was prepared against */
-    struct cqli_operation *operations; /* of static columns first, then regular; each by column id, and by their order in the text */
+    const struct base_table *table;    /* NULL: a BATCH */
+    uint64_t epoch;                    /* of the snapshot it was prepared against */
+    struct cqli_operation *operations; /* of static columns first, then regular; each by column id,
+                                          and by their order in the text */
     size_t operation_count, static_count;
     bool reads;
-    bool inexact; /* UPDATE: equal clustering values may differ in their bytes, which the row keeps */
+    bool inexact; /* UPDATE: equal clustering values may differ in their bytes, which the row keeps
+                   */
     bool has_row; /* INSERT, UPDATE: a row is named; false: the partition's static part alone */
     const struct cqli_expr **keys; /* INSERT: by place in the primary key */
     const struct cqli_expr *json;
-    bool json_unset; /* DEFAULT UNSET */
+    bool json_unset;                       /* DEFAULT UNSET */
     const struct cqli_restrictions *where; /* UPDATE, DELETE */
     const struct cqli_expr *timestamp, *ttl;
     enum cqli_if if_kind;
@@ -87,11 +91,12 @@ struct cqli_modify {
 BASE_MUST int cqli_operations_prepare(struct cqli_prepare *p, struct cqli_modify *m);
 BASE_MUST int cqli_conditions_prepare(struct cqli_prepare *p, struct cqli_modify *m);
 /* "Undefined column name x in table ks.t" */
-BASE_MUST int cqli_column_find(struct cqli_prepare *p, struct base_slice name, const struct base_column **out);
+BASE_MUST int cqli_column_find(struct cqli_prepare *p, struct base_slice name,
+                               const struct base_column **out);
 /* USING */
 BASE_MUST int cqli_using_prepare(struct cqli_prepare *p, struct cqli_modify *m);
 
-/* --- what is gathered ------------------------------------------------------------------------------------------ */
+/* What is gathered. */
 
 /* Changes of partitions, in the arena; one mutation a partition comes of them. */
 struct cqli_row_part {
@@ -118,21 +123,26 @@ struct cqli_mutations {
     size_t count;
     struct cqli_partition **buckets; /* NULL while there are few */
     size_t bucket_count;
-    bool keep_empty; /* a mutation also of a partition to which nothing is done: a condition is about it all the same */
+    bool keep_empty; /* a mutation also of a partition to which nothing is done: a condition is
+                        about it all the same */
     struct base_err *err;
 };
-BASE_MUST int cqli_mutations_partition(struct cqli_mutations *all, const struct base_table *table, struct base_slice pkey,
-                                       struct cqli_partition **out);
-BASE_MUST int cqli_mutations_row(struct cqli_mutations *all, struct cqli_partition *to, struct base_slice ckey, struct base_slice row);
-BASE_MUST int cqli_mutations_static(struct cqli_mutations *all, struct cqli_partition *to, struct base_slice row);
-BASE_MUST int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to, struct base_slice lo, struct base_slice hi,
+BASE_MUST int cqli_mutations_partition(struct cqli_mutations *all, const struct base_table *table,
+                                       struct base_slice pkey, struct cqli_partition **out);
+BASE_MUST int cqli_mutations_row(struct cqli_mutations *all, struct cqli_partition *to,
+                                 struct base_slice ckey, struct base_slice row);
+BASE_MUST int cqli_mutations_static(struct cqli_mutations *all, struct cqli_partition *to,
+                                    struct base_slice row);
+BASE_MUST int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to,
+                                   struct base_slice lo, struct base_slice hi,
                                    struct base_deletion deletion);
-/* Encode: *count mutations, into `out`. Partitions to which nothing was done are left out unless keep_empty. */
+/* Encode: *count mutations, into `out`. Partitions to which nothing was done are left out unless
+ * keep_empty. */
 BASE_MUST int cqli_mutations_put(struct cqli_mutations *all, struct base_buf *out, size_t *count);
 
-/* --- executing ---------------------------------------------------------------------------------------------------- */
+/* Executing. */
 
-struct cqli_found { /* a row as it is, read before the write */
+struct cqli_found {                    /* a row as it is, read before the write */
     struct base_slice pkey, ckey, row; /* ckey empty: the static row */
     struct cqli_found *next;
 };
@@ -159,15 +169,18 @@ struct cqli_item {
 struct cqli_run;
 
 /* Evaluate the statement: timestamp, TTL, values, places. `ts`: when the statement gives none. */
-BASE_MUST int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_t ts, struct cqli_update *u);
+BASE_MUST int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_t ts,
+                                struct cqli_update *u);
 /* Its changes. */
 BASE_MUST int cqli_update_build(struct cqli_update *u, struct cqli_mutations *all);
 /* Its conditions, appended; their count. */
 BASE_MUST int cqli_update_conditions(struct cqli_update *u, struct base_buf *out, size_t *count);
 /* INSERT JSON: the values of the keys (by place in the primary key) and of the operations. */
 BASE_MUST int cqli_json_eval(struct cqli_update *u, struct cql_value *keys);
-/* One column's operations [first, first + n): cells into the row. `existing`: the row as it is, or empty. */
-BASE_MUST int cqli_cells_put(struct cqli_update *u, struct base_row_builder *row, size_t first, size_t n, struct base_slice existing);
+/* One column's operations [first, first + n): cells into the row. `existing`: the row as it is, or
+ * empty. */
+BASE_MUST int cqli_cells_put(struct cqli_update *u, struct base_row_builder *row, size_t first,
+                             size_t n, struct base_slice existing);
 /* The place of the next list element, greater than all before on this node. */
 struct base_uuid cqli_list_place(struct cqli_run *run, bool before_all);
 
@@ -185,7 +198,8 @@ struct cqli_run {
     /* reads before the write */
     struct base_read cmd;
     uint32_t *columns; /* cmd's */
-    size_t reading;    /* 2 × the partition's index in update.places; + 1: its rows, else its static row */
+    size_t reading; /* 2 × the partition's index in update.places; + 1: its rows, else its static
+                       row */
     struct cql_read *read;
     enum { CQLI_RUN_ITEMS, CQLI_RUN_READING, CQLI_RUN_WRITING } stage;
     /* places in lists */
@@ -195,19 +209,22 @@ struct cqli_run {
     struct cql_write write; /* at the end: it is large, and made when it is needed */
 };
 /* All items are there; begin. */
-enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *items, size_t count, bool is_batch, enum cql_batch_kind kind,
+enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *items, size_t count,
+                               bool is_batch, enum cql_batch_kind kind,
                                const struct cqli_expr *timestamp);
 /* exec->result: [applied], and what was found when it is false. */
 BASE_MUST int cqli_result_applied(struct cqli_run *run, bool applied, struct base_slice current);
 /* Rules of BATCH: over all its statements; before anything is evaluated. INVALID. */
-BASE_MUST int cqli_batch_check(enum cql_batch_kind kind, bool has_timestamp, const struct cqli_item *items, size_t count, struct base_err *err);
+BASE_MUST int cqli_batch_check(enum cql_batch_kind kind, bool has_timestamp,
+                               const struct cqli_item *items, size_t count, struct base_err *err);
 /* Its size: warnings; INVALID. */
 BASE_MUST int cqli_batch_check_size(struct cqli_run *run, const struct cql_limits *limits);
 
 static inline int cqli_no_room(struct base_err *err, int rc)
 {
     return base_err_set(err, rc == BASE_E_LIMIT ? BASE_E_INVALID : rc, "%s",
-                        rc == BASE_E_LIMIT ? "the statement writes more than 256 MiB" : base_err_words(rc));
+                        rc == BASE_E_LIMIT ? "the statement writes more than 256 MiB"
+                                           : base_err_words(rc));
 }
 
 #endif

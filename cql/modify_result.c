@@ -1,10 +1,12 @@
-/* The result of conditions: one column [applied], and, when it is false, what was found (Cassandra's choice of columns):
+/* The result of conditions: one column [applied], and, when it is false, what was found
+ * (Cassandra's choice of columns):
  *
  *   IF [NOT] EXISTS   all columns of the table
  *   IF c = …          the columns of the conditions; in a batch the primary key before them
  *
- * A row for each row that the conditions looked at and that is there, static columns repeated. The static row shows alone when no row is
- * there, and only if the statement is about static columns. Nothing found: [applied] alone. */
+ * A row for each row that the conditions looked at and that is there, static columns repeated. The
+ * static row shows alone when no row is there, and only if the statement is about static columns.
+ * Nothing found: [applied] alone. */
 #include "cql/modify_private.h"
 
 struct shown {
@@ -12,9 +14,9 @@ struct shown {
     const struct base_table *table;
     const struct base_column **columns;
     size_t count;
-    bool statics;   /* static columns are shown with their values */
+    bool statics;                 /* static columns are shown with their values */
     struct base_slice static_row; /* as it was found, or empty */
-    struct base_slice *key; /* values of the partition key */
+    struct base_slice *key;       /* values of the partition key */
     struct base_buf scratch;
 };
 
@@ -28,7 +30,7 @@ static int damaged(struct shown *s)
     return base_err_set(&s->run->exec->err, BASE_E_CORRUPT, "what a condition found is damaged");
 }
 
-/* --- which columns ------------------------------------------------------------------------------------------------------ */
+/* Which columns. */
 
 static void show(struct shown *s, const struct base_column *column)
 {
@@ -43,7 +45,8 @@ static int choose_columns(struct shown *s)
     const struct cqli_run *run = s->run;
     size_t keys = s->table->partition_key_count + s->table->clustering_count;
     bool all = false;
-    s->columns = base_arena_alloc(run->exec->arena, (s->table->column_count + 1) * sizeof(*s->columns));
+    s->columns =
+        base_arena_alloc(run->exec->arena, (s->table->column_count + 1) * sizeof(*s->columns));
     if (!s->columns)
         return no_memory(s);
     for (size_t i = 0; i < run->item_count; i++) {
@@ -64,19 +67,23 @@ static int choose_columns(struct shown *s)
 static int name_columns(struct shown *s, size_t shown_count)
 {
     struct cql_result *result = &s->run->exec->result;
-    struct cql_column_spec *specs = base_arena_alloc(s->run->exec->arena, (shown_count + 1) * sizeof *specs);
+    struct cql_column_spec *specs =
+        base_arena_alloc(s->run->exec->arena, (shown_count + 1) * sizeof *specs);
     if (!specs)
         return no_memory(s);
-    specs[0] = (struct cql_column_spec){s->table->keyspace, s->table->name, BASE_SLICE_LIT("[applied]"), base_type_scalar(BASE_TYPE_BOOLEAN)};
+    specs[0] =
+        (struct cql_column_spec){s->table->keyspace, s->table->name, BASE_SLICE_LIT("[applied]"),
+                                 base_type_scalar(BASE_TYPE_BOOLEAN)};
     for (size_t i = 0; i < shown_count; i++)
-        specs[i + 1] = (struct cql_column_spec){s->table->keyspace, s->table->name, s->columns[i]->name, s->columns[i]->type};
+        specs[i + 1] = (struct cql_column_spec){s->table->keyspace, s->table->name,
+                                                s->columns[i]->name, s->columns[i]->type};
     result->kind = CQL_RESULT_ROWS;
     result->columns = specs;
     result->column_count = shown_count + 1;
     return BASE_OK;
 }
 
-/* --- values ----------------------------------------------------------------------------------------------------------------- */
+/* Values. */
 
 static int split_key(struct shown *s)
 {
@@ -92,7 +99,8 @@ static int split_key(struct shown *s)
 }
 
 /* The clustering values of a row, by position. */
-static int split_ckey(struct shown *s, struct base_slice ckey, struct base_slice row, struct base_slice *values)
+static int split_ckey(struct shown *s, struct base_slice ckey, struct base_slice row,
+                      struct base_slice *values)
 {
     const struct base_column *columns = s->table->columns + s->table->partition_key_count;
     struct base_reader in = base_reader(ckey);
@@ -110,7 +118,8 @@ static int split_ckey(struct shown *s, struct base_slice ckey, struct base_slice
             continue;
         }
         base_buf_init_in_arena(&value, s->run->exec->arena, BASE_CKEY_LEN_MAX);
-        int rc = base_ckey_get(columns[i].type, columns[i].descending, &in, &value, &empty, &position, &s->run->exec->err);
+        int rc = base_ckey_get(columns[i].type, columns[i].descending, &in, &value, &empty,
+                               &position, &s->run->exec->err);
         if (rc != BASE_OK)
             return rc;
         if (position)
@@ -131,7 +140,8 @@ static int put_bytes(struct shown *s, bool is_null, struct base_slice value)
     return rc == BASE_OK ? rc : cqli_no_room(&s->run->exec->err, rc);
 }
 
-static int put_column(struct shown *s, const struct base_column *column, const struct base_slice *clustering, struct base_slice row)
+static int put_column(struct shown *s, const struct base_column *column,
+                      const struct base_slice *clustering, struct base_slice row)
 {
     struct base_slice value = {0};
     bool is_null = true;
@@ -144,10 +154,12 @@ static int put_column(struct shown *s, const struct base_column *column, const s
         return put_bytes(s, !clustering, clustering ? clustering[column->position] : value);
     case BASE_COLUMN_STATIC:
         if (s->statics)
-            rc = base_row_column(s->static_row, column->id, column->type, &s->scratch, &value, &is_null, &s->run->exec->err);
+            rc = base_row_column(s->static_row, column->id, column->type, &s->scratch, &value,
+                                 &is_null, &s->run->exec->err);
         break;
     case BASE_COLUMN_REGULAR:
-        rc = base_row_column(row, column->id, column->type, &s->scratch, &value, &is_null, &s->run->exec->err);
+        rc = base_row_column(row, column->id, column->type, &s->scratch, &value, &is_null,
+                             &s->run->exec->err);
         break;
     }
     return rc == BASE_OK ? put_bytes(s, is_null, value) : rc;
@@ -160,7 +172,8 @@ static int put_row(struct shown *s, struct base_slice ckey, struct base_slice ro
     static const uint8_t no;
     int rc = BASE_OK;
     if (ckey.len) {
-        clustering = base_arena_alloc(s->run->exec->arena, (s->table->clustering_count + 1) * sizeof *clustering);
+        clustering = base_arena_alloc(s->run->exec->arena,
+                                      (s->table->clustering_count + 1) * sizeof *clustering);
         rc = clustering ? split_ckey(s, ckey, row, clustering) : no_memory(s);
     }
     if (rc == BASE_OK)

@@ -1,11 +1,14 @@
-/* The execution of INSERT, UPDATE, DELETE and BATCH: each statement is evaluated, what it must read first is read, its changes are
- * gathered; then one write carries all of them.
+/* The execution of INSERT, UPDATE, DELETE and BATCH: each statement is evaluated, what it must read
+ * first is read, its changes are gathered; then one write carries all of them.
  *
  * Invariants:
- *  1. Statements read what was there before the execution: none sees another's changes (Cassandra's rule for batches).
+ *  1. Statements read what was there before the execution: none sees another's changes (Cassandra's
+ *     rule for batches).
  *  2. Nothing is written unless everything could be evaluated and gathered.
- *  3. One read or the write is under way at a time; after PENDING the end comes by cqli_exec_finish, once.
- *  4. Conditions take their timestamp from this node, never from the client: what was decided last must win. */
+ *  3. One read or the write is under way at a time; after PENDING the end comes by
+ *     cqli_exec_finish, once.
+ *  4. Conditions take their timestamp from this node, never from the client: what was decided last
+ *     must win. */
 #include "cql/modify_private.h"
 
 static const struct cql_limits *limits_of(const struct cql_ports *ports)
@@ -15,7 +18,7 @@ static const struct cql_limits *limits_of(const struct cql_ports *ports)
 
 enum { LEVEL_ANY = 0, LEVEL_SERIAL = 8, LEVEL_LOCAL_SERIAL = 9 }; /* the native protocol's codes */
 
-/* --- places in lists --------------------------------------------------------------------------------------------------- */
+/* Places in lists. */
 
 #define TICKS_PER_US 10
 /* What is put before all counts backwards from here: 2010-01-01, as Cassandra. */
@@ -34,7 +37,7 @@ struct base_uuid cqli_list_place(struct cqli_run *run, bool before_all)
     return base_list_place(before_all ? 2 * BEFORE_ALL_TICKS - ticks : ticks, run->place_node);
 }
 
-/* --- reading first ------------------------------------------------------------------------------------------------------ */
+/* Reading first. */
 
 static void read_ready(struct cql_read *read);
 
@@ -49,7 +52,8 @@ static size_t columns_read(struct cqli_run *run, size_t from, size_t to)
     const struct cqli_modify *m = run->update.m;
     size_t n = 0;
     for (size_t i = from; i < to; i++)
-        if (cqli_operation_reads(m->operations[i].kind) && (n == 0 || run->columns[n - 1] != m->operations[i].column->id))
+        if (cqli_operation_reads(m->operations[i].kind) &&
+            (n == 0 || run->columns[n - 1] != m->operations[i].column->id))
             run->columns[n++] = m->operations[i].column->id;
     return n;
 }
@@ -59,8 +63,9 @@ static int prepare_read(struct cqli_run *run)
     struct cql_exec *exec = run->exec;
     size_t most = 0;
     if (exec->consistency == LEVEL_ANY)
-        return base_err_set(&exec->err, BASE_E_INVALID,
-                            "Write operation require a read but consistency ANY is not supported on reads");
+        return base_err_set(
+            &exec->err, BASE_E_INVALID,
+            "Write operation require a read but consistency ANY is not supported on reads");
     for (size_t i = 0; i < run->item_count; i++)
         most = run->items[i].m->operation_count > most ? run->items[i].m->operation_count : most;
     run->read = base_arena_alloc(exec->arena, sizeof *run->read);
@@ -75,7 +80,8 @@ static bool next_read(struct cqli_run *run)
     const struct cqli_modify *m = u->m;
     for (; run->reading < 2 * u->places.pkey_count; run->reading++) {
         bool rows = run->reading & 1;
-        size_t n = rows ? columns_read(run, m->static_count, m->operation_count) : columns_read(run, 0, m->static_count);
+        size_t n = rows ? columns_read(run, m->static_count, m->operation_count)
+                        : columns_read(run, 0, m->static_count);
         if (n == 0)
             continue;
         run->cmd = BASE_READ_INIT;
@@ -86,8 +92,11 @@ static bool next_read(struct cqli_run *run)
         run->cmd.columns = run->columns;
         run->cmd.column_count = n;
         run->cmd.now_s = run->now_s;
-        *run->read = (struct cql_read){
-            .cmd = &run->cmd, .table = m->table, .consistency = run->exec->consistency, .ready = read_ready, .ctx = run};
+        *run->read = (struct cql_read){.cmd = &run->cmd,
+                                       .table = m->table,
+                                       .consistency = run->exec->consistency,
+                                       .ready = read_ready,
+                                       .ctx = run};
         return true;
     }
     return false;
@@ -136,7 +145,7 @@ static enum cql_answer go_on_reading(struct cqli_run *run, int *rc)
     }
 }
 
-/* --- statement by statement ------------------------------------------------------------------------------------------------ */
+/* Statement by statement. */
 
 static int gather_item(struct cqli_run *run)
 {
@@ -144,8 +153,11 @@ static int gather_item(struct cqli_run *run)
     size_t conditions = 0;
     if (run->conditional && u->places.pkey_count > 1)
         return base_err_set(&run->exec->err, BASE_E_INVALID,
-                            "Batch with conditions cannot span multiple partitions (you cannot use IN on the partition key)");
-    int rc = u->m->if_kind == CQLI_IF_NONE ? BASE_OK : cqli_update_conditions(u, &run->conditions, &conditions);
+                            "Batch with conditions cannot span multiple partitions (you cannot use "
+                            "IN on the partition key)");
+    int rc = u->m->if_kind == CQLI_IF_NONE
+                 ? BASE_OK
+                 : cqli_update_conditions(u, &run->conditions, &conditions);
     run->condition_count += conditions;
     return rc == BASE_OK ? cqli_update_build(u, &run->mutations) : rc;
 }
@@ -179,14 +191,15 @@ static enum cql_answer run_items(struct cqli_run *run, int *rc)
     }
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 /* Do the mutations touch several partitions? The tables of one keyspace share theirs. */
 static bool is_of_several(const struct cqli_mutations *all)
 {
     const struct cqli_partition *first = all->first;
     for (const struct cqli_partition *p = first; p; p = p->next)
-        if (!base_slice_equal(p->pkey, first->pkey) || !base_slice_equal(p->table->keyspace, first->table->keyspace))
+        if (!base_slice_equal(p->pkey, first->pkey) ||
+            !base_slice_equal(p->table->keyspace, first->table->keyspace))
             return true;
     return false;
 }
@@ -216,8 +229,10 @@ static int put_conditions(struct cqli_run *run, struct base_slice *out)
     if (!run->conditional)
         return BASE_OK;
     if (run->mutations.count != 1)
-        return base_err_set(&run->exec->err, BASE_E_INVALID, run->mutations.count ? "Batch with conditions cannot span multiple partitions"
-                                                                                 : "A conditional statement must name a partition");
+        return base_err_set(&run->exec->err, BASE_E_INVALID,
+                            run->mutations.count
+                                ? "Batch with conditions cannot span multiple partitions"
+                                : "A conditional statement must name a partition");
     base_buf_init_in_arena(&all, run->exec->arena, CQLI_WRITE_LEN_MAX);
     int rc = base_buf_put_varint(&all, run->condition_count);
     if (rc == BASE_OK)
@@ -244,7 +259,8 @@ static enum cql_answer write_all(struct cqli_run *run)
     write->condition = conditions;
     write->table = run->mutations.first->table;
     write->consistency = exec->consistency;
-    write->logged = run->is_batch && run->kind == CQL_BATCH_LOGGED && !run->conditional && is_of_several(&run->mutations);
+    write->logged = run->is_batch && run->kind == CQL_BATCH_LOGGED && !run->conditional &&
+                    is_of_several(&run->mutations);
     write->ready = write_ready;
     write->rc = BASE_OK;
     base_err_clear(&write->err);
@@ -254,8 +270,9 @@ static enum cql_answer write_all(struct cqli_run *run)
     write->state = NULL;
     run->stage = CQLI_RUN_WRITING;
     if (exec->tracing)
-        exec->ports->ops->trace(exec->ports, "Sending %zu mutation%s of %zu bytes to replicas", run->mutation_count,
-                                run->mutation_count == 1 ? "" : "s", run->bytes.len);
+        exec->ports->ops->trace(exec->ports, "Sending %zu mutation%s of %zu bytes to replicas",
+                                run->mutation_count, run->mutation_count == 1 ? "" : "s",
+                                run->bytes.len);
     if (exec->ports->ops->write(exec->ports, write) == CQL_PENDING)
         return CQL_PENDING;
     take_write(run);
@@ -278,20 +295,25 @@ static void read_ready(struct cql_read *read)
         cqli_exec_finish(run->exec);
 }
 
-/* --- beginning and end --------------------------------------------------------------------------------------------------------- */
+/* Beginning and end. */
 
 static int check_levels(const struct cqli_run *run)
 {
     struct cql_exec *exec = run->exec;
     int serial = exec->serial_consistency;
     if (exec->consistency == LEVEL_SERIAL || exec->consistency == LEVEL_LOCAL_SERIAL)
-        return base_err_set(&exec->err, BASE_E_INVALID,
-                            run->conditional ? "%s is not supported as conditional update commit consistency. Use ANY if you mean \"make sure it is "
-                                               "accepted but I don't care how many replicas commit it for non-SERIAL reads\""
-                                             : "You must use conditional updates for serializable writes",
-                            exec->consistency == LEVEL_SERIAL ? "SERIAL" : "LOCAL_SERIAL");
+        return base_err_set(
+            &exec->err, BASE_E_INVALID,
+            run->conditional
+                ? "%s is not supported as conditional update commit consistency. Use ANY if you "
+                  "mean \"make sure it is "
+                  "accepted but I don't care how many replicas commit it for non-SERIAL reads\""
+                : "You must use conditional updates for serializable writes",
+            exec->consistency == LEVEL_SERIAL ? "SERIAL" : "LOCAL_SERIAL");
     if (run->conditional && serial != LEVEL_SERIAL && serial != LEVEL_LOCAL_SERIAL && serial != 0)
-        return base_err_set(&exec->err, BASE_E_INVALID, "Invalid consistency for conditional update. Must be one of SERIAL or LOCAL_SERIAL");
+        return base_err_set(
+            &exec->err, BASE_E_INVALID,
+            "Invalid consistency for conditional update. Must be one of SERIAL or LOCAL_SERIAL");
     return BASE_OK;
 }
 
@@ -299,8 +321,12 @@ static int check_levels(const struct cqli_run *run)
 static int begin_timestamp(struct cqli_run *run, const struct cqli_expr *timestamp)
 {
     struct cql_exec *exec = run->exec;
-    struct cqli_eval eval = {.arena = exec->arena, .values = exec->values, .value_count = exec->value_count, .ports = exec->ports,
-                             .now_us = run->now_us, .err = &exec->err};
+    struct cqli_eval eval = {.arena = exec->arena,
+                             .values = exec->values,
+                             .value_count = exec->value_count,
+                             .ports = exec->ports,
+                             .now_us = run->now_us,
+                             .err = &exec->err};
     struct cql_value value;
     if (timestamp) {
         int rc = cqli_expr_eval(timestamp, &eval, &value);
@@ -313,11 +339,13 @@ static int begin_timestamp(struct cqli_run *run, const struct cqli_expr *timesta
             return BASE_OK;
         }
     }
-    run->ts = exec->has_timestamp && !run->conditional ? exec->timestamp_us : exec->ports->ops->timestamp(exec->ports);
+    run->ts = exec->has_timestamp && !run->conditional ? exec->timestamp_us
+                                                       : exec->ports->ops->timestamp(exec->ports);
     return BASE_OK;
 }
 
-enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *items, size_t count, bool is_batch, enum cql_batch_kind kind,
+enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *items, size_t count,
+                               bool is_batch, enum cql_batch_kind kind,
                                const struct cqli_expr *timestamp)
 {
     struct cqli_run *run = base_arena_alloc(exec->arena, sizeof *run);
@@ -336,7 +364,8 @@ enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *it
     run->now_s = exec->now_s ? exec->now_s : run->now_us / 1000000;
     for (size_t i = 0; i < count; i++)
         run->conditional = run->conditional || items[i].m->if_kind != CQLI_IF_NONE;
-    run->mutations = (struct cqli_mutations){.arena = exec->arena, .err = &exec->err, .keep_empty = run->conditional};
+    run->mutations = (struct cqli_mutations){
+        .arena = exec->arena, .err = &exec->err, .keep_empty = run->conditional};
     base_buf_init_in_arena(&run->bytes, exec->arena, CQLI_WRITE_LEN_MAX);
     base_buf_init_in_arena(&run->conditions, exec->arena, CQLI_WRITE_LEN_MAX);
     exec->result.kind = CQL_RESULT_VOID;
@@ -358,8 +387,10 @@ enum cql_answer cqli_modify_start(struct cql_exec *exec)
         return CQL_DONE;
     }
     for (size_t i = 0; i < count; i++)
-        items[i] = (struct cqli_item){m->kind == CQL_BATCH ? m->children[i].modify : m, exec->values, exec->value_count};
-    return cqli_run_start(exec, items, count, m->kind == CQL_BATCH, m->batch, m->kind == CQL_BATCH ? m->timestamp : NULL);
+        items[i] = (struct cqli_item){m->kind == CQL_BATCH ? m->children[i].modify : m,
+                                      exec->values, exec->value_count};
+    return cqli_run_start(exec, items, count, m->kind == CQL_BATCH, m->batch,
+                          m->kind == CQL_BATCH ? m->timestamp : NULL);
 }
 
 bool cqli_modify_cancel(struct cql_exec *exec)

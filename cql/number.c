@@ -1,5 +1,5 @@
-/* Numbers of one type as another, as Java's Number does it: narrowing takes the low bits, floats saturate, and what goes through text
- * (decimals, varints to floats) rounds once. */
+/* Numbers of one type as another, as Java's Number does it: narrowing takes the low bits, floats
+ * saturate, and what goes through text (decimals, varints to floats) rounds once. */
 #include "cql/function.h"
 
 #include "base/arith.h"
@@ -75,11 +75,13 @@ float cqli_number_float(const struct base_type *type, struct base_slice value)
     }
 }
 
-/* More digits than a double's rounding looks at are cut off the mantissa: "d.ddd…E±x", or digits with a point. */
+/* More digits than a double's rounding looks at are cut off the mantissa: "d.ddd…E±x", or digits
+ * with a point. */
 static void shorten(struct base_buf *text)
 {
     enum { ENOUGH = 900 };
-    const uint8_t *e = memchr(text->data, 'E', text->len), *point = memchr(text->data, '.', text->len);
+    const uint8_t *e = memchr(text->data, 'E', text->len),
+                  *point = memchr(text->data, '.', text->len);
     const size_t tail = e ? (size_t)(text->data + text->len - e) : 0;
     if (text->len <= ENOUGH || !point || point - text->data > ENOUGH)
         return; /* a whole number that long is infinite */
@@ -88,7 +90,8 @@ static void shorten(struct base_buf *text)
     text->len = ENOUGH + tail;
 }
 
-int cqli_number_from_exact(const struct base_type *type, struct base_slice value, enum base_type_kind to, struct base_buf *out)
+int cqli_number_from_exact(const struct base_type *type, struct base_slice value,
+                           enum base_type_kind to, struct base_buf *out)
 {
     const struct base_type *target = base_type_scalar(to);
     struct base_buf text;
@@ -99,8 +102,9 @@ int cqli_number_from_exact(const struct base_type *type, struct base_slice value
         shorten(&text);
         rc = base_scalar_from_text(target, base_buf_view(&text), out);
         if (rc == BASE_E_INVALID) /* beyond the type's range */
-            rc = to == BASE_TYPE_DOUBLE ? cqli_number_put_double(negative ? -HUGE_VAL : HUGE_VAL, out)
-                                        : cqli_number_put_float(negative ? -HUGE_VALF : HUGE_VALF, out);
+            rc = to == BASE_TYPE_DOUBLE
+                     ? cqli_number_put_double(negative ? -HUGE_VAL : HUGE_VAL, out)
+                     : cqli_number_put_float(negative ? -HUGE_VALF : HUGE_VALF, out);
     }
     base_buf_fini(&text);
     return rc;
@@ -127,11 +131,14 @@ int cqli_number_decimal(const struct base_type *type, struct base_slice value, s
         return base_buf_put_slice(out, value);
     case BASE_TYPE_VARINT:
         return base_decimal_from_varint(value, out);
-    case BASE_TYPE_DOUBLE: case BASE_TYPE_FLOAT: /* its shortest text: 5.2f is 5.2 */
+    case BASE_TYPE_DOUBLE:
+    case BASE_TYPE_FLOAT: /* its shortest text: 5.2f is 5.2 */
         base_buf_init(&text, 64);
-        rc = type->kind == BASE_TYPE_FLOAT ? base_float_java_text(float_of(value), &text) : base_double_java_text(double_of(value), &text);
+        rc = type->kind == BASE_TYPE_FLOAT ? base_float_java_text(float_of(value), &text)
+                                           : base_double_java_text(double_of(value), &text);
         if (rc == BASE_OK)
-            rc = base_scalar_from_text(base_type_scalar(BASE_TYPE_DECIMAL), base_buf_view(&text), out);
+            rc = base_scalar_from_text(base_type_scalar(BASE_TYPE_DECIMAL), base_buf_view(&text),
+                                       out);
         base_buf_fini(&text);
         return rc;
     default:
@@ -147,7 +154,10 @@ int cqli_number_decimal(const struct base_type *type, struct base_slice value, s
 int cqli_number_put_i64(enum base_type_kind kind, int64_t v, struct base_buf *out)
 {
     uint8_t bytes[8];
-    size_t size = kind == BASE_TYPE_TINYINT ? 1 : kind == BASE_TYPE_SMALLINT ? 2 : kind == BASE_TYPE_INT ? 4 : 8;
+    size_t size = kind == BASE_TYPE_TINYINT    ? 1
+                  : kind == BASE_TYPE_SMALLINT ? 2
+                  : kind == BASE_TYPE_INT      ? 4
+                                               : 8;
     base_put_be64(bytes, (uint64_t)v);
     return base_buf_put(out, bytes + 8 - size, size);
 }

@@ -1,7 +1,7 @@
 /* Option maps of keyspaces and tables, and literals as plain values.
  *
- * A map is small (at most 32 options): it is read from the literal, its options are taken out one by
- * one as they are understood, and what is left over is an error. Values keep their text. */
+ * A map is small (at most 32 options): it is read from the literal, its options are taken out one
+ * by one as they are understood, and what is left over is an error. Values keep their text. */
 #include "cql/cql_private.h"
 
 int cqli_no_memory(struct cqli_analysis *a)
@@ -17,7 +17,8 @@ bool cqli_slice_to_i64(struct base_slice text, int64_t *out)
         return false;
     for (size_t i = negative; i < text.len; i++) {
         unsigned digit = text.data[i] - (unsigned)'0';
-        if (digit > 9 || value > (uint64_t)INT64_MAX / 10 || value * 10 + digit > (uint64_t)INT64_MAX)
+        if (digit > 9 || value > (uint64_t)INT64_MAX / 10 ||
+            value * 10 + digit > (uint64_t)INT64_MAX)
             return false;
         value = value * 10 + digit;
     }
@@ -71,21 +72,26 @@ bool cqli_slice_to_bool(struct base_slice text, bool *out)
     return false;
 }
 
-int cqli_map_from_term(struct cqli_analysis *a, const char *what, const struct cql_term *term, struct cqli_map *map)
+int cqli_map_from_term(struct cqli_analysis *a, const char *what, const struct cql_term *term,
+                       struct cqli_map *map)
 {
     *map = (struct cqli_map){.what = what};
     if (term->kind != CQL_TERM_MAP)
-        return base_err_set(a->err, BASE_E_SYNTAX, "Invalid value for property '%s'. It should be a map.", what);
+        return base_err_set(a->err, BASE_E_SYNTAX,
+                            "Invalid value for property '%s'. It should be a map.", what);
     for (const struct cql_term *key = term->items; key; key = key->next->next) {
         const struct cql_term *value = key->next;
         BASE_ASSERT(value);
         if (key->kind == CQL_TERM_MAP || value->kind == CQL_TERM_MAP)
-            return base_err_set(a->err, BASE_E_SYNTAX, "Invalid map value for property %s: it may not hold a map", what);
+            return base_err_set(a->err, BASE_E_SYNTAX,
+                                "Invalid map value for property %s: it may not hold a map", what);
         if (map->count == BASE_COUNT(map->items))
-            return base_err_set(a->err, BASE_E_LIMIT, "property %s: more than %zu options", what, map->count);
+            return base_err_set(a->err, BASE_E_LIMIT, "property %s: more than %zu options", what,
+                                map->count);
         for (size_t i = 0; i < map->count; i++)
             if (base_slice_equal(map->items[i].key, key->text))
-                return base_err_set(a->err, BASE_E_SYNTAX, "property %s: option '%.*s' is given twice", what,
+                return base_err_set(a->err, BASE_E_SYNTAX,
+                                    "property %s: option '%.*s' is given twice", what,
                                     BASE_SLICE_ARG(key->text));
         map->items[map->count++] = (struct base_option){key->text, value->text};
     }
@@ -103,10 +109,12 @@ struct base_slice cqli_map_take(struct cqli_map *map, const char *key)
     return (struct base_slice){0};
 }
 
-int cqli_map_put(struct cqli_analysis *a, struct cqli_map *map, const char *key, struct base_slice value)
+int cqli_map_put(struct cqli_analysis *a, struct cqli_map *map, const char *key,
+                 struct base_slice value)
 {
     if (map->count == BASE_COUNT(map->items))
-        return base_err_set(a->err, BASE_E_LIMIT, "property %s: more than %zu options", map->what, map->count);
+        return base_err_set(a->err, BASE_E_LIMIT, "property %s: more than %zu options", map->what,
+                            map->count);
     map->items[map->count++] = (struct base_option){base_slice_str(key), value};
     return BASE_OK;
 }
@@ -128,7 +136,8 @@ int cqli_map_to_options(struct cqli_analysis *a, struct cqli_map *map, struct ba
     return BASE_OK;
 }
 
-int cqli_map_check_number(struct cqli_analysis *a, struct cqli_map *map, const char *key, double min, double max, bool integer)
+int cqli_map_check_number(struct cqli_analysis *a, struct cqli_map *map, const char *key,
+                          double min, double max, bool integer)
 {
     struct base_slice value = cqli_map_take(map, key);
     double v;
@@ -136,13 +145,14 @@ int cqli_map_check_number(struct cqli_analysis *a, struct cqli_map *map, const c
     if (!value.data)
         return BASE_OK;
     if (integer ? !cqli_slice_to_i64(value, &whole) : !cqli_slice_to_double(value, &v))
-        return base_err_set(a->err, BASE_E_CONFIG, "Unable to parse value %.*s of %s option %s: not a number",
+        return base_err_set(a->err, BASE_E_CONFIG,
+                            "Unable to parse value %.*s of %s option %s: not a number",
                             BASE_SLICE_ARG(value), map->what, key);
     if (integer)
         v = (double)whole;
     if (!(v >= min && v <= max))
-        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s is out of range (got %.*s)", map->what, key,
-                            BASE_SLICE_ARG(value));
+        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s is out of range (got %.*s)",
+                            map->what, key, BASE_SLICE_ARG(value));
     return BASE_OK;
 }
 
@@ -153,7 +163,8 @@ int cqli_map_check_bool(struct cqli_analysis *a, struct cqli_map *map, const cha
     if (!value.data)
         return BASE_OK;
     if (!cqli_slice_to_bool(value, &v))
-        return base_err_set(a->err, BASE_E_CONFIG, "%s option %s must be either 'true' or 'false' (got %.*s)", map->what,
+        return base_err_set(a->err, BASE_E_CONFIG,
+                            "%s option %s must be either 'true' or 'false' (got %.*s)", map->what,
                             key, BASE_SLICE_ARG(value));
     if (out)
         *out = v;
@@ -163,7 +174,8 @@ int cqli_map_check_bool(struct cqli_analysis *a, struct cqli_map *map, const cha
 int cqli_map_check_rest(struct cqli_analysis *a, const struct cqli_map *map, const char *of)
 {
     return map->count == 0 ? BASE_OK
-                           : base_err_set(a->err, BASE_E_CONFIG, "Properties specified [%.*s] are not understood by %s",
+                           : base_err_set(a->err, BASE_E_CONFIG,
+                                          "Properties specified [%.*s] are not understood by %s",
                                           BASE_SLICE_ARG(map->items[0].key), of);
 }
 

@@ -1,14 +1,14 @@
 /* The paging state: where the next page begins. Any node understands it, and no node believes it.
  *
- * state := version u8 (1)
- *          rows left varint, rows left of the partition varint   (each + 1; 0: no limit)
- *          pkey: varint length, bytes
- *          ckey: varint length, bytes                            (empty: the partition had only a static row)
- *          checksum le32                                         of all before it
+ * state := version u8 (1) rows left varint, rows left of the partition varint   (each + 1; 0: no
+ *          limit) pkey: varint length, bytes ckey: varint length, bytes
+ *          (empty: the partition had only a static row) checksum le32
+ *          of all before it
  *
- * The place is the last row that was given; the next page begins behind it, wherever rows were written or deleted meanwhile. A group
- * is never cut: a page ends where one does, so the place says all. The checksum finds accidents; what a client makes up is checked for
- * being keys of this table and, by whoever uses it, for being where the statement looks. */
+ * The place is the last row that was given; the next page begins behind it, wherever rows were
+ * written or deleted meanwhile. A group is never cut: a page ends where one does, so the place says
+ * all. The checksum finds accidents; what a client makes up is checked for being keys of this table
+ * and, by whoever uses it, for being where the statement looks. */
 #include "base/checksum.h"
 #include "base/key.h"
 #include "cql/select_private.h"
@@ -29,7 +29,8 @@ int cqli_paging_encode(const struct cqli_paging *paging, struct base_buf *out)
     if (rc == BASE_OK)
         rc = base_buf_put_varint(out, paging->rows_left == UINT64_MAX ? 0 : paging->rows_left + 1);
     if (rc == BASE_OK)
-        rc = base_buf_put_varint(out, paging->partition_rows_left == UINT64_MAX ? 0 : paging->partition_rows_left + 1);
+        rc = base_buf_put_varint(
+            out, paging->partition_rows_left == UINT64_MAX ? 0 : paging->partition_rows_left + 1);
     if (rc == BASE_OK)
         rc = base_buf_put_bytes(out, paging->pkey);
     if (rc == BASE_OK)
@@ -56,7 +57,9 @@ static bool ckey_ok(struct base_slice ckey, const struct base_table *table)
             break;
         }
         base_buf_reset(&value);
-        ok = base_ckey_get(column->type, column->descending, &in, &value, &empty, &position, NULL) == BASE_OK && position == 0;
+        ok = base_ckey_get(column->type, column->descending, &in, &value, &empty, &position,
+                           NULL) == BASE_OK &&
+             position == 0;
     }
     base_buf_fini(&value);
     return ok && position == BASE_KEY_AT && base_reader_left(&in) == 0;
@@ -66,20 +69,23 @@ static bool decode(struct base_slice state, const struct base_table *table, stru
 {
     uint64_t rows, partition_rows;
     uint8_t version;
-    if (state.len < 5 || base_get_le32(state.data + state.len - 4) != sum_of(base_slice(state.data, state.len - 4)))
+    if (state.len < 5 ||
+        base_get_le32(state.data + state.len - 4) != sum_of(base_slice(state.data, state.len - 4)))
         return false;
     struct base_reader in = base_reader(base_slice(state.data, state.len - 4));
     if (!base_get_u8(&in, &version) || version != PAGING_VERSION || !base_get_varint(&in, &rows) ||
-        !base_get_varint(&in, &partition_rows) || !base_get_bytes(&in, &out->pkey) || !base_get_bytes(&in, &out->ckey) ||
-        base_reader_left(&in))
+        !base_get_varint(&in, &partition_rows) || !base_get_bytes(&in, &out->pkey) ||
+        !base_get_bytes(&in, &out->ckey) || base_reader_left(&in))
         return false;
     out->rows_left = rows - 1;
     out->partition_rows_left = partition_rows - 1;
-    return out->rows_left > 0 && out->pkey.len <= BASE_PKEY_LEN_MAX && out->pkey.len >= 10 && base_pkey_len(out->pkey) == out->pkey.len &&
+    return out->rows_left > 0 && out->pkey.len <= BASE_PKEY_LEN_MAX && out->pkey.len >= 10 &&
+           base_pkey_len(out->pkey) == out->pkey.len &&
            (out->ckey.len == 0 || ckey_ok(out->ckey, table));
 }
 
-int cqli_paging_decode(struct base_slice state, const struct base_table *table, struct cqli_paging *out, struct base_err *err)
+int cqli_paging_decode(struct base_slice state, const struct base_table *table,
+                       struct cqli_paging *out, struct base_err *err)
 {
     *out = (struct cqli_paging){0};
     if (decode(state, table, out))

@@ -48,7 +48,8 @@ void *cqli_zalloc(struct cqli_parse *p, size_t size)
 }
 
 /* The text between quotes of `width` bytes, with doubled quotes (of one byte) made single. */
-static struct base_slice unquote(struct cqli_parse *p, struct cqli_token token, size_t width, uint8_t quote)
+static struct base_slice unquote(struct cqli_parse *p, struct cqli_token token, size_t width,
+                                 uint8_t quote)
 {
     struct base_slice raw = base_slice(token.start + width, token.len - 2 * width);
     if (width != 1 || !raw.len || !memchr(raw.data, quote, raw.len))
@@ -101,7 +102,8 @@ struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, con
     uint8_t *out = cqli_zalloc(p, text.len);
     size_t n = 0;
     struct cqli_lexer lexer = {start, end};
-    for (struct cqli_token t = cqli_lex(&lexer); out && t.kind > CQLI_TOKEN_END; t = cqli_lex(&lexer)) {
+    for (struct cqli_token t = cqli_lex(&lexer); out && t.kind > CQLI_TOKEN_END;
+         t = cqli_lex(&lexer)) {
         memcpy(out + n, t.start, t.len);
         n += t.len;
     }
@@ -111,9 +113,10 @@ struct base_slice cqli_type_text(struct cqli_parse *p, const uint8_t *start, con
 static int check_text(struct cqli_parse *p)
 {
     if (p->text.len > CQL_TEXT_LEN_MAX)
-        return base_err_set(p->err, BASE_E_LIMIT, "a statement of %zu bytes: the limit is %u", p->text.len,
-                            CQL_TEXT_LEN_MAX);
-    if (p->text.len && base_value_validate(base_type_scalar(BASE_TYPE_TEXT), p->text, NULL) != BASE_OK)
+        return base_err_set(p->err, BASE_E_LIMIT, "a statement of %zu bytes: the limit is %u",
+                            p->text.len, CQL_TEXT_LEN_MAX);
+    if (p->text.len &&
+        base_value_validate(base_type_scalar(BASE_TYPE_TEXT), p->text, NULL) != BASE_OK)
         return base_err_set(p->err, BASE_E_SYNTAX, "the statement is not valid UTF-8");
     return BASE_OK;
 }
@@ -126,10 +129,13 @@ void cqli_unexpected(struct cqli_parse *p)
 }
 
 /* Tokens to the grammar, up to the one that starts at `until` (NULL: all). */
-static struct cqli_grammar *feed_all(struct cqli_parse *p, enum cqli_entry entry, const uint8_t *until)
+static struct cqli_grammar *feed_all(struct cqli_parse *p, enum cqli_entry entry,
+                                     const uint8_t *until)
 {
     struct cqli_grammar *grammar = cqli_grammar_new(p);
-    struct cqli_feed feed = {.lexer = {p->text.data, p->text.data + p->text.len}, .before = CQLI_TK_SEMI, .before_that = CQLI_TK_SEMI};
+    struct cqli_feed feed = {.lexer = {p->text.data, p->text.data + p->text.len},
+                             .before = CQLI_TK_SEMI,
+                             .before_that = CQLI_TK_SEMI};
     struct cqli_token start = {p->text.data, 0, CQLI_TOKEN_END, NULL};
     p->whole = p->statement;
     if (!grammar) {
@@ -158,8 +164,8 @@ static struct cqli_grammar *feed_all(struct cqli_parse *p, enum cqli_entry entry
     return grammar;
 }
 
-/* What could stand where p->token does, if that is said in a few words. The grammar has already given up what it knew there: it is
- * brought to that place once more. */
+/* What could stand where p->token does, if that is said in a few words. The grammar has already
+ * given up what it knew there: it is brought to that place once more. */
 static void say_expected(const struct cqli_parse *p, enum cqli_entry entry, char *out, size_t size)
 {
     enum { WORDS_MAX = 16 };
@@ -168,7 +174,9 @@ static void say_expected(const struct cqli_parse *p, enum cqli_entry entry, char
     const struct cqli_grammar *grammar = scratch ? feed_all(&again, entry, p->token.start) : NULL;
     size_t len = 0, count = 0;
     out[0] = 0;
-    for (int kind = 0; grammar && again.rc == BASE_OK && kind < CQLI_TOKEN_KINDS_MAX && count <= WORDS_MAX; kind++) {
+    for (int kind = 0;
+         grammar && again.rc == BASE_OK && kind < CQLI_TOKEN_KINDS_MAX && count <= WORDS_MAX;
+         kind++) {
         const char *name = cqli_token_name(kind);
         if (!name || !cqli_grammar_accepts(grammar, kind))
             continue;
@@ -183,10 +191,12 @@ static void say_unexpected(struct cqli_parse *p, enum cqli_entry entry)
 {
     char expected[320];
     say_expected(p, entry, expected, sizeof expected);
-    struct base_slice text = p->token.kind == CQLI_TOKEN_END ? BASE_SLICE_LIT("<EOF>") : base_slice(p->token.start, p->token.len);
+    struct base_slice text = p->token.kind == CQLI_TOKEN_END
+                                 ? BASE_SLICE_LIT("<EOF>")
+                                 : base_slice(p->token.start, p->token.len);
     p->rc = BASE_OK;
-    cqli_fail_at(p, p->token.start, BASE_E_SYNTAX, "no viable alternative at input '%.*s'%s", text.len > 40 ? 40 : (int)text.len,
-                 (const char *)text.data, expected);
+    cqli_fail_at(p, p->token.start, BASE_E_SYNTAX, "no viable alternative at input '%.*s'%s",
+                 text.len > 40 ? 40 : (int)text.len, (const char *)text.data, expected);
 }
 
 int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
@@ -198,15 +208,17 @@ int cqli_parse(struct cqli_parse *p, enum cqli_entry entry)
     if (p->unexpected)
         say_unexpected(p, entry);
     if (p->rc == BASE_OK && p->bind_count > BINDS_MAX)
-        p->rc = base_err_set(p->err, BASE_E_INVALID, "Too many markers(?). %u markers exceed the allowed maximum of %d", p->bind_count,
-                             BINDS_MAX);
+        p->rc = base_err_set(p->err, BASE_E_INVALID,
+                             "Too many markers(?). %u markers exceed the allowed maximum of %d",
+                             p->bind_count, BINDS_MAX);
     p->whole->bind_count = p->bind_count;
     if (p->whole->refused)
         p->whole->kind = CQL_REFUSED;
     return p->rc;
 }
 
-int cql_parse(struct base_arena *arena, struct base_slice text, struct cql_statement **out, struct base_err *err)
+int cql_parse(struct base_arena *arena, struct base_slice text, struct cql_statement **out,
+              struct base_err *err)
 {
     struct cqli_parse p = {.arena = arena, .text = text, .err = err};
     *out = NULL;
@@ -227,13 +239,30 @@ enum cql_statement_kind cql_statement_kind(const struct cql_statement *statement
 const char *cqli_statement_name(enum cql_statement_kind kind)
 {
     static const char *const names[] = {
-        [CQL_CREATE_KEYSPACE] = "CREATE KEYSPACE", [CQL_ALTER_KEYSPACE] = "ALTER KEYSPACE", [CQL_DROP_KEYSPACE] = "DROP KEYSPACE",
-        [CQL_CREATE_TABLE] = "CREATE TABLE", [CQL_ALTER_TABLE] = "ALTER TABLE", [CQL_DROP_TABLE] = "DROP TABLE",
-        [CQL_CREATE_TYPE] = "CREATE TYPE", [CQL_ALTER_TYPE] = "ALTER TYPE", [CQL_DROP_TYPE] = "DROP TYPE",
-        [CQL_TRUNCATE] = "TRUNCATE", [CQL_USE] = "USE", [CQL_CREATE_INDEX] = "CREATE INDEX", [CQL_DROP_INDEX] = "DROP INDEX",
-        [CQL_SELECT] = "SELECT", [CQL_INSERT] = "INSERT", [CQL_UPDATE] = "UPDATE", [CQL_DELETE] = "DELETE", [CQL_BATCH] = "BATCH",
-        [CQL_CREATE_ROLE] = "CREATE ROLE", [CQL_ALTER_ROLE] = "ALTER ROLE", [CQL_DROP_ROLE] = "DROP ROLE",
-        [CQL_LIST_ROLES] = "LIST ROLES", [CQL_DESCRIBE] = "DESCRIBE", [CQL_REFUSED] = "this statement",
+        [CQL_CREATE_KEYSPACE] = "CREATE KEYSPACE",
+        [CQL_ALTER_KEYSPACE] = "ALTER KEYSPACE",
+        [CQL_DROP_KEYSPACE] = "DROP KEYSPACE",
+        [CQL_CREATE_TABLE] = "CREATE TABLE",
+        [CQL_ALTER_TABLE] = "ALTER TABLE",
+        [CQL_DROP_TABLE] = "DROP TABLE",
+        [CQL_CREATE_TYPE] = "CREATE TYPE",
+        [CQL_ALTER_TYPE] = "ALTER TYPE",
+        [CQL_DROP_TYPE] = "DROP TYPE",
+        [CQL_TRUNCATE] = "TRUNCATE",
+        [CQL_USE] = "USE",
+        [CQL_CREATE_INDEX] = "CREATE INDEX",
+        [CQL_DROP_INDEX] = "DROP INDEX",
+        [CQL_SELECT] = "SELECT",
+        [CQL_INSERT] = "INSERT",
+        [CQL_UPDATE] = "UPDATE",
+        [CQL_DELETE] = "DELETE",
+        [CQL_BATCH] = "BATCH",
+        [CQL_CREATE_ROLE] = "CREATE ROLE",
+        [CQL_ALTER_ROLE] = "ALTER ROLE",
+        [CQL_DROP_ROLE] = "DROP ROLE",
+        [CQL_LIST_ROLES] = "LIST ROLES",
+        [CQL_DESCRIBE] = "DESCRIBE",
+        [CQL_REFUSED] = "this statement",
     };
     BASE_ASSERT((size_t)kind < BASE_COUNT(names) && names[kind]);
     return names[kind];

@@ -1,6 +1,8 @@
-/* Restrictions and values → places: which partitions or tokens, which slices of them, which conditions (cql/expr.h).
+/* Restrictions and values → places: which partitions or tokens, which slices of them, which
+ * conditions (cql/expr.h).
  *
- * Relies on values being in their normal form (cql/README.md, 10): they become keys. Partitions of IN come in the order of their values, each once, as Cassandra reads them. */
+ * Relies on values being in their normal form (cql/README.md, 10): they become keys. Partitions of
+ * IN come in the order of their values, each once, as Cassandra reads them. */
 #include "base/key.h"
 #include "cql/restrictions_private.h"
 
@@ -11,29 +13,32 @@ int cqli_places_no_memory(struct cqli_eval *eval)
     return base_err_set(eval->err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
 }
 
-/* --- values --------------------------------------------------------------------------------------------------------- */
+/* Values. */
 
-static int key_value(const struct base_column *column, struct cqli_eval *eval, const struct cql_value *value, struct base_slice *out)
+static int key_value(const struct base_column *column, struct cqli_eval *eval,
+                     const struct cql_value *value, struct base_slice *out)
 {
     if (value->state != CQL_VALUE_SET)
         return base_err_set(eval->err, BASE_E_INVALID,
-                            value->state == CQL_VALUE_NULL ? "Invalid null value in condition for column %.*s"
-                                                           : "Invalid unset value for column %.*s",
+                            value->state == CQL_VALUE_NULL
+                                ? "Invalid null value in condition for column %.*s"
+                                : "Invalid unset value for column %.*s",
                             BASE_SLICE_ARG(column->name));
     *out = value->bytes;
     return BASE_OK;
 }
 
 /* A serialized tuple's fields, one for each column. */
-static int split_tuple(const struct cqli_restrictions *r, uint32_t first, uint32_t count, struct base_slice tuple, struct cqli_eval *eval,
-                       struct base_slice *out)
+static int split_tuple(const struct cqli_restrictions *r, uint32_t first, uint32_t count,
+                       struct base_slice tuple, struct cqli_eval *eval, struct base_slice *out)
 {
     struct base_reader in = base_reader(tuple);
     for (uint32_t i = 0; i < count; i++) {
         struct base_slice len;
         struct cql_value value = {.state = CQL_VALUE_NULL};
         if (!base_get_raw(&in, 4, &len))
-            return base_err_set(eval->err, BASE_E_INVALID, "Expected %u elements in value tuple, but got %u", count, i);
+            return base_err_set(eval->err, BASE_E_INVALID,
+                                "Expected %u elements in value tuple, but got %u", count, i);
         int32_t n = (int32_t)base_get_be32(len.data);
         if (n >= 0 && base_get_raw(&in, (size_t)n, &value.bytes))
             value.state = CQL_VALUE_SET;
@@ -44,11 +49,13 @@ static int split_tuple(const struct cqli_restrictions *r, uint32_t first, uint32
             return rc;
     }
     if (base_reader_left(&in))
-        return base_err_set(eval->err, BASE_E_INVALID, "Expected %u elements in value tuple, but got more", count);
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "Expected %u elements in value tuple, but got more", count);
     return BASE_OK;
 }
 
-int cqli_operand_values(const struct cqli_restrictions *r, uint32_t first, const struct cqli_operand *operand, struct cqli_eval *eval,
+int cqli_operand_values(const struct cqli_restrictions *r, uint32_t first,
+                        const struct cqli_operand *operand, struct cqli_eval *eval,
                         struct base_slice *out)
 {
     struct cql_value value;
@@ -68,8 +75,8 @@ int cqli_operand_values(const struct cqli_restrictions *r, uint32_t first, const
 }
 
 /* IN ?: a list of values or tuples. */
-static int list_alternatives(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval,
-                             struct cqli_alternatives *out)
+static int list_alternatives(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                             struct cqli_eval *eval, struct cqli_alternatives *out)
 {
     const struct base_column *column = &r->table->columns[c->first];
     const struct base_type *type = cqli_expr_type(c->list);
@@ -82,19 +89,23 @@ static int list_alternatives(const struct cqli_restrictions *r, const struct cql
     if (value.state != CQL_VALUE_SET)
         return key_value(column, eval, &value, &whole);
     if (!base_elements_begin(&it, type, value.bytes))
-        return base_err_set(eval->err, BASE_E_INVALID, "The values of %.*s's IN are no list", BASE_SLICE_ARG(column->name));
-    out->values = base_arena_alloc(eval->arena, ((size_t)it.left * c->count + 1) * sizeof *out->values);
+        return base_err_set(eval->err, BASE_E_INVALID, "The values of %.*s's IN are no list",
+                            BASE_SLICE_ARG(column->name));
+    out->values =
+        base_arena_alloc(eval->arena, ((size_t)it.left * c->count + 1) * sizeof *out->values);
     if (!out->values)
         return cqli_places_no_memory(eval);
     while (it.left) {
         struct cql_value element = {.state = CQL_VALUE_SET};
         bool is_null;
         if (!base_elements_next(&it, &element.bytes, &is_null))
-            return base_err_set(eval->err, BASE_E_INVALID, "The values of %.*s's IN are cut", BASE_SLICE_ARG(column->name));
+            return base_err_set(eval->err, BASE_E_INVALID, "The values of %.*s's IN are cut",
+                                BASE_SLICE_ARG(column->name));
         struct base_slice *at = out->values + out->count * c->count;
         if (is_null)
             element.state = CQL_VALUE_NULL;
-        rc = c->multi && !is_null ? split_tuple(r, c->first, c->count, element.bytes, eval, at) : key_value(column, eval, &element, at);
+        rc = c->multi && !is_null ? split_tuple(r, c->first, c->count, element.bytes, eval, at)
+                                  : key_value(column, eval, &element, at);
         if (rc != BASE_OK)
             return rc;
         out->count++;
@@ -102,25 +113,28 @@ static int list_alternatives(const struct cqli_restrictions *r, const struct cql
     return BASE_OK;
 }
 
-int cqli_alternatives(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval,
-                      struct cqli_alternatives *out)
+int cqli_alternatives(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                      struct cqli_eval *eval, struct cqli_alternatives *out)
 {
     BASE_ASSERT(c->kind == CQLI_RESTRICTION_EQ || c->kind == CQLI_RESTRICTION_IN);
     *out = (struct cqli_alternatives){.width = c->count};
     if (c->list)
         return list_alternatives(r, c, eval, out);
-    out->values = base_arena_alloc(eval->arena, (c->operand_count * c->count + 1) * sizeof *out->values);
+    out->values =
+        base_arena_alloc(eval->arena, (c->operand_count * c->count + 1) * sizeof *out->values);
     if (!out->values)
         return cqli_places_no_memory(eval);
     for (; out->count < c->operand_count; out->count++) {
-        int rc = cqli_operand_values(r, c->first, &c->operands[out->count], eval, out->values + out->count * c->count);
+        int rc = cqli_operand_values(r, c->first, &c->operands[out->count], eval,
+                                     out->values + out->count * c->count);
         if (rc != BASE_OK)
             return rc;
     }
     return BASE_OK;
 }
 
-int cqli_restrictions_row(const struct cqli_restrictions *r, struct cqli_eval *eval, struct base_slice *values, bool *one)
+int cqli_restrictions_row(const struct cqli_restrictions *r, struct cqli_eval *eval,
+                          struct base_slice *values, bool *one)
 {
     const struct cqli_restriction *c;
     uint32_t i = 0, first = (uint32_t)r->table->partition_key_count;
@@ -133,12 +147,13 @@ int cqli_restrictions_row(const struct cqli_restrictions *r, struct cqli_eval *e
             return rc;
         *one = *one && alternatives.count == 1;
         if (*one)
-            memcpy(values + (c->first - first), alternatives.values, alternatives.width * sizeof *values);
+            memcpy(values + (c->first - first), alternatives.values,
+                   alternatives.width * sizeof *values);
     }
     return BASE_OK;
 }
 
-/* --- tokens ------------------------------------------------------------------------------------------------------------- */
+/* Tokens. */
 
 static int token_value(const struct cqli_operand *operand, struct cqli_eval *eval, int64_t *out)
 {
@@ -147,7 +162,8 @@ static int token_value(const struct cqli_operand *operand, struct cqli_eval *eva
     if (rc != BASE_OK)
         return rc;
     if (value.state != CQL_VALUE_SET || value.bytes.len != 8)
-        return base_err_set(eval->err, BASE_E_INVALID, "Invalid %s token value", value.state == CQL_VALUE_UNSET ? "unset" : "null");
+        return base_err_set(eval->err, BASE_E_INVALID, "Invalid %s token value",
+                            value.state == CQL_VALUE_UNSET ? "unset" : "null");
     *out = (int64_t)base_get_be64(value.bytes.data);
     return BASE_OK;
 }
@@ -157,15 +173,20 @@ struct token_bounds {
     int64_t lo, hi;
 };
 
-static int eval_tokens(const struct cqli_restriction *c, struct cqli_eval *eval, struct token_bounds *out)
+static int eval_tokens(const struct cqli_restriction *c, struct cqli_eval *eval,
+                       struct token_bounds *out)
 {
-    *out = (struct token_bounds){.any = true, .has_lo = true, .has_hi = true, .lo_inclusive = true, .hi_inclusive = true};
+    *out = (struct token_bounds){
+        .any = true, .has_lo = true, .has_hi = true, .lo_inclusive = true, .hi_inclusive = true};
     if (c->kind == CQLI_RESTRICTION_EQ) {
         int rc = token_value(&c->operands[0], eval, &out->lo);
         out->hi = out->lo;
         return rc;
     }
-    *out = (struct token_bounds){.any = true, .has_lo = c->lo.count > 0, .has_hi = c->hi.count > 0, .lo_inclusive = c->lo_inclusive,
+    *out = (struct token_bounds){.any = true,
+                                 .has_lo = c->lo.count > 0,
+                                 .has_hi = c->hi.count > 0,
+                                 .lo_inclusive = c->lo_inclusive,
                                  .hi_inclusive = c->hi_inclusive};
     int rc = out->has_lo ? token_value(&c->lo, eval, &out->lo) : BASE_OK;
     return rc == BASE_OK && out->has_hi ? token_value(&c->hi, eval, &out->hi) : rc;
@@ -181,7 +202,8 @@ static void range_of_tokens(const struct token_bounds *b, struct cqli_places *ou
     out->nothing = out->token_after >= out->token_upto;
 }
 
-/* As a condition on partitions that are named; there a range whose end comes before its start goes round, as in Cassandra. */
+/* As a condition on partitions that are named; there a range whose end comes before its start goes
+ * round, as in Cassandra. */
 static bool admits_token(const struct token_bounds *b, int64_t token)
 {
     if (!b->any)
@@ -191,16 +213,19 @@ static bool admits_token(const struct token_bounds *b, int64_t token)
     return b->has_lo && b->has_hi && b->lo > b->hi ? lo || hi : lo && hi;
 }
 
-/* --- partitions ------------------------------------------------------------------------------------------------------------ */
+/* Partitions. */
 
-static int make_pkey(const struct base_slice *values, size_t count, struct cqli_eval *eval, struct base_slice *out)
+static int make_pkey(const struct base_slice *values, size_t count, struct cqli_eval *eval,
+                     struct base_slice *out)
 {
     struct base_buf pk, pkey;
     size_t len = 0;
     for (size_t i = 0; i < count; i++)
         len += values[i].len + 3;
     if (len > BASE_PK_LEN_MAX)
-        return base_err_set(eval->err, BASE_E_INVALID, "Key length of %zu is longer than maximum of %u", len, (unsigned)BASE_PK_LEN_MAX);
+        return base_err_set(eval->err, BASE_E_INVALID,
+                            "Key length of %zu is longer than maximum of %u", len,
+                            (unsigned)BASE_PK_LEN_MAX);
     base_buf_init_in_arena(&pk, eval->arena, BASE_PK_LEN_MAX);
     base_buf_init_in_arena(&pkey, eval->arena, BASE_PKEY_LEN_MAX);
     int rc = base_buf_reserve(&pk, len);
@@ -235,11 +260,12 @@ static void sort_alternatives(const struct base_type *type, struct cqli_alternat
     a->count = n;
 }
 
-static int eval_partitions(const struct cqli_restrictions *r, const struct token_bounds *tokens, struct cqli_eval *eval,
-                           struct cqli_places *out)
+static int eval_partitions(const struct cqli_restrictions *r, const struct token_bounds *tokens,
+                           struct cqli_eval *eval, struct cqli_places *out)
 {
     size_t columns = r->table->partition_key_count, total = 1;
-    const struct cql_limits *limits = eval->ports->limits ? eval->ports->limits : &cql_limits_default;
+    const struct cql_limits *limits =
+        eval->ports->limits ? eval->ports->limits : &cql_limits_default;
     struct cqli_alternatives *a = base_arena_alloc(eval->arena, columns * sizeof *a);
     struct base_slice *values = base_arena_alloc(eval->arena, columns * sizeof *values);
     if (!a || !values)
@@ -250,8 +276,10 @@ static int eval_partitions(const struct cqli_restrictions *r, const struct token
             return rc;
         sort_alternatives(r->table->columns[i].type, &a[i]);
         if (a[i].count && total > limits->in_select_max / a[i].count)
-            return base_err_set(eval->err, BASE_E_INVALID,
-                                "The IN restrictions on the partition key have too many combinations: more than %u", limits->in_select_max);
+            return base_err_set(
+                eval->err, BASE_E_INVALID,
+                "The IN restrictions on the partition key have too many combinations: more than %u",
+                limits->in_select_max);
         total *= a[i].count;
     }
     out->pkeys = base_arena_alloc(eval->arena, (total + 1) * sizeof *out->pkeys);
@@ -270,10 +298,10 @@ static int eval_partitions(const struct cqli_restrictions *r, const struct token
     return BASE_OK;
 }
 
-/* --- conditions -------------------------------------------------------------------------------------------------------------- */
+/* Conditions. */
 
-static int filter_value(const struct base_column *column, struct cqli_expr *expr, const char *what, struct cqli_eval *eval,
-                        struct base_slice *out)
+static int filter_value(const struct base_column *column, struct cqli_expr *expr, const char *what,
+                        struct cqli_eval *eval, struct base_slice *out)
 {
     struct cql_value value;
     int rc = cqli_expr_eval(expr, eval, &value);
@@ -281,13 +309,14 @@ static int filter_value(const struct base_column *column, struct cqli_expr *expr
         return rc;
     if (value.state != CQL_VALUE_SET)
         return base_err_set(eval->err, BASE_E_INVALID, "Unsupported %s %s for column %.*s",
-                            value.state == CQL_VALUE_NULL ? "null" : "unset", what, BASE_SLICE_ARG(column->name));
+                            value.state == CQL_VALUE_NULL ? "null" : "unset", what,
+                            BASE_SLICE_ARG(column->name));
     *out = value.bytes;
     return BASE_OK;
 }
 
-static int put_in_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval,
-                         struct base_filter *out)
+static int put_in_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                         struct cqli_eval *eval, struct base_filter *out)
 {
     struct cqli_alternatives alternatives;
     struct base_buf list;
@@ -299,30 +328,35 @@ static int put_in_filter(const struct cqli_restrictions *r, const struct cqli_re
     return rc;
 }
 
-static int put_bound_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c, const struct cqli_operand *operand,
-                            enum base_filter_op op, struct cqli_eval *eval, struct base_filter *out)
+static int put_bound_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                            const struct cqli_operand *operand, enum base_filter_op op,
+                            struct cqli_eval *eval, struct base_filter *out)
 {
     const struct base_column *column = &r->table->columns[c->first];
     *out = (struct base_filter){.column = column->id, .op = op};
     return filter_value(column, operand->items[0], "value", eval, &out->operand);
 }
 
-static int put_eq_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval,
-                          struct cqli_places *out)
+static int put_eq_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                          struct cqli_eval *eval, struct cqli_places *out)
 {
     if (c->count == 1 && !c->multi)
-        return put_bound_filter(r, c, &c->operands[0], BASE_FILTER_EQ, eval, &out->filters[out->filter_count++]);
+        return put_bound_filter(r, c, &c->operands[0], BASE_FILTER_EQ, eval,
+                                &out->filters[out->filter_count++]);
     struct base_slice *values = base_arena_alloc(eval->arena, c->count * sizeof *values);
     if (!values)
         return cqli_places_no_memory(eval);
     int rc = cqli_operand_values(r, c->first, &c->operands[0], eval, values);
     for (uint32_t i = 0; rc == BASE_OK && i < c->count; i++)
         out->filters[out->filter_count++] =
-            (struct base_filter){.column = r->table->columns[c->first + i].id, .op = BASE_FILTER_EQ, .operand = values[i]};
+            (struct base_filter){.column = r->table->columns[c->first + i].id,
+                                 .op = BASE_FILTER_EQ,
+                                 .operand = values[i]};
     return rc;
 }
 
-static int put_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c, struct cqli_eval *eval, struct cqli_places *out)
+static int put_filters(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                       struct cqli_eval *eval, struct cqli_places *out)
 {
     const struct base_column *column = &r->table->columns[c->first];
     struct base_filter *next = &out->filters[out->filter_count];
@@ -336,16 +370,19 @@ static int put_filters(const struct cqli_restrictions *r, const struct cqli_rest
         return put_in_filter(r, c, eval, next);
     case CQLI_RESTRICTION_SLICE:
         if (c->lo.count)
-            rc = put_bound_filter(r, c, &c->lo, c->lo_inclusive ? BASE_FILTER_GE : BASE_FILTER_GT, eval, next++);
+            rc = put_bound_filter(r, c, &c->lo, c->lo_inclusive ? BASE_FILTER_GE : BASE_FILTER_GT,
+                                  eval, next++);
         if (rc == BASE_OK && c->hi.count)
-            rc = put_bound_filter(r, c, &c->hi, c->hi_inclusive ? BASE_FILTER_LE : BASE_FILTER_LT, eval, next++);
+            rc = put_bound_filter(r, c, &c->hi, c->hi_inclusive ? BASE_FILTER_LE : BASE_FILTER_LT,
+                                  eval, next++);
         out->filter_count = (size_t)(next - out->filters);
         return rc;
     case CQLI_RESTRICTION_CONTAINS:
         for (const struct cqli_containment *k = c->contains; rc == BASE_OK && k; k = k->next) {
             struct base_filter *filter = &out->filters[out->filter_count++];
             *filter = (struct base_filter){.column = column->id, .op = k->op};
-            rc = filter_value(column, k->value, k->key ? "map value" : "value", eval, &filter->operand);
+            rc = filter_value(column, k->value, k->key ? "map value" : "value", eval,
+                              &filter->operand);
             if (rc == BASE_OK && k->key)
                 rc = filter_value(column, k->key, "map key", eval, &filter->element);
         }
@@ -362,7 +399,8 @@ static size_t filters_of(const struct cqli_restriction *c)
     return n + 2 + c->count;
 }
 
-static int eval_filters(const struct cqli_restrictions *r, struct cqli_eval *eval, struct cqli_places *out)
+static int eval_filters(const struct cqli_restrictions *r, struct cqli_eval *eval,
+                        struct cqli_places *out)
 {
     const struct base_table *table = r->table;
     size_t most = 0, key = table->partition_key_count;
@@ -393,8 +431,8 @@ static int eval_filters(const struct cqli_restrictions *r, struct cqli_eval *eva
     return rc;
 }
 
-int cqli_restrictions_eval(const struct cqli_restrictions *r, const struct base_table *table, struct cqli_eval *eval,
-                           struct cqli_places *out)
+int cqli_restrictions_eval(const struct cqli_restrictions *r, const struct base_table *table,
+                           struct cqli_eval *eval, struct cqli_places *out)
 {
     BASE_ASSERT(table == r->table);
     *out = (struct cqli_places){.token_after = INT64_MIN, .token_upto = INT64_MAX};

@@ -1,12 +1,14 @@
-/* What a WHERE may say, once its restrictions are merged: Cassandra's rules in Cassandra's order (its StatementRestrictions), so that of
- * several faults the same one is named.
+/* What a WHERE may say, once its restrictions are merged: Cassandra's rules in Cassandra's order
+ * (its StatementRestrictions), so that of several faults the same one is named.
  *
- * Filtering: a restriction that neither names partitions nor is part of a slice is a condition on rows that are read for nothing. One
- * condition that an index serves is no filtering; everything beyond it is, and wants ALLOW FILTERING. */
+ * Filtering: a restriction that neither names partitions nor is part of a slice is a condition on
+ * rows that are read for nothing. One condition that an index serves is no filtering; everything
+ * beyond it is, and wants ALLOW FILTERING. */
 #include "cql/restrictions_private.h"
 
 const char cqli_needs_filtering[] =
-    "Cannot execute this query as it might involve data filtering and thus may have unpredictable performance. If you want to execute "
+    "Cannot execute this query as it might involve data filtering and thus may have unpredictable "
+    "performance. If you want to execute "
     "this query despite the performance unpredictability, use ALLOW FILTERING";
 
 static int needs_filtering(struct cqli_prepare *p)
@@ -20,19 +22,21 @@ const char *cqli_use_text(const struct cqli_restrictions *r)
 }
 
 /* The columns of [from, from + count) that nothing restricts: "a, b". */
-static const char *unrestricted(struct cqli_prepare *p, const struct cqli_restrictions *r, size_t from, size_t count)
+static const char *unrestricted(struct cqli_prepare *p, const struct cqli_restrictions *r,
+                                size_t from, size_t count)
 {
     struct base_buf text;
     base_buf_init_in_arena(&text, p->arena, 1 << 18);
     for (size_t i = from; i < from + count; i++) {
         if (!r->by_column[i] &&
-            base_buf_printf(&text, text.len ? ", %.*s" : "%.*s", BASE_SLICE_ARG(r->table->columns[i].name)) != BASE_OK)
+            base_buf_printf(&text, text.len ? ", %.*s" : "%.*s",
+                            BASE_SLICE_ARG(r->table->columns[i].name)) != BASE_OK)
             return "";
     }
     return base_buf_put_u8(&text, 0) == BASE_OK ? (const char *)text.data : "";
 }
 
-/* --- clustering, in order ------------------------------------------------------------------------------------------ */
+/* Clustering, in order. */
 
 const struct cqli_restriction *cqli_clustering_next(const struct cqli_restrictions *r, uint32_t *i)
 {
@@ -49,9 +53,11 @@ const struct cqli_restriction *cqli_clustering_next(const struct cqli_restrictio
     return c;
 }
 
-bool cqli_clustering_filtered(const struct cqli_restrictions *r, const struct cqli_restriction *c, uint32_t position)
+bool cqli_clustering_filtered(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                              uint32_t position)
 {
-    return c->kind == CQLI_RESTRICTION_CONTAINS || c->first != r->table->partition_key_count + position;
+    return c->kind == CQLI_RESTRICTION_CONTAINS ||
+           c->first != r->table->partition_key_count + position;
 }
 
 static void look_at_clustering(struct cqli_restrictions *r)
@@ -77,14 +83,16 @@ static int check_clustering_gap(struct cqli_prepare *p, const struct cqli_restri
             continue;
         if (i != expected)
             return base_err_set(p->err, BASE_E_INVALID,
-                                "PRIMARY KEY column \"%.*s\" cannot be restricted as preceding column \"%.*s\" is not restricted",
-                                BASE_SLICE_ARG(table->columns[i].name), BASE_SLICE_ARG(table->columns[expected].name));
+                                "PRIMARY KEY column \"%.*s\" cannot be restricted as preceding "
+                                "column \"%.*s\" is not restricted",
+                                BASE_SLICE_ARG(table->columns[i].name),
+                                BASE_SLICE_ARG(table->columns[expected].name));
         expected++;
     }
     return BASE_OK;
 }
 
-/* --- the partition key ------------------------------------------------------------------------------------------------ */
+/* The partition key. */
 
 struct key_facts {
     bool slice, contains, indexed;
@@ -103,21 +111,26 @@ static struct key_facts look_at_key(struct cqli_restrictions *r)
         facts.indexed = facts.indexed || c->indexed;
         r->key_is_in = r->key_is_in || c->kind == CQLI_RESTRICTION_IN;
     }
-    r->pk_complete = r->pk_count == r->table->partition_key_count && !facts.slice && !facts.contains;
+    r->pk_complete =
+        r->pk_count == r->table->partition_key_count && !facts.slice && !facts.contains;
     r->pk_filtered = r->pk_count > 0 && !r->pk_complete;
     return facts;
 }
 
-static int judge_key_of_write(struct cqli_prepare *p, const struct cqli_restrictions *r, struct key_facts facts)
+static int judge_key_of_write(struct cqli_prepare *p, const struct cqli_restrictions *r,
+                              struct key_facts facts)
 {
     if (r->token && r->pk_count < r->table->partition_key_count)
-        return base_err_set(p->err, BASE_E_INVALID, "The token function cannot be used in WHERE clauses for %s statements", cqli_use_text(r));
+        return base_err_set(p->err, BASE_E_INVALID,
+                            "The token function cannot be used in WHERE clauses for %s statements",
+                            cqli_use_text(r));
     if (r->pk_count < r->table->partition_key_count)
         return base_err_set(p->err, BASE_E_INVALID, "Some partition key parts are missing: %s",
                             unrestricted(p, r, 0, r->table->partition_key_count));
     if (facts.slice || facts.contains)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Only EQ and IN relation are supported on the partition key (unless you use the token() function) "
+                            "Only EQ and IN relation are supported on the partition key (unless "
+                            "you use the token() function) "
                             "for %s statements",
                             cqli_use_text(r));
     return BASE_OK;
@@ -140,7 +153,7 @@ static int judge_key(struct cqli_prepare *p, struct cqli_restrictions *r, bool q
     return BASE_OK;
 }
 
-/* --- clustering, the rest, and what they cost --------------------------------------------------------------------------- */
+/* Clustering, the rest, and what they cost. */
 
 static int judge_clustering(struct cqli_prepare *p, struct cqli_restrictions *r, bool queriable)
 {
@@ -153,14 +166,17 @@ static int judge_clustering(struct cqli_prepare *p, struct cqli_restrictions *r,
     if (r->use == CQLI_FOR_UPDATE) {
         if (slice)
             return base_err_set(p->err, BASE_E_INVALID,
-                                "Slice restrictions are not supported on the clustering columns in UPDATE statements");
+                                "Slice restrictions are not supported on the clustering columns in "
+                                "UPDATE statements");
         if (!r->only_statics && r->ck_count < r->table->clustering_count)
-            return base_err_set(p->err, BASE_E_INVALID, "Some clustering keys are missing: %s",
-                                unrestricted(p, r, r->table->partition_key_count, r->table->clustering_count));
+            return base_err_set(
+                p->err, BASE_E_INVALID, "Some clustering keys are missing: %s",
+                unrestricted(p, r, r->table->partition_key_count, r->table->clustering_count));
     }
     if (contains && !queriable && !r->allow_filtering)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Clustering columns can only be restricted with CONTAINS with a secondary index or filtering");
+                            "Clustering columns can only be restricted with CONTAINS with a "
+                            "secondary index or filtering");
     if (!r->ck_filtered)
         return BASE_OK;
     if (queriable) {
@@ -187,14 +203,16 @@ struct other_facts {
 static struct other_facts look_at_others(struct cqli_restrictions *r)
 {
     struct other_facts facts = {0};
-    for (size_t i = r->table->partition_key_count + r->table->clustering_count; i < r->table->column_count; i++) {
+    for (size_t i = r->table->partition_key_count + r->table->clustering_count;
+         i < r->table->column_count; i++) {
         const struct cqli_restriction *c = r->by_column[i];
         if (!c)
             continue;
         r->other_count++;
         facts.indexed = facts.indexed || c->indexed;
         facts.multiple_contains = facts.multiple_contains || (c->contains && c->contains->next);
-        r->regular_restricted = r->regular_restricted || r->table->columns[i].kind == BASE_COLUMN_REGULAR;
+        r->regular_restricted =
+            r->regular_restricted || r->table->columns[i].kind == BASE_COLUMN_REGULAR;
     }
     return facts;
 }
@@ -203,11 +221,15 @@ static int refuse_others(struct cqli_prepare *p, const struct cqli_restrictions 
 {
     struct base_buf text;
     base_buf_init_in_arena(&text, p->arena, 1 << 18);
-    for (size_t i = r->table->partition_key_count + r->table->clustering_count; i < r->table->column_count; i++) {
-        if (r->by_column[i] && base_buf_printf(&text, text.len ? ", %.*s" : "%.*s", BASE_SLICE_ARG(r->table->columns[i].name)) != BASE_OK)
+    for (size_t i = r->table->partition_key_count + r->table->clustering_count;
+         i < r->table->column_count; i++) {
+        if (r->by_column[i] &&
+            base_buf_printf(&text, text.len ? ", %.*s" : "%.*s",
+                            BASE_SLICE_ARG(r->table->columns[i].name)) != BASE_OK)
             break;
     }
-    return base_err_set(p->err, BASE_E_INVALID, "Non PRIMARY KEY columns found in where clause: %.*s ", (int)text.len,
+    return base_err_set(p->err, BASE_E_INVALID,
+                        "Non PRIMARY KEY columns found in where clause: %.*s ", (int)text.len,
                         (const char *)text.data);
 }
 
@@ -223,14 +245,16 @@ static int check_conditions(struct cqli_prepare *p, const struct cqli_restrictio
             continue;
         }
         if (c->multi && c->kind == CQLI_RESTRICTION_SLICE)
-            return base_err_set(p->err, BASE_E_INVALID, "Multi-column slice restrictions cannot be used for filtering.");
+            return base_err_set(p->err, BASE_E_INVALID,
+                                "Multi-column slice restrictions cannot be used for filtering.");
         if (c->count > 1 && c->kind == CQLI_RESTRICTION_IN)
             return base_err_set(p->err, BASE_E_INVALID, "Multicolumn IN filters are not supported");
     }
     return BASE_OK;
 }
 
-/* Are all restrictions in [from, from + count) served by an index, or (with several conditions) by such as are intersected? */
+/* Are all restrictions in [from, from + count) served by an index, or (with several conditions) by
+ * such as are intersected? */
 static bool all_served(const struct cqli_restrictions *r, size_t from, size_t count, bool several)
 {
     for (size_t i = from; i < from + count; i++) {
@@ -262,7 +286,9 @@ static int judge_write(struct cqli_prepare *p, struct cqli_restrictions *r, stru
     int rc = judge_key_of_write(p, r, facts);
     if (rc == BASE_OK && r->only_statics && r->ck_count)
         return base_err_set(p->err, BASE_E_INVALID,
-                            "Invalid restrictions on clustering columns since the %s statement modifies only static columns", cqli_use_text(r));
+                            "Invalid restrictions on clustering columns since the %s statement "
+                            "modifies only static columns",
+                            cqli_use_text(r));
     if (rc == BASE_OK)
         rc = judge_clustering(p, r, false);
     if (rc == BASE_OK && r->other_count)
@@ -277,13 +303,16 @@ int cqli_restrictions_judge(struct cqli_prepare *p, struct cqli_restrictions *r)
     look_at_clustering(r);
     if (r->use != CQLI_FOR_SELECT)
         return judge_write(p, r, key_facts);
-    bool clustering_index = clustering_indexed(r), queriable = key_facts.indexed || clustering_index || other_facts.indexed;
+    bool clustering_index = clustering_indexed(r),
+         queriable = key_facts.indexed || clustering_index || other_facts.indexed;
     int rc = judge_key(p, r, queriable);
     if (rc != BASE_OK)
         return rc;
     r->key_conditions = r->uses_index || r->pk_filtered;
     if (r->only_statics && r->ck_count)
-        return base_err_set(p->err, BASE_E_INVALID, "Cannot restrict clustering columns when selecting only static columns");
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            "Cannot restrict clustering columns when selecting only static columns");
     if ((rc = judge_clustering(p, r, queriable)) != BASE_OK)
         return rc;
     if (r->key_range && clustering_index)
@@ -295,7 +324,9 @@ int cqli_restrictions_judge(struct cqli_prepare *p, struct cqli_restrictions *r)
     else if (r->other_count && !r->allow_filtering)
         return needs_filtering(p);
     if (r->uses_index && r->key_is_in)
-        return base_err_set(p->err, BASE_E_INVALID, "Select on indexed columns and with IN clause for the PRIMARY KEY are not supported");
+        return base_err_set(
+            p->err, BASE_E_INVALID,
+            "Select on indexed columns and with IN clause for the PRIMARY KEY are not supported");
     return BASE_OK;
 }
 

@@ -1,8 +1,10 @@
-/* Clustering restrictions → slices: sorted, disjoint ranges of encoded clustering keys (base/key.h).
+/* Clustering restrictions → slices: sorted, disjoint ranges of encoded clustering keys
+ * (base/key.h).
  *
- * EQ and IN make prefixes, one for each combination; the restriction after them may be a slice, which ends the prefixes. A bound of several
- * columns is one range when they all have one direction; when they are mixed, it is a union of ranges, one for each column:
- * (a, b) > (1, 2) is a > 1, or a = 1 and b > 2. Both bounds: the ranges that both have in common.
+ * EQ and IN make prefixes, one for each combination; the restriction after them may be a slice,
+ * which ends the prefixes. A bound of several columns is one range when they all have one
+ * direction; when they are mixed, it is a union of ranges, one for each column: (a, b) > (1, 2) is
+ * a > 1, or a = 1 and b > 2. Both bounds: the ranges that both have in common.
  *
  * Invariants:
  * 1. Ranges of different prefixes never overlap; those of one prefix neither.
@@ -25,8 +27,8 @@ static const struct base_column *clustering_column(const struct slicing *s, uint
 }
 
 /* prefix, then values of columns first …, then (not 0) a position. */
-static int make_key(struct slicing *s, struct base_slice prefix, uint32_t first, uint32_t count, const struct base_slice *values,
-                    uint8_t position, struct base_slice *out)
+static int make_key(struct slicing *s, struct base_slice prefix, uint32_t first, uint32_t count,
+                    const struct base_slice *values, uint8_t position, struct base_slice *out)
 {
     struct base_buf key;
     base_buf_init_in_arena(&key, s->eval->arena, BASE_CKEY_LEN_MAX + 1);
@@ -44,7 +46,8 @@ static int make_key(struct slicing *s, struct base_slice prefix, uint32_t first,
     if (rc == BASE_OK && position)
         rc = base_ckey_end(position, &key);
     if (rc == BASE_E_LIMIT)
-        return base_err_set(s->eval->err, BASE_E_INVALID, "The sum of all clustering columns is too long: more than %u bytes",
+        return base_err_set(s->eval->err, BASE_E_INVALID,
+                            "The sum of all clustering columns is too long: more than %u bytes",
                             (unsigned)BASE_CKEY_LEN_MAX);
     if (rc == BASE_E_NOMEM)
         return cqli_places_no_memory(s->eval);
@@ -54,8 +57,10 @@ static int make_key(struct slicing *s, struct base_slice prefix, uint32_t first,
 
 static int too_many(const struct slicing *s)
 {
-    return base_err_set(s->eval->err, BASE_E_INVALID,
-                        "The IN restrictions on the clustering columns have too many combinations: more than %u", (unsigned)RANGES_MAX);
+    return base_err_set(
+        s->eval->err, BASE_E_INVALID,
+        "The IN restrictions on the clustering columns have too many combinations: more than %u",
+        (unsigned)RANGES_MAX);
 }
 
 static int add_range(struct slicing *s, struct base_slice lo, struct base_slice hi)
@@ -76,7 +81,7 @@ static int add_range(struct slicing *s, struct base_slice lo, struct base_slice 
     return BASE_OK;
 }
 
-/* --- bounds --------------------------------------------------------------------------------------------------------- */
+/* Bounds. */
 
 struct bound {
     uint32_t first, count;
@@ -84,31 +89,36 @@ struct bound {
     bool start, inclusive; /* start: what is greater than the values */
 };
 
-/* The rows with this prefix whose column (the last of `count` from first) is on the bound's side. */
-static int bound_range(struct slicing *s, struct base_slice prefix, const struct bound *b, uint32_t count, bool inclusive,
-                       struct base_range *out)
+/* The rows with this prefix whose column (the last of `count` from first) is on the bound's
+ * side. */
+static int bound_range(struct slicing *s, struct base_slice prefix, const struct bound *b,
+                       uint32_t count, bool inclusive, struct base_range *out)
 {
     bool low = b->start != clustering_column(s, b->first + count - 1)->descending;
     bool before = low == inclusive;
-    int rc = make_key(s, prefix, b->first, count, b->values, before ? BASE_KEY_BEFORE : BASE_KEY_AFTER, low ? &out->lo : &out->hi);
+    int rc = make_key(s, prefix, b->first, count, b->values,
+                      before ? BASE_KEY_BEFORE : BASE_KEY_AFTER, low ? &out->lo : &out->hi);
     struct base_slice *other = low ? &out->hi : &out->lo;
     *other = (struct base_slice){0}; /* to the partition's end, or … */
     if (rc == BASE_OK && (prefix.len || count > 1))
-        rc = make_key(s, prefix, b->first, count - 1, b->values, low ? BASE_KEY_AFTER : BASE_KEY_BEFORE, other);
+        rc = make_key(s, prefix, b->first, count - 1, b->values,
+                      low ? BASE_KEY_AFTER : BASE_KEY_BEFORE, other);
     return rc;
 }
 
 static bool one_direction(const struct slicing *s, const struct bound *b)
 {
     for (uint32_t i = 1; i < b->count; i++) {
-        if (clustering_column(s, b->first + i)->descending != clustering_column(s, b->first)->descending)
+        if (clustering_column(s, b->first + i)->descending !=
+            clustering_column(s, b->first)->descending)
             return false;
     }
     return true;
 }
 
 /* out: b->count ranges at most */
-static int bound_ranges(struct slicing *s, struct base_slice prefix, const struct bound *b, struct base_range *out, uint32_t *count)
+static int bound_ranges(struct slicing *s, struct base_slice prefix, const struct bound *b,
+                        struct base_range *out, uint32_t *count)
 {
     int rc = BASE_OK;
     *count = 0;
@@ -124,10 +134,12 @@ static int bound_ranges(struct slicing *s, struct base_slice prefix, const struc
     if (one_direction(s, b)) {
         *count = 1;
         rc = bound_range(s, prefix, b, b->count, b->inclusive, &out[0]);
-        struct base_slice *other = b->start != clustering_column(s, b->first)->descending ? &out[0].hi : &out[0].lo;
+        struct base_slice *other =
+            b->start != clustering_column(s, b->first)->descending ? &out[0].hi : &out[0].lo;
         *other = (struct base_slice){0};
         if (rc == BASE_OK && prefix.len)
-            rc = make_key(s, prefix, 0, 0, NULL, other == &out[0].hi ? BASE_KEY_AFTER : BASE_KEY_BEFORE, other);
+            rc = make_key(s, prefix, 0, 0, NULL,
+                          other == &out[0].hi ? BASE_KEY_AFTER : BASE_KEY_BEFORE, other);
         return rc;
     }
     for (uint32_t i = 1; rc == BASE_OK && i <= b->count; i++)
@@ -135,10 +147,13 @@ static int bound_ranges(struct slicing *s, struct base_slice prefix, const struc
     return rc;
 }
 
-static int slice_of_prefix(struct slicing *s, struct base_slice prefix, const struct bound *lo, const struct bound *hi)
+static int slice_of_prefix(struct slicing *s, struct base_slice prefix, const struct bound *lo,
+                           const struct bound *hi)
 {
     uint32_t lo_count, hi_count;
-    struct base_range *a = base_arena_alloc(s->eval->arena, (lo->count + hi->count + 2) * sizeof *a), *b = a + lo->count + 1;
+    struct base_range *a =
+                          base_arena_alloc(s->eval->arena, (lo->count + hi->count + 2) * sizeof *a),
+                      *b = a + lo->count + 1;
     if (!a)
         return cqli_places_no_memory(s->eval);
     int rc = bound_ranges(s, prefix, lo, a, &lo_count);
@@ -149,7 +164,8 @@ static int slice_of_prefix(struct slicing *s, struct base_slice prefix, const st
     for (uint32_t i = 0; i < lo_count; i++) {
         for (uint32_t j = 0; j < hi_count; j++) {
             struct base_slice from = base_slice_compare(a[i].lo, b[j].lo) >= 0 ? a[i].lo : b[j].lo;
-            bool a_ends = b[j].hi.len == 0 || (a[i].hi.len && base_slice_compare(a[i].hi, b[j].hi) <= 0);
+            bool a_ends =
+                b[j].hi.len == 0 || (a[i].hi.len && base_slice_compare(a[i].hi, b[j].hi) <= 0);
             struct base_slice to = a_ends ? a[i].hi : b[j].hi;
             if (from.len && to.len && base_slice_compare(from, to) >= 0)
                 continue; /* both are between rows, so equal ones hold none */
@@ -160,17 +176,23 @@ static int slice_of_prefix(struct slicing *s, struct base_slice prefix, const st
     return BASE_OK;
 }
 
-static int bound_values(struct slicing *s, const struct cqli_restriction *c, const struct cqli_operand *operand, bool start, bool inclusive,
+static int bound_values(struct slicing *s, const struct cqli_restriction *c,
+                        const struct cqli_operand *operand, bool start, bool inclusive,
                         struct bound *out)
 {
-    struct base_slice *values = base_arena_alloc(s->eval->arena, (operand->count + 1) * sizeof *values);
-    *out = (struct bound){.first = c->first, .count = operand->count, .values = values, .start = start, .inclusive = inclusive};
+    struct base_slice *values =
+        base_arena_alloc(s->eval->arena, (operand->count + 1) * sizeof *values);
+    *out = (struct bound){.first = c->first,
+                          .count = operand->count,
+                          .values = values,
+                          .start = start,
+                          .inclusive = inclusive};
     if (!values)
         return cqli_places_no_memory(s->eval);
     return operand->count ? cqli_operand_values(s->r, c->first, operand, s->eval, values) : BASE_OK;
 }
 
-/* --- prefixes --------------------------------------------------------------------------------------------------------- */
+/* Prefixes. */
 
 struct prefixes {
     struct base_slice *items; /* without a position */
@@ -186,12 +208,14 @@ static int extend(struct slicing *s, struct prefixes *prefixes, const struct cql
     if (alternatives.count && prefixes->count > RANGES_MAX / alternatives.count)
         return too_many(s);
     size_t n = 0;
-    struct base_slice *items = base_arena_alloc(s->eval->arena, (prefixes->count * alternatives.count + 1) * sizeof *items);
+    struct base_slice *items = base_arena_alloc(
+        s->eval->arena, (prefixes->count * alternatives.count + 1) * sizeof *items);
     if (!items)
         return cqli_places_no_memory(s->eval);
     for (size_t i = 0; i < prefixes->count; i++) {
         for (size_t j = 0; j < alternatives.count; j++) {
-            rc = make_key(s, prefixes->items[i], c->first, c->count, alternatives.values + j * alternatives.width, 0, &items[n++]);
+            rc = make_key(s, prefixes->items[i], c->first, c->count,
+                          alternatives.values + j * alternatives.width, 0, &items[n++]);
             if (rc != BASE_OK)
                 return rc;
         }
@@ -206,7 +230,8 @@ static int ranges_of_prefixes(struct slicing *s, const struct prefixes *prefixes
     int rc = BASE_OK;
     for (size_t i = 0; rc == BASE_OK && i < prefixes->count; i++) {
         struct base_slice lo, hi;
-        rc = make_key(s, prefixes->items[i], 0, 0, NULL, whole ? BASE_KEY_AT : BASE_KEY_BEFORE, &lo);
+        rc =
+            make_key(s, prefixes->items[i], 0, 0, NULL, whole ? BASE_KEY_AT : BASE_KEY_BEFORE, &lo);
         hi = lo;
         if (rc == BASE_OK && !whole)
             rc = make_key(s, prefixes->items[i], 0, 0, NULL, BASE_KEY_AFTER, &hi);
@@ -218,7 +243,8 @@ static int ranges_of_prefixes(struct slicing *s, const struct prefixes *prefixes
 
 static int compare_ranges(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct base_range *)a)->lo, ((const struct base_range *)b)->lo);
+    return base_slice_compare(((const struct base_range *)a)->lo,
+                              ((const struct base_range *)b)->lo);
 }
 
 static void finish(struct slicing *s, struct cqli_places *out)
@@ -234,7 +260,8 @@ static void finish(struct slicing *s, struct cqli_places *out)
     out->nothing = out->nothing || n == 0;
 }
 
-int cqli_restrictions_slices(const struct cqli_restrictions *r, struct cqli_eval *eval, struct cqli_places *out)
+int cqli_restrictions_slices(const struct cqli_restrictions *r, struct cqli_eval *eval,
+                             struct cqli_places *out)
 {
     struct slicing s = {.r = r, .eval = eval};
     struct base_slice empty = {0};
@@ -253,7 +280,8 @@ int cqli_restrictions_slices(const struct cqli_restrictions *r, struct cqli_eval
             position = i - (uint32_t)r->table->partition_key_count;
     }
     bool none = position == 0 && !slice;
-    /* Without clustering columns a partition named is one row, and asked for as one (lsm_read_may_wait). */
+    /* Without clustering columns a partition named is one row, and asked for as one
+     * (lsm_read_may_wait). */
     if (none && (r->table->clustering_count || (r->use == CQLI_FOR_SELECT && !out->pkeys))) {
         out->slices = base_slices_all;
         out->static_only = r->use != CQLI_FOR_SELECT;

@@ -2,9 +2,17 @@
 #include "cql/restrictions_private.h"
 
 static const char *const op_texts[] = {
-    [CQL_OP_EQ] = "=",   [CQL_OP_NE] = "!=",  [CQL_OP_LT] = "<",               [CQL_OP_LE] = "<=",
-    [CQL_OP_GT] = ">",   [CQL_OP_GE] = ">=",  [CQL_OP_IN] = "IN",              [CQL_OP_CONTAINS] = "CONTAINS",
-    [CQL_OP_LIKE] = "LIKE", [CQL_OP_CONTAINS_KEY] = "CONTAINS KEY", [CQL_OP_IS_NOT_NULL] = "IS NOT",
+    [CQL_OP_EQ] = "=",
+    [CQL_OP_NE] = "!=",
+    [CQL_OP_LT] = "<",
+    [CQL_OP_LE] = "<=",
+    [CQL_OP_GT] = ">",
+    [CQL_OP_GE] = ">=",
+    [CQL_OP_IN] = "IN",
+    [CQL_OP_CONTAINS] = "CONTAINS",
+    [CQL_OP_LIKE] = "LIKE",
+    [CQL_OP_CONTAINS_KEY] = "CONTAINS KEY",
+    [CQL_OP_IS_NOT_NULL] = "IS NOT",
 };
 
 const char *cqli_operator_text(enum cql_operator op)

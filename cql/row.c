@@ -1,17 +1,19 @@
 /* A live row, taken apart: the values of the columns that a SELECT looks at.
  *
- * Relies on live rows (base_rows): a cell that is there has a value. Values borrow from the encoded row where they can; what must be put
- * together (clustering values, collections of cells, counters) is in the scratch buffer, whose place is settled only when the row is whole,
- * since it may grow. */
+ * Relies on live rows (base_rows): a cell that is there has a value. Values borrow from the encoded
+ * row where they can; what must be put together (clustering values, collections of cells, counters)
+ * is in the scratch buffer, whose place is settled only when the row is whole, since it may
+ * grow. */
 #include "base/collection.h"
 #include "base/key.h"
 #include "cql/select_private.h"
 
 #define SCRATCH_LEN_MAX ((size_t)1 << 30)
 
-/* --- which columns ------------------------------------------------------------------------------------------------ */
+/* Which columns. */
 
-int cqli_fetch_init(struct base_arena *arena, const struct base_table *table, struct cqli_fetch *out)
+int cqli_fetch_init(struct base_arena *arena, const struct base_table *table,
+                    struct cqli_fetch *out)
 {
     *out = (struct cqli_fetch){.table = table};
     out->wanted = base_arena_zalloc(arena, table->column_count * sizeof *out->wanted);
@@ -28,7 +30,8 @@ void cqli_fetch_add(struct cqli_fetch *fetch, const struct base_column *column)
     fetch->wanted[i] = true;
 }
 
-static void insert_by_id(const struct base_table *table, uint32_t *list, size_t *count, uint32_t column)
+static void insert_by_id(const struct base_table *table, uint32_t *list, size_t *count,
+                         uint32_t column)
 {
     size_t i = (*count)++;
     for (; i > 0 && table->columns[list[i - 1]].id > table->columns[column].id; i--)
@@ -58,16 +61,18 @@ void cqli_fetch_finish(struct cqli_fetch *fetch)
         }
     }
     for (size_t s = 0, r = 0; s < fetch->static_count || r < fetch->regular_count;) {
-        bool from_statics = s < fetch->static_count && (r == fetch->regular_count || table->columns[fetch->statics[s]].id <
-                                                                                         table->columns[fetch->regulars[r]].id);
-        fetch->ids[fetch->id_count++] = table->columns[from_statics ? fetch->statics[s++] : fetch->regulars[r++]].id;
+        bool from_statics = s < fetch->static_count && (r == fetch->regular_count ||
+                                                        table->columns[fetch->statics[s]].id <
+                                                            table->columns[fetch->regulars[r]].id);
+        fetch->ids[fetch->id_count++] =
+            table->columns[from_statics ? fetch->statics[s++] : fetch->regulars[r++]].id;
     }
 }
 
-/* --- taking apart --------------------------------------------------------------------------------------------------- */
+/* Taking apart. */
 
-int cqli_row_init(struct cqli_row *row, const struct cqli_fetch *fetch, struct base_arena *arena, struct base_arena *row_arena,
-                  int64_t now_s)
+int cqli_row_init(struct cqli_row *row, const struct cqli_fetch *fetch, struct base_arena *arena,
+                  struct base_arena *row_arena, int64_t now_s)
 {
     const struct base_table *table = fetch->table;
     *row = (struct cqli_row){.fetch = fetch, .arena = row_arena, .now_s = now_s};
@@ -92,7 +97,8 @@ static int load_partition_key(struct cqli_row *row, struct base_err *err)
     base_buf_reset(&row->pk);
     int rc = base_pkey_decode(row->live.pkey, &row->pk, err);
     if (rc == BASE_OK)
-        rc = base_pk_split(base_buf_view(&row->pk), row->pk_values, table->partition_key_count, err);
+        rc =
+            base_pk_split(base_buf_view(&row->pk), row->pk_values, table->partition_key_count, err);
     if (rc == BASE_OK)
         rc = base_buf_put_slice(&row->pkey, row->live.pkey);
     for (size_t i = 0; rc == BASE_OK && i < table->partition_key_count; i++)
@@ -142,11 +148,13 @@ static int load_clustering(struct cqli_row *row, struct base_err *err)
             no_value(slot);
             continue;
         }
-        int rc = base_ckey_get(column->type, column->descending, &in, &row->scratch, &empty, &position, err);
+        int rc = base_ckey_get(column->type, column->descending, &in, &row->scratch, &empty,
+                               &position, err);
         if (rc != BASE_OK)
             return rc;
         if (position)
-            return base_err_set(err, BASE_E_CORRUPT, "a row's key of table %.*s has %zu components", BASE_SLICE_ARG(table->name), i);
+            return base_err_set(err, BASE_E_CORRUPT, "a row's key of table %.*s has %zu components",
+                                BASE_SLICE_ARG(table->name), i);
         scratch_value(row, slot, at);
     }
     return BASE_OK;
@@ -169,9 +177,10 @@ static int load_cell(struct cqli_row *row, struct cqli_row_slot *slot, const str
     return BASE_OK;
 }
 
-/* The cells of one column from *cell on into one value; *cell is the first of another afterwards. */
-static int load_cells(struct cqli_row *row, const struct base_column *column, struct base_cells *it, struct base_cell *cell, int *more,
-                      struct base_err *err)
+/* The cells of one column from *cell on into one value; *cell is the first of another
+ * afterwards. */
+static int load_cells(struct cqli_row *row, const struct base_column *column, struct base_cells *it,
+                      struct base_cell *cell, int *more, struct base_err *err)
 {
     struct cqli_row_slot *slot = &row->slots[column - row->fetch->table->columns];
     struct base_implode im;
@@ -196,7 +205,8 @@ static bool is_dead(const struct base_cell *cell)
 }
 
 /* The wanted columns of a row's cells; both ascend by id. */
-static int load_columns(struct cqli_row *row, struct base_cells it, const uint32_t *columns, size_t count, struct base_err *err)
+static int load_columns(struct cqli_row *row, struct base_cells it, const uint32_t *columns,
+                        size_t count, struct base_err *err)
 {
     const struct base_table *table = row->fetch->table;
     struct base_cell cell;
@@ -218,8 +228,8 @@ static int load_columns(struct cqli_row *row, struct base_cells it, const uint32
     return rc == BASE_OK && more < 0 ? BASE_E_CORRUPT : rc;
 }
 
-static int load_row(struct cqli_row *row, struct base_slice encoded, const uint32_t *columns, size_t count, bool clustered,
-                    struct base_err *err)
+static int load_row(struct cqli_row *row, struct base_slice encoded, const uint32_t *columns,
+                    size_t count, bool clustered, struct base_err *err)
 {
     struct base_row head;
     for (size_t i = 0; i < count; i++)
@@ -229,14 +239,18 @@ static int load_row(struct cqli_row *row, struct base_slice encoded, const uint3
         return keys ? load_clustering(row, err) : BASE_OK;
     if (!base_row_decode(encoded, &head))
         return BASE_E_CORRUPT;
-    int rc = !keys ? BASE_OK : head.originals.len ? load_originals(row, head.originals) : load_clustering(row, err);
-    return rc == BASE_OK && count ? load_columns(row, base_cells_begin(&head), columns, count, err) : rc;
+    int rc = !keys                ? BASE_OK
+             : head.originals.len ? load_originals(row, head.originals)
+                                  : load_clustering(row, err);
+    return rc == BASE_OK && count ? load_columns(row, base_cells_begin(&head), columns, count, err)
+                                  : rc;
 }
 
 static void settle(struct cqli_row *row, const uint32_t *columns, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct cqli_row_slot *slot = &row->slots[columns ? columns[i] : row->fetch->table->partition_key_count + i];
+        struct cqli_row_slot *slot =
+            &row->slots[columns ? columns[i] : row->fetch->table->partition_key_count + i];
         if (slot->at)
             slot->value.bytes.data = row->scratch.data + slot->at - 1;
     }
@@ -253,16 +267,18 @@ int cqli_row_load(struct cqli_row *row, const struct base_live_row *live, struct
     if (rc == BASE_OK && fetch->static_count)
         rc = load_row(row, live->static_row, fetch->statics, fetch->static_count, false, err);
     if (rc != BASE_OK)
-        return base_err_set(err, rc, "a row of table %.*s cannot be read: %s", BASE_SLICE_ARG(fetch->table->name), base_err_words(rc));
+        return base_err_set(err, rc, "a row of table %.*s cannot be read: %s",
+                            BASE_SLICE_ARG(fetch->table->name), base_err_words(rc));
     settle(row, fetch->regulars, fetch->regular_count);
     settle(row, fetch->statics, fetch->static_count);
     settle(row, NULL, fetch->clustering_count);
     return BASE_OK;
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------------------ */
+/* Asking. */
 
-int cqli_row_value(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *err)
+int cqli_row_value(struct cqli_row *row, const struct base_column *column, struct cql_value *out,
+                   struct base_err *err)
 {
     (void)err;
     *out = (struct cql_value){.state = CQL_VALUE_NULL};
@@ -281,15 +297,18 @@ struct cell_walk {
     bool any;
 };
 
-static int walk_begin(const struct cqli_row *row, const struct base_column *column, struct cell_walk *walk, struct base_err *err)
+static int walk_begin(const struct cqli_row *row, const struct base_column *column,
+                      struct cell_walk *walk, struct base_err *err)
 {
     struct base_row head;
-    struct base_slice encoded = column->kind == BASE_COLUMN_STATIC ? row->live.static_row : row->live.row;
+    struct base_slice encoded =
+        column->kind == BASE_COLUMN_STATIC ? row->live.static_row : row->live.row;
     *walk = (struct cell_walk){.column = column->id};
     if (encoded.len == 0)
         return BASE_OK;
     if (!base_row_decode(encoded, &head))
-        return base_err_set(err, BASE_E_CORRUPT, "a row of table %.*s cannot be read", BASE_SLICE_ARG(row->fetch->table->name));
+        return base_err_set(err, BASE_E_CORRUPT, "a row of table %.*s cannot be read",
+                            BASE_SLICE_ARG(row->fetch->table->name));
     walk->it = base_cells_begin(&head);
     walk->any = true;
     return BASE_OK;
@@ -298,7 +317,8 @@ static int walk_begin(const struct cqli_row *row, const struct base_column *colu
 static int walk_next(struct cell_walk *walk, struct base_cell *cell)
 {
     int more = 0;
-    while (walk->any && (more = base_cells_next(&walk->it, cell)) > 0 && cell->column <= walk->column) {
+    while (walk->any && (more = base_cells_next(&walk->it, cell)) > 0 &&
+           cell->column <= walk->column) {
         if (cell->column == walk->column && !is_dead(cell))
             return 1;
     }
@@ -327,7 +347,8 @@ static int32_t seconds_left(const struct cqli_row *row, const struct base_cell *
 }
 
 /* One element of the list for a collection's cells, or the value itself. */
-static int put_time(const struct cqli_row *row, const struct base_cell *cell, bool ttl, bool element, struct base_buf *out)
+static int put_time(const struct cqli_row *row, const struct base_cell *cell, bool ttl,
+                    bool element, struct base_buf *out)
 {
     if (ttl && !(cell->flags & BASE_CELL_EXPIRING))
         return element ? put_be32(out, -1) : BASE_OK;
@@ -338,14 +359,16 @@ static int put_time(const struct cqli_row *row, const struct base_cell *cell, bo
 }
 
 /* The cells' times: of one cell its own, of a collection's a list. */
-static int times(struct cqli_row *row, const struct base_column *column, bool ttl, struct cql_value *out, struct base_err *err)
+static int times(struct cqli_row *row, const struct base_column *column, bool ttl,
+                 struct cql_value *out, struct base_err *err)
 {
     struct cell_walk walk;
     struct base_cell cell;
     struct base_buf buf;
     int more = 0;
     uint32_t count = 0;
-    bool list = base_type_is_multicell(column->type), fields = list && column->type->kind == BASE_TYPE_UDT;
+    bool list = base_type_is_multicell(column->type),
+         fields = list && column->type->kind == BASE_TYPE_UDT;
     *out = (struct cql_value){.state = CQL_VALUE_NULL};
     if (!row)
         return BASE_OK;
@@ -355,7 +378,8 @@ static int times(struct cqli_row *row, const struct base_column *column, bool tt
         rc = put_be32(&buf, 0);
     for (; rc == BASE_OK && (more = walk_next(&walk, &cell)) > 0; count++) {
         uint16_t field = 0;
-        if (fields && (!base_path_get_field(cell.path, &field) || field >= column->type->param_count))
+        if (fields &&
+            (!base_path_get_field(cell.path, &field) || field >= column->type->param_count))
             rc = BASE_E_CORRUPT;
         for (; rc == BASE_OK && count < field; count++) /* null fields have an entry too */
             rc = put_be32(&buf, -1);
@@ -367,7 +391,8 @@ static int times(struct cqli_row *row, const struct base_column *column, bool tt
     if (rc == BASE_OK && more < 0)
         rc = BASE_E_CORRUPT;
     if (rc != BASE_OK)
-        return base_err_set(err, rc, "times of column %.*s: %s", BASE_SLICE_ARG(column->name), base_err_words(rc));
+        return base_err_set(err, rc, "times of column %.*s: %s", BASE_SLICE_ARG(column->name),
+                            base_err_words(rc));
     if (count == 0 || buf.len == 0)
         return BASE_OK;
     if (list)
@@ -376,7 +401,8 @@ static int times(struct cqli_row *row, const struct base_column *column, bool tt
     return BASE_OK;
 }
 
-static int greatest_time(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *err)
+static int greatest_time(struct cqli_row *row, const struct base_column *column,
+                         struct cql_value *out, struct base_err *err)
 {
     struct cell_walk walk;
     struct base_cell cell;
@@ -390,7 +416,8 @@ static int greatest_time(struct cqli_row *row, const struct base_column *column,
     for (; (more = walk_next(&walk, &cell)) > 0; any = true)
         greatest = cell.ts > greatest ? cell.ts : greatest;
     if (more < 0)
-        return base_err_set(err, BASE_E_CORRUPT, "times of column %.*s: damaged", BASE_SLICE_ARG(column->name));
+        return base_err_set(err, BASE_E_CORRUPT, "times of column %.*s: damaged",
+                            BASE_SLICE_ARG(column->name));
     if (!any)
         return BASE_OK;
     uint8_t *bytes = base_arena_alloc(row->arena, 8);
@@ -401,12 +428,14 @@ static int greatest_time(struct cqli_row *row, const struct base_column *column,
     return BASE_OK;
 }
 
-int cqli_row_writetime(struct cqli_row *row, const struct base_column *column, bool max, struct cql_value *out, struct base_err *err)
+int cqli_row_writetime(struct cqli_row *row, const struct base_column *column, bool max,
+                       struct cql_value *out, struct base_err *err)
 {
     return max ? greatest_time(row, column, out, err) : times(row, column, false, out, err);
 }
 
-int cqli_row_ttl(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *err)
+int cqli_row_ttl(struct cqli_row *row, const struct base_column *column, struct cql_value *out,
+                 struct base_err *err)
 {
     return times(row, column, true, out, err);
 }

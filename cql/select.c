@@ -1,19 +1,23 @@
 /* SELECT, prepared: what is looked at, and what the result's columns are (cql/select_private.h).
  *
- * A selector that is a column and nothing else is copied from the row; all others are expressions. When rows are gathered into groups
- * all are expressions, for the aggregation keeps a group's first row. */
+ * A selector that is a column and nothing else is copied from the row; all others are expressions.
+ * When rows are gathered into groups all are expressions, for the aggregation keeps a group's first
+ * row. */
 #include "cql/select_private.h"
 
 #include <stdio.h>
 
-/* --- selectors ------------------------------------------------------------------------------------------------------- */
+/* Selectors. */
 
-static int find_column(struct cqli_prepare *p, struct base_slice name, const struct base_column **out)
+static int find_column(struct cqli_prepare *p, struct base_slice name,
+                       const struct base_column **out)
 {
     *out = base_table_column(p->table, name);
-    return *out ? BASE_OK
-                : base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(name),
-                               BASE_SLICE_ARG(p->table->keyspace), BASE_SLICE_ARG(p->table->name));
+    return *out
+               ? BASE_OK
+               : base_err_set(p->err, BASE_E_INVALID,
+                              "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(name),
+                              BASE_SLICE_ARG(p->table->keyspace), BASE_SLICE_ARG(p->table->name));
 }
 
 static void wants_column(void *ctx, const struct base_column *column)
@@ -21,7 +25,8 @@ static void wants_column(void *ctx, const struct base_column *column)
     cqli_fetch_add(ctx, column);
 }
 
-static int prepare_expr(struct cqli_prepare *p, struct cqli_select *select, const struct cql_term *term, struct cqli_expr **out)
+static int prepare_expr(struct cqli_prepare *p, struct cqli_select *select,
+                        const struct cql_term *term, struct cqli_expr **out)
 {
     int rc = cqli_expr_prepare_selector(p, term, out);
     if (rc == BASE_OK)
@@ -29,7 +34,8 @@ static int prepare_expr(struct cqli_prepare *p, struct cqli_select *select, cons
     return rc;
 }
 
-static int prepare_selector(struct cqli_prepare *p, struct cqli_select *select, const struct cql_selector *selector, size_t i,
+static int prepare_selector(struct cqli_prepare *p, struct cqli_select *select,
+                            const struct cql_selector *selector, size_t i,
                             struct cql_column_spec *spec)
 {
     struct cqli_selector *out = &select->selectors[i];
@@ -71,7 +77,8 @@ static int prepare_selectors(struct cqli_prepare *p, struct cqli_select *select)
     size_t i = 0, n = count_selectors(p);
     struct cql_column_spec *specs = base_arena_zalloc(p->arena, (n + 1) * sizeof *specs);
     select->selectors = base_arena_zalloc(p->arena, (n + 1) * sizeof *select->selectors);
-    if (!specs || !select->selectors || cqli_fetch_init(p->arena, p->table, &select->fetch) != BASE_OK)
+    if (!specs || !select->selectors ||
+        cqli_fetch_init(p->arena, p->table, &select->fetch) != BASE_OK)
         return cqli_prepare_no_memory(p);
     select->columns = specs;
     select->selector_count = n;
@@ -80,7 +87,8 @@ static int prepare_selectors(struct cqli_prepare *p, struct cqli_select *select)
             const struct base_column *column = &p->table->columns[i];
             select->selectors[i].column = column;
             cqli_fetch_add(&select->fetch, column);
-            specs[i] = (struct cql_column_spec){p->table->keyspace, p->table->name, column->name, column->type};
+            specs[i] = (struct cql_column_spec){p->table->keyspace, p->table->name, column->name,
+                                                column->type};
         }
         return BASE_OK;
     }
@@ -95,7 +103,8 @@ static int prepare_selectors(struct cqli_prepare *p, struct cqli_select *select)
 /* For groups: expressions of them all. */
 static int prepare_aggregation(struct cqli_prepare *p, struct cqli_select *select)
 {
-    select->exprs = base_arena_alloc(p->arena, (select->selector_count + 1) * sizeof(const struct cqli_expr *));
+    select->exprs =
+        base_arena_alloc(p->arena, (select->selector_count + 1) * sizeof(const struct cqli_expr *));
     if (!select->exprs)
         return cqli_prepare_no_memory(p);
     for (size_t i = 0; i < select->selector_count; i++) {
@@ -104,7 +113,9 @@ static int prepare_aggregation(struct cqli_prepare *p, struct cqli_select *selec
             struct cql_term *term = base_arena_zalloc(p->arena, sizeof *term);
             if (!term)
                 return cqli_prepare_no_memory(p);
-            *term = (struct cql_term){.kind = CQL_TERM_COLUMN, .text = selector->column->name, .source = selector->column->name};
+            *term = (struct cql_term){.kind = CQL_TERM_COLUMN,
+                                      .text = selector->column->name,
+                                      .source = selector->column->name};
             int rc = prepare_expr(p, select, term, &selector->expr);
             if (rc != BASE_OK)
                 return rc;
@@ -122,11 +133,13 @@ static int prepare_limits(struct cqli_prepare *p, struct cqli_select *select)
     if (said->limit)
         rc = cqli_expr_prepare(p, said->limit, BASE_SLICE_LIT("[limit]"), type, &select->limit);
     if (rc == BASE_OK && said->per_partition_limit)
-        rc = cqli_expr_prepare(p, said->per_partition_limit, BASE_SLICE_LIT("[per_partition_limit]"), type, &select->partition_limit);
+        rc =
+            cqli_expr_prepare(p, said->per_partition_limit, BASE_SLICE_LIT("[per_partition_limit]"),
+                              type, &select->partition_limit);
     return rc;
 }
 
-/* --- all of it ----------------------------------------------------------------------------------------------------------- */
+/* All of it. */
 
 static int prepare_groups(struct cqli_prepare *p, struct cqli_select *select)
 {
@@ -142,7 +155,8 @@ static int prepare_groups(struct cqli_prepare *p, struct cqli_select *select)
     return BASE_OK;
 }
 
-static void give_columns(struct cqli_select *select, const struct cql_column_spec *json, struct cql_prepared *out)
+static void give_columns(struct cqli_select *select, const struct cql_column_spec *json,
+                         struct cql_prepared *out)
 {
     out->select = select;
     out->columns = select->json ? json : select->columns;
@@ -161,10 +175,13 @@ int cqli_select_prepare(struct cqli_prepare *p, struct cql_prepared *out)
     select->table = p->table;
     select->json = said->json;
     select->distinct = said->distinct;
-    *json = (struct cql_column_spec){p->table->keyspace, p->table->name, BASE_SLICE_LIT("[json]"), base_type_scalar(BASE_TYPE_TEXT)};
+    *json = (struct cql_column_spec){p->table->keyspace, p->table->name, BASE_SLICE_LIT("[json]"),
+                                     base_type_scalar(BASE_TYPE_TEXT)};
     int rc = prepare_selectors(p, select);
     if (rc == BASE_OK)
-        rc = cqli_restrictions_of_select(p, p->statement->where, may_filter, cqli_select_only_statics(p, select), &select->restrictions);
+        rc =
+            cqli_restrictions_of_select(p, p->statement->where, may_filter,
+                                        cqli_select_only_statics(p, select), &select->restrictions);
     if (rc == BASE_OK)
         rc = prepare_groups(p, select);
     if (rc == BASE_OK)
@@ -178,7 +195,8 @@ int cqli_select_prepare(struct cqli_prepare *p, struct cql_prepared *out)
     if (rc == BASE_OK)
         rc = prepare_limits(p, select);
     if (rc == BASE_OK)
-        rc = cqli_restrictions_pk_binds(p, select->restrictions, &out->pk_binds, &out->pk_bind_count);
+        rc = cqli_restrictions_pk_binds(p, select->restrictions, &out->pk_binds,
+                                        &out->pk_bind_count);
     if (rc != BASE_OK)
         return rc;
     cqli_fetch_finish(&select->fetch);

@@ -1,13 +1,17 @@
 /* SELECT, executed: which reads, one row after another, pages (cql/select_private.h).
  *
- * A SELECT is a sequence of steps, each one read: the partitions of the statement in their order, or a range of tokens; after a page, first
- * the rest of the partition where it ended. Steps are taken in order; of partitions the next ones are opened ahead. Whether ports answer at
- * once or later, the same code goes on: `drive` loops until a port is PENDING, and `ready` enters it again.
+ * A SELECT is a sequence of steps, each one read: the partitions of the statement in their order,
+ * or a range of tokens; after a page, first the rest of the partition where it ended. Steps are
+ * taken in order; of partitions the next ones are opened ahead. Whether ports answer at once or
+ * later, the same code goes on: `drive` loops until a port is PENDING, and `ready` enters it again.
  *
  * Invariants:
- * 1. One `drive` at a time: ports never call `ready` from inside a call, and only the current step's `ready` drives.
- * 2. A page ends only when a row is at hand that the next one begins with: has_more is never a guess, and no page that says it is empty.
- * 3. At the end, whatever it is, every read is closed and the row arena is freed, before the caller hears of it. */
+ * 1. One `drive` at a time: ports never call `ready` from inside a call, and only the current
+ *    step's `ready` drives.
+ * 2. A page ends only when a row is at hand that the next one begins with: has_more is never a
+ *    guess, and no page that says it is empty.
+ * 3. At the end, whatever it is, every read is closed and the row arena is freed, before the caller
+ *    hears of it. */
 #include "base/key.h"
 #include "cql/select_private.h"
 
@@ -19,7 +23,7 @@ static int fail(struct cqli_select_run *run, int rc)
     return rc;
 }
 
-/* --- steps ----------------------------------------------------------------------------------------------------------------- */
+/* Steps. */
 
 static struct cqli_select_slot *slot_of(const struct cqli_select_run *run, size_t step)
 {
@@ -31,12 +35,14 @@ static bool is_range_step(const struct cqli_select_run *run, size_t step)
     return run->is_range && step + 1 == run->step_count;
 }
 
-/* How many rows a read is asked for: those of the page and one to see that there is more; not more than there can be. */
+/* How many rows a read is asked for: those of the page and one to see that there is more; not more
+ * than there can be. */
 static uint64_t rows_wanted(const struct cqli_select_run *run)
 {
     if (run->select->aggregated)
         return run->partition_rows_max;
-    uint64_t wanted = run->rows_left < run->partition_rows_max ? run->rows_left : run->partition_rows_max;
+    uint64_t wanted =
+        run->rows_left < run->partition_rows_max ? run->rows_left : run->partition_rows_max;
     if (run->paged) {
         uint64_t page = (uint64_t)run->exec->page_size - run->exec->result.row_count + 1;
         wanted = page < wanted ? page : wanted;
@@ -158,7 +164,7 @@ static int skip_partition(struct cqli_select_run *run)
     return BASE_OK;
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------------------- */
+/* Rows. */
 
 enum verdict { GO_ON, STOP, STOP_WITH_MORE };
 
@@ -176,8 +182,8 @@ static int row_does_not_fit(struct cqli_select_run *run, int rc, enum verdict *v
         *verdict = STOP_WITH_MORE;
         return BASE_OK;
     }
-    return base_err_set(&run->exec->err, BASE_E_LIMIT, "The result is larger than %zu bytes%s", run->exec->result.rows.len_max,
-                        run->paged ? "" : ": use paging");
+    return base_err_set(&run->exec->err, BASE_E_LIMIT, "The result is larger than %zu bytes%s",
+                        run->exec->result.rows.len_max, run->paged ? "" : ": use paging");
 }
 
 static void note_given(struct cqli_select_run *run)
@@ -188,13 +194,15 @@ static void note_given(struct cqli_select_run *run)
         run->partition_rows_left--;
 }
 
-static int take_plain(struct cqli_select_run *run, const struct base_live_row *row, enum verdict *verdict)
+static int take_plain(struct cqli_select_run *run, const struct base_live_row *row,
+                      enum verdict *verdict)
 {
     if (page_is_full(run)) {
         *verdict = STOP_WITH_MORE;
         return BASE_OK;
     }
-    if (run->paged && run->partition_limit != UINT64_MAX && !base_slice_equal(base_buf_view(&run->given.pkey), row->pkey))
+    if (run->paged && run->partition_limit != UINT64_MAX &&
+        !base_slice_equal(base_buf_view(&run->given.pkey), row->pkey))
         run->partition_rows_left = run->partition_limit;
     int rc = cqli_row_load(&run->output.row, row, &run->exec->err);
     if (rc == BASE_OK && (rc = cqli_output_row(&run->output)) != BASE_OK)
@@ -217,10 +225,13 @@ static int end_group(struct cqli_select_run *run, enum verdict *verdict)
     run->given.partition_rows_left = run->partition_rows_left;
     if (run->rows_left == 0)
         *verdict = STOP;
-    return run->paged ? cqli_place_set(&run->given, base_buf_view(&run->seen.pkey), base_buf_view(&run->seen.ckey)) : BASE_OK;
+    return run->paged ? cqli_place_set(&run->given, base_buf_view(&run->seen.pkey),
+                                       base_buf_view(&run->seen.ckey))
+                      : BASE_OK;
 }
 
-static int take_into_group(struct cqli_select_run *run, const struct base_live_row *row, enum verdict *verdict)
+static int take_into_group(struct cqli_select_run *run, const struct base_live_row *row,
+                           enum verdict *verdict)
 {
     struct cqli_output *o = &run->output;
     bool same, same_partition = base_slice_equal(base_buf_view(&run->seen.pkey), row->pkey);
@@ -246,7 +257,7 @@ static int take_into_group(struct cqli_select_run *run, const struct base_live_r
     return rc == BASE_OK ? cqli_output_add(o) : rc;
 }
 
-/* --- the end --------------------------------------------------------------------------------------------------------------------- */
+/* The end. */
 
 static int put_paging_state(struct cqli_select_run *run)
 {
@@ -309,8 +320,10 @@ static int take(struct cqli_select_run *run, struct cqli_select_slot *slot, enum
         return BASE_OK;
     }
     size_t step = run->step;
-    int rc = run->select->aggregated ? take_into_group(run, &read->row, verdict) : take_plain(run, &read->row, verdict);
-    if (rc == BASE_OK && *verdict == GO_ON && run->step == step && ++run->step_rows >= run->partition_rows_max)
+    int rc = run->select->aggregated ? take_into_group(run, &read->row, verdict)
+                                     : take_plain(run, &read->row, verdict);
+    if (rc == BASE_OK && *verdict == GO_ON && run->step == step &&
+        ++run->step_rows >= run->partition_rows_max)
         next_step(run);
     return rc;
 }
@@ -336,7 +349,7 @@ static enum cql_answer drive(struct cqli_select_run *run)
     return CQL_DONE;
 }
 
-/* --- the beginning ----------------------------------------------------------------------------------------------------------------- */
+/* The beginning. */
 
 enum cql_answer cqli_select_start(struct cql_exec *exec)
 {
@@ -347,10 +360,12 @@ enum cql_answer cqli_select_start(struct cql_exec *exec)
         exec->rc = base_err_set(&exec->err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
         return CQL_DONE;
     }
-    *run = (struct cqli_select_run){.exec = exec, .select = select, .limit = UINT64_MAX, .partition_limit = UINT64_MAX};
+    *run = (struct cqli_select_run){
+        .exec = exec, .select = select, .limit = UINT64_MAX, .partition_limit = UINT64_MAX};
     int64_t now_us = exec->now_s ? exec->now_s * 1000000 : exec->ports->ops->now_us(exec->ports);
     run->now_s = exec->now_s ? exec->now_s : now_us / 1000000;
-    run->paged = exec->page_size > 0 && !(select->aggregated && !select->grouped) && !select->sorted;
+    run->paged =
+        exec->page_size > 0 && !(select->aggregated && !select->grouped) && !select->sorted;
     cqli_place_init(&run->seen, exec->arena);
     cqli_place_init(&run->given, exec->arena);
     exec->result.kind = CQL_RESULT_ROWS;
@@ -366,8 +381,10 @@ enum cql_answer cqli_select_start(struct cql_exec *exec)
         return CQL_DONE;
     }
     if (exec->tracing)
-        exec->ports->ops->trace(exec->ports, "Executing a read of %s of %.*s.%.*s", run->is_range ? "a range of tokens" : "partitions",
-                                BASE_SLICE_ARG(select->table->keyspace), BASE_SLICE_ARG(select->table->name));
+        exec->ports->ops->trace(exec->ports, "Executing a read of %s of %.*s.%.*s",
+                                run->is_range ? "a range of tokens" : "partitions",
+                                BASE_SLICE_ARG(select->table->keyspace),
+                                BASE_SLICE_ARG(select->table->name));
     return drive(run);
 }
 

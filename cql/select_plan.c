@@ -1,8 +1,8 @@
-/* Where a SELECT looks when it is executed: its values make places (restrictions), its limits numbers, and the paging state says from
- * where on.
+/* Where a SELECT looks when it is executed: its values make places (restrictions), its limits
+ * numbers, and the paging state says from where on.
  *
- * The place in a paging state is the client's word: it must be where the statement looks, and limits are never more than the
- * statement's. */
+ * The place in a paging state is the client's word: it must be where the statement looks, and
+ * limits are never more than the statement's. */
 #include "base/key.h"
 #include "cql/select_private.h"
 
@@ -26,7 +26,8 @@ int cqli_place_set(struct cqli_select_place *place, struct base_slice pkey, stru
     return rc == BASE_OK ? base_buf_put_slice(&place->ckey, ckey) : rc;
 }
 
-static int eval_limit(struct cqli_select_run *run, struct cqli_eval *eval, struct cqli_expr *expr, const char *name, uint64_t *out)
+static int eval_limit(struct cqli_select_run *run, struct cqli_eval *eval, struct cqli_expr *expr,
+                      const char *name, uint64_t *out)
 {
     struct cql_value value;
     *out = UINT64_MAX;
@@ -46,7 +47,8 @@ static int eval_limit(struct cqli_select_run *run, struct cqli_eval *eval, struc
     return BASE_OK;
 }
 
-static int copy_with(struct cqli_select_run *run, struct base_slice ckey, uint8_t position, struct base_slice *out)
+static int copy_with(struct cqli_select_run *run, struct base_slice ckey, uint8_t position,
+                     struct base_slice *out)
 {
     uint8_t *bytes = base_arena_alloc_aligned(run->exec->arena, ckey.len, 1);
     if (!bytes)
@@ -64,7 +66,8 @@ static int cut_slices(struct cqli_select_run *run, struct base_slice ckey)
     bool reversed = run->select->reversed;
     struct base_slice cut = {0};
     int rc = copy_with(run, ckey, reversed ? BASE_KEY_BEFORE : BASE_KEY_AFTER, &cut);
-    struct base_range *ranges = base_arena_alloc(run->exec->arena, (all->count + 1) * sizeof *ranges);
+    struct base_range *ranges =
+        base_arena_alloc(run->exec->arena, (all->count + 1) * sizeof *ranges);
     if (rc != BASE_OK || !ranges)
         return BASE_E_NOMEM;
     size_t n = 0;
@@ -86,7 +89,8 @@ static int cut_slices(struct cqli_select_run *run, struct base_slice ckey)
 
 static int bad_state(struct cqli_select_run *run)
 {
-    return base_err_set(&run->exec->err, BASE_E_INVALID, "Invalid value for the paging state: it is another statement's");
+    return base_err_set(&run->exec->err, BASE_E_INVALID,
+                        "Invalid value for the paging state: it is another statement's");
 }
 
 /* Is the state's place one where this statement looks? */
@@ -95,7 +99,8 @@ static int find_place(struct cqli_select_run *run)
     const struct cqli_places *places = &run->places;
     if (!places->pkeys) {
         int64_t token = base_token_get(run->from.pkey.data);
-        return token > places->token_after && token <= places->token_upto ? BASE_OK : bad_state(run);
+        return token > places->token_after && token <= places->token_upto ? BASE_OK
+                                                                          : bad_state(run);
     }
     for (size_t i = 0; i < places->pkey_count; i++) {
         if (base_slice_equal(places->pkeys[i], run->from.pkey)) {
@@ -108,7 +113,8 @@ static int find_place(struct cqli_select_run *run)
 
 static int resume(struct cqli_select_run *run)
 {
-    int rc = cqli_paging_decode(run->exec->paging_state, run->select->table, &run->from, &run->exec->err);
+    int rc = cqli_paging_decode(run->exec->paging_state, run->select->table, &run->from,
+                                &run->exec->err);
     if (rc == BASE_OK)
         rc = find_place(run);
     if (rc != BASE_OK)
@@ -137,7 +143,8 @@ static int resume(struct cqli_select_run *run)
     return rc == BASE_OK ? cqli_place_set(&run->seen, run->from.pkey, run->from.ckey) : rc;
 }
 
-/* Slices that are rows, or a table without clustering columns: then it is known when a partition has no more. */
+/* Slices that are rows, or a table without clustering columns: then it is known when a partition
+ * has no more. */
 static uint64_t most_rows_of_partition(const struct cqli_select_run *run)
 {
     const struct base_slices *slices = &run->places.slices;
@@ -163,10 +170,14 @@ static int plan(struct cqli_select_run *run)
     run->partition_rows_max = most_rows_of_partition(run);
     if (places->nothing)
         return BASE_OK;
-    if (run->exec->paging_state.len && !(run->select->aggregated && !run->select->grouped) && (rc = resume(run)) != BASE_OK)
+    if (run->exec->paging_state.len && !(run->select->aggregated && !run->select->grouped) &&
+        (rc = resume(run)) != BASE_OK)
         return rc;
-    run->step_count = run->is_range ? 1 + (run->resumes ? 1 : 0) : places->pkey_count - run->first_pkey;
-    run->slot_count = run->is_range ? 1 : run->step_count < READS_AHEAD ? run->step_count : READS_AHEAD;
+    run->step_count =
+        run->is_range ? 1 + (run->resumes ? 1 : 0) : places->pkey_count - run->first_pkey;
+    run->slot_count = run->is_range                   ? 1
+                      : run->step_count < READS_AHEAD ? run->step_count
+                                                      : READS_AHEAD;
     if (run->slot_count == 0)
         return BASE_OK;
     run->slots = base_arena_alloc(run->exec->arena, run->slot_count * sizeof *run->slots);
@@ -192,9 +203,11 @@ static void warn(struct cqli_select_run *run)
 static int check_sorting(struct cqli_select_run *run)
 {
     if (run->select->sorted && run->exec->page_size > 0 && !run->places.nothing)
-        return base_err_set(&run->exec->err, BASE_E_INVALID,
-                            "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must either remove the "
-                            "ORDER BY or the IN and sort client side, or disable paging for this query");
+        return base_err_set(
+            &run->exec->err, BASE_E_INVALID,
+            "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you "
+            "must either remove the "
+            "ORDER BY or the IN and sort client side, or disable paging for this query");
     return BASE_OK;
 }
 
@@ -205,13 +218,16 @@ int cqli_select_plan(struct cqli_select_run *run)
     eval.arena = run->exec->arena; /* places outlive the rows */
     eval.row = NULL;
     if (run->exec->consistency == CONSISTENCY_ANY)
-        rc = base_err_set(&run->exec->err, BASE_E_INVALID, "ANY ConsistencyLevel is only supported for writes");
+        rc = base_err_set(&run->exec->err, BASE_E_INVALID,
+                          "ANY ConsistencyLevel is only supported for writes");
     if (rc == BASE_OK)
-        rc = cqli_restrictions_eval(run->select->restrictions, run->select->table, &eval, &run->places);
+        rc = cqli_restrictions_eval(run->select->restrictions, run->select->table, &eval,
+                                    &run->places);
     if (rc == BASE_OK)
         rc = eval_limit(run, &eval, run->select->limit, "LIMIT", &run->limit);
     if (rc == BASE_OK)
-        rc = eval_limit(run, &eval, run->select->partition_limit, "PER PARTITION LIMIT", &run->partition_limit);
+        rc = eval_limit(run, &eval, run->select->partition_limit, "PER PARTITION LIMIT",
+                        &run->partition_limit);
     if (rc == BASE_OK)
         rc = check_sorting(run);
     if (rc == BASE_OK)

@@ -12,20 +12,21 @@
 
 #include "cql/restrictions_private.h"
 
-/* --- a row, taken apart (row.c) ------------------------------------------------------------------------------------- */
+/* A row, taken apart (row.c). */
 
 /* Which columns are looked at. Immutable once prepared. */
 struct cqli_fetch {
     const struct base_table *table;
-    bool *wanted;              /* by index into table->columns */
+    bool *wanted;                 /* by index into table->columns */
     uint32_t *statics, *regulars; /* indexes, ascending by column id */
     size_t static_count, regular_count;
-    size_t clustering_count;   /* components to decode: up to the last that is wanted */
+    size_t clustering_count; /* components to decode: up to the last that is wanted */
     bool partition_key;
-    uint32_t *ids;             /* for base_read: of statics and regulars, ascending */
+    uint32_t *ids; /* for base_read: of statics and regulars, ascending */
     size_t id_count;
 };
-BASE_MUST int cqli_fetch_init(struct base_arena *arena, const struct base_table *table, struct cqli_fetch *out);
+BASE_MUST int cqli_fetch_init(struct base_arena *arena, const struct base_table *table,
+                              struct cqli_fetch *out);
 void cqli_fetch_add(struct cqli_fetch *fetch, const struct base_column *column);
 void cqli_fetch_finish(struct cqli_fetch *fetch);
 
@@ -35,7 +36,8 @@ struct cqli_row_slot {
 };
 struct cqli_row {
     const struct cqli_fetch *fetch;
-    struct base_arena *arena; /* for what writetime and ttl make: the caller resets it between rows */
+    struct base_arena
+        *arena; /* for what writetime and ttl make: the caller resets it between rows */
     int64_t now_s;
     struct base_live_row live;
     struct cqli_row_slot *slots; /* by index into table->columns */
@@ -43,23 +45,26 @@ struct cqli_row {
     struct base_buf pkey, pk, scratch; /* pkey: whose values are in the slots */
 };
 /* arena: for the row's own buffers, as long as the row is used. */
-BASE_MUST int cqli_row_init(struct cqli_row *row, const struct cqli_fetch *fetch, struct base_arena *arena, struct base_arena *row_arena,
-                            int64_t now_s);
+BASE_MUST int cqli_row_init(struct cqli_row *row, const struct cqli_fetch *fetch,
+                            struct base_arena *arena, struct base_arena *row_arena, int64_t now_s);
 /* CORRUPT, NOMEM, LIMIT. `live` is borrowed until the next load. */
-BASE_MUST int cqli_row_load(struct cqli_row *row, const struct base_live_row *live, struct base_err *err);
+BASE_MUST int cqli_row_load(struct cqli_row *row, const struct base_live_row *live,
+                            struct base_err *err);
 
-/* --- the paging state (paging.c) --------------------------------------------------------------------------------------- */
+/* The paging state (paging.c). */
 
 struct cqli_paging {
-    struct base_slice pkey, ckey;  /* the last row that was given; ckey empty: its partition has only a static row */
-    uint64_t rows_left;            /* of LIMIT; UINT64_MAX: none */
-    uint64_t partition_rows_left;  /* of PER PARTITION LIMIT, for pkey; UINT64_MAX: none */
+    struct base_slice pkey,
+        ckey; /* the last row that was given; ckey empty: its partition has only a static row */
+    uint64_t rows_left;           /* of LIMIT; UINT64_MAX: none */
+    uint64_t partition_rows_left; /* of PER PARTITION LIMIT, for pkey; UINT64_MAX: none */
 };
 BASE_MUST int cqli_paging_encode(const struct cqli_paging *paging, struct base_buf *out);
 /* Bytes from a client: nothing in them is believed. INVALID. *out borrows from the state. */
-BASE_MUST int cqli_paging_decode(struct base_slice state, const struct base_table *table, struct cqli_paging *out, struct base_err *err);
+BASE_MUST int cqli_paging_decode(struct base_slice state, const struct base_table *table,
+                                 struct cqli_paging *out, struct base_err *err);
 
-/* --- prepared ------------------------------------------------------------------------------------------------------------ */
+/* Prepared. */
 
 struct cqli_selector {
     const struct base_column *column; /* nothing but a column; or */
@@ -79,11 +84,11 @@ struct cqli_select {
     struct cqli_fetch fetch;
     struct cqli_expr *limit, *partition_limit; /* or NULL */
     bool json, distinct, reversed;
-    bool aggregated; /* rows are gathered into groups (or into one) */
-    bool grouped;    /* GROUP BY */
-    size_t group_clustering;      /* clustering columns that are part of the group's key, besides … */
+    bool aggregated;         /* rows are gathered into groups (or into one) */
+    bool grouped;            /* GROUP BY */
+    size_t group_clustering; /* clustering columns that are part of the group's key, besides … */
     struct cqli_expr *group_expr; /* … the worth of this one, or NULL */
-    bool sorted; /* ORDER BY over several partitions */
+    bool sorted;                  /* ORDER BY over several partitions */
     struct cqli_order *order;
     size_t order_count;
 };
@@ -92,7 +97,7 @@ bool cqli_select_only_statics(const struct cqli_prepare *p, const struct cqli_se
 BASE_MUST int cqli_select_rules(struct cqli_prepare *p, struct cqli_select *select);
 BASE_MUST int cqli_select_order(struct cqli_prepare *p, struct cqli_select *select);
 
-/* --- executing ------------------------------------------------------------------------------------------------------------- */
+/* Executing. */
 
 struct cqli_sort_row {
     struct base_slice key;
@@ -103,7 +108,8 @@ struct cqli_sort_row {
 struct cqli_output {
     const struct cqli_select *select;
     struct cql_exec *exec;
-    struct base_arena row_arena; /* reset after each row; nothing is allocated when all selectors are columns */
+    struct base_arena
+        row_arena; /* reset after each row; nothing is allocated when all selectors are columns */
     struct cqli_row row;
     struct cqli_eval eval;
     struct cqli_aggregation *aggregation;
@@ -114,7 +120,8 @@ struct cqli_output {
     struct cqli_sort_row *sorted;
     size_t sorted_count, sorted_cap;
 };
-BASE_MUST int cqli_output_init(struct cqli_output *o, const struct cqli_select *select, struct cql_exec *exec, int64_t now_us);
+BASE_MUST int cqli_output_init(struct cqli_output *o, const struct cqli_select *select,
+                               struct cql_exec *exec, int64_t now_us);
 void cqli_output_fini(struct cqli_output *o);
 /* Append the row at hand. LIMIT: result.rows is full; it is as it was. */
 BASE_MUST int cqli_output_row(struct cqli_output *o);
@@ -127,7 +134,7 @@ BASE_MUST int cqli_output_group(struct cqli_output *o);
 /* Sort what was appended, and keep `limit` of it. */
 BASE_MUST int cqli_output_sort(struct cqli_output *o, uint64_t limit);
 
-/* --- the execution's state ---------------------------------------------------------------------------------------------------- */
+/* The execution's state. */
 
 enum cqli_slot_state {
     CQLI_SLOT_CLOSED,
@@ -158,19 +165,23 @@ struct cqli_select_run {
     /* steps */
     size_t step, step_count;
     size_t first_pkey;       /* the first step's partition */
-    bool resumes, is_range;  /* resumes: the first step is the rest of a partition; is_range: the last step is tokens */
+    bool resumes, is_range;  /* resumes: the first step is the rest of a partition; is_range: the
+                                last step is tokens */
     struct cqli_paging from; /* where it resumes */
     struct base_slices rest; /* the slices of what is left of that partition */
     struct base_slice start_pkey;
     struct cqli_select_slot *slots;
     size_t slot_count, opened; /* steps that were opened, the current one included */
-    uint64_t partition_rows_max, step_rows; /* rows that a partition can have at most; that this step gave */
+    uint64_t partition_rows_max,
+        step_rows; /* rows that a partition can have at most; that this step gave */
     int64_t now_s;
-    struct cqli_select_place seen, given; /* the last row that was looked at; … that is in the result */
+    struct cqli_select_place seen,
+        given; /* the last row that was looked at; … that is in the result */
 };
 
 void cqli_place_init(struct cqli_select_place *place, struct base_arena *arena);
-BASE_MUST int cqli_place_set(struct cqli_select_place *place, struct base_slice pkey, struct base_slice ckey);
+BASE_MUST int cqli_place_set(struct cqli_select_place *place, struct base_slice pkey,
+                             struct base_slice ckey);
 /* Values, limits, the paging state → the steps. run->output is there. (select_plan.c) */
 BASE_MUST int cqli_select_plan(struct cqli_select_run *run);
 

@@ -8,7 +8,8 @@
 #define KEY_LEN_MAX ((size_t)1 << 20)
 #define JSON_LEN_MAX ((size_t)1 << 28)
 
-int cqli_output_init(struct cqli_output *o, const struct cqli_select *select, struct cql_exec *exec, int64_t now_us)
+int cqli_output_init(struct cqli_output *o, const struct cqli_select *select, struct cql_exec *exec,
+                     int64_t now_us)
 {
     *o = (struct cqli_output){.select = select, .exec = exec};
     base_arena_init(&o->row_arena);
@@ -16,11 +17,17 @@ int cqli_output_init(struct cqli_output *o, const struct cqli_select *select, st
     base_buf_init_in_arena(&o->key, exec->arena, KEY_LEN_MAX);
     base_buf_init(&o->json, JSON_LEN_MAX);
     int64_t now_s = exec->now_s ? exec->now_s : now_us / 1000000;
-    o->eval = (struct cqli_eval){.arena = &o->row_arena, .values = exec->values, .value_count = exec->value_count, .row = &o->row,
-                                 .ports = exec->ports, .now_us = now_us, .err = &exec->err};
+    o->eval = (struct cqli_eval){.arena = &o->row_arena,
+                                 .values = exec->values,
+                                 .value_count = exec->value_count,
+                                 .row = &o->row,
+                                 .ports = exec->ports,
+                                 .now_us = now_us,
+                                 .err = &exec->err};
     int rc = cqli_row_init(&o->row, &select->fetch, exec->arena, &o->row_arena, now_s);
     if (rc == BASE_OK && select->aggregated)
-        rc = cqli_aggregation_new(exec->arena, select->exprs, select->selector_count, &o->aggregation);
+        rc = cqli_aggregation_new(exec->arena, select->exprs, select->selector_count,
+                                  &o->aggregation);
     return rc == BASE_OK ? BASE_OK : base_err_set(&exec->err, rc, "%s", base_err_words(rc));
 }
 
@@ -30,7 +37,7 @@ void cqli_output_fini(struct cqli_output *o)
     base_buf_fini(&o->json);
 }
 
-/* --- a row --------------------------------------------------------------------------------------------------------------- */
+/* A row. */
 
 static int put_value(struct base_buf *out, const struct cql_value *value)
 {
@@ -90,8 +97,9 @@ static int put_json_row(struct cqli_output *o)
         if (rc == BASE_OK)
             rc = base_buf_printf(&o->json, ": ");
         if (rc == BASE_OK)
-            rc = value.state == CQL_VALUE_SET ? base_value_to_json(spec->type, value.bytes, &o->json, &o->exec->err)
-                                              : base_buf_printf(&o->json, "null");
+            rc = value.state == CQL_VALUE_SET
+                     ? base_value_to_json(spec->type, value.bytes, &o->json, &o->exec->err)
+                     : base_buf_printf(&o->json, "null");
     }
     if (rc == BASE_OK)
         rc = base_buf_put_u8(&o->json, '}');
@@ -129,7 +137,8 @@ static int make_sort_key(struct cqli_output *o)
         if (rc != BASE_OK)
             break;
         if (value.state == CQL_VALUE_SET)
-            rc = base_ckey_put(column->type, order->descending, value.bytes, &key, &exact, &o->exec->err);
+            rc = base_ckey_put(column->type, order->descending, value.bytes, &key, &exact,
+                               &o->exec->err);
         else
             rc = base_buf_put_u8(&key, order->descending ? 0xFF : 0x00);
     }
@@ -149,7 +158,8 @@ static int note_sorted(struct cqli_output *o, size_t at)
         o->sorted = more;
         o->sorted_cap = cap;
     }
-    o->sorted[o->sorted_count] = (struct cqli_sort_row){o->sort_key, at, o->exec->result.rows.len - at, o->sorted_count};
+    o->sorted[o->sorted_count] =
+        (struct cqli_sort_row){o->sort_key, at, o->exec->result.rows.len - at, o->sorted_count};
     o->sorted_count++;
     return BASE_OK;
 }
@@ -174,9 +184,10 @@ int cqli_output_row(struct cqli_output *o)
     return rc;
 }
 
-/* --- groups ------------------------------------------------------------------------------------------------------------------ */
+/* Groups. */
 
-/* What names the row's group: its pkey, the first components of its ckey, the expression's worth. */
+/* What names the row's group: its pkey, the first components of its ckey, the expression's
+ * worth. */
 static int make_group_key(struct cqli_output *o, struct base_buf *key)
 {
     const struct cqli_select *select = o->select;
@@ -189,7 +200,8 @@ static int make_group_key(struct cqli_output *o, struct base_buf *key)
         const struct base_column *column = &table->columns[table->partition_key_count + i];
         uint8_t position;
         bool empty;
-        rc = base_ckey_get(column->type, column->descending, &in, key, &empty, &position, &o->exec->err);
+        rc = base_ckey_get(column->type, column->descending, &in, key, &empty, &position,
+                           &o->exec->err);
         key->len = at;
     }
     size_t prefix = o->row.live.ckey.len - base_reader_left(&in);
@@ -240,7 +252,7 @@ int cqli_output_group(struct cqli_output *o)
     return rc;
 }
 
-/* --- sorting -------------------------------------------------------------------------------------------------------------------- */
+/* Sorting. */
 
 static int compare_rows(const void *a, const void *b)
 {

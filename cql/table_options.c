@@ -1,17 +1,21 @@
 /* A table's options: Cassandra 5's names, defaults, ranges and messages.
  *
- * What works so far is taken, the rest is refused by name: an option that is silently ignored would be a
- * promise nobody keeps. Accepted without an effect yet are only those whose effect cannot be seen in
- * results (caching, speculative_retry and additional_write_policy, read_repair, index intervals,
- * crc_check_chance, allow_auto_snapshot, incremental_backups, extensions, the compaction strategy's name: compaction_options.c). */
+ * What works so far is taken, the rest is refused by name: an option that is silently ignored would
+ * be a promise nobody keeps. Accepted without an effect yet are only those whose effect cannot be
+ * seen in results (caching, speculative_retry and additional_write_policy, read_repair, index
+ * intervals, crc_check_chance, allow_auto_snapshot, incremental_backups, extensions, the compaction
+ * strategy's name: compaction_options.c). */
 #include "base/compress.h"
 #include "cql/cql_private.h"
 
 #define LIT(text) BASE_SLICE_LIT(text)
 
-static const struct base_option default_caching[] = {{LIT("keys"), LIT("ALL")}, {LIT("rows_per_partition"), LIT("NONE")}};
+static const struct base_option default_caching[] = {{LIT("keys"), LIT("ALL")},
+                                                     {LIT("rows_per_partition"), LIT("NONE")}};
 static const struct base_option default_compaction[] = {
-    {LIT("class"), LIT("SizeTieredCompactionStrategy")}, {LIT("max_threshold"), LIT("32")}, {LIT("min_threshold"), LIT("4")}};
+    {LIT("class"), LIT("SizeTieredCompactionStrategy")},
+    {LIT("max_threshold"), LIT("32")},
+    {LIT("min_threshold"), LIT("4")}};
 static const struct base_option default_compression[] = {{LIT("chunk_length_in_kb"), LIT("16")},
                                                          {LIT("class"), LIT("LZ4Compressor")}};
 
@@ -36,7 +40,7 @@ void cql_table_options_default(struct base_table_options *options)
     };
 }
 
-/* --- values ------------------------------------------------------------------------------------------- */
+/* Values. */
 
 struct option {
     struct cqli_analysis *a;
@@ -48,7 +52,8 @@ static int need_simple(const struct option *o)
 {
     return o->value->kind != CQL_TERM_MAP
                ? BASE_OK
-               : base_err_set(o->a->err, BASE_E_SYNTAX, "Invalid value for property '%.*s'. It should be a string",
+               : base_err_set(o->a->err, BASE_E_SYNTAX,
+                              "Invalid value for property '%.*s'. It should be a string",
                               BASE_SLICE_ARG(o->name));
 }
 
@@ -62,11 +67,13 @@ static int get_i32(const struct option *o, int64_t min, int64_t max, int32_t *ou
         return base_err_set(o->a->err, BASE_E_SYNTAX, "Invalid integer value %.*s for '%.*s'",
                             BASE_SLICE_ARG(o->value->text), BASE_SLICE_ARG(o->name));
     if (v < min)
-        return base_err_set(o->a->err, BASE_E_CONFIG, "%.*s must be greater than or equal to %lld (got %.*s)",
-                            BASE_SLICE_ARG(o->name), (long long)min, BASE_SLICE_ARG(o->value->text));
+        return base_err_set(
+            o->a->err, BASE_E_CONFIG, "%.*s must be greater than or equal to %lld (got %.*s)",
+            BASE_SLICE_ARG(o->name), (long long)min, BASE_SLICE_ARG(o->value->text));
     if (v > max)
-        return base_err_set(o->a->err, BASE_E_CONFIG, "%.*s must be less than or equal to %lld (got %.*s)",
-                            BASE_SLICE_ARG(o->name), (long long)max, BASE_SLICE_ARG(o->value->text));
+        return base_err_set(
+            o->a->err, BASE_E_CONFIG, "%.*s must be less than or equal to %lld (got %.*s)",
+            BASE_SLICE_ARG(o->name), (long long)max, BASE_SLICE_ARG(o->value->text));
     *out = (int32_t)v;
     return BASE_OK;
 }
@@ -90,19 +97,21 @@ static int get_bool(const struct option *o, bool *out)
     return cqli_slice_to_bool(o->value->text, out)
                ? BASE_OK
                : base_err_set(o->a->err, BASE_E_SYNTAX,
-                              "Invalid boolean value %.*s for '%.*s'. Positive values can be '1', 'true' or 'yes'. "
+                              "Invalid boolean value %.*s for '%.*s'. Positive values can be '1', "
+                              "'true' or 'yes'. "
                               "Negative values can be '0', 'false' or 'no'.",
                               BASE_SLICE_ARG(o->value->text), BASE_SLICE_ARG(o->name));
 }
 
-/* --- simple options ----------------------------------------------------------------------------------- */
+/* Simple options. */
 
 static int fp_chance(const struct option *o, struct base_table_options *t)
 {
     int rc = get_double(o, &t->bloom_filter_fp_chance);
     if (rc == BASE_OK && !(t->bloom_filter_fp_chance > 6.71e-05 && t->bloom_filter_fp_chance <= 1))
         rc = base_err_set(o->a->err, BASE_E_CONFIG,
-                          "bloom_filter_fp_chance must be larger than 6.71E-5 and less than or equal to 1.0 (got %.*s)",
+                          "bloom_filter_fp_chance must be larger than 6.71E-5 and less than or "
+                          "equal to 1.0 (got %.*s)",
                           BASE_SLICE_ARG(o->value->text));
     return rc;
 }
@@ -112,7 +121,8 @@ static int crc_chance(const struct option *o, struct base_table_options *t)
     int rc = get_double(o, &t->crc_check_chance);
     if (rc == BASE_OK && !(t->crc_check_chance >= 0 && t->crc_check_chance <= 1))
         rc = base_err_set(o->a->err, BASE_E_CONFIG,
-                          "crc_check_chance must be larger than or equal to 0 and smaller than or equal to 1.0 (got %.*s)",
+                          "crc_check_chance must be larger than or equal to 0 and smaller than or "
+                          "equal to 1.0 (got %.*s)",
                           BASE_SLICE_ARG(o->value->text));
     return rc;
 }
@@ -120,7 +130,8 @@ static int crc_chance(const struct option *o, struct base_table_options *t)
 static bool ends_with_nocase(struct base_slice s, const char *tail, struct base_slice *head)
 {
     size_t len = strlen(tail);
-    if (s.len <= len || !base_slice_equal_nocase(base_slice(s.data + s.len - len, len), base_slice_str(tail)))
+    if (s.len <= len ||
+        !base_slice_equal_nocase(base_slice(s.data + s.len - len, len), base_slice_str(tail)))
         return false;
     *head = base_slice(s.data, s.len - len);
     return true;
@@ -143,7 +154,8 @@ static int put_threshold(struct base_slice s, struct base_buf *out)
 {
     struct base_slice number;
     double v;
-    bool percentile = ends_with_nocase(s, "PERCENTILE", &number) || ends_with_nocase(s, "P", &number);
+    bool percentile =
+        ends_with_nocase(s, "PERCENTILE", &number) || ends_with_nocase(s, "P", &number);
     if (!percentile && !ends_with_nocase(s, "ms", &number))
         return BASE_E_INVALID;
     if (!cqli_slice_to_double(number, &v) || !(v >= 0 && v <= (percentile ? 100 : 1e12)))
@@ -169,7 +181,8 @@ static int put_policy(struct base_slice s, struct base_buf *out)
     while (y.len && y.data[0] == ' ')
         y = base_slice(y.data + 1, y.len - 1);
     struct base_slice x = base_slice(s.data + 4, (size_t)(comma - s.data) - 4), number;
-    if (ends_with_nocase(x, "ms", &number) && !ends_with_nocase(y, "ms", &number)) { /* Cassandra puts the percentile first */
+    if (ends_with_nocase(x, "ms", &number) &&
+        !ends_with_nocase(y, "ms", &number)) { /* Cassandra puts the percentile first */
         struct base_slice other = x;
         x = y;
         y = other;
@@ -199,7 +212,8 @@ static int retry_policy(const struct option *o, struct base_slice *out)
         return cqli_no_memory(o->a);
     return rc == BASE_OK ? rc
                          : base_err_set(o->a->err, BASE_E_CONFIG,
-                                        "Invalid value %.*s for option '%.*s': give ALWAYS, NEVER, 99p, 50ms, MIN(99p,50ms) or "
+                                        "Invalid value %.*s for option '%.*s': give ALWAYS, NEVER, "
+                                        "99p, 50ms, MIN(99p,50ms) or "
                                         "MAX(99p,50ms)",
                                         BASE_SLICE_ARG(o->value->text), BASE_SLICE_ARG(o->name));
 }
@@ -214,7 +228,8 @@ static int read_repair(const struct option *o, struct base_table_options *t)
     else if (base_slice_equal_nocase(o->value->text, LIT("NONE")))
         t->read_repair = LIT("NONE");
     else
-        return base_err_set(o->a->err, BASE_E_CONFIG, "read_repair must be BLOCKING or NONE (got %.*s)",
+        return base_err_set(o->a->err, BASE_E_CONFIG,
+                            "read_repair must be BLOCKING or NONE (got %.*s)",
                             BASE_SLICE_ARG(o->value->text));
     return BASE_OK;
 }
@@ -223,7 +238,8 @@ static int cdc(const struct option *o, struct base_table_options *t)
 {
     int rc = get_bool(o, &t->cdc);
     return rc == BASE_OK && t->cdc
-               ? base_err_set(o->a->err, BASE_E_CONFIG, "cdc = true: change data capture is not supported yet")
+               ? base_err_set(o->a->err, BASE_E_CONFIG,
+                              "cdc = true: change data capture is not supported yet")
                : rc;
 }
 
@@ -233,7 +249,8 @@ static int memtable(const struct option *o, struct base_table_options *t)
     if (rc != BASE_OK)
         return rc;
     if (!base_slice_equal(o->value->text, LIT("default")))
-        return base_err_set(o->a->err, BASE_E_CONFIG, "Memtable configuration \"%.*s\" not found: there is only default",
+        return base_err_set(o->a->err, BASE_E_CONFIG,
+                            "Memtable configuration \"%.*s\" not found: there is only default",
                             BASE_SLICE_ARG(o->value->text));
     t->memtable = o->value->text;
     return BASE_OK;
@@ -246,7 +263,7 @@ static int comment(const struct option *o, struct base_table_options *t)
     return rc;
 }
 
-/* --- maps --------------------------------------------------------------------------------------------- */
+/* Maps. */
 
 static int caching(const struct option *o, struct base_table_options *t)
 {
@@ -255,17 +272,21 @@ static int caching(const struct option *o, struct base_table_options *t)
     int rc = cqli_map_from_term(o->a, "caching", o->value, &map);
     if (rc != BASE_OK)
         return rc;
-    struct base_slice keys = cqli_map_take(&map, "keys"), rows_text = cqli_map_take(&map, "rows_per_partition");
+    struct base_slice keys = cqli_map_take(&map, "keys"),
+                      rows_text = cqli_map_take(&map, "rows_per_partition");
     keys = keys.data ? keys : LIT("ALL");
     rows_text = rows_text.data ? rows_text : LIT("NONE");
     if (!base_slice_equal_nocase(keys, LIT("ALL")) && !base_slice_equal_nocase(keys, LIT("NONE")))
-        return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Invalid value '%.*s' for caching sub-option 'keys': only 'ALL' and 'NONE' are allowed",
-                            BASE_SLICE_ARG(keys));
-    if (!base_slice_equal_nocase(rows_text, LIT("ALL")) && !base_slice_equal_nocase(rows_text, LIT("NONE")) &&
+        return base_err_set(
+            o->a->err, BASE_E_CONFIG,
+            "Invalid value '%.*s' for caching sub-option 'keys': only 'ALL' and 'NONE' are allowed",
+            BASE_SLICE_ARG(keys));
+    if (!base_slice_equal_nocase(rows_text, LIT("ALL")) &&
+        !base_slice_equal_nocase(rows_text, LIT("NONE")) &&
         (!cqli_slice_to_i64(rows_text, &rows) || rows < 0))
         return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Invalid value '%.*s' for caching sub-option 'rows_per_partition': only 'ALL', 'NONE', and integer "
+                            "Invalid value '%.*s' for caching sub-option 'rows_per_partition': "
+                            "only 'ALL', 'NONE', and integer "
                             "values are allowed",
                             BASE_SLICE_ARG(rows_text));
     rc = cqli_map_check_rest(o->a, &map, "caching");
@@ -276,12 +297,14 @@ static int caching(const struct option *o, struct base_table_options *t)
     return rc == BASE_OK ? cqli_map_to_options(o->a, &map, &t->caching) : rc;
 }
 
-static int need_absent(struct cqli_analysis *a, const struct cqli_map *map, const char *key, const char *value)
+static int need_absent(struct cqli_analysis *a, const struct cqli_map *map, const char *key,
+                       const char *value)
 {
     for (size_t i = 0; i < map->count; i++)
         if (base_slice_equal(map->items[i].key, base_slice_str(key)) &&
             !base_slice_equal_nocase(map->items[i].value, base_slice_str(value)))
-            return base_err_set(a->err, BASE_E_CONFIG, "%s option %s: only %s is supported (got %.*s)", map->what, key,
+            return base_err_set(a->err, BASE_E_CONFIG,
+                                "%s option %s: only %s is supported (got %.*s)", map->what, key,
                                 value, BASE_SLICE_ARG(map->items[i].value));
     return BASE_OK;
 }
@@ -293,7 +316,8 @@ static int check_chunk_length(struct cqli_analysis *a, struct cqli_map *map)
     if (!text.data)
         return BASE_OK;
     if (!cqli_slice_to_i64(text, &kb) || kb < 1 || kb > 1024 || (kb & (kb - 1)))
-        return base_err_set(a->err, BASE_E_CONFIG, "chunk_length_in_kb must be a power of 2 from 1 to 1024 (got %.*s)",
+        return base_err_set(a->err, BASE_E_CONFIG,
+                            "chunk_length_in_kb must be a power of 2 from 1 to 1024 (got %.*s)",
                             BASE_SLICE_ARG(text));
     return BASE_OK;
 }
@@ -315,11 +339,15 @@ static int check_compression(struct cqli_analysis *a, struct base_slice name, st
 /* The names before Cassandra 3 become today's. */
 static int modern_names(struct cqli_analysis *a, struct cqli_map *map)
 {
-    static const char *const names[][2] = {{"sstable_compression", "class"}, {"chunk_length_kb", "chunk_length_in_kb"}};
+    static const char *const names[][2] = {{"sstable_compression", "class"},
+                                           {"chunk_length_kb", "chunk_length_in_kb"}};
     for (size_t i = 0; i < BASE_COUNT(names); i++) {
-        struct base_slice old = cqli_map_take(map, names[i][0]), now = cqli_map_take(map, names[i][1]);
+        struct base_slice old = cqli_map_take(map, names[i][0]),
+                          now = cqli_map_take(map, names[i][1]);
         if (old.data && now.data)
-            return base_err_set(a->err, BASE_E_CONFIG, "The '%s' option must not be used if '%s' is given", names[i][0], names[i][1]);
+            return base_err_set(a->err, BASE_E_CONFIG,
+                                "The '%s' option must not be used if '%s' is given", names[i][0],
+                                names[i][1]);
         if (old.data || now.data) {
             int rc = cqli_map_put(a, map, names[i][1], old.data ? old : now);
             if (rc != BASE_OK)
@@ -343,18 +371,22 @@ static int compression(const struct option *o, struct base_table_options *t)
     struct base_slice class = cqli_map_take(&map, "class"), name = cqli_short_class(class);
     if (!enabled || (class.data && class.len == 0) || o->value->item_count == 0) {
         if (enabled ? map.count : map.count || class.len)
-            return base_err_set(o->a->err, BASE_E_CONFIG,
-                                "If the 'enabled' option is set to false no other options must be specified");
+            return base_err_set(
+                o->a->err, BASE_E_CONFIG,
+                "If the 'enabled' option is set to false no other options must be specified");
         rc = cqli_map_put(o->a, &map, "enabled", LIT("false"));
         return rc == BASE_OK ? cqli_map_to_options(o->a, &map, &t->compression) : rc;
     }
     if (!class.data)
-        return base_err_set(o->a->err, BASE_E_CONFIG, "Missing sub-option 'class' for the 'compression' option.");
-    if (!base_slice_equal(name, LIT("NoopCompressor")) && base_compressor_by_name(name) <= BASE_COMPRESS_NONE)
         return base_err_set(o->a->err, BASE_E_CONFIG,
-                            "Could not create Compression for type %.*s: LZ4Compressor, ZstdCompressor, "
-                            "SnappyCompressor, DeflateCompressor and NoopCompressor are there",
-                            BASE_SLICE_ARG(class));
+                            "Missing sub-option 'class' for the 'compression' option.");
+    if (!base_slice_equal(name, LIT("NoopCompressor")) &&
+        base_compressor_by_name(name) <= BASE_COMPRESS_NONE)
+        return base_err_set(
+            o->a->err, BASE_E_CONFIG,
+            "Could not create Compression for type %.*s: LZ4Compressor, ZstdCompressor, "
+            "SnappyCompressor, DeflateCompressor and NoopCompressor are there",
+            BASE_SLICE_ARG(class));
     kept = map;
     rc = check_compression(o->a, name, &map);
     if (rc == BASE_OK)
@@ -369,7 +401,7 @@ static int extensions(const struct option *o, struct base_table_options *t)
     return rc == BASE_OK ? cqli_map_to_options(o->a, &map, &t->extensions) : rc;
 }
 
-/* --- all of them ---------------------------------------------------------------------------------------- */
+/* All of them. */
 
 static int set_option(const struct option *o, struct base_table_options *t, struct base_uuid *id)
 {
@@ -433,12 +465,15 @@ int cqli_table_options(struct cqli_analysis *a, const struct cql_property *prope
             return rc;
     }
     if (options->max_index_interval < options->min_index_interval)
-        return base_err_set(a->err, BASE_E_CONFIG, "max_index_interval must be greater than or equal to min_index_interval "
-                            "(%d) (got %d)", (int)options->min_index_interval, (int)options->max_index_interval);
+        return base_err_set(
+            a->err, BASE_E_CONFIG,
+            "max_index_interval must be greater than or equal to min_index_interval "
+            "(%d) (got %d)",
+            (int)options->min_index_interval, (int)options->max_index_interval);
     return BASE_OK;
 }
 
-/* --- what the store needs of them ----------------------------------------------------------------------- */
+/* What the store needs of them. */
 
 static double option_number(const struct base_options *options, const char *key, double otherwise)
 {
@@ -460,7 +495,9 @@ void cql_table_storage(const struct base_table_options *options, struct cql_stor
     struct base_slice class = base_options_get(&options->compression, "class");
     int compressor = class.data ? base_compressor_by_name(cqli_short_class(class)) : -1;
     *out = (struct cql_storage){
-        .compressor = compressor > 0 && option_bool(&options->compression, "enabled", true) ? compressor : BASE_COMPRESS_NONE,
+        .compressor = compressor > 0 && option_bool(&options->compression, "enabled", true)
+                          ? compressor
+                          : BASE_COMPRESS_NONE,
         .compression_level = (int)option_number(&options->compression, "compression_level", 0),
         .compaction_enabled = option_bool(c, "enabled", true),
         .min_threshold = (uint32_t)option_number(c, "min_threshold", 4),

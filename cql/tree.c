@@ -1,7 +1,9 @@
 /* What the grammar's actions make of terms and relations.
  *
- * 1. Memory is the parse's arena; when there is none, p->rc says so and NULL comes back. NULL may be handed on.
- * 2. Every term knows where it was written (source) and how deep it is; none is deeper than CQL_TERM_DEPTH_MAX. */
+ * 1. Memory is the parse's arena; when there is none, p->rc says so and NULL comes back. NULL may
+ *    be handed on.
+ * 2. Every term knows where it was written (source) and how deep it is; none is deeper than
+ *    CQL_TERM_DEPTH_MAX. */
 #include "cql/cql_private.h"
 
 static struct base_slice between(const uint8_t *start, const uint8_t *end)
@@ -28,8 +30,8 @@ void cqli_terms_add(struct cqli_terms *list, struct cql_term *term)
     list->depth = term->depth > list->depth ? term->depth : list->depth;
 }
 
-struct cql_term *cqli_compose(struct cqli_parse *p, enum cql_term_kind kind, struct cqli_terms items, const uint8_t *start,
-                              const uint8_t *end)
+struct cql_term *cqli_compose(struct cqli_parse *p, enum cql_term_kind kind,
+                              struct cqli_terms items, const uint8_t *start, const uint8_t *end)
 {
     if (items.depth >= CQL_TERM_DEPTH_MAX)
         cqli_fail_at(p, start, BASE_E_LIMIT, "types or terms are nested too deep");
@@ -44,14 +46,16 @@ struct cql_term *cqli_compose(struct cqli_parse *p, enum cql_term_kind kind, str
     return term;
 }
 
-struct cql_term *cqli_binary(struct cqli_parse *p, char op, struct cql_term *left, struct cql_term *right)
+struct cql_term *cqli_binary(struct cqli_parse *p, char op, struct cql_term *left,
+                             struct cql_term *right)
 {
     struct cqli_terms items = {0};
     if (!left || !right)
         return NULL;
     cqli_terms_add(&items, left);
     cqli_terms_add(&items, right);
-    struct cql_term *term = cqli_compose(p, CQL_TERM_BINARY, items, left->source.data, end_of(right));
+    struct cql_term *term =
+        cqli_compose(p, CQL_TERM_BINARY, items, left->source.data, end_of(right));
     if (term)
         term->op = op;
     return term;
@@ -71,13 +75,15 @@ struct cql_term *cqli_field(struct cqli_parse *p, struct cql_term *of, struct cq
     if (!of)
         return NULL;
     cqli_terms_add(&items, of);
-    struct cql_term *term = cqli_compose(p, CQL_TERM_FIELD, items, of->source.data, name.start + name.len);
+    struct cql_term *term =
+        cqli_compose(p, CQL_TERM_FIELD, items, of->source.data, name.start + name.len);
     if (term)
         term->text = cqli_identifier(p, name);
     return term;
 }
 
-struct cql_term *cqli_element(struct cqli_parse *p, struct cql_term *of, struct cqli_terms at, bool slice, const uint8_t *end)
+struct cql_term *cqli_element(struct cqli_parse *p, struct cql_term *of, struct cqli_terms at,
+                              bool slice, const uint8_t *end)
 {
     struct cqli_terms items = {0};
     if (!of || !at.head)
@@ -90,7 +96,8 @@ struct cql_term *cqli_element(struct cqli_parse *p, struct cql_term *of, struct 
     return cqli_compose(p, slice ? CQL_TERM_SLICE : CQL_TERM_ELEMENT, items, of->source.data, end);
 }
 
-struct cql_term *cqli_braces(struct cqli_parse *p, struct cqli_terms entries, const uint8_t *start, const uint8_t *end)
+struct cql_term *cqli_braces(struct cqli_parse *p, struct cqli_terms entries, const uint8_t *start,
+                             const uint8_t *end)
 {
     if (!entries.head || entries.head->kind != CQL_TERM_COLUMN)
         return cqli_compose(p, CQL_TERM_MAP, entries, start, end);
@@ -101,8 +108,9 @@ struct cql_term *cqli_braces(struct cqli_parse *p, struct cqli_terms entries, co
             return NULL;
         next = value->next;
         if (key->kind != CQL_TERM_COLUMN) {
-            cqli_fail_at(p, key->source.data, BASE_E_SYNTAX, "the name of a field was expected at '%.*s'",
-                         key->source.len > 40 ? 40 : (int)key->source.len, (const char *)key->source.data);
+            cqli_fail_at(
+                p, key->source.data, BASE_E_SYNTAX, "the name of a field was expected at '%.*s'",
+                key->source.len > 40 ? 40 : (int)key->source.len, (const char *)key->source.data);
             return NULL;
         }
         value->field = key->text;
@@ -112,7 +120,8 @@ struct cql_term *cqli_braces(struct cqli_parse *p, struct cqli_terms entries, co
     return cqli_compose(p, CQL_TERM_UDT, values, start, end);
 }
 
-struct cql_term *cqli_call(struct cqli_parse *p, const struct cql_term *path, struct cqli_terms args, const uint8_t *end)
+struct cql_term *cqli_call(struct cqli_parse *p, const struct cql_term *path,
+                           struct cqli_terms args, const uint8_t *end)
 {
     struct cql_name name = {0};
     if (!path)
@@ -121,7 +130,8 @@ struct cql_term *cqli_call(struct cqli_parse *p, const struct cql_term *path, st
     if (path->kind == CQL_TERM_FIELD) {
         if (path->items->kind != CQL_TERM_COLUMN) {
             cqli_fail_at(p, path->source.data, BASE_E_SYNTAX, "'%.*s' is no function's name",
-                         path->source.len > 80 ? 80 : (int)path->source.len, (const char *)path->source.data);
+                         path->source.len > 80 ? 80 : (int)path->source.len,
+                         (const char *)path->source.data);
             return NULL;
         }
         name.keyspace = path->items->text;
@@ -132,7 +142,8 @@ struct cql_term *cqli_call(struct cqli_parse *p, const struct cql_term *path, st
     return term;
 }
 
-struct cql_term *cqli_bind(struct cqli_parse *p, const uint8_t *start, struct base_slice name, const uint8_t *end)
+struct cql_term *cqli_bind(struct cqli_parse *p, const uint8_t *start, struct base_slice name,
+                           const uint8_t *end)
 {
     struct cql_term *term = cqli_compose(p, CQL_TERM_BIND, (struct cqli_terms){0}, start, end);
     if (!term)
@@ -154,8 +165,9 @@ struct cql_term *cqli_hint(struct cqli_parse *p, struct cqli_token hint, struct 
     return term;
 }
 
-struct cql_relation *cqli_relation(struct cqli_parse *p, enum cql_relation_left left, struct cql_name_item *columns,
-                                   enum cql_operator op, const struct cql_term *value)
+struct cql_relation *cqli_relation(struct cqli_parse *p, enum cql_relation_left left,
+                                   struct cql_name_item *columns, enum cql_operator op,
+                                   const struct cql_term *value)
 {
     struct cql_relation *relation = cqli_zalloc(p, sizeof *relation);
     if (!relation)

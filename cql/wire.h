@@ -1,18 +1,23 @@
-/* The CQL native protocol, versions 3 to 5, both directions: what a server and a client (ringlet shell, stress, tests) need to speak
- * it over any stream of bytes. Source: Cassandra's doc/native_protocol_v3.spec to _v5.spec, and what its server does beside them.
+/* The CQL native protocol, versions 3 to 5, both directions: what a server and a client (ringlet
+ * shell, stress, tests) need to speak it over any stream of bytes. Source: Cassandra's
+ * doc/native_protocol_v3.spec to _v5.spec, and what its server does beside them.
  *
  * Layers, each usable alone:
- *   cql_wire_in, cql_wire_out   a connection's bytes ↔ messages: envelopes (the 9-byte header and its body), v3/v4 body compression, v5
- *                               segments with their checksums and compression
+ *   cql_wire_in, cql_wire_out   a connection's bytes ↔ messages: envelopes (the 9-byte header and
+ *                               its body), v3/v4 body compression, v5 segments with their checksums
+ *                               and compression
  *   cql_wire_put_*, _get_*      notations ([string], [bytes], [option] …)
  *   cql_put_*, cql_get_*        message bodies
  *
  * Invariants:
- *  1. Nothing that comes in is trusted: every length is checked against what is there and against a limit before anything is
- *     allocated; what does not fit is INVALID (the protocol's Protocol error), never an assertion.
+ *  1. Nothing that comes in is trusted: every length is checked against what is there and against a
+ *     limit before anything is allocated; what does not fit is INVALID (the protocol's Protocol
+ *     error), never an assertion.
  *  2. Decoded slices borrow from the body they came from; arrays and types live in the arena given.
- *  3. An encoder that fails (NOMEM, LIMIT) leaves the buffer as long as it was, where it says so, or the caller abandons the message.
- *  4. What one side encodes the other decodes to the same, in every version, as far as that version can say it. */
+ *  3. An encoder that fails (NOMEM, LIMIT) leaves the buffer as long as it was, where it says so,
+ *     or the caller abandons the message.
+ *  4. What one side encodes the other decodes to the same, in every version, as far as that version
+ *     can say it. */
 #ifndef CQL_WIRE_H
 #define CQL_WIRE_H
 
@@ -22,22 +27,41 @@
 #define CQL_WIRE_VERSION_MIN 3
 #define CQL_WIRE_VERSION_MAX 5
 #define CQL_WIRE_HEADER_LEN 9
-#define CQL_WIRE_SEGMENT_PAYLOAD_MAX 131071 /* v5 */
+#define CQL_WIRE_SEGMENT_PAYLOAD_MAX 131071         /* v5 */
 #define CQL_WIRE_FRAME_SIZE_MAX_DEFAULT (16u << 20) /* native_transport_max_frame_size */
 
 enum cql_opcode {
-    CQL_OPCODE_ERROR = 0x00, CQL_OPCODE_STARTUP = 0x01, CQL_OPCODE_READY = 0x02, CQL_OPCODE_AUTHENTICATE = 0x03,
-    CQL_OPCODE_OPTIONS = 0x05, CQL_OPCODE_SUPPORTED = 0x06, CQL_OPCODE_QUERY = 0x07, CQL_OPCODE_RESULT = 0x08,
-    CQL_OPCODE_PREPARE = 0x09, CQL_OPCODE_EXECUTE = 0x0A, CQL_OPCODE_REGISTER = 0x0B, CQL_OPCODE_EVENT = 0x0C,
-    CQL_OPCODE_BATCH = 0x0D, CQL_OPCODE_AUTH_CHALLENGE = 0x0E, CQL_OPCODE_AUTH_RESPONSE = 0x0F, CQL_OPCODE_AUTH_SUCCESS = 0x10,
+    CQL_OPCODE_ERROR = 0x00,
+    CQL_OPCODE_STARTUP = 0x01,
+    CQL_OPCODE_READY = 0x02,
+    CQL_OPCODE_AUTHENTICATE = 0x03,
+    CQL_OPCODE_OPTIONS = 0x05,
+    CQL_OPCODE_SUPPORTED = 0x06,
+    CQL_OPCODE_QUERY = 0x07,
+    CQL_OPCODE_RESULT = 0x08,
+    CQL_OPCODE_PREPARE = 0x09,
+    CQL_OPCODE_EXECUTE = 0x0A,
+    CQL_OPCODE_REGISTER = 0x0B,
+    CQL_OPCODE_EVENT = 0x0C,
+    CQL_OPCODE_BATCH = 0x0D,
+    CQL_OPCODE_AUTH_CHALLENGE = 0x0E,
+    CQL_OPCODE_AUTH_RESPONSE = 0x0F,
+    CQL_OPCODE_AUTH_SUCCESS = 0x10,
 };
 enum { /* of an envelope */
-    CQL_FLAG_COMPRESSED = 0x01, CQL_FLAG_TRACING = 0x02, CQL_FLAG_CUSTOM_PAYLOAD = 0x04, CQL_FLAG_WARNING = 0x08,
-    CQL_FLAG_USE_BETA = 0x10,
+       CQL_FLAG_COMPRESSED = 0x01,
+       CQL_FLAG_TRACING = 0x02,
+       CQL_FLAG_CUSTOM_PAYLOAD = 0x04,
+       CQL_FLAG_WARNING = 0x08,
+       CQL_FLAG_USE_BETA = 0x10,
 };
-enum cql_wire_compression { CQL_WIRE_PLAIN, CQL_WIRE_LZ4, CQL_WIRE_SNAPPY }; /* snappy: v3, v4 only */
+enum cql_wire_compression {
+    CQL_WIRE_PLAIN,
+    CQL_WIRE_LZ4,
+    CQL_WIRE_SNAPPY
+}; /* snappy: v3, v4 only */
 
-/* --- bytes → messages ------------------------------------------------------------------------------------------ */
+/* Bytes → messages. */
 
 struct cql_message {
     uint8_t version; /* without the direction's bit */
@@ -50,15 +74,18 @@ struct cql_message {
 
 /* One direction. The caller's storage; the first fields are his to set, between messages. */
 struct cql_wire_in {
-    uint8_t version; /* 0: any byte, the header alone is read (compression and segments are off then) */
+    uint8_t
+        version; /* 0: any byte, the header alone is read (compression and segments are off then) */
     enum cql_wire_compression compression;
-    bool segments;   /* v5, after STARTUP was answered */
-    bool is_client;  /* reads responses */
+    bool segments;           /* v5, after STARTUP was answered */
+    bool is_client;          /* reads responses */
     uint32_t frame_size_max; /* of a body, before and after decompression */
-    bool passes_over;        /* one that is larger is TOO_BIG and the stream goes on; else it is BAD */
+    bool passes_over; /* one that is larger is TOO_BIG and the stream goes on; else it is BAD */
     /* The decoder's: */
-    size_t segment_left;      /* payload of a verified, uncompressed segment that the caller's bytes begin with */
-    struct base_buf assembly; /* a decompressed segment; the pieces of a message that comes in several segments */
+    size_t segment_left;      /* payload of a verified, uncompressed segment that the caller's bytes
+                                 begin with */
+    struct base_buf assembly; /* a decompressed segment; the pieces of a message that comes in
+                                 several segments */
     size_t assembly_at;       /* what was read of it */
     bool partial;             /* more segments of the message are to come */
     size_t discard;           /* bytes of a message that is passed over, still to come */
@@ -69,47 +96,52 @@ void cql_wire_in_fini(struct cql_wire_in *in);
 void cql_wire_in_release(struct cql_wire_in *in); /* frees what an idle connection does not need */
 
 enum cql_wire_step { CQL_WIRE_MESSAGE, CQL_WIRE_MORE, CQL_WIRE_BAD, CQL_WIRE_TOO_BIG };
-/* The next message of `bytes`, which are what came and was not used up yet. *used: how many of them the caller drops from the front
- * before the next call (they stay in place until then: the message borrows from them).
- * MORE: at least *wanted bytes must be there from the front (after dropping *used) before a call makes sense.
- * BAD: the stream cannot be read on: *err (INVALID, LIMIT, NOMEM) says why; message->stream, ->version and ->opcode are set as far as the
- * header could be read, for the error's answer.
- * TOO_BIG (only with passes_over): the message of that header is longer than frame_size_max, *err (LIMIT) says so; its bytes are dropped
- * as they come. */
-enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes, size_t *used, size_t *wanted,
-                                 struct cql_message *message, struct base_err *err);
+/* The next message of `bytes`, which are what came and was not used up yet. *used: how many of them
+ * the caller drops from the front before the next call (they stay in place until then: the message
+ * borrows from them). MORE: at least *wanted bytes must be there from the front (after dropping
+ * *used) before a call makes sense. BAD: the stream cannot be read on: *err (INVALID, LIMIT, NOMEM)
+ * says why; message->stream, ->version and ->opcode are set as far as the header could be read, for
+ * the error's answer.
+ * TOO_BIG (only with passes_over): the message of that header is longer than frame_size_max, *err
+ * (LIMIT) says so; its bytes are dropped as they come. */
+enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes, size_t *used,
+                                 size_t *wanted, struct cql_message *message, struct base_err *err);
 
-/* --- messages → bytes ------------------------------------------------------------------------------------------ */
+/* Messages → bytes. */
 
 struct cql_wire_out {
     uint8_t version;
     enum cql_wire_compression compression;
     bool segments;
-    bool is_client; /* writes requests */
+    bool is_client;        /* writes requests */
     struct base_buf bytes; /* messages; ready to be sent up to its end after cql_wire_flush */
     /* The encoder's: */
     struct base_buf scratch; /* compressed bytes */
     struct base_buf spill;   /* a message on its way into other segments */
-    size_t segment_at; /* the open segment in bytes, or SIZE_MAX */
-    size_t message_at; /* the open message's header, or SIZE_MAX */
+    size_t segment_at;       /* the open segment in bytes, or SIZE_MAX */
+    size_t message_at;       /* the open message's header, or SIZE_MAX */
 };
 void cql_wire_out_init(struct cql_wire_out *out, bool is_client, size_t len_max);
 void cql_wire_out_fini(struct cql_wire_out *out);
 void cql_wire_out_release(struct cql_wire_out *out); /* frees what is empty */
-/* Begin a message; its body is appended to out->bytes, then end. NOMEM, LIMIT: nothing was begun. */
-BASE_MUST int cql_wire_begin(struct cql_wire_out *out, enum cql_opcode opcode, int16_t stream, uint8_t flags);
+/* Begin a message; its body is appended to out->bytes, then end. NOMEM, LIMIT: nothing was
+ * begun. */
+BASE_MUST int cql_wire_begin(struct cql_wire_out *out, enum cql_opcode opcode, int16_t stream,
+                             uint8_t flags);
 /* NOMEM, LIMIT: the message was taken back. Small bodies are not compressed. */
 BASE_MUST int cql_wire_end(struct cql_wire_out *out);
 void cql_wire_abandon(struct cql_wire_out *out); /* take back the message that was begun */
-/* Close the open segment: all of out->bytes may be sent. Then the caller resets bytes (base_buf_reset), or drops sent ones from its
- * front. No effect without segments. NOMEM, LIMIT: the bytes are lost, the connection must end. */
+/* Close the open segment: all of out->bytes may be sent. Then the caller resets bytes
+ * (base_buf_reset), or drops sent ones from its front. No effect without segments. NOMEM, LIMIT:
+ * the bytes are lost, the connection must end. */
 BASE_MUST int cql_wire_flush(struct cql_wire_out *out);
 
 /* Checksums of v5 segments. */
 uint32_t cql_wire_crc24(const uint8_t *data, size_t len); /* over a header, 3 or 5 bytes */
-uint32_t cql_wire_crc32(const uint8_t *data, size_t len); /* over a payload, with the protocol's seed bytes */
+uint32_t cql_wire_crc32(const uint8_t *data,
+                        size_t len); /* over a payload, with the protocol's seed bytes */
 
-/* --- notations -------------------------------------------------------------------------------------------------- */
+/* Notations. */
 
 BASE_MUST static inline int cql_wire_put_byte(struct base_buf *buf, uint8_t v)
 {
@@ -133,17 +165,22 @@ BASE_MUST static inline int cql_wire_put_long(struct base_buf *buf, int64_t v)
     base_put_be64(b, (uint64_t)v);
     return base_buf_put(buf, b, sizeof b);
 }
-BASE_MUST int cql_wire_put_string(struct base_buf *buf, struct base_slice s);      /* LIMIT over 65535 bytes */
+BASE_MUST int cql_wire_put_string(struct base_buf *buf,
+                                  struct base_slice s); /* LIMIT over 65535 bytes */
 BASE_MUST int cql_wire_put_long_string(struct base_buf *buf, struct base_slice s);
 BASE_MUST int cql_wire_put_bytes(struct base_buf *buf, const struct base_slice *s); /* NULL: null */
 BASE_MUST int cql_wire_put_short_bytes(struct base_buf *buf, struct base_slice s);
 BASE_MUST int cql_wire_put_value(struct base_buf *buf, const struct cql_value *value);
-BASE_MUST int cql_wire_put_string_list(struct base_buf *buf, const struct base_slice *items, size_t count);
-BASE_MUST int cql_wire_put_inetaddr(struct base_buf *buf, struct base_slice address); /* 4 or 16 bytes */
+BASE_MUST int cql_wire_put_string_list(struct base_buf *buf, const struct base_slice *items,
+                                       size_t count);
+BASE_MUST int cql_wire_put_inetaddr(struct base_buf *buf,
+                                    struct base_slice address); /* 4 or 16 bytes */
 BASE_MUST int cql_wire_put_inet(struct base_buf *buf, struct base_slice address, int32_t port);
 /* [option]: a type as `version` knows it; what it does not know goes as a custom class. */
-BASE_MUST int cql_wire_put_type(struct base_buf *buf, uint8_t version, const struct base_type *type);
-/* A type by Cassandra's class names: "org.apache.cassandra.db.marshal.ListType(org.apache.cassandra.db.marshal.Int32Type)". */
+BASE_MUST int cql_wire_put_type(struct base_buf *buf, uint8_t version,
+                                const struct base_type *type);
+/* A type by Cassandra's class names:
+ * "org.apache.cassandra.db.marshal.ListType(org.apache.cassandra.db.marshal.Int32Type)". */
 BASE_MUST int cql_wire_put_class(struct base_buf *buf, const struct base_type *type);
 
 /* False: not there; *out is zero, and the reader fails from then on. */
@@ -156,11 +193,14 @@ BASE_MUST bool cql_wire_get_bytes(struct base_reader *r, struct base_slice *out,
 BASE_MUST bool cql_wire_get_short_bytes(struct base_reader *r, struct base_slice *out);
 BASE_MUST bool cql_wire_get_value(struct base_reader *r, uint8_t version, struct cql_value *out);
 /* In the arena. */
-BASE_MUST bool cql_wire_get_string_list(struct base_reader *r, struct base_arena *arena, struct base_slice **items, size_t *count);
+BASE_MUST bool cql_wire_get_string_list(struct base_reader *r, struct base_arena *arena,
+                                        struct base_slice **items, size_t *count);
 BASE_MUST bool cql_wire_get_inet(struct base_reader *r, struct base_slice *address, int32_t *port);
-BASE_MUST int cql_wire_get_type(struct base_reader *r, struct base_arena *arena, const struct base_type **out, struct base_err *err);
+BASE_MUST int cql_wire_get_type(struct base_reader *r, struct base_arena *arena,
+                                const struct base_type **out, struct base_err *err);
 /* A class name; one that is none of ours: BASE_TYPE_CUSTOM with the class in .name. */
-BASE_MUST int cql_wire_parse_class(struct base_arena *arena, struct base_slice text, const struct base_type **out, struct base_err *err);
+BASE_MUST int cql_wire_parse_class(struct base_arena *arena, struct base_slice text,
+                                   const struct base_type **out, struct base_err *err);
 
 struct cql_wire_pair { /* of a [string map] */
     struct base_slice key, value;
@@ -170,16 +210,22 @@ struct cql_wire_entry { /* of a [string multimap] */
     const struct base_slice *values;
     size_t value_count;
 };
-BASE_MUST int cql_wire_put_string_map(struct base_buf *buf, const struct cql_wire_pair *pairs, size_t count);
-BASE_MUST bool cql_wire_get_string_map(struct base_reader *r, struct base_arena *arena, struct cql_wire_pair **pairs, size_t *count);
-BASE_MUST int cql_wire_put_multimap(struct base_buf *buf, const struct cql_wire_entry *entries, size_t count);
-BASE_MUST bool cql_wire_get_multimap(struct base_reader *r, struct base_arena *arena, struct cql_wire_entry **entries, size_t *count);
+BASE_MUST int cql_wire_put_string_map(struct base_buf *buf, const struct cql_wire_pair *pairs,
+                                      size_t count);
+BASE_MUST bool cql_wire_get_string_map(struct base_reader *r, struct base_arena *arena,
+                                       struct cql_wire_pair **pairs, size_t *count);
+BASE_MUST int cql_wire_put_multimap(struct base_buf *buf, const struct cql_wire_entry *entries,
+                                    size_t count);
+BASE_MUST bool cql_wire_get_multimap(struct base_reader *r, struct base_arena *arena,
+                                     struct cql_wire_entry **entries, size_t *count);
 /* The value of a key, exactly spelled; data NULL: absent. */
-struct base_slice cql_wire_map_get(const struct cql_wire_pair *pairs, size_t count, const char *key);
+struct base_slice cql_wire_map_get(const struct cql_wire_pair *pairs, size_t count,
+                                   const char *key);
 
-/* --- what may stand before a body ------------------------------------------------------------------------------- */
+/* What may stand before a body. */
 
-/* Responses: [tracing id][warnings][custom payload]; requests: [custom payload]. The envelope's flags say which. */
+/* Responses: [tracing id][warnings][custom payload]; requests: [custom payload]. The envelope's
+ * flags say which. */
 struct cql_prefix {
     bool has_tracing_id;
     struct base_uuid tracing_id;
@@ -191,9 +237,10 @@ struct cql_prefix {
 uint8_t cql_prefix_flags(const struct cql_prefix *prefix);
 BASE_MUST int cql_put_prefix(struct base_buf *buf, const struct cql_prefix *prefix);
 /* Takes it off the message's body. */
-BASE_MUST int cql_get_prefix(struct cql_message *message, struct base_arena *arena, struct cql_prefix *out, struct base_err *err);
+BASE_MUST int cql_get_prefix(struct cql_message *message, struct base_arena *arena,
+                             struct cql_prefix *out, struct base_err *err);
 
-/* --- requests --------------------------------------------------------------------------------------------------- */
+/* Requests. */
 
 /* STARTUP: a string map. OPTIONS: empty. AUTH_RESPONSE: [bytes]. REGISTER: a string list. */
 
@@ -244,39 +291,60 @@ struct cql_batch_request {
 };
 /* Encoders: NOMEM, LIMIT; the buffer may then hold a part. */
 BASE_MUST int cql_put_query(struct base_buf *buf, uint8_t version, const struct cql_query *query);
-BASE_MUST int cql_put_prepare(struct base_buf *buf, uint8_t version, const struct cql_prepare_request *prepare);
-BASE_MUST int cql_put_execute(struct base_buf *buf, uint8_t version, const struct cql_execute *execute);
-BASE_MUST int cql_put_batch(struct base_buf *buf, uint8_t version, const struct cql_batch_request *batch);
+BASE_MUST int cql_put_prepare(struct base_buf *buf, uint8_t version,
+                              const struct cql_prepare_request *prepare);
+BASE_MUST int cql_put_execute(struct base_buf *buf, uint8_t version,
+                              const struct cql_execute *execute);
+BASE_MUST int cql_put_batch(struct base_buf *buf, uint8_t version,
+                            const struct cql_batch_request *batch);
 /* Decoders: INVALID, NOMEM. */
-BASE_MUST int cql_get_query(struct base_arena *arena, uint8_t version, struct base_slice body, struct cql_query *out, struct base_err *err);
-BASE_MUST int cql_get_prepare(uint8_t version, struct base_slice body, struct cql_prepare_request *out, struct base_err *err);
-BASE_MUST int cql_get_execute(struct base_arena *arena, uint8_t version, struct base_slice body, struct cql_execute *out,
-                              struct base_err *err);
-BASE_MUST int cql_get_batch(struct base_arena *arena, uint8_t version, struct base_slice body, struct cql_batch_request *out,
-                            struct base_err *err);
+BASE_MUST int cql_get_query(struct base_arena *arena, uint8_t version, struct base_slice body,
+                            struct cql_query *out, struct base_err *err);
+BASE_MUST int cql_get_prepare(uint8_t version, struct base_slice body,
+                              struct cql_prepare_request *out, struct base_err *err);
+BASE_MUST int cql_get_execute(struct base_arena *arena, uint8_t version, struct base_slice body,
+                              struct cql_execute *out, struct base_err *err);
+BASE_MUST int cql_get_batch(struct base_arena *arena, uint8_t version, struct base_slice body,
+                            struct cql_batch_request *out, struct base_err *err);
 
-/* --- errors ------------------------------------------------------------------------------------------------------- */
+/* Errors. */
 
 enum cql_error_number {
-    CQL_ERROR_SERVER = 0x0000, CQL_ERROR_PROTOCOL = 0x000A, CQL_ERROR_CREDENTIALS = 0x0100, CQL_ERROR_UNAVAILABLE = 0x1000,
-    CQL_ERROR_OVERLOADED = 0x1001, CQL_ERROR_BOOTSTRAPPING = 0x1002, CQL_ERROR_TRUNCATE = 0x1003, CQL_ERROR_WRITE_TIMEOUT = 0x1100,
-    CQL_ERROR_READ_TIMEOUT = 0x1200, CQL_ERROR_READ_FAILURE = 0x1300, CQL_ERROR_FUNCTION_FAILURE = 0x1400,
-    CQL_ERROR_WRITE_FAILURE = 0x1500, CQL_ERROR_CDC_WRITE_FAILURE = 0x1600, CQL_ERROR_CAS_WRITE_UNKNOWN = 0x1700,
-    CQL_ERROR_SYNTAX = 0x2000, CQL_ERROR_UNAUTHORIZED = 0x2100, CQL_ERROR_INVALID = 0x2200, CQL_ERROR_CONFIG = 0x2300,
-    CQL_ERROR_ALREADY_EXISTS = 0x2400, CQL_ERROR_UNPREPARED = 0x2500,
+    CQL_ERROR_SERVER = 0x0000,
+    CQL_ERROR_PROTOCOL = 0x000A,
+    CQL_ERROR_CREDENTIALS = 0x0100,
+    CQL_ERROR_UNAVAILABLE = 0x1000,
+    CQL_ERROR_OVERLOADED = 0x1001,
+    CQL_ERROR_BOOTSTRAPPING = 0x1002,
+    CQL_ERROR_TRUNCATE = 0x1003,
+    CQL_ERROR_WRITE_TIMEOUT = 0x1100,
+    CQL_ERROR_READ_TIMEOUT = 0x1200,
+    CQL_ERROR_READ_FAILURE = 0x1300,
+    CQL_ERROR_FUNCTION_FAILURE = 0x1400,
+    CQL_ERROR_WRITE_FAILURE = 0x1500,
+    CQL_ERROR_CDC_WRITE_FAILURE = 0x1600,
+    CQL_ERROR_CAS_WRITE_UNKNOWN = 0x1700,
+    CQL_ERROR_SYNTAX = 0x2000,
+    CQL_ERROR_UNAUTHORIZED = 0x2100,
+    CQL_ERROR_INVALID = 0x2200,
+    CQL_ERROR_CONFIG = 0x2300,
+    CQL_ERROR_ALREADY_EXISTS = 0x2400,
+    CQL_ERROR_UNPREPARED = 0x2500,
 };
-struct cql_failure { /* v5: which replica failed, and why (0: unknown) */
+struct cql_failure {           /* v5: which replica failed, and why (0: unknown) */
     struct base_slice address; /* 4 or 16 bytes */
     uint16_t reason;
 };
 struct cql_error {
     int32_t code; /* enum cql_error_number */
     struct base_slice message;
-    struct cql_outcome outcome; /* consistency, required, received, alive, failures, write_type, data_present: as the code says */
+    struct cql_outcome outcome; /* consistency, required, received, alive, failures, write_type,
+                                   data_present: as the code says */
     const struct cql_failure *failure_map; /* v5; outcome.failures of them when decoded */
     size_t failure_map_count;
-    uint16_t contentions;             /* v5 WRITE_TIMEOUT of CAS */
-    struct base_slice keyspace, name; /* ALREADY_EXISTS (name empty: the keyspace), FUNCTION_FAILURE */
+    uint16_t contentions; /* v5 WRITE_TIMEOUT of CAS */
+    struct base_slice keyspace,
+        name; /* ALREADY_EXISTS (name empty: the keyspace), FUNCTION_FAILURE */
     const struct base_slice *arg_types; /* FUNCTION_FAILURE */
     size_t arg_type_count;
     struct base_slice id; /* UNPREPARED */
@@ -284,17 +352,19 @@ struct cql_error {
 /* The one switch from BASE_E_* (and how the request to replicas ended) to the protocol's number. */
 enum cql_error_number cql_error_code(int rc, const struct cql_outcome *outcome);
 /* rc, its text and the outcome as an error to be sent; outcome may be NULL. Borrows `err`. */
-void cql_error_make(int rc, const struct base_err *err, const struct cql_outcome *outcome, struct cql_error *out);
+void cql_error_make(int rc, const struct base_err *err, const struct cql_outcome *outcome,
+                    struct cql_error *out);
 const char *cql_write_type_name(int write_type); /* "SIMPLE" … */
-/* In an older version what it does not know becomes what Cassandra makes of it (READ_FAILURE → READ_TIMEOUT in v3 …). */
+/* In an older version what it does not know becomes what Cassandra makes of it (READ_FAILURE →
+ * READ_TIMEOUT in v3 …). */
 BASE_MUST int cql_put_error(struct base_buf *buf, uint8_t version, const struct cql_error *error);
-BASE_MUST int cql_get_error(struct base_arena *arena, uint8_t version, struct base_slice body, struct cql_error *out,
-                            struct base_err *err);
+BASE_MUST int cql_get_error(struct base_arena *arena, uint8_t version, struct base_slice body,
+                            struct cql_error *out, struct base_err *err);
 
-/* --- results ------------------------------------------------------------------------------------------------------ */
+/* Results. */
 
 struct cql_rows_options {
-    bool skip_metadata; /* NO_METADATA: the client has it */
+    bool skip_metadata;                /* NO_METADATA: the client has it */
     struct base_slice new_metadata_id; /* v5: METADATA_CHANGED; data NULL: not so */
 };
 /* VOID, ROWS (kind, metadata, rows), SET_KEYSPACE, SCHEMA_CHANGE. */
@@ -309,9 +379,11 @@ struct cql_prepared_info {
     const struct cql_column_spec *columns; /* of its rows; 0: NO_METADATA */
     size_t column_count;
 };
-BASE_MUST int cql_put_prepared(struct base_buf *buf, uint8_t version, const struct cql_prepared_info *info);
+BASE_MUST int cql_put_prepared(struct base_buf *buf, uint8_t version,
+                               const struct cql_prepared_info *info);
 /* What a set of columns is known by (v5): 16 bytes, the same on every node. */
-BASE_MUST int cql_metadata_id(const struct cql_column_spec *columns, size_t count, uint8_t out[BASE_DIGEST_LEN]);
+BASE_MUST int cql_metadata_id(const struct cql_column_spec *columns, size_t count,
+                              uint8_t out[BASE_DIGEST_LEN]);
 
 /* A decoded RESULT. */
 struct cql_result_info {
@@ -330,19 +402,24 @@ struct cql_result_info {
     /* SET_KEYSPACE: keyspace. SCHEMA_CHANGE */
     struct base_slice change, target, keyspace, name;
 };
-BASE_MUST int cql_get_result(struct base_arena *arena, uint8_t version, struct base_slice body, struct cql_result_info *out,
-                             struct base_err *err);
+BASE_MUST int cql_get_result(struct base_arena *arena, uint8_t version, struct base_slice body,
+                             struct cql_result_info *out, struct base_err *err);
 /* The next row's cells out of `rows` (a reader over it): column_count values. False at the end. */
 bool cql_next_row(struct base_reader *rows, struct cql_value *cells, size_t column_count);
 
-/* --- events ------------------------------------------------------------------------------------------------------- */
+/* Events. */
 
-enum cql_event_kind { CQL_EVENT_TOPOLOGY_CHANGE, CQL_EVENT_STATUS_CHANGE, CQL_EVENT_SCHEMA_CHANGE, CQL_EVENT_KINDS };
+enum cql_event_kind {
+    CQL_EVENT_TOPOLOGY_CHANGE,
+    CQL_EVENT_STATUS_CHANGE,
+    CQL_EVENT_SCHEMA_CHANGE,
+    CQL_EVENT_KINDS
+};
 const char *cql_event_name(enum cql_event_kind kind);
 int cql_event_by_name(struct base_slice name); /* -1: none */
 struct cql_event {
     enum cql_event_kind kind;
-    struct base_slice change; /* NEW_NODE, REMOVED_NODE; UP, DOWN; CREATED, UPDATED, DROPPED */
+    struct base_slice change;  /* NEW_NODE, REMOVED_NODE; UP, DOWN; CREATED, UPDATED, DROPPED */
     struct base_slice address; /* 4 or 16 bytes */
     int32_t port;
     struct base_slice target, keyspace, name; /* SCHEMA_CHANGE: KEYSPACE, TABLE, TYPE … */

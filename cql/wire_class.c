@@ -1,9 +1,12 @@
-/* Types by the names of Cassandra's classes, as the protocol has those that it knows no code for: vectors in all versions,
- * "org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)", and younger types in older versions.
+/* Types by the names of Cassandra's classes, as the protocol has those that it knows no code for:
+ * vectors in all versions,
+ * "org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)", and
+ * younger types in older versions.
  *
  * Invariants:
  *  1. What is put is read back to an equal type.
- *  2. A class that is none of ours is no error: it is a custom type, by name, whose values are bytes. */
+ *  2. A class that is none of ours is no error: it is a custom type, by name, whose values are
+ *     bytes. */
 #include "cql/cql_private.h"
 #include "cql/wire.h"
 
@@ -16,18 +19,35 @@ static const struct {
     const char *name;
     enum base_type_kind kind;
 } classes[] = {
-    {"AsciiType", BASE_TYPE_ASCII},         {"LongType", BASE_TYPE_BIGINT},        {"BytesType", BASE_TYPE_BLOB},
-    {"BooleanType", BASE_TYPE_BOOLEAN},     {"CounterColumnType", BASE_TYPE_COUNTER}, {"DecimalType", BASE_TYPE_DECIMAL},
-    {"DoubleType", BASE_TYPE_DOUBLE},       {"FloatType", BASE_TYPE_FLOAT},        {"Int32Type", BASE_TYPE_INT},
-    {"TimestampType", BASE_TYPE_TIMESTAMP}, {"UUIDType", BASE_TYPE_UUID},          {"UTF8Type", BASE_TYPE_TEXT},
-    {"IntegerType", BASE_TYPE_VARINT},      {"TimeUUIDType", BASE_TYPE_TIMEUUID},  {"InetAddressType", BASE_TYPE_INET},
-    {"SimpleDateType", BASE_TYPE_DATE},     {"TimeType", BASE_TYPE_TIME},          {"ShortType", BASE_TYPE_SMALLINT},
-    {"ByteType", BASE_TYPE_TINYINT},        {"DurationType", BASE_TYPE_DURATION},  {"ListType", BASE_TYPE_LIST},
-    {"MapType", BASE_TYPE_MAP},             {"SetType", BASE_TYPE_SET},            {"UserType", BASE_TYPE_UDT},
-    {"TupleType", BASE_TYPE_TUPLE},         {"VectorType", BASE_TYPE_VECTOR},
+    {"AsciiType", BASE_TYPE_ASCII},
+    {"LongType", BASE_TYPE_BIGINT},
+    {"BytesType", BASE_TYPE_BLOB},
+    {"BooleanType", BASE_TYPE_BOOLEAN},
+    {"CounterColumnType", BASE_TYPE_COUNTER},
+    {"DecimalType", BASE_TYPE_DECIMAL},
+    {"DoubleType", BASE_TYPE_DOUBLE},
+    {"FloatType", BASE_TYPE_FLOAT},
+    {"Int32Type", BASE_TYPE_INT},
+    {"TimestampType", BASE_TYPE_TIMESTAMP},
+    {"UUIDType", BASE_TYPE_UUID},
+    {"UTF8Type", BASE_TYPE_TEXT},
+    {"IntegerType", BASE_TYPE_VARINT},
+    {"TimeUUIDType", BASE_TYPE_TIMEUUID},
+    {"InetAddressType", BASE_TYPE_INET},
+    {"SimpleDateType", BASE_TYPE_DATE},
+    {"TimeType", BASE_TYPE_TIME},
+    {"ShortType", BASE_TYPE_SMALLINT},
+    {"ByteType", BASE_TYPE_TINYINT},
+    {"DurationType", BASE_TYPE_DURATION},
+    {"ListType", BASE_TYPE_LIST},
+    {"MapType", BASE_TYPE_MAP},
+    {"SetType", BASE_TYPE_SET},
+    {"UserType", BASE_TYPE_UDT},
+    {"TupleType", BASE_TYPE_TUPLE},
+    {"VectorType", BASE_TYPE_VECTOR},
 };
 
-/* --- putting ------------------------------------------------------------------------------------------------------ */
+/* Putting. */
 
 static int put_text(struct base_buf *buf, const char *text)
 {
@@ -71,8 +91,9 @@ static int put_parameters(struct base_buf *buf, const struct base_type *type, un
 
 static int put_class(struct base_buf *buf, const struct base_type *type, unsigned depth)
 {
-    bool wrapped = depth > 0 && type->frozen && (type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_MAP ||
-                                                 type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_UDT);
+    bool wrapped = depth > 0 && type->frozen &&
+                   (type->kind == BASE_TYPE_LIST || type->kind == BASE_TYPE_MAP ||
+                    type->kind == BASE_TYPE_SET || type->kind == BASE_TYPE_UDT);
     if (type->kind == BASE_TYPE_CUSTOM)
         return base_buf_put_slice(buf, type->name);
     int rc = wrapped ? base_buf_printf(buf, "%sFrozenType(", package) : BASE_OK;
@@ -89,7 +110,7 @@ int cql_wire_put_class(struct base_buf *buf, const struct base_type *type)
     return put_class(buf, type, 0);
 }
 
-/* --- parsing -------------------------------------------------------------------------------------------------------- */
+/* Parsing. */
 
 struct parser {
     struct base_arena *arena;
@@ -206,7 +227,8 @@ static int parse_list(struct parser *p, struct base_type *type, unsigned depth)
     return BASE_OK;
 }
 
-static int parse_compound(struct parser *p, enum base_type_kind kind, unsigned depth, bool frozen, const struct base_type **out)
+static int parse_compound(struct parser *p, enum base_type_kind kind, unsigned depth, bool frozen,
+                          const struct base_type **out)
 {
     struct base_type *type = base_arena_zalloc(p->arena, sizeof *type);
     if (!type)
@@ -227,7 +249,8 @@ static int parse_compound(struct parser *p, enum base_type_kind kind, unsigned d
     if (rc != BASE_OK)
         return rc;
     uint32_t wanted = kind == BASE_TYPE_MAP ? 2 : 1;
-    if (!take(p, ')') || (kind != BASE_TYPE_UDT && kind != BASE_TYPE_TUPLE && type->param_count != wanted))
+    if (!take(p, ')') ||
+        (kind != BASE_TYPE_UDT && kind != BASE_TYPE_TUPLE && type->param_count != wanted))
         return bad(p);
     *out = type;
     return BASE_OK;
@@ -255,8 +278,8 @@ static int parse_custom(struct parser *p, const uint8_t *start, const struct bas
     return type->name.len && open == 0 ? BASE_OK : bad(p);
 }
 
-static int parse_class(struct parser *p, const uint8_t *start, struct base_slice name, unsigned depth, bool frozen,
-                       const struct base_type **out)
+static int parse_class(struct parser *p, const uint8_t *start, struct base_slice name,
+                       unsigned depth, bool frozen, const struct base_type **out)
 {
     for (size_t i = 0; i < BASE_COUNT(classes); i++) {
         if (!base_slice_equal(name, base_slice_str(classes[i].name)))
@@ -272,7 +295,8 @@ static int parse(struct parser *p, unsigned depth, bool frozen, const struct bas
 {
     size_t wrappers = 0;
     if (depth > BASE_TYPE_DEPTH_MAX)
-        return base_err_set(p->err, BASE_E_INVALID, "A type is nested more than %d deep", BASE_TYPE_DEPTH_MAX);
+        return base_err_set(p->err, BASE_E_INVALID, "A type is nested more than %d deep",
+                            BASE_TYPE_DEPTH_MAX);
     for (;; wrappers++) {
         skip_blanks(p);
         const uint8_t *start = p->r.p;
@@ -296,8 +320,8 @@ static int parse(struct parser *p, unsigned depth, bool frozen, const struct bas
     return BASE_OK;
 }
 
-int cqli_wire_parse_class(struct base_arena *arena, struct base_slice text, unsigned depth, const struct base_type **out,
-                          struct base_err *err)
+int cqli_wire_parse_class(struct base_arena *arena, struct base_slice text, unsigned depth,
+                          const struct base_type **out, struct base_err *err)
 {
     struct parser p = {.arena = arena, .r = base_reader(text), .err = err};
     *out = NULL;
@@ -310,7 +334,8 @@ int cqli_wire_parse_class(struct base_arena *arena, struct base_slice text, unsi
     return rc;
 }
 
-int cql_wire_parse_class(struct base_arena *arena, struct base_slice text, const struct base_type **out, struct base_err *err)
+int cql_wire_parse_class(struct base_arena *arena, struct base_slice text,
+                         const struct base_type **out, struct base_err *err)
 {
     return cqli_wire_parse_class(arena, text, 0, out, err);
 }

@@ -1,10 +1,12 @@
-/* The native protocol's outer layers: envelopes, bodies compressed one by one (v3, v4), segments (v5).
+/* The native protocol's outer layers: envelopes, bodies compressed one by one (v3, v4), segments
+ * (v5).
  *
  * Invariants:
- *  1. The reader trusts a segment's payload only after both of its checksums; a message only when it is whole.
+ *  1. The reader trusts a segment's payload only after both of its checksums; a message only when
+ *     it is whole.
  *  2. A length is compared with frame_size_max before memory is taken for it.
- *  3. The writer's `bytes` between messages is: whole messages, or whole segments and at most one open one at the end, whose payload
- *     is not longer than CQL_WIRE_SEGMENT_PAYLOAD_MAX.
+ *  3. The writer's `bytes` between messages is: whole messages, or whole segments and at most one
+ *     open one at the end, whose payload is not longer than CQL_WIRE_SEGMENT_PAYLOAD_MAX.
  *  4. A message longer than a segment is alone in its segments, none of which is self-contained. */
 #include "cql/wire.h"
 
@@ -20,7 +22,7 @@ static size_t segment_header_len(enum cql_wire_compression compression)
     return compression == CQL_WIRE_LZ4 ? 8 : 6;
 }
 
-/* --- checksums -------------------------------------------------------------------------------------------------- */
+/* Checksums. */
 
 uint32_t cql_wire_crc24(const uint8_t *data, size_t len)
 {
@@ -51,14 +53,15 @@ static uint32_t get_le24(const uint8_t *p)
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------ */
+/* Reading. */
 
 void cql_wire_in_init(struct cql_wire_in *in, bool is_client, uint32_t frame_size_max)
 {
     memset(in, 0, sizeof *in);
     in->is_client = is_client;
     in->frame_size_max = frame_size_max;
-    base_buf_init(&in->assembly, (size_t)frame_size_max + CQL_WIRE_HEADER_LEN + CQL_WIRE_SEGMENT_PAYLOAD_MAX);
+    base_buf_init(&in->assembly,
+                  (size_t)frame_size_max + CQL_WIRE_HEADER_LEN + CQL_WIRE_SEGMENT_PAYLOAD_MAX);
     base_buf_init(&in->plain, frame_size_max);
 }
 
@@ -78,7 +81,8 @@ void cql_wire_in_release(struct cql_wire_in *in)
 }
 
 /* The header at p, of which 9 bytes are there. */
-static int read_header(const struct cql_wire_in *in, const uint8_t *p, struct cql_message *message, uint32_t *len, struct base_err *err)
+static int read_header(const struct cql_wire_in *in, const uint8_t *p, struct cql_message *message,
+                       uint32_t *len, struct base_err *err)
 {
     message->version = p[0] & 0x7f;
     message->is_response = p[0] >> 7;
@@ -87,18 +91,26 @@ static int read_header(const struct cql_wire_in *in, const uint8_t *p, struct cq
     message->opcode = p[4];
     *len = base_get_be32(p + 5);
     if (in->version && message->version != in->version)
-        return base_err_set(err, BASE_E_INVALID, "Invalid message version. Got %u/v%u but previous messages on this connection had version %u/v%u",
+        return base_err_set(err, BASE_E_INVALID,
+                            "Invalid message version. Got %u/v%u but previous messages on this "
+                            "connection had version %u/v%u",
                             message->version, message->version, in->version, in->version);
     if (message->is_response != in->is_client)
-        return base_err_set(err, BASE_E_INVALID, "Wrong protocol direction (expected %s, got %s) for opcode %u",
-                            in->is_client ? "RESPONSE" : "REQUEST", message->is_response ? "RESPONSE" : "REQUEST", message->opcode);
+        return base_err_set(err, BASE_E_INVALID,
+                            "Wrong protocol direction (expected %s, got %s) for opcode %u",
+                            in->is_client ? "RESPONSE" : "REQUEST",
+                            message->is_response ? "RESPONSE" : "REQUEST", message->opcode);
     if (*len > in->frame_size_max)
-        return base_err_set(err, BASE_E_LIMIT, "Request is too big: length %u exceeds maximum allowed length %u", *len, in->frame_size_max);
+        return base_err_set(err, BASE_E_LIMIT,
+                            "Request is too big: length %u exceeds maximum allowed length %u", *len,
+                            in->frame_size_max);
     return BASE_OK;
 }
 
-/* The decompressed length that a body claims; `body` loses what came before the compressed bytes. */
-static bool plain_length(enum cql_wire_compression compression, struct base_slice *body, uint64_t *len)
+/* The decompressed length that a body claims; `body` loses what came before the compressed
+ * bytes. */
+static bool plain_length(enum cql_wire_compression compression, struct base_slice *body,
+                         uint64_t *len)
 {
     struct base_reader r = base_reader(*body);
     struct base_slice be;
@@ -111,23 +123,27 @@ static bool plain_length(enum cql_wire_compression compression, struct base_slic
     return true;
 }
 
-static int decompress_body(struct cql_wire_in *in, struct cql_message *message, struct base_err *err)
+static int decompress_body(struct cql_wire_in *in, struct cql_message *message,
+                           struct base_err *err)
 {
     uint64_t len;
     struct base_slice body = message->body;
     if (in->compression == CQL_WIRE_PLAIN)
-        return base_err_set(err, BASE_E_INVALID, "Message has a compressed body, but no compression was agreed on");
+        return base_err_set(err, BASE_E_INVALID,
+                            "Message has a compressed body, but no compression was agreed on");
     if (!plain_length(in->compression, &body, &len))
         return base_err_set(err, BASE_E_INVALID, "Compressed body is cut off");
     if (len > in->frame_size_max)
-        return base_err_set(err, BASE_E_LIMIT, "Request is too big: length %llu exceeds maximum allowed length %u",
+        return base_err_set(err, BASE_E_LIMIT,
+                            "Request is too big: length %llu exceeds maximum allowed length %u",
                             (unsigned long long)len, in->frame_size_max);
     message->body = (struct base_slice){0};
     base_buf_reset(&in->plain);
     int rc = base_buf_reserve(&in->plain, len ? len : 1);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "decompress: %s", base_err_words(rc));
-    if (base_decompress(in->compression == CQL_WIRE_LZ4 ? BASE_COMPRESS_LZ4 : BASE_COMPRESS_SNAPPY, body, in->plain.data, len) != BASE_OK)
+    if (base_decompress(in->compression == CQL_WIRE_LZ4 ? BASE_COMPRESS_LZ4 : BASE_COMPRESS_SNAPPY,
+                        body, in->plain.data, len) != BASE_OK)
         return base_err_set(err, BASE_E_INVALID, "Compressed body is damaged");
     in->plain.len = len;
     message->body = base_buf_view(&in->plain);
@@ -137,12 +153,14 @@ static int decompress_body(struct cql_wire_in *in, struct cql_message *message, 
 /* Whether a message that could not be read for its size may be passed over. */
 static enum cql_wire_step verdict(const struct cql_wire_in *in, int rc, uint32_t len)
 {
-    return rc == BASE_E_LIMIT && in->passes_over && len <= INT32_MAX ? CQL_WIRE_TOO_BIG : CQL_WIRE_BAD;
+    return rc == BASE_E_LIMIT && in->passes_over && len <= INT32_MAX ? CQL_WIRE_TOO_BIG
+                                                                     : CQL_WIRE_BAD;
 }
 
 /* The envelope at the front of `bytes`, which came as they are. */
-static enum cql_wire_step next_bare(struct cql_wire_in *in, struct base_slice bytes, size_t *used, size_t *wanted,
-                                    struct cql_message *message, struct base_err *err)
+static enum cql_wire_step next_bare(struct cql_wire_in *in, struct base_slice bytes, size_t *used,
+                                    size_t *wanted, struct cql_message *message,
+                                    struct base_err *err)
 {
     uint32_t len;
     size_t dropped = in->discard < bytes.len ? in->discard : bytes.len;
@@ -162,7 +180,8 @@ static enum cql_wire_step next_bare(struct cql_wire_in *in, struct base_slice by
     if (bytes.len < *wanted)
         return CQL_WIRE_MORE;
     message->body = base_slice(bytes.data + CQL_WIRE_HEADER_LEN, len);
-    if ((message->flags & CQL_FLAG_COMPRESSED) && message->version < 5 && (rc = decompress_body(in, message, err)) != BASE_OK) {
+    if ((message->flags & CQL_FLAG_COMPRESSED) && message->version < 5 &&
+        (rc = decompress_body(in, message, err)) != BASE_OK) {
         enum cql_wire_step step = verdict(in, rc, len);
         *used += step == CQL_WIRE_TOO_BIG ? *wanted : 0;
         return step;
@@ -173,11 +192,13 @@ static enum cql_wire_step next_bare(struct cql_wire_in *in, struct base_slice by
 }
 
 /* The envelope at the front of a segment's payload: it must be whole there. */
-static enum cql_wire_step next_inside(struct cql_wire_in *in, struct base_slice payload, size_t *len_used, struct cql_message *message,
+static enum cql_wire_step next_inside(struct cql_wire_in *in, struct base_slice payload,
+                                      size_t *len_used, struct cql_message *message,
                                       struct base_err *err)
 {
     uint32_t len = 0;
-    int rc = payload.len >= CQL_WIRE_HEADER_LEN ? read_header(in, payload.data, message, &len, err) : BASE_OK;
+    int rc = payload.len >= CQL_WIRE_HEADER_LEN ? read_header(in, payload.data, message, &len, err)
+                                                : BASE_OK;
     if (rc != BASE_OK && verdict(in, rc, len) == CQL_WIRE_BAD)
         return CQL_WIRE_BAD;
     if (payload.len < CQL_WIRE_HEADER_LEN || payload.len - CQL_WIRE_HEADER_LEN < len) {
@@ -198,8 +219,8 @@ struct segment {
 };
 
 /* The segment at the front of `bytes`, its checksums looked at. */
-static enum cql_wire_step read_segment(const struct cql_wire_in *in, struct base_slice bytes, struct segment *s, size_t *wanted,
-                                       struct base_err *err)
+static enum cql_wire_step read_segment(const struct cql_wire_in *in, struct base_slice bytes,
+                                       struct segment *s, size_t *wanted, struct base_err *err)
 {
     bool lz4 = in->compression == CQL_WIRE_LZ4;
     s->header_len = segment_header_len(in->compression);
@@ -246,11 +267,13 @@ static int assemble(struct cql_wire_in *in, const struct segment *s, struct base
 }
 
 /* A piece of a message that is passed over. */
-static enum cql_wire_step pass_over(struct cql_wire_in *in, const struct segment *s, struct base_err *err)
+static enum cql_wire_step pass_over(struct cql_wire_in *in, const struct segment *s,
+                                    struct base_err *err)
 {
     size_t len = s->plain_len ? s->plain_len : s->payload.len;
     if (len > in->discard) {
-        base_err_set(err, BASE_E_INVALID, "A message of several segments is followed by something else in its last one");
+        base_err_set(err, BASE_E_INVALID,
+                     "A message of several segments is followed by something else in its last one");
         return CQL_WIRE_BAD;
     }
     in->discard -= len;
@@ -259,7 +282,8 @@ static enum cql_wire_step pass_over(struct cql_wire_in *in, const struct segment
 }
 
 /* A piece of a message came. MORE: it is not whole yet. */
-static enum cql_wire_step next_piece(struct cql_wire_in *in, const struct segment *s, struct cql_message *message, struct base_err *err)
+static enum cql_wire_step next_piece(struct cql_wire_in *in, const struct segment *s,
+                                     struct cql_message *message, struct base_err *err)
 {
     uint32_t len = 0;
     if (in->discard)
@@ -285,7 +309,8 @@ static enum cql_wire_step next_piece(struct cql_wire_in *in, const struct segmen
     if (in->assembly.len < total)
         return CQL_WIRE_MORE;
     if (in->assembly.len > total) {
-        base_err_set(err, BASE_E_INVALID, "A message of several segments is followed by something else in its last one");
+        base_err_set(err, BASE_E_INVALID,
+                     "A message of several segments is followed by something else in its last one");
         return CQL_WIRE_BAD;
     }
     in->partial = false;
@@ -296,10 +321,12 @@ static enum cql_wire_step next_piece(struct cql_wire_in *in, const struct segmen
 }
 
 /* A self-contained segment: open it for next_inside. The bytes that are used up with it. */
-static int open_segment(struct cql_wire_in *in, const struct segment *s, size_t *used, struct base_err *err)
+static int open_segment(struct cql_wire_in *in, const struct segment *s, size_t *used,
+                        struct base_err *err)
 {
     if (in->partial)
-        return base_err_set(err, BASE_E_INVALID, "A self-contained segment comes between the segments of a message");
+        return base_err_set(err, BASE_E_INVALID,
+                            "A self-contained segment comes between the segments of a message");
     if (!s->plain_len && s->payload.len) {
         in->segment_left = s->payload.len;
         *used += s->header_len;
@@ -311,22 +338,27 @@ static int open_segment(struct cql_wire_in *in, const struct segment *s, size_t 
     return assemble(in, s, err);
 }
 
-static enum cql_wire_step next_segmented(struct cql_wire_in *in, struct base_slice bytes, size_t *used, size_t *wanted,
-                                         struct cql_message *message, struct base_err *err)
+static enum cql_wire_step next_segmented(struct cql_wire_in *in, struct base_slice bytes,
+                                         size_t *used, size_t *wanted, struct cql_message *message,
+                                         struct base_err *err)
 {
     for (;;) {
         struct base_slice rest = base_slice(bytes.data + *used, bytes.len - *used);
         struct segment s;
         size_t len = 0;
         if (in->segment_left) {
-            BASE_ASSERT(rest.len >= in->segment_left + SEGMENT_TRAILER); /* the caller's: it was there, and is not dropped */
-            enum cql_wire_step step = next_inside(in, base_slice(rest.data, in->segment_left), &len, message, err);
+            BASE_ASSERT(rest.len >=
+                        in->segment_left +
+                            SEGMENT_TRAILER); /* the caller's: it was there, and is not dropped */
+            enum cql_wire_step step =
+                next_inside(in, base_slice(rest.data, in->segment_left), &len, message, err);
             in->segment_left -= len;
             *used += len + (in->segment_left == 0 ? SEGMENT_TRAILER : 0);
             return step;
         }
         if (!in->partial && in->assembly_at < in->assembly.len) {
-            struct base_slice payload = base_slice(in->assembly.data + in->assembly_at, in->assembly.len - in->assembly_at);
+            struct base_slice payload =
+                base_slice(in->assembly.data + in->assembly_at, in->assembly.len - in->assembly_at);
             enum cql_wire_step step = next_inside(in, payload, &len, message, err);
             in->assembly_at += len;
             return step;
@@ -347,17 +379,18 @@ static enum cql_wire_step next_segmented(struct cql_wire_in *in, struct base_sli
     }
 }
 
-enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes, size_t *used, size_t *wanted,
-                                 struct cql_message *message, struct base_err *err)
+enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes, size_t *used,
+                                 size_t *wanted, struct cql_message *message, struct base_err *err)
 {
     BASE_ASSERT(in->frame_size_max > 0);
     BASE_ASSERT(!in->segments || in->compression != CQL_WIRE_SNAPPY);
     *used = *wanted = 0;
     *message = (struct cql_message){0};
-    return in->segments ? next_segmented(in, bytes, used, wanted, message, err) : next_bare(in, bytes, used, wanted, message, err);
+    return in->segments ? next_segmented(in, bytes, used, wanted, message, err)
+                        : next_bare(in, bytes, used, wanted, message, err);
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 void cql_wire_out_init(struct cql_wire_out *out, bool is_client, size_t len_max)
 {
@@ -401,7 +434,8 @@ int cql_wire_begin(struct cql_wire_out *out, enum cql_opcode opcode, int16_t str
     size_t at = out->bytes.len;
     bool opens = out->segments && out->segment_at == NONE;
     int rc = opens ? begin_segment(out) : BASE_OK;
-    uint8_t header[CQL_WIRE_HEADER_LEN] = {(uint8_t)(out->version | (out->is_client ? 0 : 0x80)), flags, 0, 0, (uint8_t)opcode};
+    uint8_t header[CQL_WIRE_HEADER_LEN] = {(uint8_t)(out->version | (out->is_client ? 0 : 0x80)),
+                                           flags, 0, 0, (uint8_t)opcode};
     base_put_be16(header + 2, (uint16_t)stream);
     size_t header_at = out->bytes.len;
     if (rc == BASE_OK)
@@ -420,7 +454,8 @@ void cql_wire_abandon(struct cql_wire_out *out)
     BASE_ASSERT(out->message_at != NONE && out->message_at <= out->bytes.len);
     out->bytes.len = out->message_at;
     out->message_at = NONE;
-    if (out->segment_at != NONE && out->bytes.len == out->segment_at + segment_header_len(out->compression)) {
+    if (out->segment_at != NONE &&
+        out->bytes.len == out->segment_at + segment_header_len(out->compression)) {
         out->bytes.len = out->segment_at;
         out->segment_at = NONE;
     }
@@ -462,7 +497,8 @@ static int close_segment(struct cql_wire_out *out, bool self_contained)
     if (out->compression == CQL_WIRE_LZ4) {
         base_buf_reset(&out->scratch);
         if (len > COMPRESS_OVER)
-            rc = base_compress(BASE_COMPRESS_LZ4, 0, base_slice(out->bytes.data + start, len), &out->scratch);
+            rc = base_compress(BASE_COMPRESS_LZ4, 0, base_slice(out->bytes.data + start, len),
+                               &out->scratch);
         if (rc != BASE_OK)
             return rc;
         bool shorter = out->scratch.len > 0 && out->scratch.len < len;
@@ -470,7 +506,8 @@ static int close_segment(struct cql_wire_out *out, bool self_contained)
             stored = out->scratch.len;
             memcpy(out->bytes.data + start, out->scratch.data, stored);
         }
-        word = stored | (shorter ? (uint64_t)len << 17 : 0) | (self_contained ? SELF_CONTAINED_LZ4 : 0);
+        word = stored | (shorter ? (uint64_t)len << 17 : 0) |
+               (self_contained ? SELF_CONTAINED_LZ4 : 0);
     } else {
         word = len | (self_contained ? SELF_CONTAINED_PLAIN : 0);
     }
@@ -478,13 +515,15 @@ static int close_segment(struct cql_wire_out *out, bool self_contained)
     base_put_le64(bytes, word);
     memcpy(header, bytes, header_len - 3);
     put_le24(header + header_len - 3, cql_wire_crc24(header, header_len - 3));
-    base_put_le32(out->bytes.data + start + stored, cql_wire_crc32(out->bytes.data + start, stored));
+    base_put_le32(out->bytes.data + start + stored,
+                  cql_wire_crc32(out->bytes.data + start, stored));
     out->bytes.len = start + stored + SEGMENT_TRAILER;
     out->segment_at = NONE;
     return BASE_OK;
 }
 
-static int put_segment(struct cql_wire_out *out, struct base_slice payload, bool close, bool self_contained)
+static int put_segment(struct cql_wire_out *out, struct base_slice payload, bool close,
+                       bool self_contained)
 {
     int rc = begin_segment(out);
     if (rc == BASE_OK)
@@ -494,10 +533,12 @@ static int put_segment(struct cql_wire_out *out, struct base_slice payload, bool
     return rc;
 }
 
-/* The message has no place in the open segment: it goes into the next one, or into as many as it takes. */
+/* The message has no place in the open segment: it goes into the next one, or into as many as it
+ * takes. */
 static int spill(struct cql_wire_out *out)
 {
-    struct base_slice message = base_slice(out->bytes.data + out->message_at, out->bytes.len - out->message_at);
+    struct base_slice message =
+        base_slice(out->bytes.data + out->message_at, out->bytes.len - out->message_at);
     base_buf_reset(&out->spill);
     int rc = base_buf_put_slice(&out->spill, message);
     if (rc != BASE_OK)
@@ -511,7 +552,8 @@ static int spill(struct cql_wire_out *out)
     size_t at = out->bytes.len;
     bool one = message.len <= CQL_WIRE_SEGMENT_PAYLOAD_MAX;
     while (rc == BASE_OK && message.len) {
-        size_t len = message.len < CQL_WIRE_SEGMENT_PAYLOAD_MAX ? message.len : CQL_WIRE_SEGMENT_PAYLOAD_MAX;
+        size_t len =
+            message.len < CQL_WIRE_SEGMENT_PAYLOAD_MAX ? message.len : CQL_WIRE_SEGMENT_PAYLOAD_MAX;
         rc = put_segment(out, base_slice(message.data, len), !one, false);
         message = base_slice(message.data + len, message.len - len);
     }
@@ -528,11 +570,14 @@ int cql_wire_end(struct cql_wire_out *out)
     size_t body_at = out->message_at + CQL_WIRE_HEADER_LEN;
     BASE_ASSERT(out->bytes.len >= body_at);
     int rc = out->bytes.len - body_at > INT32_MAX ? BASE_E_LIMIT : BASE_OK;
-    if (rc == BASE_OK && !out->segments && out->compression != CQL_WIRE_PLAIN && out->bytes.len - body_at > COMPRESS_OVER)
+    if (rc == BASE_OK && !out->segments && out->compression != CQL_WIRE_PLAIN &&
+        out->bytes.len - body_at > COMPRESS_OVER)
         rc = compress_body(out, body_at);
     if (rc == BASE_OK) {
         base_put_be32(out->bytes.data + out->message_at + 5, (uint32_t)(out->bytes.len - body_at));
-        if (out->segments && out->bytes.len - out->segment_at - segment_header_len(out->compression) > CQL_WIRE_SEGMENT_PAYLOAD_MAX)
+        if (out->segments &&
+            out->bytes.len - out->segment_at - segment_header_len(out->compression) >
+                CQL_WIRE_SEGMENT_PAYLOAD_MAX)
             rc = spill(out);
     }
     if (rc != BASE_OK && out->message_at != NONE)

@@ -2,19 +2,23 @@
  *
  * Invariants:
  *  1. Columns of one table say its name once; so do bind markers.
- *  2. A decoded ROWS has all its cells: cql_next_row cannot run out of bytes before its last row. */
+ *  2. A decoded ROWS has all its cells: cql_next_row cannot run out of bytes before its last
+ *     row. */
 #include "cql/wire.h"
 
 enum { GLOBAL_TABLE = 0x01, HAS_MORE = 0x02, NO_METADATA = 0x04, METADATA_CHANGED = 0x08 };
 
-/* --- putting ------------------------------------------------------------------------------------------------------ */
+/* Putting. */
 
 static bool one_table(const struct cql_column_spec *columns, size_t count)
 {
     for (size_t i = 1; i < count; i++)
-        if ((columns[i].keyspace.data != columns[0].keyspace.data && !base_slice_equal(columns[i].keyspace, columns[0].keyspace)) ||
-            (columns[i].table.data != columns[0].table.data && !base_slice_equal(columns[i].table, columns[0].table)) ||
-            columns[i].table.len != columns[0].table.len || columns[i].keyspace.len != columns[0].keyspace.len)
+        if ((columns[i].keyspace.data != columns[0].keyspace.data &&
+             !base_slice_equal(columns[i].keyspace, columns[0].keyspace)) ||
+            (columns[i].table.data != columns[0].table.data &&
+             !base_slice_equal(columns[i].table, columns[0].table)) ||
+            columns[i].table.len != columns[0].table.len ||
+            columns[i].keyspace.len != columns[0].keyspace.len)
             return false;
     return count > 0;
 }
@@ -25,7 +29,8 @@ static int put_table(struct base_buf *buf, const struct cql_column_spec *column)
     return rc == BASE_OK ? cql_wire_put_string(buf, column->table) : rc;
 }
 
-static int put_columns(struct base_buf *buf, uint8_t version, const struct cql_column_spec *columns, size_t count, bool global)
+static int put_columns(struct base_buf *buf, uint8_t version, const struct cql_column_spec *columns,
+                       size_t count, bool global)
 {
     int rc = global ? put_table(buf, &columns[0]) : BASE_OK;
     for (size_t i = 0; i < count && rc == BASE_OK; i++) {
@@ -38,11 +43,13 @@ static int put_columns(struct base_buf *buf, uint8_t version, const struct cql_c
     return rc;
 }
 
-static int put_rows(struct base_buf *buf, uint8_t version, const struct cql_result *result, const struct cql_rows_options *options)
+static int put_rows(struct base_buf *buf, uint8_t version, const struct cql_result *result,
+                    const struct cql_rows_options *options)
 {
     bool skip = options->skip_metadata && !options->new_metadata_id.data;
     bool global = !skip && one_table(result->columns, result->column_count);
-    int32_t flags = (global ? GLOBAL_TABLE : 0) | (result->has_more ? HAS_MORE : 0) | (skip ? NO_METADATA : 0) |
+    int32_t flags = (global ? GLOBAL_TABLE : 0) | (result->has_more ? HAS_MORE : 0) |
+                    (skip ? NO_METADATA : 0) |
                     (options->new_metadata_id.data ? METADATA_CHANGED : 0);
     struct base_slice paging_state = base_buf_view(&result->paging_state);
     int rc = cql_wire_put_int(buf, flags);
@@ -60,7 +67,8 @@ static int put_rows(struct base_buf *buf, uint8_t version, const struct cql_resu
 }
 
 /* KEYSPACE has no name of its own; what else there is stands in a keyspace. */
-static int put_schema_change(struct base_buf *buf, struct base_slice change, struct base_slice target, struct base_slice keyspace,
+static int put_schema_change(struct base_buf *buf, struct base_slice change,
+                             struct base_slice target, struct base_slice keyspace,
                              struct base_slice name)
 {
     int rc = cql_wire_put_string(buf, change);
@@ -73,7 +81,8 @@ static int put_schema_change(struct base_buf *buf, struct base_slice change, str
     return rc;
 }
 
-int cql_put_result(struct base_buf *buf, uint8_t version, const struct cql_result *result, const struct cql_rows_options *options)
+int cql_put_result(struct base_buf *buf, uint8_t version, const struct cql_result *result,
+                   const struct cql_rows_options *options)
 {
     static const struct cql_rows_options none;
     int rc = cql_wire_put_int(buf, (int32_t)result->kind);
@@ -87,7 +96,8 @@ int cql_put_result(struct base_buf *buf, uint8_t version, const struct cql_resul
     case CQL_RESULT_SET_KEYSPACE:
         return cql_wire_put_string(buf, result->keyspace);
     case CQL_RESULT_SCHEMA_CHANGE:
-        return put_schema_change(buf, base_slice_str(result->change), base_slice_str(result->target), result->keyspace, result->name);
+        return put_schema_change(buf, base_slice_str(result->change),
+                                 base_slice_str(result->target), result->keyspace, result->name);
     case CQL_RESULT_PREPARED:
         break;
     }
@@ -96,7 +106,8 @@ int cql_put_result(struct base_buf *buf, uint8_t version, const struct cql_resul
 
 int cql_put_prepared(struct base_buf *buf, uint8_t version, const struct cql_prepared_info *info)
 {
-    bool global = one_table(info->binds, info->bind_count), result_global = one_table(info->columns, info->column_count);
+    bool global = one_table(info->binds, info->bind_count),
+         result_global = one_table(info->columns, info->column_count);
     int rc = cql_wire_put_int(buf, CQL_RESULT_PREPARED);
     if (rc == BASE_OK)
         rc = cql_wire_put_short_bytes(buf, info->id);
@@ -113,13 +124,18 @@ int cql_put_prepared(struct base_buf *buf, uint8_t version, const struct cql_pre
     if (rc == BASE_OK)
         rc = put_columns(buf, version, info->binds, info->bind_count, global);
     if (rc == BASE_OK)
-        rc = cql_wire_put_int(buf, info->column_count == 0 ? NO_METADATA : result_global ? GLOBAL_TABLE : 0);
+        rc = cql_wire_put_int(buf, info->column_count == 0 ? NO_METADATA
+                                   : result_global         ? GLOBAL_TABLE
+                                                           : 0);
     if (rc == BASE_OK)
         rc = cql_wire_put_int(buf, (int32_t)info->column_count);
-    return rc == BASE_OK ? put_columns(buf, version, info->columns, info->column_count, result_global) : rc;
+    return rc == BASE_OK
+               ? put_columns(buf, version, info->columns, info->column_count, result_global)
+               : rc;
 }
 
-int cql_metadata_id(const struct cql_column_spec *columns, size_t count, uint8_t out[BASE_DIGEST_LEN])
+int cql_metadata_id(const struct cql_column_spec *columns, size_t count,
+                    uint8_t out[BASE_DIGEST_LEN])
 {
     struct base_buf buf;
     base_buf_init(&buf, 64u << 20);
@@ -130,18 +146,19 @@ int cql_metadata_id(const struct cql_column_spec *columns, size_t count, uint8_t
     return rc;
 }
 
-/* --- getting ------------------------------------------------------------------------------------------------------ */
+/* Getting. */
 
 static int cut_off(struct base_err *err)
 {
     return base_err_set(err, BASE_E_INVALID, "A RESULT is cut off or damaged");
 }
 
-static int get_columns(struct base_reader *r, struct base_arena *arena, int32_t flags, size_t count, const struct cql_column_spec **out,
-                       struct base_err *err)
+static int get_columns(struct base_reader *r, struct base_arena *arena, int32_t flags, size_t count,
+                       const struct cql_column_spec **out, struct base_err *err)
 {
     struct cql_column_spec global = {0};
-    if ((flags & GLOBAL_TABLE) && (!cql_wire_get_string(r, &global.keyspace) || !cql_wire_get_string(r, &global.table)))
+    if ((flags & GLOBAL_TABLE) &&
+        (!cql_wire_get_string(r, &global.keyspace) || !cql_wire_get_string(r, &global.table)))
         return cut_off(err);
     if (count > base_reader_left(r) / 4)
         return cut_off(err);
@@ -151,7 +168,8 @@ static int get_columns(struct base_reader *r, struct base_arena *arena, int32_t 
     for (size_t i = 0; i < count; i++) {
         struct cql_column_spec *c = &columns[i];
         *c = global;
-        if (!(flags & GLOBAL_TABLE) && (!cql_wire_get_string(r, &c->keyspace) || !cql_wire_get_string(r, &c->table)))
+        if (!(flags & GLOBAL_TABLE) &&
+            (!cql_wire_get_string(r, &c->keyspace) || !cql_wire_get_string(r, &c->table)))
             return cut_off(err);
         if (!cql_wire_get_string(r, &c->name))
             return cut_off(err);
@@ -164,7 +182,8 @@ static int get_columns(struct base_reader *r, struct base_arena *arena, int32_t 
 }
 
 /* The metadata of rows, in ROWS and in PREPARED. */
-static int get_metadata(struct base_reader *r, struct base_arena *arena, struct cql_result_info *out, struct base_err *err)
+static int get_metadata(struct base_reader *r, struct base_arena *arena,
+                        struct cql_result_info *out, struct base_err *err)
 {
     int32_t flags, count;
     bool is_null;
@@ -177,10 +196,12 @@ static int get_metadata(struct base_reader *r, struct base_arena *arena, struct 
         return cut_off(err);
     if ((flags & METADATA_CHANGED) && !cql_wire_get_short_bytes(r, &out->new_metadata_id))
         return cut_off(err);
-    return out->no_metadata ? BASE_OK : get_columns(r, arena, flags, out->column_count, &out->columns, err);
+    return out->no_metadata ? BASE_OK
+                            : get_columns(r, arena, flags, out->column_count, &out->columns, err);
 }
 
-static int get_rows(struct base_reader *r, struct base_arena *arena, struct cql_result_info *out, struct base_err *err)
+static int get_rows(struct base_reader *r, struct base_arena *arena, struct cql_result_info *out,
+                    struct base_err *err)
 {
     int32_t rows;
     int rc = get_metadata(r, arena, out, err);
@@ -202,7 +223,8 @@ static int get_rows(struct base_reader *r, struct base_arena *arena, struct cql_
     return BASE_OK;
 }
 
-static int get_pk(struct base_reader *r, struct base_arena *arena, struct cql_prepared_info *out, struct base_err *err)
+static int get_pk(struct base_reader *r, struct base_arena *arena, struct cql_prepared_info *out,
+                  struct base_err *err)
 {
     int32_t n;
     if (!cql_wire_get_int(r, &n) || n < 0 || (size_t)n > base_reader_left(r) / 2)
@@ -218,12 +240,13 @@ static int get_pk(struct base_reader *r, struct base_arena *arena, struct cql_pr
     return BASE_OK;
 }
 
-static int get_prepared(struct base_reader *r, struct base_arena *arena, uint8_t version, struct cql_result_info *result,
-                        struct base_err *err)
+static int get_prepared(struct base_reader *r, struct base_arena *arena, uint8_t version,
+                        struct cql_result_info *result, struct base_err *err)
 {
     struct cql_prepared_info *out = &result->prepared;
     int32_t flags, count;
-    if (!cql_wire_get_short_bytes(r, &out->id) || (version >= 5 && !cql_wire_get_short_bytes(r, &out->result_metadata_id)))
+    if (!cql_wire_get_short_bytes(r, &out->id) ||
+        (version >= 5 && !cql_wire_get_short_bytes(r, &out->result_metadata_id)))
         return cut_off(err);
     if (!cql_wire_get_int(r, &flags) || !cql_wire_get_int(r, &count) || count < 0)
         return cut_off(err);
@@ -238,14 +261,17 @@ static int get_prepared(struct base_reader *r, struct base_arena *arena, uint8_t
     return rc;
 }
 
-static bool get_schema_change(struct base_reader *r, struct base_slice *change, struct base_slice *target, struct base_slice *keyspace,
+static bool get_schema_change(struct base_reader *r, struct base_slice *change,
+                              struct base_slice *target, struct base_slice *keyspace,
                               struct base_slice *name)
 {
-    return cql_wire_get_string(r, change) && cql_wire_get_string(r, target) && cql_wire_get_string(r, keyspace) &&
+    return cql_wire_get_string(r, change) && cql_wire_get_string(r, target) &&
+           cql_wire_get_string(r, keyspace) &&
            (base_slice_equal(*target, BASE_SLICE_LIT("KEYSPACE")) || cql_wire_get_string(r, name));
 }
 
-int cql_get_result(struct base_arena *arena, uint8_t version, struct base_slice body, struct cql_result_info *out, struct base_err *err)
+int cql_get_result(struct base_arena *arena, uint8_t version, struct base_slice body,
+                   struct cql_result_info *out, struct base_err *err)
 {
     struct base_reader r = base_reader(body);
     int32_t kind;
@@ -267,7 +293,9 @@ int cql_get_result(struct base_arena *arena, uint8_t version, struct base_slice 
         rc = get_prepared(&r, arena, version, out, err);
         break;
     case CQL_RESULT_SCHEMA_CHANGE:
-        rc = get_schema_change(&r, &out->change, &out->target, &out->keyspace, &out->name) ? BASE_OK : cut_off(err);
+        rc = get_schema_change(&r, &out->change, &out->target, &out->keyspace, &out->name)
+                 ? BASE_OK
+                 : cut_off(err);
         break;
     }
     if (rc != BASE_OK)
@@ -286,9 +314,10 @@ bool cql_next_row(struct base_reader *rows, struct cql_value *cells, size_t colu
     return column_count > 0;
 }
 
-/* --- events --------------------------------------------------------------------------------------------------------- */
+/* Events. */
 
-static const char *const event_names[CQL_EVENT_KINDS] = {"TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE"};
+static const char *const event_names[CQL_EVENT_KINDS] = {"TOPOLOGY_CHANGE", "STATUS_CHANGE",
+                                                         "SCHEMA_CHANGE"};
 
 const char *cql_event_name(enum cql_event_kind kind)
 {
@@ -326,7 +355,8 @@ int cql_get_event(struct base_slice body, struct cql_event *out, struct base_err
     if (ok && out->kind == CQL_EVENT_SCHEMA_CHANGE)
         ok = get_schema_change(&r, &out->change, &out->target, &out->keyspace, &out->name);
     else if (ok)
-        ok = cql_wire_get_string(&r, &out->change) && cql_wire_get_inet(&r, &out->address, &out->port);
+        ok = cql_wire_get_string(&r, &out->change) &&
+             cql_wire_get_inet(&r, &out->address, &out->port);
     if (ok)
         return BASE_OK;
     memset(out, 0, sizeof *out);

@@ -6,7 +6,7 @@
 #include "cql/cql_private.h"
 #include "cql/wire.h"
 
-/* --- putting ------------------------------------------------------------------------------------------------------ */
+/* Putting. */
 
 int cql_wire_put_string(struct base_buf *buf, struct base_slice s)
 {
@@ -90,7 +90,7 @@ int cql_wire_put_multimap(struct base_buf *buf, const struct cql_wire_entry *ent
     return rc;
 }
 
-/* --- getting ------------------------------------------------------------------------------------------------------ */
+/* Getting. */
 
 bool cql_wire_get_short(struct base_reader *r, uint16_t *out)
 {
@@ -171,7 +171,8 @@ bool cql_wire_get_value(struct base_reader *r, uint8_t version, struct cql_value
 }
 
 /* Room for `count` items that take at least item_len_min bytes each of what is left. */
-static void *get_room(struct base_reader *r, struct base_arena *arena, size_t count, size_t item_len_min, size_t item_size)
+static void *get_room(struct base_reader *r, struct base_arena *arena, size_t count,
+                      size_t item_len_min, size_t item_size)
 {
     void *out = NULL;
     if (count <= base_reader_left(r) / item_len_min)
@@ -181,7 +182,8 @@ static void *get_room(struct base_reader *r, struct base_arena *arena, size_t co
     return out;
 }
 
-bool cql_wire_get_string_list(struct base_reader *r, struct base_arena *arena, struct base_slice **items, size_t *count)
+bool cql_wire_get_string_list(struct base_reader *r, struct base_arena *arena,
+                              struct base_slice **items, size_t *count)
 {
     uint16_t n;
     *items = NULL;
@@ -211,7 +213,8 @@ bool cql_wire_get_inet(struct base_reader *r, struct base_slice *address, int32_
     return base_get_raw(r, len, address) && cql_wire_get_int(r, port);
 }
 
-bool cql_wire_get_string_map(struct base_reader *r, struct base_arena *arena, struct cql_wire_pair **pairs, size_t *count)
+bool cql_wire_get_string_map(struct base_reader *r, struct base_arena *arena,
+                             struct cql_wire_pair **pairs, size_t *count)
 {
     uint16_t n;
     *pairs = NULL;
@@ -229,7 +232,8 @@ bool cql_wire_get_string_map(struct base_reader *r, struct base_arena *arena, st
     return true;
 }
 
-bool cql_wire_get_multimap(struct base_reader *r, struct base_arena *arena, struct cql_wire_entry **entries, size_t *count)
+bool cql_wire_get_multimap(struct base_reader *r, struct base_arena *arena,
+                           struct cql_wire_entry **entries, size_t *count)
 {
     uint16_t n;
     *entries = NULL;
@@ -241,7 +245,8 @@ bool cql_wire_get_multimap(struct base_reader *r, struct base_arena *arena, stru
         return false;
     for (size_t i = 0; i < n; i++) {
         struct base_slice *values;
-        if (!cql_wire_get_string(r, &map[i].key) || !cql_wire_get_string_list(r, arena, &values, &map[i].value_count))
+        if (!cql_wire_get_string(r, &map[i].key) ||
+            !cql_wire_get_string_list(r, arena, &values, &map[i].value_count))
             return false;
         map[i].values = values;
     }
@@ -258,22 +263,27 @@ struct base_slice cql_wire_map_get(const struct cql_wire_pair *pairs, size_t cou
     return (struct base_slice){0};
 }
 
-/* --- what stands before a body ------------------------------------------------------------------------------------- */
+/* What stands before a body. */
 
 uint8_t cql_prefix_flags(const struct cql_prefix *prefix)
 {
-    return (uint8_t)((prefix->has_tracing_id ? CQL_FLAG_TRACING : 0) | (prefix->warning_count ? CQL_FLAG_WARNING : 0) |
+    return (uint8_t)((prefix->has_tracing_id ? CQL_FLAG_TRACING : 0) |
+                     (prefix->warning_count ? CQL_FLAG_WARNING : 0) |
                      (prefix->payload_count ? CQL_FLAG_CUSTOM_PAYLOAD : 0));
 }
 
 int cql_put_prefix(struct base_buf *buf, const struct cql_prefix *prefix)
 {
-    int rc = prefix->has_tracing_id ? base_buf_put(buf, prefix->tracing_id.b, sizeof prefix->tracing_id.b) : BASE_OK;
+    int rc = prefix->has_tracing_id
+                 ? base_buf_put(buf, prefix->tracing_id.b, sizeof prefix->tracing_id.b)
+                 : BASE_OK;
     if (rc == BASE_OK && prefix->warning_count)
         rc = cql_wire_put_string_list(buf, prefix->warnings, prefix->warning_count);
     if (rc != BASE_OK || !prefix->payload_count)
         return rc;
-    rc = prefix->payload_count > UINT16_MAX ? BASE_E_LIMIT : cql_wire_put_short(buf, (uint16_t)prefix->payload_count);
+    rc = prefix->payload_count > UINT16_MAX
+             ? BASE_E_LIMIT
+             : cql_wire_put_short(buf, (uint16_t)prefix->payload_count);
     for (size_t i = 0; i < prefix->payload_count && rc == BASE_OK; i++) {
         const struct cql_wire_pair *pair = &prefix->payload[i];
         rc = cql_wire_put_string(buf, pair->key);
@@ -303,7 +313,8 @@ static bool get_payload(struct base_reader *r, struct base_arena *arena, struct 
     return true;
 }
 
-int cql_get_prefix(struct cql_message *message, struct base_arena *arena, struct cql_prefix *out, struct base_err *err)
+int cql_get_prefix(struct cql_message *message, struct base_arena *arena, struct cql_prefix *out,
+                   struct base_err *err)
 {
     struct base_reader r = base_reader(message->body);
     bool ok = true;
@@ -324,28 +335,50 @@ int cql_get_prefix(struct cql_message *message, struct base_arena *arena, struct
         ok = get_payload(&r, arena, out);
     if (!ok) {
         *out = (struct cql_prefix){0};
-        return base_err_set(err, BASE_E_INVALID, "Tracing id, warnings or custom payload are cut off");
+        return base_err_set(err, BASE_E_INVALID,
+                            "Tracing id, warnings or custom payload are cut off");
     }
     message->body = base_slice(r.p, base_reader_left(&r));
     return BASE_OK;
 }
 
-/* --- types ----------------------------------------------------------------------------------------------------------- */
+/* Types. */
 
-/* The first version that has a native code for it; before, and for those that have none, it goes as a class. */
+/* The first version that has a native code for it; before, and for those that have none, it goes as
+ * a class. */
 static uint8_t version_of(enum base_type_kind kind)
 {
     switch (kind) {
-    case BASE_TYPE_DATE: case BASE_TYPE_TIME: case BASE_TYPE_SMALLINT: case BASE_TYPE_TINYINT:
+    case BASE_TYPE_DATE:
+    case BASE_TYPE_TIME:
+    case BASE_TYPE_SMALLINT:
+    case BASE_TYPE_TINYINT:
         return 4;
     case BASE_TYPE_DURATION:
         return 5;
-    case BASE_TYPE_VECTOR: case BASE_TYPE_CUSTOM:
+    case BASE_TYPE_VECTOR:
+    case BASE_TYPE_CUSTOM:
         return UINT8_MAX;
-    case BASE_TYPE_ASCII: case BASE_TYPE_BIGINT: case BASE_TYPE_BLOB: case BASE_TYPE_BOOLEAN: case BASE_TYPE_COUNTER:
-    case BASE_TYPE_DECIMAL: case BASE_TYPE_DOUBLE: case BASE_TYPE_FLOAT: case BASE_TYPE_INT: case BASE_TYPE_TIMESTAMP:
-    case BASE_TYPE_UUID: case BASE_TYPE_TEXT: case BASE_TYPE_VARINT: case BASE_TYPE_TIMEUUID: case BASE_TYPE_INET:
-    case BASE_TYPE_LIST: case BASE_TYPE_MAP: case BASE_TYPE_SET: case BASE_TYPE_UDT: case BASE_TYPE_TUPLE:
+    case BASE_TYPE_ASCII:
+    case BASE_TYPE_BIGINT:
+    case BASE_TYPE_BLOB:
+    case BASE_TYPE_BOOLEAN:
+    case BASE_TYPE_COUNTER:
+    case BASE_TYPE_DECIMAL:
+    case BASE_TYPE_DOUBLE:
+    case BASE_TYPE_FLOAT:
+    case BASE_TYPE_INT:
+    case BASE_TYPE_TIMESTAMP:
+    case BASE_TYPE_UUID:
+    case BASE_TYPE_TEXT:
+    case BASE_TYPE_VARINT:
+    case BASE_TYPE_TIMEUUID:
+    case BASE_TYPE_INET:
+    case BASE_TYPE_LIST:
+    case BASE_TYPE_MAP:
+    case BASE_TYPE_SET:
+    case BASE_TYPE_UDT:
+    case BASE_TYPE_TUPLE:
         break;
     }
     return CQL_WIRE_VERSION_MIN;
@@ -354,7 +387,8 @@ static uint8_t version_of(enum base_type_kind kind)
 static int put_class_option(struct base_buf *buf, const struct base_type *type)
 {
     size_t at = buf->len;
-    int rc = cql_wire_put_int(buf, 0); /* the code of a custom type, and room for the string's length */
+    int rc =
+        cql_wire_put_int(buf, 0); /* the code of a custom type, and room for the string's length */
     if (rc == BASE_OK)
         rc = cql_wire_put_class(buf, type);
     if (rc == BASE_OK && buf->len - at - 4 > UINT16_MAX)
@@ -375,7 +409,8 @@ int cql_wire_put_type(struct base_buf *buf, uint8_t version, const struct base_t
     if (rc == BASE_OK && is_udt)
         rc = cql_wire_put_string(buf, type->name);
     if (rc == BASE_OK && (is_udt || type->kind == BASE_TYPE_TUPLE))
-        rc = type->param_count > UINT16_MAX ? BASE_E_LIMIT : cql_wire_put_short(buf, (uint16_t)type->param_count);
+        rc = type->param_count > UINT16_MAX ? BASE_E_LIMIT
+                                            : cql_wire_put_short(buf, (uint16_t)type->param_count);
     for (uint32_t i = 0; i < type->param_count && rc == BASE_OK; i++) {
         if (is_udt)
             rc = cql_wire_put_string(buf, type->field_names[i]);
@@ -390,16 +425,18 @@ static int bad_type(struct base_err *err)
     return base_err_set(err, BASE_E_INVALID, "A type's description is cut off or damaged");
 }
 
-static int get_type(struct base_reader *r, struct base_arena *arena, unsigned depth, const struct base_type **out, struct base_err *err);
+static int get_type(struct base_reader *r, struct base_arena *arena, unsigned depth,
+                    const struct base_type **out, struct base_err *err);
 
 /* What has parameters: how many, and a UDT's names. */
-static int get_shape(struct base_reader *r, struct base_arena *arena, struct base_type *type, struct base_slice **names,
-                     struct base_err *err)
+static int get_shape(struct base_reader *r, struct base_arena *arena, struct base_type *type,
+                     struct base_slice **names, struct base_err *err)
 {
     uint16_t n = type->kind == BASE_TYPE_MAP ? 2 : 1;
     bool counted = type->kind == BASE_TYPE_UDT || type->kind == BASE_TYPE_TUPLE;
     *names = NULL;
-    if (type->kind == BASE_TYPE_UDT && (!cql_wire_get_string(r, &type->keyspace) || !cql_wire_get_string(r, &type->name)))
+    if (type->kind == BASE_TYPE_UDT &&
+        (!cql_wire_get_string(r, &type->keyspace) || !cql_wire_get_string(r, &type->name)))
         return bad_type(err);
     if ((counted && !cql_wire_get_short(r, &n)) || n > base_reader_left(r) / 2)
         return bad_type(err);
@@ -411,8 +448,9 @@ static int get_shape(struct base_reader *r, struct base_arena *arena, struct bas
     return *names ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "types: out of memory");
 }
 
-static int get_compound(struct base_reader *r, struct base_arena *arena, unsigned depth, enum base_type_kind kind,
-                        const struct base_type **out, struct base_err *err)
+static int get_compound(struct base_reader *r, struct base_arena *arena, unsigned depth,
+                        enum base_type_kind kind, const struct base_type **out,
+                        struct base_err *err)
 {
     struct base_type *type = base_arena_zalloc(arena, sizeof *type);
     struct base_slice *names;
@@ -423,7 +461,8 @@ static int get_compound(struct base_reader *r, struct base_arena *arena, unsigne
     int rc = get_shape(r, arena, type, &names, err);
     if (rc != BASE_OK)
         return rc;
-    const struct base_type **params = base_arena_zalloc(arena, (type->param_count + 1) * sizeof *params);
+    const struct base_type **params =
+        base_arena_zalloc(arena, (type->param_count + 1) * sizeof *params);
     if (!params)
         return base_err_set(err, BASE_E_NOMEM, "types: out of memory");
     for (uint32_t i = 0; i < type->param_count && rc == BASE_OK; i++) {
@@ -436,18 +475,25 @@ static int get_compound(struct base_reader *r, struct base_arena *arena, unsigne
     return rc;
 }
 
-static int get_type(struct base_reader *r, struct base_arena *arena, unsigned depth, const struct base_type **out, struct base_err *err)
+static int get_type(struct base_reader *r, struct base_arena *arena, unsigned depth,
+                    const struct base_type **out, struct base_err *err)
 {
     uint16_t code;
     struct base_slice text;
     if (depth > BASE_TYPE_DEPTH_MAX)
-        return base_err_set(err, BASE_E_INVALID, "A type is nested more than %d deep", BASE_TYPE_DEPTH_MAX);
+        return base_err_set(err, BASE_E_INVALID, "A type is nested more than %d deep",
+                            BASE_TYPE_DEPTH_MAX);
     if (!cql_wire_get_short(r, &code))
         return bad_type(err);
     switch (code) {
     case BASE_TYPE_CUSTOM:
-        return cql_wire_get_string(r, &text) ? cqli_wire_parse_class(arena, text, depth, out, err) : bad_type(err);
-    case BASE_TYPE_LIST: case BASE_TYPE_SET: case BASE_TYPE_MAP: case BASE_TYPE_TUPLE: case BASE_TYPE_UDT:
+        return cql_wire_get_string(r, &text) ? cqli_wire_parse_class(arena, text, depth, out, err)
+                                             : bad_type(err);
+    case BASE_TYPE_LIST:
+    case BASE_TYPE_SET:
+    case BASE_TYPE_MAP:
+    case BASE_TYPE_TUPLE:
+    case BASE_TYPE_UDT:
         return get_compound(r, arena, depth, (enum base_type_kind)code, out, err);
     default:
         *out = code < BASE_TYPE_LIST ? base_type_scalar((enum base_type_kind)code) : NULL;
@@ -455,7 +501,8 @@ static int get_type(struct base_reader *r, struct base_arena *arena, unsigned de
     }
 }
 
-int cql_wire_get_type(struct base_reader *r, struct base_arena *arena, const struct base_type **out, struct base_err *err)
+int cql_wire_get_type(struct base_reader *r, struct base_arena *arena, const struct base_type **out,
+                      struct base_err *err)
 {
     *out = NULL;
     return get_type(r, arena, 0, out, err);

@@ -1,20 +1,21 @@
 /* The blocked bloom filter: lsm/bloom.h.
  *
  * A token's mixed 64 bits pick a line by multiplication (no division) and then, remixed, one of its
- * 512 bits a probe. Keys spread unevenly over lines, which costs accuracy that an unblocked filter would not
- * lose; bits_per_key adds what makes up for it (tests/unit/lsm/bloom_test.c measures). */
+ * 512 bits a probe. Keys spread unevenly over lines, which costs accuracy that an unblocked filter
+ * would not lose; bits_per_key adds what makes up for it (tests/unit/lsm/bloom_test.c measures). */
 #include "lsm/bloom.h"
 
 #include <math.h>
 
-#define TOKENS_MAX ((size_t)1 << 20) /* 8 MiB of memory until the filter is built */
+#define TOKENS_MAX ((size_t)1 << 20)  /* 8 MiB of memory until the filter is built */
 #define LINES_MAX ((uint64_t)1 << 26) /* 4 GiB of filter */
 #define MIX 0x9e3779b97f4a7c15u
 #define LINE_BITS 512
 
 static inline uint64_t mix(int64_t token)
 {
-    uint64_t h = (uint64_t)token; /* a node's tokens share their upper bits: spread the lower ones over all */
+    uint64_t h = (uint64_t)
+        token; /* a node's tokens share their upper bits: spread the lower ones over all */
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
     return h ^ h >> 32;
@@ -28,7 +29,8 @@ static inline const uint8_t *line_of(const struct lsmi_bloom *bloom, uint64_t h)
 bool lsmi_bloom_view(struct base_slice section, struct lsmi_bloom *out)
 {
     *out = (struct lsmi_bloom){0};
-    if (section.len < LSMI_BLOOM_HEADER + LSMI_BLOOM_LINE || (section.len - LSMI_BLOOM_HEADER) % LSMI_BLOOM_LINE)
+    if (section.len < LSMI_BLOOM_HEADER + LSMI_BLOOM_LINE ||
+        (section.len - LSMI_BLOOM_HEADER) % LSMI_BLOOM_LINE)
         return false;
     uint64_t lines = (section.len - LSMI_BLOOM_HEADER) / LSMI_BLOOM_LINE;
     uint64_t head = base_get_le64(section.data);
@@ -56,7 +58,7 @@ bool lsmi_bloom_test(const struct lsmi_bloom *bloom, int64_t token)
     return true;
 }
 
-/* --- building --------------------------------------------------------------------------------------- */
+/* Building. */
 
 static void add(uint8_t *section, uint32_t line_count, int64_t token)
 {
@@ -79,7 +81,8 @@ static double bits_per_key(double fp_chance)
 void lsmi_bloom_builder_init(struct lsmi_bloom_builder *b, double fp_chance, uint64_t count_hint)
 {
     double smallest = 1e-6; /* below, the probes would not be worth their time */
-    *b = (struct lsmi_bloom_builder){.fp_chance = fp_chance > smallest ? fp_chance : smallest, .hint = count_hint};
+    *b = (struct lsmi_bloom_builder){.fp_chance = fp_chance > smallest ? fp_chance : smallest,
+                                     .hint = count_hint};
 }
 
 void lsmi_bloom_builder_fini(struct lsmi_bloom_builder *b)
@@ -104,7 +107,9 @@ static int build(struct lsmi_bloom_builder *b, uint64_t count)
     b->section = calloc(1, b->section_len);
     if (!b->section)
         return BASE_E_NOMEM;
-    b->section[0] = (uint8_t)(probes < 1 ? 1 : probes > LSMI_BLOOM_PROBES_MAX ? LSMI_BLOOM_PROBES_MAX : probes);
+    b->section[0] = (uint8_t)(probes < 1                       ? 1
+                              : probes > LSMI_BLOOM_PROBES_MAX ? LSMI_BLOOM_PROBES_MAX
+                                                               : probes);
     for (uint64_t i = 0; i < b->count; i++)
         add(b->section, (uint32_t)lines, b->tokens[i]);
     free(b->tokens);

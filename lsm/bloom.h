@@ -1,6 +1,6 @@
-/* The bloom filter over partitions: blocked, so that a probe touches one cache line (Putze, Sanders,
- * Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). It hashes the token, which is a 64-bit
- * hash of the partition key already; two keys of one token are one to the filter.
+/* The bloom filter over partitions: blocked, so that a probe touches one cache line (Putze,
+ * Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). It hashes the token,
+ * which is a 64-bit hash of the partition key already; two keys of one token are one to the filter.
  *
  * Section (docs/formats/sstable.md): probes u8, 7 zero bytes, then lines of 64 bytes. */
 #ifndef LSM_BLOOM_H
@@ -21,11 +21,11 @@ bool lsmi_bloom_test(const struct lsmi_bloom *bloom, int64_t token);
 /* Ask for the line that a test of this token will look at. */
 void lsmi_bloom_prefetch(const struct lsmi_bloom *bloom, int64_t token);
 
-/* Gathers tokens, and once there are too many to keep goes over to a filter of the size the hint asks for.
- * fp_chance >= 1: no filter (the section is empty). */
+/* Gathers tokens, and once there are too many to keep goes over to a filter of the size the hint
+ * asks for. fp_chance >= 1: no filter (the section is empty). */
 struct lsmi_bloom_builder {
     double fp_chance;
-    uint64_t hint;  /* upper estimate of the count */
+    uint64_t hint; /* upper estimate of the count */
     uint64_t count;
     int64_t *tokens; /* the first ones, until `section` is there */
     size_t token_cap;

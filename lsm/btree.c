@@ -1,11 +1,13 @@
 /* The arena B+tree (lsm/btree.h).
  *
  * A node keeps three parallel arrays: the first 8 bytes of each key as a number (so that most
- * comparisons touch no item), the items, and in inner nodes the children. An inner node's item i is the
- * smallest key under child i, but for i = 0, whose bound is minus infinity and is never compared (smaller keys may have come since).
+ * comparisons touch no item), the items, and in inner nodes the children. An inner node's item i is
+ * the smallest key under child i, but for i = 0, whose bound is minus infinity and is never
+ * compared (smaller keys may have come since).
  *
  * Invariants: 1. keys ascend within a node and along the leaves' links; 2. every node but the root
- * has at least one entry; 3. all leaves are at one depth; 4. a tree of height 0 has at most one item;
+ * has at least one entry; 3. all leaves are at one depth; 4. a tree of height 0 has at most one
+ * item;
  * 5. only the leaf of a tree of height 1 may have less room than NODE_CAP.
  *
  * A split of the rightmost leaf by an insert at its end leaves it full: ascending inserts, the
@@ -18,12 +20,13 @@ struct lsmi_btree_node {
     uint16_t count, cap;
     bool leaf;
     struct lsmi_btree_node *prev, *next; /* leaves only */
-    uint64_t prefix[];                   /* cap of them; then cap items; then, inner, cap children */
+    uint64_t prefix[]; /* cap of them; then cap items; then, inner, cap children */
 };
 
 static inline struct lsmi_btree_item **node_items(const struct lsmi_btree_node *node)
 {
-    return (struct lsmi_btree_item **)(void *)((uintptr_t)node->prefix + node->cap * sizeof(uint64_t));
+    return (struct lsmi_btree_item **)(void *)((uintptr_t)node->prefix +
+                                               node->cap * sizeof(uint64_t));
 }
 
 static inline struct lsmi_btree_node **node_children(const struct lsmi_btree_node *node)
@@ -77,8 +80,8 @@ static unsigned node_lower_bound(const struct lsmi_btree_node *node, unsigned fr
     return lo;
 }
 
-/* A node's prefixes are eight cache lines, of which a binary search would wait for three, one after another:
- * ask for all at once. */
+/* A node's prefixes are eight cache lines, of which a binary search would wait for three, one after
+ * another: ask for all at once. */
 static inline const struct lsmi_btree_node *node_fetch(const struct lsmi_btree_node *node)
 {
     const char *p = (const char *)node;
@@ -88,7 +91,8 @@ static inline const struct lsmi_btree_node *node_fetch(const struct lsmi_btree_n
 }
 
 /* The child of an inner node that holds the key. */
-static unsigned inner_child(const struct lsmi_btree_node *node, uint64_t prefix, struct base_slice key)
+static unsigned inner_child(const struct lsmi_btree_node *node, uint64_t prefix,
+                            struct base_slice key)
 {
     bool exact;
     unsigned at = node_lower_bound(node, 1, prefix, key, &exact);
@@ -133,8 +137,8 @@ struct lsmi_btree_item *lsmi_btree_locate(const struct lsmi_btree *tree, struct 
 
 static struct lsmi_btree_node *node_new(struct base_arena *arena, unsigned cap, bool leaf)
 {
-    size_t size = sizeof(struct lsmi_btree_node) +
-                  cap * (sizeof(uint64_t) + sizeof(void *) * (leaf ? 1 : 2));
+    size_t size =
+        sizeof(struct lsmi_btree_node) + cap * (sizeof(uint64_t) + sizeof(void *) * (leaf ? 1 : 2));
     struct lsmi_btree_node *node = base_arena_alloc(arena, size);
     if (node)
         *node = (struct lsmi_btree_node){.cap = (uint16_t)cap, .leaf = leaf};
@@ -172,7 +176,8 @@ static void node_move_tail(struct lsmi_btree_node *node, unsigned at, struct lsm
     node->count = (uint16_t)at;
 }
 
-/* Heights 0 and 1 grow in place: no item, one item, a leaf of 4, 8 … 64. True when that was enough. */
+/* Heights 0 and 1 grow in place: no item, one item, a leaf of 4, 8 … 64. True when that was
+ * enough. */
 static bool insert_small(struct lsmi_btree *tree, struct base_arena *arena,
                          const struct lsmi_btree_spot *spot, struct lsmi_btree_item *item, bool *ok)
 {
@@ -207,7 +212,8 @@ static bool insert_small(struct lsmi_btree *tree, struct base_arena *arena,
     return true;
 }
 
-/* Split a full node around the insert of (prefix, item, child) at `at`; the new right half is `right`. */
+/* Split a full node around the insert of (prefix, item, child) at `at`; the new right half is
+ * `right`. */
 static void node_split_put(struct lsmi_btree_node *node, unsigned at, uint64_t prefix,
                            struct lsmi_btree_item *item, struct lsmi_btree_node *child,
                            struct lsmi_btree_node *right)
@@ -254,7 +260,8 @@ bool lsmi_btree_insert(struct lsmi_btree *tree, struct base_arena *arena,
     struct lsmi_btree_node *child = NULL;
     for (unsigned i = 0; i < need; i++) {
         unsigned at_level = tree->height - 1 - i;
-        unsigned at = spot->at[at_level] + (i ? 1u : 0u); /* a new child goes right of the one that split */
+        unsigned at =
+            spot->at[at_level] + (i ? 1u : 0u); /* a new child goes right of the one that split */
         node_split_put(spot->node[at_level], at, prefix, entry, child, fresh[i]);
         prefix = fresh[i]->prefix[0];
         entry = node_items(fresh[i])[0];
@@ -356,7 +363,8 @@ static uint64_t node_check(const struct lsmi_btree_node *node, unsigned height,
     for (unsigned i = 0; i < node->count; i++) {
         struct base_slice key = lsmi_btree_key(node_items(node)[i]);
         BASE_ASSERT(key_prefix(key) == node->prefix[i]);
-        if (i > (node->leaf ? 0u : 1u)) /* an inner node's first bound is minus infinity, its item any */
+        if (i > (node->leaf ? 0u
+                            : 1u)) /* an inner node's first bound is minus infinity, its item any */
             BASE_ASSERT(base_slice_compare(lsmi_btree_key(node_items(node)[i - 1]), key) < 0);
         if (!node->leaf)
             count += node_check(node_children(node)[i], height - 1, leaf_before);
@@ -367,7 +375,8 @@ static uint64_t node_check(const struct lsmi_btree_node *node, unsigned height,
     if (node->prev) {
         struct lsmi_btree_item *last = node_items(node->prev)[node->prev->count - 1];
         BASE_ASSERT(node->prev->next == node);
-        BASE_ASSERT(base_slice_compare(lsmi_btree_key(last), lsmi_btree_key(node_items(node)[0])) < 0);
+        BASE_ASSERT(base_slice_compare(lsmi_btree_key(last), lsmi_btree_key(node_items(node)[0])) <
+                    0);
     }
     *leaf_before = node;
     return node->count;

@@ -1,8 +1,9 @@
-/* An ordered map in an arena: keys to items that carry their own key. A B+tree whose smallest forms are
- * cheap: nothing, one item without a node, one small leaf that grows; so that the same structure serves
- * a partition of one row and one of ten million.
+/* An ordered map in an arena: keys to items that carry their own key. A B+tree whose smallest forms
+ * are cheap: nothing, one item without a node, one small leaf that grows; so that the same
+ * structure serves a partition of one row and one of ten million.
  *
- * Items are never removed and never moved. Not thread-safe: the owner locks; lookups change nothing. */
+ * Items are never removed and never moved. Not thread-safe: the owner locks; lookups change
+ * nothing. */
 #ifndef LSM_BTREE_H
 #define LSM_BTREE_H
 
@@ -29,7 +30,8 @@ struct lsmi_btree {
 
 #define LSMI_BTREE_HEIGHT_MAX 12 /* 32^12 items: more than memory */
 
-/* Where a key is or would be: filled by lsmi_btree_locate, used by the next insert, stale after it. */
+/* Where a key is or would be: filled by lsmi_btree_locate, used by the next insert, stale after
+ * it. */
 struct lsmi_btree_spot {
     uint64_t prefix;
     bool before_single; /* height 1 to be: the new item goes before the only one */

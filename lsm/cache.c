@@ -1,14 +1,17 @@
-/* The block cache: decompressed, checked blocks by (file, offset), in shards, each with a mutex and an open
- * hash table whose slots are also the clock. A slot holds the key's whole hash and the block's address, so that
- * a search touches one line of the table and then asks for all lines of the block at once: a block that was not
- * read for a while is in memory, not in the processor's caches, and waiting for one line after the other is
- * what a hit costs. No allocation, no list to reorder.
+/* The block cache: decompressed, checked blocks by (file, offset), in shards, each with a mutex and
+ * an open hash table whose slots are also the clock. A slot holds the key's whole hash and the
+ * block's address, so that a search touches one line of the table and then asks for all lines of
+ * the block at once: a block that was not read for a while is in memory, not in the processor's
+ * caches, and waiting for one line after the other is what a hit costs. No allocation, no list to
+ * reorder.
  *
  * Invariants, per shard under its lock:
- *  1. A block in the table holds one reference of the cache's; size_bytes is the sum of their costs.
- *  2. Only a block that nobody else has pinned is evicted, so size_bytes may pass the limit by what is pinned at
- *     once; whatever is evicted is freed at once.
- *  3. Linear probing without tombstones: between a block's slot and the one its hash names no slot is empty.
+ *  1. A block in the table holds one reference of the cache's; size_bytes is the sum of their
+ *     costs.
+ *  2. Only a block that nobody else has pinned is evicted, so size_bytes may pass the limit by what
+ *     is pinned at once; whatever is evicted is freed at once.
+ *  3. Linear probing without tombstones: between a block's slot and the one its hash names no slot
+ *     is empty.
  *  4. A slot's `used` counts down from USED_MAX as the hand passes.
  * The limit is divided among the shards after what lsmi_cache_charge took off it. */
 #include "lsm/sst_private.h"
@@ -25,7 +28,7 @@ struct shard {
     struct slot *slots;
     size_t slot_count; /* a power of two; at most 5 of 8 are taken */
     size_t entries, size_bytes;
-    size_t hand; /* the slot that the clock looks at next */
+    size_t hand;      /* the slot that the clock looks at next */
     uint32_t *ghosts; /* what was turned away lately: parts of hashes, by other parts */
     uint64_t hits, misses;
 };
@@ -51,7 +54,8 @@ static struct shard *shard_of(struct lsmi_cache *cache, uint64_t hash)
 
 static struct lsmi_block *slot_block(const struct slot *slot)
 {
-    return (struct lsmi_block *)(slot->tagged & ~(uintptr_t)USED_MAX); /* malloc's addresses end in zeros */
+    return (struct lsmi_block *)(slot->tagged &
+                                 ~(uintptr_t)USED_MAX); /* malloc's addresses end in zeros */
 }
 
 static size_t home_of(const struct shard *s, uint64_t hash)
@@ -67,7 +71,8 @@ struct lsmi_cache *lsmi_cache_new(size_t size_bytes_max)
     memset(cache, 0, sizeof *cache);
     cache->size_bytes_max = size_bytes_max;
     cache->shard_count = 1;
-    while (cache->shard_count < SHARDS_MAX && size_bytes_max / (cache->shard_count * 2) >= SHARD_SIZE_MIN)
+    while (cache->shard_count < SHARDS_MAX &&
+           size_bytes_max / (cache->shard_count * 2) >= SHARD_SIZE_MIN)
         cache->shard_count *= 2;
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         struct shard *s = &cache->shards[i];
@@ -90,7 +95,8 @@ uint64_t lsmi_cache_file(struct lsmi_cache *cache)
     return atomic_fetch_add_explicit(&cache->next_file, 1, memory_order_relaxed);
 }
 
-/* Take the block of slot `at` out, and drop the cache's reference. Later ones move up to close the gap. */
+/* Take the block of slot `at` out, and drop the cache's reference. Later ones move up to close the
+ * gap. */
 static void take_out(struct shard *s, size_t at)
 {
     struct lsmi_block *b = slot_block(&s->slots[at]);
@@ -126,8 +132,9 @@ static void make_room(struct shard *s, size_t limit, size_t wanted)
     }
 }
 
-/* A full shard takes a data block only when it comes the second time within a while: a read that wanders over more
- * than the cache can hold would only push out what others need, and pay for it at every block. */
+/* A full shard takes a data block only when it comes the second time within a while: a read that
+ * wanders over more than the cache can hold would only push out what others need, and pay for it at
+ * every block. */
 static bool turn_away(struct shard *s, uint64_t hash)
 {
     uint32_t *ghost = &s->ghosts[hash >> 16 & (GHOSTS - 1)], mine = (uint32_t)(hash >> 32);
@@ -227,9 +234,12 @@ void lsmi_cache_offer(struct lsmi_cache *cache, struct lsmi_block *b, bool scan)
     if (full && !scan && !(b->level == 0 && turn_away(s, hash)))
         make_room(s, limit, cost);
     /* Somebody else may have read the same block meanwhile: the first one stays. */
-    if (s->size_bytes + cost <= limit && !b->cached && !lookup(s, hash, b->file, b->offset) && reserve_slot(s)) {
+    if (s->size_bytes + cost <= limit && !b->cached && !lookup(s, hash, b->file, b->offset) &&
+        reserve_slot(s)) {
         BASE_ASSERT(((uintptr_t)b & USED_MAX) == 0);
-        put(s, (struct slot){hash, (uintptr_t)b | (b->level > 0 ? USED_MAX : 1)}); /* index blocks serve many */
+        put(s,
+            (struct slot){hash, (uintptr_t)b |
+                                    (b->level > 0 ? USED_MAX : 1)}); /* index blocks serve many */
         b->cached = true;
         lsmi_block_pin(b);
         s->entries++;
@@ -248,7 +258,8 @@ void lsmi_cache_forget(struct lsmi_cache *cache, uint64_t file)
     for (uint32_t i = 0; i < cache->shard_count; i++) {
         struct shard *s = &cache->shards[i];
         pthread_mutex_lock(&s->lock);
-        for (size_t at = 0; at < s->slot_count; at++) /* what moves up to fill a gap is looked at too */
+        for (size_t at = 0; at < s->slot_count;
+             at++) /* what moves up to fill a gap is looked at too */
             while (s->slots[at].tagged && slot_block(&s->slots[at])->file == file)
                 take_out(s, at);
         pthread_mutex_unlock(&s->lock);

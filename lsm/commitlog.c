@@ -2,12 +2,14 @@
  *
  * Relies on base/fs.h: a write is visible at once and survives the process, a sync the machine.
  *
- * Invariants: 1. records are contiguous from LSMI_SEGMENT_START to the END record or the place where
- * the next one goes; 2. a segment's header and name are on the disk before its first record is written;
- * 3. segment ids have no gaps; 4. `synced` in a record is true when it is written: so damage before it
- * cannot be a torn tail; 5. after the first failed write or sync nothing is written any more, for nobody
- * knows what the file holds then; but a write refused for want of space leaves its place free, and the
- * next record goes there.
+ * Invariants: 1. records are contiguous from LSMI_SEGMENT_START to the END record or the place
+ * where the next one goes; 2. a segment's header and name are on the disk before its first record
+ * is written;
+ * 3. segment ids have no gaps; 4. `synced` in a record is true when it is written: so damage before
+ *    it
+ * cannot be a torn tail; 5. after the first failed write or sync nothing is written any more, for
+ * nobody knows what the file holds then; but a write refused for want of space leaves its place
+ * free, and the next record goes there.
  *
  * Locks: `lock` guards all fields, and is held while a record is written (that is what orders the
  * records), not while syncing: the one who syncs (`syncing`) does it for all who wait. */
@@ -28,7 +30,8 @@ uint64_t lsmi_segment_seed(uint64_t id, uint64_t salt)
     return base_checksum_seeded(&id, sizeof id, salt);
 }
 
-void lsmi_segment_encode_header(uint8_t out[LSMI_SEGMENT_HEADER], uint64_t id, uint64_t salt, uint64_t size)
+void lsmi_segment_encode_header(uint8_t out[LSMI_SEGMENT_HEADER], uint64_t id, uint64_t salt,
+                                uint64_t size)
 {
     base_put_le64(out, LSMI_SEGMENT_MAGIC);
     base_put_le32(out + 8, LSMI_SEGMENT_VERSION);
@@ -47,7 +50,8 @@ int lsmi_segment_decode_header(struct base_slice bytes, uint64_t id, uint64_t *s
         zero &= bytes.data[i] == 0;
     if (zero)
         return BASE_E_NOTFOUND;
-    if (bytes.len < LSMI_SEGMENT_HEADER || base_get_le64(bytes.data + 40) != base_checksum(bytes.data, 40) ||
+    if (bytes.len < LSMI_SEGMENT_HEADER ||
+        base_get_le64(bytes.data + 40) != base_checksum(bytes.data, 40) ||
         base_get_le64(bytes.data) != LSMI_SEGMENT_MAGIC)
         return BASE_E_CORRUPT;
     if (base_get_le32(bytes.data + 8) != LSMI_SEGMENT_VERSION ||
@@ -87,7 +91,7 @@ int lsmi_log_usable(struct lsmi_log *log, struct base_err *err)
     return rc;
 }
 
-/* --- segments ---------------------------------------------------------------------------------------- */
+/* Segments. */
 
 static void segment_free(struct lsmi_segment *segment)
 {
@@ -96,8 +100,9 @@ static void segment_free(struct lsmi_segment *segment)
 }
 
 /* A segment's file, its header and its name on the disk. `recycled` (may be NULL) is taken over. */
-static int segment_create(struct lsmi_log *log, uint64_t id, uint64_t size, struct lsmi_segment *recycled,
-                          struct lsmi_segment **out, struct base_err *err)
+static int segment_create(struct lsmi_log *log, uint64_t id, uint64_t size,
+                          struct lsmi_segment *recycled, struct lsmi_segment **out,
+                          struct base_err *err)
 {
     *out = NULL;
     struct lsmi_segment *segment = recycled ? recycled : calloc(1, sizeof *segment);
@@ -154,7 +159,8 @@ static struct lsmi_segment *free_list_take(struct lsmi_log *log, uint64_t size)
 
 static void publish(struct lsmi_log *log)
 {
-    atomic_store_explicit(&log->position, lsmi_position(log->newest->id, log->offset), memory_order_release);
+    atomic_store_explicit(&log->position, lsmi_position(log->newest->id, log->offset),
+                          memory_order_release);
 }
 
 /* One record at `offset` of the newest segment, whose payload is in log->buf. Under the lock. */
@@ -165,7 +171,8 @@ static int record_write(struct lsmi_log *log, uint32_t payload_len, uint32_t kin
     err = err ? err : &own;
     uint64_t size = lsmi_record_size(payload_len);
     BASE_ASSERT(log->offset + size <= log->newest->size);
-    lsmi_record_seal(log->buf.data, payload_len, kind, count, log->synced, log->newest->seed, log->offset);
+    lsmi_record_seal(log->buf.data, payload_len, kind, count, log->synced, log->newest->seed,
+                     log->offset);
     int rc = base_file_write(log->newest->file, log->offset, log->buf.data, size, err);
     if (rc == BASE_E_NOSPACE)
         return base_err_wrap(err, rc, "commit log");
@@ -183,8 +190,9 @@ static int buf_reserve(struct lsmi_log *log, uint64_t payload_len, struct base_e
 {
     base_buf_reset(&log->buf);
     int rc = base_buf_reserve(&log->buf, lsmi_record_size(payload_len));
-    return rc == BASE_OK ? rc : base_err_set(err, rc, "commit log: a group of %llu bytes: %s",
-                                             (unsigned long long)payload_len, base_err_words(rc));
+    return rc == BASE_OK ? rc
+                         : base_err_set(err, rc, "commit log: a group of %llu bytes: %s",
+                                        (unsigned long long)payload_len, base_err_words(rc));
 }
 
 /* Make sure that a record of `size` and an END after it fit into the newest segment. */
@@ -200,7 +208,8 @@ static int segment_ensure(struct lsmi_log *log, uint64_t size, struct base_err *
         return base_err_set(err, BASE_E_LIMIT, "commit log: a group of %llu bytes is too large",
                             (unsigned long long)size);
     want = want < log->segment_size ? log->segment_size : (want + 4095) & ~(uint64_t)4095;
-    if (log->spare && log->spare->size < want) { /* a huge group: its id is needed for a larger one */
+    if (log->spare &&
+        log->spare->size < want) { /* a huge group: its id is needed for a larger one */
         char path[LSMI_LOG_PATH_MAX];
         lsmi_segment_path(log, log->spare->id, path);
         int rc = base_fs_remove(log->fs, path, err);
@@ -235,7 +244,7 @@ static int segment_ensure(struct lsmi_log *log, uint64_t size, struct base_err *
     return BASE_OK;
 }
 
-/* --- appending ------------------------------------------------------------------------------------------- */
+/* Appending. */
 
 static int append(struct lsmi_log *log, struct base_slice payload, uint32_t kind, uint32_t count,
                   uint64_t *position, struct base_err *err)
@@ -265,8 +274,8 @@ static int append(struct lsmi_log *log, struct base_slice payload, uint32_t kind
     return rc;
 }
 
-int lsmi_log_append(struct lsmi_log *log, struct base_slice group, uint32_t count, uint64_t *position,
-                    struct base_err *err)
+int lsmi_log_append(struct lsmi_log *log, struct base_slice group, uint32_t count,
+                    uint64_t *position, struct base_err *err)
 {
     *position = 0;
     BASE_ASSERT(group.len > 0);
@@ -280,7 +289,8 @@ bool lsmi_log_has_room(struct lsmi_log *log, size_t size_bytes)
 {
     if (pthread_mutex_trylock(&log->lock) != 0)
         return false;
-    bool room = log->newest && log->offset + lsmi_record_size(size_bytes) <= log->newest->size && log->cause.code == BASE_OK;
+    bool room = log->newest && log->offset + lsmi_record_size(size_bytes) <= log->newest->size &&
+                log->cause.code == BASE_OK;
     pthread_mutex_unlock(&log->lock);
     return room;
 }
@@ -296,10 +306,10 @@ int lsmi_log_cancel(struct lsmi_log *log, uint64_t position, struct base_err *er
     return rc;
 }
 
-/* --- syncing --------------------------------------------------------------------------------------------- */
+/* Syncing. */
 
-/* Sync every segment from `unsynced` on; the lock is given up meanwhile. While `syncing`, those segments
- * are not discarded, so the list stays. */
+/* Sync every segment from `unsynced` on; the lock is given up meanwhile. While `syncing`, those
+ * segments are not discarded, so the list stays. */
 static int sync_segments(struct lsmi_log *log, struct base_err *err)
 {
     BASE_ASSERT(!log->syncing && log->newest && log->unsynced);
@@ -362,7 +372,7 @@ bool lsmi_log_is_dirty(struct lsmi_log *log)
     return dirty;
 }
 
-/* --- the next segment, and old ones ------------------------------------------------------------------------ */
+/* The next segment, and old ones. */
 
 bool lsmi_log_wants_spare(struct lsmi_log *log)
 {
@@ -404,7 +414,8 @@ void lsmi_log_discard(struct lsmi_log *log, uint64_t low)
         log->oldest = segment->next;
         log->segment_count--;
         atomic_fetch_sub_explicit(&log->size_bytes, segment->size, memory_order_relaxed);
-        bool keep = segment->file && segment->size == log->segment_size && log->free_count < FREE_MAX;
+        bool keep =
+            segment->file && segment->size == log->segment_size && log->free_count < FREE_MAX;
         segment->next = keep ? log->free_list : gone;
         *(keep ? &log->free_list : &gone) = segment;
         log->free_count += keep;
@@ -432,17 +443,20 @@ uint64_t lsmi_log_size(struct lsmi_log *log)
 void lsmi_log_get_stats(struct lsmi_log *log, struct lsmi_log_stats *stats)
 {
     pthread_mutex_lock(&log->lock);
-    *stats = (struct lsmi_log_stats){.size_bytes = log->size_bytes, .segment_count = log->segment_count,
-                                     .syncs = log->syncs, .records = log->records,
+    *stats = (struct lsmi_log_stats){.size_bytes = log->size_bytes,
+                                     .segment_count = log->segment_count,
+                                     .syncs = log->syncs,
+                                     .records = log->records,
                                      .stopped = log->cause.code != 0};
     pthread_mutex_unlock(&log->lock);
 }
 
-/* --- opening and closing ------------------------------------------------------------------------------------ */
+/* Opening and closing. */
 
 static int log_close_newest(struct lsmi_log *log, struct base_err *err)
 {
-    if (log->cause.code) /* what was written last may not be durable: a close that says OK would promise it */
+    if (log->cause.code) /* what was written last may not be durable: a close that says OK would
+                            promise it */
         return base_err_set(err, BASE_E_IO, "%s", log->cause.text);
     if (!log->newest || !log->newest->file)
         return BASE_OK;

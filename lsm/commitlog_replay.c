@@ -3,11 +3,11 @@
  * Two passes. The first reads every record that is needed: it finds where the log ends, what was
  * cancelled, and damage, before anything is applied. The second applies.
  *
- * Where the log ends. A crash may tear anything that was not synced, in any part: so the first record
- * that does not verify is the end, and what follows was never promised, unless some later record says that
- * this place had been synced (`synced`): then it is damage, and the replay refuses. What is behind the end is
- * cut off (later segments first) and an END record written, so that the next replay, when newer
- * segments follow, finds no gap. */
+ * Where the log ends. A crash may tear anything that was not synced, in any part: so the first
+ * record that does not verify is the end, and what follows was never promised, unless some later
+ * record says that this place had been synced (`synced`): then it is damage, and the replay
+ * refuses. What is behind the end is cut off (later segments first) and an END record written, so
+ * that the next replay, when newer segments follow, finds no gap. */
 #include "lsm/commitlog_private.h"
 
 enum { WINDOW = 1 << 18 };
@@ -60,7 +60,7 @@ struct replay {
     uint64_t dirty;            /* end of the last record that matters: a group or a cancellation */
     uint64_t end;              /* position where the log ends */
     struct lsmi_segment *end_segment; /* NULL: there are no segments */
-    bool torn;                 /* it ends without an END record */
+    bool torn;                        /* it ends without an END record */
 };
 
 static int segment_open(struct replay *r, struct lsmi_segment *segment, struct base_err *err)
@@ -145,8 +145,8 @@ static int record_handle(struct replay *r, uint64_t position, const struct lsmi_
 }
 
 /* Walk a segment's records. *ended: an END record was there; *upto: where the walk stopped. */
-static int segment_walk(struct replay *r, const struct lsmi_segment *segment, bool *ended, uint64_t *upto,
-                        struct base_err *err)
+static int segment_walk(struct replay *r, const struct lsmi_segment *segment, bool *ended,
+                        uint64_t *upto, struct base_err *err)
 {
     struct lsmi_log *log = r->log;
     uint64_t offset = segment->id == log->low >> 32 ? (uint32_t)log->low : LSMI_SEGMENT_START;
@@ -165,7 +165,8 @@ static int segment_walk(struct replay *r, const struct lsmi_segment *segment, bo
         if (rc != BASE_OK) {
             char path[LSMI_LOG_PATH_MAX];
             lsmi_segment_path(log, segment->id, path);
-            return base_err_wrap(err, rc, "replay %s: offset %llu", path, (unsigned long long)offset);
+            return base_err_wrap(err, rc, "replay %s: offset %llu", path,
+                                 (unsigned long long)offset);
         }
         if (size == 0)
             return BASE_OK;
@@ -178,8 +179,9 @@ static int segment_walk(struct replay *r, const struct lsmi_segment *segment, bo
     }
 }
 
-/* A header that does not verify was never finished, and nothing follows it, when the segment before has no END record (it
- * gets one when this one is ready), or when there is none before and no first record. Else it is damage. */
+/* A header that does not verify was never finished, and nothing follows it, when the segment before
+ * has no END record (it gets one when this one is ready), or when there is none before and no first
+ * record. Else it is damage. */
 static bool header_unfinished(struct replay *r, const struct lsmi_segment *segment)
 {
     struct base_slice bytes;
@@ -221,15 +223,18 @@ static int verify_all(struct replay *r, struct base_err *err)
     if (r->torn && r->synced_max > r->end) {
         char path[LSMI_LOG_PATH_MAX];
         lsmi_segment_path(r->log, r->end_segment->id, path);
-        return base_err_set(err, BASE_E_CORRUPT,
-                            "replay %s: damaged record at offset %u, which had been synced; restore the "
-                            "file, or rebuild this node from its replicas", path, (unsigned)r->end);
+        return base_err_set(
+            err, BASE_E_CORRUPT,
+            "replay %s: damaged record at offset %u, which had been synced; restore the "
+            "file, or rebuild this node from its replicas",
+            path, (unsigned)r->end);
     }
     return BASE_OK;
 }
 
 /* Write the bytes from `offset` on again, as they are, and sync. */
-static int segment_rewrite(struct replay *r, struct lsmi_segment *segment, uint64_t offset, struct base_err *err)
+static int segment_rewrite(struct replay *r, struct lsmi_segment *segment, uint64_t offset,
+                           struct base_err *err)
 {
     char path[LSMI_LOG_PATH_MAX];
     struct base_file *file;
@@ -244,7 +249,8 @@ static int segment_rewrite(struct replay *r, struct lsmi_segment *segment, uint6
         uint64_t left = segment->used - offset;
         rc = window_get(&r->window, offset, left < WINDOW ? (size_t)left : WINDOW, &bytes, err);
         if (rc == BASE_OK && bytes.len == 0)
-            rc = base_err_set(err, BASE_E_CORRUPT, "%s: became shorter at offset %llu", path, (unsigned long long)offset);
+            rc = base_err_set(err, BASE_E_CORRUPT, "%s: became shorter at offset %llu", path,
+                              (unsigned long long)offset);
         if (rc == BASE_OK)
             rc = base_file_write(file, offset, bytes.data, bytes.len, err);
         offset += bytes.len;
@@ -255,16 +261,18 @@ static int segment_rewrite(struct replay *r, struct lsmi_segment *segment, uint6
     return rc;
 }
 
-/* What is replayed becomes readable and the ground of later records, whose `synced` is behind it: so it must be durable
- * before. After the death of a process alone it may not be, and after a sync that failed the cache may only pretend
- * that it is: hence what no record calls synced is written again, not only synced. */
+/* What is replayed becomes readable and the ground of later records, whose `synced` is behind it:
+ * so it must be durable before. After the death of a process alone it may not be, and after a sync
+ * that failed the cache may only pretend that it is: hence what no record calls synced is written
+ * again, not only synced. */
 static int make_durable(struct replay *r, struct base_err *err)
 {
     if (r->synced_max >= r->dirty)
         return BASE_OK;
     int rc = BASE_OK;
     uint64_t first = r->synced_max >> 32;
-    for (struct lsmi_segment *segment = r->log->oldest; segment && rc == BASE_OK; segment = segment->next) {
+    for (struct lsmi_segment *segment = r->log->oldest; segment && rc == BASE_OK;
+         segment = segment->next) {
         bool sound = segment->used > LSMI_SEGMENT_START && segment->id >= first;
         uint64_t from = segment->id == first ? (uint32_t)r->synced_max & ~(uint64_t)511 : 0;
         if (sound && from < segment->used)
@@ -300,8 +308,8 @@ static int seal_end(struct replay *r, struct base_err *err)
     return rc;
 }
 
-/* Remove what lies behind the end, the newest segment first, so that a crash in between leaves a log
- * without a gap that ends in the same place. */
+/* Remove what lies behind the end, the newest segment first, so that a crash in between leaves a
+ * log without a gap that ends in the same place. */
 static int cut_tail(struct replay *r, struct base_err *err)
 {
     struct lsmi_log *log = r->log;
@@ -379,7 +387,7 @@ int lsmi_log_replay(struct lsmi_log *log, const struct lsmi_log_sink *sink, stru
     return rc;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------- */
+/* Opening. */
 
 struct listing {
     struct lsmi_log *log;
@@ -433,8 +441,8 @@ static int check_ids(struct lsmi_log *log, struct base_err *err)
             continue;
         char path[LSMI_LOG_PATH_MAX];
         lsmi_segment_path(log, expected, path);
-        return base_err_set(err, BASE_E_CORRUPT, "commit log: %s is missing, though newer segments are there",
-                            path);
+        return base_err_set(err, BASE_E_CORRUPT,
+                            "commit log: %s is missing, though newer segments are there", path);
     }
     return BASE_OK;
 }

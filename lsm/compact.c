@@ -1,12 +1,13 @@
-/* Compaction's schedule: when, what, at which rate, and how its result is committed. The work itself is
- * lsm/compaction.c's, in steps; the choice lsmi_stcs_pick's.
+/* Compaction's schedule: when, what, at which rate, and how its result is committed. The work
+ * itself is lsm/compaction.c's, in steps; the choice lsmi_stcs_pick's.
  *
- * One compaction a table at a time. Its inputs are pinned by a view; what else the table has is asked for
- * each partition as it is then (overlap_ts), so that a tombstone goes only when no older data can be anywhere.
+ * One compaction a table at a time. Its inputs are pinned by a view; what else the table has is
+ * asked for each partition as it is then (overlap_ts), so that a tombstone goes only when no older
+ * data can be anywhere.
  *
- * The crash argument: the result's file is named, and the inputs no longer, by one edit. Before it, the
- * result is a file that nobody names; after it the inputs are. A commit that fails may be durable all
- * the same: the result is kept and the edit tried again. */
+ * The crash argument: the result's file is named, and the inputs no longer, by one edit. Before it,
+ * the result is a file that nobody names; after it the inputs are. A commit that fails may be
+ * durable all the same: the result is kept and the edit tried again. */
 #include "lsm/lsm_private.h"
 
 #include "base/key.h"
@@ -14,7 +15,7 @@
 /* More rows than this in a memtable's partition are not looked at for their timestamps. */
 enum { OVERLAP_ROWS_MAX = 10000 };
 
-/* --- what may be purged ------------------------------------------------------------------------------------ */
+/* What may be purged. */
 
 /* The smallest timestamp of a partition in a memtable; INT64_MAX: it is not there. */
 static int64_t memtable_ts_min(struct lsmi_memtable *mt, struct base_slice pkey)
@@ -28,15 +29,19 @@ static int64_t memtable_ts_min(struct lsmi_memtable *mt, struct base_slice pkey)
     int64_t ts_min = INT64_MAX;
     struct base_partition partition;
     if (lsmi_mt_source_init(src, mt, &cmd, BASE_DELETION_NONE) &&
-        src->source.ops->partition(&src->source, &partition, NULL) == BASE_OK && partition.pkey.len) {
-        struct base_row_stats stats = {.ts_min = INT64_MAX, .ts_max = INT64_MIN,
-                                       .local_s_min = INT64_MAX, .local_s_max = INT64_MIN};
+        src->source.ops->partition(&src->source, &partition, NULL) == BASE_OK &&
+        partition.pkey.len) {
+        struct base_row_stats stats = {.ts_min = INT64_MAX,
+                                       .ts_max = INT64_MIN,
+                                       .local_s_min = INT64_MAX,
+                                       .local_s_max = INT64_MIN};
         if (!base_deletion_is_none(partition.deletion))
             stats.ts_min = partition.deletion.ts;
         bool ok = !partition.static_row.len || base_row_stats(partition.static_row, &stats);
         struct base_item item;
         for (int rows = 0; ok; rows++) {
-            ok = rows < OVERLAP_ROWS_MAX && src->source.ops->next(&src->source, &item, NULL) == BASE_OK;
+            ok = rows < OVERLAP_ROWS_MAX &&
+                 src->source.ops->next(&src->source, &item, NULL) == BASE_OK;
             if (!ok || item.kind == BASE_ITEM_END)
                 break;
             if (item.kind == BASE_ITEM_ROW)
@@ -81,7 +86,7 @@ static int64_t overlap_ts(void *ctx, struct base_slice pkey)
     return ts_min;
 }
 
-/* --- beginning ------------------------------------------------------------------------------------------------ */
+/* Beginning. */
 
 static void compact_reset(struct lsmi_compact *c)
 {
@@ -114,7 +119,8 @@ static void set_size(struct lsm_table *table, uint64_t size, uint64_t inputs)
 }
 
 /* What size-tiered compaction would take: indexes into the view's SSTables, and how many. NOMEM. */
-static int choose(const struct lsmi_view *view, const struct lsmi_desc *desc, size_t **chosen, size_t *count)
+static int choose(const struct lsmi_view *view, const struct lsmi_desc *desc, size_t **chosen,
+                  size_t *count)
 {
     size_t n = view->sstable_count;
     *count = 0;
@@ -130,8 +136,8 @@ static int choose(const struct lsmi_view *view, const struct lsmi_desc *desc, si
     return rc;
 }
 
-/* Fill c->inputs; none: nothing to do. A major compaction takes all, a single SSTable too: something in it may
- * go. */
+/* Fill c->inputs; none: nothing to do. A major compaction takes all, a single SSTable too:
+ * something in it may go. */
 static int pick(struct lsm_table *table, struct base_err *err)
 {
     struct lsmi_compact *c = &table->compact;
@@ -162,14 +168,26 @@ static int compaction_open(struct lsm_table *table, struct base_err *err)
     lsmi_sstable_path(store, c->id, path);
     int64_t now_s = base_clock_wall_s(store->options.clock);
     struct lsmi_compaction_config config = {
-        .out = {.fs = store->options.fs, .path = path, .id = c->id, .table_id = table->id,
-                .host_id = store->options.host_id, .table_name = desc->name, .compressor = desc->compressor,
-                .compression_level = desc->compression_level, .block_size = store->options.block_size,
-                .bloom_fp_chance = desc->bloom_fp_chance, .commitlog_from = UINT64_MAX},
-        .inputs = c->inputs, .input_count = c->input_count,
-        .now_s = now_s, .gc_before_s = now_s - desc->gc_grace_s,
-        .overlap_ts = overlap_ts, .ctx = table,
-        .dropped = desc->dropped, .dropped_count = desc->dropped_count, .truncated_us = desc->truncated_us,
+        .out = {.fs = store->options.fs,
+                .path = path,
+                .id = c->id,
+                .table_id = table->id,
+                .host_id = store->options.host_id,
+                .table_name = desc->name,
+                .compressor = desc->compressor,
+                .compression_level = desc->compression_level,
+                .block_size = store->options.block_size,
+                .bloom_fp_chance = desc->bloom_fp_chance,
+                .commitlog_from = UINT64_MAX},
+        .inputs = c->inputs,
+        .input_count = c->input_count,
+        .now_s = now_s,
+        .gc_before_s = now_s - desc->gc_grace_s,
+        .overlap_ts = overlap_ts,
+        .ctx = table,
+        .dropped = desc->dropped,
+        .dropped_count = desc->dropped_count,
+        .truncated_us = desc->truncated_us,
     };
     c->size_in = 0;
     for (size_t i = 0; i < c->input_count; i++) {
@@ -187,7 +205,9 @@ static int compaction_open(struct lsm_table *table, struct base_err *err)
     if (desc->indexer) {
         char dir[LSMI_PATH_MAX];
         lsmi_sstable_dir(store, dir);
-        struct lsmi_index_config index = {.sst = config.out, .dir = dir, .indexer = desc->indexer,
+        struct lsmi_index_config index = {.sst = config.out,
+                                          .dir = dir,
+                                          .indexer = desc->indexer,
                                           .memory_max = store->options.index_build_size_max};
         int rc = lsmi_index_build_open(&index, &c->index, err);
         if (rc != BASE_OK)
@@ -226,7 +246,7 @@ static int compact_begin(struct lsm_table *table, bool *idle, struct base_err *e
     return rc;
 }
 
-/* --- working ---------------------------------------------------------------------------------------------------- */
+/* Working. */
 
 static bool inputs_still_there(struct lsm_table *table)
 {
@@ -289,7 +309,7 @@ static uint64_t rest_ns(struct lsm_store *store, const struct lsmi_compact *c)
     return rest <= 0 ? 0 : rest < (double)LSMI_POLL_NS ? (uint64_t)rest : LSMI_POLL_NS;
 }
 
-/* --- committing -------------------------------------------------------------------------------------------------- */
+/* Committing. */
 
 static struct lsmi_view *view_after(const struct lsmi_view *view, const struct lsmi_compact *c)
 {
@@ -302,7 +322,8 @@ static struct lsmi_view *view_after(const struct lsmi_view *view, const struct l
             sstables[n++] = view->sstables[i];
     if (c->sstable)
         sstables[n++] = c->sstable;
-    struct lsmi_view *next = lsmi_view_new(view->memtables, view->memtable_count, sstables, n, view->floor);
+    struct lsmi_view *next =
+        lsmi_view_new(view->memtables, view->memtable_count, sstables, n, view->floor);
     free(sstables);
     return next;
 }
@@ -314,8 +335,8 @@ static int edit_make(struct lsm_table *table, struct base_buf *edit)
     for (size_t i = 0; i < c->input_count && rc == BASE_OK; i++)
         rc = lsmi_edit_remove(edit, lsmi_sst_info(c->inputs[i])->id);
     if (rc == BASE_OK && c->sstable) {
-        struct lsmi_manifest_sstable entry = {.id = c->id, .table_id = table->id,
-                                              .file_size = lsmi_sst_info(c->sstable)->file_size};
+        struct lsmi_manifest_sstable entry = {
+            .id = c->id, .table_id = table->id, .file_size = lsmi_sst_info(c->sstable)->file_size};
         rc = lsmi_edit_add(edit, &entry);
     }
     return rc;
@@ -329,7 +350,8 @@ static int commit_locked(struct lsm_table *table, struct lsmi_view **out, struct
     struct base_buf edit;
     base_buf_init(&edit, (size_t)1 << 24);
     int rc = BASE_OK;
-    if (lsmi_manifest_find(&store->manifest, lsmi_sst_info(c->inputs[0])->id)) { /* else it is committed */
+    if (lsmi_manifest_find(&store->manifest,
+                           lsmi_sst_info(c->inputs[0])->id)) { /* else it is committed */
         rc = edit_make(table, &edit);
         rc = rc == BASE_OK ? lsmi_manifest_commit(&store->manifest, base_buf_view(&edit), err)
                            : base_err_set(err, rc, "compaction: out of memory");
@@ -384,7 +406,7 @@ static int compact_commit(struct lsm_table *table, struct base_err *err)
     return rc;
 }
 
-/* --- the job -------------------------------------------------------------------------------------------------------- */
+/* The job. */
 
 static void compact_failed(struct lsm_table *table, const struct base_err *err)
 {
@@ -393,7 +415,8 @@ static void compact_failed(struct lsm_table *table, const struct base_err *err)
     struct lsmi_desc *desc = lsmi_desc_acquire(table);
     base_logf(table->store->options.log, damaged ? BASE_LOG_ERROR : BASE_LOG_WARN,
               "compaction of %s failed, %s: %s", desc->desc.name,
-              damaged ? "it stops until the file is mended and the store restarted" : "will be tried again",
+              damaged ? "it stops until the file is mended and the store restarted"
+                      : "will be tried again",
               err->text);
     lsmi_desc_release(desc);
     if (c->phase != LSMI_COMPACT_COMMIT) {
@@ -441,16 +464,23 @@ static enum base_step compact_step(struct base_job *job)
     if (!stop && lsmi_retry_waits(store, &c->retry, &job->delay_ns))
         return BASE_STEP_WAIT;
     pthread_mutex_lock(&table->lock);
-    stop |= table->compact_stopped || table->dropped; /* what is left of a dropped table is only pinned by readers */
+    stop |= table->compact_stopped ||
+            table->dropped; /* what is left of a dropped table is only pinned by readers */
     pthread_mutex_unlock(&table->lock);
     struct base_err err;
     base_err_clear(&err);
     int rc = BASE_OK;
     if (!stop) {
         switch (c->phase) {
-        case LSMI_COMPACT_PICK: rc = compact_begin(table, &idle, &err); break;
-        case LSMI_COMPACT_STEP: rc = compact_work(table, &err); break;
-        case LSMI_COMPACT_COMMIT: rc = compact_commit(table, &err); break;
+        case LSMI_COMPACT_PICK:
+            rc = compact_begin(table, &idle, &err);
+            break;
+        case LSMI_COMPACT_STEP:
+            rc = compact_work(table, &err);
+            break;
+        case LSMI_COMPACT_COMMIT:
+            rc = compact_commit(table, &err);
+            break;
         }
     }
     if (rc != BASE_OK) {
@@ -483,11 +513,14 @@ static void compact_cancelled(struct base_job *job)
 
 void lsmi_compact_init(struct lsm_table *table)
 {
-    table->compact.job = (struct base_job){.step = compact_step, .cancelled = compact_cancelled,
-                                           .name = "compaction", .lane = BASE_LANE_COMPACT};
+    table->compact.job = (struct base_job){.step = compact_step,
+                                           .cancelled = compact_cancelled,
+                                           .name = "compaction",
+                                           .lane = BASE_LANE_COMPACT};
 }
 
-/* Is there anything to choose? Asked before a job is posted, so that opening a settled store starts no thread. */
+/* Is there anything to choose? Asked before a job is posted, so that opening a settled store starts
+ * no thread. */
 static bool anything_due(struct lsm_table *table)
 {
     struct lsmi_view *view = lsmi_view_acquire(table);
@@ -520,10 +553,10 @@ void lsmi_compact_poke(struct lsm_table *table)
     }
 }
 
-/* --- major compaction on demand ---------------------------------------------------------------------------------------- */
+/* Major compaction on demand. */
 
-static int major_wait(struct lsm_table *table, uint64_t target, uint64_t failures, const struct lsm_wait *wait,
-                      struct base_err *err)
+static int major_wait(struct lsm_table *table, uint64_t target, uint64_t failures,
+                      const struct lsm_wait *wait, struct base_err *err)
 {
     struct lsm_store *store = table->store;
     for (;;) {
@@ -541,12 +574,14 @@ static int major_wait(struct lsm_table *table, uint64_t target, uint64_t failure
         if (base_executor_stopping(store->options.executor))
             return base_err_set(err, BASE_E_CLOSED, "compaction: background work has stopped");
         if (wait && wait->keep_going && !wait->keep_going(wait->ctx, fraction))
-            return base_err_set(err, BASE_E_INTERRUPTED, "compaction: interrupted; it goes on in the background");
+            return base_err_set(err, BASE_E_INTERRUPTED,
+                                "compaction: interrupted; it goes on in the background");
         base_executor_wait(store->options.executor, LSMI_WAIT_NS);
     }
 }
 
-int lsm_compact(struct lsm_store *store, struct lsm_table *table, const struct lsm_wait *wait, struct base_err *err)
+int lsm_compact(struct lsm_store *store, struct lsm_table *table, const struct lsm_wait *wait,
+                struct base_err *err)
 {
     size_t count = 1;
     struct lsm_table **tables = &table;

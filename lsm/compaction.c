@@ -1,12 +1,14 @@
 /* One compaction: several SSTables of a table merged into a new one, in steps.
  *
- * The merge (base/stream.h) reconciles and purges; after it come what only a compaction does: cells of columns
- * that were dropped after they were written, and what a truncation has hidden, go for good.
+ * The merge (base/stream.h) reconciles and purges; after it come what only a compaction does: cells
+ * of columns that were dropped after they were written, and what a truncation has hidden, go for
+ * good.
  *
  * Invariants:
- *  1. The inputs are only read. Until the last step succeeds nothing but the output file exists, and close
- *     without it removes the file: a compaction that stops half-way never was.
- *  2. Memory is one window an input, one block and filter of the output, whatever the data's size. */
+ *  1. The inputs are only read. Until the last step succeeds nothing but the output file exists,
+ *     and close without it removes the file: a compaction that stops half-way never was.
+ *  2. Memory is one window an input, one block and filter of the output, whatever the data's
+ *     size. */
 #include "lsm/index.h"
 #include "lsm/sst_private.h"
 
@@ -16,7 +18,8 @@ struct lsmi_compaction {
     struct lsmi_sst_source *sources; /* input_count */
     size_t input_count;
     struct base_read all;
-    struct base_dropped_column *dropped; /* names and types not copied: only ids and times are used */
+    struct base_dropped_column
+        *dropped; /* names and types not copied: only ids and times are used */
     size_t dropped_count;
     int64_t truncated_us; /* INT64_MIN: nothing in the inputs is under a truncation */
     struct lsmi_index_build *index;
@@ -26,9 +29,10 @@ struct lsmi_compaction {
     struct lsm_sstable_info info;
 };
 
-/* --- what goes besides merging -------------------------------------------------------------------------- */
+/* What goes besides merging. */
 
-static struct base_deletion after_truncation(const struct lsmi_compaction *c, struct base_deletion d)
+static struct base_deletion after_truncation(const struct lsmi_compaction *c,
+                                             struct base_deletion d)
 {
     return d.ts <= c->truncated_us ? BASE_DELETION_NONE : d;
 }
@@ -53,7 +57,8 @@ static int count_dropped(const struct lsmi_compaction *c, const struct base_row 
 }
 
 /* Append the row without them; nothing when nothing is left. */
-static int without_dropped(const struct lsmi_compaction *c, const struct base_row *row, struct base_buf *out)
+static int without_dropped(const struct lsmi_compaction *c, const struct base_row *row,
+                           struct base_buf *out)
 {
     struct base_row_builder b;
     struct base_cells it = base_cells_begin(row);
@@ -107,7 +112,7 @@ static int prune(struct lsmi_compaction *c, struct base_slice *row, struct base_
     return BASE_OK;
 }
 
-/* --- steps ----------------------------------------------------------------------------------------------- */
+/* Steps. */
 
 static int failed(int rc, struct base_err *err)
 {
@@ -174,7 +179,8 @@ static int finish(struct lsmi_compaction *c, struct base_err *err)
     return rc;
 }
 
-int lsmi_compaction_step(struct lsmi_compaction *c, size_t step_bytes, bool *done, struct lsm_sstable_info *info, struct base_err *err)
+int lsmi_compaction_step(struct lsmi_compaction *c, size_t step_bytes, bool *done,
+                         struct lsm_sstable_info *info, struct base_err *err)
 {
     BASE_ASSERT(c->writer);
     size_t moved = 0;
@@ -182,7 +188,8 @@ int lsmi_compaction_step(struct lsmi_compaction *c, size_t step_bytes, bool *don
     *done = false;
     if (!c->ended) {
         while (!rc && !c->ended && moved <= step_bytes)
-            rc = c->in_partition ? take_item(c, &moved, err) : take_partition(c, &moved, &c->ended, err);
+            rc = c->in_partition ? take_item(c, &moved, err)
+                                 : take_partition(c, &moved, &c->ended, err);
         if (rc || !c->ended || c->index) /* indexes are finished in steps of their own */
             return rc;
     } else {
@@ -197,9 +204,10 @@ int lsmi_compaction_step(struct lsmi_compaction *c, size_t step_bytes, bool *don
     return BASE_OK;
 }
 
-/* --- open, close ------------------------------------------------------------------------------------------ */
+/* Open, close. */
 
-static int open_merge(struct lsmi_compaction *c, const struct lsmi_compaction_config *config, struct base_err *err)
+static int open_merge(struct lsmi_compaction *c, const struct lsmi_compaction_config *config,
+                      struct base_err *err)
 {
     struct base_source **sources = calloc(c->input_count + 1, sizeof *sources);
     if (!sources)
@@ -219,7 +227,9 @@ static int open_merge(struct lsmi_compaction *c, const struct lsmi_compaction_co
         }
     } else {
         struct base_merge_options options = {
-            .purge = {.now_s = config->now_s, .gc_before_s = config->gc_before_s, .purgeable_ts = INT64_MAX},
+            .purge = {.now_s = config->now_s,
+                      .gc_before_s = config->gc_before_s,
+                      .purgeable_ts = INT64_MAX},
             .keep_tombstones = true,
             .purgeable_ts = config->overlap_ts,
             .ctx = config->ctx,
@@ -230,7 +240,8 @@ static int open_merge(struct lsmi_compaction *c, const struct lsmi_compaction_co
     return rc;
 }
 
-static void look_at_inputs(struct lsmi_compaction *c, const struct lsmi_compaction_config *config, struct lsmi_sst_params *out)
+static void look_at_inputs(struct lsmi_compaction *c, const struct lsmi_compaction_config *config,
+                           struct lsmi_sst_params *out)
 {
     uint64_t partitions = 0;
     int64_t ts_min = INT64_MAX;
@@ -245,7 +256,8 @@ static void look_at_inputs(struct lsmi_compaction *c, const struct lsmi_compacti
         out->partition_count_hint = partitions;
 }
 
-int lsmi_compaction_open(const struct lsmi_compaction_config *config, struct lsmi_compaction **out, struct base_err *err)
+int lsmi_compaction_open(const struct lsmi_compaction_config *config, struct lsmi_compaction **out,
+                         struct base_err *err)
 {
     *out = NULL;
     struct lsmi_compaction *c = calloc(1, sizeof *c);

@@ -1,29 +1,32 @@
 /* Flushing: a memtable becomes an SSTable (lsm/lsm_private.h).
  *
- * A switch puts a new memtable in front at an instant when no writer is between log and memtable: so all
- * records of the table before that position are in the older memtables. A job per table writes the
- * oldest of them in bounded steps and commits it; until then it is read where it is.
+ * A switch puts a new memtable in front at an instant when no writer is between log and memtable:
+ * so all records of the table before that position are in the older memtables. A job per table
+ * writes the oldest of them in bounded steps and commits it; until then it is read where it is.
  *
  * The crash argument. Before the manifest's edit is durable the file is one that nobody names, and
  * the next open removes it; the log still has the records. With the edit both change together: the
- * file counts and replay starts behind its records. Only then is the log's space given back. A commit that
- * fails may be durable all the same: so its file is kept, and the same edit is tried again. */
+ * file counts and replay starts behind its records. Only then is the log's space given back. A
+ * commit that fails may be durable all the same: so its file is kept, and the same edit is tried
+ * again. */
 #include "lsm/lsm_private.h"
 
-/* --- switching ----------------------------------------------------------------------------------------- */
+/* Switching. */
 
 static bool memtable_is_empty(struct lsmi_memtable *mt)
 {
     return lsmi_memtable_size(mt) == 0;
 }
 
-/* A new memtable in front, made for the indexes that the table has now. renew: also in place of an empty one. *stale: the indexes have
- * changed meanwhile, nothing was done. */
-static int switch_once(struct lsm_table *table, bool renew, bool *switched, bool *stale, struct base_err *err)
+/* A new memtable in front, made for the indexes that the table has now. renew: also in place of an
+ * empty one. *stale: the indexes have changed meanwhile, nothing was done. */
+static int switch_once(struct lsm_table *table, bool renew, bool *switched, bool *stale,
+                       struct base_err *err)
 {
     struct lsm_store *store = table->store;
     struct lsmi_desc *desc = lsmi_desc_acquire(table);
-    struct lsmi_memtable *fresh = lsmi_memtable_new_indexed(LSMI_SHARDS_MAX, &store->memtable_bytes, desc->desc.indexer);
+    struct lsmi_memtable *fresh =
+        lsmi_memtable_new_indexed(LSMI_SHARDS_MAX, &store->memtable_bytes, desc->desc.indexer);
     struct lsmi_view *old = NULL;
     int rc = fresh ? BASE_OK : base_err_set(err, BASE_E_NOMEM, "flush: out of memory");
     bool post = false;
@@ -43,8 +46,10 @@ static int switch_once(struct lsm_table *table, bool renew, bool *switched, bool
         struct lsmi_view *next = NULL;
         if (memtables) {
             memtables[0] = fresh;
-            memcpy(memtables + 1, view->memtables + kept, (view->memtable_count - kept) * sizeof *memtables);
-            next = lsmi_view_new(memtables, view->memtable_count + 1 - kept, view->sstables, view->sstable_count, view->floor);
+            memcpy(memtables + 1, view->memtables + kept,
+                   (view->memtable_count - kept) * sizeof *memtables);
+            next = lsmi_view_new(memtables, view->memtable_count + 1 - kept, view->sstables,
+                                 view->sstable_count, view->floor);
             free(memtables);
         }
         if (next) {
@@ -90,10 +95,12 @@ int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *
 int lsmi_table_renew(struct lsm_table *table, struct base_err *err)
 {
     bool switched, stale;
-    return switch_once(table, true, &switched, &stale, err); /* only who holds manifest_lock changes the indexes */
+    return switch_once(table, true, &switched, &stale,
+                       err); /* only who holds manifest_lock changes the indexes */
 }
 
-uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *except, const struct lsm_table *gone)
+uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *except,
+                      const struct lsm_table *gone)
 {
     uint64_t low = lsmi_store_position(store);
     for (size_t i = 0; i < store->table_cap; i++) {
@@ -111,10 +118,10 @@ uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *excep
     return low;
 }
 
-/* --- choosing ------------------------------------------------------------------------------------------- */
+/* Choosing. */
 
-/* The table with the largest memtable, or, when the log is what is too large, the one with the oldest record; NULL when
- * what asks for space is being flushed already. */
+/* The table with the largest memtable, or, when the log is what is too large, the one with the
+ * oldest record; NULL when what asks for space is being flushed already. */
 static struct lsm_table *choose(struct lsm_store *store, bool for_log)
 {
     struct lsm_table *chosen = NULL;
@@ -124,7 +131,8 @@ static struct lsm_table *choose(struct lsm_store *store, bool for_log)
         struct lsm_table *table = store->tables[i];
         if (!table)
             continue;
-        uint64_t size = lsmi_memtable_size(table->memtable), from = atomic_load(&table->memtable->log_from);
+        uint64_t size = lsmi_memtable_size(table->memtable),
+                 from = atomic_load(&table->memtable->log_from);
         if (for_log ? from < oldest : size > best) {
             chosen = table;
             best = size;
@@ -140,11 +148,13 @@ static struct lsm_table *choose(struct lsm_store *store, bool for_log)
 void lsmi_flush_for_space(struct lsm_store *store)
 {
     if (pthread_mutex_trylock(&store->choose_lock) != 0)
-        return; /* somebody is at it */
+        return;                    /* somebody is at it */
     for (int i = 0; i < 64; i++) { /* a bound, not a need: each round makes the condition smaller */
-        uint64_t used = atomic_load(&store->memtable_bytes), flushing = atomic_load(&store->flushing_bytes);
+        uint64_t used = atomic_load(&store->memtable_bytes),
+                 flushing = atomic_load(&store->flushing_bytes);
         bool memory = used > flushing && used - flushing > store->options.memtable_size_max / 2;
-        bool log = store->replayed && lsmi_log_size(store->log) > store->options.commitlog_total_size;
+        bool log =
+            store->replayed && lsmi_log_size(store->log) > store->options.commitlog_total_size;
         struct lsm_table *table = memory ? choose(store, false) : log ? choose(store, true) : NULL;
         if (!table)
             break;
@@ -157,7 +167,7 @@ void lsmi_flush_for_space(struct lsm_store *store)
     pthread_mutex_unlock(&store->choose_lock);
 }
 
-/* --- the job: steps --------------------------------------------------------------------------------------- */
+/* The job: steps. */
 
 static void flush_reset(struct lsmi_flush *f)
 {
@@ -195,10 +205,16 @@ static int writer_open(struct lsm_table *table, uint64_t partitions, struct base
     lsmi_sstable_path(store, f->id, path);
     uint64_t from = atomic_load(&f->memtable->log_from);
     struct lsmi_sst_params params = {
-        .fs = store->options.fs, .path = path, .id = f->id,
-        .table_id = table->id, .host_id = store->options.host_id, .table_name = desc->desc.name,
-        .compressor = desc->desc.compressor, .compression_level = desc->desc.compression_level,
-        .block_size = store->options.block_size, .bloom_fp_chance = desc->desc.bloom_fp_chance,
+        .fs = store->options.fs,
+        .path = path,
+        .id = f->id,
+        .table_id = table->id,
+        .host_id = store->options.host_id,
+        .table_name = desc->desc.name,
+        .compressor = desc->desc.compressor,
+        .compression_level = desc->desc.compression_level,
+        .block_size = store->options.block_size,
+        .bloom_fp_chance = desc->desc.bloom_fp_chance,
         .partition_count_hint = partitions,
         .commitlog_from = from == UINT64_MAX ? f->memtable->log_upto : from,
         .commitlog_upto = f->memtable->log_upto,
@@ -207,7 +223,9 @@ static int writer_open(struct lsm_table *table, uint64_t partitions, struct base
     if (rc == BASE_OK && desc->desc.indexer) {
         char dir[LSMI_PATH_MAX];
         lsmi_sstable_dir(store, dir);
-        struct lsmi_index_config config = {.sst = params, .dir = dir, .indexer = desc->desc.indexer,
+        struct lsmi_index_config config = {.sst = params,
+                                           .dir = dir,
+                                           .indexer = desc->desc.indexer,
                                            .memory_max = store->options.index_build_size_max};
         rc = lsmi_index_build_open(&config, &f->index, err);
     }
@@ -308,7 +326,8 @@ static int flush_finish(struct lsm_table *table, struct base_err *err)
     f->writer = NULL;
     lsmi_sstable_path(store, f->id, path);
     lsmi_sstable_dir(store, dir);
-    if (info.partition_count == 0) { /* everything in it was rolled away by truncation or its own deletions */
+    if (info.partition_count ==
+        0) { /* everything in it was rolled away by truncation or its own deletions */
         rc = base_fs_remove(store->options.fs, path, err);
         f->phase = LSMI_FLUSH_COMMIT;
         return rc;
@@ -325,7 +344,7 @@ static int flush_finish(struct lsm_table *table, struct base_err *err)
     return rc;
 }
 
-/* --- the job: commit ------------------------------------------------------------------------------------- */
+/* The job: commit. */
 
 /* The view without the flushed memtable and with the new SSTable. */
 static struct lsmi_view *view_after(const struct lsmi_view *view, const struct lsmi_flush *f)
@@ -356,8 +375,8 @@ static int edit_make(struct lsm_table *table, uint64_t low, struct base_buf *edi
     const struct lsmi_flush *f = &table->flush;
     int rc = lsmi_edit_flushed(edit, table->id, f->memtable->log_upto);
     if (rc == BASE_OK && f->sstable) {
-        struct lsmi_manifest_sstable entry = {.id = f->id, .table_id = table->id,
-                                              .file_size = lsmi_sst_info(f->sstable)->file_size};
+        struct lsmi_manifest_sstable entry = {
+            .id = f->id, .table_id = table->id, .file_size = lsmi_sst_info(f->sstable)->file_size};
         rc = lsmi_edit_add(edit, &entry);
     }
     return rc == BASE_OK ? lsmi_edit_log_low(edit, low) : rc;
@@ -374,7 +393,8 @@ static void flush_swap(struct lsm_table *table, struct lsmi_view *next)
     table->flushed++;
     pthread_mutex_unlock(&table->lock);
     lsmi_view_release(old);
-    f->memtable->size_total = NULL; /* readers may pin it for long; writers need not wait for them */
+    f->memtable->size_total =
+        NULL; /* readers may pin it for long; writers need not wait for them */
     atomic_fetch_sub(&store->memtable_bytes, size);
     atomic_fetch_sub(&store->flushing_bytes, size);
 }
@@ -398,8 +418,8 @@ static int flush_commit(struct lsm_table *table, struct base_err *err)
     int rc = BASE_OK;
     uint64_t low = 0;
     struct lsmi_view *next = NULL;
-    /* A group may span tables: none of it may be durable here before all of it is in the log, or a power loss
-     * would leave a part of it, and a later group without an earlier one. */
+    /* A group may span tables: none of it may be durable here before all of it is in the log, or a
+     * power loss would leave a part of it, and a later group without an earlier one. */
     pthread_rwlock_rdlock(&store->switch_lock);
     bool replayed = store->replayed; /* before: what is replayed is durable in the log */
     pthread_rwlock_unlock(&store->switch_lock);
@@ -450,7 +470,7 @@ static int flush_commit(struct lsm_table *table, struct base_err *err)
     return rc;
 }
 
-/* --- the job ----------------------------------------------------------------------------------------------- */
+/* The job. */
 
 static int flush_once(struct lsm_table *table, struct base_err *err)
 {
@@ -458,7 +478,8 @@ static int flush_once(struct lsm_table *table, struct base_err *err)
     bool done = false;
     int rc = BASE_OK;
     switch (f->phase) {
-    case LSMI_FLUSH_PICK: return flush_begin(table, err);
+    case LSMI_FLUSH_PICK:
+        return flush_begin(table, err);
     case LSMI_FLUSH_COPY:
         if (!still_there(table, f->memtable)) {
             flush_reset(f);
@@ -493,8 +514,8 @@ static void flush_failed(struct lsm_table *table, const struct base_err *err)
 {
     struct lsmi_flush *f = &table->flush;
     struct lsmi_desc *desc = lsmi_desc_acquire(table);
-    base_logf(table->store->options.log, BASE_LOG_WARN, "flush of %s failed, will be tried again: %s",
-              desc->desc.name, err->text);
+    base_logf(table->store->options.log, BASE_LOG_WARN,
+              "flush of %s failed, will be tried again: %s", desc->desc.name, err->text);
     lsmi_desc_release(desc);
     /* A commit that failed may be on the disk: its file must stay, and be committed again. */
     if (f->phase != LSMI_FLUSH_COMMIT)
@@ -558,11 +579,11 @@ static void flush_cancelled(struct base_job *job)
 
 void lsmi_flush_init(struct lsm_table *table)
 {
-    table->flush.job = (struct base_job){.step = flush_step, .cancelled = flush_cancelled, .name = "flush",
-                                         .lane = BASE_LANE_FLUSH};
+    table->flush.job = (struct base_job){
+        .step = flush_step, .cancelled = flush_cancelled, .name = "flush", .lane = BASE_LANE_FLUSH};
 }
 
-/* --- waiting --------------------------------------------------------------------------------------------- */
+/* Waiting. */
 
 int lsmi_flush_wait(struct lsm_table *table, const struct lsm_wait *wait, struct base_err *err)
 {
@@ -586,12 +607,14 @@ int lsmi_flush_wait(struct lsm_table *table, const struct lsm_wait *wait, struct
             return base_err_set(err, BASE_E_CLOSED, "flush: background work has stopped");
         double fraction = target > from ? (double)(flushed - from) / (double)(target - from) : 1;
         if (wait && wait->keep_going && !wait->keep_going(wait->ctx, fraction))
-            return base_err_set(err, BASE_E_INTERRUPTED, "flush: interrupted; it goes on in the background");
+            return base_err_set(err, BASE_E_INTERRUPTED,
+                                "flush: interrupted; it goes on in the background");
         base_executor_wait(store->options.executor, LSMI_WAIT_NS);
     }
 }
 
-int lsm_flush(struct lsm_store *store, struct lsm_table *table, const struct lsm_wait *wait, struct base_err *err)
+int lsm_flush(struct lsm_store *store, struct lsm_table *table, const struct lsm_wait *wait,
+              struct base_err *err)
 {
     size_t count = 1;
     struct lsm_table **tables = &table;

@@ -1,11 +1,12 @@
 /* Building an SSTable's index components: rows in, a file an index out (lsm/index.h).
  *
- * Keys come in the rows' order and leave in the terms'. They gather in memory up to a limit; past it they are sorted and
- * written as a run, itself an SSTable; in the end runs are merged by a compaction, in steps. So memory is bounded whatever the
- * SSTable's size, and a build of what fits writes each key once.
+ * Keys come in the rows' order and leave in the terms'. They gather in memory up to a limit; past
+ * it they are sorted and written as a run, itself an SSTable; in the end runs are merged by a
+ * compaction, in steps. So memory is bounded whatever the SSTable's size, and a build of what fits
+ * writes each key once.
  *
- * 1. Nothing has a component's name before it is whole and synced; runs and files under way have other names, which the next open of the
- *    store removes. close removes what is not kept.
+ * 1. Nothing has a component's name before it is whole and synced; runs and files under way have
+ *    other names, which the next open of the store removes. close removes what is not kept.
  * 2. What a component has is a function of the rows alone: so it may be built again at any time. */
 #include "lsm/index.h"
 
@@ -52,7 +53,7 @@ static int no_memory(struct base_err *err)
     return base_err_set(err, BASE_E_NOMEM, "index build: out of memory");
 }
 
-/* --- gathering -------------------------------------------------------------------------------------------- */
+/* Gathering. */
 
 struct adding {
     struct lsmi_index_build *build;
@@ -114,7 +115,8 @@ static int add_key_terms(struct lsmi_index_build *b, const struct base_index_emi
     return base_indexer_key_terms(b->config.indexer, base_buf_view(&b->pkey), emit);
 }
 
-int lsmi_index_build_partition(struct lsmi_index_build *b, const struct base_partition *p, struct base_err *err)
+int lsmi_index_build_partition(struct lsmi_index_build *b, const struct base_partition *p,
+                               struct base_err *err)
 {
     struct adding adding = {.build = b};
     struct base_index_emit emit = {add_key, &adding, &b->scratch};
@@ -132,7 +134,8 @@ int lsmi_index_build_partition(struct lsmi_index_build *b, const struct base_par
     return add_failed(rc, err);
 }
 
-int lsmi_index_build_item(struct lsmi_index_build *b, const struct base_item *item, struct base_err *err)
+int lsmi_index_build_item(struct lsmi_index_build *b, const struct base_item *item,
+                          struct base_err *err)
 {
     struct adding adding = {.build = b};
     struct base_index_emit emit = {add_key, &adding, &b->scratch};
@@ -147,19 +150,24 @@ int lsmi_index_build_item(struct lsmi_index_build *b, const struct base_item *it
     return add_failed(rc, err);
 }
 
-/* --- files --------------------------------------------------------------------------------------------------- */
+/* Files. */
 
-static void run_path(const struct lsmi_index_build *b, const struct part *part, unsigned run, char path[PATH_MAX_])
+static void run_path(const struct lsmi_index_build *b, const struct part *part, unsigned run,
+                     char path[PATH_MAX_])
 {
-    snprintf(path, PATH_MAX_, "%s/%010llu.%u.run%u", b->dir, (unsigned long long)b->config.sst.id, part->id, run);
+    snprintf(path, PATH_MAX_, "%s/%010llu.%u.run%u", b->dir, (unsigned long long)b->config.sst.id,
+             part->id, run);
 }
 
-static void new_path(const struct lsmi_index_build *b, const struct part *part, char path[PATH_MAX_])
+static void new_path(const struct lsmi_index_build *b, const struct part *part,
+                     char path[PATH_MAX_])
 {
-    snprintf(path, PATH_MAX_, "%s/%010llu.%u.new", b->dir, (unsigned long long)b->config.sst.id, part->id);
+    snprintf(path, PATH_MAX_, "%s/%010llu.%u.new", b->dir, (unsigned long long)b->config.sst.id,
+             part->id);
 }
 
-static struct lsmi_sst_params params_of(const struct lsmi_index_build *b, const struct part *part, const char *path, uint64_t terms)
+static struct lsmi_sst_params params_of(const struct lsmi_index_build *b, const struct part *part,
+                                        const char *path, uint64_t terms)
 {
     struct lsmi_sst_params params = b->config.sst;
     params.path = path;
@@ -176,7 +184,8 @@ static int compare(const void *a, const void *b)
     const struct sorted *x = a, *y = b;
     if (x->prefix != y->prefix)
         return x->prefix < y->prefix ? -1 : 1;
-    return base_slice_compare(base_slice(x->record->key, x->record->key_len), base_slice(y->record->key, y->record->key_len));
+    return base_slice_compare(base_slice(x->record->key, x->record->key_len),
+                              base_slice(y->record->key, y->record->key_len));
 }
 
 /* Every row of a component: there, and nothing else. */
@@ -187,7 +196,8 @@ static int write_place(struct lsmi_sst_writer *w, struct base_slice place, struc
     return lsmi_sst_writer_item(w, &item, err);
 }
 
-static int write_sorted(struct lsmi_sst_writer *w, const struct sorted *items, size_t count, struct base_err *err)
+static int write_sorted(struct lsmi_sst_writer *w, const struct sorted *items, size_t count,
+                        struct base_err *err)
 {
     int rc = BASE_OK;
     const struct record *last = NULL;
@@ -196,7 +206,8 @@ static int write_sorted(struct lsmi_sst_writer *w, const struct sorted *items, s
         if (last && compare(&items[i - 1], &items[i]) == 0)
             continue;
         if (!last || last->term_len != r->term_len || memcmp(last->key, r->key, r->term_len) != 0) {
-            struct base_partition p = {.pkey = {r->key, r->term_len}, .deletion = BASE_DELETION_NONE};
+            struct base_partition p = {.pkey = {r->key, r->term_len},
+                                       .deletion = BASE_DELETION_NONE};
             rc = lsmi_sst_writer_partition(w, &p, err);
         }
         if (rc == BASE_OK)
@@ -207,7 +218,8 @@ static int write_sorted(struct lsmi_sst_writer *w, const struct sorted *items, s
 }
 
 /* Sort what a part has gathered and write it to a file of its own; it is empty then. */
-static int write_part(struct lsmi_index_build *b, struct part *part, const char *path, struct base_err *err)
+static int write_part(struct lsmi_index_build *b, struct part *part, const char *path,
+                      struct base_err *err)
 {
     struct sorted *items = malloc((part->count + 1) * sizeof *items);
     if (!items)
@@ -250,7 +262,7 @@ static int flush_runs(struct lsmi_index_build *b, struct base_err *err)
     return rc;
 }
 
-/* --- finishing ------------------------------------------------------------------------------------------------- */
+/* Finishing. */
 
 /* Close the merge and its runs, and remove their files. */
 static void runs_end(struct lsmi_index_build *b, struct part *part)
@@ -263,7 +275,8 @@ static void runs_end(struct lsmi_index_build *b, struct part *part)
         if (part->runs)
             lsmi_sst_release(part->runs[i]);
         run_path(b, part, i, path);
-        (void)!base_fs_remove(b->config.sst.fs, path, NULL); /* what stays the next open of the store removes */
+        (void)!base_fs_remove(b->config.sst.fs, path,
+                              NULL); /* what stays the next open of the store removes */
     }
     part->run_count = 0;
     free(part->runs);
@@ -294,7 +307,8 @@ static int merge_open(struct lsmi_index_build *b, struct part *part, struct base
 }
 
 /* A step of one part; *written: its file is whole, under its temporary name. */
-static int finish_part(struct lsmi_index_build *b, struct part *part, size_t step_bytes, bool *written, struct base_err *err)
+static int finish_part(struct lsmi_index_build *b, struct part *part, size_t step_bytes,
+                       bool *written, struct base_err *err)
 {
     char path[PATH_MAX_];
     *written = false;
@@ -325,7 +339,8 @@ static int name_part(struct lsmi_index_build *b, struct part *part, struct base_
     return rc;
 }
 
-int lsmi_index_build_finish(struct lsmi_index_build *b, size_t step_bytes, bool *done, struct base_err *err)
+int lsmi_index_build_finish(struct lsmi_index_build *b, size_t step_bytes, bool *done,
+                            struct base_err *err)
 {
     int rc = BASE_OK;
     *done = false;
@@ -352,9 +367,10 @@ int lsmi_index_build_finish(struct lsmi_index_build *b, size_t step_bytes, bool 
     return rc;
 }
 
-/* --- open, close ------------------------------------------------------------------------------------------------- */
+/* Open, close. */
 
-int lsmi_index_build_open(const struct lsmi_index_config *config, struct lsmi_index_build **out, struct base_err *err)
+int lsmi_index_build_open(const struct lsmi_index_config *config, struct lsmi_index_build **out,
+                          struct base_err *err)
 {
     *out = NULL;
     struct lsmi_index_build *b = calloc(1, sizeof *b);
@@ -376,13 +392,15 @@ int lsmi_index_build_open(const struct lsmi_index_config *config, struct lsmi_in
     b->part_count = base_indexer_count(config->indexer);
     for (size_t i = 0; i < b->part_count; i++) {
         uint32_t id = base_indexer_id(config->indexer, i);
-        b->parts[i] = (struct part){.index = i, .id = id, .wanted = !config->wanted || config->wanted(config->ctx, id)};
+        b->parts[i] = (struct part){
+            .index = i, .id = id, .wanted = !config->wanted || config->wanted(config->ctx, id)};
     }
     *out = b;
     return BASE_OK;
 }
 
-int lsmi_index_build_attach(struct lsmi_index_build *b, struct lsm_sstable *sst, struct lsmi_cache *cache, struct base_err *err)
+int lsmi_index_build_attach(struct lsmi_index_build *b, struct lsm_sstable *sst,
+                            struct lsmi_cache *cache, struct base_err *err)
 {
     int rc = BASE_OK;
     BASE_ASSERT(b->done && lsmi_sst_info(sst)->id == b->config.sst.id);

@@ -1,7 +1,8 @@
 /* What all parts of a table's index have for one term: a merge of sorted places (lsm/index.h).
  *
- * A memtable's shards are in the places' order, as their partitions' tokens are, so that one after the other they are one input. A
- * component is read as the SSTable it is: the term is a partition, its places are rows. Memory: a page of pointers or a block an input. */
+ * A memtable's shards are in the places' order, as their partitions' tokens are, so that one after
+ * the other they are one input. A component is read as the SSTable it is: the term is a partition,
+ * its places are rows. Memory: a page of pointers or a block an input. */
 #include "lsm/index.h"
 
 #include "base/key.h"
@@ -24,15 +25,15 @@ struct input {
 };
 struct lsmi_candidates {
     struct lsmi_candidates_config config;
-    struct base_buf term;  /* its key */
-    struct base_buf lo;    /* places before it are left out */
-    uint8_t hi[8];         /* the greatest token */
-    struct base_read cmd;  /* of the components */
+    struct base_buf term; /* its key */
+    struct base_buf lo;   /* places before it are left out */
+    uint8_t hi[8];        /* the greatest token */
+    struct base_read cmd; /* of the components */
     struct base_range range;
-    struct base_buf last;  /* the place that was given last */
+    struct base_buf last; /* the place that was given last */
     struct input *inputs;
     size_t count;
-    bool is_list;             /* no inputs, but a list: */
+    bool is_list; /* no inputs, but a list: */
     struct base_reader list;
 };
 
@@ -52,7 +53,7 @@ static bool is_behind(const struct lsmi_candidates *c, struct base_slice place)
     return place.len < 8 || memcmp(place.data, c->hi, 8) > 0;
 }
 
-/* --- inputs ------------------------------------------------------------------------------------------------ */
+/* Inputs. */
 
 /* The next page of a memtable's input, from the shard's beginning or behind the last key. */
 static int page_next(struct lsmi_candidates *c, struct input *in, bool first, struct base_err *err)
@@ -68,7 +69,9 @@ static int page_next(struct lsmi_candidates *c, struct input *in, bool first, st
         key = base_buf_view(&from);
     }
     in->page_at = 0;
-    in->page_count = rc == BASE_OK ? lsmi_mt_index_page(in->mt, in->shard, in->index, key, !first, in->page, PAGE) : 0;
+    in->page_count = rc == BASE_OK ? lsmi_mt_index_page(in->mt, in->shard, in->index, key, !first,
+                                                        in->page, PAGE)
+                                   : 0;
     base_buf_fini(&from);
     return rc == BASE_OK ? rc : no_memory(err);
 }
@@ -149,7 +152,7 @@ static int input_next(struct lsmi_candidates *c, struct input *in, struct base_e
     return in->mt ? memtable_next(c, in, err) : component_next(c, in, err);
 }
 
-/* --- all of them ---------------------------------------------------------------------------------------------- */
+/* All of them. */
 
 /* Where places of the command begin, and the greatest token. */
 static int set_bounds(struct lsmi_candidates *c)
@@ -161,7 +164,9 @@ static int set_bounds(struct lsmi_candidates *c)
         return base_buf_put(&c->lo, cmd->pkey.data, 8);
     }
     base_token_put(c->hi, cmd->token_upto);
-    base_token_put(token, cmd->token_after + 1); /* of the greatest token nothing follows: the caller has seen to it */
+    base_token_put(token,
+                   cmd->token_after +
+                       1); /* of the greatest token nothing follows: the caller has seen to it */
     struct base_slice lo = base_slice(token, 8);
     if (cmd->start_pkey.len >= 8 && memcmp(cmd->start_pkey.data, token, 8) > 0)
         lo = base_slice(cmd->start_pkey.data, 8);
@@ -196,7 +201,8 @@ static int add_inputs(struct lsmi_candidates *c, struct base_err *err)
     return rc;
 }
 
-int lsmi_candidates_open(const struct lsmi_candidates_config *config, struct lsmi_candidates **out, struct base_err *err)
+int lsmi_candidates_open(const struct lsmi_candidates_config *config, struct lsmi_candidates **out,
+                         struct base_err *err)
 {
     *out = NULL;
     struct lsmi_candidates *c = calloc(1, sizeof *c);
@@ -227,7 +233,8 @@ int lsmi_candidates_open(const struct lsmi_candidates_config *config, struct lsm
     return BASE_OK;
 }
 
-int lsmi_candidates_of(const struct base_read *cmd, struct lsmi_candidates **out, struct base_err *err)
+int lsmi_candidates_of(const struct base_read *cmd, struct lsmi_candidates **out,
+                       struct base_err *err)
 {
     struct lsmi_candidates *c = *out = calloc(1, sizeof *c);
     if (!c)
@@ -238,12 +245,15 @@ int lsmi_candidates_of(const struct base_read *cmd, struct lsmi_candidates **out
     return BASE_OK;
 }
 
-static int next_of_list(struct lsmi_candidates *c, struct lsmi_place *out, bool *end, struct base_err *err)
+static int next_of_list(struct lsmi_candidates *c, struct lsmi_place *out, bool *end,
+                        struct base_err *err)
 {
     const struct base_read *cmd = c->config.cmd;
     while (base_reader_left(&c->list)) {
-        if (!base_get_bytes(&c->list, &out->pkey) || !base_get_bytes(&c->list, &out->ckey) || out->pkey.len < 10)
-            return base_err_set(err, BASE_E_CORRUPT, "read by places: a damaged list of %zu bytes", cmd->places.len);
+        if (!base_get_bytes(&c->list, &out->pkey) || !base_get_bytes(&c->list, &out->ckey) ||
+            out->pkey.len < 10)
+            return base_err_set(err, BASE_E_CORRUPT, "read by places: a damaged list of %zu bytes",
+                                cmd->places.len);
         out->token = base_token_get(out->pkey.data);
         if (cmd->pkey.len || (out->token > cmd->token_after && out->token <= cmd->token_upto))
             return BASE_OK;
@@ -253,7 +263,8 @@ static int next_of_list(struct lsmi_candidates *c, struct lsmi_place *out, bool 
     return BASE_OK;
 }
 
-int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool *end, struct base_err *err)
+int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool *end,
+                         struct base_err *err)
 {
     *end = false;
     *out = (struct lsmi_place){0};
@@ -262,13 +273,15 @@ int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool
     for (;;) {
         struct input *least = NULL;
         for (size_t i = 0; i < c->count; i++)
-            if (c->inputs[i].place.len && (!least || base_slice_compare(c->inputs[i].place, least->place) < 0))
+            if (c->inputs[i].place.len &&
+                (!least || base_slice_compare(c->inputs[i].place, least->place) < 0))
                 least = &c->inputs[i];
         if (!least) {
             *end = true;
             return BASE_OK;
         }
-        bool again = base_slice_equal(least->place, base_buf_view(&c->last)); /* another part had it */
+        bool again =
+            base_slice_equal(least->place, base_buf_view(&c->last)); /* another part had it */
         base_buf_reset(&c->last);
         int rc = base_buf_put_slice(&c->last, least->place);
         if (rc != BASE_OK)
@@ -279,7 +292,8 @@ int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool
         if (again)
             continue;
         if (!lsmi_index_get_place(base_buf_view(&c->last), out))
-            return base_err_set(err, BASE_E_CORRUPT, "read by index: a damaged place of %zu bytes", c->last.len);
+            return base_err_set(err, BASE_E_CORRUPT, "read by index: a damaged place of %zu bytes",
+                                c->last.len);
         return BASE_OK;
     }
 }

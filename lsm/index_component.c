@@ -1,9 +1,10 @@
-/* An SSTable's index components: files beside it, one an index, that live and die with it (lsm/index.h).
+/* An SSTable's index components: files beside it, one an index, that live and die with it
+ * (lsm/index.h).
  *
- * 1. A component's name appears when it is whole and durable; so what is there is built. The manifest does not name it: it is made of
- *    the SSTable, and can be made again.
- * 2. The SSTable holds a reference to each. Readers take their own, so a component that is dropped, or whose SSTable goes, stays
- *    until they end; the file goes with the last. */
+ * 1. A component's name appears when it is whole and durable; so what is there is built. The
+ *    manifest does not name it: it is made of the SSTable, and can be made again.
+ * 2. The SSTable holds a reference to each. Readers take their own, so a component that is dropped,
+ *    or whose SSTable goes, stays until they end; the file goes with the last. */
 #include "lsm/index.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include "base/key.h"
 #include "lsm/sst_private.h"
 
-/* --- keys ------------------------------------------------------------------------------------------------- */
+/* Keys. */
 
 int lsmi_index_put_term(struct base_slice term, struct base_buf *out)
 {
@@ -29,7 +30,8 @@ int lsmi_index_put_term(struct base_slice term, struct base_buf *out)
 /* Rows end AT, and so does every place, as rows of an SSTable do. */
 int lsmi_index_put_place(struct base_slice pkey, struct base_slice ckey, struct base_buf *out)
 {
-    static const uint8_t of_token[] = {0, 0, BASE_KEY_AT}, at = BASE_KEY_AT; /* 00 00 is in no key's escapes: before all keys */
+    static const uint8_t of_token[] = {0, 0, BASE_KEY_AT},
+                         at = BASE_KEY_AT; /* 00 00 is in no key's escapes: before all keys */
     if (ckey.len && pkey.len + ckey.len > BASE_CKEY_LEN_MAX)
         ckey.len = 0;
     if (pkey.len >= BASE_CKEY_LEN_MAX) {
@@ -59,9 +61,10 @@ bool lsmi_index_get_place(struct base_slice bytes, struct lsmi_place *out)
     return true;
 }
 
-/* --- files -------------------------------------------------------------------------------------------------- */
+/* Files. */
 
-void lsmi_index_path(const char *dir, uint64_t sstable_id, uint32_t index_id, char *path, size_t size)
+void lsmi_index_path(const char *dir, uint64_t sstable_id, uint32_t index_id, char *path,
+                     size_t size)
 {
     snprintf(path, size, "%s/%010llu.%u.idx", dir, (unsigned long long)sstable_id, index_id);
 }
@@ -86,15 +89,17 @@ bool lsmi_indexer_has(const struct base_indexer *indexer, uint32_t index_id)
     return false;
 }
 
-static bool belongs_to(const struct lsm_sstable *component, const struct lsm_sstable *sst, uint32_t index_id)
+static bool belongs_to(const struct lsm_sstable *component, const struct lsm_sstable *sst,
+                       uint32_t index_id)
 {
     const struct lsm_sstable_info *a = lsmi_sst_info(component), *b = lsmi_sst_info(sst);
     return a->id == b->id && a->level == index_id && base_uuid_equal(a->table_id, b->table_id) &&
            base_uuid_equal(a->host_id, b->host_id);
 }
 
-static int open_one(struct base_fs *fs, const char *path, struct base_log *log, struct lsmi_cache *cache, struct lsm_sstable *sst,
-                    uint32_t index_id, struct base_err *err)
+static int open_one(struct base_fs *fs, const char *path, struct base_log *log,
+                    struct lsmi_cache *cache, struct lsm_sstable *sst, uint32_t index_id,
+                    struct base_err *err)
 {
     struct lsm_sstable *component;
     int rc = lsmi_sst_open(fs, path, cache, &component, err);
@@ -107,15 +112,17 @@ static int open_one(struct base_fs *fs, const char *path, struct base_log *log, 
         rc = base_err_set(err, BASE_E_CORRUPT, "%s is another SSTable's or index's", path);
     }
     if (rc == BASE_E_CORRUPT || rc == BASE_E_VERSION) {
-        base_logf(log, BASE_LOG_ERROR, "an index file is damaged and will be built anew: %s", err ? err->text : path);
+        base_logf(log, BASE_LOG_ERROR, "an index file is damaged and will be built anew: %s",
+                  err ? err->text : path);
         base_err_clear(err);
         return base_fs_remove(fs, path, err);
     }
     return rc == BASE_OK ? lsmi_component_attach(sst, index_id, component, err) : rc;
 }
 
-int lsmi_components_open(struct base_fs *fs, const char *dir, struct base_log *log, struct lsmi_cache *cache,
-                         struct lsm_sstable *sst, const struct base_indexer *indexer, struct base_err *err)
+int lsmi_components_open(struct base_fs *fs, const char *dir, struct base_log *log,
+                         struct lsmi_cache *cache, struct lsm_sstable *sst,
+                         const struct base_indexer *indexer, struct base_err *err)
 {
     int rc = BASE_OK;
     struct base_err own;
@@ -129,7 +136,7 @@ int lsmi_components_open(struct base_fs *fs, const char *dir, struct base_log *l
     return rc;
 }
 
-/* --- attached ------------------------------------------------------------------------------------------------- */
+/* Attached. */
 
 static struct lsmi_component *find(struct lsm_sstable *sst, uint32_t index_id)
 {
@@ -156,13 +163,15 @@ bool lsmi_component_is_there(struct lsm_sstable *sst, uint32_t index_id)
     return there;
 }
 
-int lsmi_component_attach(struct lsm_sstable *sst, uint32_t index_id, struct lsm_sstable *file, struct base_err *err)
+int lsmi_component_attach(struct lsm_sstable *sst, uint32_t index_id, struct lsm_sstable *file,
+                          struct base_err *err)
 {
     int rc = BASE_OK;
     pthread_mutex_lock(&sst->components_lock);
     bool there = find(sst, index_id) != NULL;
     struct lsmi_component *larger = NULL;
-    if (!there && (larger = realloc(sst->components, (sst->component_count + 1) * sizeof *larger))) {
+    if (!there &&
+        (larger = realloc(sst->components, (sst->component_count + 1) * sizeof *larger))) {
         sst->components = larger;
         larger[sst->component_count++] = (struct lsmi_component){index_id, file};
     }
@@ -205,7 +214,8 @@ void lsmi_component_drop(struct lsm_sstable *sst, const struct lsm_sstable *comp
         if (sst->components[i].file == component)
             file = take(sst, i);
     pthread_mutex_unlock(&sst->components_lock);
-    lsmi_sst_release(file); /* the build that follows puts its file in this one's place: who ends late must not remove that */
+    lsmi_sst_release(file); /* the build that follows puts its file in this one's place: who ends
+                               late must not remove that */
 }
 
 /* With the SSTable's last reference (sst_reader.c). */

@@ -1,16 +1,18 @@
-/* Building in the background what SSTables lack of their table's indexes: after CREATE INDEX, after a start that finds a build cut off,
- * after damage. One job a table, one SSTable at a time, all its missing indexes in one pass over it.
+/* Building in the background what SSTables lack of their table's indexes: after CREATE INDEX, after
+ * a start that finds a build cut off, after damage. One job a table, one SSTable at a time, all its
+ * missing indexes in one pass over it.
  *
- * The crash argument: a component's name appears when it is whole and durable, so what is there is done, and a start goes on with
- * the SSTables that lack one. The manifest says nothing of indexes.
+ * The crash argument: a component's name appears when it is whole and durable, so what is there is
+ * done, and a start goes on with the SSTables that lack one. The manifest says nothing of indexes.
  *
- * An SSTable that is compacted away meanwhile is built to the end or not: what replaced it was built with the table's indexes as they
- * were when the compaction began, and is looked at again when it ends. */
+ * An SSTable that is compacted away meanwhile is built to the end or not: what replaced it was
+ * built with the table's indexes as they were when the compaction began, and is looked at again
+ * when it ends. */
 #include "lsm/lsm_private.h"
 
 #include "lsm/sst_private.h"
 
-/* --- what is missing ---------------------------------------------------------------------------------------- */
+/* What is missing. */
 
 static bool lacks_any(struct lsm_sstable *sst, const struct base_indexer *indexer)
 {
@@ -20,7 +22,8 @@ static bool lacks_any(struct lsm_sstable *sst, const struct base_indexer *indexe
     return false;
 }
 
-static struct lsm_sstable *find_missing(const struct lsmi_view *view, const struct base_indexer *indexer)
+static struct lsm_sstable *find_missing(const struct lsmi_view *view,
+                                        const struct base_indexer *indexer)
 {
     for (size_t i = 0; i < view->sstable_count; i++)
         if (lacks_any(view->sstables[i], indexer))
@@ -33,7 +36,7 @@ static bool is_wanted(void *ctx, uint32_t index_id)
     return !lsmi_component_is_there(ctx, index_id);
 }
 
-/* --- steps ---------------------------------------------------------------------------------------------------- */
+/* Steps. */
 
 static void job_reset(struct lsm_table *table)
 {
@@ -72,9 +75,15 @@ static int begin(struct lsm_table *table, bool *idle, struct base_err *err)
     char dir[LSMI_PATH_MAX];
     lsmi_sstable_dir(store, dir);
     struct lsmi_index_config config = {
-        .sst = {.fs = store->options.fs, .id = info->id, .table_id = table->id, .host_id = info->host_id, .table_name = desc->name,
-                .compressor = desc->compressor, .compression_level = desc->compression_level,
-                .block_size = store->options.block_size, .bloom_fp_chance = desc->bloom_fp_chance},
+        .sst = {.fs = store->options.fs,
+                .id = info->id,
+                .table_id = table->id,
+                .host_id = info->host_id,
+                .table_name = desc->name,
+                .compressor = desc->compressor,
+                .compression_level = desc->compression_level,
+                .block_size = store->options.block_size,
+                .bloom_fp_chance = desc->bloom_fp_chance},
         .dir = dir,
         .indexer = desc->indexer,
         .wanted = is_wanted,
@@ -150,13 +159,14 @@ static int finish(struct lsm_table *table, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- the job ----------------------------------------------------------------------------------------------------- */
+/* The job. */
 
 static void job_failed(struct lsm_table *table, const struct base_err *err)
 {
     struct lsmi_index_job *j = &table->index_job;
     struct lsmi_desc *desc = lsmi_desc_acquire(table);
-    base_logf(table->store->options.log, BASE_LOG_WARN, "building an index of %s failed, will be tried again: %s", desc->desc.name,
+    base_logf(table->store->options.log, BASE_LOG_WARN,
+              "building an index of %s failed, will be tried again: %s", desc->desc.name,
               err->text);
     lsmi_desc_release(desc);
     job_reset(table);
@@ -217,9 +227,15 @@ static enum base_step job_step(struct base_job *job)
     int rc = BASE_OK;
     if (!stop) {
         switch (j->phase) {
-        case LSMI_INDEX_PICK: rc = begin(table, &idle, &err); break;
-        case LSMI_INDEX_SCAN: rc = scan(table, &err); break;
-        case LSMI_INDEX_FINISH: rc = finish(table, &err); break;
+        case LSMI_INDEX_PICK:
+            rc = begin(table, &idle, &err);
+            break;
+        case LSMI_INDEX_SCAN:
+            rc = scan(table, &err);
+            break;
+        case LSMI_INDEX_FINISH:
+            rc = finish(table, &err);
+            break;
         }
     }
     if (rc != BASE_OK) {
@@ -252,7 +268,9 @@ static void job_cancelled(struct base_job *job)
 
 void lsmi_index_job_init(struct lsm_table *table)
 {
-    table->index_job.job = (struct base_job){.step = job_step, .cancelled = job_cancelled, .name = "index build",
+    table->index_job.job = (struct base_job){.step = job_step,
+                                             .cancelled = job_cancelled,
+                                             .name = "index build",
                                              .lane = BASE_LANE_COMPACT};
 }
 
@@ -284,7 +302,7 @@ void lsmi_index_poke(struct lsm_table *table)
     }
 }
 
-/* --- components of a table -------------------------------------------------------------------------------------------- */
+/* Components of a table. */
 
 void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst)
 {
@@ -293,13 +311,14 @@ void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst)
     lsmi_desc_release(desc);
 }
 
-void lsmi_index_damaged(struct lsm_table *table, struct lsm_sstable *sst, const struct lsm_sstable *component)
+void lsmi_index_damaged(struct lsm_table *table, struct lsm_sstable *sst,
+                        const struct lsm_sstable *component)
 {
     lsmi_component_drop(sst, component);
     lsmi_index_poke(table);
 }
 
-/* --- cleaning ----------------------------------------------------------------------------------------------------------- */
+/* Cleaning. */
 
 struct cleaning {
     struct lsm_store *store;
@@ -324,7 +343,8 @@ static int clean_one(void *ctx, const char *name)
     lsmi_index_path(dir, sstable_id, index_id, path, sizeof path);
     c->rc = base_fs_remove(c->store->options.fs, path, c->err);
     if (c->rc == BASE_OK)
-        base_logf(c->store->options.log, BASE_LOG_INFO, "removed %s, of an index that was dropped", path);
+        base_logf(c->store->options.log, BASE_LOG_INFO, "removed %s, of an index that was dropped",
+                  path);
     return c->rc != BASE_OK;
 }
 
@@ -337,7 +357,7 @@ int lsmi_index_clean(struct lsm_store *store, struct base_err *err)
     return rc == BASE_OK ? c.rc : rc;
 }
 
-/* --- figures -------------------------------------------------------------------------------------------------------------- */
+/* Figures. */
 
 size_t lsm_table_get_index_stats(struct lsm_table *table, struct lsm_index_stats *stats, size_t max)
 {
@@ -352,10 +372,12 @@ size_t lsm_table_get_index_stats(struct lsm_table *table, struct lsm_index_stats
     pthread_mutex_unlock(&table->lock);
     for (size_t i = 0; i < count && i < max; i++) {
         struct lsm_index_stats *s = &stats[i];
-        *s = (struct lsm_index_stats){.id = base_indexer_id(indexer, i), .sstable_count = view->sstable_count};
+        *s = (struct lsm_index_stats){.id = base_indexer_id(indexer, i),
+                                      .sstable_count = view->sstable_count};
         bool memtables = true;
         for (size_t k = 0; k < view->memtable_count; k++)
-            memtables &= lsmi_memtable_size(view->memtables[k]) == 0 || lsmi_indexer_has(view->memtables[k]->indexer, s->id);
+            memtables &= lsmi_memtable_size(view->memtables[k]) == 0 ||
+                         lsmi_indexer_has(view->memtables[k]->indexer, s->id);
         for (size_t k = 0; k < view->sstable_count; k++) {
             const struct lsm_sstable_info *info = lsmi_sst_info(view->sstables[k]);
             struct lsm_sstable *component = lsmi_component_find(view->sstables[k], s->id);
@@ -387,8 +409,9 @@ size_t lsm_table_get_tasks(struct lsm_table *table, struct lsm_task tasks[LSM_TA
     bool building = table->index_job.posted;
     double fraction = table->index_fraction;
     if (table->compact_inputs)
-        tasks[n++] = (struct lsm_task){LSM_TASK_COMPACTION, (uint64_t)(table->compact_fraction * (double)table->compact_size),
-                                       table->compact_size, table->compact_inputs};
+        tasks[n++] = (struct lsm_task){
+            LSM_TASK_COMPACTION, (uint64_t)(table->compact_fraction * (double)table->compact_size),
+            table->compact_size, table->compact_inputs};
     pthread_mutex_unlock(&table->lock);
     if (!building)
         return n;
@@ -400,7 +423,9 @@ size_t lsm_table_get_tasks(struct lsm_table *table, struct lsm_task tasks[LSM_TA
         bool done = !lacks_any(view->sstables[i], desc->desc.indexer);
         task.total += info->file_size;
         task.sstables += !done;
-        task.completed += done ? info->file_size : info->id == under_way ? (uint64_t)(fraction * (double)info->file_size) : 0;
+        task.completed += done                    ? info->file_size
+                          : info->id == under_way ? (uint64_t)(fraction * (double)info->file_size)
+                                                  : 0;
     }
     lsmi_view_release(view);
     lsmi_desc_release(desc);

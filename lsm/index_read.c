@@ -1,13 +1,16 @@
 /* Reading by an index: the stream of the rows that it names (lsm/lsm.h).
  *
- * Which index: of those that serve one of the command's filters and are built on every part of the view; of several the one that
- * finds least, counted up to a limit. What it names is read from the whole table, merged, a partition at a time: so of a row everything is there
- * wherever its cells lie, and what the index has in vain reads as what it is, or as nothing.
+ * Which index: of those that serve one of the command's filters and are built on every part of the
+ * view; of several the one that finds least, counted up to a limit. What it names is read from the
+ * whole table, merged, a partition at a time: so of a row everything is there wherever its cells
+ * lie, and what the index has in vain reads as what it is, or as nothing.
  *
- * 1. The view is pinned and the memtables' numbers are noted when the stream is opened: every part is read as of that moment. A memtable's
- *    tree has no versions, but all keys of what is seen; more are harmless.
- * 2. Places are ascending, so partitions are. A partition's rows are read by slices of ROWS at most, one after the other; backwards, where
- *    all places of the partition must be known first, at most ROWS_REVERSED are kept, past which the whole partition is read.
+ * 1. The view is pinned and the memtables' numbers are noted when the stream is opened: every part
+ *    is read as of that moment. A memtable's tree has no versions, but all keys of what is seen;
+ *    more are harmless.
+ * 2. Places are ascending, so partitions are. A partition's rows are read by slices of ROWS at
+ *    most, one after the other; backwards, where all places of the partition must be known first,
+ *    at most ROWS_REVERSED are kept, past which the whole partition is read.
  * 3. Rows are the command's: of its tokens, its partition, its slices. */
 #include "lsm/read_private.h"
 
@@ -38,12 +41,13 @@ static int no_memory(struct base_err *err)
     return base_err_set(err, BASE_E_NOMEM, "read by index: out of memory");
 }
 
-/* --- choosing ---------------------------------------------------------------------------------------------- */
+/* Choosing. */
 
 static bool is_built(const struct lsmi_view *view, uint32_t index_id)
 {
     for (size_t i = 0; i < view->memtable_count; i++)
-        if (lsmi_memtable_size(view->memtables[i]) && !lsmi_indexer_has(view->memtables[i]->indexer, index_id))
+        if (lsmi_memtable_size(view->memtables[i]) &&
+            !lsmi_indexer_has(view->memtables[i]->indexer, index_id))
             return false;
     for (size_t i = 0; i < view->sstable_count; i++)
         if (!lsmi_component_is_there(view->sstables[i], index_id))
@@ -56,19 +60,27 @@ static void damaged(void *ctx, struct lsm_sstable *sst, const struct lsm_sstable
     lsmi_index_damaged(ctx, sst, component);
 }
 
-static int open_candidates(struct lsm_table *table, const struct lsmi_stream *s, const struct base_read *cmd, uint32_t index_id,
-                           struct base_slice term, struct lsmi_candidates **out, struct base_err *err)
+static int open_candidates(struct lsm_table *table, const struct lsmi_stream *s,
+                           const struct base_read *cmd, uint32_t index_id, struct base_slice term,
+                           struct lsmi_candidates **out, struct base_err *err)
 {
     struct lsmi_candidates_config config = {
-        .memtables = s->view->memtables, .memtable_count = s->view->memtable_count,
-        .sstables = s->view->sstables, .sstable_count = s->view->sstable_count,
-        .index_id = index_id, .term = term, .cmd = cmd, .damaged = damaged, .ctx = table,
+        .memtables = s->view->memtables,
+        .memtable_count = s->view->memtable_count,
+        .sstables = s->view->sstables,
+        .sstable_count = s->view->sstable_count,
+        .index_id = index_id,
+        .term = term,
+        .cmd = cmd,
+        .damaged = damaged,
+        .ctx = table,
     };
     return lsmi_candidates_open(&config, out, err);
 }
 
 /* How many places there are, up to `max`. */
-static int count_candidates(struct lsmi_candidates *c, size_t max, size_t *count, struct base_err *err)
+static int count_candidates(struct lsmi_candidates *c, size_t max, size_t *count,
+                            struct base_err *err)
 {
     *count = 0;
     for (;;) {
@@ -81,8 +93,9 @@ static int count_candidates(struct lsmi_candidates *c, size_t max, size_t *count
 }
 
 /* The filter to read by: its term (in `best`) and index. SIZE_MAX: none. */
-static int choose(struct lsm_table *table, const struct lsmi_stream *s, const struct base_indexer *indexer,
-                  const struct base_read *cmd, struct base_buf *best, size_t *best_index, struct base_err *err)
+static int choose(struct lsm_table *table, const struct lsmi_stream *s,
+                  const struct base_indexer *indexer, const struct base_read *cmd,
+                  struct base_buf *best, size_t *best_index, struct base_err *err)
 {
     struct base_buf term;
     size_t best_count = SIZE_MAX;
@@ -93,15 +106,18 @@ static int choose(struct lsm_table *table, const struct lsmi_stream *s, const st
         size_t index, count = SIZE_MAX - 1;
         struct lsmi_candidates *c;
         base_buf_reset(&term);
-        if (!base_indexer_lookup(indexer, &cmd->filters[i], &index, &term) || !is_built(s->view, base_indexer_id(indexer, index)))
+        if (!base_indexer_lookup(indexer, &cmd->filters[i], &index, &term) ||
+            !is_built(s->view, base_indexer_id(indexer, index)))
             continue;
         if (cmd->pkey.len && base_indexer_of_partition(indexer, index))
             continue; /* it would find what is known */
         if (cmd->filter_count > 1) {
-            rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term), &c, err);
+            rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index),
+                                 base_buf_view(&term), &c, err);
             if (rc != BASE_OK)
                 break;
-            rc = count_candidates(c, best_count < PROBE_MAX ? best_count + 1 : PROBE_MAX, &count, err);
+            rc = count_candidates(c, best_count < PROBE_MAX ? best_count + 1 : PROBE_MAX, &count,
+                                  err);
             lsmi_candidates_close(c);
         }
         if (rc == BASE_OK && count < best_count) {
@@ -127,8 +143,9 @@ static int note_seq(struct lsmi_index_read *r, const struct lsmi_view *view)
 }
 
 /* `desc` NULL: the command names its places. */
-int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct lsmi_desc *desc, const struct base_read *cmd,
-                         struct lsmi_index_read **out, struct base_err *err)
+int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct lsmi_desc *desc,
+                         const struct base_read *cmd, struct lsmi_index_read **out,
+                         struct base_err *err)
 {
     const struct base_indexer *indexer = desc ? desc->desc.indexer : NULL;
     struct base_buf term;
@@ -153,7 +170,8 @@ int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct 
     else if (rc == BASE_OK)
         rc = choose(table, s, indexer, cmd, &term, &index, err);
     if (rc == BASE_OK && indexer && index != SIZE_MAX)
-        rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term), &r->candidates, err);
+        rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term),
+                             &r->candidates, err);
     base_buf_fini(&term);
     if (rc != BASE_OK || !r->candidates) {
         lsmi_index_read_close(r);
@@ -178,9 +196,10 @@ void lsmi_index_read_close(struct lsmi_index_read *r)
     free(r);
 }
 
-/* --- places --------------------------------------------------------------------------------------------------- */
+/* Places. */
 
-/* Put the next place into r->next, unless it is there. It is copied: the candidates go on while it is looked at. */
+/* Put the next place into r->next, unless it is there. It is copied: the candidates go on while it
+ * is looked at. */
 static int peek(struct lsmi_index_read *r, struct base_err *err)
 {
     if (r->has_next || r->ended)
@@ -212,7 +231,8 @@ static bool in_slices(const struct base_slices *slices, struct base_slice ckey)
         else
             upto = mid;
     }
-    return from < slices->count && (!slices->ranges[from].lo.len || base_slice_compare(slices->ranges[from].lo, ckey) <= 0);
+    return from < slices->count &&
+           (!slices->ranges[from].lo.len || base_slice_compare(slices->ranges[from].lo, ckey) <= 0);
 }
 
 static bool add_range(struct lsmi_index_read *r, struct base_slice ckey)
@@ -235,8 +255,8 @@ static bool add_range(struct lsmi_index_read *r, struct base_slice ckey)
     return base_buf_put_slice(&r->keys, ckey) == BASE_OK;
 }
 
-/* Gather the partition's next places (its key is in r->pkey) into ranges; whole when one names the whole partition, or when they
- * are too many to be read backwards. */
+/* Gather the partition's next places (its key is in r->pkey) into ranges; whole when one names the
+ * whole partition, or when they are too many to be read backwards. */
 static int gather(struct lsmi_index_read *r, struct base_err *err)
 {
     size_t max = r->cmd->reversed ? ROWS_REVERSED : ROWS;
@@ -269,13 +289,14 @@ static int skip(struct lsmi_index_read *r, bool token, int64_t of_token, struct 
         int rc = peek(r, err);
         if (rc != BASE_OK || !r->has_next)
             return rc;
-        if (token ? r->next.token != of_token : !base_slice_equal(r->next.pkey, base_buf_view(&r->pkey)))
+        if (token ? r->next.token != of_token
+                  : !base_slice_equal(r->next.pkey, base_buf_view(&r->pkey)))
             return BASE_OK;
         r->has_next = false;
     }
 }
 
-/* --- partitions --------------------------------------------------------------------------------------------------- */
+/* Partitions. */
 
 static int fill(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_err *err)
 {
@@ -283,8 +304,10 @@ static int fill(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_er
     return lsmi_stream_fill(s, &r->sub, (const uint64_t(*)[LSMI_SHARDS_MAX])r->seq, NULL, 0, err);
 }
 
-/* The head of what the merge has now; copied, for the merge is filled anew while the partition goes on. */
-static int take_head(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_partition *out, struct base_err *err)
+/* The head of what the merge has now; copied, for the merge is filled anew while the partition goes
+ * on. */
+static int take_head(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_partition *out,
+                     struct base_err *err)
 {
     int rc = s->merge->ops->partition(s->merge, out, err);
     if (rc != BASE_OK || out->pkey.len == 0 || r->many)
@@ -347,7 +370,8 @@ static int begin_partition(struct lsmi_index_read *r, struct lsmi_stream *s, str
     return r->whole || r->range_count ? fill(r, s, err) : BASE_OK;
 }
 
-int lsmi_index_read_partition(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_partition *out, struct base_err *err)
+int lsmi_index_read_partition(struct lsmi_index_read *r, struct lsmi_stream *s,
+                              struct base_partition *out, struct base_err *err)
 {
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
     int rc = BASE_OK;
@@ -384,7 +408,8 @@ int lsmi_index_read_partition(struct lsmi_index_read *r, struct lsmi_stream *s, 
     return rc;
 }
 
-int lsmi_index_read_next(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_item *out, struct base_err *err)
+int lsmi_index_read_next(struct lsmi_index_read *r, struct lsmi_stream *s, struct base_item *out,
+                         struct base_err *err)
 {
     *out = (struct base_item){.kind = BASE_ITEM_END};
     while (r->in_partition) {

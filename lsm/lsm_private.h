@@ -1,11 +1,13 @@
-/* What the store's files share (store.c, table.c, write.c, flush.c, compact.c, read.c). Invariants: lsm/README.md.
+/* What the store's files share (store.c, table.c, write.c, flush.c, compact.c, read.c). Invariants:
+ * lsm/README.md.
  *
  * Locks, in the order in which they may be taken:
- *   store->manifest_lock  one edit at a time; held across the edit's I/O, by background work and the rare
- *                         administrative call only: no reader and no writer ever waits for it
- *   store->switch_lock    shared by a writer from log append to memtable apply; exclusive for the instant
- *                         of a memtable switch, so that a position divides records as memtables do. Also
- *                         guards the map of tables
+ *   store->manifest_lock  one edit at a time; held across the edit's I/O, by background work and
+ *                         the rare administrative call only: no reader and no writer ever waits for
+ *                         it
+ *   store->switch_lock    shared by a writer from log append to memtable apply; exclusive for the
+ *                         instant of a memtable switch, so that a position divides records as
+ *                         memtables do. Also guards the map of tables
  *   table->lock           the view, the description, the jobs' flags; never across I/O
  *   (inside)              the log's lock, a memtable shard's lock */
 #ifndef LSM_LSM_PRIVATE_H
@@ -22,18 +24,19 @@
 #include "lsm/sstable.h"
 
 enum { LSMI_PATH_MAX = 4096, LSMI_STEP_BYTES = 1 << 20 };
-#define LSMI_WAIT_NS UINT64_C(10000000)          /* how long one wait for background work may last */
-#define LSMI_RETRY_MIN_NS UINT64_C(50000000)     /* after a failed flush or compaction, doubling … */
-#define LSMI_RETRY_MAX_NS UINT64_C(10000000000)  /* … up to this */
-#define LSMI_POLL_NS UINT64_C(100000000)         /* a job that waits longer looks up: is the store closing? */
+#define LSMI_WAIT_NS UINT64_C(10000000)      /* how long one wait for background work may last */
+#define LSMI_RETRY_MIN_NS UINT64_C(50000000) /* after a failed flush or compaction, doubling … */
+#define LSMI_RETRY_MAX_NS UINT64_C(10000000000) /* … up to this */
+#define LSMI_POLL_NS                                                                               \
+    UINT64_C(100000000) /* a job that waits longer looks up: is the store closing? */
 
 /* What a table consists of at one moment: immutable, shared by reference. */
 struct lsmi_view {
     atomic_int refs;
     size_t memtable_count, sstable_count;
-    struct base_deletion floor;        /* truncation: everything at or before it is gone */
-    struct lsmi_memtable **memtables;  /* the newest first; [0] takes the writes */
-    struct lsm_sstable **sstables;     /* ascending by id */
+    struct base_deletion floor;       /* truncation: everything at or before it is gone */
+    struct lsmi_memtable **memtables; /* the newest first; [0] takes the writes */
+    struct lsm_sstable **sstables;    /* ascending by id */
 };
 
 /* A table's description: immutable, shared by reference. */
@@ -63,7 +66,7 @@ struct lsmi_flush {
     bool in_partition;
     struct lsmi_sst_writer *writer;
     struct lsmi_index_build *index; /* NULL: the table has no indexes */
-    struct lsm_sstable *sstable; /* written, not yet in the manifest */
+    struct lsm_sstable *sstable;    /* written, not yet in the manifest */
 };
 
 struct lsmi_compact {
@@ -79,7 +82,7 @@ struct lsmi_compact {
     struct lsm_sstable **inputs;
     size_t input_count;
     uint64_t id, started_ns, size_in;
-    uint64_t major; /* the request it serves */
+    uint64_t major;              /* the request it serves */
     struct lsm_sstable *sstable; /* NULL: nothing was left */
 };
 
@@ -104,7 +107,8 @@ struct lsm_table {
     struct lsm_store *store;
     struct base_uuid id;
     atomic_int refs; /* the store's, and each posted job's */
-    uint64_t replay_from; /* what is before it in the log was in SSTables when the table was opened */
+    uint64_t
+        replay_from; /* what is before it in the log was in SSTables when the table was opened */
     pthread_mutex_t lock;
     struct lsmi_desc *desc;
     struct lsmi_view *view;
@@ -114,12 +118,13 @@ struct lsm_table {
     struct lsmi_flush flush;
     struct lsmi_compact compact;
     struct lsmi_index_job index_job;
-    uint64_t index_sst; /* the SSTable whose indexes are being built, 0: none; and how far its data are read */
+    uint64_t index_sst; /* the SSTable whose indexes are being built, 0: none; and how far its data
+                           are read */
     double index_fraction;
-    uint64_t switched, flushed;         /* memtables, so far */
+    uint64_t switched, flushed; /* memtables, so far */
     uint64_t flush_failures, compact_failures, index_failures;
     struct base_err flush_err, compact_err, index_err; /* of the last failure */
-    bool compact_stopped;               /* an input is damaged */
+    bool compact_stopped;                              /* an input is damaged */
     uint64_t major_asked, major_done;
     double compact_fraction;
     uint64_t compact_size, compact_inputs; /* of the compaction under way; 0: none */
@@ -140,8 +145,8 @@ struct lsm_store {
     atomic_bool replayed;
     _Atomic uint64_t replay_position; /* while replaying: behind the last group that was applied */
     atomic_bool closing;
-    bool has_index_files; /* seen when the store was opened */
-    atomic_int jobs; /* posted */
+    bool has_index_files;  /* seen when the store was opened */
+    atomic_int jobs;       /* posted */
     atomic_int open_reads; /* streams that pin a view */
     struct base_job sync_job, spare_job;
     atomic_bool sync_posted, spare_posted;
@@ -151,7 +156,7 @@ struct lsm_store {
     _Atomic uint64_t flushed_bytes, flushes, compactions, compacted_read, compacted_written;
 };
 
-/* --- table.c ---------------------------------------------------------------------------------------- */
+/* table.c. */
 
 struct lsmi_view *lsmi_view_acquire(struct lsm_table *table);
 void lsmi_view_release(struct lsmi_view *view);
@@ -166,10 +171,11 @@ struct lsmi_desc *lsmi_desc_acquire(struct lsm_table *table);
 void lsmi_desc_release(struct lsmi_desc *desc);
 /* Under switch_lock. */
 struct lsm_table *lsmi_table_lookup(struct lsm_store *store, struct base_uuid id);
-/* All tables, each with a reference; free the array. NULL with count 0 when out of memory or there are none. */
+/* All tables, each with a reference; free the array. NULL with count 0 when out of memory or there
+ * are none. */
 struct lsm_table **lsmi_tables_snapshot(struct lsm_store *store, size_t *count);
 
-/* --- store.c ---------------------------------------------------------------------------------------- */
+/* store.c. */
 
 void lsmi_sstable_path(const struct lsm_store *store, uint64_t id, char path[LSMI_PATH_MAX]);
 void lsmi_sstable_dir(const struct lsm_store *store, char path[LSMI_PATH_MAX]);
@@ -184,37 +190,42 @@ uint64_t lsmi_now_ns(struct lsm_store *store);
 void lsmi_retry_failed(struct lsm_store *store, struct lsmi_retry *retry);
 bool lsmi_retry_waits(struct lsm_store *store, struct lsmi_retry *retry, uint64_t *delay_ns);
 
-/* --- flush.c ---------------------------------------------------------------------------------------- */
+/* flush.c. */
 
-/* Begin a new memtable if there is anything in the current, and flush the old. *switched may be NULL. NOMEM. */
+/* Begin a new memtable if there is anything in the current, and flush the old. *switched may be
+ * NULL. NOMEM. */
 BASE_MUST int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *err);
-/* Under manifest_lock, when the table's indexes have changed: no memtable without the new ones takes writes any more. */
+/* Under manifest_lock, when the table's indexes have changed: no memtable without the new ones
+ * takes writes any more. */
 BASE_MUST int lsmi_table_renew(struct lsm_table *table, struct base_err *err);
 void lsmi_flush_init(struct lsm_table *table);
 /* Flush what the limits ask for. */
 void lsmi_flush_for_space(struct lsm_store *store);
-/* The commit-log position from which on something is only in memory, but for `except`. Under switch_lock
- * exclusive. */
-uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *except, const struct lsm_table *gone);
+/* The commit-log position from which on something is only in memory, but for `except`. Under
+ * switch_lock exclusive. */
+uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *except,
+                      const struct lsm_table *gone);
 int lsmi_flush_wait(struct lsm_table *table, const struct lsm_wait *wait, struct base_err *err);
 
-/* --- compact.c -------------------------------------------------------------------------------------- */
+/* compact.c. */
 
 void lsmi_compact_init(struct lsm_table *table);
 void lsmi_compact_poke(struct lsm_table *table); /* is there something to compact? */
 
-/* --- index_job.c ------------------------------------------------------------------------------------- */
+/* index_job.c. */
 
 void lsmi_index_job_init(struct lsm_table *table);
 void lsmi_index_poke(struct lsm_table *table); /* does an SSTable lack an index? */
 /* A component could not be read: it goes, and is built anew. */
-void lsmi_index_damaged(struct lsm_table *table, struct lsm_sstable *sst, const struct lsm_sstable *component);
+void lsmi_index_damaged(struct lsm_table *table, struct lsm_sstable *sst,
+                        const struct lsm_sstable *component);
 /* Under manifest_lock, when it counts: indexes that were dropped meanwhile go. */
 void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst);
-/* Remove the files of indexes that no table has (a crash came between the drop of one and the removal of its files). */
+/* Remove the files of indexes that no table has (a crash came between the drop of one and the
+ * removal of its files). */
 BASE_MUST int lsmi_index_clean(struct lsm_store *store, struct base_err *err);
 
-/* --- write.c ---------------------------------------------------------------------------------------- */
+/* write.c. */
 
 void lsmi_sync_job_init(struct lsm_store *store);
 /* Apply one mutation that is in the log at `position` (0: in no log). Under switch_lock, shared. */

@@ -1,9 +1,10 @@
-/* The manifest: a file of checksummed edits (lsm/record.h), named by CURRENT. Format: docs/formats/manifest.md.
+/* The manifest: a file of checksummed edits (lsm/record.h), named by CURRENT. Format:
+ * docs/formats/manifest.md.
  *
  * Invariants: 1. an edit is synced before the next is written, so that only the last can be torn;
  * 2. after each sync a mark says how far, so that damage to a synced edit, even the last, is
- * noticed; 3. after a failed write or sync nothing more is appended: a new file is written and CURRENT
- * moved to it, by the next commit; 4. the state in memory is what is known to be durable.
+ * noticed; 3. after a failed write or sync nothing more is appended: a new file is written and
+ * CURRENT moved to it, by the next commit; 4. the state in memory is what is known to be durable.
  *
  * The file is rewritten when it has grown to many times what it says. */
 #include "lsm/manifest.h"
@@ -24,7 +25,7 @@ enum edit_tag {
     EDIT_NEXT_ID = 6,
 };
 
-/* --- edits ------------------------------------------------------------------------------------------- */
+/* Edits. */
 
 static int put_uuid(struct base_buf *edit, struct base_uuid id)
 {
@@ -108,7 +109,8 @@ static int grow(void **items, size_t count, size_t *cap, size_t more, size_t siz
 
 static int reserve(struct lsmi_manifest *m, size_t more)
 {
-    int rc = grow((void **)&m->sstables, m->sstable_count, &m->sstable_cap, more, sizeof *m->sstables);
+    int rc =
+        grow((void **)&m->sstables, m->sstable_count, &m->sstable_cap, more, sizeof *m->sstables);
     if (rc == BASE_OK)
         rc = grow((void **)&m->tables, m->table_count, &m->table_cap, more, sizeof *m->tables);
     return rc;
@@ -188,10 +190,18 @@ static bool apply(struct lsmi_manifest *m, struct base_slice edit)
             return false;
         bool ok = false;
         switch ((enum edit_tag)tag) {
-        case EDIT_ADD: ok = apply_add(m, value, &in); break;
-        case EDIT_REMOVE: ok = apply_remove(m, value); break;
-        case EDIT_FLUSHED: ok = apply_flushed(m, value, &in); break;
-        case EDIT_DROP: ok = apply_drop(m, &in); break;
+        case EDIT_ADD:
+            ok = apply_add(m, value, &in);
+            break;
+        case EDIT_REMOVE:
+            ok = apply_remove(m, value);
+            break;
+        case EDIT_FLUSHED:
+            ok = apply_flushed(m, value, &in);
+            break;
+        case EDIT_DROP:
+            ok = apply_drop(m, &in);
+            break;
         case EDIT_LOG_LOW:
             ok = true;
             m->log_low = value > m->log_low ? value : m->log_low;
@@ -207,15 +217,15 @@ static bool apply(struct lsmi_manifest *m, struct base_slice edit)
     return true;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 static void file_path(const struct lsmi_manifest *m, uint64_t number, char path[PATH_MAX_])
 {
     snprintf(path, PATH_MAX_, "%s/MANIFEST-%010llu", m->dir, (unsigned long long)number);
 }
 
-static int record_append(struct lsmi_manifest *m, uint32_t kind, struct base_slice payload, bool sync,
-                         struct base_err *err)
+static int record_append(struct lsmi_manifest *m, uint32_t kind, struct base_slice payload,
+                         bool sync, struct base_err *err)
 {
     uint64_t size = lsmi_record_size(payload.len);
     uint8_t *record = malloc(size);
@@ -273,7 +283,8 @@ static int current_write(struct lsmi_manifest *m, uint64_t number, struct base_e
 /* A new file with the state and CURRENT moved to it. On failure the old file is still in use. */
 static int rewrite(struct lsmi_manifest *m, struct base_err *err)
 {
-    struct lsmi_manifest next = *m; /* the file's fields are the new file's; the arrays are shared */
+    struct lsmi_manifest next =
+        *m; /* the file's fields are the new file's; the arrays are shared */
     char path[PATH_MAX_];
     struct base_buf edit;
     base_buf_init(&edit, (size_t)1 << 30);
@@ -292,7 +303,8 @@ static int rewrite(struct lsmi_manifest *m, struct base_err *err)
     base_put_le64(header + 24, base_checksum_seeded(header, 24, next.number));
     int rc = snapshot(m, &edit);
     if (rc == BASE_OK)
-        rc = base_fs_open(m->fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE, &next.file, err);
+        rc = base_fs_open(m->fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE,
+                          &next.file, err);
     if (rc == BASE_OK)
         rc = base_file_truncate(next.file, 0, err); /* of an earlier attempt */
     if (rc == BASE_OK)
@@ -348,9 +360,10 @@ int lsmi_manifest_commit(struct lsmi_manifest *m, struct base_slice edit, struct
     return BASE_OK;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------- */
+/* Reading. */
 
-static int read_whole(struct base_fs *fs, const char *path, uint8_t **data, size_t *len, struct base_err *err)
+static int read_whole(struct base_fs *fs, const char *path, uint8_t **data, size_t *len,
+                      struct base_err *err)
 {
     struct base_file *file;
     uint64_t size;
@@ -394,8 +407,11 @@ static int current_read(struct lsmi_manifest *m, uint64_t *number, struct base_e
     ok = ok && strcmp(text, (char *)data) == 0; /* no second spelling of the same numbers */
     free(data);
     *number = ok ? n : 0;
-    return ok ? BASE_OK : base_err_set(err, BASE_E_CORRUPT, "%s: damaged: restore it, or rebuild this node "
-                                       "from its replicas", path);
+    return ok ? BASE_OK
+              : base_err_set(err, BASE_E_CORRUPT,
+                             "%s: damaged: restore it, or rebuild this node "
+                             "from its replicas",
+                             path);
 }
 
 /* Is there, anywhere behind `offset`, a record that says this place had been synced? */
@@ -410,14 +426,15 @@ static bool synced_beyond(struct base_slice bytes, uint64_t seed, uint64_t offse
     return false;
 }
 
-static int load(struct lsmi_manifest *m, const char *path, struct base_slice bytes, struct base_err *err)
+static int load(struct lsmi_manifest *m, const char *path, struct base_slice bytes,
+                struct base_err *err)
 {
     if (bytes.len < FIRST || base_get_le64(bytes.data) != MAGIC ||
         base_get_le64(bytes.data + 24) != base_checksum_seeded(bytes.data, 24, m->number))
         return base_err_set(err, BASE_E_CORRUPT, "%s: damaged header at offset 0", path);
     if (base_get_le32(bytes.data + 8) != VERSION || base_get_le32(bytes.data + 12) != FIRST)
-        return base_err_set(err, BASE_E_VERSION, "%s: format version %u; this program knows %d", path,
-                            base_get_le32(bytes.data + 8), VERSION);
+        return base_err_set(err, BASE_E_VERSION, "%s: format version %u; this program knows %d",
+                            path, base_get_le32(bytes.data + 8), VERSION);
     m->seed = base_checksum_seeded(&m->number, sizeof m->number, base_get_le64(bytes.data + 16));
     uint64_t offset = FIRST, edits_end = FIRST, synced = 0;
     for (;;) {
@@ -434,17 +451,20 @@ static int load(struct lsmi_manifest *m, const char *path, struct base_slice byt
             if (rc != BASE_OK)
                 return base_err_set(err, rc, "%s: out of memory", path);
             if (!apply(m, record.payload))
-                return base_err_set(err, BASE_E_CORRUPT, "%s: an edit at offset %llu makes no sense", path,
+                return base_err_set(err, BASE_E_CORRUPT,
+                                    "%s: an edit at offset %llu makes no sense", path,
                                     (unsigned long long)offset);
         }
         offset += size;
     }
     /* The first edit was synced before CURRENT named the file: it cannot be torn. */
     if (offset == FIRST || synced_beyond(bytes, m->seed, offset))
-        return base_err_set(err, BASE_E_CORRUPT, "%s: damaged edit at offset %llu: restore the file, or rebuild "
-                            "this node from its replicas", path, (unsigned long long)offset);
+        return base_err_set(err, BASE_E_CORRUPT,
+                            "%s: damaged edit at offset %llu: restore the file, or rebuild "
+                            "this node from its replicas",
+                            path, (unsigned long long)offset);
     m->offset = m->live_size = offset;
-    m->synced = synced; /* the last mark itself may not be on the disk */
+    m->synced = synced;               /* the last mark itself may not be on the disk */
     m->rewrite = offset != bytes.len; /* a torn tail: nothing is appended behind it */
     m->unconfirmed = synced < edits_end;
     return BASE_OK;
@@ -476,8 +496,9 @@ int lsmi_manifest_open(struct base_fs *fs, struct base_random *random, const cha
         rc = load(m, path, base_slice(data, len), err);
     if (rc == BASE_OK)
         rc = base_fs_open(fs, path, BASE_OPEN_READ | BASE_OPEN_WRITE, &m->file, err);
-    /* The last edit may be in the cache only (its sync failed, or its process died before): what is removed on its word must
-     * not be missed when it is gone after a power loss. A second sync would prove nothing. */
+    /* The last edit may be in the cache only (its sync failed, or its process died before): what is
+     * removed on its word must not be missed when it is gone after a power loss. A second sync
+     * would prove nothing. */
     if (rc == BASE_OK && m->unconfirmed)
         rc = rewrite(m, err);
     free(data);

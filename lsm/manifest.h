@@ -1,5 +1,5 @@
-/* The manifest inside lsm/: which SSTables make up the store, and what of the commit log is in them.
- * Format: docs/formats/manifest.md. Not thread-safe: the store commits one edit at a time. */
+/* The manifest inside lsm/: which SSTables make up the store, and what of the commit log is in
+ * them. Format: docs/formats/manifest.md. Not thread-safe: the store commits one edit at a time. */
 #ifndef LSM_MANIFEST_H
 #define LSM_MANIFEST_H
 
@@ -30,8 +30,9 @@ struct lsmi_manifest {
     uint64_t number, seed, offset, synced;
     uint64_t live_size; /* after the last rewrite */
     bool unconfirmed;   /* when loaded: nothing says that the last edit was synced */
-    uint64_t attempts;  /* rewrites that failed late: each has a file of its own, for CURRENT may name it */
-    bool rewrite;       /* a write failed: the file's end is unknown; the next commit makes a new one */
+    uint64_t attempts;  /* rewrites that failed late: each has a file of its own, for CURRENT may
+                           name it */
+    bool rewrite; /* a write failed: the file's end is unknown; the next commit makes a new one */
 };
 
 /* Read it; make an empty one when there is no CURRENT. CORRUPT names file and offset; VERSION. */
@@ -45,9 +46,11 @@ BASE_MUST int lsmi_edit_remove(struct base_buf *edit, uint64_t id);
 BASE_MUST int lsmi_edit_flushed(struct base_buf *edit, struct base_uuid table, uint64_t upto);
 BASE_MUST int lsmi_edit_drop(struct base_buf *edit, struct base_uuid table); /* its SSTables too */
 BASE_MUST int lsmi_edit_log_low(struct base_buf *edit, uint64_t low);
-/* Durable on return; then `m` says so too. On failure `m` is as it was, but the disk may have the edit: the
- * caller keeps the files that it names and commits it again, or something that contradicts it. */
-BASE_MUST int lsmi_manifest_commit(struct lsmi_manifest *m, struct base_slice edit, struct base_err *err);
+/* Durable on return; then `m` says so too. On failure `m` is as it was, but the disk may have the
+ * edit: the caller keeps the files that it names and commits it again, or something that
+ * contradicts it. */
+BASE_MUST int lsmi_manifest_commit(struct lsmi_manifest *m, struct base_slice edit,
+                                   struct base_err *err);
 
 const struct lsmi_manifest_sstable *lsmi_manifest_find(const struct lsmi_manifest *m, uint64_t id);
 uint64_t lsmi_manifest_flushed_upto(const struct lsmi_manifest *m, struct base_uuid table);

@@ -1,9 +1,9 @@
 /* The memtable's writing side (lsm/memtable.h). Reading: memtable_source.c.
  *
  * Invariants: 1. a version's seq is greater than its prev's; 2. nothing has a version above the
- * shard's seq but while a mutation is being applied under the write lock; 3. a row whose head is NULL, and
- * a partition without any version, exist for nobody (they are left by a rollback); 4. bytes
- * reachable from a version never change, so readers use them without the lock.
+ * shard's seq but while a mutation is being applied under the write lock; 3. a row whose head is
+ * NULL, and a partition without any version, exist for nobody (they are left by a rollback); 4.
+ * bytes reachable from a version never change, so readers use them without the lock.
  *
  * An update merges the newest version with the row that comes in (base_row_merge), so that a reader
  * finds one blob per row, however often it was written. */
@@ -42,7 +42,8 @@ struct lsmi_memtable *lsmi_memtable_new(unsigned shard_count, _Atomic uint64_t *
     return mt;
 }
 
-struct lsmi_memtable *lsmi_memtable_new_indexed(unsigned shard_count, _Atomic uint64_t *size_total, struct base_indexer *indexer)
+struct lsmi_memtable *lsmi_memtable_new_indexed(unsigned shard_count, _Atomic uint64_t *size_total,
+                                                struct base_indexer *indexer)
 {
     struct lsmi_memtable *mt = lsmi_memtable_new(shard_count, size_total);
     if (mt && indexer && !lsmi_mt_indexes_new(mt, indexer)) {
@@ -83,7 +84,7 @@ static struct lsmi_mt_shard *shard_of(struct lsmi_memtable *mt, struct base_slic
     return &mt->shards[mt->shard_count == 1 ? 0 : pkey.data[0] >> 5];
 }
 
-/* --- pieces of a mutation, under the write lock ---------------------------------------------------- */
+/* Pieces of a mutation, under the write lock. */
 
 static struct lsmi_mt_partition *partition_get(struct lsmi_mt_shard *shard, struct base_slice pkey)
 {
@@ -232,7 +233,8 @@ static int shard_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, ui
     if (!part)
         return BASE_E_NOMEM;
     int rc = shard->indexes ? lsmi_mt_index_apply(mt, shard, m) : BASE_OK;
-    if (rc == BASE_OK && (!base_deletion_is_none(m->deletion) || m->static_row.len || m->range_count))
+    if (rc == BASE_OK &&
+        (!base_deletion_is_none(m->deletion) || m->static_row.len || m->range_count))
         rc = extra_apply(mt, shard, seq, part, m);
     struct base_reader rows = m->rows;
     for (uint64_t i = 0; i < m->row_count && rc == BASE_OK; i++) {
@@ -245,10 +247,12 @@ static int shard_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, ui
     return rc;
 }
 
-int lsmi_memtable_apply(struct lsmi_memtable *mt, const struct base_mutation *m, struct base_err *err)
+int lsmi_memtable_apply(struct lsmi_memtable *mt, const struct base_mutation *m,
+                        struct base_err *err)
 {
     if (m->pkey.len <= 8)
-        return base_err_set(err, BASE_E_CORRUPT, "mutation: a partition key of %zu bytes", m->pkey.len);
+        return base_err_set(err, BASE_E_CORRUPT, "mutation: a partition key of %zu bytes",
+                            m->pkey.len);
     struct lsmi_mt_shard *shard = shard_of(mt, m->pkey);
     bool locks = mt->shard_count > 1;
     if (locks)

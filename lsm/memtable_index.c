@@ -1,7 +1,9 @@
-/* A memtable's part of its table's indexes (lsm/memtable.h): for each index and shard a tree of keys.
+/* A memtable's part of its table's indexes (lsm/memtable.h): for each index and shard a tree of
+ * keys.
  *
- * Keys are added for each row as it comes in, not for what it becomes by merging: whatever the merged row has, one of the rows
- * that came in had. What an update or a deletion made untrue stays until the memtable goes: an index may find too much. */
+ * Keys are added for each row as it comes in, not for what it becomes by merging: whatever the
+ * merged row has, one of the rows that came in had. What an update or a deletion made untrue stays
+ * until the memtable goes: an index may find too much. */
 #include "lsm/index.h"
 #include "lsm/memtable.h"
 
@@ -15,7 +17,8 @@ bool lsmi_mt_indexes_new(struct lsmi_memtable *mt, struct base_indexer *indexer)
     size_t count = base_indexer_count(indexer);
     BASE_ASSERT(!mt->indexer && count > 0);
     for (unsigned i = 0; i < mt->shard_count; i++) {
-        struct lsmi_mt_indexes *indexes = calloc(1, sizeof *indexes + count * sizeof indexes->trees[0]);
+        struct lsmi_mt_indexes *indexes =
+            calloc(1, sizeof *indexes + count * sizeof indexes->trees[0]);
         if (!indexes)
             return false;
         base_buf_init(&indexes->scratch, (size_t)1 << 30);
@@ -41,7 +44,7 @@ void lsmi_mt_indexes_free(struct lsmi_memtable *mt)
     mt->indexer = NULL;
 }
 
-/* --- adding ------------------------------------------------------------------------------------------ */
+/* Adding. */
 
 struct adding {
     struct lsmi_mt_shard *shard;
@@ -68,7 +71,8 @@ static int add_key(void *ctx, size_t index, struct base_slice term)
     return lsmi_btree_insert(tree, &a->shard->arena, &spot, &item->head) ? BASE_OK : BASE_E_NOMEM;
 }
 
-int lsmi_mt_index_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, const struct base_mutation *m)
+int lsmi_mt_index_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard,
+                        const struct base_mutation *m)
 {
     struct adding adding = {.shard = shard, .pkey = m->pkey};
     struct base_index_emit emit = {add_key, &adding, &shard->indexes->scratch};
@@ -87,10 +91,10 @@ int lsmi_mt_index_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard, c
     return rc;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------- */
+/* Reading. */
 
-size_t lsmi_mt_index_page(struct lsmi_memtable *mt, unsigned number, size_t index, struct base_slice from, bool after,
-                          struct base_slice *out, size_t max)
+size_t lsmi_mt_index_page(struct lsmi_memtable *mt, unsigned number, size_t index,
+                          struct base_slice from, bool after, struct base_slice *out, size_t max)
 {
     BASE_ASSERT(number < mt->shard_count);
     struct lsmi_mt_shard *shard = &mt->shards[number];
@@ -100,7 +104,8 @@ size_t lsmi_mt_index_page(struct lsmi_memtable *mt, unsigned number, size_t inde
     bool equal = lsmi_btree_seek(&shard->indexes->trees[index], from, &cursor);
     if (equal && after)
         lsmi_btree_next(&cursor);
-    for (struct lsmi_btree_item *item; n < max && (item = lsmi_btree_at(&cursor)); lsmi_btree_next(&cursor))
+    for (struct lsmi_btree_item *item; n < max && (item = lsmi_btree_at(&cursor));
+         lsmi_btree_next(&cursor))
         out[n++] = lsmi_btree_key(item);
     pthread_rwlock_unlock(&shard->lock);
     return n;

@@ -1,9 +1,9 @@
 /* Range deletions of one partition of a memtable: a persistent list of runs (lsm/memtable.h).
  *
- * A run is a normalized, immutable array of markers. Adding a range puts a run of one in front; when
- * FANOUT runs of one level stand in front they become one run of the next level. So n additions
- * cost O(n log n) and a reader searches at most FANOUT × log n runs, and a list that a reader holds
- * never changes: a newer one shares its tail. */
+ * A run is a normalized, immutable array of markers. Adding a range puts a run of one in front;
+ * when FANOUT runs of one level stand in front they become one run of the next level. So n
+ * additions cost O(n log n) and a reader searches at most FANOUT × log n runs, and a list that a
+ * reader holds never changes: a newer one shares its tail. */
 #include "lsm/memtable.h"
 
 enum { FANOUT = 8 };
@@ -16,7 +16,8 @@ struct lsmi_mt_run {
 };
 
 static const struct lsmi_mt_run *run_new(struct base_arena *arena, const struct lsmi_mt_run *next,
-                                         unsigned level, const struct base_marker *markers, size_t count)
+                                         unsigned level, const struct base_marker *markers,
+                                         size_t count)
 {
     struct lsmi_mt_run *run = base_arena_alloc(arena, sizeof *run + count * sizeof *markers);
     if (!run)
@@ -26,7 +27,8 @@ static const struct lsmi_mt_run *run_new(struct base_arena *arena, const struct 
     return run;
 }
 
-/* The first interval of the run that ends at or behind lo; interval i lies between markers i and i + 1. */
+/* The first interval of the run that ends at or behind lo; interval i lies between markers i and i
+ * + 1. */
 static size_t run_seek(const struct lsmi_mt_run *run, struct base_slice lo)
 {
     size_t from = 0, upto = run->count;
@@ -59,9 +61,9 @@ static size_t run_ranges(const struct lsmi_mt_run *run, struct base_slice lo, st
 }
 
 /* Normalized markers of the runs from `list` up to `end` (not included), within [lo, hi]. */
-static int runs_markers(const struct lsmi_mt_run *list, const struct lsmi_mt_run *end, struct base_slice lo,
-                        struct base_slice hi, struct base_arena *arena, struct base_marker **out,
-                        size_t *out_count)
+static int runs_markers(const struct lsmi_mt_run *list, const struct lsmi_mt_run *end,
+                        struct base_slice lo, struct base_slice hi, struct base_arena *arena,
+                        struct base_marker **out, size_t *out_count)
 {
     *out = NULL;
     *out_count = 0;

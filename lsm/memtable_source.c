@@ -1,12 +1,13 @@
-/* The memtable's reading side: a stream (base/stream.h) over one memtable as it was when the stream was opened.
+/* The memtable's reading side: a stream (base/stream.h) over one memtable as it was when the stream
+ * was opened.
  *
  * The shard's read lock is held while a page of rows is picked, never between calls: a page is
  * pointers only, for versions do not move or change. A page after an insert is found again by its
  * last key; without one (the tree's count says) the cursor goes on.
  *
- * Invariants: 1. only versions up to seq[shard] are seen; 2. in each slice `open` is the range deletion
- * at the place that was emitted last; 3. rows and markers never tie, for rows stand AT and markers do
- * not (a slice that is bounded AT a row announces its markers BEFORE and AFTER it). */
+ * Invariants: 1. only versions up to seq[shard] are seen; 2. in each slice `open` is the range
+ * deletion at the place that was emitted last; 3. rows and markers never tie, for rows stand AT and
+ * markers do not (a slice that is bounded AT a row announces its markers BEFORE and AFTER it). */
 #include "lsm/memtable.h"
 
 #include "base/key.h"
@@ -38,7 +39,7 @@ static const struct base_range *slice_at(const struct lsmi_mt_source *src)
     return &slices->ranges[src->cmd->reversed ? slices->count - 1 - src->slice : src->slice];
 }
 
-/* --- rows, under the read lock ----------------------------------------------------------------------- */
+/* Rows, under the read lock. */
 
 static void page_add(struct lsmi_mt_source *src, struct lsmi_mt_row *row)
 {
@@ -83,7 +84,8 @@ static void page_fill_reverse(struct lsmi_mt_source *src, struct base_range rang
             have = lsmi_btree_prev(&src->row_cursor);
         }
     } else if (range.hi.len) {
-        have = lsmi_btree_seek(rows, range.hi, &src->row_cursor) || lsmi_btree_prev(&src->row_cursor);
+        have =
+            lsmi_btree_seek(rows, range.hi, &src->row_cursor) || lsmi_btree_prev(&src->row_cursor);
     } else {
         lsmi_btree_seek_end(rows, &src->row_cursor);
         have = lsmi_btree_prev(&src->row_cursor);
@@ -117,7 +119,7 @@ static void page_fill(struct lsmi_mt_source *src, bool first)
     src->row_count = src->part->rows.count;
 }
 
-/* --- slices and markers -------------------------------------------------------------------------------- */
+/* Slices and markers. */
 
 /* Markers up to (not) the key: how many are < key, or <= key. */
 static size_t markers_below(const struct lsmi_mt_source *src, struct base_slice key, bool or_equal)
@@ -163,7 +165,8 @@ static int slice_markers(struct lsmi_mt_source *src)
         rc = bound_position(src, range->hi, BASE_KEY_AFTER, &hi);
     if (rc != BASE_OK)
         return rc;
-    if (lo.len && base_slice_equal(lo, hi)) { /* between two rows: nothing lies in it, nothing is open over it */
+    if (lo.len && base_slice_equal(
+                      lo, hi)) { /* between two rows: nothing lies in it, nothing is open over it */
         src->bound_first = src->bound_last = src->slice_last = lo;
         src->marker_at = markers_below(src, lo, !src->cmd->reversed);
         return BASE_OK;
@@ -206,8 +209,8 @@ static const struct base_marker *marker_peek(const struct lsmi_mt_source *src)
     return marker;
 }
 
-static void emit_marker(struct lsmi_mt_source *src, struct base_slice ckey, struct base_deletion from,
-                        struct base_deletion to, struct base_item *out)
+static void emit_marker(struct lsmi_mt_source *src, struct base_slice ckey,
+                        struct base_deletion from, struct base_deletion to, struct base_item *out)
 {
     *out = (struct base_item){.kind = BASE_ITEM_MARKER, .ckey = ckey};
     out->before = src->cmd->reversed ? to : from;
@@ -250,8 +253,8 @@ static int source_next(struct base_source *base, struct base_item *out, struct b
             struct base_slice ckey = src->page[src->page_at].ckey;
             int c = marker ? base_slice_compare(ckey, marker->ckey) : -1;
             if (!marker || (src->cmd->reversed ? c > 0 : c < 0)) {
-                *out = (struct base_item){.kind = BASE_ITEM_ROW, .ckey = ckey,
-                                          .row = src->page[src->page_at].row};
+                *out = (struct base_item){
+                    .kind = BASE_ITEM_ROW, .ckey = ckey, .row = src->page[src->page_at].row};
                 src->page_at++;
                 return BASE_OK;
             }
@@ -274,7 +277,7 @@ static int source_next(struct base_source *base, struct base_item *out, struct b
     }
 }
 
-/* --- partitions ------------------------------------------------------------------------------------------ */
+/* Partitions. */
 
 /* Take what the partition has but rows, and its first page; under the read lock. */
 static void partition_load(struct lsmi_mt_source *src, struct lsmi_mt_partition *part,
@@ -282,10 +285,13 @@ static void partition_load(struct lsmi_mt_source *src, struct lsmi_mt_partition 
 {
     uint64_t seq = src->seq[src->shard];
     src->part = part;
-    /* A truncation long past concerns no row here, and rows without a deletion over them are read faster. */
-    src->head_floor = src->mt->shards[src->shard].ts_min <= src->deletion_floor.ts ? src->deletion_floor
-                                                                                 : BASE_DELETION_NONE;
-    src->head = (struct base_partition){.pkey = lsmi_btree_key(&part->item), .deletion = src->head_floor};
+    /* A truncation long past concerns no row here, and rows without a deletion over them are read
+     * faster. */
+    src->head_floor = src->mt->shards[src->shard].ts_min <= src->deletion_floor.ts
+                          ? src->deletion_floor
+                          : BASE_DELETION_NONE;
+    src->head =
+        (struct base_partition){.pkey = lsmi_btree_key(&part->item), .deletion = src->head_floor};
     src->slice = 0;
     src->state = LSMI_SLICE_ENTER;
     src->marker_count = 0;
@@ -316,8 +322,9 @@ static int partition_open(struct lsmi_mt_source *src, const struct lsmi_mt_run *
     const struct base_slices *slices = &src->cmd->slices;
     base_arena_reset(&src->arena);
     if (runs) {
-        int rc = lsmi_mt_run_markers(runs, slices->ranges[0].lo, slices->ranges[slices->count - 1].hi,
-                                     &src->arena, &src->markers, &src->marker_count);
+        int rc =
+            lsmi_mt_run_markers(runs, slices->ranges[0].lo, slices->ranges[slices->count - 1].hi,
+                                &src->arena, &src->markers, &src->marker_count);
         if (rc != BASE_OK)
             return rc;
     }
@@ -377,7 +384,8 @@ static void partition_step(struct lsmi_mt_source *src, const struct lsmi_mt_run 
     src->exhausted = true;
 }
 
-static int source_partition(struct base_source *base, struct base_partition *out, struct base_err *err)
+static int source_partition(struct base_source *base, struct base_partition *out,
+                            struct base_err *err)
 {
     struct lsmi_mt_source *src = BASE_CONTAINER(base, struct lsmi_mt_source, source);
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
@@ -415,14 +423,15 @@ void lsmi_memtable_seq(struct lsmi_memtable *mt, uint64_t seq[LSMI_SHARDS_MAX])
         seq[i] = atomic_load_explicit(&mt->shards[i].seq, memory_order_acquire);
 }
 
-bool lsmi_mt_source_init(struct lsmi_mt_source *src, struct lsmi_memtable *mt, const struct base_read *cmd,
-                         struct base_deletion floor)
+bool lsmi_mt_source_init(struct lsmi_mt_source *src, struct lsmi_memtable *mt,
+                         const struct base_read *cmd, struct base_deletion floor)
 {
     return lsmi_mt_source_init_at(src, mt, cmd, floor, NULL);
 }
 
-bool lsmi_mt_source_init_at(struct lsmi_mt_source *src, struct lsmi_memtable *mt, const struct base_read *cmd,
-                            struct base_deletion floor, const uint64_t seq[LSMI_SHARDS_MAX])
+bool lsmi_mt_source_init_at(struct lsmi_mt_source *src, struct lsmi_memtable *mt,
+                            const struct base_read *cmd, struct base_deletion floor,
+                            const uint64_t seq[LSMI_SHARDS_MAX])
 {
     src->source.ops = &source_ops;
     src->mt = mt;
@@ -439,7 +448,8 @@ bool lsmi_mt_source_init_at(struct lsmi_mt_source *src, struct lsmi_memtable *mt
         struct lsmi_mt_shard *shard = &mt->shards[src->shard];
         const struct lsmi_mt_run *runs = NULL;
         shard_lock(src);
-        src->seq[src->shard] = seq ? seq[src->shard] : atomic_load_explicit(&shard->seq, memory_order_relaxed);
+        src->seq[src->shard] =
+            seq ? seq[src->shard] : atomic_load_explicit(&shard->seq, memory_order_relaxed);
         struct lsmi_mt_partition *part = (void *)lsmi_btree_find(&shard->partitions, cmd->pkey);
         if (part)
             partition_load(src, part, &runs);

@@ -1,5 +1,6 @@
-/* The overlay: a transaction's own writes (lsm/lsm.h). A memtable of one shard without locks, whose undo
- * list takes back what came after a mark. The memtable's references are the overlay's: a stream holds one. */
+/* The overlay: a transaction's own writes (lsm/lsm.h). A memtable of one shard without locks, whose
+ * undo list takes back what came after a mark. The memtable's references are the overlay's: a
+ * stream holds one. */
 #include "lsm/lsm.h"
 #include "lsm/memtable.h"
 
@@ -39,7 +40,8 @@ struct overlay_source {
     struct lsmi_mt_source inner;
 };
 
-static int overlay_partition(struct base_source *base, struct base_partition *out, struct base_err *err)
+static int overlay_partition(struct base_source *base, struct base_partition *out,
+                             struct base_err *err)
 {
     struct overlay_source *src = BASE_CONTAINER(base, struct overlay_source, source);
     return src->inner.source.ops->partition(&src->inner.source, out, err);
@@ -61,8 +63,8 @@ static void overlay_close(struct base_source *base)
 
 static const struct base_source_ops overlay_ops = {overlay_partition, overlay_next, overlay_close};
 
-int lsm_overlay_read(struct lsm_overlay *overlay, const struct base_read *cmd, struct base_source **out,
-                     struct base_err *err)
+int lsm_overlay_read(struct lsm_overlay *overlay, const struct base_read *cmd,
+                     struct base_source **out, struct base_err *err)
 {
     *out = NULL;
     struct overlay_source *src = malloc(sizeof *src);
@@ -79,7 +81,8 @@ int lsm_overlay_read(struct lsm_overlay *overlay, const struct base_read *cmd, s
 
 size_t lsm_overlay_size_bytes(const struct lsm_overlay *overlay)
 {
-    return sizeof(struct lsmi_memtable) + sizeof(struct lsmi_mt_shard) + lsmi_memtable_size(memtable(overlay));
+    return sizeof(struct lsmi_memtable) + sizeof(struct lsmi_mt_shard) +
+           lsmi_memtable_size(memtable(overlay));
 }
 
 void lsm_overlay_release(struct lsm_overlay *overlay)

@@ -1,23 +1,25 @@
 /* Reading: the sources of a command, merged into one stream (lsm/lsm.h).
  *
- * A stream pins one view of its table. Its sources live in the stream's own storage and are used again
- * with it, so that a point read with `reuse` allocates nothing. What it pins is given up as soon as it has
- * said that there is no further partition: nothing is borrowed then.
+ * A stream pins one view of its table. Its sources live in the stream's own storage and are used
+ * again with it, so that a point read with `reuse` allocates nothing. What it pins is given up as
+ * soon as it has said that there is no further partition: nothing is borrowed then.
  *
- * Invariant: between calls `merge` holds exactly the sources of this read; it is emptied before their storage
- * is used again. */
+ * Invariant: between calls `merge` holds exactly the sources of this read; it is emptied before
+ * their storage is used again. */
 #include "lsm/read_private.h"
 
-/* Puts a truncation under every partition of a source that may have older data: rare, so it may allocate. */
+/* Puts a truncation under every partition of a source that may have older data: rare, so it may
+ * allocate. */
 struct floored {
     struct base_source source;
     struct base_source *inner;
     struct base_deletion floor;
 };
 
-/* --- the floor -------------------------------------------------------------------------------------------- */
+/* The floor. */
 
-static int floored_partition(struct base_source *base, struct base_partition *out, struct base_err *err)
+static int floored_partition(struct base_source *base, struct base_partition *out,
+                             struct base_err *err)
 {
     struct floored *f = BASE_CONTAINER(base, struct floored, source);
     int rc = f->inner->ops->partition(f->inner, out, err);
@@ -41,7 +43,7 @@ static void floored_close(struct base_source *base)
 
 static const struct base_source_ops floored_ops = {floored_partition, floored_next, floored_close};
 
-/* --- the stream ------------------------------------------------------------------------------------------- */
+/* The stream. */
 
 static void unpin(struct lsmi_stream *s)
 {
@@ -70,7 +72,8 @@ static void park(struct lsmi_stream *s)
     unpin(s);
 }
 
-static int stream_partition(struct base_source *base, struct base_partition *out, struct base_err *err)
+static int stream_partition(struct base_source *base, struct base_partition *out,
+                            struct base_err *err)
 {
     struct lsmi_stream *s = BASE_CONTAINER(base, struct lsmi_stream, source);
     if (!s->view) {
@@ -139,11 +142,14 @@ static bool storage_reserve(void ***items, size_t *cap, size_t count, size_t siz
     return true;
 }
 
-static int stream_reserve(struct lsmi_stream *s, size_t memtables, size_t sstables, size_t extra, struct base_err *err)
+static int stream_reserve(struct lsmi_stream *s, size_t memtables, size_t sstables, size_t extra,
+                          struct base_err *err)
 {
     size_t sources = memtables + sstables + extra;
-    bool ok = storage_reserve((void ***)&s->memtables, &s->memtable_cap, memtables, sizeof **s->memtables) &&
-              storage_reserve((void ***)&s->sstables, &s->sstable_cap, sstables, sizeof **s->sstables);
+    bool ok =
+        storage_reserve((void ***)&s->memtables, &s->memtable_cap, memtables,
+                        sizeof **s->memtables) &&
+        storage_reserve((void ***)&s->sstables, &s->sstable_cap, sstables, sizeof **s->sstables);
     if (ok && sources > s->source_cap) {
         struct base_source **larger = realloc(s->sources, sources * sizeof *larger);
         ok = larger != NULL;
@@ -166,8 +172,10 @@ static bool sstable_matters(struct lsm_sstable *sst, const struct base_read *cmd
     return !cmd->start_pkey.len || base_slice_compare(lsmi_sst_pkey_max(sst), cmd->start_pkey) >= 0;
 }
 
-/* Take a source over, under the table's floor if it may have something as old as that; closed on failure. */
-static int source_add(struct lsmi_stream *s, struct base_source *source, int64_t ts_min, struct base_err *err)
+/* Take a source over, under the table's floor if it may have something as old as that; closed on
+ * failure. */
+static int source_add(struct lsmi_stream *s, struct base_source *source, int64_t ts_min,
+                      struct base_err *err)
 {
     if (!base_deletion_is_none(s->view->floor) && ts_min <= s->view->floor.ts) {
         struct floored *f = malloc(sizeof *f);
@@ -182,8 +190,8 @@ static int source_add(struct lsmi_stream *s, struct base_source *source, int64_t
     return BASE_OK;
 }
 
-static int add_sstable(struct lsmi_stream *s, size_t *used, struct lsm_sstable *sst, const struct base_read *cmd,
-                       struct base_err *err)
+static int add_sstable(struct lsmi_stream *s, size_t *used, struct lsm_sstable *sst,
+                       const struct base_read *cmd, struct base_err *err)
 {
     struct lsmi_sst_source *src = s->sstables[*used];
     int rc = lsmi_sst_source_init(src, sst, cmd, err);
@@ -194,8 +202,8 @@ static int add_sstable(struct lsmi_stream *s, size_t *used, struct lsm_sstable *
 }
 
 /* Choose and position this read's sources. On failure those that were opened are in s->sources. */
-static int sources_open(struct lsmi_stream *s, const struct base_read *cmd, const uint64_t (*seq)[LSMI_SHARDS_MAX],
-                        struct base_err *err)
+static int sources_open(struct lsmi_stream *s, const struct base_read *cmd,
+                        const uint64_t (*seq)[LSMI_SHARDS_MAX], struct base_err *err)
 {
     struct lsmi_view *view = s->view;
     size_t used = 0;
@@ -228,8 +236,9 @@ static void close_all(struct base_source *const *sources, size_t count)
         sources[i]->ops->close(sources[i]);
 }
 
-int lsmi_stream_fill(struct lsmi_stream *s, const struct base_read *cmd, const uint64_t (*seq)[LSMI_SHARDS_MAX],
-                     struct base_source *const *extra, size_t extra_count, struct base_err *err)
+int lsmi_stream_fill(struct lsmi_stream *s, const struct base_read *cmd,
+                     const uint64_t (*seq)[LSMI_SHARDS_MAX], struct base_source *const *extra,
+                     size_t extra_count, struct base_err *err)
 {
     BASE_ASSERT(s->view && s->source_count == 0);
     int rc = stream_reserve(s, s->view->memtable_count, s->view->sstable_count, extra_count, err);
@@ -283,7 +292,8 @@ int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tom
     s->view = table->view;
     atomic_fetch_add_explicit(&s->view->refs, 1, memory_order_relaxed);
     int32_t gc_grace_s = table->desc->desc.gc_grace_s;
-    if (BASE_UNLIKELY(cmd->filter_count && table->desc->desc.indexer && !cmd->no_index && !keep_tombstones && !extra_count)) {
+    if (BASE_UNLIKELY(cmd->filter_count && table->desc->desc.indexer && !cmd->no_index &&
+                      !keep_tombstones && !extra_count)) {
         indexed = table->desc;
         atomic_fetch_add(&indexed->refs, 1);
     }
@@ -294,7 +304,9 @@ int lsm_read(struct lsm_table *table, const struct base_read *cmd, bool keep_tom
     s->options = (struct base_merge_options){
         .reversed = cmd->reversed,
         .keep_tombstones = keep_tombstones,
-        .purge = {.now_s = cmd->now_s, .gc_before_s = cmd->now_s - gc_grace_s, .purgeable_ts = INT64_MAX,
+        .purge = {.now_s = cmd->now_s,
+                  .gc_before_s = cmd->now_s - gc_grace_s,
+                  .purgeable_ts = INT64_MAX,
                   .live_only = !keep_tombstones},
     };
     int rc = BASE_OK;

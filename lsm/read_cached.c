@@ -1,9 +1,11 @@
-/* May a read wait for the disk? For who must not wait: an event loop that reads a row by itself when all of it is in memory. */
+/* May a read wait for the disk? For who must not wait: an event loop that reads a row by itself
+ * when all of it is in memory. */
 #include "lsm/lsm_private.h"
 #include "lsm/sst_private.h"
 #include "lsm/sstable.h"
 
-/* Are the blocks on the way to a key in the cache? Index nodes and the data block; the root always is. */
+/* Are the blocks on the way to a key in the cache? Index nodes and the data block; the root always
+ * is. */
 static bool path_is_cached(struct lsm_sstable *sst, struct base_slice target)
 {
     struct lsmi_block *held = NULL;
@@ -35,15 +37,16 @@ bool lsm_read_may_wait(struct lsm_table *table, const struct base_read *cmd)
 {
     uint8_t key[LSM_READ_ALONE_KEY_MAX];
     const struct base_range *row = cmd->slices.ranges;
-    if (!cmd->pkey.len || cmd->slices.count != 1 || !row->lo.len || !base_slice_equal(row->lo, row->hi) ||
-        cmd->pkey.len + row->lo.len > sizeof key)
+    if (!cmd->pkey.len || cmd->slices.count != 1 || !row->lo.len ||
+        !base_slice_equal(row->lo, row->hi) || cmd->pkey.len + row->lo.len > sizeof key)
         return true;
     memcpy(key, cmd->pkey.data, cmd->pkey.len);
     memcpy(key + cmd->pkey.len, row->lo.data, row->lo.len);
     struct lsmi_view *view = lsmi_view_acquire(table);
     bool waits = false;
     for (size_t i = 0; i < view->sstable_count && !waits; i++)
-        waits = sstable_may_wait(view->sstables[i], cmd->pkey, base_slice(key, cmd->pkey.len + row->lo.len));
+        waits = sstable_may_wait(view->sstables[i], cmd->pkey,
+                                 base_slice(key, cmd->pkey.len + row->lo.len));
     lsmi_view_release(view);
     return waits;
 }

@@ -6,8 +6,8 @@ static uint64_t record_seed(uint64_t file_seed, uint64_t offset)
     return file_seed ^ (offset * UINT64_C(0x9e3779b97f4a7c15));
 }
 
-void lsmi_record_seal(uint8_t *out, uint32_t payload_len, uint32_t kind, uint32_t count, uint64_t synced,
-                      uint64_t file_seed, uint64_t offset)
+void lsmi_record_seal(uint8_t *out, uint32_t payload_len, uint32_t kind, uint32_t count,
+                      uint64_t synced, uint64_t file_seed, uint64_t offset)
 {
     BASE_ASSERT(offset % LSMI_RECORD_ALIGN == 0);
     uint64_t seed = record_seed(file_seed, offset);
@@ -16,7 +16,8 @@ void lsmi_record_seal(uint8_t *out, uint32_t payload_len, uint32_t kind, uint32_
     base_put_le64(out + 16, synced);
     base_put_le32(out + 24, count);
     base_put_le32(out + 28, kind);
-    base_put_le64(out + 8, base_checksum_seeded(out + 16, LSMI_RECORD_HEADER - 16 + payload_len, seed));
+    base_put_le64(out + 8,
+                  base_checksum_seeded(out + 16, LSMI_RECORD_HEADER - 16 + payload_len, seed));
     size_t end = LSMI_RECORD_HEADER + (size_t)payload_len;
     memset(out + end, 0, lsmi_record_size(payload_len) - end);
 }

@@ -1,16 +1,19 @@
-/* Reading blocks: validation once, then unchecked search and access. Writing them: sst_block_build.c.
+/* Reading blocks: validation once, then unchecked search and access. Writing them:
+ * sst_block_build.c.
  *
  * Invariants:
- *  1. lsmi_block_parse reads every byte a later access can touch: whoever holds a parsed block trusts it.
- *  2. heads[i] is the first four bytes of key i after the prefix, zero-padded; where heads are equal the
- *     record's length and rest decide (compare_suffix). */
+ *  1. lsmi_block_parse reads every byte a later access can touch: whoever holds a parsed block
+ *     trusts it.
+ *  2. heads[i] is the first four bytes of key i after the prefix, zero-padded; where heads are
+ *     equal the record's length and rest decide (compare_suffix). */
 #include "lsm/sst_block.h"
 
 #include "lsm/sst_block_layout.h"
 
 static uint32_t get_offset(const struct lsmi_block *b, const uint8_t *offsets, uint32_t i)
 {
-    return b->wide ? base_get_le32(offsets + (size_t)i * 4) : base_get_le16(offsets + (size_t)i * 2);
+    return b->wide ? base_get_le32(offsets + (size_t)i * 4)
+                   : base_get_le16(offsets + (size_t)i * 2);
 }
 
 struct lsmi_block *lsmi_block_new(uint32_t size)
@@ -46,9 +49,10 @@ void lsmi_block_unpin(struct lsmi_block *b)
         free(b);
 }
 
-/* --- records --------------------------------------------------------------------------------------- */
+/* Records. */
 
-/* A record begins with a varint (suffix length, one bit) and the suffix's bytes after its first four. Trusted. */
+/* A record begins with a varint (suffix length, one bit) and the suffix's bytes after its first
+ * four. Trusted. */
 struct record {
     uint32_t suffix_len;
     bool bit;
@@ -61,7 +65,8 @@ static inline uint32_t rest_len(uint32_t suffix_len)
     return suffix_len > LSMI_HEAD_LEN ? suffix_len - LSMI_HEAD_LEN : 0;
 }
 
-static inline struct record get_record(const struct lsmi_block *b, const struct lsmi_keys *keys, uint32_t i)
+static inline struct record get_record(const struct lsmi_block *b, const struct lsmi_keys *keys,
+                                       uint32_t i)
 {
     const uint8_t *p = b->bytes + get_offset(b, keys->offsets, i);
     struct record r = {.end = b->bytes + get_offset(b, keys->offsets, i + 1)};
@@ -87,7 +92,8 @@ static inline uint32_t load_head(const struct lsmi_keys *keys, uint32_t i)
 }
 
 /* Key i's suffix against a target whose head is the same. */
-static int compare_suffix(const struct lsmi_block *b, const struct lsmi_keys *keys, uint32_t i, struct base_slice target)
+static int compare_suffix(const struct lsmi_block *b, const struct lsmi_keys *keys, uint32_t i,
+                          struct base_slice target)
 {
     struct record r = get_record(b, keys, i);
     if (r.suffix_len < LSMI_HEAD_LEN || target.len < LSMI_HEAD_LEN)
@@ -112,7 +118,8 @@ bool lsmi_block_heads_padded(const struct lsmi_block *b)
 }
 
 /* The first head in [lo, hi) that is >= head. */
-static uint32_t heads_lower_bound(const struct lsmi_keys *keys, uint32_t lo, uint32_t hi, uint32_t head)
+static uint32_t heads_lower_bound(const struct lsmi_keys *keys, uint32_t lo, uint32_t hi,
+                                  uint32_t head)
 {
     const uint8_t *at = keys->heads + (size_t)lo * LSMI_HEAD_LEN;
     uint32_t n = hi - lo;
@@ -120,15 +127,18 @@ static uint32_t heads_lower_bound(const struct lsmi_keys *keys, uint32_t lo, uin
         return lo;
     while (n > 1) { /* without branches: the data decide nothing but an addition */
         uint32_t half = n / 2;
-        at += base_get_be32(at + (size_t)(half - 1) * LSMI_HEAD_LEN) < head ? (size_t)half * LSMI_HEAD_LEN : 0;
+        at += base_get_be32(at + (size_t)(half - 1) * LSMI_HEAD_LEN) < head
+                  ? (size_t)half * LSMI_HEAD_LEN
+                  : 0;
         n -= half;
     }
     return (uint32_t)((size_t)(at - keys->heads) / LSMI_HEAD_LEN) + (base_get_be32(at) < head);
 }
 
 /* The first of the keys [lo, hi) that is >= target (target: after the prefix); past: > target. */
-static uint32_t keys_lower_bound(const struct lsmi_block *b, const struct lsmi_keys *keys, uint32_t lo, uint32_t hi,
-                                 struct base_slice target, bool past, bool *equal)
+static uint32_t keys_lower_bound(const struct lsmi_block *b, const struct lsmi_keys *keys,
+                                 uint32_t lo, uint32_t hi, struct base_slice target, bool past,
+                                 bool *equal)
 {
     uint32_t head = lsmi_head(target);
     uint32_t at = heads_lower_bound(keys, lo, hi, head);
@@ -153,8 +163,10 @@ static uint32_t keys_lower_bound(const struct lsmi_block *b, const struct lsmi_k
     return at;
 }
 
-/* Take a prefix off a target: 0 and *suffix when it has it; <0: the target is before all keys with the prefix; >0: after. */
-static inline int cut_prefix(struct base_slice prefix, struct base_slice target, struct base_slice *suffix)
+/* Take a prefix off a target: 0 and *suffix when it has it; <0: the target is before all keys with
+ * the prefix; >0: after. */
+static inline int cut_prefix(struct base_slice prefix, struct base_slice target,
+                             struct base_slice *suffix)
 {
     size_t n = prefix.len < target.len ? prefix.len : target.len;
     int c = n ? memcmp(target.data, prefix.data, n) : 0;
@@ -166,7 +178,7 @@ static inline int cut_prefix(struct base_slice prefix, struct base_slice target,
     return 0;
 }
 
-/* --- data blocks ----------------------------------------------------------------------------------- */
+/* Data blocks. */
 
 bool lsmi_block_continues(const struct lsmi_block *b)
 {
@@ -208,16 +220,16 @@ static bool get_deletion(struct base_reader *in, struct base_deletion *d)
     return !base_deletion_is_none(*d);
 }
 
-/* A partition record's body; row_end is left to the caller. Checks everything, so that it serves both
- * validation and access. */
+/* A partition record's body; row_end is left to the caller. Checks everything, so that it serves
+ * both validation and access. */
 static bool get_partition_body(const struct record *r, struct lsmi_block_partition *p)
 {
     struct base_reader in = {r->body, r->end};
     uint64_t row_begin, first_len;
     uint8_t flags = 0;
     *p = (struct lsmi_block_partition){.deletion = BASE_DELETION_NONE, .open = BASE_DELETION_NONE};
-    if (!base_get_varint(&in, &row_begin) || row_begin > UINT32_MAX || !base_get_bytes(&in, &p->ckey_prefix) ||
-        p->ckey_prefix.len > BASE_CKEY_LEN_MAX)
+    if (!base_get_varint(&in, &row_begin) || row_begin > UINT32_MAX ||
+        !base_get_bytes(&in, &p->ckey_prefix) || p->ckey_prefix.len > BASE_CKEY_LEN_MAX)
         return false;
     p->row_begin = (uint32_t)row_begin;
     if (r->bit && (!base_get_u8(&in, &flags) || flags == 0 || (flags & ~LSMI_PARTITION_FLAGS)))
@@ -229,15 +241,18 @@ static bool get_partition_body(const struct record *r, struct lsmi_block_partiti
         return false;
     if ((flags & LSMI_PARTITION_OPEN) && !get_deletion(&in, &p->open))
         return false;
-    if ((flags & LSMI_PARTITION_STATIC) && (!base_get_bytes(&in, &p->static_row) || p->static_row.len == 0))
+    if ((flags & LSMI_PARTITION_STATIC) &&
+        (!base_get_bytes(&in, &p->static_row) || p->static_row.len == 0))
         return false;
     if (p->static_elsewhere) {
-        if (!base_get_varint(&in, &p->first_offset) || !base_get_varint(&in, &first_len) || first_len > UINT32_MAX)
+        if (!base_get_varint(&in, &p->first_offset) || !base_get_varint(&in, &first_len) ||
+            first_len > UINT32_MAX)
             return false;
         p->first_len = (uint32_t)first_len;
     }
     bool needs_continued = flags & (LSMI_PARTITION_STATIC_ELSEWHERE | LSMI_PARTITION_OPEN);
-    return base_reader_left(&in) == 0 && !(p->continued && p->static_row.len) && (p->continued || !needs_continued);
+    return base_reader_left(&in) == 0 && !(p->continued && p->static_row.len) &&
+           (p->continued || !needs_continued);
 }
 
 /* Where partition i's rows begin: the first field of its body. */
@@ -251,7 +266,8 @@ static uint32_t row_begin_of(const struct lsmi_block *b, uint32_t i)
     return (uint32_t)v;
 }
 
-void lsmi_block_get_partition(const struct lsmi_block *b, uint32_t i, struct lsmi_block_partition *out)
+void lsmi_block_get_partition(const struct lsmi_block *b, uint32_t i,
+                              struct lsmi_block_partition *out)
 {
     BASE_ASSERT(i < b->keys.count);
     struct record r = get_record(b, &b->keys, i);
@@ -276,12 +292,14 @@ bool lsmi_block_is_marker(const struct lsmi_block *b, uint32_t row)
     return b->bytes[get_offset(b, b->rows.offsets, row)] & 1; /* the varint's lowest bit */
 }
 
-static bool get_marker_body(const struct record *r, struct base_deletion *before, struct base_deletion *after)
+static bool get_marker_body(const struct record *r, struct base_deletion *before,
+                            struct base_deletion *after)
 {
     struct base_reader in = {r->body, r->end};
     uint8_t flags;
     *before = *after = BASE_DELETION_NONE;
-    if (!base_get_u8(&in, &flags) || flags == 0 || (flags & ~(LSMI_MARKER_BEFORE | LSMI_MARKER_AFTER)))
+    if (!base_get_u8(&in, &flags) || flags == 0 ||
+        (flags & ~(LSMI_MARKER_BEFORE | LSMI_MARKER_AFTER)))
         return false;
     if ((flags & LSMI_MARKER_BEFORE) && !get_deletion(&in, before))
         return false;
@@ -290,7 +308,8 @@ static bool get_marker_body(const struct record *r, struct base_deletion *before
     return base_reader_left(&in) == 0;
 }
 
-void lsmi_block_marker(const struct lsmi_block *b, uint32_t row, struct base_deletion *before, struct base_deletion *after)
+void lsmi_block_marker(const struct lsmi_block *b, uint32_t row, struct base_deletion *before,
+                       struct base_deletion *after)
 {
     struct record r = get_record(b, &b->rows, row);
     BASE_ASSERT(r.bit);
@@ -298,7 +317,8 @@ void lsmi_block_marker(const struct lsmi_block *b, uint32_t row, struct base_del
     BASE_ASSERT(ok);
 }
 
-void lsmi_block_item(const struct lsmi_block *b, uint32_t row, uint8_t *ckey, size_t prefix_len, struct base_item *out)
+void lsmi_block_item(const struct lsmi_block *b, uint32_t row, uint8_t *ckey, size_t prefix_len,
+                     struct base_item *out)
 {
     struct record r = get_record(b, &b->rows, row);
     uint8_t *at = ckey + prefix_len;
@@ -318,7 +338,7 @@ void lsmi_block_item(const struct lsmi_block *b, uint32_t row, uint8_t *ckey, si
     }
 }
 
-/* --- index blocks ---------------------------------------------------------------------------------- */
+/* Index blocks. */
 
 uint32_t lsmi_index_find(const struct lsmi_block *b, struct base_slice key)
 {
@@ -339,7 +359,8 @@ int lsmi_index_compare(const struct lsmi_block *b, uint32_t i, struct base_slice
     if (c)
         return -c;
     uint32_t mine = load_head(&b->keys, i), theirs = lsmi_head(suffix);
-    return mine != theirs ? (mine > theirs) - (mine < theirs) : compare_suffix(b, &b->keys, i, suffix);
+    return mine != theirs ? (mine > theirs) - (mine < theirs)
+                          : compare_suffix(b, &b->keys, i, suffix);
 }
 
 void lsmi_index_child(const struct lsmi_block *b, uint32_t i, uint64_t *offset, uint32_t *frame_len)
@@ -350,12 +371,14 @@ void lsmi_index_child(const struct lsmi_block *b, uint32_t i, uint64_t *offset, 
     *frame_len = base_get_le32(b->child_ends + (size_t)i * 4) - begin;
 }
 
-/* --- validation ------------------------------------------------------------------------------------ */
+/* Validation. */
 
 /* One array of records in [begin, end): offsets ascend, suffixes lie inside, the body starts. */
-static bool check_records(const struct lsmi_block *b, const struct lsmi_keys *keys, uint32_t begin, uint32_t end)
+static bool check_records(const struct lsmi_block *b, const struct lsmi_keys *keys, uint32_t begin,
+                          uint32_t end)
 {
-    if (get_offset(b, keys->offsets, 0) != begin || get_offset(b, keys->offsets, keys->count) != end)
+    if (get_offset(b, keys->offsets, 0) != begin ||
+        get_offset(b, keys->offsets, keys->count) != end)
         return false;
     for (uint32_t i = 0; i < keys->count; i++) {
         uint32_t from = get_offset(b, keys->offsets, i), upto = get_offset(b, keys->offsets, i + 1);
@@ -418,8 +441,10 @@ static bool parse_data(struct lsmi_block *b)
 {
     uint64_t partitions = base_get_le32(b->bytes + 4), rows = base_get_le32(b->bytes + 8);
     uint64_t width = b->wide ? 4 : 2, at = LSMI_DATA_HEADER_LEN;
-    uint64_t heads = at, row_heads = heads + partitions * LSMI_HEAD_LEN, offsets = row_heads + rows * LSMI_HEAD_LEN;
-    uint64_t row_offsets = offsets + (partitions + 1) * width, prefix = row_offsets + (rows + 1) * width;
+    uint64_t heads = at, row_heads = heads + partitions * LSMI_HEAD_LEN,
+             offsets = row_heads + rows * LSMI_HEAD_LEN;
+    uint64_t row_offsets = offsets + (partitions + 1) * width,
+             prefix = row_offsets + (rows + 1) * width;
     at = prefix + b->prefix.len;
     if (at > b->size)
         return false;
@@ -438,7 +463,8 @@ static bool parse_index(struct lsmi_block *b)
     uint64_t count = base_get_le32(b->bytes + 4), width = b->wide ? 4 : 2;
     b->level = base_get_le32(b->bytes + 8);
     b->child_base = base_get_le64(b->bytes + 12);
-    uint64_t heads = LSMI_INDEX_HEADER_LEN, ends = heads + count * LSMI_HEAD_LEN, offsets = ends + count * 4;
+    uint64_t heads = LSMI_INDEX_HEADER_LEN, ends = heads + count * LSMI_HEAD_LEN,
+             offsets = ends + count * 4;
     uint64_t prefix = offsets + (count + 1) * width, at = prefix + b->prefix.len;
     if (at > b->size || b->level == 0 || b->level > LSMI_LEVELS_MAX)
         return false;

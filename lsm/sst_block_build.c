@@ -1,9 +1,9 @@
-/* Building blocks. Entries are gathered with their whole keys; the prefixes and the arrays are known
- * only at the end, so that finish lays the block out in one pass.
+/* Building blocks. Entries are gathered with their whole keys; the prefixes and the arrays are
+ * known only at the end, so that finish lays the block out in one pass.
  *
  * Invariants:
- *  1. Keys come in order (the writer checks), so that a partition's common prefix is that of its first and
- *     last ckey, and the block's that of its first and last pkey.
+ *  1. Keys come in order (the writer checks), so that a partition's common prefix is that of its
+ *     first and last ckey, and the block's that of its first and last pkey.
  *  2. A block holds less than 2 GiB: offsets and lengths fit u32. */
 #include "lsm/sst_block.h"
 
@@ -70,7 +70,8 @@ static size_t common_prefix(const uint8_t *a, const uint8_t *b, size_t n)
 
 int lsmi_builder_add_partition(struct lsmi_block_builder *b, const struct lsmi_block_partition *p)
 {
-    int rc = grow((void **)&b->partitions, &b->partition_cap, b->partition_count, sizeof *b->partitions);
+    int rc =
+        grow((void **)&b->partitions, &b->partition_cap, b->partition_count, sizeof *b->partitions);
     if (rc)
         return rc;
     if ((rc = base_buf_reserve(&b->bytes, p->pkey.len + p->static_row.len)))
@@ -125,7 +126,8 @@ int lsmi_builder_add(struct lsmi_block_builder *b, const struct base_item *item)
     uint8_t body[1 + 2 * DELETION_LEN_MAX], *end = body;
     struct base_slice payload = item->row;
     if (marker) {
-        bool before = !base_deletion_is_none(item->before), after = !base_deletion_is_none(item->after);
+        bool before = !base_deletion_is_none(item->before),
+             after = !base_deletion_is_none(item->after);
         BASE_ASSERT(before || after);
         *end++ = (uint8_t)((before ? LSMI_MARKER_BEFORE : 0) | (after ? LSMI_MARKER_AFTER : 0));
         end = before ? put_deletion(end, item->before) : end;
@@ -137,7 +139,8 @@ int lsmi_builder_add(struct lsmi_block_builder *b, const struct base_item *item)
         return rc;
     count_key(b, item->ckey);
     struct lsmi_builder_row *row = &b->rows[b->row_count++];
-    *row = (struct lsmi_builder_row){(uint32_t)b->bytes.len, (uint32_t)item->ckey.len, 0, (uint32_t)payload.len, marker};
+    *row = (struct lsmi_builder_row){(uint32_t)b->bytes.len, (uint32_t)item->ckey.len, 0,
+                                     (uint32_t)payload.len, marker};
     row->payload_at = row->key_at + row->key_len;
     memcpy(b->bytes.data + row->key_at, item->ckey.data, item->ckey.len);
     memcpy(b->bytes.data + row->payload_at, payload.data, payload.len);
@@ -146,7 +149,7 @@ int lsmi_builder_add(struct lsmi_block_builder *b, const struct base_item *item)
     return BASE_OK;
 }
 
-/* --- layout ---------------------------------------------------------------------------------------- */
+/* Layout. */
 
 /* Where the parts of a block being laid out are. */
 struct layout {
@@ -193,11 +196,13 @@ static uint8_t partition_flags(const struct lsmi_builder_partition *p)
                      (h->has_markers ? LSMI_PARTITION_MARKERS : 0));
 }
 
-static void put_partition(const struct lsmi_block_builder *b, struct layout *l, uint8_t *heads, size_t i, size_t prefix)
+static void put_partition(const struct lsmi_block_builder *b, struct layout *l, uint8_t *heads,
+                          size_t i, size_t prefix)
 {
     const struct lsmi_builder_partition *p = &b->partitions[i];
     uint8_t flags = partition_flags(p);
-    put_key(l, heads, i, base_slice(b->bytes.data + p->key_at + prefix, p->key_len - prefix), flags != 0);
+    put_key(l, heads, i, base_slice(b->bytes.data + p->key_at + prefix, p->key_len - prefix),
+            flags != 0);
     l->at = base_put_varint(l->at, p->row_begin);
     size_t rows_at = p->row_begin < b->row_count ? b->rows[p->row_begin].key_at : 0;
     put_bytes(l, b->bytes.data + rows_at, p->prefix_len);
@@ -217,9 +222,11 @@ static void put_partition(const struct lsmi_block_builder *b, struct layout *l, 
 /* An upper bound of the block's length, and whether u32 offsets may be needed. */
 static size_t length_bound(const struct lsmi_block_builder *b, bool *wide)
 {
-    size_t fixed = LSMI_DATA_HEADER_LEN + (b->partition_count + b->row_count) * (LSMI_HEAD_LEN + 5) +
-                   b->partition_count * (3 * DELETION_LEN_MAX + 5 * BASE_VARINT_LEN_MAX) + b->bytes.len;
-    for (size_t i = 0; i < b->partition_count; i++) /* ckey prefixes stand in the partition's record too */
+    size_t fixed =
+        LSMI_DATA_HEADER_LEN + (b->partition_count + b->row_count) * (LSMI_HEAD_LEN + 5) +
+        b->partition_count * (3 * DELETION_LEN_MAX + 5 * BASE_VARINT_LEN_MAX) + b->bytes.len;
+    for (size_t i = 0; i < b->partition_count;
+         i++) /* ckey prefixes stand in the partition's record too */
         fixed += b->partitions[i].prefix_len;
     size_t offsets = b->partition_count + b->row_count + 2;
     *wide = fixed + offsets * 2 > UINT16_MAX;
@@ -258,11 +265,13 @@ int lsmi_builder_finish(struct lsmi_block_builder *b, bool continues, struct bas
     }
     put_offset(&l, offsets, np);
     for (size_t i = 0; i < np; i++) {
-        size_t end = i + 1 < np ? b->partitions[i + 1].row_begin : nr, cut = b->partitions[i].prefix_len;
+        size_t end = i + 1 < np ? b->partitions[i + 1].row_begin : nr,
+               cut = b->partitions[i].prefix_len;
         for (size_t row = b->partitions[i].row_begin; row < end; row++) {
             const struct lsmi_builder_row *r = &b->rows[row];
             put_offset(&l, row_offsets, row);
-            put_key(&l, row_heads, row, base_slice(b->bytes.data + r->key_at + cut, r->key_len - cut), r->marker);
+            put_key(&l, row_heads, row,
+                    base_slice(b->bytes.data + r->key_at + cut, r->key_len - cut), r->marker);
             memcpy(l.at, b->bytes.data + r->payload_at, r->payload_len);
             l.at += r->payload_len;
         }
@@ -275,7 +284,7 @@ int lsmi_builder_finish(struct lsmi_block_builder *b, bool continues, struct bas
     return BASE_OK;
 }
 
-/* --- index ----------------------------------------------------------------------------------------- */
+/* Index. */
 
 void lsmi_index_builder_init(struct lsmi_index_builder *b)
 {
@@ -312,8 +321,8 @@ bool lsmi_index_builder_fits(const struct lsmi_index_builder *b, uint32_t child_
     return b->count == 0 || b->child_end - b->child_base + child_len <= UINT32_MAX;
 }
 
-int lsmi_index_builder_add(struct lsmi_index_builder *b, struct base_slice separator, uint64_t child_offset,
-                           uint32_t child_len)
+int lsmi_index_builder_add(struct lsmi_index_builder *b, struct base_slice separator,
+                           uint64_t child_offset, uint32_t child_len)
 {
     BASE_ASSERT(lsmi_index_builder_fits(b, child_len));
     BASE_ASSERT(b->count == 0 || child_offset == b->child_end);
@@ -326,7 +335,8 @@ int lsmi_index_builder_add(struct lsmi_index_builder *b, struct base_slice separ
     if (b->count == 0)
         b->child_base = child_offset;
     b->child_end = child_offset + child_len;
-    b->entries[b->count++] = (struct lsmi_index_entry){at, (uint32_t)separator.len, (uint32_t)(b->child_end - b->child_base)};
+    b->entries[b->count++] = (struct lsmi_index_entry){at, (uint32_t)separator.len,
+                                                       (uint32_t)(b->child_end - b->child_base)};
     return BASE_OK;
 }
 
@@ -347,7 +357,8 @@ int lsmi_index_builder_finish(struct lsmi_index_builder *b, uint32_t level, stru
     base_put_le32(l.block + 4, (uint32_t)n);
     base_put_le32(l.block + 8, level);
     base_put_le64(l.block + 12, b->child_base);
-    uint8_t *heads = l.block + LSMI_INDEX_HEADER_LEN, *ends = heads + n * LSMI_HEAD_LEN, *offsets = ends + n * 4;
+    uint8_t *heads = l.block + LSMI_INDEX_HEADER_LEN, *ends = heads + n * LSMI_HEAD_LEN,
+            *offsets = ends + n * 4;
     l.at = offsets + (n + 1) * width;
     if (prefix)
         memcpy(l.at, b->keys.data + b->entries[0].key_at, prefix);
@@ -356,7 +367,8 @@ int lsmi_index_builder_finish(struct lsmi_index_builder *b, uint32_t level, stru
         const struct lsmi_index_entry *e = &b->entries[i];
         put_offset(&l, offsets, i);
         base_put_le32(ends + i * 4, e->child_end);
-        put_key(&l, heads, i, base_slice(b->keys.data + e->key_at + prefix, e->key_len - prefix), false);
+        put_key(&l, heads, i, base_slice(b->keys.data + e->key_at + prefix, e->key_len - prefix),
+                false);
     }
     put_offset(&l, offsets, n);
     BASE_ASSERT((size_t)(l.at - l.block) <= bound);

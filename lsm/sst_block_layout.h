@@ -11,18 +11,18 @@ enum {
     LSMI_LEVELS_MAX = 8,    /* of the index */
     LSMI_PKEY_LEN_MIN = 10, /* token and terminator */
 };
-enum { /* block flags */
-    LSMI_BLOCK_WIDE = 0x01,      /* offsets are u32 */
-    LSMI_BLOCK_CONTINUES = 0x02, /* the last partition goes on in the next block */
+enum {                              /* block flags */
+       LSMI_BLOCK_WIDE = 0x01,      /* offsets are u32 */
+       LSMI_BLOCK_CONTINUES = 0x02, /* the last partition goes on in the next block */
 };
 enum { /* partition record flags */
-    LSMI_PARTITION_DELETION = 0x01,
-    LSMI_PARTITION_OPEN = 0x02,
-    LSMI_PARTITION_STATIC = 0x04,
-    LSMI_PARTITION_STATIC_ELSEWHERE = 0x08,
-    LSMI_PARTITION_CONTINUED = 0x10,
-    LSMI_PARTITION_MARKERS = 0x20,
-    LSMI_PARTITION_FLAGS = 0x3f,
+       LSMI_PARTITION_DELETION = 0x01,
+       LSMI_PARTITION_OPEN = 0x02,
+       LSMI_PARTITION_STATIC = 0x04,
+       LSMI_PARTITION_STATIC_ELSEWHERE = 0x08,
+       LSMI_PARTITION_CONTINUED = 0x10,
+       LSMI_PARTITION_MARKERS = 0x20,
+       LSMI_PARTITION_FLAGS = 0x3f,
 };
 enum { LSMI_MARKER_BEFORE = 0x01, LSMI_MARKER_AFTER = 0x02 };
 

@@ -2,13 +2,19 @@
  *
  * Invariants:
  *  1. After a successful seek or move, path[0..levels-1] leads from the root to `data`.
- *  2. Index blocks and data blocks are pinned while the path stands on them; the root belongs to the table, which
- *     the cursor refers to.
- *  3. `window` holds file bytes [window_at, window_at + window_len); they are checked each time a block is made
- *     of them. */
+ *  2. Index blocks and data blocks are pinned while the path stands on them; the root belongs to
+ *     the table, which the cursor refers to.
+ *  3. `window` holds file bytes [window_at, window_at + window_len); they are checked each time a
+ *     block is made of them. */
 #include "lsm/sst_cursor.h"
 
-enum { WINDOW_MIN = 64 * 1024, WINDOW_MAX = 256 * 1024, RUN_TO_READ_AHEAD = 2, RUN_TO_READ_FAR_AHEAD = 32, SPARE_MAX = 64 * 1024 };
+enum {
+    WINDOW_MIN = 64 * 1024,
+    WINDOW_MAX = 256 * 1024,
+    RUN_TO_READ_AHEAD = 2,
+    RUN_TO_READ_FAR_AHEAD = 32,
+    SPARE_MAX = 64 * 1024
+};
 
 int lsmi_cursor_new(struct lsmi_sst_cursor **out)
 {
@@ -50,7 +56,8 @@ void lsmi_cursor_attach(struct lsmi_sst_cursor *c, struct lsm_sstable *sst, bool
     c->path[sst->footer.levels - 1] = (struct lsmi_sst_step){sst->root, 0};
 }
 
-/* Unpin the data block, or keep its memory for the next one when nobody else, the cache neither, has it. */
+/* Unpin the data block, or keep its memory for the next one when nobody else, the cache neither,
+ * has it. */
 static void leave_data(struct lsmi_sst_cursor *c)
 {
     if (c->data && !c->spare && c->data->capacity <= SPARE_MAX && lsmi_block_is_sole(c->data))
@@ -80,14 +87,16 @@ void lsmi_cursor_detach(struct lsmi_sst_cursor *c)
 }
 
 /* Read [offset, offset + len) of the file into the window. */
-static int fill_window(struct lsmi_sst_cursor *c, const char *section, uint64_t offset, size_t len, struct base_err *err)
+static int fill_window(struct lsmi_sst_cursor *c, const char *section, uint64_t offset, size_t len,
+                       struct base_err *err)
 {
     c->window_len = 0;
     if (c->window_cap < len) {
         size_t cap = len < 8192 ? 8192 : len;
         uint8_t *window = malloc(cap);
         if (!window)
-            return base_err_set(err, BASE_E_NOMEM, "sstable %s: no memory to read %zu bytes", c->sst->path, len);
+            return base_err_set(err, BASE_E_NOMEM, "sstable %s: no memory to read %zu bytes",
+                                c->sst->path, len);
         free(c->window);
         c->window = window;
         c->window_cap = cap;
@@ -95,7 +104,8 @@ static int fill_window(struct lsmi_sst_cursor *c, const char *section, uint64_t 
     size_t got;
     int rc = base_file_read(c->sst->file, offset, c->window, len, &got, err);
     if (rc)
-        return base_err_wrap(err, rc, "sstable %s: %s at offset %llu", c->sst->path, section, (unsigned long long)offset);
+        return base_err_wrap(err, rc, "sstable %s: %s at offset %llu", c->sst->path, section,
+                             (unsigned long long)offset);
     if (got < len)
         return lsmi_sst_corrupt(c->sst, section, offset + got, "the file is cut short", err);
     c->window_at = offset;
@@ -109,8 +119,8 @@ static bool in_window(const struct lsmi_sst_cursor *c, uint64_t offset, uint32_t
 }
 
 /* A block by cache, window or file. [from, upto): what to read at once if it must be read. */
-static int fetch(struct lsmi_sst_cursor *c, uint32_t level, uint64_t offset, uint32_t len, uint64_t from, uint64_t upto,
-                 struct lsmi_block **out, struct base_err *err)
+static int fetch(struct lsmi_sst_cursor *c, uint32_t level, uint64_t offset, uint32_t len,
+                 uint64_t from, uint64_t upto, struct lsmi_block **out, struct base_err *err)
 {
     BASE_ASSERT(from <= offset && offset + len <= upto);
     struct lsmi_cache *cache = c->scan && level == 0 ? NULL : c->sst->cache;
@@ -126,14 +136,16 @@ static int fetch(struct lsmi_sst_cursor *c, uint32_t level, uint64_t offset, uin
     if (!in_window(c, offset, len))
         rc = fill_window(c, level ? "index block" : "data block", from, (size_t)(upto - from), err);
     if (!rc)
-        rc = lsmi_sst_block_from(c->sst, level, offset, base_slice(c->window + (offset - c->window_at), len),
-                                 &c->spare, out, err);
+        rc = lsmi_sst_block_from(c->sst, level, offset,
+                                 base_slice(c->window + (offset - c->window_at), len), &c->spare,
+                                 out, err);
     if (!rc && cache)
         lsmi_cache_offer(cache, *out, level == 0 && c->run >= RUN_TO_READ_AHEAD);
     return rc;
 }
 
-int lsmi_cursor_fetch_other(struct lsmi_sst_cursor *c, uint64_t offset, uint32_t len, struct lsmi_block **out, struct base_err *err)
+int lsmi_cursor_fetch_other(struct lsmi_sst_cursor *c, uint64_t offset, uint32_t len,
+                            struct lsmi_block **out, struct base_err *err)
 {
     *out = NULL;
     if (len > c->sst->footer.index_offset || offset > c->sst->footer.index_offset - len)
@@ -202,7 +214,8 @@ static int fetch_index(struct lsmi_sst_cursor *c, uint32_t level, struct base_er
     return BASE_OK;
 }
 
-int lsmi_cursor_target(struct lsmi_sst_cursor *c, struct base_slice pkey, struct base_slice ckey, bool past)
+int lsmi_cursor_target(struct lsmi_sst_cursor *c, struct base_slice pkey, struct base_slice ckey,
+                       bool past)
 {
     base_buf_reset(&c->target);
     int rc = base_buf_reserve(&c->target, pkey.len + ckey.len + 1);
@@ -268,5 +281,6 @@ bool lsmi_cursor_neighbour_may_hold(const struct lsmi_sst_cursor *c, int directi
     struct base_slice target = base_buf_view(&c->target);
     if (direction < 0) /* all before this block is below its separator */
         return lsmi_index_compare(leaf->block, leaf->at, target) > 0;
-    return leaf->at + 1 >= leaf->block->keys.count || lsmi_index_compare(leaf->block, leaf->at + 1, target) <= 0;
+    return leaf->at + 1 >= leaf->block->keys.count ||
+           lsmi_index_compare(leaf->block, leaf->at + 1, target) <= 0;
 }

@@ -1,5 +1,5 @@
-/* A cursor over an SSTable's blocks: down the index to a key, on to the next or previous data block, with
- * the cache and reading ahead. Streams stand on it (sst_source.c). */
+/* A cursor over an SSTable's blocks: down the index to a key, on to the next or previous data
+ * block, with the cache and reading ahead. Streams stand on it (sst_source.c). */
 #ifndef LSM_SST_CURSOR_H
 #define LSM_SST_CURSOR_H
 
@@ -38,7 +38,8 @@ struct lsmi_sst_cursor {
     size_t slice;                    /* index into the command's slices */
     enum lsmi_slice_phase phase;
     bool sought;        /* `data` is where the index leads for this slice's first bound */
-    uint32_t row, stop; /* forward: the next row, and one past the slice's last here; reversed: one past the next, and the last */
+    uint32_t row, stop; /* forward: the next row, and one past the slice's last here; reversed: one
+                           past the next, and the last */
     struct base_deletion open; /* range deletion at `row` */
     size_t prefix_len;         /* of ckey: the prefix that is there already */
     uint8_t *ckey;             /* LSMI_CKEY_ROOM */
@@ -53,15 +54,20 @@ void lsmi_cursor_attach(struct lsmi_sst_cursor *c, struct lsm_sstable *sst, bool
 void lsmi_cursor_detach(struct lsmi_sst_cursor *c);
 
 /* c->target := pkey + ckey (+ 0xff when `past`: after everything that begins so). */
-BASE_MUST int lsmi_cursor_target(struct lsmi_sst_cursor *c, struct base_slice pkey, struct base_slice ckey, bool past);
-/* To the data block that c->target belongs to: the last that begins at or before it. The table is not empty. */
+BASE_MUST int lsmi_cursor_target(struct lsmi_sst_cursor *c, struct base_slice pkey,
+                                 struct base_slice ckey, bool past);
+/* To the data block that c->target belongs to: the last that begins at or before it. The table is
+ * not empty. */
 BASE_MUST int lsmi_cursor_seek(struct lsmi_sst_cursor *c, struct base_err *err);
-/* To the next (+1) or previous (-1) data block; *moved false when there is none (the cursor stays). */
-BASE_MUST int lsmi_cursor_move(struct lsmi_sst_cursor *c, int direction, bool *moved, struct base_err *err);
-/* May the next (+1) block hold keys <= c->target, or the previous (-1) keys >= it? False: surely not. */
+/* To the next (+1) or previous (-1) data block; *moved false when there is none (the cursor
+ * stays). */
+BASE_MUST int lsmi_cursor_move(struct lsmi_sst_cursor *c, int direction, bool *moved,
+                               struct base_err *err);
+/* May the next (+1) block hold keys <= c->target, or the previous (-1) keys >= it? False: surely
+ * not. */
 bool lsmi_cursor_neighbour_may_hold(const struct lsmi_sst_cursor *c, int direction);
 /* A data block anywhere, pinned, the cursor staying where it is. */
-BASE_MUST int lsmi_cursor_fetch_other(struct lsmi_sst_cursor *c, uint64_t offset, uint32_t len, struct lsmi_block **out,
-                                      struct base_err *err);
+BASE_MUST int lsmi_cursor_fetch_other(struct lsmi_sst_cursor *c, uint64_t offset, uint32_t len,
+                                      struct lsmi_block **out, struct base_err *err);
 
 #endif

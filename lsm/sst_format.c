@@ -1,18 +1,22 @@
-/* The SSTable's frames, footer, metadata and statistics as bytes, both directions: docs/formats/sstable.md.
+/* The SSTable's frames, footer, metadata and statistics as bytes, both directions:
+ * docs/formats/sstable.md.
  *
  * Invariants:
- *  1. Every byte of a file is under one 64-bit checksum seeded by where it lies: of a frame, or of the footer.
- *  2. The footer's last 16 bytes and the place of its checksum never change between versions, so that a file
- *     from the future is told from a damaged one.
- *  3. One table (metadata_fields) says what the metadata section holds; writing, reading and comparing walk it. */
+ *  1. Every byte of a file is under one 64-bit checksum seeded by where it lies: of a frame, or of
+ *     the footer.
+ *  2. The footer's last 16 bytes and the place of its checksum never change between versions, so
+ *     that a file from the future is told from a damaged one.
+ *  3. One table (metadata_fields) says what the metadata section holds; writing, reading and
+ *     comparing walk it. */
 #include "lsm/sst_private.h"
 
 #include <stddef.h>
 #include <stdio.h>
 
-/* --- frames ------------------------------------------------------------------------------------------ */
+/* Frames. */
 
-int lsmi_frame_seal(struct base_buf *buf, size_t start, int compressor, uint32_t size, uint64_t salt, uint64_t offset)
+int lsmi_frame_seal(struct base_buf *buf, size_t start, int compressor, uint32_t size,
+                    uint64_t salt, uint64_t offset)
 {
     int rc = base_buf_reserve(buf, LSMI_FRAME_TRAILER);
     if (rc)
@@ -20,20 +24,24 @@ int lsmi_frame_seal(struct base_buf *buf, size_t start, int compressor, uint32_t
     uint8_t *at = buf->data + buf->len;
     at[0] = (uint8_t)compressor;
     base_put_le32(at + 1, size);
-    base_put_le64(at + 5, base_checksum_seeded(buf->data + start, buf->len + 5 - start, salt + offset));
+    base_put_le64(at + 5,
+                  base_checksum_seeded(buf->data + start, buf->len + 5 - start, salt + offset));
     buf->len += LSMI_FRAME_TRAILER;
     return BASE_OK;
 }
 
-const char *lsmi_frame_open(struct base_slice bytes, uint64_t salt, uint64_t offset, struct lsmi_frame *out)
+const char *lsmi_frame_open(struct base_slice bytes, uint64_t salt, uint64_t offset,
+                            struct lsmi_frame *out)
 {
     *out = (struct lsmi_frame){0};
     if (bytes.len <= LSMI_FRAME_TRAILER)
         return "too short";
     const uint8_t *trailer = bytes.data + bytes.len - LSMI_FRAME_TRAILER;
-    if (base_checksum_seeded(bytes.data, bytes.len - 8, salt + offset) != base_get_le64(trailer + 5))
+    if (base_checksum_seeded(bytes.data, bytes.len - 8, salt + offset) !=
+        base_get_le64(trailer + 5))
         return "checksum mismatch";
-    *out = (struct lsmi_frame){{bytes.data, bytes.len - LSMI_FRAME_TRAILER}, trailer[0], base_get_le32(trailer + 1)};
+    *out = (struct lsmi_frame){
+        {bytes.data, bytes.len - LSMI_FRAME_TRAILER}, trailer[0], base_get_le32(trailer + 1)};
     if (out->compressor == BASE_COMPRESS_NONE && out->size != out->payload.len)
         return "lengths disagree";
     return NULL;
@@ -45,11 +53,12 @@ const char *lsmi_frame_unpack(const struct lsmi_frame *frame, uint8_t *out)
         memcpy(out, frame->payload.data, frame->payload.len);
         return NULL;
     }
-    int rc = base_decompress((enum base_compressor)frame->compressor, frame->payload, out, frame->size);
+    int rc =
+        base_decompress((enum base_compressor)frame->compressor, frame->payload, out, frame->size);
     return rc == BASE_OK ? NULL : "does not decompress";
 }
 
-/* --- footer ------------------------------------------------------------------------------------------ */
+/* Footer. */
 
 static const uint8_t magic[8] = {'R', 'i', 'n', 'g', 'S', 'S', 'T', '\n'};
 enum { FOOTER_CHECKSUM_FROM_END = LSMI_FOOTER_TAIL + 8 };
@@ -63,11 +72,12 @@ static uint64_t footer_checksum(const uint8_t *footer, size_t len, uint64_t offs
     return base_checksum_seeded(copy, len, offset);
 }
 
-void lsmi_footer_encode(const struct lsmi_footer *footer, uint64_t offset, uint8_t out[LSMI_FOOTER_LEN])
+void lsmi_footer_encode(const struct lsmi_footer *footer, uint64_t offset,
+                        uint8_t out[LSMI_FOOTER_LEN])
 {
-    const uint64_t words[] = {footer->salt,         footer->index_offset, footer->root_offset,
-                              footer->root_len,     footer->filter_offset, footer->filter_len,
-                              footer->metadata_offset, footer->metadata_len};
+    const uint64_t words[] = {
+        footer->salt,          footer->index_offset, footer->root_offset,     footer->root_len,
+        footer->filter_offset, footer->filter_len,   footer->metadata_offset, footer->metadata_len};
     memset(out, 0, LSMI_FOOTER_LEN);
     for (size_t i = 0; i < BASE_COUNT(words); i++)
         base_put_le64(out + i * 8, words[i]);
@@ -82,19 +92,22 @@ void lsmi_footer_encode(const struct lsmi_footer *footer, uint64_t offset, uint8
 static bool footer_tiles(const struct lsmi_footer *f, uint64_t footer_offset)
 {
     return f->levels >= 1 && f->levels <= LSMI_LEVELS_MAX && f->index_offset <= f->root_offset &&
-           f->root_len <= footer_offset && f->filter_len <= footer_offset && f->metadata_len <= footer_offset &&
-           f->root_offset <= footer_offset && f->root_offset + f->root_len == f->filter_offset &&
+           f->root_len <= footer_offset && f->filter_len <= footer_offset &&
+           f->metadata_len <= footer_offset && f->root_offset <= footer_offset &&
+           f->root_offset + f->root_len == f->filter_offset &&
            f->filter_offset + f->filter_len == f->metadata_offset &&
            f->metadata_offset + f->metadata_len == footer_offset;
 }
 
-int lsmi_footer_decode(struct base_slice tail, uint64_t file_size, struct lsmi_footer *out, struct base_err *err)
+int lsmi_footer_decode(struct base_slice tail, uint64_t file_size, struct lsmi_footer *out,
+                       struct base_err *err)
 {
     *out = (struct lsmi_footer){0};
     const uint8_t *end = tail.data + tail.len;
     if (tail.len < LSMI_FOOTER_LEN || memcmp(end - sizeof magic, magic, sizeof magic) != 0)
-        return base_err_set(err, BASE_E_CORRUPT, "footer at offset %llu: not an SSTable, or cut short",
-                            (unsigned long long)(file_size < LSMI_FOOTER_LEN ? 0 : file_size - LSMI_FOOTER_LEN));
+        return base_err_set(
+            err, BASE_E_CORRUPT, "footer at offset %llu: not an SSTable, or cut short",
+            (unsigned long long)(file_size < LSMI_FOOTER_LEN ? 0 : file_size - LSMI_FOOTER_LEN));
     uint32_t version = base_get_le32(end - 16), len = base_get_le32(end - 12);
     if (len < FOOTER_CHECKSUM_FROM_END || len > LSMI_FOOTER_LEN_MAX || len > tail.len)
         return base_err_set(err, BASE_E_CORRUPT, "footer at offset %llu: impossible length %u",
@@ -102,22 +115,32 @@ int lsmi_footer_decode(struct base_slice tail, uint64_t file_size, struct lsmi_f
     const uint8_t *p = end - len;
     uint64_t offset = file_size - len;
     if (footer_checksum(p, len, offset) != base_get_le64(end - FOOTER_CHECKSUM_FROM_END))
-        return base_err_set(err, BASE_E_CORRUPT, "footer at offset %llu: checksum mismatch", (unsigned long long)offset);
+        return base_err_set(err, BASE_E_CORRUPT, "footer at offset %llu: checksum mismatch",
+                            (unsigned long long)offset);
     if (version != LSMI_SST_VERSION)
-        return base_err_set(err, BASE_E_VERSION, "format version %u, this program reads %d: use a newer one", version,
+        return base_err_set(err, BASE_E_VERSION,
+                            "format version %u, this program reads %d: use a newer one", version,
                             LSMI_SST_VERSION);
     struct lsmi_footer f = {
-        .salt = base_get_le64(p), .index_offset = base_get_le64(p + 8), .root_offset = base_get_le64(p + 16),
-        .root_len = base_get_le64(p + 24), .filter_offset = base_get_le64(p + 32), .filter_len = base_get_le64(p + 40),
-        .metadata_offset = base_get_le64(p + 48), .metadata_len = base_get_le64(p + 56), .levels = base_get_le32(p + 64),
+        .salt = base_get_le64(p),
+        .index_offset = base_get_le64(p + 8),
+        .root_offset = base_get_le64(p + 16),
+        .root_len = base_get_le64(p + 24),
+        .filter_offset = base_get_le64(p + 32),
+        .filter_len = base_get_le64(p + 40),
+        .metadata_offset = base_get_le64(p + 48),
+        .metadata_len = base_get_le64(p + 56),
+        .levels = base_get_le32(p + 64),
     };
     if (len != LSMI_FOOTER_LEN || base_get_le32(p + 68) != 0 || !footer_tiles(&f, offset))
-        return base_err_set(err, BASE_E_CORRUPT, "footer at offset %llu: impossible section directory", (unsigned long long)offset);
+        return base_err_set(err, BASE_E_CORRUPT,
+                            "footer at offset %llu: impossible section directory",
+                            (unsigned long long)offset);
     *out = f;
     return BASE_OK;
 }
 
-/* --- metadata ---------------------------------------------------------------------------------------- */
+/* Metadata. */
 
 enum field_type { FIELD_U64, FIELD_I64, FIELD_I32, FIELD_U32, FIELD_UUID, FIELD_TEXT };
 struct field {
@@ -127,7 +150,10 @@ struct field {
     uint16_t at;
     const char *name;
 };
-#define FIELD(tag, type, counted, member) {tag, FIELD_##type, counted, offsetof(struct lsm_sstable_info, member), #member}
+#define FIELD(tag, type, counted, member)                                                          \
+    {                                                                                              \
+        tag, FIELD_##type, counted, offsetof(struct lsm_sstable_info, member), #member             \
+    }
 static const struct field metadata_fields[] = {
     FIELD(1, UUID, false, table_id),
     FIELD(2, UUID, false, host_id),
@@ -158,7 +184,8 @@ static const struct field metadata_fields[] = {
 enum { TAG_PKEY_MIN = 100, TAG_PKEY_MAX = 101, TAG_SEEN = 102 };
 
 /* A field's value as bytes; numbers as varints, so at most 10 of them. */
-static struct base_slice field_value(const struct field *f, const struct lsm_sstable_info *info, uint8_t scratch[16])
+static struct base_slice field_value(const struct field *f, const struct lsm_sstable_info *info,
+                                     uint8_t scratch[16])
 {
     const uint8_t *p = (const uint8_t *)info + f->at;
     uint64_t v = 0;
@@ -225,7 +252,8 @@ int lsmi_metadata_encode(const struct lsmi_metadata *m, struct base_buf *out)
     int rc = BASE_OK;
     for (size_t i = 0; i < BASE_COUNT(metadata_fields) && !rc; i++) {
         uint8_t scratch[16];
-        rc = put_tagged(out, metadata_fields[i].tag, field_value(&metadata_fields[i], &m->info, scratch));
+        rc = put_tagged(out, metadata_fields[i].tag,
+                        field_value(&metadata_fields[i], &m->info, scratch));
     }
     if (!rc)
         rc = put_tagged(out, TAG_PKEY_MIN, m->pkey_min);
@@ -248,7 +276,8 @@ bool lsmi_metadata_decode(struct base_slice bytes, struct lsmi_metadata *out)
     while (base_reader_left(&in)) {
         uint64_t tag;
         struct base_slice value;
-        if (!base_get_varint(&in, &tag) || !base_get_bytes(&in, &value) || (tag < TAG_SEEN && seen[tag]))
+        if (!base_get_varint(&in, &tag) || !base_get_bytes(&in, &value) ||
+            (tag < TAG_SEEN && seen[tag]))
             return false;
         if (tag < TAG_SEEN)
             seen[tag] = true;
@@ -268,7 +297,8 @@ bool lsmi_metadata_decode(struct base_slice bytes, struct lsmi_metadata *out)
            base_slice_compare(out->pkey_min, out->pkey_max) <= 0;
 }
 
-const char *lsmi_metadata_difference(const struct lsm_sstable_info *a, const struct lsm_sstable_info *b)
+const char *lsmi_metadata_difference(const struct lsm_sstable_info *a,
+                                     const struct lsm_sstable_info *b)
 {
     for (size_t i = 0; i < BASE_COUNT(metadata_fields); i++) {
         const struct field *f = &metadata_fields[i];
@@ -279,7 +309,7 @@ const char *lsmi_metadata_difference(const struct lsm_sstable_info *a, const str
     return NULL;
 }
 
-/* --- statistics -------------------------------------------------------------------------------------- */
+/* Statistics. */
 
 static const struct base_row_stats no_rows = {
     .ts_min = INT64_MAX, .ts_max = INT64_MIN, .local_s_min = INT64_MAX, .local_s_max = INT64_MIN};
@@ -296,8 +326,10 @@ static void fold(struct lsmi_count *c)
     struct lsm_sstable_info *info = c->info;
     info->ts_min = c->rows.ts_min < info->ts_min ? c->rows.ts_min : info->ts_min;
     info->ts_max = c->rows.ts_max > info->ts_max ? c->rows.ts_max : info->ts_max;
-    info->local_s_min = c->rows.local_s_min < info->local_s_min ? c->rows.local_s_min : info->local_s_min;
-    info->local_s_max = c->rows.local_s_max > info->local_s_max ? c->rows.local_s_max : info->local_s_max;
+    info->local_s_min =
+        c->rows.local_s_min < info->local_s_min ? c->rows.local_s_min : info->local_s_min;
+    info->local_s_max =
+        c->rows.local_s_max > info->local_s_max ? c->rows.local_s_max : info->local_s_max;
     info->ttl_max = c->rows.ttl_max > info->ttl_max ? c->rows.ttl_max : info->ttl_max;
     info->cell_count += c->rows.cell_count;
     info->tombstone_count += c->rows.tombstone_count;

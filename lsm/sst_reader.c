@@ -1,30 +1,34 @@
 /* An open SSTable: footer, metadata, index root and filter; reading frames. Streams: sst_source.c.
  *
  * Invariants:
- *  1. Nothing from the file is used before its checksum has been verified and its structure checked; what is
- *     wrong is CORRUPT with file, section and offset.
- *  2. The filter is read on first use, without a lock: of two threads that read it at once the first to publish
- *     wins. It does not change after. One that cannot be read costs only its help.
+ *  1. Nothing from the file is used before its checksum has been verified and its structure
+ *     checked; what is wrong is CORRUPT with file, section and offset.
+ *  2. The filter is read on first use, without a lock: of two threads that read it at once the
+ *     first to publish wins. It does not change after. One that cannot be read costs only its help.
  *  3. The file is closed, and removed if marked, with the last reference, and only then. */
 #include <stdio.h>
 
 #include "lsm/sst_private.h"
 
-int lsmi_sst_corrupt(const struct lsm_sstable *sst, const char *section, uint64_t offset, const char *what, struct base_err *err)
+int lsmi_sst_corrupt(const struct lsm_sstable *sst, const char *section, uint64_t offset,
+                     const char *what, struct base_err *err)
 {
-    return base_err_set(err, BASE_E_CORRUPT, "sstable %s: %s at offset %llu: %s", sst->path, section,
-                        (unsigned long long)offset, what);
+    return base_err_set(err, BASE_E_CORRUPT, "sstable %s: %s at offset %llu: %s", sst->path,
+                        section, (unsigned long long)offset, what);
 }
 
-/* --- frames ------------------------------------------------------------------------------------------ */
+/* Frames. */
 
-static int read_exactly(struct lsm_sstable *sst, const char *section, uint64_t offset, void *buf, size_t len, struct base_err *err)
+static int read_exactly(struct lsm_sstable *sst, const char *section, uint64_t offset, void *buf,
+                        size_t len, struct base_err *err)
 {
     size_t got;
     int rc = base_file_read(sst->file, offset, buf, len, &got, err);
     if (rc)
-        return base_err_wrap(err, rc, "sstable %s: %s at offset %llu", sst->path, section, (unsigned long long)offset);
-    return got == len ? BASE_OK : lsmi_sst_corrupt(sst, section, offset, "the file is cut short", err);
+        return base_err_wrap(err, rc, "sstable %s: %s at offset %llu", sst->path, section,
+                             (unsigned long long)offset);
+    return got == len ? BASE_OK
+                      : lsmi_sst_corrupt(sst, section, offset, "the file is cut short", err);
 }
 
 static const char *section_of_level(uint32_t level)
@@ -32,20 +36,24 @@ static const char *section_of_level(uint32_t level)
     return level ? "index block" : "data block";
 }
 
-int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint64_t offset, struct base_slice bytes,
-                        struct lsmi_block **spare, struct lsmi_block **out, struct base_err *err)
+int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint64_t offset,
+                        struct base_slice bytes, struct lsmi_block **spare, struct lsmi_block **out,
+                        struct base_err *err)
 {
     *out = NULL;
     struct lsmi_frame frame;
-    const char *section = section_of_level(level), *wrong = lsmi_frame_open(bytes, sst->footer.salt, offset, &frame);
+    const char *section = section_of_level(level),
+               *wrong = lsmi_frame_open(bytes, sst->footer.salt, offset, &frame);
     if (wrong)
         return lsmi_sst_corrupt(sst, section, offset, wrong, err);
-    struct lsmi_block *b = spare ? lsmi_block_renew(*spare, frame.size) : lsmi_block_new(frame.size);
+    struct lsmi_block *b =
+        spare ? lsmi_block_renew(*spare, frame.size) : lsmi_block_new(frame.size);
     if (spare)
         *spare = NULL;
     if (!b)
-        return base_err_set(err, BASE_E_NOMEM, "sstable %s: %s at offset %llu: no memory for %u bytes", sst->path, section,
-                            (unsigned long long)offset, frame.size);
+        return base_err_set(err, BASE_E_NOMEM,
+                            "sstable %s: %s at offset %llu: no memory for %u bytes", sst->path,
+                            section, (unsigned long long)offset, frame.size);
     wrong = lsmi_frame_unpack(&frame, b->bytes);
     if (!wrong && (!lsmi_block_parse(b) || b->level != level))
         wrong = "not a well-formed block";
@@ -70,15 +78,16 @@ int lsmi_sst_block_from(struct lsm_sstable *sst, uint32_t level, uint64_t offset
     return BASE_OK;
 }
 
-int lsmi_sst_read_section(struct lsm_sstable *sst, const char *section, uint64_t offset, uint64_t len,
-                          uint8_t **out, size_t *out_len, struct base_err *err)
+int lsmi_sst_read_section(struct lsm_sstable *sst, const char *section, uint64_t offset,
+                          uint64_t len, uint8_t **out, size_t *out_len, struct base_err *err)
 {
     *out = NULL;
     *out_len = 0;
     uint8_t *bytes = malloc(len), *unpacked = NULL;
     struct lsmi_frame frame;
     int rc = bytes ? read_exactly(sst, section, offset, bytes, len, err)
-                   : base_err_set(err, BASE_E_NOMEM, "sstable %s: %s: out of memory", sst->path, section);
+                   : base_err_set(err, BASE_E_NOMEM, "sstable %s: %s: out of memory", sst->path,
+                                  section);
     const char *wrong = NULL;
     if (!rc)
         wrong = lsmi_frame_open(base_slice(bytes, len), sst->footer.salt, offset, &frame);
@@ -87,7 +96,8 @@ int lsmi_sst_read_section(struct lsm_sstable *sst, const char *section, uint64_t
         if (unpacked)
             wrong = lsmi_frame_unpack(&frame, unpacked);
         else
-            rc = base_err_set(err, BASE_E_NOMEM, "sstable %s: %s: out of memory", sst->path, section);
+            rc = base_err_set(err, BASE_E_NOMEM, "sstable %s: %s: out of memory", sst->path,
+                              section);
     }
     free(bytes);
     if (!rc && wrong)
@@ -101,7 +111,7 @@ int lsmi_sst_read_section(struct lsm_sstable *sst, const char *section, uint64_t
     return BASE_OK;
 }
 
-/* --- open -------------------------------------------------------------------------------------------- */
+/* Open. */
 
 static int read_footer(struct lsm_sstable *sst, struct base_err *err)
 {
@@ -123,7 +133,8 @@ static int read_metadata(struct lsm_sstable *sst, struct base_err *err)
 {
     const struct lsmi_footer *f = &sst->footer;
     size_t len;
-    int rc = lsmi_sst_read_section(sst, "metadata", f->metadata_offset, f->metadata_len, &sst->metadata_bytes, &len, err);
+    int rc = lsmi_sst_read_section(sst, "metadata", f->metadata_offset, f->metadata_len,
+                                   &sst->metadata_bytes, &len, err);
     if (rc)
         return rc;
     struct lsmi_metadata m;
@@ -149,10 +160,12 @@ static int read_root(struct lsm_sstable *sst, struct base_err *err)
         return base_err_set(err, BASE_E_NOMEM, "sstable %s: index root: out of memory", sst->path);
     int rc = read_exactly(sst, "index root", f->root_offset, bytes, f->root_len, err);
     if (!rc)
-        rc = lsmi_sst_block_from(sst, f->levels, f->root_offset, base_slice(bytes, f->root_len), NULL, &sst->root, err);
+        rc = lsmi_sst_block_from(sst, f->levels, f->root_offset, base_slice(bytes, f->root_len),
+                                 NULL, &sst->root, err);
     free(bytes);
     if (!rc && (sst->root->keys.count == 0) != (sst->info.block_count == 0))
-        rc = lsmi_sst_corrupt(sst, "index root", f->root_offset, "disagrees with the metadata", err);
+        rc =
+            lsmi_sst_corrupt(sst, "index root", f->root_offset, "disagrees with the metadata", err);
     return rc;
 }
 
@@ -176,7 +189,8 @@ static void free_sst(struct lsm_sstable *sst)
     free(sst);
 }
 
-int lsmi_sst_open(struct base_fs *fs, const char *path, struct lsmi_cache *cache, struct lsm_sstable **out, struct base_err *err)
+int lsmi_sst_open(struct base_fs *fs, const char *path, struct lsmi_cache *cache,
+                  struct lsm_sstable **out, struct base_err *err)
 {
     *out = NULL;
     struct lsm_sstable *sst = calloc(1, sizeof *sst);
@@ -246,7 +260,7 @@ struct base_slice lsmi_sst_pkey_max(const struct lsm_sstable *sst)
     return sst->pkey_max;
 }
 
-/* --- filter ------------------------------------------------------------------------------------------ */
+/* Filter. */
 
 void lsmi_filter_free(struct lsmi_filter *filter)
 {
@@ -265,7 +279,8 @@ int lsmi_sst_read_filter(struct lsm_sstable *sst, struct lsmi_filter **out, stru
     size_t len;
     int rc = BASE_OK;
     if (f->filter_len)
-        rc = lsmi_sst_read_section(sst, "filter", f->filter_offset, f->filter_len, &filter->bytes, &len, err);
+        rc = lsmi_sst_read_section(sst, "filter", f->filter_offset, f->filter_len, &filter->bytes,
+                                   &len, err);
     if (!rc && f->filter_len && !lsmi_bloom_view(base_slice(filter->bytes, len), &filter->bloom))
         rc = lsmi_sst_corrupt(sst, "filter", f->filter_offset, "not well-formed", err);
     if (rc)
@@ -278,10 +293,12 @@ int lsmi_sst_read_filter(struct lsm_sstable *sst, struct lsmi_filter **out, stru
 /* The filter, read if it was not; NULL only when there is no memory. */
 static const struct lsmi_filter *filter_of(struct lsm_sstable *sst)
 {
-    struct lsmi_filter *filter = atomic_load_explicit(&sst->filter, memory_order_acquire), *expected = NULL;
+    struct lsmi_filter *filter = atomic_load_explicit(&sst->filter, memory_order_acquire),
+                       *expected = NULL;
     if (BASE_LIKELY(filter != NULL))
         return filter;
-    if (lsmi_sst_read_filter(sst, &filter, NULL)) /* then the blocks are read, and name their own damage */
+    if (lsmi_sst_read_filter(sst, &filter,
+                             NULL)) /* then the blocks are read, and name their own damage */
         filter = calloc(1, sizeof *filter);
     if (!filter)
         return NULL;
@@ -305,7 +322,8 @@ bool lsmi_sst_may_contain(struct lsm_sstable *sst, struct base_slice pkey)
 {
     BASE_ASSERT(pkey.len >= 8);
     int64_t token = base_token_get(pkey.data);
-    if (sst->info.partition_count == 0 || token < sst->info.token_min || token > sst->info.token_max)
+    if (sst->info.partition_count == 0 || token < sst->info.token_min ||
+        token > sst->info.token_max)
         return false;
     const struct lsmi_filter *filter = filter_of(sst);
     if (!filter || !filter->bytes)
@@ -320,9 +338,10 @@ void lsmi_sst_bloom_counts(struct lsm_sstable *sst, uint64_t *checks, uint64_t *
     *false_positives = atomic_load_explicit(&sst->bloom_false_positives, memory_order_relaxed);
 }
 
-/* --- offline tools ------------------------------------------------------------------------------------ */
+/* Offline tools. */
 
-int lsm_sstable_open_file(struct base_fs *fs, const char *path, struct lsm_sstable **out, struct base_err *err)
+int lsm_sstable_open_file(struct base_fs *fs, const char *path, struct lsm_sstable **out,
+                          struct base_err *err)
 {
     return lsmi_sst_open(fs, path, NULL, out, err);
 }

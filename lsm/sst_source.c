@@ -1,10 +1,12 @@
 /* An SSTable as a stream: base/stream.h over lsm/sst_cursor.h.
  *
- * A block that begins inside a partition says in its head what precedes it (partition deletion, open range
- * deletion, where the static row is), so that wherever the index leads, that one block is enough to begin.
+ * A block that begins inside a partition says in its head what precedes it (partition deletion,
+ * open range deletion, where the static row is), so that wherever the index leads, that one block
+ * is enough to begin.
  *
  * Invariants while a partition is open:
- *  1. `data` holds the partition at `part`, `head` is its record there, and ckey begins with its prefix.
+ *  1. `data` holds the partition at `part`, `head` is its record there, and ckey begins with its
+ *     prefix.
  *  2. `open` is the range deletion at the gap before `row`.
  *  3. `target` is free for use between slices; pkey is the partition's. */
 #include "lsm/sst_cursor.h"
@@ -23,7 +25,8 @@ static int ended(struct lsmi_sst_cursor *c, int rc)
 
 static int failed_before(const struct lsmi_sst_cursor *c, struct base_err *err)
 {
-    return base_err_set(err, c->failed, "sstable %s: the stream ended with an error before", c->sst->path);
+    return base_err_set(err, c->failed, "sstable %s: the stream ended with an error before",
+                        c->sst->path);
 }
 
 static int out_of_memory(const struct lsmi_sst_cursor *c, int rc, struct base_err *err)
@@ -36,7 +39,7 @@ static int damaged(const struct lsmi_sst_cursor *c, const char *what, struct bas
     return lsmi_sst_corrupt(c->sst, "data block", c->data->offset, what, err);
 }
 
-/* --- where we stand in a partition -------------------------------------------------------------------- */
+/* Where we stand in a partition. */
 
 /* Partition `part` of the current block becomes the current one. */
 static void enter_part(struct lsmi_sst_cursor *c, uint32_t part)
@@ -76,7 +79,8 @@ static int move_within(struct lsmi_sst_cursor *c, int direction, struct base_err
 }
 
 /* By the index to the block of this partition where ckey (or its end) belongs. */
-static int seek_within(struct lsmi_sst_cursor *c, struct base_slice ckey, bool past, struct base_err *err)
+static int seek_within(struct lsmi_sst_cursor *c, struct base_slice ckey, bool past,
+                       struct base_err *err)
 {
     bool equal;
     int rc = lsmi_cursor_target(c, base_buf_view(&c->pkey), ckey, past);
@@ -106,7 +110,7 @@ static struct base_deletion open_before(const struct lsmi_sst_cursor *c, uint32_
     return c->head.open;
 }
 
-/* --- slices ------------------------------------------------------------------------------------------- */
+/* Slices. */
 
 static const struct base_range *slice_of(const struct lsmi_sst_cursor *c)
 {
@@ -124,8 +128,9 @@ static void next_slice(struct lsmi_sst_cursor *c)
 }
 
 /* A marker at a slice's bound; at a row's own key it stands before (lo) or after (hi) the row. */
-static int bound_marker(struct lsmi_sst_cursor *c, struct base_slice bound, bool lo, struct base_deletion before,
-                        struct base_deletion after, struct base_item *out, struct base_err *err)
+static int bound_marker(struct lsmi_sst_cursor *c, struct base_slice bound, bool lo,
+                        struct base_deletion before, struct base_deletion after,
+                        struct base_item *out, struct base_err *err)
 {
     BASE_ASSERT(bound.len > 0);
     base_buf_reset(&c->bound);
@@ -143,9 +148,11 @@ static void set_stop(struct lsmi_sst_cursor *c)
 {
     const struct base_range *slice = slice_of(c);
     if (c->cmd->reversed)
-        c->stop = slice->lo.len ? lsmi_block_find_row(c->data, &c->head, slice->lo, false) : c->head.row_begin;
+        c->stop = slice->lo.len ? lsmi_block_find_row(c->data, &c->head, slice->lo, false)
+                                : c->head.row_begin;
     else
-        c->stop = slice->hi.len ? lsmi_block_find_row(c->data, &c->head, slice->hi, true) : c->head.row_end;
+        c->stop = slice->hi.len ? lsmi_block_find_row(c->data, &c->head, slice->hi, true)
+                                : c->head.row_end;
 }
 
 /* Is there more of the slice beyond this block? Then move there. The far bound decides. */
@@ -210,7 +217,8 @@ static int seek_near(struct lsmi_sst_cursor *c, struct base_err *err)
 }
 
 /* Begin a slice; *emitted when there is a marker to announce. */
-static int enter_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *emitted, struct base_err *err)
+static int enter_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *emitted,
+                       struct base_err *err)
 {
     const struct base_range *slice = slice_of(c);
     bool reversed = c->cmd->reversed;
@@ -231,7 +239,8 @@ static int enter_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *e
     bool any = reversed ? c->row > c->head.row_begin : c->row < c->head.row_end;
     if (any && lsmi_block_is_marker(c->data, first)) {
         lsmi_block_item(c->data, first, c->ckey, c->prefix_len, out);
-        if (base_slice_equal(out->ckey, near)) { /* it changes right here: only its inner side counts */
+        if (base_slice_equal(out->ckey,
+                             near)) { /* it changes right here: only its inner side counts */
             c->open = reversed ? out->before : out->after;
             c->row = reversed ? first : first + 1;
         }
@@ -244,7 +253,8 @@ static int enter_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *e
 }
 
 /* End a slice: close what is open at its far bound. */
-static int leave_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *emitted, struct base_err *err)
+static int leave_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *emitted,
+                       struct base_err *err)
 {
     bool reversed = c->cmd->reversed;
     struct base_slice far = reversed ? slice_of(c)->lo : slice_of(c)->hi;
@@ -260,7 +270,8 @@ static int leave_slice(struct lsmi_sst_cursor *c, struct base_item *out, bool *e
                     : bound_marker(c, far, false, open, BASE_DELETION_NONE, out, err);
 }
 
-/* A marker inside the slice: keep track of it; at the far bound only its inner side counts. False: nothing to emit. */
+/* A marker inside the slice: keep track of it; at the far bound only its inner side counts. False:
+ * nothing to emit. */
 static bool pass_marker(struct lsmi_sst_cursor *c, struct base_item *item)
 {
     bool reversed = c->cmd->reversed;
@@ -311,7 +322,7 @@ static int source_next(struct base_source *src, struct base_item *out, struct ba
     return c->failed ? failed_before(c, err) : BASE_OK;
 }
 
-/* --- partitions ----------------------------------------------------------------------------------------- */
+/* Partitions. */
 
 /* The static row of the current partition, wherever its first block is; the block stays pinned. */
 static int static_row_of(struct lsmi_sst_cursor *c, struct base_slice *out, struct base_err *err)
@@ -325,7 +336,8 @@ static int static_row_of(struct lsmi_sst_cursor *c, struct base_slice *out, stru
     }
     if (!c->head.static_elsewhere)
         return BASE_OK;
-    int rc = lsmi_cursor_fetch_other(c, c->head.first_offset, c->head.first_len, &c->static_block, err);
+    int rc =
+        lsmi_cursor_fetch_other(c, c->head.first_offset, c->head.first_len, &c->static_block, err);
     if (rc)
         return rc;
     bool equal;
@@ -339,7 +351,8 @@ static int static_row_of(struct lsmi_sst_cursor *c, struct base_slice *out, stru
 }
 
 /* The partition at `part` begins: pkey is set. */
-static int open_partition(struct lsmi_sst_cursor *c, uint32_t part, struct base_partition *out, struct base_err *err)
+static int open_partition(struct lsmi_sst_cursor *c, uint32_t part, struct base_partition *out,
+                          struct base_err *err)
 {
     enter_part(c, part);
     c->state = LSMI_SST_PARTITION;
@@ -360,7 +373,8 @@ static int find_single(struct lsmi_sst_cursor *c, struct base_partition *out, st
     const struct base_read *cmd = c->cmd;
     struct base_slice near = {0};
     if (cmd->slices.count)
-        near = cmd->reversed ? cmd->slices.ranges[cmd->slices.count - 1].hi : cmd->slices.ranges[0].lo;
+        near =
+            cmd->reversed ? cmd->slices.ranges[cmd->slices.count - 1].hi : cmd->slices.ranges[0].lo;
     base_buf_reset(&c->pkey);
     int rc = base_buf_put_slice(&c->pkey, cmd->pkey);
     if (!rc)
@@ -372,7 +386,8 @@ static int find_single(struct lsmi_sst_cursor *c, struct base_partition *out, st
     bool equal;
     uint32_t at = lsmi_block_find_partition(c->data, cmd->pkey, &equal);
     if (!equal) {
-        const struct lsmi_filter *filter = atomic_load_explicit(&c->sst->filter, memory_order_acquire);
+        const struct lsmi_filter *filter =
+            atomic_load_explicit(&c->sst->filter, memory_order_acquire);
         if (filter && filter->bytes)
             atomic_fetch_add_explicit(&c->sst->bloom_false_positives, 1, memory_order_relaxed);
         c->state = LSMI_SST_END;
@@ -401,7 +416,8 @@ static int seek_range(struct lsmi_sst_cursor *c, uint32_t *part, struct base_err
     return BASE_OK;
 }
 
-static int next_in_range(struct lsmi_sst_cursor *c, struct base_partition *out, struct base_err *err)
+static int next_in_range(struct lsmi_sst_cursor *c, struct base_partition *out,
+                         struct base_err *err)
 {
     uint32_t part = 0;
     int rc = BASE_OK;
@@ -443,7 +459,8 @@ static int next_in_range(struct lsmi_sst_cursor *c, struct base_partition *out, 
     return rc;
 }
 
-static int source_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int source_partition(struct base_source *src, struct base_partition *out,
+                            struct base_err *err)
 {
     struct lsmi_sst_cursor *c = self(src)->cursor;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
@@ -463,7 +480,7 @@ static int source_partition(struct base_source *src, struct base_partition *out,
     return BASE_OK;
 }
 
-/* --- making and closing ----------------------------------------------------------------------------------- */
+/* Making and closing. */
 
 static void source_close(struct base_source *src)
 {
@@ -481,9 +498,11 @@ static void heap_source_close(struct base_source *src)
 }
 
 static const struct base_source_ops source_ops = {source_partition, source_next, source_close};
-static const struct base_source_ops heap_source_ops = {source_partition, source_next, heap_source_close};
+static const struct base_source_ops heap_source_ops = {source_partition, source_next,
+                                                       heap_source_close};
 
-static int init(struct lsmi_sst_source *src, struct lsm_sstable *sst, const struct base_read *cmd, bool scan, struct base_err *err)
+static int init(struct lsmi_sst_source *src, struct lsm_sstable *sst, const struct base_read *cmd,
+                bool scan, struct base_err *err)
 {
     if (!src->cursor) {
         int rc = lsmi_cursor_new(&src->cursor);
@@ -502,12 +521,14 @@ static int init(struct lsmi_sst_source *src, struct lsm_sstable *sst, const stru
     return BASE_OK;
 }
 
-int lsmi_sst_source_init(struct lsmi_sst_source *src, struct lsm_sstable *sst, const struct base_read *cmd, struct base_err *err)
+int lsmi_sst_source_init(struct lsmi_sst_source *src, struct lsm_sstable *sst,
+                         const struct base_read *cmd, struct base_err *err)
 {
     return init(src, sst, cmd, false, err);
 }
 
-int lsmi_sst_source_init_scan(struct lsmi_sst_source *src, struct lsm_sstable *sst, const struct base_read *cmd, struct base_err *err)
+int lsmi_sst_source_init_scan(struct lsmi_sst_source *src, struct lsm_sstable *sst,
+                              const struct base_read *cmd, struct base_err *err)
 {
     return init(src, sst, cmd, true, err);
 }
@@ -526,7 +547,8 @@ uint64_t lsmi_sst_source_position(const struct lsmi_sst_source *src)
     return c->state == LSMI_SST_END ? c->sst->footer.index_offset : c->data->offset;
 }
 
-int lsm_sstable_read(struct lsm_sstable *sst, const struct base_read *cmd, struct base_source **out, struct base_err *err)
+int lsm_sstable_read(struct lsm_sstable *sst, const struct base_read *cmd, struct base_source **out,
+                     struct base_err *err)
 {
     *out = NULL;
     struct lsmi_sst_source *src = calloc(1, sizeof *src);

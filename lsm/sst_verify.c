@@ -1,8 +1,9 @@
-/* Reading all of an SSTable and proving what the format promises: docs/formats/sstable.md, "What must hold".
+/* Reading all of an SSTable and proving what the format promises: docs/formats/sstable.md, "What
+ * must hold".
  *
- * It opens the file anew and reads past every cache, so that what is judged is what the disk holds now. A walk over
- * all data blocks by the index visits every index block too; sections must follow each other without a gap,
- * so no byte goes unread. */
+ * It opens the file anew and reads past every cache, so that what is judged is what the disk holds
+ * now. A walk over all data blocks by the index visits every index block too; sections must follow
+ * each other without a gap, so no byte goes unread. */
 #include "lsm/sst_cursor.h"
 
 struct verify {
@@ -36,16 +37,18 @@ static int no_memory(const struct verify *v, int rc, struct base_err *err)
     return base_err_set(err, rc, "sstable %s: verify: %s", v->sst->path, base_err_words(rc));
 }
 
-static int set(const struct verify *v, struct base_buf *buf, struct base_slice s, struct base_err *err)
+static int set(const struct verify *v, struct base_buf *buf, struct base_slice s,
+               struct base_err *err)
 {
     base_buf_reset(buf);
     int rc = base_buf_put_slice(buf, s);
     return rc ? no_memory(v, rc, err) : BASE_OK;
 }
 
-/* --- index ------------------------------------------------------------------------------------------- */
+/* Index. */
 
-/* An index block met for the first time: contiguous, its separators ascending, the first one its parent's. */
+/* An index block met for the first time: contiguous, its separators ascending, the first one its
+ * parent's. */
 static int check_index_block(struct verify *v, uint32_t level, struct base_err *err)
 {
     const struct lsmi_sst_step *step = &v->cursor->path[level - 1];
@@ -57,17 +60,20 @@ static int check_index_block(struct verify *v, uint32_t level, struct base_err *
     v->index_seen[level - 1] = true;
     v->index_end[level - 1] = b->offset + b->frame_len;
     if (!lsmi_block_heads_padded(b))
-        return lsmi_sst_corrupt(v->sst, "index block", b->offset, "heads with more than their keys", err);
+        return lsmi_sst_corrupt(v->sst, "index block", b->offset, "heads with more than their keys",
+                                err);
     for (uint32_t i = 0; i < b->keys.count; i++) {
         int rc = lsmi_block_pkey(b, i, &v->key);
         if (rc)
             return no_memory(v, rc, err);
         if (i > 0 && lsmi_index_compare(b, i - 1, base_buf_view(&v->key)) >= 0)
-            return lsmi_sst_corrupt(v->sst, "index block", b->offset, "separators out of order", err);
+            return lsmi_sst_corrupt(v->sst, "index block", b->offset, "separators out of order",
+                                    err);
         if (i == 0 && level < v->sst->footer.levels) {
             const struct lsmi_sst_step *parent = &v->cursor->path[level];
             if (lsmi_index_compare(parent->block, parent->at, base_buf_view(&v->key)) != 0)
-                return lsmi_sst_corrupt(v->sst, "index block", b->offset, "its first separator is not its parent's", err);
+                return lsmi_sst_corrupt(v->sst, "index block", b->offset,
+                                        "its first separator is not its parent's", err);
         }
     }
     return BASE_OK;
@@ -84,13 +90,15 @@ static int check_index_extent(const struct verify *v, struct base_err *err)
         at = v->index_seen[level - 1] ? v->index_end[level - 1] : at;
     }
     return v->data_end == f->index_offset ? BASE_OK
-                                          : lsmi_sst_corrupt(v->sst, "data", v->data_end, "bytes that belong to no block", err);
+                                          : lsmi_sst_corrupt(v->sst, "data", v->data_end,
+                                                             "bytes that belong to no block", err);
 }
 
-/* --- data -------------------------------------------------------------------------------------------- */
+/* Data. */
 
 /* The separator above the block: after all keys before it, not after its own first key. */
-static int check_separator(struct verify *v, const struct lsmi_block_partition *first, struct base_err *err)
+static int check_separator(struct verify *v, const struct lsmi_block_partition *first,
+                           struct base_err *err)
 {
     const struct lsmi_sst_step *leaf = &v->cursor->path[0];
     struct lsmi_sst_cursor *c = v->cursor;
@@ -129,20 +137,26 @@ static int end_partition(struct verify *v, struct base_err *err)
 }
 
 /* The head of a partition that goes on from the block before must repeat what is known. */
-static int check_continued(struct verify *v, const struct lsmi_block_partition *head, struct base_err *err)
+static int check_continued(struct verify *v, const struct lsmi_block_partition *head,
+                           struct base_err *err)
 {
     if (!base_slice_equal(base_buf_view(&v->key), base_buf_view(&v->pkey)))
         return wrong_data(v, "another partition goes on than began", err);
-    if (!base_deletion_equal(head->deletion, v->deletion) || !base_deletion_equal(head->open, v->open))
+    if (!base_deletion_equal(head->deletion, v->deletion) ||
+        !base_deletion_equal(head->open, v->open))
         return wrong_data(v, "deletions repeated wrongly", err);
     if (head->static_elsewhere != (v->static_row.len > 0))
         return wrong_data(v, "the static row is repeated wrongly", err);
-    if (head->static_elsewhere && (head->first_offset != v->first_offset || head->first_len != v->first_len))
+    if (head->static_elsewhere &&
+        (head->first_offset != v->first_offset || head->first_len != v->first_len))
         return wrong_data(v, "the partition's first block is named wrongly", err);
-    return head->row_end > head->row_begin ? BASE_OK : wrong_data(v, "a partition goes on without a row", err);
+    return head->row_end > head->row_begin
+               ? BASE_OK
+               : wrong_data(v, "a partition goes on without a row", err);
 }
 
-static int check_new(struct verify *v, const struct lsmi_block_partition *head, struct base_err *err)
+static int check_new(struct verify *v, const struct lsmi_block_partition *head,
+                     struct base_err *err)
 {
     struct base_slice pkey = base_buf_view(&v->key);
     int rc = end_partition(v, err);
@@ -153,7 +167,8 @@ static int check_new(struct verify *v, const struct lsmi_block_partition *head, 
     if (base_pkey_len(pkey) != pkey.len)
         return wrong_data(v, "a malformed partition key", err);
     if (v->filter->bytes && !lsmi_bloom_test(&v->filter->bloom, base_token_get(pkey.data)))
-        return lsmi_sst_corrupt(v->sst, "filter", v->sst->footer.filter_offset, "a partition is missing in it", err);
+        return lsmi_sst_corrupt(v->sst, "filter", v->sst->footer.filter_offset,
+                                "a partition is missing in it", err);
     if ((rc = set(v, &v->pkey, pkey, err)) || (rc = set(v, &v->static_buf, head->static_row, err)))
         return rc;
     v->static_row = base_buf_view(&v->static_buf);
@@ -163,11 +178,13 @@ static int check_new(struct verify *v, const struct lsmi_block_partition *head, 
     v->first_len = v->cursor->data->frame_len;
     base_buf_reset(&v->ckey);
     if (v->found.partition_count == 0 && !base_slice_equal(pkey, v->sst->pkey_min))
-        return lsmi_sst_corrupt(v->sst, "metadata", v->sst->footer.metadata_offset, "pkey_min is not the first partition", err);
+        return lsmi_sst_corrupt(v->sst, "metadata", v->sst->footer.metadata_offset,
+                                "pkey_min is not the first partition", err);
     struct base_partition p = {pkey, head->deletion, v->static_row};
     if (p.static_row.len && !base_row_check(p.static_row))
         return wrong_data(v, "a malformed static row", err);
-    return lsmi_count_partition(&v->count, &p) ? BASE_OK : wrong_data(v, "a malformed static row", err);
+    return lsmi_count_partition(&v->count, &p) ? BASE_OK
+                                               : wrong_data(v, "a malformed static row", err);
 }
 
 static int check_item(struct verify *v, const struct base_item *item, struct base_err *err)
@@ -181,7 +198,8 @@ static int check_item(struct verify *v, const struct base_item *item, struct bas
         if (position != BASE_KEY_AT)
             return wrong_data(v, "a row at a position that is none", err);
     } else {
-        if (!base_deletion_equal(item->before, v->open) || base_deletion_equal(item->before, item->after))
+        if (!base_deletion_equal(item->before, v->open) ||
+            base_deletion_equal(item->before, item->after))
             return wrong_data(v, "markers that do not fit each other", err);
         if (position != BASE_KEY_BEFORE && position != BASE_KEY_AFTER)
             return wrong_data(v, "a marker at a row", err);
@@ -231,7 +249,7 @@ static int check_data_block(struct verify *v, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------ */
+/* The walk. */
 
 static int walk(struct verify *v, struct base_err *err)
 {
@@ -246,7 +264,8 @@ static int walk(struct verify *v, struct base_err *err)
     while (moved) {
         for (uint32_t level = f->levels; level >= 1; level--) {
             const struct lsmi_block *b = c->path[level - 1].block;
-            bool entered = !v->index_seen[level - 1] || b->offset + b->frame_len != v->index_end[level - 1];
+            bool entered =
+                !v->index_seen[level - 1] || b->offset + b->frame_len != v->index_end[level - 1];
             if (entered && (rc = check_index_block(v, level, err)))
                 return rc;
         }
@@ -254,7 +273,8 @@ static int walk(struct verify *v, struct base_err *err)
             return rc;
         double fraction = (double)v->data_end / (double)f->index_offset;
         if (v->wait && v->wait->keep_going && !v->wait->keep_going(v->wait->ctx, fraction))
-            return base_err_set(err, BASE_E_INTERRUPTED, "sstable %s: verify: interrupted", v->sst->path);
+            return base_err_set(err, BASE_E_INTERRUPTED, "sstable %s: verify: interrupted",
+                                v->sst->path);
         if ((rc = lsmi_cursor_move(c, 1, &moved, err)))
             return rc;
     }
@@ -272,8 +292,9 @@ static int compare_statistics(const struct verify *v, struct base_err *err)
         name = "pkey_max";
     if (!name)
         return BASE_OK;
-    return base_err_set(err, BASE_E_CORRUPT, "sstable %s: metadata at offset %llu: %s is not what the data say", v->sst->path,
-                        (unsigned long long)v->sst->footer.metadata_offset, name);
+    return base_err_set(err, BASE_E_CORRUPT,
+                        "sstable %s: metadata at offset %llu: %s is not what the data say",
+                        v->sst->path, (unsigned long long)v->sst->footer.metadata_offset, name);
 }
 
 int lsm_sstable_verify(struct lsm_sstable *sst, const struct lsm_wait *wait, struct base_err *err)

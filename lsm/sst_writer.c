@@ -1,19 +1,26 @@
 /* Writing an SSTable: a stream of partitions in, one file out, in one pass.
  *
- * Data blocks go to the file as they fill. The index is built alongside: an entry a block, gathered to blocks of
- * their own that wait in memory (about twenty bytes a data block) until the data end. Then come the index,
- * level by level, the filter, the metadata, the footer; then one sync.
+ * Data blocks go to the file as they fill. The index is built alongside: an entry a block, gathered
+ * to blocks of their own that wait in memory (about twenty bytes a data block) until the data end.
+ * Then come the index, level by level, the filter, the metadata, the footer; then one sync.
  *
  * Invariants:
- *  1. The input's order and normal form are checked, not assumed: it may come from damaged tables (compaction)
- *     or a peer. What is written can be read.
- *  2. The file is written front to back, in whole chunks of CHUNK_SIZE from aligned memory but the last.
+ *  1. The input's order and normal form are checked, not assumed: it may come from damaged tables
+ *     (compaction) or a peer. What is written can be read.
+ *  2. The file is written front to back, in whole chunks of CHUNK_SIZE from aligned memory but the
+ *     last.
  *  3. A partition without anything in it (no deletion, no static row, no item) leaves no trace. */
 #include <stdio.h>
 
 #include "lsm/sst_private.h"
 
-enum { CHUNK_SIZE = 256 * 1024, CHUNK_ALIGN = 4096, LEAF_SIZE = 4096, INNER_SIZE = 64 * 1024, INNER_ENTRIES_MIN = 8 };
+enum {
+    CHUNK_SIZE = 256 * 1024,
+    CHUNK_ALIGN = 4096,
+    LEAF_SIZE = 4096,
+    INNER_SIZE = 64 * 1024,
+    INNER_ENTRIES_MIN = 8
+};
 
 struct level {
     struct lsmi_index_builder open; /* the block being gathered */
@@ -47,7 +54,7 @@ struct lsmi_sst_writer {
 
     /* The partition under way. */
     bool in_partition, partition_begun; /* begun: it is in the builder or in the file */
-    bool first_written; /* its first block is in the file, at first_offset */
+    bool first_written;                 /* its first block is in the file, at first_offset */
     uint64_t first_offset;
     uint32_t first_len;
     struct base_buf pkey, static_row, ckey; /* ckey: of the last item */
@@ -65,7 +72,7 @@ static int fail(struct lsmi_sst_writer *w, int rc, const char *what, struct base
     return base_err_set(err, rc, "write sstable %s: %s: %s", w->path, text, base_err_words(rc));
 }
 
-/* --- the file ---------------------------------------------------------------------------------------- */
+/* The file. */
 
 static int write_chunk(struct lsmi_sst_writer *w, struct base_err *err)
 {
@@ -93,7 +100,8 @@ static int append(struct lsmi_sst_writer *w, struct base_slice bytes, struct bas
 }
 
 /* Frame `raw` and append it. The frame's length comes back. */
-static int append_frame(struct lsmi_sst_writer *w, struct base_slice raw, int compressor, uint32_t *frame_len, struct base_err *err)
+static int append_frame(struct lsmi_sst_writer *w, struct base_slice raw, int compressor,
+                        uint32_t *frame_len, struct base_err *err)
 {
     if (raw.len > INT32_MAX)
         return fail(w, BASE_E_LIMIT, "a section of 2 GiB", err);
@@ -102,20 +110,22 @@ static int append_frame(struct lsmi_sst_writer *w, struct base_slice raw, int co
     if (compressor != BASE_COMPRESS_NONE)
         rc = base_compress((enum base_compressor)compressor, w->compression_level, raw, &w->packed);
     /* Not worth a reader's time when it saves less than an eighth. */
-    if (rc == BASE_E_LIMIT || compressor == BASE_COMPRESS_NONE || w->packed.len > raw.len - raw.len / 8) {
+    if (rc == BASE_E_LIMIT || compressor == BASE_COMPRESS_NONE ||
+        w->packed.len > raw.len - raw.len / 8) {
         compressor = BASE_COMPRESS_NONE;
         base_buf_reset(&w->packed);
         rc = base_buf_put_slice(&w->packed, raw);
     }
     if (!rc)
-        rc = lsmi_frame_seal(&w->packed, 0, compressor, (uint32_t)raw.len, w->footer.salt, w->offset);
+        rc = lsmi_frame_seal(&w->packed, 0, compressor, (uint32_t)raw.len, w->footer.salt,
+                             w->offset);
     if (rc)
         return fail(w, rc, "a block", err);
     *frame_len = (uint32_t)w->packed.len;
     return append(w, base_buf_view(&w->packed), err);
 }
 
-/* --- index ------------------------------------------------------------------------------------------- */
+/* Index. */
 
 /* Move the open index block of a level to its finished ones. */
 static int close_index_block(struct level *level, uint32_t number, struct base_buf *separators)
@@ -138,17 +148,19 @@ static int close_index_block(struct level *level, uint32_t number, struct base_b
     return rc;
 }
 
-static int add_index_entry(struct lsmi_sst_writer *w, uint32_t number, struct base_slice separator, uint64_t offset,
-                           uint32_t len, struct base_err *err)
+static int add_index_entry(struct lsmi_sst_writer *w, uint32_t number, struct base_slice separator,
+                           uint64_t offset, uint32_t len, struct base_err *err)
 {
     struct level *level = &w->levels[number - 1];
-    /* Above the leaves blocks are larger: usually all there is fits one, which is the root and stays in memory. */
+    /* Above the leaves blocks are larger: usually all there is fits one, which is the root and
+     * stays in memory. */
     size_t target = number == 1 ? LEAF_SIZE : INNER_SIZE;
     /* However long the separators are: with an entry a block there would be no end of levels. */
     size_t least = number == 1 ? 1 : INNER_ENTRIES_MIN;
     int rc = BASE_OK;
     if (level->open.count && (!lsmi_index_builder_fits(&level->open, len) ||
-                              (level->open.count >= least && lsmi_index_builder_size(&level->open) + separator.len > target)))
+                              (level->open.count >= least &&
+                               lsmi_index_builder_size(&level->open) + separator.len > target)))
         rc = close_index_block(level, number, &w->separators);
     if (!rc)
         rc = lsmi_index_builder_add(&level->open, separator, offset, len);
@@ -164,10 +176,13 @@ static int write_level(struct lsmi_sst_writer *w, uint32_t number, struct base_e
         size_t end = i + 1 < level->count ? level->notes[i + 1].at : level->bytes.len;
         uint64_t offset = w->offset;
         uint32_t len;
-        int rc = append_frame(w, base_slice(level->bytes.data + note->at, end - note->at), BASE_COMPRESS_NONE, &len, err);
+        int rc = append_frame(w, base_slice(level->bytes.data + note->at, end - note->at),
+                              BASE_COMPRESS_NONE, &len, err);
         if (!rc)
-            rc = add_index_entry(w, number + 1, base_slice(w->separators.data + note->separator_at, note->separator_len),
-                                 offset, len, err);
+            rc = add_index_entry(
+                w, number + 1,
+                base_slice(w->separators.data + note->separator_at, note->separator_len), offset,
+                len, err);
         if (rc)
             return rc;
     }
@@ -183,8 +198,9 @@ static int write_index(struct lsmi_sst_writer *w, struct base_err *err)
         bool root = level->count == 0;
         if (!root && number == LSMI_LEVELS_MAX)
             return fail(w, BASE_E_LIMIT, "index too deep", err);
-        int rc = root && level->open.count == 0 ? lsmi_index_builder_finish(&level->open, number, &level->bytes)
-                                                : close_index_block(level, number, &w->separators);
+        int rc = root && level->open.count == 0
+                     ? lsmi_index_builder_finish(&level->open, number, &level->bytes)
+                     : close_index_block(level, number, &w->separators);
         if (rc)
             return fail(w, rc, "an index block", err);
         if (root) {
@@ -200,10 +216,10 @@ static int write_index(struct lsmi_sst_writer *w, struct base_err *err)
     }
 }
 
-/* --- data blocks ------------------------------------------------------------------------------------- */
+/* Data blocks. */
 
-/* The first key of the block about to be written: its first partition's pkey, and with it the first row's ckey
- * when the partition goes on from the block before. */
+/* The first key of the block about to be written: its first partition's pkey, and with it the first
+ * row's ckey when the partition goes on from the block before. */
 static int first_key(struct lsmi_sst_writer *w)
 {
     const struct lsmi_builder_partition *p = &w->block.partitions[0];
@@ -217,14 +233,17 @@ static int first_key(struct lsmi_sst_writer *w)
     return rc;
 }
 
-/* Cut w->key to the shortest beginning that is still greater than the last key of the block before. */
+/* Cut w->key to the shortest beginning that is still greater than the last key of the block
+ * before. */
 static void shorten_separator(struct lsmi_sst_writer *w)
 {
     size_t same = 0;
-    while (same < w->last_key.len && same < w->key.len && w->last_key.data[same] == w->key.data[same])
+    while (same < w->last_key.len && same < w->key.len &&
+           w->last_key.data[same] == w->key.data[same])
         same++;
     BASE_ASSERT(same < w->key.len);
-    if (w->info.block_count) /* the first block keeps its key whole, so that the index shares a prefix */
+    if (w->info.block_count) /* the first block keeps its key whole, so that the index shares a
+                                prefix */
         w->key.len = same + 1;
 }
 
@@ -281,9 +300,10 @@ static bool block_is_full(const struct lsmi_sst_writer *w, size_t extra)
     return with > w->block_size && (size >= w->block_size / 2 || with > 4 * (size_t)w->block_size);
 }
 
-/* --- partitions and items ---------------------------------------------------------------------------- */
+/* Partitions and items. */
 
-/* Put the partition under way into the builder: at its begin, or at the begin of a further block. */
+/* Put the partition under way into the builder: at its begin, or at the begin of a further
+ * block. */
 static int enter_partition(struct lsmi_sst_writer *w, bool continued, struct base_err *err)
 {
     bool has_static = w->static_row.len > 0;
@@ -301,8 +321,8 @@ static int enter_partition(struct lsmi_sst_writer *w, bool continued, struct bas
     return rc ? fail(w, rc, "a partition", err) : BASE_OK;
 }
 
-/* The partition under way has something to say: count it and enter it. It begins with its first item (of
- * item_size; 0: it has none), so that a block's end does not come between them. */
+/* The partition under way has something to say: count it and enter it. It begins with its first
+ * item (of item_size; 0: it has none), so that a block's end does not come between them. */
 static int begin_partition(struct lsmi_sst_writer *w, size_t item_size, struct base_err *err)
 {
     int rc = BASE_OK;
@@ -337,13 +357,15 @@ static int end_partition(struct lsmi_sst_writer *w, struct base_err *err)
     return rc;
 }
 
-int lsmi_sst_writer_partition(struct lsmi_sst_writer *w, const struct base_partition *partition, struct base_err *err)
+int lsmi_sst_writer_partition(struct lsmi_sst_writer *w, const struct base_partition *partition,
+                              struct base_err *err)
 {
     int rc = end_partition(w, err);
     if (rc)
         return rc;
     struct base_slice pkey = partition->pkey;
-    if (pkey.len < LSMI_PKEY_LEN_MIN || pkey.len > BASE_PKEY_LEN_MAX || base_slice_compare(pkey, base_buf_view(&w->pkey)) <= 0)
+    if (pkey.len < LSMI_PKEY_LEN_MIN || pkey.len > BASE_PKEY_LEN_MAX ||
+        base_slice_compare(pkey, base_buf_view(&w->pkey)) <= 0)
         return fail(w, BASE_E_CORRUPT, "a partition out of order", err);
     base_buf_reset(&w->pkey);
     base_buf_reset(&w->static_row);
@@ -370,12 +392,14 @@ static const char *check_item(const struct lsmi_sst_writer *w, const struct base
         return "a row or marker out of order";
     if (item->kind == BASE_ITEM_ROW)
         return item->row.len ? NULL : "an empty row";
-    if (base_deletion_equal(item->before, item->after) || !base_deletion_equal(item->before, w->open))
+    if (base_deletion_equal(item->before, item->after) ||
+        !base_deletion_equal(item->before, w->open))
         return "markers that do not fit each other";
     return item->ckey.data[item->ckey.len - 1] == BASE_KEY_AT ? "a marker at a row" : NULL;
 }
 
-int lsmi_sst_writer_item(struct lsmi_sst_writer *w, const struct base_item *item, struct base_err *err)
+int lsmi_sst_writer_item(struct lsmi_sst_writer *w, const struct base_item *item,
+                         struct base_err *err)
 {
     BASE_ASSERT(w->in_partition);
     const char *wrong = check_item(w, item);
@@ -403,15 +427,15 @@ int lsmi_sst_writer_item(struct lsmi_sst_writer *w, const struct base_item *item
     return rc ? fail(w, rc, "a row", err) : BASE_OK;
 }
 
-/* --- open, finish, abort ----------------------------------------------------------------------------- */
+/* Open, finish, abort. */
 
 static void free_writer(struct lsmi_sst_writer *w)
 {
     base_file_close(w->file);
     lsmi_builder_fini(&w->block);
     lsmi_bloom_builder_fini(&w->bloom);
-    struct base_buf *bufs[] = {&w->raw, &w->packed, &w->last_key, &w->pkey, &w->static_row,
-                               &w->ckey, &w->pkey_min, &w->key, &w->separators};
+    struct base_buf *bufs[] = {&w->raw,  &w->packed,   &w->last_key, &w->pkey,      &w->static_row,
+                               &w->ckey, &w->pkey_min, &w->key,      &w->separators};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
     for (uint32_t i = 0; w->levels && i < LSMI_LEVELS_MAX; i++) {
@@ -431,7 +455,8 @@ static void set_info(struct lsmi_sst_writer *w, const struct lsmi_sst_params *pa
     info->format_version = LSMI_SST_VERSION;
     info->table_id = params->table_id;
     info->host_id = params->host_id;
-    snprintf(info->table_name, sizeof info->table_name, "%s", params->table_name ? params->table_name : "");
+    snprintf(info->table_name, sizeof info->table_name, "%s",
+             params->table_name ? params->table_name : "");
     info->id = params->id;
     info->commitlog_from = params->commitlog_from;
     info->commitlog_upto = params->commitlog_upto;
@@ -447,7 +472,8 @@ static void set_info(struct lsmi_sst_writer *w, const struct lsmi_sst_params *pa
     lsmi_count_begin(&w->count, info);
 }
 
-int lsmi_sst_writer_open(const struct lsmi_sst_params *params, struct lsmi_sst_writer **out, struct base_err *err)
+int lsmi_sst_writer_open(const struct lsmi_sst_params *params, struct lsmi_sst_writer **out,
+                         struct base_err *err)
 {
     *out = NULL;
     struct lsmi_sst_writer *w = calloc(1, sizeof *w);
@@ -459,8 +485,8 @@ int lsmi_sst_writer_open(const struct lsmi_sst_params *params, struct lsmi_sst_w
     w->block_size = params->block_size ? params->block_size : 4096;
     lsmi_builder_init(&w->block);
     lsmi_bloom_builder_init(&w->bloom, params->bloom_fp_chance, params->partition_count_hint);
-    struct base_buf *bufs[] = {&w->raw, &w->packed, &w->last_key, &w->pkey, &w->static_row,
-                               &w->ckey, &w->pkey_min, &w->key, &w->separators};
+    struct base_buf *bufs[] = {&w->raw,  &w->packed,   &w->last_key, &w->pkey,      &w->static_row,
+                               &w->ckey, &w->pkey_min, &w->key,      &w->separators};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_init(bufs[i], (size_t)4 << 30);
     w->deletion = w->open = BASE_DELETION_NONE;
@@ -477,7 +503,8 @@ int lsmi_sst_writer_open(const struct lsmi_sst_params *params, struct lsmi_sst_w
         }
         set_info(w, params);
         int flags = BASE_OPEN_READ | BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE;
-        rc = base_fs_open(w->fs, w->path, params->direct ? flags | BASE_OPEN_DIRECT : flags, &w->file, err);
+        rc = base_fs_open(w->fs, w->path, params->direct ? flags | BASE_OPEN_DIRECT : flags,
+                          &w->file, err);
     }
     if (rc) {
         free_writer(w);
@@ -494,8 +521,10 @@ uint64_t lsmi_sst_writer_size(const struct lsmi_sst_writer *w)
 
 bool lsmi_sst_writer_is_empty(const struct lsmi_sst_writer *w)
 {
-    /* The partition under way begins with its first item or at its end: until then it is not counted. */
-    bool pending = w->in_partition && !w->partition_begun && (w->static_row.len || !base_deletion_is_none(w->deletion));
+    /* The partition under way begins with its first item or at its end: until then it is not
+     * counted. */
+    bool pending = w->in_partition && !w->partition_begun &&
+                   (w->static_row.len || !base_deletion_is_none(w->deletion));
     return w->info.partition_count == 0 && !pending;
 }
 
@@ -525,7 +554,8 @@ static int write_filter_and_metadata(struct lsmi_sst_writer *w, struct base_err 
     return rc;
 }
 
-int lsmi_sst_writer_finish(struct lsmi_sst_writer *w, struct lsm_sstable_info *info, struct base_err *err)
+int lsmi_sst_writer_finish(struct lsmi_sst_writer *w, struct lsm_sstable_info *info,
+                           struct base_err *err)
 {
     *info = (struct lsm_sstable_info){0};
     int rc = end_partition(w, err);

@@ -1,9 +1,10 @@
-/* Which SSTables to compact next: Cassandra's size-tiered strategy (o.a.c.db.compaction.SizeTieredCompactionStrategy,
- * getBuckets and mostInterestingBucket). Tables of similar size form a bucket; a bucket of at least
- * min_threshold is worth merging.
+/* Which SSTables to compact next: Cassandra's size-tiered strategy
+ * (o.a.c.db.compaction.SizeTieredCompactionStrategy, getBuckets and mostInterestingBucket). Tables
+ * of similar size form a bucket; a bucket of at least min_threshold is worth merging.
  *
- * Cassandra ranks buckets by reads a key first and, where that does not decide, by the smallest mean size; we
- * keep no read rates per table, so the mean decides always: small tables are the cheapest to be rid of. */
+ * Cassandra ranks buckets by reads a key first and, where that does not decide, by the smallest
+ * mean size; we keep no read rates per table, so the mean decides always: small tables are the
+ * cheapest to be rid of. */
 #include "lsm/sstable.h"
 
 struct sized {
@@ -14,7 +15,8 @@ struct sized {
 static int by_size(const void *a, const void *b)
 {
     const struct sized *x = a, *y = b;
-    return x->size != y->size ? (x->size > y->size) - (x->size < y->size) : (x->index > y->index) - (x->index < y->index);
+    return x->size != y->size ? (x->size > y->size) - (x->size < y->size)
+                              : (x->index > y->index) - (x->index < y->index);
 }
 
 static bool belongs(uint64_t size, double mean, const struct lsm_table_desc *desc)
@@ -23,7 +25,8 @@ static bool belongs(uint64_t size, double mean, const struct lsm_table_desc *des
     return (s > mean * desc->bucket_low && s < mean * desc->bucket_high) || (s < min && mean < min);
 }
 
-size_t lsmi_stcs_pick(const struct lsm_sstable_info *infos, size_t n, const struct lsm_table_desc *desc, size_t *chosen)
+size_t lsmi_stcs_pick(const struct lsm_sstable_info *infos, size_t n,
+                      const struct lsm_table_desc *desc, size_t *chosen)
 {
     struct sized *sorted = malloc((n + 1) * sizeof *sorted);
     if (!sorted || desc->min_threshold == 0) {
@@ -33,8 +36,9 @@ size_t lsmi_stcs_pick(const struct lsm_sstable_info *infos, size_t n, const stru
     for (size_t i = 0; i < n; i++)
         sorted[i] = (struct sized){infos[i].file_size, i};
     qsort(sorted, n, sizeof *sorted, by_size);
-    /* Sorted by size, a table belongs to the bucket that is open or to none before it, so that buckets are runs; their
-     * means ascend, so that the first bucket that is large enough is the one with the smallest mean. */
+    /* Sorted by size, a table belongs to the bucket that is open or to none before it, so that
+     * buckets are runs; their means ascend, so that the first bucket that is large enough is the
+     * one with the smallest mean. */
     size_t begin = 0, picked = 0;
     while (begin < n && picked == 0) {
         double mean = (double)sorted[begin].size;

@@ -1,8 +1,8 @@
 /* The store as a whole: options, opening, replay, closing, figures (lsm/lsm.h).
  *
  * Opening is in two parts, for the store does not know what tables there are: lsm_open reads the
- * manifest and looks at the log's segments; the caller declares its tables; lsm_replay applies the log and
- * removes what belongs to none of them. */
+ * manifest and looks at the log's segments; the caller declares its tables; lsm_replay applies the
+ * log and removes what belongs to none of them. */
 #include "lsm/lsm_private.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ void lsm_options_init(struct lsm_options *options)
     };
 }
 
-/* --- small things that all files use --------------------------------------------------------------------- */
+/* Small things that all files use. */
 
 void lsmi_sstable_dir(const struct lsm_store *store, char path[LSMI_PATH_MAX])
 {
@@ -78,7 +78,7 @@ bool lsmi_retry_waits(struct lsm_store *store, struct lsmi_retry *retry, uint64_
     return true;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------- */
+/* Opening. */
 
 struct cleaning {
     struct lsm_store *store;
@@ -100,13 +100,15 @@ static int clean_one(void *ctx, const char *name)
             return 0;
         uint64_t sstable_id;
         uint32_t index_id;
-        if (lsmi_index_name_parse(name, &sstable_id, &index_id) && lsmi_manifest_find(&store->manifest, sstable_id)) {
+        if (lsmi_index_name_parse(name, &sstable_id, &index_id) &&
+            lsmi_manifest_find(&store->manifest, sstable_id)) {
             store->has_index_files = true;
             return 0;
         }
         snprintf(path, sizeof path, "%s/sst/%s", store->dir, name);
     } else {
-        snprintf(expected, sizeof expected, "MANIFEST-%010llu", (unsigned long long)store->manifest.number);
+        snprintf(expected, sizeof expected, "MANIFEST-%010llu",
+                 (unsigned long long)store->manifest.number);
         bool ours = strncmp(name, "MANIFEST-", 9) == 0 || strcmp(name, "CURRENT.new") == 0;
         if (!ours || strcmp(name, expected) == 0)
             return 0;
@@ -215,7 +217,9 @@ int lsm_open(const struct lsm_options *options, struct lsm_store **out, struct b
     if (rc == BASE_OK) {
         char dir[LSMI_PATH_MAX];
         snprintf(dir, sizeof dir, "%s/commitlog", store->dir);
-        struct lsmi_log_config config = {.fs = options->fs, .random = options->random, .dir = dir,
+        struct lsmi_log_config config = {.fs = options->fs,
+                                         .random = options->random,
+                                         .dir = dir,
                                          .segment_size = options->commitlog_segment_size,
                                          .low = store->manifest.log_low};
         store->next_id = store->manifest.next_id;
@@ -235,7 +239,7 @@ int lsm_open(const struct lsm_options *options, struct lsm_store **out, struct b
     return BASE_OK;
 }
 
-/* --- replay ------------------------------------------------------------------------------------------------------ */
+/* Replay. */
 
 static int replay_wait(struct lsm_store *store, struct base_err *err)
 {
@@ -278,7 +282,8 @@ static int replay_group(void *ctx, uint64_t position, struct base_slice group, s
     }
     store->replay_position = position + 1; /* every later record begins behind this */
     uint64_t used = atomic_load_explicit(&store->memtable_bytes, memory_order_relaxed);
-    return BASE_UNLIKELY(used > store->options.memtable_size_max / 2) ? replay_wait(store, err) : BASE_OK;
+    return BASE_UNLIKELY(used > store->options.memtable_size_max / 2) ? replay_wait(store, err)
+                                                                      : BASE_OK;
 }
 
 /* Tables that the manifest knows and nobody declared were dropped while we were away. */
@@ -308,7 +313,8 @@ static int drop_undeclared(struct lsm_store *store, struct base_err *err)
     for (size_t i = 0; i < file_count && rc == BASE_OK; i++) {
         char path[LSMI_PATH_MAX];
         lsmi_sstable_path(store, files[i], path);
-        (void)!base_fs_remove(store->options.fs, path, NULL); /* if it stays, the next open removes it */
+        (void)!base_fs_remove(store->options.fs, path,
+                              NULL); /* if it stays, the next open removes it */
     }
     free(files);
     base_buf_fini(&edit);
@@ -344,7 +350,7 @@ int lsm_replay(struct lsm_store *store, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- closing ------------------------------------------------------------------------------------------------------ */
+/* Closing. */
 
 /* What a restart would have to read of the log, about. */
 static uint64_t replay_size(struct lsm_store *store)
@@ -353,7 +359,8 @@ static uint64_t replay_size(struct lsm_store *store)
     uint64_t position = lsmi_store_position(store), low = lsmi_log_low(store, NULL, NULL);
     pthread_rwlock_unlock(&store->switch_lock);
     uint64_t segments = (position >> 32) - (low >> 32);
-    return segments * store->options.commitlog_segment_size + (uint32_t)position - (uint64_t)(uint32_t)low;
+    return segments * store->options.commitlog_segment_size + (uint32_t)position -
+           (uint64_t)(uint32_t)low;
 }
 
 /* Is something of the table in no log? */
@@ -367,7 +374,8 @@ static bool has_unlogged(struct lsm_table *table)
     return unlogged;
 }
 
-/* Flush what is worth it. A failure is no loss where the log has it; else it is the close's failure. */
+/* Flush what is worth it. A failure is no loss where the log has it; else it is the close's
+ * failure. */
 static int close_flush(struct lsm_store *store, uint64_t flush_over_bytes, struct base_err *err)
 {
     bool all = replay_size(store) > flush_over_bytes;
@@ -384,7 +392,8 @@ static int close_flush(struct lsm_store *store, uint64_t flush_over_bytes, struc
             if (rc != BASE_OK)
                 base_logf(store->options.log, BASE_LOG_WARN, "close: %s", cause.text);
             if (rc != BASE_OK && unlogged && first == BASE_OK)
-                first = base_err_set(err, rc, "writes that were not to be logged are lost: %s", cause.text);
+                first = base_err_set(err, rc, "writes that were not to be logged are lost: %s",
+                                     cause.text);
         }
         lsmi_table_release(tables[i]);
     }
@@ -398,7 +407,8 @@ int lsm_close(struct lsm_store *store, uint64_t flush_over_bytes, struct base_er
         return BASE_OK;
     int reads = atomic_load(&store->open_reads);
     if (reads > 0)
-        return base_err_set(err, BASE_E_BUSY, "close store: %d reads are still open; close them first", reads);
+        return base_err_set(err, BASE_E_BUSY,
+                            "close store: %d reads are still open; close them first", reads);
     int rc = store->replayed ? close_flush(store, flush_over_bytes, err) : BASE_OK;
     atomic_store(&store->closing, true);
     while (atomic_load(&store->jobs) > 0)
@@ -439,7 +449,7 @@ int lsm_quiesce(struct lsm_store *store, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- figures ------------------------------------------------------------------------------------------------------ */
+/* Figures. */
 
 void lsm_table_get_stats(struct lsm_table *table, struct lsm_table_stats *stats)
 {

@@ -1,23 +1,28 @@
-/* Tables of a store: their descriptions and views; opening, altering, dropping, truncating (lsm/lsm.h).
+/* Tables of a store: their descriptions and views; opening, altering, dropping, truncating
+ * (lsm/lsm.h).
  *
- * A view is what a reader sees: immutable, replaced as a whole, freed with its last reader. Its SSTables
- * change only under manifest_lock, its memtables only with the switch lock held exclusively.
+ * A view is what a reader sees: immutable, replaced as a whole, freed with its last reader. Its
+ * SSTables change only under manifest_lock, its memtables only with the switch lock held
+ * exclusively.
  *
- * Dropping and truncating: the manifest's edit comes first; when it is durable, the files are marked and go
- * with their last reader. A crash in between leaves files that nobody names, which the next open removes. */
+ * Dropping and truncating: the manifest's edit comes first; when it is durable, the files are
+ * marked and go with their last reader. A crash in between leaves files that nobody names, which
+ * the next open removes. */
 #include "lsm/lsm_private.h"
 
-/* --- views ---------------------------------------------------------------------------------------------- */
+/* Views. */
 
 struct lsmi_view *lsmi_view_new(struct lsmi_memtable *const *memtables, size_t memtable_count,
                                 struct lsm_sstable *const *sstables, size_t sstable_count,
                                 struct base_deletion floor)
 {
     BASE_ASSERT(memtable_count >= 1);
-    struct lsmi_view *view = malloc(sizeof *view + (memtable_count + sstable_count) * sizeof(void *));
+    struct lsmi_view *view =
+        malloc(sizeof *view + (memtable_count + sstable_count) * sizeof(void *));
     if (!view)
         return NULL;
-    *view = (struct lsmi_view){.memtable_count = memtable_count, .sstable_count = sstable_count, .floor = floor};
+    *view = (struct lsmi_view){
+        .memtable_count = memtable_count, .sstable_count = sstable_count, .floor = floor};
     atomic_init(&view->refs, 1);
     view->memtables = (struct lsmi_memtable **)(void *)(view + 1);
     view->sstables = (struct lsm_sstable **)(void *)(view->memtables + memtable_count);
@@ -56,7 +61,7 @@ struct lsmi_view *lsmi_view_swap(struct lsm_table *table, struct lsmi_view *view
     return old;
 }
 
-/* --- descriptions ------------------------------------------------------------------------------------------ */
+/* Descriptions. */
 
 static struct lsmi_desc *desc_new(const struct lsm_table_desc *from)
 {
@@ -74,7 +79,8 @@ static struct lsmi_desc *desc_new(const struct lsm_table_desc *from)
         struct base_dropped_column *dropped = base_arena_alloc(&desc->arena, size);
         if (dropped) {
             memcpy(dropped, from->dropped, size);
-            for (size_t i = 0; i < from->dropped_count; i++) { /* only ids and times are the store's concern */
+            for (size_t i = 0; i < from->dropped_count;
+                 i++) { /* only ids and times are the store's concern */
                 dropped[i].name = (struct base_slice){0};
                 dropped[i].type = NULL;
             }
@@ -113,7 +119,7 @@ static struct base_deletion floor_of(const struct lsm_table_desc *desc)
     return (struct base_deletion){desc->truncated_us, desc->truncated_us / 1000000};
 }
 
-/* --- the map of tables --------------------------------------------------------------------------------------- */
+/* The map of tables. */
 
 static size_t slot_of(const struct lsm_store *store, struct base_uuid id)
 {
@@ -182,7 +188,8 @@ struct lsm_table **lsmi_tables_snapshot(struct lsm_store *store, size_t *count)
 {
     *count = 0;
     pthread_rwlock_rdlock(&store->switch_lock);
-    struct lsm_table **tables = store->table_count ? malloc(store->table_count * sizeof(struct lsm_table *)) : NULL;
+    struct lsm_table **tables =
+        store->table_count ? malloc(store->table_count * sizeof(struct lsm_table *)) : NULL;
     for (size_t i = 0; i < store->table_cap && tables; i++) {
         if (!store->tables[i])
             continue;
@@ -204,11 +211,12 @@ void lsmi_table_release(struct lsm_table *table)
     free(table);
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------- */
+/* Opening. */
 
-/* Open the SSTables that the manifest names for the table, and their indexes. Under manifest_lock. */
-static int sstables_open(struct lsm_store *store, const struct lsm_table_desc *desc, struct lsm_sstable ***out,
-                         size_t *out_count, struct base_err *err)
+/* Open the SSTables that the manifest names for the table, and their indexes. Under
+ * manifest_lock. */
+static int sstables_open(struct lsm_store *store, const struct lsm_table_desc *desc,
+                         struct lsm_sstable ***out, size_t *out_count, struct base_err *err)
 {
     struct base_uuid id = desc->id;
     char dir[LSMI_PATH_MAX];
@@ -224,16 +232,19 @@ static int sstables_open(struct lsm_store *store, const struct lsm_table_desc *d
         lsmi_sstable_path(store, m->sstables[i].id, path);
         rc = lsmi_sst_open(store->options.fs, path, store->cache, &sstables[n], err);
         if (rc == BASE_E_NOTFOUND)
-            rc = base_err_set(err, BASE_E_CORRUPT, "%s, which the manifest names, is missing", path);
+            rc =
+                base_err_set(err, BASE_E_CORRUPT, "%s, which the manifest names, is missing", path);
         if (rc != BASE_OK)
             break;
         const struct lsm_sstable_info *info = lsmi_sst_info(sstables[n++]);
         if (info->id != m->sstables[i].id || info->file_size != m->sstables[i].file_size ||
             !base_uuid_equal(info->table_id, id))
-            rc = base_err_set(err, BASE_E_CORRUPT, "%s is another file than the manifest's (id %llu, %llu bytes)",
-                              path, (unsigned long long)info->id, (unsigned long long)info->file_size);
+            rc = base_err_set(err, BASE_E_CORRUPT,
+                              "%s is another file than the manifest's (id %llu, %llu bytes)", path,
+                              (unsigned long long)info->id, (unsigned long long)info->file_size);
         if (rc == BASE_OK)
-            rc = lsmi_components_open(store->options.fs, dir, store->options.log, store->cache, sstables[n - 1], desc->indexer, err);
+            rc = lsmi_components_open(store->options.fs, dir, store->options.log, store->cache,
+                                      sstables[n - 1], desc->indexer, err);
     }
     if (rc != BASE_OK) {
         while (n > 0)
@@ -260,7 +271,8 @@ static struct lsm_table *table_new(struct lsm_store *store, const struct lsm_tab
     lsmi_compact_init(table);
     lsmi_index_job_init(table);
     table->desc = desc_new(desc);
-    table->memtable = lsmi_memtable_new_indexed(LSMI_SHARDS_MAX, &store->memtable_bytes, desc->indexer);
+    table->memtable =
+        lsmi_memtable_new_indexed(LSMI_SHARDS_MAX, &store->memtable_bytes, desc->indexer);
     if (table->desc && table->memtable)
         table->view = lsmi_view_new(&table->memtable, 1, sstables, sstable_count, floor_of(desc));
     lsmi_memtable_release(table->memtable); /* the view keeps it */
@@ -271,8 +283,8 @@ static struct lsm_table *table_new(struct lsm_store *store, const struct lsm_tab
     return table;
 }
 
-int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc, struct lsm_table **out,
-                   struct base_err *err)
+int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc,
+                   struct lsm_table **out, struct base_err *err)
 {
     *out = NULL;
     if (lsm_table_find(store, desc->id))
@@ -311,9 +323,11 @@ int lsm_table_open(struct lsm_store *store, const struct lsm_table_desc *desc, s
     return BASE_OK;
 }
 
-/* After the description: writes go to a memtable that keeps the indexes as they are now, files of dropped ones go. Without a new
- * memtable (NOMEM) queries do not use a new index until the next one. Under manifest_lock. */
-static int alter_indexes(struct lsm_table *table, struct base_indexer *before, struct base_indexer *now, struct base_err *err)
+/* After the description: writes go to a memtable that keeps the indexes as they are now, files of
+ * dropped ones go. Without a new memtable (NOMEM) queries do not use a new index until the next
+ * one. Under manifest_lock. */
+static int alter_indexes(struct lsm_table *table, struct base_indexer *before,
+                         struct base_indexer *now, struct base_err *err)
 {
     if (!before && !now)
         return BASE_OK;
@@ -324,7 +338,8 @@ static int alter_indexes(struct lsm_table *table, struct base_indexer *before, s
     return lsmi_table_renew(table, err);
 }
 
-int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc, struct base_err *err)
+int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc,
+                    struct base_err *err)
 {
     struct lsm_store *store = table->store;
     if (!base_uuid_equal(table->id, desc->id))
@@ -334,8 +349,9 @@ int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc, 
         return base_err_set(err, BASE_E_NOMEM, "alter table %s: out of memory", desc->name);
     pthread_mutex_lock(&store->manifest_lock);
     pthread_rwlock_wrlock(&store->switch_lock);
-    struct lsmi_view *view = lsmi_view_new(table->view->memtables, table->view->memtable_count,
-                                           table->view->sstables, table->view->sstable_count, floor_of(desc));
+    struct lsmi_view *view =
+        lsmi_view_new(table->view->memtables, table->view->memtable_count, table->view->sstables,
+                      table->view->sstable_count, floor_of(desc));
     if (view) {
         pthread_mutex_lock(&table->lock);
         old = table->desc;
@@ -357,7 +373,7 @@ int lsm_table_alter(struct lsm_table *table, const struct lsm_table_desc *desc, 
     return rc;
 }
 
-/* --- dropping and truncating -------------------------------------------------------------------------------- */
+/* Dropping and truncating. */
 
 /* Memtables that will not be flushed are no longer counted. */
 static void forget_memtables(struct lsm_store *store, const struct lsmi_view *view, size_t from)
@@ -406,7 +422,8 @@ int lsm_table_drop(struct lsm_store *store, struct lsm_table *table, struct base
     return BASE_OK;
 }
 
-static int truncate_edit(struct lsm_table *table, const struct lsmi_view *view, uint64_t upto, struct base_buf *edit)
+static int truncate_edit(struct lsm_table *table, const struct lsmi_view *view, uint64_t upto,
+                         struct base_buf *edit)
 {
     int rc = lsmi_edit_flushed(edit, table->id, upto);
     for (size_t i = 0; i < view->sstable_count && rc == BASE_OK; i++)
@@ -414,7 +431,8 @@ static int truncate_edit(struct lsm_table *table, const struct lsmi_view *view, 
     return rc;
 }
 
-/* Until the edit is decided, no memtable is switched in: the view that follows it is made beforehand. */
+/* Until the edit is decided, no memtable is switched in: the view that follows it is made
+ * beforehand. */
 static void truncating_set(struct lsm_table *table, bool truncating)
 {
     pthread_mutex_lock(&table->lock);
@@ -422,8 +440,8 @@ static void truncating_set(struct lsm_table *table, bool truncating)
     pthread_mutex_unlock(&table->lock);
 }
 
-/* Under manifest_lock, after a switch: what is older than the switch is in the older memtables and the
- * SSTables. */
+/* Under manifest_lock, after a switch: what is older than the switch is in the older memtables and
+ * the SSTables. */
 static int truncate_locked(struct lsm_table *table, struct base_buf *edit, struct base_err *err)
 {
     struct lsm_store *store = table->store;
@@ -440,7 +458,8 @@ static int truncate_locked(struct lsm_table *table, struct base_buf *edit, struc
     pthread_rwlock_unlock(&store->switch_lock);
     if (rc != BASE_OK || !next)
         rc = base_err_set(err, rc != BASE_OK ? rc : BASE_E_NOMEM, "out of memory");
-    /* A power cut gives positions behind the log's durable end to other records: `upto` must not be there. */
+    /* A power cut gives positions behind the log's durable end to other records: `upto` must not be
+     * there. */
     if (rc == BASE_OK && store->replayed)
         rc = lsmi_log_sync(store->log, upto, err);
     if (rc == BASE_OK)

@@ -1,9 +1,9 @@
 /* Writing: back-pressure, commit log, memtables, durability (lsm/lsm.h).
  *
- * A group's order of events: it is checked whole; appended to the log; applied; then, if it was asked
- * for, synced. It is visible before it is durable, as in every store whose sync is shared; who must not act
- * on another's unsynced write asks LSM_DURABLE_SYNCED for its own. The switch lock is held from append to apply and not
- * while syncing. */
+ * A group's order of events: it is checked whole; appended to the log; applied; then, if it was
+ * asked for, synced. It is visible before it is durable, as in every store whose sync is shared;
+ * who must not act on another's unsynced write asks LSM_DURABLE_SYNCED for its own. The switch lock
+ * is held from append to apply and not while syncing. */
 #include "lsm/lsm_private.h"
 
 int lsmi_apply(struct lsm_table *table, const struct base_mutation *m, uint64_t position,
@@ -21,26 +21,28 @@ int lsmi_apply(struct lsm_table *table, const struct base_mutation *m, uint64_t 
     return lsmi_memtable_apply(mt, m, err);
 }
 
-/* --- background syncs --------------------------------------------------------------------------------- */
+/* Background syncs. */
 
 static enum base_step sync_step(struct base_job *job)
 {
     struct lsm_store *store = BASE_CONTAINER(job, struct lsm_store, sync_job);
     uint64_t now = lsmi_now_ns(store);
     if (now < store->sync_due_ns && !atomic_load(&store->closing)) {
-        job->delay_ns = store->sync_due_ns - now < LSMI_POLL_NS ? store->sync_due_ns - now : LSMI_POLL_NS;
+        job->delay_ns =
+            store->sync_due_ns - now < LSMI_POLL_NS ? store->sync_due_ns - now : LSMI_POLL_NS;
         return BASE_STEP_WAIT;
     }
     struct base_err err;
     if (lsmi_log_sync(store->log, UINT64_MAX, &err) != BASE_OK)
-        base_logf(store->options.log, BASE_LOG_ERROR, "commit log: sync failed, writing has stopped: %s",
-                  err.text);
+        base_logf(store->options.log, BASE_LOG_ERROR,
+                  "commit log: sync failed, writing has stopped: %s", err.text);
     atomic_store(&store->sync_posted, false);
     bool expected = false;
     if (!atomic_load(&store->closing) && lsmi_log_is_dirty(store->log) &&
         atomic_compare_exchange_strong(&store->sync_posted, &expected, true)) {
         store->sync_due_ns = lsmi_now_ns(store) + store->options.sync_period_ns;
-        job->delay_ns = store->options.sync_period_ns < LSMI_POLL_NS ? store->options.sync_period_ns : LSMI_POLL_NS;
+        job->delay_ns = store->options.sync_period_ns < LSMI_POLL_NS ? store->options.sync_period_ns
+                                                                     : LSMI_POLL_NS;
         return BASE_STEP_WAIT;
     }
     lsmi_job_done(store);
@@ -73,16 +75,21 @@ static void spare_cancelled(struct base_job *job)
 
 void lsmi_sync_job_init(struct lsm_store *store)
 {
-    store->sync_job = (struct base_job){.step = sync_step, .cancelled = sync_cancelled,
-                                        .name = "commit log sync", .lane = BASE_LANE_SYNC};
-    store->spare_job = (struct base_job){.step = spare_step, .cancelled = spare_cancelled,
-                                         .name = "commit log segment", .lane = BASE_LANE_FLUSH};
+    store->sync_job = (struct base_job){.step = sync_step,
+                                        .cancelled = sync_cancelled,
+                                        .name = "commit log sync",
+                                        .lane = BASE_LANE_SYNC};
+    store->spare_job = (struct base_job){.step = spare_step,
+                                         .cancelled = spare_cancelled,
+                                         .name = "commit log segment",
+                                         .lane = BASE_LANE_FLUSH};
 }
 
 static void sync_later(struct lsm_store *store)
 {
     bool expected = false;
-    if (atomic_load_explicit(&store->sync_posted, memory_order_relaxed) || atomic_load(&store->closing) ||
+    if (atomic_load_explicit(&store->sync_posted, memory_order_relaxed) ||
+        atomic_load(&store->closing) ||
         !atomic_compare_exchange_strong(&store->sync_posted, &expected, true))
         return;
     uint64_t period = store->options.sync_period_ns;
@@ -94,13 +101,15 @@ static void sync_later(struct lsm_store *store)
 static void spare_later(struct lsm_store *store)
 {
     bool expected = false;
-    if (!atomic_load(&store->closing) && atomic_compare_exchange_strong(&store->spare_posted, &expected, true))
+    if (!atomic_load(&store->closing) &&
+        atomic_compare_exchange_strong(&store->spare_posted, &expected, true))
         lsmi_job_post(store, &store->spare_job);
 }
 
-/* --- the group ---------------------------------------------------------------------------------------------- */
+/* The group. */
 
-/* Memtables are full and time is up: why do they not get emptier? A full disk is said as such, at once. */
+/* Memtables are full and time is up: why do they not get emptier? A full disk is said as such, at
+ * once. */
 static int explain_full(struct lsm_store *store, uint64_t used, struct base_err *err)
 {
     struct base_err cause = {0};
@@ -115,8 +124,10 @@ static int explain_full(struct lsm_store *store, uint64_t used, struct base_err 
     }
     free(tables);
     if (cause.code == BASE_OK)
-        return base_err_set(err, BASE_E_OVERLOADED, "memtables hold %llu of %llu bytes and flushing does not "
-                            "keep up; try again later", (unsigned long long)used,
+        return base_err_set(err, BASE_E_OVERLOADED,
+                            "memtables hold %llu of %llu bytes and flushing does not "
+                            "keep up; try again later",
+                            (unsigned long long)used,
                             (unsigned long long)store->options.memtable_size_max);
     return base_err_set(err, cause.code == BASE_E_NOSPACE ? BASE_E_NOSPACE : BASE_E_OVERLOADED,
                         "memtables are full and cannot be flushed: %s", cause.text);
@@ -144,7 +155,8 @@ static int wait_for_space(struct lsm_store *store, uint64_t timeout_ns, struct b
 
 /* Every mutation decodes, its table is open, and there are as many as said. Under switch_lock. */
 static int group_check(struct lsm_store *store, struct base_slice group, size_t count,
-                       struct base_mutation *first, struct lsm_table **first_table, struct base_err *err)
+                       struct base_mutation *first, struct lsm_table **first_table,
+                       struct base_err *err)
 {
     struct base_reader in = base_reader(group);
     size_t n = 0;
@@ -171,8 +183,8 @@ static int group_check(struct lsm_store *store, struct base_slice group, size_t 
 }
 
 /* Apply a group of several; *applied: how many before a failure. */
-static int group_apply(struct lsm_store *store, struct base_slice group, uint64_t position, size_t *applied,
-                       struct base_err *err)
+static int group_apply(struct lsm_store *store, struct base_slice group, uint64_t position,
+                       size_t *applied, struct base_err *err)
 {
     struct base_reader in = base_reader(group);
     struct lsm_table *table = NULL;
@@ -190,14 +202,16 @@ static int group_apply(struct lsm_store *store, struct base_slice group, uint64_
     return rc;
 }
 
-/* A group that is in the log could not be applied. When nothing of it was, the log is told so. Else only a
- * restart can make it whole: replay applies all of it. */
-static void group_failed(struct lsm_store *store, uint64_t position, size_t applied, struct base_err *err)
+/* A group that is in the log could not be applied. When nothing of it was, the log is told so. Else
+ * only a restart can make it whole: replay applies all of it. */
+static void group_failed(struct lsm_store *store, uint64_t position, size_t applied,
+                         struct base_err *err)
 {
     if (applied == 0 && (position == 0 || lsmi_log_cancel(store->log, position, NULL) == BASE_OK))
         return;
     struct base_err cause;
-    base_err_set(&cause, BASE_E_STOPPED, "a logged group was applied in part (%s)", err ? err->text : "");
+    base_err_set(&cause, BASE_E_STOPPED, "a logged group was applied in part (%s)",
+                 err ? err->text : "");
     lsmi_log_stop(store->log, &cause);
     base_logf(store->options.log, BASE_LOG_ERROR, "%s", cause.text);
 }
@@ -243,7 +257,8 @@ int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_
         spare_later(store);
     used = atomic_load_explicit(&store->memtable_bytes, memory_order_relaxed) -
            atomic_load_explicit(&store->flushing_bytes, memory_order_relaxed);
-    if (BASE_UNLIKELY(used > max / 2 || lsmi_log_size(store->log) > store->options.commitlog_total_size))
+    if (BASE_UNLIKELY(used > max / 2 ||
+                      lsmi_log_size(store->log) > store->options.commitlog_total_size))
         lsmi_flush_for_space(store);
     return rc;
 }
@@ -251,7 +266,8 @@ int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_
 bool lsm_write_may_wait(struct lsm_store *store, size_t size_bytes)
 {
     uint64_t used = atomic_load_explicit(&store->memtable_bytes, memory_order_relaxed);
-    if (!store->replayed || store->options.sync == LSM_SYNC_BATCH || used >= store->options.memtable_size_max)
+    if (!store->replayed || store->options.sync == LSM_SYNC_BATCH ||
+        used >= store->options.memtable_size_max)
         return true;
     if (pthread_rwlock_tryrdlock(&store->switch_lock) != 0)
         return true;

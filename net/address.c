@@ -37,7 +37,9 @@ int net_address_parse(const char *text, char host[64], uint16_t *port, struct ba
     host[len] = 0;
     return BASE_OK;
 bad:
-    return base_err_set(err, BASE_E_INVALID, "\"%s\" is no address: write HOST:PORT, as 127.0.0.1:7000 or [::1]:7000", text);
+    return base_err_set(err, BASE_E_INVALID,
+                        "\"%s\" is no address: write HOST:PORT, as 127.0.0.1:7000 or [::1]:7000",
+                        text);
 }
 
 bool net_address_is_loopback(const char *host)
@@ -75,8 +77,9 @@ bool net_address_is_wildcard(const char *host)
 {
     struct in6_addr address;
     static const uint8_t none[4];
-    return to_binary(host, &address) && (IN6_IS_ADDR_UNSPECIFIED(&address) ||
-                                         (IN6_IS_ADDR_V4MAPPED(&address) && memcmp(address.s6_addr + 12, none, 4) == 0));
+    return to_binary(host, &address) &&
+           (IN6_IS_ADDR_UNSPECIFIED(&address) ||
+            (IN6_IS_ADDR_V4MAPPED(&address) && memcmp(address.s6_addr + 12, none, 4) == 0));
 }
 
 bool net_address_equal(const char *a, const char *b)

@@ -2,10 +2,12 @@
  *
  *  0 version u8   1 flags u8   2 verb u8   3 zero u8   4 body length u32
  *  8 id u64      16 sender (16 bytes)     32 generation u32   36 milliseconds left u32
- * 40 epoch u64   48 trace id u64          56 checksum u64: XXH3 of bytes 0 … 55, then of the body seeded with that
+ * 40 epoch u64   48 trace id u64          56 checksum u64: XXH3 of bytes 0 … 55, then of the body
+ *                seeded with that
  * 64 body
  *
- * Invariant: what net_frame_put wrote, net_frame_get reads, and nothing else: bits that are not used are zero. */
+ * Invariant: what net_frame_put wrote, net_frame_get reads, and nothing else: bits that are not
+ * used are zero. */
 #include "base/checksum.h"
 #include "net/internode_private.h"
 
@@ -42,19 +44,22 @@ int net_frame_put(const struct base_message *message, struct base_buf *out)
     return BASE_OK;
 }
 
-int net_frame_get(struct base_reader *in, size_t frame_size_max, struct base_message *out, struct base_err *err)
+int net_frame_get(struct base_reader *in, size_t frame_size_max, struct base_message *out,
+                  struct base_err *err)
 {
     memset(out, 0, sizeof *out);
     size_t left = base_reader_left(in);
     if (left > 0 && in->p[0] != NET_FRAME_VERSION)
-        return base_err_set(err, BASE_E_VERSION, "frame: version %u, here %u: the nodes' versions are too far apart", in->p[0],
-                            NET_FRAME_VERSION);
+        return base_err_set(err, BASE_E_VERSION,
+                            "frame: version %u, here %u: the nodes' versions are too far apart",
+                            in->p[0], NET_FRAME_VERSION);
     if (left < NETI_FRAME_HEADER)
         return base_err_set(err, BASE_E_BUSY, "frame: cut off in its header");
     const uint8_t *p = in->p;
     size_t size = base_get_le32(p + 4);
     if (size > frame_size_max)
-        return base_err_set(err, BASE_E_LIMIT, "frame: a body of %zu bytes, at most %zu are taken", size, frame_size_max);
+        return base_err_set(err, BASE_E_LIMIT, "frame: a body of %zu bytes, at most %zu are taken",
+                            size, frame_size_max);
     if (left - NETI_FRAME_HEADER < size)
         return base_err_set(err, BASE_E_BUSY, "frame: cut off in its body");
     struct base_slice body = base_slice(p + NETI_FRAME_HEADER, size);

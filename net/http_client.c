@@ -1,7 +1,8 @@
 /* The HTTP client: libcurl's multi interface attached to a loop. Every descriptor libcurl wants
  * watched is a net_watch, its timeout one timer.
  *
- * No proxy, no redirect, no signal (CURLOPT_NOSIGNAL: we are a guest in somebody's process), http and https only. */
+ * No proxy, no redirect, no signal (CURLOPT_NOSIGNAL: we are a guest in somebody's process), http
+ * and https only. */
 #include "net/net_private.h"
 
 #include <stdio.h>
@@ -36,7 +37,8 @@ static void on_socket_ready(struct net_watch *watch, int events)
 {
     struct watched *w = BASE_CONTAINER(watch, struct watched, watch);
     struct net_http_client *client = w->client;
-    int running, mask = (events & NET_READABLE ? CURL_CSELECT_IN : 0) | (events & NET_WRITABLE ? CURL_CSELECT_OUT : 0);
+    int running, mask = (events & NET_READABLE ? CURL_CSELECT_IN : 0) |
+                        (events & NET_WRITABLE ? CURL_CSELECT_OUT : 0);
     curl_multi_socket_action(client->multi, watch->fd, mask, &running); /* may free w */
     reap(client);
 }
@@ -57,13 +59,15 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     if (!w) {
         w = calloc(1, sizeof *w);
         if (!w)
-            return 0; /* an error here ends libcurl's whole multi handle: rather, this transfer waits for its timeout */
+            return 0; /* an error here ends libcurl's whole multi handle: rather, this transfer
+                         waits for its timeout */
         w->client = client;
         w->watch.fd = fd;
         w->watch.ready = on_socket_ready;
         curl_multi_assign(client->multi, fd, w);
     }
-    int events = (what & CURL_POLL_IN ? NET_READABLE : 0) | (what & CURL_POLL_OUT ? NET_WRITABLE : 0);
+    int events =
+        (what & CURL_POLL_IN ? NET_READABLE : 0) | (what & CURL_POLL_OUT ? NET_WRITABLE : 0);
     int rc = net_loop_watch(client->loop, &w->watch, events, NULL);
     (void)rc; /* as above */
     return 0;
@@ -92,7 +96,8 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
 {
     (void)one;
     struct net_http_exchange *x = ctx;
-    if (x->call->answer.len + len > x->call->body_size_max || base_buf_put(&x->call->answer, data, len) != BASE_OK) {
+    if (x->call->answer.len + len > x->call->body_size_max ||
+        base_buf_put(&x->call->answer, data, len) != BASE_OK) {
         x->too_large = true;
         return 0;
     }
@@ -102,7 +107,8 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
 int neti_transfer_tls(CURL *easy, const struct net_tls_config *tls)
 {
     CURLcode code = CURLE_OK;
-    if (tls->ca) { /* and nobody else: libcurl would also trust, and read for each connection, the system's directory */
+    if (tls->ca) { /* and nobody else: libcurl would also trust, and read for each connection, the
+                      system's directory */
         code = curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     }
@@ -114,7 +120,7 @@ int neti_transfer_tls(CURL *easy, const struct net_tls_config *tls)
     return code == CURLE_OK ? BASE_OK : BASE_E_NOMEM;
 }
 
-/* --- transfers: what exchanges and the peers' POSTs are ---------------------------------------------------- */
+/* Transfers: what exchanges and the peers' POSTs are. */
 
 static void reap(struct net_http_client *client)
 {
@@ -165,7 +171,7 @@ void neti_transfer_options(CURL *easy)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 }
 
-/* --- one exchange --------------------------------------------------------------------------------------- */
+/* One exchange. */
 
 static void exchange_free(struct net_http_exchange *x)
 {
@@ -184,7 +190,8 @@ static int outcome(struct net_http_exchange *x, CURLcode code)
     struct net_http_call *call = x->call;
     const char *why = x->message[0] ? x->message : curl_easy_strerror(code);
     if (x->too_large)
-        return base_err_set(&call->error, BASE_E_LIMIT, "%s: the answer is larger than %zu bytes", call->url, call->body_size_max);
+        return base_err_set(&call->error, BASE_E_LIMIT, "%s: the answer is larger than %zu bytes",
+                            call->url, call->body_size_max);
     switch (code) {
     case CURLE_OK:
         return BASE_OK;
@@ -242,14 +249,16 @@ static int set_options(struct net_http_exchange *x)
     if (strcmp(call->method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body.len ? (const char *)call->body.data : "");
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                         call->body.len ? (const char *)call->body.data : "");
     } else {
         ok = ok && curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method) == CURLE_OK;
     }
     return ok ? BASE_OK : BASE_E_NOMEM;
 }
 
-int net_http_client_start(struct net_http_client *client, struct net_http_call *call, struct base_err *err)
+int net_http_client_start(struct net_http_client *client, struct net_http_call *call,
+                          struct base_err *err)
 {
     BASE_ASSERT(call->done);
     BASE_ASSERT(!call->exchange);
@@ -277,7 +286,7 @@ int net_http_client_start(struct net_http_client *client, struct net_http_call *
     return BASE_OK;
 }
 
-/* --- client ---------------------------------------------------------------------------------------------- */
+/* Client. */
 
 int net_http_client_new(struct net_loop *loop, struct net_http_client **out, struct base_err *err)
 {

@@ -1,12 +1,13 @@
-/* The HTTP server: libmicrohttpd without a thread of its own. Its epoll descriptor is one descriptor of
- * our loop, its timeout one timer.
+/* The HTTP server: libmicrohttpd without a thread of its own. Its epoll descriptor is one
+ * descriptor of our loop, its timeout one timer.
  *
  * Invariants:
- * 1. Every request that was handed to the handler is answered once; until then its connection is suspended.
- * 2. A request whose Host is not ours, or whose Origin is another, is answered 403 before the handler sees
- *    it: a web page in a browser on this machine must not reach a node (DESIGN.md §9).
- * 3. With require_client_auth the same holds for a peer without a certificate that our ca vouches for. A refused request's body
- *    is not kept.
+ * 1. Every request that was handed to the handler is answered once; until then its connection is
+ *    suspended.
+ * 2. A request whose Host is not ours, or whose Origin is another, is answered 403 before the
+ *    handler sees it: a web page in a browser on this machine must not reach a node (DESIGN.md §9).
+ * 3. With require_client_auth the same holds for a peer without a certificate that our ca vouches
+ *    for. A refused request's body is not kept.
  * 4. A body over the maximum is dropped as it arrives and answered 413. */
 #include "net/net_private.h"
 
@@ -43,7 +44,7 @@ struct net_http_request {
     const char *path;
     struct base_buf body;
     bool body_too_large, overloaded, limit_asked;
-    size_t counted; /* in the server's bodies_bytes */
+    size_t counted;      /* in the server's bodies_bytes */
     const char *refused; /* why it will not be handed out; its body is not kept */
     bool handed_out;
     bool suspended;
@@ -84,16 +85,18 @@ static void on_hook(struct net_hook *hook)
     run_daemon(BASE_CONTAINER(hook, struct net_http_server, hook));
 }
 
-/* --- Host and Origin -------------------------------------------------------------------------------- */
+/* Host and Origin. */
 
-/* For a wildcard address any numeric one will do: a page cannot make a browser send a number for another machine's name. */
+/* For a wildcard address any numeric one will do: a page cannot make a browser send a number for
+ * another machine's name. */
 static bool host_is_ours(const struct net_http_server *server, const char *value)
 {
     char host[64];
     uint16_t port = server->port;
     if (!value || net_address_parse(value, host, &port, NULL) != BASE_OK || port != server->port)
         return false;
-    if (server->also_host[0] && (net_address_equal(host, server->also_host) || strcasecmp(host, server->also_host) == 0))
+    if (server->also_host[0] &&
+        (net_address_equal(host, server->also_host) || strcasecmp(host, server->also_host) == 0))
         return true;
     if (net_address_is_wildcard(server->host))
         return net_address_is_numeric(host) || net_address_is_loopback(host);
@@ -106,13 +109,16 @@ static bool origin_is_ours(const struct net_http_server *server, const char *val
     const char *scheme = server->tls ? "https://" : "http://";
     if (!value)
         return true; /* not a browser, or a plain navigation */
-    return strncmp(value, scheme, strlen(scheme)) == 0 && host_is_ours(server, value + strlen(scheme));
+    return strncmp(value, scheme, strlen(scheme)) == 0 &&
+           host_is_ours(server, value + strlen(scheme));
 }
 
 static const char *refuse_reason(const struct net_http_request *request)
 {
-    const char *host = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-    const char *origin = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
+    const char *host =
+        MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    const char *origin =
+        MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
     if (!host_is_ours(request->server, host))
         return "the Host header does not name this node";
     if (!origin_is_ours(request->server, origin))
@@ -122,21 +128,24 @@ static const char *refuse_reason(const struct net_http_request *request)
     return NULL;
 }
 
-/* --- TLS ---------------------------------------------------------------------------------------------- */
+/* TLS. */
 
 static gnutls_session_t tls_session(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     return info ? (gnutls_session_t)info->tls_session : NULL;
 }
 
 static struct neti_tls_link *tls_link(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
-static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode what)
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
 {
     struct net_http_server *server = ctx;
     if (what == MHD_CONNECTION_NOTIFY_STARTED && tls_session(connection)) {
@@ -148,8 +157,9 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
 }
 
 /* GnuTLS asks for what to show; libmicrohttpd keeps its connection in the session. */
-static int on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain, unsigned *chain_len,
-                          gnutls_ocsp_data_st **ocsp, unsigned *ocsp_len, gnutls_privkey_t *key, unsigned *flags)
+static int on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                          gnutls_pcert_st **chain, unsigned *chain_len, gnutls_ocsp_data_st **ocsp,
+                          unsigned *ocsp_len, gnutls_privkey_t *key, unsigned *flags)
 {
     struct MHD_Connection *connection = gnutls_session_get_ptr(session);
     struct neti_tls_link *link = connection ? tls_link(connection) : NULL;
@@ -169,18 +179,20 @@ bool net_http_peer_certified(const struct net_http_request *request)
     return link && neti_tls_certified(link, tls_session(request->connection));
 }
 
-/* --- libmicrohttpd's callbacks ------------------------------------------------------------------------ */
+/* Libmicrohttpd's callbacks. */
 
 static enum MHD_Result answer(struct net_http_request *request)
 {
-    enum MHD_Result rc = MHD_queue_response(request->connection, request->status, request->response);
+    enum MHD_Result rc =
+        MHD_queue_response(request->connection, request->status, request->response);
     MHD_destroy_response(request->response);
     request->response = NULL;
     return rc;
 }
 
-static enum MHD_Result begin_request(struct net_http_server *server, struct MHD_Connection *connection,
-                                     const char *method, const char *path, void **state)
+static enum MHD_Result begin_request(struct net_http_server *server,
+                                     struct MHD_Connection *connection, const char *method,
+                                     const char *path, void **state)
 {
     struct net_http_request *request = calloc(1, sizeof *request);
     if (!request)
@@ -218,7 +230,8 @@ static void take_body(struct net_http_request *request, const char *data, size_t
     int rc = base_buf_put(&request->body, data, len);
     request->body_too_large = rc == BASE_E_LIMIT;
     request->overloaded = rc == BASE_E_NOMEM;
-    if (rc == BASE_OK && config->body_limit && !request->limit_asked && request->body.len > NET_HTTP_PROBE_SIZE) {
+    if (rc == BASE_OK && config->body_limit && !request->limit_asked &&
+        request->body.len > NET_HTTP_PROBE_SIZE) {
         size_t limit = config->body_limit(config->ctx, request, base_buf_view(&request->body));
         request->limit_asked = true;
         request->body_too_large = request->body.len > limit;
@@ -243,7 +256,8 @@ static void hand_out(struct net_http_request *request)
         base_err_set(&err, BASE_E_UNAUTHORIZED, "%s", request->refused);
         net_http_respond_error(request, &err);
     } else if (request->body_too_large) {
-        base_err_set(&err, BASE_E_LIMIT, "the request's body is larger than %zu bytes", request->body.len_max);
+        base_err_set(&err, BASE_E_LIMIT, "the request's body is larger than %zu bytes",
+                     request->body.len_max);
         net_http_respond_error(request, &err);
     } else {
         request->server->config.handle(request->server->config.ctx, request);
@@ -291,9 +305,10 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **st
     *state = NULL;
 }
 
-/* --- open, close ------------------------------------------------------------------------------------ */
+/* Open, close. */
 
-static int listen_on(const char *host, uint16_t port, int *out, uint16_t *out_port, struct base_err *err)
+static int listen_on(const char *host, uint16_t port, int *out, uint16_t *out_port,
+                     struct base_err *err)
 {
     union {
         struct sockaddr any;
@@ -319,14 +334,18 @@ static int listen_on(const char *host, uint16_t port, int *out, uint16_t *out_po
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, &address.any, len) != 0 || listen(fd, 128) != 0 ||
         getsockname(fd, &address.any, &len) != 0) {
-        int code = errno == EADDRINUSE ? BASE_E_BUSY : errno == EADDRNOTAVAIL ? BASE_E_CONFIG : BASE_E_IO;
-        int rc = base_err_set(err, code, "listen on %s:%u: %s%s", host, port, strerror(errno),
-                              errno == EADDRINUSE ? " (another node? choose a port with --listen HOST:PORT)" : "");
+        int code = errno == EADDRINUSE      ? BASE_E_BUSY
+                   : errno == EADDRNOTAVAIL ? BASE_E_CONFIG
+                                            : BASE_E_IO;
+        int rc = base_err_set(
+            err, code, "listen on %s:%u: %s%s", host, port, strerror(errno),
+            errno == EADDRINUSE ? " (another node? choose a port with --listen HOST:PORT)" : "");
         close(fd);
         return rc;
     }
     *out = fd;
-    *out_port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+    *out_port =
+        ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
     return BASE_OK;
 }
 
@@ -341,7 +360,8 @@ int net_http_server_open(struct net_loop *loop, const struct net_http_server_con
     server->loop = loop;
     server->config = *config;
     snprintf(server->host, sizeof server->host, "%s", config->host);
-    snprintf(server->also_host, sizeof server->also_host, "%s", config->also_host ? config->also_host : "");
+    snprintf(server->also_host, sizeof server->also_host, "%s",
+             config->also_host ? config->also_host : "");
     server->watch.ready = on_ready;
     server->timer.fired = on_timer;
     server->hook.run = on_hook;
@@ -356,18 +376,20 @@ int net_http_server_open(struct net_loop *loop, const struct net_http_server_con
     const struct MHD_OptionItem tls_options[] = {
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
         {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)on_certificate},
-        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0,
+         (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
         {MHD_OPTION_END, 0, NULL},
     };
     const struct MHD_OptionItem no_options[] = {{MHD_OPTION_END, 0, NULL}};
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls ? MHD_USE_TLS : 0), 0, NULL, NULL, on_access, server,
-        MHD_OPTION_ARRAY, server->tls ? tls_options : no_options,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (server->tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
+        on_access, server, MHD_OPTION_ARRAY, server->tls ? tls_options : no_options,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, config->connections_max,
-        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_END);
     if (!server->daemon) {
-        rc = base_err_set(err, BASE_E_IO, "HTTP server on %s:%u: libmicrohttpd refused to start", config->host, config->port);
+        rc = base_err_set(err, BASE_E_IO, "HTTP server on %s:%u: libmicrohttpd refused to start",
+                          config->host, config->port);
         close(fd);
         goto out;
     }
@@ -402,7 +424,7 @@ uint16_t net_http_server_port(const struct net_http_server *server)
     return server->port;
 }
 
-/* --- a request ---------------------------------------------------------------------------------------- */
+/* A request. */
 
 struct base_slice net_http_method(const struct net_http_request *request)
 {
@@ -414,7 +436,8 @@ struct base_slice net_http_path(const struct net_http_request *request)
     return base_slice_str(request->path);
 }
 
-static struct base_slice lookup(const struct net_http_request *request, enum MHD_ValueKind kind, const char *name)
+static struct base_slice lookup(const struct net_http_request *request, enum MHD_ValueKind kind,
+                                const char *name)
 {
     const char *value = MHD_lookup_connection_value(request->connection, kind, name);
     return value ? base_slice_str(value) : (struct base_slice){0};
@@ -456,7 +479,8 @@ static void resume(struct net_http_request *request)
     net_loop_at_end(request->server->loop, &request->server->hook);
 }
 
-static void set_response(struct net_http_request *request, unsigned status, const char *content_type, struct MHD_Response *response)
+static void set_response(struct net_http_request *request, unsigned status,
+                         const char *content_type, struct MHD_Response *response)
 {
     BASE_ASSERT(request->status == 0);
     request->response = response;
@@ -473,10 +497,11 @@ void net_http_respond(struct net_http_request *request, unsigned status, const c
                       struct base_slice body)
 {
     set_response(request, status, content_type,
-                 MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data, MHD_RESPMEM_MUST_COPY));
+                 MHD_create_response_from_buffer(body.len, (void *)(uintptr_t)body.data,
+                                                 MHD_RESPMEM_MUST_COPY));
 }
 
-/* --- a response that grows ------------------------------------------------------------------------------ */
+/* A response that grows. */
 
 static ssize_t on_stream_read(void *ctx, uint64_t position, char *out, size_t size)
 {
@@ -500,11 +525,11 @@ static ssize_t on_stream_read(void *ctx, uint64_t position, char *out, size_t si
     return (ssize_t)n;
 }
 
-int net_http_stream_begin(struct net_http_request *request, unsigned status, const char *content_type, void (*gone)(void *ctx),
-                          void *ctx)
+int net_http_stream_begin(struct net_http_request *request, unsigned status,
+                          const char *content_type, void (*gone)(void *ctx), void *ctx)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_SIZE, on_stream_read, request, NULL);
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_BLOCK_SIZE, on_stream_read, request, NULL);
     if (!response) {
         net_http_respond(request, 503, "text/plain", BASE_SLICE_LIT("out of memory\n"));
         return BASE_E_NOMEM;
@@ -582,7 +607,8 @@ void net_http_respond_error(struct net_http_request *request, const struct base_
         rc = base_json_put_string(&body, base_slice_str(err->text));
     if (rc == BASE_OK)
         rc = base_buf_printf(&body, "}\n");
-    struct base_slice text = rc == BASE_OK ? base_buf_view(&body) : BASE_SLICE_LIT("{\"error\": \"out of memory\"}\n");
+    struct base_slice text =
+        rc == BASE_OK ? base_buf_view(&body) : BASE_SLICE_LIT("{\"error\": \"out of memory\"}\n");
     net_http_respond(request, http_status(err->code), "application/json", text);
     base_buf_fini(&body);
 }

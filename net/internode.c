@@ -1,8 +1,9 @@
-/* Peers over HTTP: what both sides share: configuration, life cycle, counters. The client's side is internode_client.c, the
- * server's internode_server.c.
+/* Peers over HTTP: what both sides share: configuration, life cycle, counters. The client's side is
+ * internode_client.c, the server's internode_server.c.
  *
  * Invariants:
- * 1. What was sent and what is to be answered in one turn of the loop goes out at its end: one hook flushes both.
+ * 1. What was sent and what is to be answered in one turn of the loop goes out at its end: one hook
+ *    flushes both.
  * 2. The receiver's callbacks run on the loop, never inside net_internode_send, reply or drop. */
 #include "net/internode_private.h"
 
@@ -38,7 +39,8 @@ void neti_complain(struct net_internode *internode, const char *what, const char
         return;
     }
     if (internode->complaints)
-        base_logf(internode->config.log, BASE_LOG_WARN, "internode: %s: %s (and %llu times such things before)", what, detail,
+        base_logf(internode->config.log, BASE_LOG_WARN,
+                  "internode: %s: %s (and %llu times such things before)", what, detail,
                   (unsigned long long)internode->complaints);
     else
         base_logf(internode->config.log, BASE_LOG_WARN, "internode: %s: %s", what, detail);
@@ -84,14 +86,18 @@ static int check_config(const struct net_internode_config *config, struct base_e
     if (strlen(config->cluster_name) > 255)
         return base_err_set(err, BASE_E_CONFIG, "cluster_name: more than 255 bytes");
     if (config->secret.len > NET_CREDENTIAL_LEN_MAX || config->token.len > NET_CREDENTIAL_LEN_MAX)
-        return base_err_set(err, BASE_E_CONFIG, "the cluster secret is longer than %d bytes", NET_CREDENTIAL_LEN_MAX);
-    if (config->posts_max == 0 || config->body_size_max > UINT32_MAX || config->frame_size_max + NETI_FRAME_HEADER > config->body_size_max)
-        return base_err_set(err, BASE_E_CONFIG, "internode limits: a message of %zu bytes does not fit a body of %zu",
+        return base_err_set(err, BASE_E_CONFIG, "the cluster secret is longer than %d bytes",
+                            NET_CREDENTIAL_LEN_MAX);
+    if (config->posts_max == 0 || config->body_size_max > UINT32_MAX ||
+        config->frame_size_max + NETI_FRAME_HEADER > config->body_size_max)
+        return base_err_set(err, BASE_E_CONFIG,
+                            "internode limits: a message of %zu bytes does not fit a body of %zu",
                             config->frame_size_max, config->body_size_max);
     return BASE_OK;
 }
 
-int net_internode_open(const struct net_internode_config *config, struct net_internode **out, struct base_err *err)
+int net_internode_open(const struct net_internode_config *config, struct net_internode **out,
+                       struct base_err *err)
 {
     *out = NULL;
     int rc = check_config(config, err);
@@ -111,8 +117,10 @@ int net_internode_open(const struct net_internode_config *config, struct net_int
     rc = copy_bytes(&own->secret, &internode->secret);
     if (rc == BASE_OK)
         rc = copy_bytes(&own->token, &internode->token);
-    const char **strings[] = {&own->cluster_name, &own->tls.certificate, &own->tls.key, &own->tls.ca};
-    _Static_assert(BASE_COUNT(strings) == BASE_COUNT(internode->strings), "a place for each string");
+    const char **strings[] = {&own->cluster_name, &own->tls.certificate, &own->tls.key,
+                              &own->tls.ca};
+    _Static_assert(BASE_COUNT(strings) == BASE_COUNT(internode->strings),
+                   "a place for each string");
     for (size_t i = 0; i < BASE_COUNT(strings) && rc == BASE_OK; i++)
         rc = copy_string(strings[i], &internode->strings[i]);
     if (rc == BASE_OK)
@@ -155,7 +163,8 @@ void net_internode_set_secret(struct net_internode *internode, struct base_slice
     internode->config.secret = own;
 }
 
-void net_internode_get_stats(const struct net_internode *internode, struct net_internode_stats *stats)
+void net_internode_get_stats(const struct net_internode *internode,
+                             struct net_internode_stats *stats)
 {
     *stats = internode->stats;
 }

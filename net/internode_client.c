@@ -1,12 +1,13 @@
 /* What we send to peers: queues by peer and lane, the hello, when a POST goes out.
  *
- * Gathering: at the end of a turn each lane's queue goes out as one POST, unless a POST of the lane is fresh (less than
- * GATHER_NS under way) and the queue is below gather_bytes: then it waits for that POST to end or to be fresh no longer. So
- * batches grow with load, a lone message waits for nobody, and one that is answered late holds up nobody for longer than GATHER_NS.
+ * Gathering: at the end of a turn each lane's queue goes out as one POST, unless a POST of the lane
+ * is fresh (less than GATHER_NS under way) and the queue is below gather_bytes: then it waits for
+ * that POST to end or to be fresh no longer. So batches grow with load, a lone message waits for
+ * nobody, and one that is answered late holds up nobody for longer than GATHER_NS.
  *
  * Invariants:
- * 1. A request is in one place: its lane's queue, or one POST under way; whoever removes it tells on_undelivered if it
- *    certainly did not arrive, and nothing if it may have.
+ * 1. A request is in one place: its lane's queue, or one POST under way; whoever removes it tells
+ *    on_undelivered if it certainly did not arrive, and nothing if it may have.
  * 2. A peer has a session, or a hello under way, or nothing of it is under way.
  * 3. Callbacks that come out of libcurl's own (on_reply) may send: that only queues. */
 #include "net/internode_private.h"
@@ -19,7 +20,7 @@
 
 enum { ERROR_TEXT_MAX = 300 };
 
-/* --- queues ----------------------------------------------------------------------------------------------------- */
+/* Queues. */
 
 static size_t queued_size(const struct neti_queued *q)
 {
@@ -83,7 +84,8 @@ static void fail_queues(struct neti_peer *peer)
 {
     for (int i = 0; i < NET_INTERNODE_LANES; i++) {
         struct neti_lane *lane = &peer->lanes[i];
-        struct neti_queue failed = lane->queue; /* on_undelivered may send again: that is for the next hello */
+        struct neti_queue failed =
+            lane->queue; /* on_undelivered may send again: that is for the next hello */
         if (!failed.first)
             continue;
         for (struct neti_queued *q = failed.first; q; q = q->next)
@@ -97,9 +99,10 @@ static void fail_queues(struct neti_peer *peer)
     }
 }
 
-/* --- the hello ------------------------------------------------------------------------------------------------------- */
+/* The hello. */
 
-int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer, const char *url, char *message)
+int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer, const char *url,
+                      char *message)
 {
     CURL *easy = transfer->easy;
     const struct net_internode_config *config = &peer->internode->config;
@@ -109,7 +112,8 @@ int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer, co
     ok = ok && neti_transfer_tls(easy, &config->tls) == BASE_OK;
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, message);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(config->connect_timeout_ns / 1000000u));
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(config->connect_timeout_ns / 1000000u));
     return ok ? BASE_OK : BASE_E_NOMEM;
 }
 
@@ -122,7 +126,8 @@ static size_t on_hello_body(char *data, size_t one, size_t len, void *ctx)
 
 static void hello_failed(struct neti_peer *peer, const struct base_err *err)
 {
-    base_logf(peer->internode->config.log, peer->failed ? BASE_LOG_DEBUG : BASE_LOG_WARN, "internode: %s: %s", peer->address, err->text);
+    base_logf(peer->internode->config.log, peer->failed ? BASE_LOG_DEBUG : BASE_LOG_WARN,
+              "internode: %s: %s", peer->address, err->text);
     peer->failed = true;
     if (peer->internode->config.on_hello_failed)
         peer->internode->config.on_hello_failed(peer->internode->config.ctx, peer->address, err);
@@ -136,9 +141,12 @@ static int refused_hello(const struct neti_peer *peer, long status, struct base_
     char text[ERROR_TEXT_MAX + 1];
     size_t len = peer->answer.len < ERROR_TEXT_MAX ? peer->answer.len : ERROR_TEXT_MAX;
     for (size_t i = 0; i < len; i++)
-        text[i] = peer->answer.data[i] >= 0x20 && peer->answer.data[i] < 0x7f ? (char)peer->answer.data[i] : ' ';
+        text[i] = peer->answer.data[i] >= 0x20 && peer->answer.data[i] < 0x7f
+                      ? (char)peer->answer.data[i]
+                      : ' ';
     text[len] = 0;
-    return base_err_set(err, BASE_E_UNAUTHORIZED, "it answered the hello with status %ld: %s", status, text);
+    return base_err_set(err, BASE_E_UNAUTHORIZED, "it answered the hello with status %ld: %s",
+                        status, text);
 }
 
 static void on_hello_done(struct neti_transfer *transfer, CURLcode code)
@@ -151,11 +159,14 @@ static void on_hello_done(struct neti_transfer *transfer, CURLcode code)
     int rc;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK)
-        rc = base_err_set(&err, code == CURLE_PEER_FAILED_VERIFICATION ? BASE_E_UNAUTHORIZED : BASE_E_UNAVAILABLE, "%s", peer->message[0] ? peer->message : curl_easy_strerror(code));
+        rc = base_err_set(
+            &err, code == CURLE_PEER_FAILED_VERIFICATION ? BASE_E_UNAUTHORIZED : BASE_E_UNAVAILABLE,
+            "%s", peer->message[0] ? peer->message : curl_easy_strerror(code));
     else if (status != 200)
         rc = refused_hello(peer, status, &err);
     else
-        rc = neti_hello_end(&peer->hello, &internode->config, base_buf_view(&peer->answer), &session, &err);
+        rc = neti_hello_end(&peer->hello, &internode->config, base_buf_view(&peer->answer),
+                            &session, &err);
     base_buf_fini(&peer->answer);
     if (rc != BASE_OK) {
         hello_failed(peer, &err);
@@ -177,12 +188,16 @@ static void say_hello(struct neti_peer *peer)
     struct base_err err = {0};
     bool is_secret = false;
     BASE_ASSERT(!peer->transfer.active && !peer->session);
-    int rc = config->credential(config->ctx, peer->host, peer->port, credential->bytes, &credential->len, &is_secret, &err);
+    int rc = config->credential(config->ctx, peer->host, peer->port, credential->bytes,
+                                &credential->len, &is_secret, &err);
     if (rc != BASE_OK)
         goto out;
-    credential->kind = is_secret ? NETI_KIND_SECRET : credential->len ? NETI_KIND_TOKEN : NETI_KIND_CERTIFICATE;
+    credential->kind = is_secret         ? NETI_KIND_SECRET
+                       : credential->len ? NETI_KIND_TOKEN
+                                         : NETI_KIND_CERTIFICATE;
     if (credential->kind == NETI_KIND_CERTIFICATE && !config->tls.certificate) {
-        rc = base_err_set(&err, BASE_E_UNAUTHORIZED, "no secret, no token and no certificate to say hello with");
+        rc = base_err_set(&err, BASE_E_UNAUTHORIZED,
+                          "no secret, no token and no certificate to say hello with");
         goto out;
     }
     rc = neti_hello_begin(&peer->hello, config, &err);
@@ -190,13 +205,15 @@ static void say_hello(struct neti_peer *peer)
         goto out;
     if (!peer->transfer.easy) {
         peer->transfer.easy = curl_easy_init();
-        if (!peer->transfer.easy || neti_peer_options(&peer->transfer, peer, peer->hello_url, peer->message) != BASE_OK) {
+        if (!peer->transfer.easy ||
+            neti_peer_options(&peer->transfer, peer, peer->hello_url, peer->message) != BASE_OK) {
             rc = base_err_set(&err, BASE_E_NOMEM, "out of memory");
             goto out;
         }
         curl_easy_setopt(peer->transfer.easy, CURLOPT_WRITEFUNCTION, on_hello_body);
         curl_easy_setopt(peer->transfer.easy, CURLOPT_WRITEDATA, peer);
-        curl_easy_setopt(peer->transfer.easy, CURLOPT_TIMEOUT_MS, (long)(2 * config->connect_timeout_ns / 1000000u));
+        curl_easy_setopt(peer->transfer.easy, CURLOPT_TIMEOUT_MS,
+                         (long)(2 * config->connect_timeout_ns / 1000000u));
     }
     curl_easy_setopt(peer->transfer.easy, CURLOPT_POSTFIELDSIZE, (long)peer->hello.request_len);
     curl_easy_setopt(peer->transfer.easy, CURLOPT_POSTFIELDS, peer->hello.request);
@@ -211,7 +228,7 @@ out:
         hello_failed(peer, &err);
 }
 
-/* --- flushing -------------------------------------------------------------------------------------------------------- */
+/* Flushing. */
 
 /* Nanoseconds until the queue may go; 0: now. */
 static uint64_t must_wait(const struct neti_lane *lane, uint64_t now_ns)
@@ -303,7 +320,7 @@ void neti_peers_flush(struct net_internode *internode)
     internode->peer_is_new = false;
 }
 
-/* --- peers ------------------------------------------------------------------------------------------------------------ */
+/* Peers. */
 
 static void peer_free(struct neti_peer *peer)
 {
@@ -355,7 +372,8 @@ static struct neti_peer **bucket_of(struct net_internode *internode, struct base
 
 static bool is_idle(const struct neti_peer *peer, uint64_t now_ns)
 {
-    bool busy = peer->pending || peer->transfer.active || now_ns - peer->used_ns < NETI_PEER_IDLE_NS;
+    bool busy =
+        peer->pending || peer->transfer.active || now_ns - peer->used_ns < NETI_PEER_IDLE_NS;
     for (int i = 0; i < NET_INTERNODE_LANES; i++)
         busy = busy || peer->lanes[i].queue.first || peer->lanes[i].flying;
     return !busy;
@@ -381,23 +399,26 @@ void neti_peers_forget_idle(struct net_internode *internode, uint64_t now_ns)
     }
 }
 
-static char *make_url(const struct net_internode *internode, const struct neti_peer *peer, const char *path)
+static char *make_url(const struct net_internode *internode, const struct neti_peer *peer,
+                      const char *path)
 {
     struct base_buf url;
     char *text = NULL;
     size_t len;
     const struct net_internode_config *config = &internode->config;
-    bool v6 = strchr(peer->host, ':') != NULL, https = config->https || config->tls.certificate || config->tls.ca;
+    bool v6 = strchr(peer->host, ':') != NULL,
+         https = config->https || config->tls.certificate || config->tls.ca;
     base_buf_init(&url, 256);
-    if (base_buf_printf(&url, "%s://%s%s%s:%u/internode/v1/%s", https ? "https" : "http", v6 ? "[" : "", peer->host, v6 ? "]" : "",
-                        peer->port, path) == BASE_OK &&
+    if (base_buf_printf(&url, "%s://%s%s%s:%u/internode/v1/%s", https ? "https" : "http",
+                        v6 ? "[" : "", peer->host, v6 ? "]" : "", peer->port, path) == BASE_OK &&
         base_buf_put_u8(&url, 0) == BASE_OK)
         base_buf_take(&url, (uint8_t **)&text, &len);
     base_buf_fini(&url);
     return text;
 }
 
-static int peer_init(struct neti_peer *peer, struct net_internode *internode, struct base_slice address, struct base_err *err)
+static int peer_init(struct neti_peer *peer, struct net_internode *internode,
+                     struct base_slice address, struct base_err *err)
 {
     peer->internode = internode;
     peer->transfer.done = on_hello_done;
@@ -413,7 +434,8 @@ static int peer_init(struct neti_peer *peer, struct net_internode *internode, st
     int rc = net_address_parse(peer->address, peer->host, &peer->port, err);
     if (rc != BASE_OK)
         return rc;
-    static const char *const headers[] = {"Expect:", "Accept:", "Content-Type: application/octet-stream"};
+    static const char *const headers[] = {
+        "Expect:", "Accept:", "Content-Type: application/octet-stream"};
     for (size_t i = 0; i < BASE_COUNT(headers); i++) {
         struct curl_slist *more = curl_slist_append(peer->headers, headers[i]);
         if (!more)
@@ -425,7 +447,8 @@ static int peer_init(struct neti_peer *peer, struct net_internode *internode, st
     return peer->hello_url && peer->messages_url ? BASE_OK : BASE_E_NOMEM;
 }
 
-static int find_peer(struct net_internode *internode, struct base_slice address, struct neti_peer **out)
+static int find_peer(struct net_internode *internode, struct base_slice address,
+                     struct neti_peer **out)
 {
     struct neti_peer **bucket = bucket_of(internode, address);
     for (struct neti_peer *peer = *bucket; peer; peer = peer->next_in_bucket) {
@@ -454,7 +477,8 @@ static int find_peer(struct net_internode *internode, struct base_slice address,
     return BASE_OK;
 }
 
-int net_internode_send(struct net_internode *internode, struct base_slice address, struct base_uuid to, int lane_number, bool compress,
+int net_internode_send(struct net_internode *internode, struct base_slice address,
+                       struct base_uuid to, int lane_number, bool compress,
                        const struct base_message *message)
 {
     const struct net_internode_config *config = &internode->config;
@@ -472,11 +496,13 @@ int net_internode_send(struct net_internode *internode, struct base_slice addres
     if (!q)
         return BASE_E_NOMEM;
     *q = (struct neti_queued){.to = to, .message = *message};
-    q->deadline_ns = now_ns + (message->timeout_ms ? message->timeout_ms : NETI_NO_DEADLINE_MS) * UINT64_C(1000000);
+    q->deadline_ns = now_ns + (message->timeout_ms ? message->timeout_ms : NETI_NO_DEADLINE_MS) *
+                                  UINT64_C(1000000);
     if (message->body.len)
         memcpy(q->body, message->body.data, message->body.len);
     q->message.body.data = q->body;
-    if (lane->queue_bytes + queued_size(q) > config->queue_bytes_max && lane->queue.first && lane->queue.first->deadline_ns <= now_ns)
+    if (lane->queue_bytes + queued_size(q) > config->queue_bytes_max && lane->queue.first &&
+        lane->queue.first->deadline_ns <= now_ns)
         drop_expired(lane, now_ns);
     if (lane->queue.first && lane->queue_bytes + queued_size(q) > config->queue_bytes_max) {
         internode->stats.overloaded++;
@@ -492,11 +518,14 @@ int net_internode_send(struct net_internode *internode, struct base_slice addres
     return BASE_OK;
 }
 
-int net_internode_each_peer(const struct net_internode *internode, int (*each)(void *ctx, const struct net_internode_peer_stats *peer), void *ctx)
+int net_internode_each_peer(const struct net_internode *internode,
+                            int (*each)(void *ctx, const struct net_internode_peer_stats *peer),
+                            void *ctx)
 {
     int stop = 0;
     for (const struct neti_peer *peer = internode->peers; peer && !stop; peer = peer->next) {
-        struct net_internode_peer_stats stats = {.address = peer->address, .connected = peer->session != NULL};
+        struct net_internode_peer_stats stats = {.address = peer->address,
+                                                 .connected = peer->session != NULL};
         for (int i = 0; i < NET_INTERNODE_LANES; i++) {
             stats.lane_queued[i] = peer->lanes[i].queue_count;
             stats.lane_completed[i] = peer->lanes[i].completed;

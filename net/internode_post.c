@@ -1,16 +1,19 @@
 /* A POST of gathered requests, and its response: each chunk's replies as it comes.
  *
  * Invariants:
- * 1. When a POST has ended, its requests certainly did not arrive if no byte of it left or the peer said 503 under a MAC; they
- *    are told to be undelivered. All else is "may have": libcurl itself may send a POST twice (over a kept connection that had just
- *    been closed), and the peer takes a sequence number once.
- * 2. A POST answered "no session" goes back to the front of its queue, once, and a hello precedes it.
- * 3. No reply is believed before its chunk's MAC was found good, and none in another node's name. */
+ * 1. When a POST has ended, its requests certainly did not arrive if no byte of it left or the peer
+ *    said 503 under a MAC; they are told to be undelivered. All else is "may have": libcurl itself
+ *    may send a POST twice (over a kept connection that had just been closed), and the peer takes a
+ *    sequence number once.
+ * 2. A POST answered "no session" goes back to the front of its queue, once, and a hello precedes
+ *    it.
+ * 3. No reply is believed before its chunk's MAC was found good, and none in another node's
+ *    name. */
 #include "net/internode_private.h"
 
 enum { FRAMES_PER_POST_MAX = 4096 };
 
-/* --- replies ---------------------------------------------------------------------------------------------------- */
+/* Replies. */
 
 static int deliver(struct neti_post *post, const struct neti_chunk *chunk, struct base_err *err)
 {
@@ -18,15 +21,18 @@ static int deliver(struct neti_post *post, const struct neti_chunk *chunk, struc
     struct base_buf raw;
     struct base_slice frames;
     base_buf_init(&raw, 0);
-    int rc = neti_payload_open(chunk->payload, (chunk->flags & NETI_CHUNK_LZ4) != 0, chunk->raw_size, &raw, &frames, err);
+    int rc = neti_payload_open(chunk->payload, (chunk->flags & NETI_CHUNK_LZ4) != 0,
+                               chunk->raw_size, &raw, &frames, err);
     struct base_reader in = base_reader(frames);
     while (rc == BASE_OK && base_reader_left(&in) > 0) {
         struct base_message message;
         rc = net_frame_get(&in, internode->config.frame_size_max, &message, err);
         if (rc != BASE_OK)
             break;
-        if (!(message.flags & BASE_MESSAGE_REPLY) || !base_uuid_equal(message.sender, post->session->peer)) {
-            rc = base_err_set(err, BASE_E_CORRUPT, "response: a message that is no reply of this peer");
+        if (!(message.flags & BASE_MESSAGE_REPLY) ||
+            !base_uuid_equal(message.sender, post->session->peer)) {
+            rc = base_err_set(err, BASE_E_CORRUPT,
+                              "response: a message that is no reply of this peer");
             break;
         }
         internode->stats.frames_received++;
@@ -44,8 +50,8 @@ static int take_chunks(struct neti_post *post, struct base_err *err)
     int rc = BASE_OK;
     while (rc == BASE_OK && !post->ended) {
         struct neti_chunk chunk;
-        rc = neti_chunk_get(&in, post->session, post->lane->number, post->sequence, post->chunk_number, internode->config.body_size_max,
-                            &chunk, err);
+        rc = neti_chunk_get(&in, post->session, post->lane->number, post->sequence,
+                            post->chunk_number, internode->config.body_size_max, &chunk, err);
         if (rc != BASE_OK)
             break;
         post->chunk_number++;
@@ -56,7 +62,8 @@ static int take_chunks(struct neti_post *post, struct base_err *err)
     if (rc == BASE_OK && base_reader_left(&in) > 0)
         rc = base_err_set(err, BASE_E_CORRUPT, "response: bytes behind its end");
     size_t left = base_reader_left(&in);
-    if (left && in.p != post->in.data) /* a large chunk comes in many pieces: it is not moved for each */
+    if (left &&
+        in.p != post->in.data) /* a large chunk comes in many pieces: it is not moved for each */
         memmove(post->in.data, in.p, left);
     post->in.len = left;
     return rc == BASE_E_BUSY ? BASE_OK : rc;
@@ -88,7 +95,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
     return 0;
 }
 
-/* --- a POST -------------------------------------------------------------------------------------------------------- */
+/* A POST. */
 
 void neti_post_free(struct neti_post *post)
 {
@@ -113,7 +120,9 @@ static struct neti_post *post_new(struct neti_lane *lane)
     base_buf_init(&post->in, config->body_size_max + 2 * NETI_CHUNK_HEADER + CURL_MAX_WRITE_SIZE);
     post->transfer.done = on_posted;
     post->transfer.easy = curl_easy_init();
-    if (!post->transfer.easy || neti_peer_options(&post->transfer, lane->peer, lane->peer->messages_url, post->message) != BASE_OK) {
+    if (!post->transfer.easy ||
+        neti_peer_options(&post->transfer, lane->peer, lane->peer->messages_url, post->message) !=
+            BASE_OK) {
         neti_post_free(post);
         return NULL;
     }
@@ -164,7 +173,8 @@ static void send_again(struct neti_post *post)
         neti_lane_count(lane, q);
         neti_queue_append(&lane->queue, q);
     }
-    if (old.first) { /* what on_undelivered sent meanwhile stays behind what was there: order is no promise */
+    if (old.first) { /* what on_undelivered sent meanwhile stays behind what was there: order is no
+                        promise */
         *lane->queue.end = old.first;
         lane->queue.end = old.end;
     }
@@ -184,9 +194,13 @@ static void on_posted(struct neti_transfer *transfer, CURLcode code)
     curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &sent);
     bool not_sent = code != CURLE_OK && sent == 0;
     bool refused = status == 503 && post->refused && !post->bad;
-    if (not_sent || (code == CURLE_OK && status != 200) || (code != CURLE_OK && !post->bad && !post->ended))
-        base_logf(internode->config.log, BASE_LOG_DEBUG, "internode: POST to %s: status %ld: %s", lane->peer->address, status,
-                  code == CURLE_OK ? "refused" : post->message[0] ? post->message : curl_easy_strerror(code));
+    if (not_sent || (code == CURLE_OK && status != 200) ||
+        (code != CURLE_OK && !post->bad && !post->ended))
+        base_logf(internode->config.log, BASE_LOG_DEBUG, "internode: POST to %s: status %ld: %s",
+                  lane->peer->address, status,
+                  code == CURLE_OK   ? "refused"
+                  : post->message[0] ? post->message
+                                     : curl_easy_strerror(code));
     if (status == 503)
         internode->stats.overloaded++;
     if (code == CURLE_OK && status == 401)
@@ -204,7 +218,8 @@ static void on_posted(struct neti_transfer *transfer, CURLcode code)
     neti_peer_pending(lane->peer);
 }
 
-/* Fill a POST from the lane's queue; those whose time is over or that are for another host stay out. */
+/* Fill a POST from the lane's queue; those whose time is over or that are for another host stay
+ * out. */
 static int fill(struct neti_post *post, uint64_t now_ns, uint64_t *deadline_ns)
 {
     struct neti_lane *lane = post->lane;
@@ -216,7 +231,8 @@ static int fill(struct neti_post *post, uint64_t now_ns, uint64_t *deadline_ns)
     int rc = base_buf_put(&post->body, room, sizeof room);
     for (; rc == BASE_OK && left > 0 && count < FRAMES_PER_POST_MAX; left--) {
         struct neti_queued *q = lane->queue.first;
-        if (count > 0 && post->body.len + NETI_FRAME_HEADER + q->message.body.len > internode->config.gather_bytes + NETI_BODY_HEADER)
+        if (count > 0 && post->body.len + NETI_FRAME_HEADER + q->message.body.len >
+                             internode->config.gather_bytes + NETI_BODY_HEADER)
             break;
         neti_lane_take(lane);
         if (q->deadline_ns <= now_ns) {
@@ -226,8 +242,10 @@ static int fill(struct neti_post *post, uint64_t now_ns, uint64_t *deadline_ns)
             continue;
         }
         static const struct base_uuid anybody;
-        if (!base_uuid_equal(q->to, anybody) && !base_uuid_equal(q->to, lane->peer->session->peer)) {
-            neti_complain(internode, lane->peer->address, "the node there has another host id than the one addressed");
+        if (!base_uuid_equal(q->to, anybody) &&
+            !base_uuid_equal(q->to, lane->peer->session->peer)) {
+            neti_complain(internode, lane->peer->address,
+                          "the node there has another host id than the one addressed");
             neti_lane_undelivered(lane, q);
             continue;
         }
@@ -272,7 +290,8 @@ bool neti_post_send(struct neti_lane *lane, uint64_t now_ns)
         return false; /* out of memory: the next turn tries again, or deadlines pass */
     uint64_t sequence = peer->session->sequence[lane->number] + 1;
     if (fill(post, now_ns, &deadline_ns) != BASE_OK || !post->frames.first ||
-        neti_body_seal(&post->body, peer->session, lane->number, sequence, peer->compress) != BASE_OK) {
+        neti_body_seal(&post->body, peer->session, lane->number, sequence, peer->compress) !=
+            BASE_OK) {
         post_fail(post);
         return false;
     }

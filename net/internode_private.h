@@ -1,4 +1,5 @@
-/* What the files of net/'s internode part share: the session, POST bodies and response chunks, peers, received POSTs. */
+/* What the files of net/'s internode part share: the session, POST bodies and response chunks,
+ * peers, received POSTs. */
 #ifndef NET_INTERNODE_PRIVATE_H
 #define NET_INTERNODE_PRIVATE_H
 
@@ -21,16 +22,16 @@ enum {
     NETI_SESSIONS_MAX = 1024, /* proven */
     NETI_SESSIONS_UNPROVEN_MAX = 256,
 };
-#define NETI_SESSION_IDLE_NS 600000000000u  /* 10 minutes */
+#define NETI_SESSION_IDLE_NS 600000000000u /* 10 minutes */
 #define NETI_PEER_IDLE_NS 600000000000u
-#define NETI_COMPLAINT_NS 1000000000u       /* one line a second about what peers do wrong */
-#define NETI_NO_DEADLINE_MS 10000u          /* for a request whose timeout_ms is 0 */
+#define NETI_COMPLAINT_NS 1000000000u /* one line a second about what peers do wrong */
+#define NETI_NO_DEADLINE_MS 10000u    /* for a request whose timeout_ms is 0 */
 
 enum neti_body_flag { NETI_BODY_LZ4 = 0x01, NETI_BODY_WANTS_LZ4 = 0x02 };
 enum neti_chunk_flag { NETI_CHUNK_LZ4 = 0x01, NETI_CHUNK_END = 0x02, NETI_CHUNK_REFUSED = 0x04 };
 enum neti_kind { NETI_KIND_SECRET = 1, NETI_KIND_TOKEN = 2, NETI_KIND_CERTIFICATE = 3 };
 
-/* --- session.c ---------------------------------------------------------------------------------------------------------------- */
+/* session.c. */
 
 struct neti_credential {
     uint8_t bytes[NET_CREDENTIAL_LEN_MAX];
@@ -69,13 +70,16 @@ struct neti_hello {
     uint8_t request[NETI_HELLO_SIZE_MAX];
     size_t request_len;
 };
-BASE_MUST int neti_hello_begin(struct neti_hello *hello, const struct net_internode_config *config, struct base_err *err);
+BASE_MUST int neti_hello_begin(struct neti_hello *hello, const struct net_internode_config *config,
+                               struct base_err *err);
 /* The answer's body; a new session. UNAUTHORIZED, CORRUPT, VERSION. Forgets the credential. */
-BASE_MUST int neti_hello_end(struct neti_hello *hello, const struct net_internode_config *config, struct base_slice answer,
-                             struct neti_session **out, struct base_err *err);
+BASE_MUST int neti_hello_end(struct neti_hello *hello, const struct net_internode_config *config,
+                             struct base_slice answer, struct neti_session **out,
+                             struct base_err *err);
 void neti_hello_forget(struct neti_hello *hello); /* its credential */
 
-/* The server's sessions: a table with two LRU lists, of those whose peer has shown that it has the key and of the others. */
+/* The server's sessions: a table with two LRU lists, of those whose peer has shown that it has the
+ * key and of the others. */
 struct neti_session_list {
     struct neti_session *first, **last; /* oldest use first */
     unsigned count;
@@ -86,15 +90,20 @@ struct neti_sessions {
 };
 void neti_sessions_init(struct neti_sessions *sessions);
 void neti_sessions_fini(struct neti_sessions *sessions);
-/* Answer a hello: a new session, and the answer's body. `certified`: the peer showed a certificate that we verified. */
-BASE_MUST int neti_hello_answer(struct neti_sessions *sessions, const struct net_internode_config *config, bool certified,
-                                struct base_slice request, uint64_t now_ns, struct base_buf *answer, struct base_err *err);
-struct neti_session *neti_sessions_find(struct neti_sessions *sessions, const uint8_t id[NETI_SESSION_ID_LEN], uint64_t now_ns);
-bool neti_sessions_known(const struct neti_sessions *sessions, const uint8_t id[NETI_SESSION_ID_LEN]);
+/* Answer a hello: a new session, and the answer's body. `certified`: the peer showed a certificate
+ * that we verified. */
+BASE_MUST int neti_hello_answer(struct neti_sessions *sessions,
+                                const struct net_internode_config *config, bool certified,
+                                struct base_slice request, uint64_t now_ns, struct base_buf *answer,
+                                struct base_err *err);
+struct neti_session *neti_sessions_find(struct neti_sessions *sessions,
+                                        const uint8_t id[NETI_SESSION_ID_LEN], uint64_t now_ns);
+bool neti_sessions_known(const struct neti_sessions *sessions,
+                         const uint8_t id[NETI_SESSION_ID_LEN]);
 /* A body with a good MAC came. */
 void neti_sessions_used(struct neti_session *session, uint64_t now_ns);
 
-/* --- body.c: POST bodies and response chunks -------------------------------------------------------------------------------------- */
+/* body.c: POST bodies and response chunks. */
 
 struct neti_body {
     int lane;
@@ -104,13 +113,17 @@ struct neti_body {
     uint64_t sequence;
     struct base_slice payload; /* as sent */
 };
-/* `body` holds NETI_BODY_HEADER bytes of room and then the frames. Compresses (when asked and when it pays), numbers, signs. */
-BASE_MUST int neti_body_seal(struct base_buf *body, struct neti_session *session, int lane, uint64_t sequence, bool compress);
+/* `body` holds NETI_BODY_HEADER bytes of room and then the frames. Compresses (when asked and when
+ * it pays), numbers, signs. */
+BASE_MUST int neti_body_seal(struct base_buf *body, struct neti_session *session, int lane,
+                             uint64_t sequence, bool compress);
 /* What a POST's body says of itself. VERSION, CORRUPT, LIMIT. */
-BASE_MUST int neti_body_parse(struct base_slice bytes, size_t raw_size_max, struct neti_body *out, struct base_err *err);
+BASE_MUST int neti_body_parse(struct base_slice bytes, size_t raw_size_max, struct neti_body *out,
+                              struct base_err *err);
 bool neti_body_verify(struct base_slice bytes, struct neti_session *session);
 /* The frames of the payload: `raw` keeps them when they were compressed, else they are borrowed. */
-BASE_MUST int neti_payload_open(struct base_slice payload, bool lz4, size_t raw_size, struct base_buf *raw, struct base_slice *frames,
+BASE_MUST int neti_payload_open(struct base_slice payload, bool lz4, size_t raw_size,
+                                struct base_buf *raw, struct base_slice *frames,
                                 struct base_err *err);
 
 struct neti_chunk {
@@ -119,13 +132,15 @@ struct neti_chunk {
     struct base_slice payload;
 };
 /* `chunk` holds NETI_CHUNK_HEADER bytes of room and then the frames. */
-BASE_MUST int neti_chunk_seal(struct base_buf *chunk, struct neti_session *session, int lane, uint64_t sequence, uint32_t number,
-                              unsigned flags, bool compress);
-/* The chunk at the reader. BUSY: incomplete; CORRUPT, LIMIT. session NULL: the MAC is not looked at (fuzzing). */
-BASE_MUST int neti_chunk_get(struct base_reader *in, struct neti_session *session, int lane, uint64_t sequence, uint32_t number,
-                             size_t raw_size_max, struct neti_chunk *out, struct base_err *err);
+BASE_MUST int neti_chunk_seal(struct base_buf *chunk, struct neti_session *session, int lane,
+                              uint64_t sequence, uint32_t number, unsigned flags, bool compress);
+/* The chunk at the reader. BUSY: incomplete; CORRUPT, LIMIT. session NULL: the MAC is not looked at
+ * (fuzzing). */
+BASE_MUST int neti_chunk_get(struct base_reader *in, struct neti_session *session, int lane,
+                             uint64_t sequence, uint32_t number, size_t raw_size_max,
+                             struct neti_chunk *out, struct base_err *err);
 
-/* --- internode_client.c, internode_post.c: peers, lanes, queues ------------------------------------------------------------------ */
+/* internode_client.c, internode_post.c: peers, lanes, queues. */
 
 /* A request that waits, or whose POST is under way. */
 struct neti_queued {
@@ -215,17 +230,20 @@ static inline struct neti_queued *neti_queue_take(struct neti_queue *queue)
     return q;
 }
 
-struct neti_queued *neti_lane_take(struct neti_lane *lane);                          /* the first of its queue, which is not empty */
-void neti_lane_count(struct neti_lane *lane, const struct neti_queued *q);           /* it will be in its queue */
-void neti_lane_undelivered(struct neti_lane *lane, struct neti_queued *q);           /* told, freed */
+struct neti_queued *
+neti_lane_take(struct neti_lane *lane); /* the first of its queue, which is not empty */
+void neti_lane_count(struct neti_lane *lane,
+                     const struct neti_queued *q); /* it will be in its queue */
+void neti_lane_undelivered(struct neti_lane *lane, struct neti_queued *q); /* told, freed */
 /* What an easy handle to a peer has; message: CURL_ERROR_SIZE bytes. */
-BASE_MUST int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer, const char *url, char *message);
+BASE_MUST int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer,
+                                const char *url, char *message);
 /* Send what waits as one POST. False: nothing was sent, and nothing more can be now. */
 bool neti_post_send(struct neti_lane *lane, uint64_t now_ns);
 void neti_post_land(struct neti_post *post); /* it ended: kept for the next */
 void neti_post_free(struct neti_post *post);
 
-/* --- internode.c ------------------------------------------------------------------------------------------------------------------ */
+/* internode.c. */
 
 struct neti_inpost;
 
@@ -253,7 +271,7 @@ uint64_t neti_now(const struct net_internode *internode);
 /* Log what somebody else does wrong: he must not fill our log. */
 void neti_complain(struct net_internode *internode, const char *what, const char *detail);
 
-/* --- internode_client.c, internode_server.c ------------------------------------------------------------------------------------ */
+/* internode_client.c, internode_server.c. */
 
 void neti_peers_flush(struct net_internode *internode);
 void neti_peer_pending(struct neti_peer *peer); /* flush it at this turn's end */

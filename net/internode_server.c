@@ -1,12 +1,16 @@
-/* What peers send us: hellos, and POSTs of frames. A POST's messages are handed out one by one; its response carries each reply
- * in the turn in which it comes; if the last ones have just gone (STREAM_NS) and more are to come, a moment later, so that replies that
- * come one by one do not go one by one.
+/* What peers send us: hellos, and POSTs of frames. A POST's messages are handed out one by one; its
+ * response carries each reply in the turn in which it comes; if the last ones have just gone
+ * (STREAM_NS) and more are to come, a moment later, so that replies that come one by one do not go
+ * one by one.
  *
  * Invariants:
- * 1. A POST's body and frames live until the last of its messages came back (net_internode_reply or _drop).
+ * 1. A POST's body and frames live until the last of its messages came back (net_internode_reply or
+ *    _drop).
  * 2. Its response ends when all its messages that are not one-way came back, exactly once.
- * 3. All its frames are decoded before the first is handed out: a POST is taken whole or not at all.
- * 4. Nothing is handed out before MAC and sequence number were found good; a sequence number is good once. */
+ * 3. All its frames are decoded before the first is handed out: a POST is taken whole or not at
+ *    all.
+ * 4. Nothing is handed out before MAC and sequence number were found good; a sequence number is
+ *    good once. */
 #include "net/internode_private.h"
 
 #include <stdio.h>
@@ -42,7 +46,7 @@ struct neti_inpost {
 
 static const char content_type[] = "application/octet-stream";
 
-/* --- a POST's end --------------------------------------------------------------------------------------------- */
+/* A POST's end. */
 
 static void count_bytes(struct neti_inpost *post, size_t bytes)
 {
@@ -85,7 +89,7 @@ static void on_gone(void *ctx)
     make_ready(post);
 }
 
-/* --- sending replies ---------------------------------------------------------------------------------------- */
+/* Sending replies. */
 
 static int begin_chunk(struct base_buf *chunk)
 {
@@ -96,10 +100,12 @@ static int begin_chunk(struct base_buf *chunk)
 
 static int seal(struct neti_inpost *post, unsigned flags)
 {
-    return neti_chunk_seal(&post->chunk, post->session, post->lane, post->sequence, post->chunk_number++, flags, post->lz4);
+    return neti_chunk_seal(&post->chunk, post->session, post->lane, post->sequence,
+                           post->chunk_number++, flags, post->lz4);
 }
 
-/* Out of memory: the response ends without its last chunk, so the peer knows that it is not whole. */
+/* Out of memory: the response ends without its last chunk, so the peer knows that it is not
+ * whole. */
 static void give_up(struct neti_inpost *post)
 {
     struct net_http_request *request = post->request;
@@ -177,7 +183,7 @@ void neti_inposts_flush(struct net_internode *internode)
         net_loop_arm(internode->config.loop, &internode->stream, STREAM_NS);
 }
 
-/* --- answers of the receiver --------------------------------------------------------------------------------- */
+/* Answers of the receiver. */
 
 static void give_back(struct inbound *in)
 {
@@ -200,7 +206,8 @@ void net_internode_drop(struct net_internode *internode, struct net_inbound *in)
     give_back(own);
 }
 
-void net_internode_reply(struct net_internode *internode, struct net_inbound *in, const struct base_message *reply)
+void net_internode_reply(struct net_internode *internode, struct net_inbound *in,
+                         const struct base_message *reply)
 {
     struct inbound *own = BASE_CONTAINER(in, struct inbound, public);
     struct neti_inpost *post = own->post;
@@ -229,7 +236,7 @@ void net_internode_reply(struct net_internode *internode, struct net_inbound *in
     }
 }
 
-/* --- what a POST holds ------------------------------------------------------------------------------------------ */
+/* What a POST holds. */
 
 static int decode(struct neti_inpost *post, struct base_slice frames, struct base_err *err)
 {
@@ -281,7 +288,8 @@ static void hand_out(struct neti_inpost *post, uint64_t took_ms)
             internode->config.on_request(internode->config.ctx, &post->inbound[i].public);
 }
 
-static struct neti_inpost *inpost_new(struct net_internode *internode, struct neti_session *session, const struct neti_body *body)
+static struct neti_inpost *inpost_new(struct net_internode *internode, struct neti_session *session,
+                                      const struct neti_body *body)
 {
     struct neti_inpost *post = calloc(1, sizeof *post);
     if (!post)
@@ -303,23 +311,25 @@ static struct neti_inpost *inpost_new(struct net_internode *internode, struct ne
     return post;
 }
 
-/* --- refusing -------------------------------------------------------------------------------------------------- */
+/* Refusing. */
 
-static void refuse(struct net_internode *internode, struct net_http_request *request, unsigned status, const char *text)
+static void refuse(struct net_internode *internode, struct net_http_request *request,
+                   unsigned status, const char *text)
 {
     internode->stats.refused++;
     net_http_respond(request, status, "text/plain", base_slice_str(text));
 }
 
 /* A 503 that the peer can believe: nothing of its POST was read. */
-static void refuse_overload(struct net_internode *internode, struct net_http_request *request, struct neti_session *session,
-                            const struct neti_body *body)
+static void refuse_overload(struct net_internode *internode, struct net_http_request *request,
+                            struct neti_session *session, const struct neti_body *body)
 {
     struct base_buf chunk;
     internode->stats.overloaded++;
     base_buf_init(&chunk, NETI_CHUNK_HEADER);
     if (begin_chunk(&chunk) == BASE_OK &&
-        neti_chunk_seal(&chunk, session, body->lane, body->sequence, 0, NETI_CHUNK_REFUSED | NETI_CHUNK_END, false) == BASE_OK)
+        neti_chunk_seal(&chunk, session, body->lane, body->sequence, 0,
+                        NETI_CHUNK_REFUSED | NETI_CHUNK_END, false) == BASE_OK)
         net_http_respond(request, 503, content_type, base_buf_view(&chunk));
     else
         net_http_respond(request, 503, "text/plain", BASE_SLICE_LIT("out of memory\n"));
@@ -334,10 +344,11 @@ static int take_sequence(struct neti_session *session, const struct neti_body *b
         *window = calloc(1, sizeof **window);
     if (!*window)
         return BASE_E_NOMEM;
-    return body->sequence > 0 && neti_window_take(*window, body->sequence) ? BASE_OK : BASE_E_UNAUTHORIZED;
+    return body->sequence > 0 && neti_window_take(*window, body->sequence) ? BASE_OK
+                                                                           : BASE_E_UNAUTHORIZED;
 }
 
-/* --- requests ---------------------------------------------------------------------------------------------------- */
+/* Requests. */
 
 static void handle_hello(struct net_internode *internode, struct net_http_request *request)
 {
@@ -345,7 +356,8 @@ static void handle_hello(struct net_internode *internode, struct net_http_reques
     struct base_err err = {0};
     base_buf_init(&answer, NETI_HELLO_SIZE_MAX);
     internode->stats.hellos++;
-    int rc = neti_hello_answer(&internode->sessions, &internode->config, net_http_peer_certified(request), net_http_body(request),
+    int rc = neti_hello_answer(&internode->sessions, &internode->config,
+                               net_http_peer_certified(request), net_http_body(request),
                                neti_now(internode), &answer, &err);
     if (rc == BASE_OK) {
         net_http_respond(request, 200, content_type, base_buf_view(&answer));
@@ -371,7 +383,8 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
         refuse(internode, request, rc == BASE_E_LIMIT ? 413 : 400, err.text);
         return;
     }
-    struct neti_session *session = neti_sessions_find(&internode->sessions, body.session_id, now_ns);
+    struct neti_session *session =
+        neti_sessions_find(&internode->sessions, body.session_id, now_ns);
     if (!session) {
         refuse(internode, request, 401, "no session\n"); /* the peer says hello again */
         return;
@@ -384,14 +397,16 @@ static void handle_messages(struct net_internode *internode, struct net_http_req
     }
     neti_sessions_used(session, now_ns);
     internode->stats.bytes_received += bytes.len;
-    bool full = rc == BASE_E_NOMEM || internode->stats.inbound_bytes + bytes.len + body.raw_size > config->inbound_bytes_max;
+    bool full = rc == BASE_E_NOMEM || internode->stats.inbound_bytes + bytes.len + body.raw_size >
+                                          config->inbound_bytes_max;
     struct neti_inpost *post = full ? NULL : inpost_new(internode, session, &body);
     if (!post) {
         refuse_overload(internode, request, session, &body);
         return;
     }
     net_http_take_body(request, &post->body);
-    rc = neti_payload_open(body.payload, (body.flags & NETI_BODY_LZ4) != 0, body.raw_size, &post->raw, &frames, &err);
+    rc = neti_payload_open(body.payload, (body.flags & NETI_BODY_LZ4) != 0, body.raw_size,
+                           &post->raw, &frames, &err);
     count_bytes(post, post->body.len + post->raw.len);
     if (rc == BASE_OK)
         rc = decode(post, frames, &err);
@@ -419,7 +434,8 @@ static bool path_of(const struct net_http_request *request, struct base_slice *p
     return true;
 }
 
-size_t net_internode_body_limit(const struct net_internode *internode, const struct net_http_request *request, struct base_slice so_far)
+size_t net_internode_body_limit(const struct net_internode *internode,
+                                const struct net_http_request *request, struct base_slice so_far)
 {
     struct base_slice path;
     struct neti_body body;

@@ -3,9 +3,11 @@
  * Invariants:
  * 1. Callbacks run on the loop's thread only, one at a time.
  * 2. A watch that was removed during a turn is not called later in that turn (its slot is cleared).
- * 3. Without timers, tasks and hooks the loop sleeps without a timeout: nothing wakes an idle process.
- * 4. A turn is: events, timers, tasks, hooks. A hook armed by a hook runs in the same turn, HOOK_ROUNDS_MAX times at
- *    most; what is left runs in a next turn that does not sleep, so that descriptors are looked at in between. */
+ * 3. Without timers, tasks and hooks the loop sleeps without a timeout: nothing wakes an idle
+ *    process.
+ * 4. A turn is: events, timers, tasks, hooks. A hook armed by a hook runs in the same turn,
+ *    HOOK_ROUNDS_MAX times at most; what is left runs in a next turn that does not sleep, so that
+ *    descriptors are looked at in between. */
 #include "net/net.h"
 
 #include <errno.h>
@@ -24,7 +26,7 @@ struct net_loop {
     atomic_bool stop;
     struct net_timer *timers; /* the heap's root: the first one due */
     struct net_hook *hooks, **hooks_end;
-    pthread_mutex_t lock;     /* tasks */
+    pthread_mutex_t lock; /* tasks */
     struct net_task *tasks, **tasks_end;
     struct epoll_event events[EVENTS_PER_TURN];
     int event_count, event_at;
@@ -130,7 +132,7 @@ void net_loop_unwatch(struct net_loop *loop, struct net_watch *watch)
             loop->events[i].data.ptr = NULL, loop->events[i].events = 0;
 }
 
-/* --- timers: a pairing heap; link is where this timer hangs --------------------------------------------- */
+/* Timers: a pairing heap; link is where this timer hangs. */
 
 static struct net_timer *meld(struct net_timer *a, struct net_timer *b)
 {
@@ -203,7 +205,7 @@ void net_loop_arm(struct net_loop *loop, struct net_timer *timer, uint64_t after
     BASE_ASSERT(loop->timers->due_ns <= timer->due_ns);
 }
 
-/* --- hooks ------------------------------------------------------------------------------------------------ */
+/* Hooks. */
 
 void net_loop_at_end(struct net_loop *loop, struct net_hook *hook)
 {
@@ -245,7 +247,7 @@ static void run_hooks(struct net_loop *loop)
     }
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------ */
+/* Turns. */
 
 /* Wait for events until the first timer is due, to the microsecond where the kernel can (5.11). */
 static int wait_for_events(struct net_loop *loop)
@@ -255,14 +257,19 @@ static int wait_for_events(struct net_loop *loop)
     if (!loop->hooks && loop->timers && loop->timers->due_ns > now)
         wait_ns = loop->timers->due_ns - now;
     if (!loop->coarse) {
-        struct timespec ts = {.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)};
-        int n = epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_PER_TURN, for_ever ? NULL : &ts, NULL);
+        struct timespec ts = {.tv_sec = (time_t)(wait_ns / 1000000000u),
+                              .tv_nsec = (long)(wait_ns % 1000000000u)};
+        int n = epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_PER_TURN, for_ever ? NULL : &ts,
+                             NULL);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM))
             return n;
         loop->coarse = true;
     }
     uint64_t ms = (wait_ns + 999999) / 1000000;
-    return epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, for_ever ? -1 : ms > 86400000 ? 86400000 : (int)ms);
+    return epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN,
+                      for_ever        ? -1
+                      : ms > 86400000 ? 86400000
+                                      : (int)ms);
 }
 
 static void run_timers(struct net_loop *loop)

@@ -1,11 +1,13 @@
 /* Plain and TLS connections on the loop.
  *
  * Invariants:
- *  1. A stream's descriptor is watched for what its owner wants and, during a TLS handshake, for what GnuTLS wants; the owner is called
- *     for the former only.
- *  2. Bytes that GnuTLS has decrypted and the owner has not read make no descriptor readable: whenever the owner wants to read and there
- *     are such bytes, he is called at the end of the loop's turn.
- *  3. When the process has no descriptors left, accepting pauses: the loop does not spin on connections that it cannot take. */
+ *  1. A stream's descriptor is watched for what its owner wants and, during a TLS handshake, for
+ *     what GnuTLS wants; the owner is called for the former only.
+ *  2. Bytes that GnuTLS has decrypted and the owner has not read make no descriptor readable:
+ *     whenever the owner wants to read and there are such bytes, he is called at the end of the
+ *     loop's turn.
+ *  3. When the process has no descriptors left, accepting pauses: the loop does not spin on
+ *     connections that it cannot take. */
 #include "net/stream.h"
 
 #include <arpa/inet.h>
@@ -40,7 +42,7 @@ struct net_stream_tls {
     bool broken;
 };
 
-/* --- listening ------------------------------------------------------------------------------------------------------ */
+/* Listening. */
 
 union address {
     struct sockaddr any;
@@ -48,7 +50,8 @@ union address {
     struct sockaddr_in6 v6;
 };
 
-static int make_address(const char *host, uint16_t port, union address *out, socklen_t *len, struct base_err *err)
+static int make_address(const char *host, uint16_t port, union address *out, socklen_t *len,
+                        struct base_err *err)
 {
     memset(out, 0, sizeof *out);
     if (inet_pton(AF_INET, host, &out->v4.sin_addr) == 1) {
@@ -66,7 +69,8 @@ static int make_address(const char *host, uint16_t port, union address *out, soc
     return base_err_set(err, BASE_E_CONFIG, "listen on %s: not a numeric address", host);
 }
 
-static int listen_on(const struct net_stream_server_config *config, int *out, uint16_t *port, struct base_err *err)
+static int listen_on(const struct net_stream_server_config *config, int *out, uint16_t *port,
+                     struct base_err *err)
 {
     union address address;
     socklen_t len;
@@ -76,12 +80,18 @@ static int listen_on(const struct net_stream_server_config *config, int *out, ui
         return rc;
     int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return base_err_set(err, BASE_E_IO, "listen on %s:%u: %s", config->host, config->port, strerror(errno));
+        return base_err_set(err, BASE_E_IO, "listen on %s:%u: %s", config->host, config->port,
+                            strerror(errno));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0 || getsockname(fd, &address.any, &len) != 0) {
+    if (bind(fd, &address.any, len) != 0 || listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, &address.any, &len) != 0) {
         bool taken = errno == EADDRINUSE, hint = taken && config->port_hint;
-        rc = base_err_set(err, taken ? BASE_E_BUSY : errno == EADDRNOTAVAIL ? BASE_E_CONFIG : BASE_E_IO, "listen on %s:%u: %s%s%s%s",
-                          config->host, config->port, strerror(errno), hint ? " (" : "", hint ? config->port_hint : "", hint ? ")" : "");
+        rc = base_err_set(err,
+                          taken                    ? BASE_E_BUSY
+                          : errno == EADDRNOTAVAIL ? BASE_E_CONFIG
+                                                   : BASE_E_IO,
+                          "listen on %s:%u: %s%s%s%s", config->host, config->port, strerror(errno),
+                          hint ? " (" : "", hint ? config->port_hint : "", hint ? ")" : "");
         close(fd);
         return rc;
     }
@@ -100,8 +110,9 @@ int net_stream_probe(const struct net_stream_server_config *config, struct base_
 }
 
 /* GnuTLS asks what to show. */
-static int on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain, unsigned *chain_len,
-                          gnutls_ocsp_data_st **ocsp, unsigned *ocsp_len, gnutls_privkey_t *key, unsigned *flags)
+static int on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+                          gnutls_pcert_st **chain, unsigned *chain_len, gnutls_ocsp_data_st **ocsp,
+                          unsigned *ocsp_len, gnutls_privkey_t *key, unsigned *flags)
 {
     const struct net_stream_tls *tls = gnutls_session_get_ptr(session);
     (void)info;
@@ -118,7 +129,8 @@ static int open_tls(struct net_stream_server *server, struct base_err *err)
     if (rc != BASE_OK)
         return rc;
     if (gnutls_certificate_allocate_credentials(&server->credentials) != 0 ||
-        gnutls_priority_init(&server->priorities, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2", NULL) != 0)
+        gnutls_priority_init(&server->priorities, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2",
+                             NULL) != 0)
         return base_err_set(err, BASE_E_NOMEM, "TLS: out of memory");
     gnutls_certificate_set_retrieve_function3(server->credentials, on_certificate);
     return BASE_OK;
@@ -133,8 +145,8 @@ static void on_resume(struct net_timer *timer)
         net_loop_arm(server->loop, timer, ACCEPT_PAUSE_NS);
 }
 
-int net_stream_server_open(struct net_loop *loop, const struct net_stream_server_config *config, struct net_stream_server **out,
-                           struct base_err *err)
+int net_stream_server_open(struct net_loop *loop, const struct net_stream_server_config *config,
+                           struct net_stream_server **out, struct base_err *err)
 {
     *out = NULL;
     struct net_stream_server *server = calloc(1, sizeof *server);
@@ -186,7 +198,7 @@ uint16_t net_stream_server_port(const struct net_stream_server *server)
     return server->watch.fd >= 0 ? server->port : 0;
 }
 
-/* --- TLS ------------------------------------------------------------------------------------------------------------- */
+/* TLS. */
 
 static void on_pending(struct net_hook *hook)
 {
@@ -261,14 +273,16 @@ static bool handshake(struct net_stream *stream)
         tls->broken = true;
     }
     bool demanded = stream->server->config.tls.require_client_auth;
-    tls->broken = tls->broken || code < 0 || (demanded && !neti_tls_certified(tls->link, tls->session));
+    tls->broken =
+        tls->broken || code < 0 || (demanded && !neti_tls_certified(tls->link, tls->session));
     stream->handshaking = false;
     return true;
 }
 
-/* --- connections -------------------------------------------------------------------------------------------------------- */
+/* Connections. */
 
-/* The first byte decides. False: it is not there yet, or never will be (the owner then reads the end). */
+/* The first byte decides. False: it is not there yet, or never will be (the owner then reads the
+ * end). */
 static bool decide(struct net_stream *stream)
 {
     uint8_t first = 0;
@@ -385,7 +399,9 @@ static ssize_t write_tls(struct net_stream_tls *tls, const struct iovec *pieces,
         size_t at = 0;
         while (at < pieces[i].iov_len) {
             ssize_t n = tls->sending ? gnutls_record_send(tls->session, NULL, 0)
-                                     : gnutls_record_send(tls->session, (const char *)pieces[i].iov_base + at, pieces[i].iov_len - at);
+                                     : gnutls_record_send(tls->session,
+                                                          (const char *)pieces[i].iov_base + at,
+                                                          pieces[i].iov_len - at);
             tls->sending = n < 0 && is_transient((int)n);
             if (tls->sending)
                 return (ssize_t)total;
@@ -404,7 +420,8 @@ static ssize_t write_tls(struct net_stream_tls *tls, const struct iovec *pieces,
 
 ssize_t net_stream_write(struct net_stream *stream, const struct iovec *pieces, int count)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)count};
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+                             .msg_iovlen = (size_t)count};
     ssize_t n;
     if (stream->handshaking)
         return 0;
@@ -421,7 +438,8 @@ int net_stream_want(struct net_stream *stream, int events, struct base_err *err)
     stream->wanted = (uint8_t)events;
     if (stream->handshaking)
         return BASE_OK;
-    if (stream->tls && (events & NET_READABLE) && gnutls_record_check_pending(stream->tls->session) > 0)
+    if (stream->tls && (events & NET_READABLE) &&
+        gnutls_record_check_pending(stream->tls->session) > 0)
         net_loop_at_end(stream->server->loop, &stream->tls->hook);
     return update_watch(stream, events, err);
 }

@@ -1,9 +1,11 @@
-/* TLS of a listener: its certificate, key and ca, read again when their files change; and who shows which certificate.
+/* TLS of a listener: its certificate, key and ca, read again when their files change; and who shows
+ * which certificate.
  *
  * Invariants:
- * 1. A connection keeps the reading of the files that it began with; the next connection sees the files as they are then.
- * 2. Files that do not fit each other (a new certificate whose key is not there yet) change nothing: the last good
- *    reading stays, and the next connection looks again.
+ * 1. A connection keeps the reading of the files that it began with; the next connection sees the
+ *    files as they are then.
+ * 2. Files that do not fit each other (a new certificate whose key is not there yet) change
+ *    nothing: the last good reading stays, and the next connection looks again.
  * 3. A peer's certificate counts only when this connection's own ca vouches for it. */
 #include "net/net_private.h"
 
@@ -39,7 +41,7 @@ struct neti_tls_link {
     bool looked, certified;
 };
 
-/* --- reading the files ---------------------------------------------------------------------------------------- */
+/* Reading the files. */
 
 static void certificates_release(struct certificates *c)
 {
@@ -57,7 +59,8 @@ static void certificates_release(struct certificates *c)
 static int load(const char *path, gnutls_datum_t *out, struct base_err *err)
 {
     int rc = gnutls_load_file(path, out);
-    return rc == 0 ? BASE_OK : base_err_set(err, BASE_E_CONFIG, "read %s: %s", path, gnutls_strerror(rc));
+    return rc == 0 ? BASE_OK
+                   : base_err_set(err, BASE_E_CONFIG, "read %s: %s", path, gnutls_strerror(rc));
 }
 
 static int read_chain(struct certificates *c, const char *path, struct base_err *err)
@@ -70,7 +73,8 @@ static int read_chain(struct certificates *c, const char *path, struct base_err 
     int code = gnutls_pcert_list_import_x509_raw(c->chain, &count, &pem, GNUTLS_X509_FMT_PEM, 0);
     gnutls_free(pem.data);
     if (code != 0)
-        return base_err_set(err, BASE_E_CONFIG, "%s: no certificates in PEM: %s", path, gnutls_strerror(code));
+        return base_err_set(err, BASE_E_CONFIG, "%s: no certificates in PEM: %s", path,
+                            gnutls_strerror(code));
     c->chain_len = count;
     return BASE_OK;
 }
@@ -89,7 +93,8 @@ static int read_key(struct certificates *c, const char *path, struct base_err *e
     gnutls_memset(pem.data, 0, pem.size);
     gnutls_free(pem.data);
     if (code != 0)
-        return base_err_set(err, BASE_E_CONFIG, "%s: no private key in PEM: %s", path, gnutls_strerror(code));
+        return base_err_set(err, BASE_E_CONFIG, "%s: no private key in PEM: %s", path,
+                            gnutls_strerror(code));
     gnutls_pubkey_t public_key;
     if (gnutls_pubkey_init(&public_key) != 0)
         return base_err_set(err, BASE_E_NOMEM, "%s: out of memory", path);
@@ -97,12 +102,14 @@ static int read_key(struct certificates *c, const char *path, struct base_err *e
     if (code == 0)
         code = gnutls_pubkey_get_key_id(public_key, GNUTLS_KEYID_USE_SHA256, ids[0], &lens[0]);
     if (code == 0)
-        code = gnutls_pubkey_get_key_id(c->chain[0].pubkey, GNUTLS_KEYID_USE_SHA256, ids[1], &lens[1]);
+        code =
+            gnutls_pubkey_get_key_id(c->chain[0].pubkey, GNUTLS_KEYID_USE_SHA256, ids[1], &lens[1]);
     gnutls_pubkey_deinit(public_key);
     if (code != 0)
         return base_err_set(err, BASE_E_CONFIG, "%s: %s", path, gnutls_strerror(code));
     if (lens[0] != lens[1] || memcmp(ids[0], ids[1], lens[0]) != 0)
-        return base_err_set(err, BASE_E_CONFIG, "%s is not the key of the certificate beside it", path);
+        return base_err_set(err, BASE_E_CONFIG, "%s is not the key of the certificate beside it",
+                            path);
     return BASE_OK;
 }
 
@@ -117,7 +124,8 @@ static int read_ca(struct certificates *c, const char *path, struct base_err *er
         code = gnutls_x509_trust_list_add_trust_mem(c->ca, &pem, NULL, GNUTLS_X509_FMT_PEM, 0, 0);
     gnutls_free(pem.data);
     if (code <= 0)
-        return base_err_set(err, BASE_E_CONFIG, "%s: no certificates in PEM%s%s", path, code ? ": " : "", code ? gnutls_strerror(code) : "");
+        return base_err_set(err, BASE_E_CONFIG, "%s: no certificates in PEM%s%s", path,
+                            code ? ": " : "", code ? gnutls_strerror(code) : "");
     return BASE_OK;
 }
 
@@ -152,7 +160,8 @@ static bool stamp_files(const struct neti_tls *tls, struct stamp stamps[FILES])
         stamps[i].size = st.st_size;
         stamps[i].inode = st.st_ino;
         const struct stamp *old = &tls->stamps[i];
-        changed |= old->changed.tv_sec != st.st_mtim.tv_sec || old->changed.tv_nsec != st.st_mtim.tv_nsec || old->size != st.st_size ||
+        changed |= old->changed.tv_sec != st.st_mtim.tv_sec ||
+                   old->changed.tv_nsec != st.st_mtim.tv_nsec || old->size != st.st_size ||
                    old->inode != st.st_ino;
     }
     return changed;
@@ -169,15 +178,18 @@ static void read_again(struct neti_tls *tls)
     tls->current = fresh;
 }
 
-/* --- open, close ------------------------------------------------------------------------------------------------ */
+/* Open, close. */
 
 int neti_tls_open(const struct net_tls_config *config, struct neti_tls **out, struct base_err *err)
 {
-    const char *const files[FILES] = {config->certificate, config->key ? config->key : config->certificate, config->ca};
+    const char *const files[FILES] = {config->certificate,
+                                      config->key ? config->key : config->certificate, config->ca};
     int rc = BASE_OK;
     *out = NULL;
     if (config->require_client_auth && !config->ca)
-        return base_err_set(err, BASE_E_CONFIG, "require_client_auth needs the ca that vouches for the peers' certificates");
+        return base_err_set(
+            err, BASE_E_CONFIG,
+            "require_client_auth needs the ca that vouches for the peers' certificates");
     struct neti_tls *tls = calloc(1, sizeof *tls);
     if (!tls)
         return base_err_set(err, BASE_E_NOMEM, "TLS: out of memory");
@@ -186,7 +198,8 @@ int neti_tls_open(const struct net_tls_config *config, struct neti_tls **out, st
             rc = base_err_set(err, BASE_E_NOMEM, "TLS: out of memory");
     if (rc == BASE_OK) {
         struct stamp stamps[FILES];
-        stamp_files(tls, stamps); /* before the files are read: a change in between is seen by the next connection */
+        stamp_files(tls, stamps); /* before the files are read: a change in between is seen by the
+                                     next connection */
         memcpy(tls->stamps, stamps, sizeof stamps);
         rc = read_files(tls, &tls->current, err);
     }
@@ -208,7 +221,7 @@ void neti_tls_close(struct neti_tls *tls)
     free(tls);
 }
 
-/* --- connections --------------------------------------------------------------------------------------------------- */
+/* Connections. */
 
 struct neti_tls_link *neti_tls_accept(struct neti_tls *tls, gnutls_session_t session)
 {
@@ -231,7 +244,8 @@ void neti_tls_link_free(struct neti_tls_link *link)
     free(link);
 }
 
-void neti_tls_certificate(const struct neti_tls_link *link, gnutls_pcert_st **chain, unsigned *chain_len, gnutls_privkey_t *key)
+void neti_tls_certificate(const struct neti_tls_link *link, gnutls_pcert_st **chain,
+                          unsigned *chain_len, gnutls_privkey_t *key)
 {
     *chain = link->certificates->chain;
     *chain_len = link->certificates->chain_len;
@@ -250,7 +264,10 @@ static bool verify(struct neti_tls_link *link, gnutls_session_t session)
         ok = gnutls_x509_crt_init(&chain[imported]) == 0;
     for (unsigned i = 0; ok && i < len; i++)
         ok = gnutls_x509_crt_import(chain[i], &shown[i], GNUTLS_X509_FMT_DER) == 0;
-    ok = ok && gnutls_x509_trust_list_verify_crt2(link->certificates->ca, chain, len, NULL, 0, 0, &status, NULL) == 0 && status == 0;
+    ok = ok &&
+         gnutls_x509_trust_list_verify_crt2(link->certificates->ca, chain, len, NULL, 0, 0, &status,
+                                            NULL) == 0 &&
+         status == 0;
     for (unsigned i = 0; i < imported; i++)
         gnutls_x509_crt_deinit(chain[i]);
     return ok;

@@ -1,7 +1,8 @@
-/* The private-file token: what a program must know to change a node's state over HTTP. It proves that
- * the caller can read the data directory, which no web page can.
+/* The private-file token: what a program must know to change a node's state over HTTP. It proves
+ * that the caller can read the data directory, which no web page can.
  *
- * Invariant: a token file is a regular file of this user that nobody else may read; anything else is refused. */
+ * Invariant: a token file is a regular file of this user that nobody else may read; anything else
+ * is refused. */
 #include "net/net.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ static void base64url(const uint8_t in[RANDOM_LEN], char out[NET_TOKEN_LEN + 1])
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (int i = 0; i < NET_TOKEN_LEN; i++) {
         int bit = i * 6;
-        unsigned pair = (unsigned)in[bit / 8] << 8 | (bit / 8 + 1 < RANDOM_LEN ? in[bit / 8 + 1] : 0u);
+        unsigned pair =
+            (unsigned)in[bit / 8] << 8 | (bit / 8 + 1 < RANDOM_LEN ? in[bit / 8 + 1] : 0u);
         out[i] = digits[pair >> (10 - bit % 8) & 63];
     }
     out[NET_TOKEN_LEN] = 0;
@@ -50,8 +52,11 @@ static int read_private(const char *path, char *text, size_t size, struct base_e
         return base_err_set(err, base_err_from_errno(errno), "read %s: %s", path, strerror(errno));
     ssize_t n = -1;
     int rc = BASE_OK;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) != 0 || (st.st_uid != geteuid() && geteuid() != 0))
-        rc = base_err_set(err, BASE_E_UNAUTHORIZED, "%s must be a regular file of yours that nobody else can read: chmod 600 it", path);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) != 0 ||
+        (st.st_uid != geteuid() && geteuid() != 0))
+        rc = base_err_set(
+            err, BASE_E_UNAUTHORIZED,
+            "%s must be a regular file of yours that nobody else can read: chmod 600 it", path);
     else if ((n = read(fd, text, size - 1)) < 0)
         rc = base_err_set(err, BASE_E_IO, "read %s: %s", path, strerror(errno));
     close(fd);
@@ -70,12 +75,16 @@ int net_token_read(const char *path, char token[NET_TOKEN_LEN + 1], struct base_
     if (rc != BASE_OK)
         return rc;
     if (strlen(text) != NET_TOKEN_LEN)
-        return base_err_set(err, BASE_E_CORRUPT, "%s does not hold a token (%d characters); remove it and restart the node", path, NET_TOKEN_LEN);
+        return base_err_set(
+            err, BASE_E_CORRUPT,
+            "%s does not hold a token (%d characters); remove it and restart the node", path,
+            NET_TOKEN_LEN);
     memcpy(token, text, NET_TOKEN_LEN + 1);
     return BASE_OK;
 }
 
-int net_secret_read(const char *path, uint8_t out[NET_SECRET_LEN_MAX], size_t *len, struct base_err *err)
+int net_secret_read(const char *path, uint8_t out[NET_SECRET_LEN_MAX], size_t *len,
+                    struct base_err *err)
 {
     char text[NET_SECRET_LEN_MAX + 64];
     *len = 0;
@@ -83,10 +92,13 @@ int net_secret_read(const char *path, uint8_t out[NET_SECRET_LEN_MAX], size_t *l
     size_t n = rc == BASE_OK ? strlen(text) : 0;
     for (size_t i = 0; i < n && rc == BASE_OK; i++)
         if ((unsigned char)text[i] < 0x20)
-            rc = base_err_set(err, BASE_E_CONFIG, "%s: a secret is text: byte %zu is %#x", path, i, (unsigned char)text[i]);
+            rc = base_err_set(err, BASE_E_CONFIG, "%s: a secret is text: byte %zu is %#x", path, i,
+                              (unsigned char)text[i]);
     if (rc == BASE_OK && (n < NET_SECRET_LEN_MIN || n > NET_SECRET_LEN_MAX))
-        rc = base_err_set(err, BASE_E_CONFIG, "%s: a secret has %d to %d bytes (as of: head -c 32 /dev/urandom | base64)", path,
-                          NET_SECRET_LEN_MIN, NET_SECRET_LEN_MAX);
+        rc = base_err_set(
+            err, BASE_E_CONFIG,
+            "%s: a secret has %d to %d bytes (as of: head -c 32 /dev/urandom | base64)", path,
+            NET_SECRET_LEN_MIN, NET_SECRET_LEN_MAX);
     if (rc == BASE_OK) {
         memcpy(out, text, n);
         *len = n;
@@ -95,7 +107,8 @@ int net_secret_read(const char *path, uint8_t out[NET_SECRET_LEN_MAX], size_t *l
     return rc;
 }
 
-int net_token_open(const char *dir, struct base_random *random, char token[NET_TOKEN_LEN + 1], struct base_err *err)
+int net_token_open(const char *dir, struct base_random *random, char token[NET_TOKEN_LEN + 1],
+                   struct base_err *err)
 {
     char path[PATH_LEN_MAX];
     uint8_t bytes[RANDOM_LEN];
@@ -134,9 +147,10 @@ bool net_token_in_request(const struct net_http_request *request, const char *to
     return differ == 0;
 }
 
-/* --- where the tokens of this user's nodes are -------------------------------------------------------- */
+/* Where the tokens of this user's nodes are. */
 
-static int record_path(const char *host, uint16_t port, bool make, char path[PATH_LEN_MAX], struct base_err *err)
+static int record_path(const char *host, uint16_t port, bool make, char path[PATH_LEN_MAX],
+                       struct base_err *err)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int n;
@@ -145,7 +159,9 @@ static int record_path(const char *host, uint16_t port, bool make, char path[PAT
     else if (home && home[0] == '/')
         n = snprintf(path, PATH_LEN_MAX, "%s/.local/state", home);
     else
-        return base_err_set(err, BASE_E_NOTFOUND, "neither XDG_STATE_HOME nor HOME is set: name the token with --secret-file");
+        return base_err_set(
+            err, BASE_E_NOTFOUND,
+            "neither XDG_STATE_HOME nor HOME is set: name the token with --secret-file");
     if (n < 0 || n > PATH_LEN_MAX - 200)
         return base_err_set(err, BASE_E_LIMIT, "the state directory's name is too long");
     size_t root = (size_t)n;
@@ -176,7 +192,8 @@ int net_token_announce(const char *host, uint16_t port, const char *dir, struct 
     return write_private(path, text, err);
 }
 
-int net_token_find(const char *host, uint16_t port, char token[NET_TOKEN_LEN + 1], struct base_err *err)
+int net_token_find(const char *host, uint16_t port, char token[NET_TOKEN_LEN + 1],
+                   struct base_err *err)
 {
     char path[PATH_LEN_MAX], file[PATH_LEN_MAX];
     token[0] = 0;
@@ -186,7 +203,11 @@ int net_token_find(const char *host, uint16_t port, char token[NET_TOKEN_LEN + 1
     if (rc == BASE_OK)
         rc = net_token_read(file, token, err);
     if (rc == BASE_E_NOTFOUND)
-        return base_err_set(err, rc, "no token is known for %s:%u: is its node running as this user? Else name the file: --secret-file, or ringlet_connect(URL, 'secret_file=PATH')", host, port);
+        return base_err_set(
+            err, rc,
+            "no token is known for %s:%u: is its node running as this user? Else name the file: "
+            "--secret-file, or ringlet_connect(URL, 'secret_file=PATH')",
+            host, port);
     return rc;
 }
 

@@ -1,9 +1,11 @@
-/* nodetool's commands on this node: each answers with one JSON document, which admin_render*.c lays out. Here: the table of
- * commands, what they share, info and version; the others are in admin_tables.c, admin_cluster.c, admin_stats.c.
+/* nodetool's commands on this node: each answers with one JSON document, which admin_render*.c lays
+ * out. Here: the table of commands, what they share, info and version; the others are in
+ * admin_tables.c, admin_cluster.c, admin_stats.c.
  *
- * A command that touches tables goes through a session of its own, so that a table cannot be dropped under it: DROP waits for a
- * running flush or compaction, of any table. Those that ask or wait for the cluster are outside: nothing waits for them. To add a
- * command: a row in the table, a function, a case in admin_render*.c if its answer needs a layout, a row in cli/main.c, a line in
+ * A command that touches tables goes through a session of its own, so that a table cannot be
+ * dropped under it: DROP waits for a running flush or compaction, of any table. Those that ask or
+ * wait for the cluster are outside: nothing waits for them. To add a command: a row in the table, a
+ * function, a case in admin_render*.c if its answer needs a layout, a row in cli/main.c, a line in
  * docs/ringlet.1. */
 #include <stdio.h>
 #include <unistd.h>
@@ -11,7 +13,7 @@
 #include "config.h"
 #include "node/admin_private.h"
 
-/* --- what they share -------------------------------------------------------------------------- */
+/* What they share. */
 
 void nodei_admin_u64(struct nodei_admin *call, const char *key, uint64_t value)
 {
@@ -56,7 +58,7 @@ const struct base_keyspace *nodei_admin_keyspace(struct nodei_admin *call, struc
     return keyspace;
 }
 
-/* --- info, version ---------------------------------------------------------------------------- */
+/* Info, version. */
 
 /* Resident memory of the whole process, the host's included. */
 static uint64_t resident_bytes(void)
@@ -113,7 +115,7 @@ static int run_info(struct nodei_admin *call)
     nodei_admin_u64(call, "load_bytes", s.disk_bytes);
     nodei_admin_u64(call, "generation", node->identity.generation);
     nodei_admin_u64(call, "uptime_seconds",
-            (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
+                    (base_clock_mono(node->clock).ns - node->started.ns) / 1000000000u);
     nodei_admin_u64(call, "resident_bytes", resident_bytes());
     nodei_admin_u64(call, "memtable_bytes", s.memtable_bytes);
     nodei_admin_bool(call, "gossip_active", nodei_is_clustered(node));
@@ -144,7 +146,7 @@ static int run_version(struct nodei_admin *call)
     return BASE_OK;
 }
 
-/* --- the table of commands -------------------------------------------------------------------- */
+/* The table of commands. */
 
 #define CHANGES 1u /* HTTP: only by POST, with the token */
 #define TABLES 2u  /* inside a session: needs tables and the store */
@@ -172,7 +174,8 @@ static const struct command {
     {"ring", 0, 0, 1, "[KEYSPACE]", nodei_admin_ring},
     {"status", 0, 0, 1, "[KEYSPACE]", nodei_admin_status},
     {"statushandoff", LOCAL, 0, 0, NULL, nodei_admin_statushandoff},
-    {"tablestats", TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE | KEYSPACE.TABLE …]", nodei_admin_tablestats},
+    {"tablestats", TABLES | LOCAL, 0, SIZE_MAX, "[KEYSPACE | KEYSPACE.TABLE …]",
+     nodei_admin_tablestats},
     {"tpstats", 0, 0, 0, NULL, nodei_admin_tpstats},
     {"truncatehints", CHANGES | LOCAL, 0, SIZE_MAX, "[ADDRESS …]", nodei_admin_truncatehints},
     {"version", 0, 0, 0, NULL, run_version},
@@ -234,10 +237,13 @@ int node_admin(struct node *node, const char *command, const char *const *args, 
     if (arg_count < known->arg_count_min || arg_count > known->arg_count_max)
         return base_err_set(err, BASE_E_INVALID, "usage: %s %s", command, known->arguments);
     if (node->guest && (known->flags & LOCAL))
-        return base_err_set(err, BASE_E_INVALID, "%s: this connection stores nothing; ask a node: ringlet --host HOST %s", command,
-                            command);
+        return base_err_set(
+            err, BASE_E_INVALID,
+            "%s: this connection stores nothing; ask a node: ringlet --host HOST %s", command,
+            command);
     struct nodei_admin call = {.node = node, .args = args, .arg_count = arg_count, .err = err};
-    /* Without a reference: the HTTP interface runs commands also while the node starts or closes, and ends before it. */
+    /* Without a reference: the HTTP interface runs commands also while the node starts or closes,
+     * and ends before it. */
     int rc = nodei_check_usable(node, err);
     if (rc == BASE_OK)
         rc = nodei_session_internal(node, &call.session, err);

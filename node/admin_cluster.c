@@ -1,7 +1,7 @@
 /* nodetool's commands about the cluster: status, ring, describecluster, gossipinfo, getendpoints.
  *
- * What this node knows is copied on the loop's thread in one visit (nodei_view_open) and laid out on the caller's, so that an answer
- * is of one moment and the loop is not kept. */
+ * What this node knows is copied on the loop's thread in one visit (nodei_view_open) and laid out
+ * on the caller's, so that an answer is of one moment and the loop is not kept. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 #include "node/admin_private.h"
 #include "node/cql_private.h"
 
-/* --- the view --------------------------------------------------------------------------------- */
+/* The view. */
 
 struct visit {
     struct nodei_view *view;
@@ -19,7 +19,8 @@ struct visit {
     int rc;
 };
 
-static void take_members(struct nodei_view *view, const struct ring_state *ring, struct base_uuid self)
+static void take_members(struct nodei_view *view, const struct ring_state *ring,
+                         struct base_uuid self)
 {
     for (size_t i = 0; i < ring->member_count; i++) {
         const struct ring_member *from = &ring->members[i];
@@ -78,7 +79,10 @@ static int view_alone(struct node *node, struct nodei_view *view)
         .dc = base_slice_str(node->settings.dc),
         .rack = base_slice_str(node->settings.rack),
         .self = true,
-        .info = {.host_id = node->identity.host_id, .alive = true, .generation = node->identity.generation, .epoch = view->epoch},
+        .info = {.host_id = node->identity.host_id,
+                 .alive = true,
+                 .generation = node->identity.generation,
+                 .epoch = view->epoch},
     };
     return BASE_OK;
 }
@@ -137,7 +141,8 @@ int nodei_view_open(struct node *node, struct nodei_view *view, struct base_err 
     if (view->clustered) {
         rc = nodei_on_loop(node, visit_cluster, &visit, err);
         if (rc == BASE_OK && visit.rc != BASE_OK)
-            rc = base_err_set(err, visit.rc, "the view of the cluster: %s", base_err_words(visit.rc));
+            rc = base_err_set(err, visit.rc, "the view of the cluster: %s",
+                              base_err_words(visit.rc));
     } else {
         rc = view_alone(node, view);
         if (rc != BASE_OK)
@@ -151,7 +156,8 @@ int nodei_view_open(struct node *node, struct nodei_view *view, struct base_err 
             continue;
         view->members[i].info.epoch = view->epoch;
         lsm_get_stats(node->store, &stats);
-        view->members[i].info.load_bytes = stats.disk_bytes + stats.memtable_bytes; /* as gossip tells of others */
+        view->members[i].info.load_bytes =
+            stats.disk_bytes + stats.memtable_bytes; /* as gossip tells of others */
     }
     if (rc != BASE_OK)
         nodei_view_close(view);
@@ -170,10 +176,12 @@ void nodei_view_close(struct nodei_view *view)
     view->member_count = 0;
 }
 
-/* --- ownership -------------------------------------------------------------------------------- */
+/* Ownership. */
 
-/* Under which replication "Owns" is meant: of the keyspace, or the one that all keyspaces have in common. */
-static const struct base_options *common_replication(const struct base_schema *schema, const struct base_keyspace *keyspace,
+/* Under which replication "Owns" is meant: of the keyspace, or the one that all keyspaces have in
+ * common. */
+static const struct base_options *common_replication(const struct base_schema *schema,
+                                                     const struct base_keyspace *keyspace,
                                                      enum nodei_ownership *kind)
 {
     *kind = NODEI_OWNS_EFFECTIVE;
@@ -182,7 +190,8 @@ static const struct base_options *common_replication(const struct base_schema *s
     const struct base_options *common = NULL;
     for (size_t i = 0; i < schema->keyspace_count; i++) {
         const struct base_options *own = &schema->keyspaces[i].replication;
-        if (schema->keyspaces[i].name.len > 7 && memcmp(schema->keyspaces[i].name.data, "system_", 7) == 0)
+        if (schema->keyspaces[i].name.len > 7 &&
+            memcmp(schema->keyspaces[i].name.data, "system_", 7) == 0)
             continue; /* the users' are meant, as by nodetool */
         if (common && !base_options_equal(common, own)) {
             *kind = NODEI_OWNS_UNKNOWN;
@@ -195,8 +204,9 @@ static const struct base_options *common_replication(const struct base_schema *s
     return common;
 }
 
-int nodei_view_owns(const struct nodei_view *view, const struct base_schema *schema, const struct base_keyspace *keyspace,
-                    double *owns, enum nodei_ownership *kind, struct base_err *err)
+int nodei_view_owns(const struct nodei_view *view, const struct base_schema *schema,
+                    const struct base_keyspace *keyspace, double *owns, enum nodei_ownership *kind,
+                    struct base_err *err)
 {
     const struct base_options *replication = common_replication(schema, keyspace, kind);
     struct ring_placement *placement = NULL;
@@ -205,19 +215,21 @@ int nodei_view_owns(const struct nodei_view *view, const struct base_schema *sch
     if (!view->ring || view->ring->ring_count == 0 || *kind == NODEI_OWNS_UNKNOWN)
         return BASE_OK;
     if (replication) {
-        int rc = ring_placement_new(view->ring, replication, view->members[0].host_id, &placement, err);
+        int rc =
+            ring_placement_new(view->ring, replication, view->members[0].host_id, &placement, err);
         if (rc != BASE_OK)
             return rc;
     }
     for (size_t i = 0; i < view->member_count; i++)
         owns[i] = placement ? ring_placement_owns(placement, view->members[i].host_id)
-                            : ring_share(view->ring->ring, view->ring->ring_count, view->members[i].host_id);
+                            : ring_share(view->ring->ring, view->ring->ring_count,
+                                         view->members[i].host_id);
     if (placement)
         ring_placement_release(placement);
     return BASE_OK;
 }
 
-/* --- status, ring ----------------------------------------------------------------------------- */
+/* Status, ring. */
 
 static void put_member(struct nodei_admin *call, const struct nodei_member *member, double owns)
 {
@@ -243,11 +255,14 @@ static void put_member(struct nodei_admin *call, const struct nodei_member *memb
 /* The cluster's own, which a guest's settings do not have. */
 static struct base_slice cluster_name(const struct nodei_admin *call, const struct nodei_view *view)
 {
-    return view->ring && view->ring->cluster_name.len ? view->ring->cluster_name : base_slice_str(call->node->settings.cluster_name);
+    return view->ring && view->ring->cluster_name.len
+               ? view->ring->cluster_name
+               : base_slice_str(call->node->settings.cluster_name);
 }
 
 /* As system.local and drivers have it. */
-static void version_text(const struct nodei_admin *call, const struct nodei_view *view, uint64_t epoch, char text[37])
+static void version_text(const struct nodei_admin *call, const struct nodei_view *view,
+                         uint64_t epoch, char text[37])
 {
     char name[RING_CLUSTER_NAME_LEN_MAX + 1];
     snprintf(name, sizeof name, "%.*s", BASE_SLICE_ARG(cluster_name(call, view)));
@@ -257,8 +272,9 @@ static void version_text(const struct nodei_admin *call, const struct nodei_view
 /* The members of the document; its object stays open. */
 static int put_members(struct nodei_admin *call, const struct nodei_view *view)
 {
-    static const char *const kinds[] = {
-        [NODEI_OWNS_TOKENS] = "tokens", [NODEI_OWNS_EFFECTIVE] = "effective", [NODEI_OWNS_UNKNOWN] = "unknown"};
+    static const char *const kinds[] = {[NODEI_OWNS_TOKENS] = "tokens",
+                                        [NODEI_OWNS_EFFECTIVE] = "effective",
+                                        [NODEI_OWNS_UNKNOWN] = "unknown"};
     const struct base_keyspace *keyspace = NULL;
     enum nodei_ownership kind;
     if (call->arg_count && !(keyspace = nodei_admin_keyspace(call, base_slice_str(call->args[0]))))
@@ -321,7 +337,7 @@ int nodei_admin_ring(struct nodei_admin *call)
     return rc;
 }
 
-/* --- describecluster -------------------------------------------------------------------------- */
+/* Describecluster. */
 
 static int find_snitch(void *ctx, const char *name, const char *value)
 {
@@ -331,7 +347,8 @@ static int find_snitch(void *ctx, const char *name, const char *value)
 }
 
 /* Addresses of the members at this epoch (of those that are down: whatever they last told). */
-static void put_version(struct nodei_admin *call, const struct nodei_view *view, uint64_t epoch, bool alive)
+static void put_version(struct nodei_admin *call, const struct nodei_view *view, uint64_t epoch,
+                        bool alive)
 {
     base_json_open_array(&call->json);
     for (size_t i = 0; i < view->member_count; i++) {
@@ -352,12 +369,15 @@ static void put_versions(struct nodei_admin *call, const struct nodei_view *view
         const struct nodei_member *m = &view->members[i];
         bool first = m->info.alive;
         for (size_t k = 0; k < i; k++)
-            first = first && !(view->members[k].info.alive && view->members[k].info.epoch == m->info.epoch);
+            first = first &&
+                    !(view->members[k].info.alive && view->members[k].info.epoch == m->info.epoch);
         down += !m->info.alive;
         if (!first)
             continue;
         version_text(call, view, m->info.epoch, text);
-        base_json_key(&call->json, view->clustered && m->info.epoch == 0 ? "UNKNOWN" : text); /* has not told yet; a guest is never told */
+        base_json_key(&call->json, view->clustered && m->info.epoch == 0
+                                       ? "UNKNOWN"
+                                       : text); /* has not told yet; a guest is never told */
         put_version(call, view, m->info.epoch, true);
     }
     if (down) {
@@ -439,7 +459,7 @@ int nodei_admin_describecluster(struct nodei_admin *call)
     return rc;
 }
 
-/* --- gossipinfo ------------------------------------------------------------------------------- */
+/* Gossipinfo. */
 
 int nodei_admin_gossipinfo(struct nodei_admin *call)
 {
@@ -451,7 +471,9 @@ int nodei_admin_gossipinfo(struct nodei_admin *call)
     base_json_open_array(&call->json);
     for (size_t i = 0; i < view.member_count; i++) {
         const struct nodei_member *m = &view.members[i];
-        uint64_t down_ns = m->info.down_since_ns && view.now_ns > m->info.down_since_ns ? view.now_ns - m->info.down_since_ns : 0;
+        uint64_t down_ns = m->info.down_since_ns && view.now_ns > m->info.down_since_ns
+                               ? view.now_ns - m->info.down_since_ns
+                               : 0;
         base_json_open_object(&call->json);
         nodei_admin_slice(call, "address", m->address);
         nodei_admin_u64(call, "generation", m->info.generation);
@@ -479,11 +501,12 @@ int nodei_admin_gossipinfo(struct nodei_admin *call)
     return BASE_OK;
 }
 
-/* --- getendpoints ----------------------------------------------------------------------------- */
+/* Getendpoints. */
 
 #define KEY_PARTS_MAX 32
 
-/* nodetool's form of a key of several columns: parts between colons, a colon inside written as \: (and \ as \\). */
+/* nodetool's form of a key of several columns: parts between colons, a colon inside written as \:
+ * (and \ as \\). */
 static size_t split_key(char *text, const char *parts[KEY_PARTS_MAX])
 {
     size_t count = 0;
@@ -503,7 +526,8 @@ static size_t split_key(char *text, const char *parts[KEY_PARTS_MAX])
     return count;
 }
 
-static int serialize_key(struct nodei_admin *call, const struct base_table *table, const char *const *parts, struct base_buf *pk)
+static int serialize_key(struct nodei_admin *call, const struct base_table *table,
+                         const char *const *parts, struct base_buf *pk)
 {
     struct base_slice values[KEY_PARTS_MAX];
     size_t ends[KEY_PARTS_MAX], count = table->partition_key_count;
@@ -534,7 +558,8 @@ static int token_of_args(struct nodei_admin *call, const struct base_table *tabl
     base_buf_init(&pk, 1 << 20);
     int rc = BASE_OK;
     if (table->partition_key_count > KEY_PARTS_MAX || count > KEY_PARTS_MAX)
-        return base_err_set(call->err, BASE_E_LIMIT, "a key of more than %d columns", KEY_PARTS_MAX);
+        return base_err_set(call->err, BASE_E_LIMIT, "a key of more than %d columns",
+                            KEY_PARTS_MAX);
     memcpy(parts, call->args + 2, count * sizeof parts[0]);
     if (count == 1 && table->partition_key_count > 1) {
         text = strdup(parts[0]);
@@ -543,9 +568,11 @@ static int token_of_args(struct nodei_admin *call, const struct base_table *tabl
         count = split_key(text, parts);
     }
     if (count != table->partition_key_count)
-        rc = base_err_set(call->err, BASE_E_INVALID, "the partition key of %.*s.%.*s has %zu column%s, not %zu (a:b, or one argument each)",
-                          BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), table->partition_key_count,
-                          table->partition_key_count == 1 ? "" : "s", count);
+        rc = base_err_set(
+            call->err, BASE_E_INVALID,
+            "the partition key of %.*s.%.*s has %zu column%s, not %zu (a:b, or one argument each)",
+            BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name),
+            table->partition_key_count, table->partition_key_count == 1 ? "" : "s", count);
     if (rc == BASE_OK)
         rc = serialize_key(call, table, parts, &pk);
     if (rc == BASE_OK)
@@ -556,13 +583,14 @@ static int token_of_args(struct nodei_admin *call, const struct base_table *tabl
 }
 
 /* The addresses of a token's replicas, the nearest on the ring first. */
-static int put_endpoints(const struct nodei_view *view, const struct base_keyspace *keyspace, int64_t token,
-                         struct base_json_writer *json, struct base_err *err)
+static int put_endpoints(const struct nodei_view *view, const struct base_keyspace *keyspace,
+                         int64_t token, struct base_json_writer *json, struct base_err *err)
 {
     struct ring_placement *placement = NULL;
     int rc = BASE_OK;
     if (view->ring && view->member_count)
-        rc = ring_placement_new(view->ring, &keyspace->replication, view->members[0].host_id, &placement, err);
+        rc = ring_placement_new(view->ring, &keyspace->replication, view->members[0].host_id,
+                                &placement, err);
     if (rc != BASE_OK)
         return rc;
     base_json_open_array(json);
@@ -582,11 +610,13 @@ int nodei_admin_getendpoints(struct nodei_admin *call)
 {
     struct base_slice names[2] = {base_slice_str(call->args[0]), base_slice_str(call->args[1])};
     const struct base_keyspace *keyspace = nodei_admin_keyspace(call, names[0]);
-    const struct base_table *table = keyspace ? base_schema_table(call->schema, names[0], names[1]) : NULL;
+    const struct base_table *table =
+        keyspace ? base_schema_table(call->schema, names[0], names[1]) : NULL;
     struct nodei_view view;
     int64_t token = 0;
     if (!table)
-        return keyspace ? base_err_set(call->err, BASE_E_NOTFOUND, "there is no table %s.%s", call->args[0], call->args[1])
+        return keyspace ? base_err_set(call->err, BASE_E_NOTFOUND, "there is no table %s.%s",
+                                       call->args[0], call->args[1])
                         : BASE_E_NOTFOUND;
     int rc = token_of_args(call, table, &token);
     if (rc == BASE_OK)
@@ -604,14 +634,16 @@ int nodei_admin_getendpoints(struct nodei_admin *call)
     return rc;
 }
 
-int node_endpoints(struct node *node, const struct base_schema *schema, struct base_slice keyspace_name, int64_t token,
-                   struct base_buf *json, struct base_err *err)
+int node_endpoints(struct node *node, const struct base_schema *schema,
+                   struct base_slice keyspace_name, int64_t token, struct base_buf *json,
+                   struct base_err *err)
 {
     const struct base_keyspace *keyspace = base_schema_keyspace(schema, keyspace_name);
     struct base_json_writer writer;
     struct nodei_view view;
     if (!keyspace)
-        return base_err_set(err, BASE_E_NOTFOUND, "there is no keyspace %.*s", BASE_SLICE_ARG(keyspace_name));
+        return base_err_set(err, BASE_E_NOTFOUND, "there is no keyspace %.*s",
+                            BASE_SLICE_ARG(keyspace_name));
     int rc = nodei_view_open(node, &view, err);
     if (rc != BASE_OK)
         return rc;

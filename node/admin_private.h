@@ -21,12 +21,13 @@ void nodei_admin_str(struct nodei_admin *call, const char *key, const char *valu
 void nodei_admin_slice(struct nodei_admin *call, const char *key, struct base_slice value);
 void nodei_admin_bool(struct nodei_admin *call, const char *key, bool value);
 void nodei_admin_double(struct nodei_admin *call, const char *key, double value);
-void nodei_admin_ratio(struct nodei_admin *call, const char *key, uint64_t part, uint64_t whole); /* 0 of 0 is 0 */
+void nodei_admin_ratio(struct nodei_admin *call, const char *key, uint64_t part,
+                       uint64_t whole); /* 0 of 0 is 0 */
 /* NOTFOUND names it. */
 const struct base_keyspace *nodei_admin_keyspace(struct nodei_admin *call, struct base_slice name);
 
-/* The cluster as this node sees it, copied on the loop's thread and read on ours. An embedded node that is alone is its own one
- * member, which owns everything and has no tokens. */
+/* The cluster as this node sees it, copied on the loop's thread and read on ours. An embedded node
+ * that is alone is its own one member, which owns everything and has no tokens. */
 struct nodei_member {
     struct base_uuid host_id;
     struct base_slice address, dc, rack;
@@ -38,7 +39,7 @@ struct nodei_member {
 };
 struct nodei_view {
     bool clustered;
-    struct ring_state *ring; /* a reference; NULL: alone */
+    struct ring_state *ring;      /* a reference; NULL: alone */
     struct nodei_member *members; /* by data centre and address, as people count */
     size_t *places;               /* of ring->members, in `members` */
     size_t member_count;
@@ -57,8 +58,9 @@ enum nodei_ownership {
     NODEI_OWNS_EFFECTIVE, /* with replication */
     NODEI_OWNS_UNKNOWN,   /* keyspaces are replicated differently: name one */
 };
-BASE_MUST int nodei_view_owns(const struct nodei_view *view, const struct base_schema *schema, const struct base_keyspace *keyspace,
-                              double *owns, enum nodei_ownership *kind, struct base_err *err);
+BASE_MUST int nodei_view_owns(const struct nodei_view *view, const struct base_schema *schema,
+                              const struct base_keyspace *keyspace, double *owns,
+                              enum nodei_ownership *kind, struct base_err *err);
 
 /* admin_tables.c */
 int nodei_admin_compact(struct nodei_admin *call);

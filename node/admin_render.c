@@ -88,7 +88,9 @@ void nodei_put_column(struct nodei_layout *l, size_t width, struct base_slice va
 {
     size_t start = l->out->len;
     nodei_put_scalar(l, value);
-    for (size_t used = l->rc == BASE_OK ? width_of(l->out->data + start, l->out->len - start) : width; used < width; used++)
+    for (size_t used = l->rc == BASE_OK ? width_of(l->out->data + start, l->out->len - start)
+                                        : width;
+         used < width; used++)
         nodei_put(l, " ");
 }
 
@@ -115,7 +117,7 @@ bool nodei_is_true(struct base_slice object, const char *key)
     return base_slice_equal(base_json_member(object, key), BASE_SLICE_LIT("true"));
 }
 
-/* --- tablestats ------------------------------------------------------------------------------- */
+/* Tablestats. */
 
 static void put_stat(struct nodei_layout *l, const char *indent, const struct base_json_walk *m)
 {
@@ -147,7 +149,8 @@ static void put_indexes(struct nodei_layout *l, struct base_slice indexes)
         nodei_put(l, "\t\tSecondary index ");
         if (l->rc == BASE_OK)
             l->rc = base_json_unescape(&index.key, l->out);
-        nodei_put(l, ": %s, %.0f bytes, %.0f entries\n", nodei_is_true(index.value, "built") ? "built" : "being built",
+        nodei_put(l, ": %s, %.0f bytes, %.0f entries\n",
+                  nodei_is_true(index.value, "built") ? "built" : "being built",
                   nodei_number(index.value, "space_used"), nodei_number(index.value, "entries"));
     }
 }
@@ -193,7 +196,7 @@ static void render_tablestats(struct nodei_layout *l, struct base_slice json)
     nodei_put(l, "----------------\n");
 }
 
-/* --- info ------------------------------------------------------------------------------------- */
+/* Info. */
 
 static void put_line(struct nodei_layout *l, const char *label, struct base_slice value)
 {
@@ -217,7 +220,8 @@ const char *nodei_size_text(double bytes, char *text, size_t size)
 static void render_info(struct nodei_layout *l, struct base_slice json)
 {
     char a[32], b[32];
-    struct base_slice cache = base_json_member(json, "block_cache"), log = base_json_member(json, "commitlog");
+    struct base_slice cache = base_json_member(json, "block_cache"),
+                      log = base_json_member(json, "commitlog");
     if (!cache.len || !log.len) {
         if (l->rc == BASE_OK)
             l->rc =
@@ -225,42 +229,49 @@ static void render_info(struct nodei_layout *l, struct base_slice json)
         return;
     }
     put_line(l, "ID", base_json_member(json, "id"));
-    nodei_put(l, "%-23s: %s\n", "Gossip active", nodei_is_true(json, "gossip_active") ? "true" : "false");
+    nodei_put(l, "%-23s: %s\n", "Gossip active",
+              nodei_is_true(json, "gossip_active") ? "true" : "false");
     put_line(l, "Cluster", base_json_member(json, "cluster_name"));
     put_line(l, "Data directory", base_json_member(json, "data_directory"));
     put_line(l, "Process", base_json_member(json, "process_id"));
-    nodei_put(l, "%-23s: %s\n", "Load", nodei_size_text(nodei_number(json, "load_bytes"), a, sizeof a));
+    nodei_put(l, "%-23s: %s\n", "Load",
+              nodei_size_text(nodei_number(json, "load_bytes"), a, sizeof a));
     put_line(l, "Generation No", base_json_member(json, "generation"));
     put_line(l, "Uptime (seconds)", base_json_member(json, "uptime_seconds"));
     nodei_put(l, "%-23s: %s\n", "Memory (resident)",
-        nodei_size_text(nodei_number(json, "resident_bytes"), a, sizeof a));
-    nodei_put(l, "%-23s: %s\n", "Memtables", nodei_size_text(nodei_number(json, "memtable_bytes"), a, sizeof a));
+              nodei_size_text(nodei_number(json, "resident_bytes"), a, sizeof a));
+    nodei_put(l, "%-23s: %s\n", "Memtables",
+              nodei_size_text(nodei_number(json, "memtable_bytes"), a, sizeof a));
     put_line(l, "Data Center", base_json_member(json, "data_center"));
     put_line(l, "Rack", base_json_member(json, "rack"));
     put_line(l, "Schema epoch", base_json_member(json, "schema_epoch"));
     nodei_put(l, "%-23s: %.0f (%.0f SSTables)\n", "Tables", nodei_number(json, "tables"),
-        nodei_number(json, "sstables"));
-    nodei_put(l, "%-23s: entries %.0f, size %s, capacity %s, %.0f hits, %.0f requests, %.3f hit rate\n",
+              nodei_number(json, "sstables"));
+    nodei_put(
+        l, "%-23s: entries %.0f, size %s, capacity %s, %.0f hits, %.0f requests, %.3f hit rate\n",
         "Block Cache", nodei_number(cache, "entries"),
         nodei_size_text(nodei_number(cache, "size_bytes"), a, sizeof a),
-        nodei_size_text(nodei_number(cache, "capacity_bytes"), b, sizeof b), nodei_number(cache, "hits"),
-        nodei_number(cache, "requests"), nodei_number(cache, "hit_rate"));
+        nodei_size_text(nodei_number(cache, "capacity_bytes"), b, sizeof b),
+        nodei_number(cache, "hits"), nodei_number(cache, "requests"),
+        nodei_number(cache, "hit_rate"));
     nodei_put(l, "%-23s: %s in %.0f segments, %.0f records, %.0f syncs\n", "Commit Log",
-        nodei_size_text(nodei_number(log, "size_bytes"), a, sizeof a), nodei_number(log, "segments"),
-        nodei_number(log, "records"), nodei_number(log, "syncs"));
+              nodei_size_text(nodei_number(log, "size_bytes"), a, sizeof a),
+              nodei_number(log, "segments"), nodei_number(log, "records"),
+              nodei_number(log, "syncs"));
     if (nodei_is_true(json, "writes_stopped"))
-        nodei_put(l, "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n",
-            "Writes");
+        nodei_put(l,
+                  "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n",
+                  "Writes");
 }
 
-/* --- flush, compact, version ------------------------------------------------------------------ */
+/* Flush, compact, version. */
 
 static void render_maintenance(struct nodei_layout *l, const char *done, struct base_slice json)
 {
     double tables = nodei_number(json, "tables");
     nodei_put(l, "%s %.0f table%s: %.0f SSTables before, %.0f now\n", done, tables,
-        tables == 1 ? "" : "s", nodei_number(json, "sstables_before"),
-        nodei_number(json, "sstables_after"));
+              tables == 1 ? "" : "s", nodei_number(json, "sstables_before"),
+              nodei_number(json, "sstables_after"));
 }
 
 /* nodetool's columns. */
@@ -272,16 +283,18 @@ static void render_compactionstats(struct nodei_layout *l, struct base_slice jso
     nodei_put(l, "data compacted %17.0f bytes\n", nodei_number(json, "data_compacted"));
     base_json_walk_begin(&task, base_json_member(json, "tasks"));
     for (bool first = true; nodei_next(l, &task); first = false) {
-        double completed = nodei_number(task.value, "completed"), total = nodei_number(task.value, "total");
+        double completed = nodei_number(task.value, "completed"),
+               total = nodei_number(task.value, "total");
         if (first)
-            nodei_put(l, "%-22s %-20s %-20s %14s %14s %-6s %s\n", "compaction type", "keyspace", "table", "completed", "total", "unit",
-                      "progress");
+            nodei_put(l, "%-22s %-20s %-20s %14s %14s %-6s %s\n", "compaction type", "keyspace",
+                      "table", "completed", "total", "unit", "progress");
         nodei_put_column(l, 22, base_json_member(task.value, "kind"));
         nodei_put(l, " ");
         nodei_put_column(l, 20, base_json_member(task.value, "keyspace"));
         nodei_put(l, " ");
         nodei_put_column(l, 20, base_json_member(task.value, "table"));
-        nodei_put(l, " %14.0f %14.0f %-6s %.2f%%\n", completed, total, "bytes", total > 0 ? 100 * completed / total : 0);
+        nodei_put(l, " %14.0f %14.0f %-6s %.2f%%\n", completed, total, "bytes",
+                  total > 0 ? 100 * completed / total : 0);
     }
 }
 

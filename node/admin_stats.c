@@ -1,16 +1,17 @@
 /* nodetool's commands about work: tpstats, netstats, proxyhistograms; hints; drain.
  *
- * A node that is alone has no requests of peers and no hints: it answers with zeros, and what cannot be is refused. */
+ * A node that is alone has no requests of peers and no hints: it answers with zeros, and what
+ * cannot be is refused. */
 #include <stdio.h>
 #include <time.h>
 
 #include "net/internode.h"
 #include "node/admin_private.h"
 
-/* --- tpstats ---------------------------------------------------------------------------------- */
+/* Tpstats. */
 
-static void put_pool(struct nodei_admin *call, const char *name, uint64_t active, uint64_t pending, uint64_t completed,
-                     uint64_t blocked)
+static void put_pool(struct nodei_admin *call, const char *name, uint64_t active, uint64_t pending,
+                     uint64_t completed, uint64_t blocked)
 {
     base_json_open_object(&call->json);
     nodei_admin_str(call, "name", name);
@@ -23,9 +24,11 @@ static void put_pool(struct nodei_admin *call, const char *name, uint64_t active
 
 static void put_lanes(struct nodei_admin *call)
 {
-    static const char *const names[BASE_LANE_COUNT] = {
-        [BASE_LANE_SYNC] = "CommitLogSync", [BASE_LANE_FLUSH] = "MemtableFlushWriter", [BASE_LANE_COMPACT] = "CompactionExecutor",
-        [BASE_LANE_AUTH] = "Native-Transport-Auth-Requests"};
+    static const char *const names[BASE_LANE_COUNT] = {[BASE_LANE_SYNC] = "CommitLogSync",
+                                                       [BASE_LANE_FLUSH] = "MemtableFlushWriter",
+                                                       [BASE_LANE_COMPACT] = "CompactionExecutor",
+                                                       [BASE_LANE_AUTH] =
+                                                           "Native-Transport-Auth-Requests"};
     for (int i = 0; i < BASE_LANE_COUNT; i++) {
         struct node_lane_stats s;
         node_executor_get_stats(call->node->executor, (enum base_lane)i, &s);
@@ -47,7 +50,8 @@ static void visit_net(void *ctx, struct repl *repl)
     net_internode_get_stats(nodei_internode(drops->node), &drops->net);
 }
 
-static void put_drops(struct nodei_admin *call, const struct nodei_view *view, const struct net_internode_stats *net)
+static void put_drops(struct nodei_admin *call, const struct nodei_view *view,
+                      const struct net_internode_stats *net)
 {
     base_json_key(&call->json, "dropped");
     base_json_open_object(&call->json);
@@ -71,7 +75,8 @@ int nodei_admin_tpstats(struct nodei_admin *call)
     base_json_open_array(&call->json);
     if (rc == BASE_OK && view.clustered) {
         put_pool(call, "ClientRequest", s->requests_in_flight, 0,
-                 s->reads + s->range_reads + s->writes + s->batches + s->conditional_writes, s->overloaded);
+                 s->reads + s->range_reads + s->writes + s->batches + s->conditional_writes,
+                 s->overloaded);
         for (int i = 0; i < NODEI_STAGES && !call->node->guest; i++) {
             struct nodei_stage_stats stage;
             nodei_cluster_stage(call->node, i, &stage);
@@ -88,17 +93,19 @@ int nodei_admin_tpstats(struct nodei_admin *call)
     return rc;
 }
 
-/* --- netstats --------------------------------------------------------------------------------- */
+/* Netstats. */
 
 struct peers {
     struct node *node;
     struct net_internode_stats net;
     struct base_json_writer json; /* of the peers' array */
     struct base_buf text;
-    uint64_t queued[NET_INTERNODE_LANES], completed[NET_INTERNODE_LANES], dropped[NET_INTERNODE_LANES];
+    uint64_t queued[NET_INTERNODE_LANES], completed[NET_INTERNODE_LANES],
+        dropped[NET_INTERNODE_LANES];
 };
 
-static const char *const lane_names[NET_INTERNODE_LANES] = {"Gossip messages", "Small messages", "Large messages"};
+static const char *const lane_names[NET_INTERNODE_LANES] = {"Gossip messages", "Small messages",
+                                                            "Large messages"};
 
 static int put_peer(void *ctx, const struct net_internode_peer_stats *peer)
 {
@@ -153,7 +160,8 @@ static const char *mode_of(const struct nodei_view *view)
     return "?";
 }
 
-static void put_traffic(struct nodei_admin *call, const struct nodei_view *view, const struct peers *peers)
+static void put_traffic(struct nodei_admin *call, const struct nodei_view *view,
+                        const struct peers *peers)
 {
     base_json_key(&call->json, "read_repair");
     base_json_open_object(&call->json);
@@ -205,18 +213,21 @@ int nodei_admin_netstats(struct nodei_admin *call)
     return rc;
 }
 
-/* --- proxyhistograms -------------------------------------------------------------------------- */
+/* Proxyhistograms. */
 
-static void put_histogram(struct nodei_admin *call, const char *name, const struct repl_histogram *h)
+static void put_histogram(struct nodei_admin *call, const char *name,
+                          const struct repl_histogram *h)
 {
     static const struct {
         const char *name;
         double p;
-    } points[] = {{"50%", 0.5}, {"75%", 0.75}, {"95%", 0.95}, {"98%", 0.98}, {"99%", 0.99}, {"min", 0}};
+    } points[] = {{"50%", 0.5},  {"75%", 0.75}, {"95%", 0.95},
+                  {"98%", 0.98}, {"99%", 0.99}, {"min", 0}};
     base_json_key(&call->json, name);
     base_json_open_object(&call->json);
     for (size_t i = 0; i < BASE_COUNT(points); i++)
-        nodei_admin_u64(call, points[i].name, h->count ? repl_histogram_percentile(h, points[i].p) : 0);
+        nodei_admin_u64(call, points[i].name,
+                        h->count ? repl_histogram_percentile(h, points[i].p) : 0);
     nodei_admin_u64(call, "max", h->max_us);
     nodei_admin_u64(call, "count", h->count);
     nodei_admin_ratio(call, "mean", h->sum_us, h->count);
@@ -239,7 +250,7 @@ int nodei_admin_proxyhistograms(struct nodei_admin *call)
     return BASE_OK;
 }
 
-/* --- hints ------------------------------------------------------------------------------------ */
+/* Hints. */
 
 int nodei_admin_statushandoff(struct nodei_admin *call)
 {
@@ -324,7 +335,8 @@ static int find_member(const struct ring_state *ring, const char *text)
     for (size_t i = 0; i < ring->member_count; i++) {
         struct base_slice address = ring->members[i].address;
         size_t len = strlen(text);
-        if (address.len >= len && memcmp(address.data, text, len) == 0 && (address.len == len || address.data[len] == ':'))
+        if (address.len >= len && memcmp(address.data, text, len) == 0 &&
+            (address.len == len || address.data[len] == ':'))
             return (int)i;
     }
     return -1;
@@ -351,7 +363,8 @@ int nodei_admin_truncatehints(struct nodei_admin *call)
     struct truncation t = {.call = call};
     int rc = nodei_on_loop(call->node, visit_truncate, &t, call->err);
     if (rc == BASE_OK && t.unknown)
-        rc = base_err_set(call->err, BASE_E_NOTFOUND, "%s is no member of the cluster: see status", t.unknown);
+        rc = base_err_set(call->err, BASE_E_NOTFOUND, "%s is no member of the cluster: see status",
+                          t.unknown);
     if (rc != BASE_OK)
         return rc;
     base_json_open_object(&call->json);
@@ -360,7 +373,7 @@ int nodei_admin_truncatehints(struct nodei_admin *call)
     return BASE_OK;
 }
 
-/* --- drain ------------------------------------------------------------------------------------ */
+/* Drain. */
 
 enum { DRAIN_POLLS_MAX = 3000, DRAIN_POLL_NS = 10 * 1000 * 1000 };
 
@@ -375,7 +388,8 @@ static void visit_idle(void *ctx, struct repl *repl)
     *(bool *)ctx = repl_is_idle(repl);
 }
 
-/* Clients are refused from now on; what is under way ends; memtables become SSTables. Replicas' duties go on until the process ends. */
+/* Clients are refused from now on; what is under way ends; memtables become SSTables. Replicas'
+ * duties go on until the process ends. */
 int nodei_admin_drain(struct nodei_admin *call)
 {
     bool idle = false;

@@ -1,15 +1,16 @@
 /* nodetool's commands on tables: flush, compact, tablestats, compactionstats.
  *
- * Keys of `tablestats` are nodetool's (its -F json), and what we do not measure is left out rather than invented. */
+ * Keys of `tablestats` are nodetool's (its -F json), and what we do not measure is left out rather
+ * than invented. */
 #include "node/admin_private.h"
 
-/* --- tables named by arguments ---------------------------------------------------------------- */
+/* Tables named by arguments. */
 
-typedef int (*table_fn)(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place,
-                        void *ctx);
+typedef int (*table_fn)(struct nodei_admin *call, const struct base_table *table,
+                        struct lsm_table *place, void *ctx);
 
-static int each_of_keyspace(struct nodei_admin *call, const struct base_keyspace *keyspace, table_fn fn,
-                            void *ctx)
+static int each_of_keyspace(struct nodei_admin *call, const struct base_keyspace *keyspace,
+                            table_fn fn, void *ctx)
 {
     int rc = BASE_OK;
     for (size_t i = 0; i < keyspace->table_count && rc == BASE_OK; i++) {
@@ -44,7 +45,8 @@ static int each_table(struct nodei_admin *call, table_fn fn, void *ctx)
     if (dot && call->arg_count == 1)
         return one_table(call, base_slice(call->args[0], (size_t)(dot - call->args[0])),
                          base_slice_str(dot + 1), fn, ctx);
-    const struct base_keyspace *keyspace = nodei_admin_keyspace(call, base_slice_str(call->args[0]));
+    const struct base_keyspace *keyspace =
+        nodei_admin_keyspace(call, base_slice_str(call->args[0]));
     if (!keyspace)
         return BASE_E_NOTFOUND;
     if (call->arg_count == 1)
@@ -54,22 +56,22 @@ static int each_table(struct nodei_admin *call, table_fn fn, void *ctx)
     return rc;
 }
 
-/* --- flush, compact --------------------------------------------------------------------------- */
+/* Flush, compact. */
 
 struct totals {
     uint64_t tables, sstables;
 };
 
-static int flush_table(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place,
-                       void *ctx)
+static int flush_table(struct nodei_admin *call, const struct base_table *table,
+                       struct lsm_table *place, void *ctx)
 {
     (void)table;
     ((struct totals *)ctx)->tables++;
     return lsm_flush(call->node->store, place, NULL, call->err);
 }
 
-static int compact_table(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place,
-                         void *ctx)
+static int compact_table(struct nodei_admin *call, const struct base_table *table,
+                         struct lsm_table *place, void *ctx)
 {
     (void)table;
     ((struct totals *)ctx)->tables++;
@@ -118,14 +120,16 @@ int nodei_admin_compact(struct nodei_admin *call)
     return maintain(call, compact_table);
 }
 
-/* --- tablestats ------------------------------------------------------------------------------- */
+/* Tablestats. */
 
 /* Its secondary indexes, if it has any. */
-static void put_indexes(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place)
+static void put_indexes(struct nodei_admin *call, const struct base_table *table,
+                        struct lsm_table *place)
 {
     struct lsm_index_stats few[16];
     size_t count = lsm_table_get_index_stats(place, few, BASE_COUNT(few));
-    count = count < BASE_COUNT(few) ? count : BASE_COUNT(few); /* more than that a table should not have */
+    count = count < BASE_COUNT(few) ? count
+                                    : BASE_COUNT(few); /* more than that a table should not have */
     if (count == 0)
         return;
     uint64_t space = 0, built = 0;
@@ -152,8 +156,8 @@ static void put_indexes(struct nodei_admin *call, const struct base_table *table
     nodei_admin_u64(call, "space_used_by_secondary_indexes", space);
 }
 
-static int put_table(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place,
-                     void *ctx)
+static int put_table(struct nodei_admin *call, const struct base_table *table,
+                     struct lsm_table *place, void *ctx)
 {
     (void)ctx;
     struct lsm_table_stats s;
@@ -185,8 +189,8 @@ static int put_table(struct nodei_admin *call, const struct base_table *table, s
     return BASE_OK;
 }
 
-static int add_counts(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place,
-                      void *ctx)
+static int add_counts(struct nodei_admin *call, const struct base_table *table,
+                      struct lsm_table *place, void *ctx)
 {
     (void)call;
     (void)table;
@@ -241,11 +245,13 @@ int nodei_admin_tablestats(struct nodei_admin *call)
     return rc;
 }
 
-/* --- compactionstats ---------------------------------------------------------------------------- */
+/* Compactionstats. */
 
-static int put_tasks(struct nodei_admin *call, const struct base_table *table, struct lsm_table *place, void *ctx)
+static int put_tasks(struct nodei_admin *call, const struct base_table *table,
+                     struct lsm_table *place, void *ctx)
 {
-    static const char *const kinds[] = {[LSM_TASK_COMPACTION] = "Compaction", [LSM_TASK_INDEX_BUILD] = "Secondary index build"};
+    static const char *const kinds[] = {
+        [LSM_TASK_COMPACTION] = "Compaction", [LSM_TASK_INDEX_BUILD] = "Secondary index build"};
     struct lsm_task tasks[LSM_TASKS_MAX];
     size_t count = lsm_table_get_tasks(place, tasks);
     *(uint64_t *)ctx += count;

@@ -1,11 +1,13 @@
-/* A node in a cluster: the event loop's thread with replication/ on it, the HTTP listener, the peers; and a guest's, without the
- * listener and the store.
+/* A node in a cluster: the event loop's thread with replication/ on it, the HTTP listener, the
+ * peers; and a guest's, without the listener and the store.
  *
  * Invariants:
- *  1. Everything of `repl`, `internode`, `server` and `api` happens on the loop's thread, from its start to its end; before the
- *     thread starts and after it was joined, on the opener's and closer's.
+ *  1. Everything of `repl`, `internode`, `server` and `api` happens on the loop's thread, from its
+ *     start to its end; before the thread starts and after it was joined, on the opener's and
+ *     closer's.
  *  2. The loop never waits: what may is in cluster_work.c and http_api.c.
- *  3. The end: no new requests of peers, then no port operation pending, then repl_close, then the rest. */
+ *  3. The end: no new requests of peers, then no port operation pending, then repl_close, then the
+ *     rest. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@ enum { STACK_SIZE = 1024 * 1024, CLOSE_POLL_NS = 2000000, BODY_SIZE_MAX = 40 << 
 #define CLOSE_WAIT_NS UINT64_C(5000000000)
 #define LOAD_INTERVAL_NS UINT64_C(60000000000)
 
-/* --- port: alarm ---------------------------------------------------------------------------------------------- */
+/* Port: alarm. */
 
 static void on_alarm(struct net_timer *timer)
 {
@@ -37,7 +39,7 @@ static void set_alarm(struct repl_alarm *alarm, uint64_t at_ns)
 
 static const struct repl_alarm_ops alarm_ops = {set_alarm};
 
-/* --- port: messages -------------------------------------------------------------------------------------------------- */
+/* Port: messages. */
 
 struct inbound {
     struct repl_inbound repl;
@@ -48,7 +50,8 @@ struct inbound {
 /* SimpleSnitch: one data centre, one rack, whatever dc and rack say. */
 static struct base_slice own_dc(const struct node *node)
 {
-    return node->settings.snitch ? BASE_SLICE_LIT("datacenter1") : base_slice_str(node->settings.dc);
+    return node->settings.snitch ? BASE_SLICE_LIT("datacenter1")
+                                 : base_slice_str(node->settings.dc);
 }
 
 static bool compresses(const struct nodei_cluster *cluster, struct base_uuid to)
@@ -66,11 +69,12 @@ static bool compresses(const struct nodei_cluster *cluster, struct base_uuid to)
     }
 }
 
-static int transport_send(struct repl_transport *t, struct base_slice address, struct base_uuid to, enum repl_lane lane,
-                          const struct base_message *message)
+static int transport_send(struct repl_transport *t, struct base_slice address, struct base_uuid to,
+                          enum repl_lane lane, const struct base_message *message)
 {
     struct nodei_cluster *cluster = BASE_CONTAINER(t, struct nodei_cluster, transport);
-    return net_internode_send(cluster->internode, address, to, (int)lane, compresses(cluster, to), message);
+    return net_internode_send(cluster->internode, address, to, (int)lane, compresses(cluster, to),
+                              message);
 }
 
 static void inbound_free(struct nodei_cluster *cluster, struct inbound *in)
@@ -79,7 +83,8 @@ static void inbound_free(struct nodei_cluster *cluster, struct inbound *in)
     cluster->spare_inbound = in;
 }
 
-static void transport_reply(struct repl_transport *t, struct repl_inbound *repl_in, const struct base_message *message)
+static void transport_reply(struct repl_transport *t, struct repl_inbound *repl_in,
+                            const struct base_message *message)
 {
     struct nodei_cluster *cluster = BASE_CONTAINER(t, struct nodei_cluster, transport);
     struct inbound *in = BASE_CONTAINER(repl_in, struct inbound, repl);
@@ -95,7 +100,8 @@ static void transport_drop(struct repl_transport *t, struct repl_inbound *repl_i
     inbound_free(cluster, in);
 }
 
-static const struct repl_transport_ops transport_ops = {transport_send, transport_reply, transport_drop};
+static const struct repl_transport_ops transport_ops = {transport_send, transport_reply,
+                                                        transport_drop};
 
 static void on_request(void *ctx, struct net_inbound *net_in)
 {
@@ -114,7 +120,8 @@ static void on_request(void *ctx, struct net_inbound *net_in)
     in->net = net_in;
     in->repl = (struct repl_inbound){
         .message = net_in->message,
-        .deadline_ns = base_clock_mono(cluster->node->clock).ns + (uint64_t)net_in->message.timeout_ms * 1000000u,
+        .deadline_ns = base_clock_mono(cluster->node->clock).ns +
+                       (uint64_t)net_in->message.timeout_ms * 1000000u,
     };
     repl_on_request(cluster->repl, &in->repl);
 }
@@ -133,10 +140,11 @@ static void on_undelivered(void *ctx, uint64_t id)
         repl_on_undelivered(cluster->repl, id);
 }
 
-/* --- credentials ------------------------------------------------------------------------------------------------------- */
+/* Credentials. */
 
-static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len,
-                      bool *is_secret, struct base_err *err)
+static int credential(void *ctx, const char *host, uint16_t port,
+                      uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
+                      struct base_err *err)
 {
     struct nodei_cluster *cluster = ctx;
     char token[NET_TOKEN_LEN + 1];
@@ -172,16 +180,18 @@ static int read_secret(struct nodei_cluster *cluster, struct base_err *err)
     return path[0] ? net_secret_read(path, cluster->secret, &cluster->secret_len, err) : BASE_OK;
 }
 
-/* --- clients of the native protocol ------------------------------------------------------------------------------------------ */
+/* Clients of the native protocol. */
 
-/* They are served from when the node is a member (just before anybody is told that it is) until it drains. A daemon that cannot, ends. */
+/* They are served from when the node is a member (just before anybody is told that it is) until it
+ * drains. A daemon that cannot, ends. */
 static void open_or_stop_native(struct nodei_cluster *cluster)
 {
     struct base_err err = {0};
     enum repl_stage stage = repl_stage(cluster->repl);
     if (stage == REPL_DRAINED)
         nodei_native_stop(cluster->native);
-    if (stage != REPL_MEMBER || !cluster->serves_clients || cluster->native || cluster->close_deadline_ns)
+    if (stage != REPL_MEMBER || !cluster->serves_clients || cluster->native ||
+        cluster->close_deadline_ns)
         return;
     if (nodei_native_open(cluster->node, &cluster->native, &err) == BASE_OK)
         return;
@@ -193,7 +203,7 @@ static void open_or_stop_native(struct nodei_cluster *cluster)
         cluster->on_stage(cluster->on_stage_ctx, REPL_REFUSED);
 }
 
-/* --- what other threads see -------------------------------------------------------------------------------------------------- */
+/* What other threads see. */
 
 static void publish_stage(struct nodei_cluster *cluster)
 {
@@ -239,7 +249,7 @@ static void on_load(struct net_timer *timer)
     net_loop_arm(cluster->loop, timer, LOAD_INTERVAL_NS);
 }
 
-/* --- the loop's thread ----------------------------------------------------------------------------------------------------------- */
+/* The loop's thread. */
 
 void nodei_cluster_post(struct nodei_cluster *cluster, struct net_task *task)
 {
@@ -298,7 +308,8 @@ static void run_on_loop(struct net_task *task)
     pthread_mutex_unlock(&cluster->mutex);
 }
 
-int nodei_on_loop(struct node *node, void (*fn)(void *ctx, struct repl *repl), void *ctx, struct base_err *err)
+int nodei_on_loop(struct node *node, void (*fn)(void *ctx, struct repl *repl), void *ctx,
+                  struct base_err *err)
 {
     struct nodei_cluster *cluster = node->cluster;
     if (!cluster || !cluster->thread_started)
@@ -363,7 +374,8 @@ void nodei_cluster_refusal(struct node *node, char *text, size_t size)
     pthread_mutex_unlock(&node->cluster->mutex);
 }
 
-bool nodei_cluster_secret_in_request(const struct node *node, const struct net_http_request *request)
+bool nodei_cluster_secret_in_request(const struct node *node,
+                                     const struct net_http_request *request)
 {
     const struct nodei_cluster *cluster = node->cluster;
     static const char scheme[] = "Bearer ";
@@ -378,7 +390,7 @@ bool nodei_cluster_secret_in_request(const struct node *node, const struct net_h
     return differ == 0;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------------------------------- */
+/* Opening. */
 
 static int check_listener(struct nodei_cluster *cluster, struct base_err *err)
 {
@@ -386,13 +398,16 @@ static int check_listener(struct nodei_cluster *cluster, struct base_err *err)
     bool tls = s->internode_encryption && s->internode_client_auth;
     if (s->internode_encryption && (!s->internode_certificate[0] || !s->internode_key[0]))
         return base_err_set(err, BASE_E_CONFIG,
-                            "internode_encryption needs server_encryption_options.certificate and .key (PEM files)");
+                            "internode_encryption needs server_encryption_options.certificate and "
+                            ".key (PEM files)");
     if (tls && !s->internode_ca[0])
-        return base_err_set(err, BASE_E_CONFIG, "require_client_auth needs server_encryption_options.ca (a PEM file)");
+        return base_err_set(err, BASE_E_CONFIG,
+                            "require_client_auth needs server_encryption_options.ca (a PEM file)");
     if (net_address_is_loopback(cluster->host) || cluster->secret_len || tls)
         return BASE_OK;
     return base_err_set(err, BASE_E_CONFIG,
-                        "listen on %s: beyond loopback a node needs a cluster secret (cluster_secret_file) or mutual TLS "
+                        "listen on %s: beyond loopback a node needs a cluster secret "
+                        "(cluster_secret_file) or mutual TLS "
                         "(server_encryption_options with require_client_auth: true)",
                         cluster->host);
 }
@@ -409,23 +424,27 @@ static struct net_tls_config tls_config(const struct nodei_settings *s)
     if (!s->internode_encryption)
         return (struct net_tls_config){0};
     return (struct net_tls_config){
-        .certificate = s->internode_certificate[0] ? s->internode_certificate : NULL, /* a guest may have none */
+        .certificate = s->internode_certificate[0] ? s->internode_certificate
+                                                   : NULL, /* a guest may have none */
         .key = s->internode_key[0] ? s->internode_key : NULL,
         .ca = s->internode_ca[0] ? s->internode_ca : NULL,
         .require_client_auth = s->internode_client_auth,
     };
 }
 
-static size_t body_limit(void *ctx, const struct net_http_request *request, struct base_slice so_far)
+static size_t body_limit(void *ctx, const struct net_http_request *request,
+                         struct base_slice so_far)
 {
     struct nodei_cluster *cluster = ctx;
-    return cluster->internode ? net_internode_body_limit(cluster->internode, request, so_far) : NET_HTTP_PROBE_SIZE;
+    return cluster->internode ? net_internode_body_limit(cluster->internode, request, so_far)
+                              : NET_HTTP_PROBE_SIZE;
 }
 
 static int open_listener(struct nodei_cluster *cluster, struct base_err *err)
 {
     const struct nodei_settings *s = &cluster->node->settings;
-    snprintf(cluster->host, sizeof cluster->host, "%s", strcmp(s->listen_address, "localhost") == 0 ? "127.0.0.1" : s->listen_address);
+    snprintf(cluster->host, sizeof cluster->host, "%s",
+             strcmp(s->listen_address, "localhost") == 0 ? "127.0.0.1" : s->listen_address);
     cluster->port = (uint16_t)s->storage_port;
     int rc = check_listener(cluster, err);
     if (rc != BASE_OK)
@@ -448,9 +467,12 @@ static int open_listener(struct nodei_cluster *cluster, struct base_err *err)
         return rc;
     cluster->port = net_http_server_port(cluster->server);
     const char *shown = s->broadcast_address[0] ? s->broadcast_address : cluster->host;
-    snprintf(cluster->address, sizeof cluster->address, strchr(shown, ':') ? "[%s]:%u" : "%s:%u", shown, cluster->port);
+    snprintf(cluster->address, sizeof cluster->address, strchr(shown, ':') ? "[%s]:%u" : "%s:%u",
+             shown, cluster->port);
     if (strcmp(shown, "0.0.0.0") == 0 || strcmp(shown, "::") == 0)
-        return base_err_set(err, BASE_E_CONFIG, "listen on %s: peers cannot reach a node there; set broadcast_address", shown);
+        return base_err_set(err, BASE_E_CONFIG,
+                            "listen on %s: peers cannot reach a node there; set broadcast_address",
+                            shown);
     return BASE_OK;
 }
 
@@ -464,7 +486,8 @@ static int open_internode(struct nodei_cluster *cluster, struct base_err *err)
     config.log = node->log;
     config.host_id = node->identity.host_id;
     config.generation = node->identity.generation;
-    config.cluster_name = node->guest ? "" : node->settings.cluster_name; /* a guest takes what its contact says */
+    config.cluster_name =
+        node->guest ? "" : node->settings.cluster_name; /* a guest takes what its contact says */
     config.secret = base_slice(cluster->secret, cluster->secret_len);
     config.token = base_slice_str(cluster->token);
     config.credential = credential;
@@ -480,8 +503,8 @@ static int open_internode(struct nodei_cluster *cluster, struct base_err *err)
 }
 
 /* "a:7000, b" → slices; entries without a port get `port`. */
-static int split_seeds(const char *text, uint16_t port, struct base_arena *arena, struct base_slice **out, size_t *count,
-                       struct base_err *err)
+static int split_seeds(const char *text, uint16_t port, struct base_arena *arena,
+                       struct base_slice **out, size_t *count, struct base_err *err)
 {
     size_t n = 1;
     for (const char *at = text; *at; at++)
@@ -495,13 +518,16 @@ static int split_seeds(const char *text, uint16_t port, struct base_arena *arena
         uint16_t seed_port = port;
         size_t len = strcspn(text, ", ");
         if (len >= sizeof one)
-            return base_err_set(err, BASE_E_CONFIG, "seeds: \"%s\" holds too long an address", text);
+            return base_err_set(err, BASE_E_CONFIG, "seeds: \"%s\" holds too long an address",
+                                text);
         memcpy(one, text, len);
         one[len] = 0;
         text += len + strspn(text + len, ", ");
         if (len == 0)
             continue;
-        const char *bare = strncmp(one, "http://", 7) == 0 ? one + 7 : strncmp(one, "https://", 8) == 0 ? one + 8 : one;
+        const char *bare = strncmp(one, "http://", 7) == 0    ? one + 7
+                           : strncmp(one, "https://", 8) == 0 ? one + 8
+                                                              : one;
         int rc = net_address_parse(bare, host, &seed_port, err);
         if (rc != BASE_OK)
             return base_err_wrap(err, BASE_E_CONFIG, "seeds");
@@ -514,7 +540,8 @@ static int split_seeds(const char *text, uint16_t port, struct base_arena *arena
     return BASE_OK;
 }
 
-static int load_initial(struct node *node, struct repl_initial *initial, struct base_buf *paxos, struct base_err *err)
+static int load_initial(struct node *node, struct repl_initial *initial, struct base_buf *paxos,
+                        struct base_err *err)
 {
     struct base_buf bytes;
     base_buf_init(&bytes, 64u << 20);
@@ -522,7 +549,8 @@ static int load_initial(struct node *node, struct repl_initial *initial, struct 
     int rc = node->guest ? BASE_E_NOTFOUND : cat_ring_load(node->catalog, &bytes, err);
     if (rc == BASE_OK)
         rc = ring_state_decode(base_buf_view(&bytes), &initial->ring, err);
-    if (rc == BASE_E_NOTFOUND) { /* in no cluster yet: its log may have the schema of an embedded node */
+    if (rc ==
+        BASE_E_NOTFOUND) { /* in no cluster yet: its log may have the schema of an embedded node */
         struct ring_state *none = ring_state_new();
         base_err_clear(err);
         rc = none ? ring_state_advance(none, initial->schema->epoch, &initial->ring, err)
@@ -572,7 +600,8 @@ static int open_repl(struct nodei_cluster *cluster, const char *seeds, struct ba
     config.hint_dispatch_bytes_s = s->hint_throttle;
     config.requests_max_bytes = s->native_transport_max_request_data;
     config.batch_size_max = s->transaction_size_max;
-    int rc = split_seeds(seeds, (uint16_t)(s->storage_port ? s->storage_port : 7000), &arena, &list, &config.seed_count, err);
+    int rc = split_seeds(seeds, (uint16_t)(s->storage_port ? s->storage_port : 7000), &arena, &list,
+                         &config.seed_count, err);
     config.seeds = list;
     if (rc == BASE_OK)
         rc = load_initial(node, &initial, &paxos, err);
@@ -632,7 +661,8 @@ static void close_parts(struct nodei_cluster *cluster)
     net_loop_disarm(cluster->loop, &cluster->load_timer);
 }
 
-int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_daemon *daemon, struct base_err *err)
+int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_daemon *daemon,
+                       struct base_err *err)
 {
     struct nodei_cluster *cluster = calloc(1, sizeof *cluster);
     if (!cluster)
@@ -664,7 +694,7 @@ int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_
     return rc;
 }
 
-/* --- closing ------------------------------------------------------------------------------------------------------------------------------- */
+/* Closing. */
 
 /* On the loop, again and again until nothing is pending: then the loop ends. */
 static void on_close_poll(struct net_timer *timer)
@@ -675,7 +705,8 @@ static void on_close_poll(struct net_timer *timer)
     bool answered = !cluster->api || nodei_api_stop(cluster->api);
     bool said = !cluster->system_keyspaces || now >= cluster->close_deadline_ns;
     bool logged_in = nodei_auth_stop(cluster->node, now >= cluster->close_deadline_ns);
-    if (cluster->work.pending > 0 || cluster->changes_waiting > 0 || !idle || !answered || !said || !logged_in) {
+    if (cluster->work.pending > 0 || cluster->changes_waiting > 0 || !idle || !answered || !said ||
+        !logged_in) {
         net_loop_arm(cluster->loop, timer, CLOSE_POLL_NS);
         return;
     }

@@ -1,7 +1,8 @@
-/* The real world of replication/ (its ports filled with sockets, disk and threads), for node/cluster*.c alone.
+/* The real world of replication/ (its ports filled with sockets, disk and threads), for
+ * node/cluster*.c alone.
  *
- * Threads: the loop's (replication, net and HTTP live there), and three of the store port: writes, reads, metadata. Sessions
- * live on their callers' threads and hand requests over. */
+ * Threads: the loop's (replication, net and HTTP live there), and three of the store port: writes,
+ * reads, metadata. Sessions live on their callers' threads and hand requests over. */
 #ifndef NODE_CLUSTER_PRIVATE_H
 #define NODE_CLUSTER_PRIVATE_H
 
@@ -9,7 +10,7 @@
 #include "node/node_private.h"
 #include "replication/replication.h"
 
-/* --- cluster_work.c: what may wait for the disk ---------------------------------------------------------------- */
+/* cluster_work.c: what may wait for the disk. */
 
 enum nodei_work_lane { NODEI_WORK_WRITES, NODEI_WORK_READS, NODEI_WORK_METADATA, NODEI_WORK_LANES };
 
@@ -45,22 +46,25 @@ struct nodei_work {
     struct node_session *session;
     struct base_source *spare; /* a parked stream */
 };
-BASE_MUST int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop, struct base_err *err);
-void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane, struct nodei_stage_stats *out); /* any thread */
+BASE_MUST int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop,
+                              struct base_err *err);
+void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane,
+                          struct nodei_stage_stats *out); /* any thread */
 /* Nothing is pending. */
 void nodei_work_close(struct nodei_work *work);
 
-/* --- http_api.c: the listener's routes ---------------------------------------------------------------------------- */
+/* http_api.c: the listener's routes. */
 
 struct nodei_api;
-BASE_MUST int nodei_api_open(struct node *node, struct net_loop *loop, const char *token, struct nodei_api **out,
-                             struct base_err *err);
+BASE_MUST int nodei_api_open(struct node *node, struct net_loop *loop, const char *token,
+                             struct nodei_api **out, struct base_err *err);
 void nodei_api_handle(struct nodei_api *api, struct net_http_request *request);
-/* Refuse what waits and what comes. False: a command runs still (and may need the loop); ask again. */
+/* Refuse what waits and what comes. False: a command runs still (and may need the loop); ask
+ * again. */
 bool nodei_api_stop(struct nodei_api *api);
 void nodei_api_close(struct nodei_api *api); /* after stop said true */
 
-/* --- cluster.c ---------------------------------------------------------------------------------------------------------- */
+/* cluster.c. */
 
 struct nodei_cluster {
     struct node *node;
@@ -76,11 +80,12 @@ struct nodei_cluster {
     struct net_timer alarm_timer, close_timer, load_timer;
     struct repl_transport transport;
     struct inbound *spare_inbound;
-    bool serves_clients; /* of the native protocol: a daemon */
+    bool serves_clients;     /* of the native protocol: a daemon */
     struct nodei_auth *auth; /* roles_login.c's; NULL until somebody logs in */
     size_t traces_writing;   /* tracing.c */
     size_t changes_waiting;  /* on their timers: cluster_session.c */
-    struct nodei_system_keyspaces *system_keyspaces; /* system_keyspaces.c's, while it has something to do */
+    struct nodei_system_keyspaces
+        *system_keyspaces;               /* system_keyspaces.c's, while it has something to do */
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;
     struct nodei_native *native; /* NULL: serves no CQL clients, or not yet */
@@ -99,8 +104,8 @@ struct nodei_cluster {
     char refusal[512]; /* under mutex: why, at REPL_REFUSED; a guest's: what its contact said */
 };
 
-/* A change of the metadata log, on the loop's thread. The caller's storage until done, which may be called before start
- * returns; repl.outcome tells. */
+/* A change of the metadata log, on the loop's thread. The caller's storage until done, which may be
+ * called before start returns; repl.outcome tells. */
 struct nodei_change {
     void (*done)(struct nodei_change *change);
     struct repl_change repl;
@@ -108,7 +113,8 @@ struct nodei_change {
     struct nodei_cluster *cluster;
     uint64_t patience_ns;
 };
-void nodei_change_start(struct node *node, struct nodei_change *change, const struct base_change *what);
+void nodei_change_start(struct node *node, struct nodei_change *change,
+                        const struct base_change *what);
 
 void nodei_cql_loop_close(struct nodei_cluster *cluster); /* cql_loop.c: frees what it keeps */
 

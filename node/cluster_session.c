@@ -1,30 +1,34 @@
 /* A session's requests in a cluster: handed to the loop, waited for on the caller's thread.
  *
  * Invariants:
- *  1. A request that was handed over is owned by two, caller and loop, and freed by the last: a caller that is interrupted goes
- *     away, and the write (of a copy of its bytes) may still happen; the text says so.
- *  2. A read's memory that the caller owns (command, table) is not touched by the loop after close returned.
- *  3. A read whose last page is small is closed by the loop with that page, of which the caller gets a copy: one hand-over to the
- *     loop and one back for a point read.
+ *  1. A request that was handed over is owned by two, caller and loop, and freed by the last: a
+ *     caller that is interrupted goes away, and the write (of a copy of its bytes) may still
+ *     happen; the text says so.
+ *  2. A read's memory that the caller owns (command, table) is not touched by the loop after close
+ *     returned.
+ *  3. A read whose last page is small is closed by the loop with that page, of which the caller
+ *     gets a copy: one hand-over to the loop and one back for a point read.
  *  4. While somebody waits an interrupt is looked for every WAIT_SLICE_NS. */
 #include <errno.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <time.h>
 
-#include "node/cluster_private.h"
 #include "base/key.h"
+#include "node/cluster_private.h"
 #include "replication/page.h"
 
 #define WAIT_SLICE_NS 20000000L
 #define PAGE_ROWS 5000
 #define CHANGE_RETRY_NS 1000000u
-#define LAST_PAGE_BYTES ((size_t)64 << 10) /* a last page up to this is copied, and the read is over for the loop */
+#define LAST_PAGE_BYTES                                                                            \
+    ((size_t)64 << 10) /* a last page up to this is copied, and the read is over for the loop */
 
-/* --- waiting ---------------------------------------------------------------------------------------------------- */
+/* Waiting. */
 
-/* A semaphore and not a condition variable: who is woken needs no mutex that its waker, not run any more, still holds (seen in a
- * trace: two more switches a read), and the waker touches nothing after the post that the woken one may free. */
+/* A semaphore and not a condition variable: who is woken needs no mutex that its waker, not run any
+ * more, still holds (seen in a trace: two more switches a read), and the waker touches nothing
+ * after the post that the woken one may free. */
 struct waiter {
     sem_t done;
 };
@@ -82,10 +86,11 @@ static int outcome_error(const struct repl_outcome *outcome, struct base_err *er
 {
     if (outcome->rc == BASE_OK)
         return BASE_OK;
-    return base_err_set(err, outcome->rc, "%s", outcome->err.text[0] ? outcome->err.text : base_err_words(outcome->rc));
+    return base_err_set(err, outcome->rc, "%s",
+                        outcome->err.text[0] ? outcome->err.text : base_err_words(outcome->rc));
 }
 
-/* --- until the node serves ----------------------------------------------------------------------------------------- */
+/* Until the node serves. */
 
 int nodei_cluster_wait(struct node *node, const struct node_session *session, struct base_err *err)
 {
@@ -96,7 +101,8 @@ int nodei_cluster_wait(struct node *node, const struct node_session *session, st
     bool interrupted = false;
     pthread_mutex_lock(&cluster->mutex);
     int stage = atomic_load(&cluster->stage);
-    while ((stage == REPL_STARTING || stage == REPL_JOINING) && !interrupted && base_clock_mono(node->clock).ns < end) {
+    while ((stage == REPL_STARTING || stage == REPL_JOINING) && !interrupted &&
+           base_clock_mono(node->clock).ns < end) {
         struct timespec until;
         slice_from_now(&until);
         pthread_cond_timedwait(&cluster->changed, &cluster->mutex, &until);
@@ -107,23 +113,27 @@ int nodei_cluster_wait(struct node *node, const struct node_session *session, st
     if (stage == REPL_MEMBER)
         return BASE_OK;
     if (interrupted)
-        return base_err_set(err, BASE_E_INTERRUPTED, "interrupted while waiting for the cluster; nothing was done");
+        return base_err_set(err, BASE_E_INTERRUPTED,
+                            "interrupted while waiting for the cluster; nothing was done");
     char why[512];
     nodei_cluster_refusal(node, why, sizeof why);
     if (why[0])
         return base_err_set(err, BASE_E_UNAVAILABLE, "%s", why);
     if (node->guest)
-        return base_err_set(err, BASE_E_UNAVAILABLE, "no node of the cluster answers at %s: is one running there?", node->dir);
+        return base_err_set(err, BASE_E_UNAVAILABLE,
+                            "no node of the cluster answers at %s: is one running there?",
+                            node->dir);
     return nodei_cluster_ready(node, err) == BASE_OK ? BASE_OK : BASE_E_UNAVAILABLE;
 }
 
 int node_wait_ready(struct node_session *session, struct base_err *err)
 {
     int rc = nodei_check_usable(session->node, err);
-    return rc == BASE_OK && session->node->cluster ? nodei_cluster_wait(session->node, session, err) : rc;
+    return rc == BASE_OK && session->node->cluster ? nodei_cluster_wait(session->node, session, err)
+                                                   : rc;
 }
 
-/* --- writes ------------------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
 struct nodei_write_call {
     struct net_task task;
@@ -154,8 +164,11 @@ void nodei_write_call_free(struct nodei_write_call *call)
 static void write_done(struct repl_write *write)
 {
     struct nodei_write_call *call = BASE_CONTAINER(write, struct nodei_write_call, write);
-    if (write->outcome.rc == BASE_E_CONDITION && base_buf_put_slice(&call->current, write->current) != BASE_OK)
-        write->outcome.rc = base_err_set(&write->outcome.err, BASE_E_NOMEM, "nothing was written; and no memory for what the condition found");
+    if (write->outcome.rc == BASE_E_CONDITION &&
+        base_buf_put_slice(&call->current, write->current) != BASE_OK)
+        write->outcome.rc =
+            base_err_set(&write->outcome.err, BASE_E_NOMEM,
+                         "nothing was written; and no memory for what the condition found");
     waiter_signal(&call->waiter);
     write_call_release(call);
 }
@@ -180,7 +193,8 @@ static struct nodei_write_call *write_call_new(struct nodei_cluster *cluster)
     return call;
 }
 
-int nodei_cluster_write(struct node_session *session, const struct nodei_cluster_write *what, struct base_err *err)
+int nodei_cluster_write(struct node_session *session, const struct nodei_cluster_write *what,
+                        struct base_err *err)
 {
     struct nodei_cluster *cluster = session->node->cluster;
     int rc = nodei_cluster_wait(session->node, session, err);
@@ -212,12 +226,16 @@ int nodei_cluster_write(struct node_session *session, const struct nodei_cluster
     if (!waiter_wait(&call->waiter, session)) {
         session->write_call = NULL;
         write_call_release(call);
-        return base_err_set(err, BASE_E_UNKNOWN, "interrupted while waiting for replicas: the write may still take effect; "
-                                                 "repeating it with the same values is safe");
+        return base_err_set(
+            err, BASE_E_UNKNOWN,
+            "interrupted while waiting for replicas: the write may still take effect; "
+            "repeating it with the same values is safe");
     }
     rc = outcome_error(&call->write.outcome, err);
-    if (rc == BASE_E_CONDITION && what->current && base_buf_put_slice(what->current, base_buf_view(&call->current)) != BASE_OK)
-        rc = base_err_set(err, BASE_E_NOMEM, "nothing was written; and no memory for what the condition found");
+    if (rc == BASE_E_CONDITION && what->current &&
+        base_buf_put_slice(what->current, base_buf_view(&call->current)) != BASE_OK)
+        rc = base_err_set(err, BASE_E_NOMEM,
+                          "nothing was written; and no memory for what the condition found");
     if (call->bytes.cap > NODEI_KEEP_BYTES) {
         session->write_call = NULL;
         write_call_release(call);
@@ -225,7 +243,7 @@ int nodei_cluster_write(struct node_session *session, const struct nodei_cluster
     return rc;
 }
 
-/* --- writes that nobody waits for ------------------------------------------------------------------------------------------- */
+/* Writes that nobody waits for. */
 
 struct async {
     struct net_task task;
@@ -251,7 +269,8 @@ static void async_start(struct net_task *task)
 int node_write_start(struct node *node, struct node_async_write *write, struct base_err *err)
 {
     struct async *async = (struct async *)write->space;
-    _Static_assert(sizeof *async <= sizeof write->space, "node_async_write has room for the node's part");
+    _Static_assert(sizeof *async <= sizeof write->space,
+                   "node_async_write has room for the node's part");
     if (!node->cluster)
         return base_err_set(err, BASE_E_INVALID, "this node is in no cluster");
     int rc = nodei_cluster_wait(node, NULL, err);
@@ -261,12 +280,13 @@ int node_write_start(struct node *node, struct node_async_write *write, struct b
         .task.run = async_start,
         .cluster = node->cluster,
         .owner = write,
-        .write = {
-            .mutations = write->mutations,
-            .mutation_count = write->mutation_count,
-            .consistency = write->consistency,
-            .done = async_done,
-        },
+        .write =
+            {
+                .mutations = write->mutations,
+                .mutation_count = write->mutation_count,
+                .consistency = write->consistency,
+                .done = async_done,
+            },
     };
     if (pthread_equal(pthread_self(), node->cluster->thread))
         async_start(&async->task);
@@ -275,7 +295,7 @@ int node_write_start(struct node *node, struct node_async_write *write, struct b
     return BASE_OK;
 }
 
-/* --- changes of the schema ------------------------------------------------------------------------------------------------ */
+/* Changes of the schema. */
 
 static void change_done(struct repl_change *repl_change)
 {
@@ -283,8 +303,8 @@ static void change_done(struct repl_change *repl_change)
     change->done(change);
 }
 
-/* A snapshot is published by the thread that makes it durable, a moment before the loop has taken it up: a change made against it waits
- * for the loop, and is not judged against the one before. */
+/* A snapshot is published by the thread that makes it durable, a moment before the loop has taken
+ * it up: a change made against it waits for the loop, and is not judged against the one before. */
 static void change_try(struct nodei_change *change)
 {
     struct nodei_cluster *cluster = change->cluster;
@@ -306,7 +326,8 @@ static void change_again(struct net_timer *timer)
     change_try(change);
 }
 
-void nodei_change_start(struct node *node, struct nodei_change *change, const struct base_change *what)
+void nodei_change_start(struct node *node, struct nodei_change *change,
+                        const struct base_change *what)
 {
     struct nodei_cluster *cluster = node->cluster;
     change->cluster = cluster;
@@ -338,8 +359,10 @@ static void change_call_start(struct net_task *task)
 /* Not interruptible: it ends by its own timeout, and the caller's memory holds the change. */
 int nodei_cluster_change(struct node *node, const struct base_change *change, struct base_err *err)
 {
-    struct change_call call = {
-        .task.run = change_call_start, .node = node, .what = change, .change.done = change_call_done};
+    struct change_call call = {.task.run = change_call_start,
+                               .node = node,
+                               .what = change,
+                               .change.done = change_call_done};
     waiter_init(&call.waiter);
     nodei_cluster_post(node->cluster, &call.task);
     (void)waiter_wait(&call.waiter, NULL);
@@ -347,7 +370,7 @@ int nodei_cluster_change(struct node *node, const struct base_change *change, st
     return outcome_error(&call.change.repl.outcome, err);
 }
 
-/* --- reads: pages as one stream --------------------------------------------------------------------------------------------- */
+/* Reads: pages as one stream. */
 
 struct nodei_paged {
     struct base_source source;
@@ -357,13 +380,14 @@ struct nodei_paged {
     struct repl_read read;
     struct base_read cmd;
     struct waiter waiter, close_waiter;
-    bool open;                /* the loop may know the read */
-    bool over;                /* set by the loop with the last page: it does not know the read any more */
+    bool open; /* the loop may know the read */
+    bool over; /* set by the loop with the last page: it does not know the read any more */
     struct base_buf last;     /* that page */
     bool awaited;             /* a page was asked for and its answer not looked at yet */
     struct base_source *page; /* the page at hand */
     struct base_buf pkey;     /* of the partition that we are in; empty: between partitions */
-    struct base_partition pending; /* a partition that a fresh page began with and that is not handed out yet */
+    struct base_partition
+        pending; /* a partition that a fresh page began with and that is not handed out yet */
     bool has_pending;
 };
 
@@ -452,7 +476,8 @@ static int set_pkey(struct nodei_paged *paged, struct base_slice pkey, struct ba
 }
 
 /* The first partition after the one we are in, over as many pages as that takes. */
-static int paged_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int paged_partition(struct base_source *src, struct base_partition *out,
+                           struct base_err *err)
 {
     struct nodei_paged *paged = BASE_CONTAINER(src, struct nodei_paged, source);
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
@@ -494,7 +519,8 @@ static int paged_next(struct base_source *src, struct base_item *out, struct bas
         int rc = paged->page->ops->next(paged->page, out, err);
         if (rc != BASE_OK || out->kind != BASE_ITEM_END)
             return rc;
-        /* The partition's end, or only the page's? It goes on if the next page begins with the same partition. */
+        /* The partition's end, or only the page's? It goes on if the next page begins with the same
+         * partition. */
         struct base_partition partition;
         rc = paged->page->ops->partition(paged->page, &partition, err);
         if (rc != BASE_OK)
@@ -528,7 +554,8 @@ static void paged_close(struct base_source *src)
         paged->open = false;
     if (!paged->open)
         return;
-    /* A page may be on its way: close comes after its request, ends it, and its done is not called any more. */
+    /* A page may be on its way: close comes after its request, ends it, and its done is not called
+     * any more. */
     waiter_reset(&paged->close_waiter);
     nodei_cluster_post(paged->cluster, &paged->close_task);
     (void)waiter_wait(&paged->close_waiter, NULL);
@@ -549,9 +576,11 @@ void nodei_paged_free(struct nodei_paged *paged)
     free(paged);
 }
 
-/* Asks for the first page and does not wait for it. cmd's limits are the consumer's: here they only say how much is wanted. */
-int nodei_paged_open(struct node_session *session, const struct base_table *table, const struct base_read *cmd, int consistency,
-                     struct nodei_paged **paged_io, struct base_source **out, struct base_err *err)
+/* Asks for the first page and does not wait for it. cmd's limits are the consumer's: here they only
+ * say how much is wanted. */
+int nodei_paged_open(struct node_session *session, const struct base_table *table,
+                     const struct base_read *cmd, int consistency, struct nodei_paged **paged_io,
+                     struct base_source **out, struct base_err *err)
 {
     struct nodei_paged *paged = *paged_io;
     int rc = nodei_cluster_wait(session->node, session, err);

@@ -1,15 +1,19 @@
-/* The store and metadata ports of replication/ over lsm/ and catalog/: a thread each for writes, reads and metadata, so that a
- * slow disk never stops the event loop and a read never waits behind a write.
+/* The store and metadata ports of replication/ over lsm/ and catalog/: a thread each for writes,
+ * reads and metadata, so that a slow disk never stops the event loop and a read never waits behind
+ * a write.
  *
  * Invariants:
  *  1. An operation is pending from submit to its done, which runs on the loop's thread.
  *  2. Results go back in batches: one wake-up of the loop for all that were ready when it looked.
- *  3. Writes that wait together and ask for the same durability are one group of the commit log, up to GROUP_BYTES: under load
- *     one write() serves many. A group that is refused is tried again one by one, so that each gets its own answer.
- *  4. A lone small write in a turn of the loop, with nobody before it, is made on the loop itself if the store says that it is one
- *     write() to a file that is there (docs/decisions/0011): two wake-ups less on the way of one statement at a time. One that took
- *     longer than SLOW_NS shows a slow disk: for CALM_NS after it all go to the thread.
- *  5. A thread starts with its first operation, blocks all signals, and sleeps without a timeout. */
+ *  3. Writes that wait together and ask for the same durability are one group of the commit log, up
+ *     to GROUP_BYTES: under load one write() serves many. A group that is refused is tried again
+ *     one by one, so that each gets its own answer.
+ *  4. A lone small write in a turn of the loop, with nobody before it, is made on the loop itself
+ *     if the store says that it is one write() to a file that is there (docs/decisions/0011): two
+ *     wake-ups less on the way of one statement at a time. One that took longer than SLOW_NS shows
+ *     a slow disk: for CALM_NS after it all go to the thread.
+ *  5. A thread starts with its first operation, blocks all signals, and sleeps without a
+ *     timeout. */
 #include <errno.h>
 #include <signal.h>
 
@@ -20,7 +24,7 @@ enum { GROUP_BYTES = 1 << 20, STACK_SIZE = 512 * 1024, SMALL_BYTES = 16 << 10 };
 #define SLOW_NS UINT64_C(2000000)
 #define CALM_NS UINT64_C(10000000000)
 
-/* --- results, on the loop --------------------------------------------------------------------------------------- */
+/* Results, on the loop. */
 
 static void run_done(struct net_task *task)
 {
@@ -58,10 +62,10 @@ static void run_done(struct net_task *task)
     }
 }
 
-/* --- writes ---------------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
-static int write_group(struct nodei_worker *worker, struct base_slice group, size_t count, enum repl_durability durability,
-                       uint64_t timeout_ns, struct base_err *err)
+static int write_group(struct nodei_worker *worker, struct base_slice group, size_t count,
+                       enum repl_durability durability, uint64_t timeout_ns, struct base_err *err)
 {
     static const enum lsm_durability levels[] = {
         [REPL_DURABLE_MEMORY] = LSM_DURABLE_MEMORY,
@@ -69,25 +73,28 @@ static int write_group(struct nodei_worker *worker, struct base_slice group, siz
         [REPL_DURABLE_SYNCED] = LSM_DURABLE_SYNCED,
     };
     nodei_enter(worker->session);
-    int rc = lsm_write(worker->work->node->store, group, count, levels[durability], timeout_ns, err);
+    int rc =
+        lsm_write(worker->work->node->store, group, count, levels[durability], timeout_ns, err);
     nodei_leave(worker->session);
     return rc;
 }
 
 static void write_alone(struct nodei_worker *worker, struct repl_store_op *op)
 {
-    op->rc = write_group(worker, op->group, op->mutation_count, op->durability, op->timeout_ns, &op->err);
+    op->rc = write_group(worker, op->group, op->mutation_count, op->durability, op->timeout_ns,
+                         &op->err);
 }
 
 /* The operations from `first` that go into one group: up to the one returned (exclusive). */
-static struct repl_store_op *gather(struct nodei_worker *worker, struct repl_store_op *first, size_t *count,
-                                    uint64_t *timeout_ns)
+static struct repl_store_op *gather(struct nodei_worker *worker, struct repl_store_op *first,
+                                    size_t *count, uint64_t *timeout_ns)
 {
     struct repl_store_op *op = first;
     base_buf_reset(&worker->group);
     *count = 0;
     *timeout_ns = UINT64_MAX;
-    for (; op && op->kind == REPL_STORE_WRITE && op->durability == first->durability; op = op->next) {
+    for (; op && op->kind == REPL_STORE_WRITE && op->durability == first->durability;
+         op = op->next) {
         if (worker->group.len && worker->group.len + op->group.len > GROUP_BYTES)
             break;
         if (base_buf_put_slice(&worker->group, op->group) != BASE_OK)
@@ -102,7 +109,8 @@ static struct repl_store_op *run_writes(struct nodei_worker *worker, struct repl
 {
     size_t count;
     uint64_t timeout_ns;
-    if (!first->next || first->next->kind != REPL_STORE_WRITE || first->next->durability != first->durability) {
+    if (!first->next || first->next->kind != REPL_STORE_WRITE ||
+        first->next->durability != first->durability) {
         write_alone(worker, first);
         return first->next;
     }
@@ -112,7 +120,8 @@ static struct repl_store_op *run_writes(struct nodei_worker *worker, struct repl
         return first->next;
     }
     struct base_err err = {0};
-    int rc = write_group(worker, base_buf_view(&worker->group), count, first->durability, timeout_ns, &err);
+    int rc = write_group(worker, base_buf_view(&worker->group), count, first->durability,
+                         timeout_ns, &err);
     for (struct repl_store_op *op = first; op != end; op = op->next) {
         if (rc == BASE_OK || rc == BASE_E_STOPPED || rc == BASE_E_IO) {
             op->rc = rc;
@@ -124,10 +133,11 @@ static struct repl_store_op *run_writes(struct nodei_worker *worker, struct repl
     return end;
 }
 
-/* --- reads ------------------------------------------------------------------------------------------------------------ */
+/* Reads. */
 
 /* With a session and a parked stream of the thread's own. */
-static void read_with(struct node *node, struct node_session *session, struct base_source **spare, struct repl_store_op *op)
+static void read_with(struct node *node, struct node_session *session, struct base_source **spare,
+                      struct repl_store_op *op)
 {
     struct base_source *source = NULL, *reuse = *spare;
     *spare = NULL;
@@ -137,7 +147,8 @@ static void read_with(struct node *node, struct node_session *session, struct ba
         op->rc = base_err_set(&op->err, BASE_E_NOTFOUND, "there is no such table here");
         *spare = reuse;
     } else {
-        op->rc = lsm_read(table, op->cmd, op->cmd->filter_count == 0, NULL, 0, reuse, &source, &op->err);
+        op->rc =
+            lsm_read(table, op->cmd, op->cmd->filter_count == 0, NULL, 0, reuse, &source, &op->err);
     }
     nodei_leave(session);
     if (op->rc == BASE_OK)
@@ -160,7 +171,8 @@ static bool read_lone(struct nodei_work *work, struct repl_store_op *op)
     return here;
 }
 
-/* What a joining node may miss is not in the way of its joining: traces are for today. (A role that was made is.) */
+/* What a joining node may miss is not in the way of its joining: traces are for today. (A role that
+ * was made is.) */
 static bool counts_as_data(const struct base_table *table)
 {
     return !base_slice_equal(table->keyspace, BASE_SLICE_LIT("system_traces"));
@@ -207,7 +219,7 @@ static void run_store_ops(struct nodei_worker *worker, struct repl_store_op *lis
     }
 }
 
-/* --- metadata ------------------------------------------------------------------------------------------------------------ */
+/* Metadata. */
 
 static int read_log(struct node *node, struct repl_meta_op *op)
 {
@@ -219,7 +231,8 @@ static int read_log(struct node *node, struct repl_meta_op *op)
     for (uint64_t epoch = op->epoch; rc == BASE_OK && epoch <= last; epoch++) {
         base_buf_reset(&entry);
         rc = cat_log_get(node->catalog, epoch, &entry, &op->err);
-        if (rc == BASE_OK && op->buf->len > start && op->buf->len - start + entry.len > op->bytes_max)
+        if (rc == BASE_OK && op->buf->len > start &&
+            op->buf->len - start + entry.len > op->bytes_max)
             break;
         if (rc == BASE_OK)
             rc = repl_entry_put(op->buf, epoch, base_buf_view(&entry));
@@ -246,10 +259,12 @@ static void run_meta_ops(struct nodei_worker *worker, struct repl_meta_op *list)
     }
 }
 
-/* --- threads ---------------------------------------------------------------------------------------------------------------- */
+/* Threads. */
 
-/* Under the mutex. True: the caller posts the results' task, once the mutex is free, for the loop takes it at once. */
-BASE_MUST static bool finish(struct nodei_worker *worker, struct repl_store_op *store, struct repl_meta_op *meta)
+/* Under the mutex. True: the caller posts the results' task, once the mutex is free, for the loop
+ * takes it at once. */
+BASE_MUST static bool finish(struct nodei_worker *worker, struct repl_store_op *store,
+                             struct repl_meta_op *meta)
 {
     struct nodei_work *work = worker->work;
     for (struct repl_store_op *next; store; store = next) {
@@ -304,8 +319,9 @@ static void *run(void *ctx)
     return NULL;
 }
 
-/* Under the mutex; false: there is no thread, and none can be made. *asleep: the caller wakes it once the mutex is free, so that
- * it does not wake only to wait for that; one call for all that comes before it runs. */
+/* Under the mutex; false: there is no thread, and none can be made. *asleep: the caller wakes it
+ * once the mutex is free, so that it does not wake only to wait for that; one call for all that
+ * comes before it runs. */
 static bool prepare(struct nodei_worker *worker, bool *asleep)
 {
     *asleep = worker->sleeping;
@@ -331,15 +347,17 @@ static bool is_lone(struct nodei_work *work, const struct repl_store_op *op)
     uint64_t turn = net_loop_now(work->loop).ns;
     bool first = turn != work->lone_turn;
     work->lone_turn = turn;
-    return first && op->group.len <= SMALL_BYTES && op->durability != REPL_DURABLE_SYNCED && turn >= work->calm_until_ns &&
-           work->pending_writes == 0 && !lsm_write_may_wait(work->node->store, op->group.len);
+    return first && op->group.len <= SMALL_BYTES && op->durability != REPL_DURABLE_SYNCED &&
+           turn >= work->calm_until_ns && work->pending_writes == 0 &&
+           !lsm_write_may_wait(work->node->store, op->group.len);
 }
 
 static void write_lone(struct nodei_work *work, struct repl_store_op *op)
 {
     uint64_t start = base_clock_mono(work->node->clock).ns;
     op->rc = lsm_write(work->node->store, op->group, op->mutation_count,
-                       op->durability == REPL_DURABLE_MEMORY ? LSM_DURABLE_MEMORY : LSM_DURABLE_LOG, 0, &op->err);
+                       op->durability == REPL_DURABLE_MEMORY ? LSM_DURABLE_MEMORY : LSM_DURABLE_LOG,
+                       0, &op->err);
     uint64_t end = base_clock_mono(work->node->clock).ns;
     if (end - start > SLOW_NS)
         work->calm_until_ns = end + CALM_NS;
@@ -348,7 +366,8 @@ static void write_lone(struct nodei_work *work, struct repl_store_op *op)
 static enum repl_answer submit_store(struct repl_store *store, struct repl_store_op *op)
 {
     struct nodei_work *work = BASE_CONTAINER(store, struct nodei_work, store);
-    struct nodei_worker *worker = &work->workers[op->kind == REPL_STORE_WRITE ? NODEI_WORK_WRITES : NODEI_WORK_READS];
+    struct nodei_worker *worker =
+        &work->workers[op->kind == REPL_STORE_WRITE ? NODEI_WORK_WRITES : NODEI_WORK_READS];
     enum repl_answer answer = REPL_PENDING;
     bool asleep;
     op->next = NULL;
@@ -411,7 +430,8 @@ static enum repl_answer submit_meta(struct repl_meta *meta, struct repl_meta_op 
 static const struct repl_store_ops store_ops = {submit_store};
 static const struct repl_meta_ops meta_ops = {submit_meta};
 
-int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop, struct base_err *err)
+int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop,
+                    struct base_err *err)
 {
     int rc = BASE_OK;
     work->node = node;
@@ -435,10 +455,12 @@ int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop 
     return rc;
 }
 
-void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane, struct nodei_stage_stats *out)
+void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane,
+                          struct nodei_stage_stats *out)
 {
-    static const char *const names[NODEI_WORK_LANES] = {
-        [NODEI_WORK_WRITES] = "MutationStage", [NODEI_WORK_READS] = "ReadStage", [NODEI_WORK_METADATA] = "MetadataLogStage"};
+    static const char *const names[NODEI_WORK_LANES] = {[NODEI_WORK_WRITES] = "MutationStage",
+                                                        [NODEI_WORK_READS] = "ReadStage",
+                                                        [NODEI_WORK_METADATA] = "MetadataLogStage"};
     _Static_assert(NODEI_WORK_LANES == NODEI_STAGES, "a stage a lane");
     out->name = names[lane];
     if (!work->loop) /* a guest's: not opened */

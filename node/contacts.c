@@ -1,9 +1,11 @@
-/* A guest's contacts: "http://HOST:PORT[,HOST:PORT…]", and to which of them a table's definition may connect by itself.
- * Parsed, they are "HOST:PORT,…", behind one "https://" if that is how the nodes speak.
+/* A guest's contacts: "http://HOST:PORT[,HOST:PORT…]", and to which of them a table's definition
+ * may connect by itself. Parsed, they are "HOST:PORT,…", behind one "https://" if that is how the
+ * nodes speak.
  *
- * A database file may come from a stranger: opening it must not make this process talk to hosts of the stranger's choice. So a
- * definition reaches loopback, what this session connected to by ringlet_connect, and what the user wrote into
- * ${XDG_CONFIG_HOME:-~/.config}/ringlet/allowed_hosts (a host a line; # begins a comment). */
+ * A database file may come from a stranger: opening it must not make this process talk to hosts of
+ * the stranger's choice. So a definition reaches loopback, what this session connected to by
+ * ringlet_connect, and what the user wrote into ${XDG_CONFIG_HOME:-~/.config}/ringlet/allowed_hosts
+ * (a host a line; # begins a comment). */
 #include <stdio.h>
 
 #include "net/net.h"
@@ -43,24 +45,33 @@ int node_contacts_parse(struct base_slice text, struct base_buf *out, struct bas
     while (rc == BASE_OK && next_part(&rest, &part)) {
         char one[128], host[64];
         uint16_t port = PORT_DEFAULT;
-        bool says_https = cut_prefix(&part, HTTPS), says_http = !says_https && cut_prefix(&part, "http://");
+        bool says_https = cut_prefix(&part, HTTPS),
+             says_http = !says_https && cut_prefix(&part, "http://");
         if (count == 0)
             https = says_https;
         else if (https ? says_http : says_https)
-            return base_err_set(err, BASE_E_INVALID, "\"%.*s\" mixes http:// and https://: a cluster's nodes speak one of them",
-                                BASE_SLICE_ARG(text));
+            return base_err_set(
+                err, BASE_E_INVALID,
+                "\"%.*s\" mixes http:// and https://: a cluster's nodes speak one of them",
+                BASE_SLICE_ARG(text));
         while (part.len && part.data[part.len - 1] == '/')
             part.len--;
         if (part.len == 0 || part.len >= sizeof one)
-            return base_err_set(err, BASE_E_INVALID, "\"%.*s\" is no list of http://HOST:PORT", BASE_SLICE_ARG(text));
+            return base_err_set(err, BASE_E_INVALID, "\"%.*s\" is no list of http://HOST:PORT",
+                                BASE_SLICE_ARG(text));
         memcpy(one, part.data, part.len);
         one[part.len] = 0;
         rc = net_address_parse(one, host, &port, err);
         if (rc == BASE_OK)
-            rc = base_buf_printf(out, strchr(host, ':') ? "%s[%s]:%u" : "%s%s:%u", count++ ? "," : https ? HTTPS : "", host, port);
+            rc = base_buf_printf(out, strchr(host, ':') ? "%s[%s]:%u" : "%s%s:%u",
+                                 count++ ? ","
+                                 : https ? HTTPS
+                                         : "",
+                                 host, port);
     }
     if (rc == BASE_OK && count == 0)
-        return base_err_set(err, BASE_E_INVALID, "no contact is named: write http://HOST:PORT[,HOST:PORT…]");
+        return base_err_set(err, BASE_E_INVALID,
+                            "no contact is named: write http://HOST:PORT[,HOST:PORT…]");
     return rc;
 }
 
@@ -83,9 +94,10 @@ static bool in_allow_list(const char *host)
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     char path[NODEI_PATH_LEN_MAX], line[256];
     bool found = false;
-    int n = config && config[0] == '/' ? snprintf(path, sizeof path, "%s/ringlet/allowed_hosts", config)
-            : home                     ? snprintf(path, sizeof path, "%s/.config/ringlet/allowed_hosts", home)
-                                       : -1;
+    int n = config && config[0] == '/'
+                ? snprintf(path, sizeof path, "%s/ringlet/allowed_hosts", config)
+            : home ? snprintf(path, sizeof path, "%s/.config/ringlet/allowed_hosts", home)
+                   : -1;
     FILE *in = n > 0 && n < (int)sizeof path ? fopen(path, "re") : NULL;
     while (in && !found && fgets(line, sizeof line, in)) {
         line[strcspn(line, "# \t\r\n")] = 0;
@@ -96,7 +108,8 @@ static bool in_allow_list(const char *host)
     return found;
 }
 
-int node_contacts_allowed(const char *contacts, const char *const *connected, size_t count, struct base_err *err)
+int node_contacts_allowed(const char *contacts, const char *const *connected, size_t count,
+                          struct base_err *err)
 {
     struct base_slice rest = base_slice_str(contacts), part;
     const char *scheme = cut_prefix(&rest, HTTPS) ? "" : "http://";
@@ -112,8 +125,10 @@ int node_contacts_allowed(const char *contacts, const char *const *connected, si
             allowed = names_host(connected[i], host);
         if (!allowed)
             return base_err_set(err, BASE_E_UNAUTHORIZED,
-                                "the table lives at %s%s, beyond this machine, and a definition alone does not connect there: "
-                                "SELECT ringlet_connect('%s%s') first, or add the host to ~/.config/ringlet/allowed_hosts",
+                                "the table lives at %s%s, beyond this machine, and a definition "
+                                "alone does not connect there: "
+                                "SELECT ringlet_connect('%s%s') first, or add the host to "
+                                "~/.config/ringlet/allowed_hosts",
                                 scheme, contacts, scheme, contacts);
     }
     return BASE_OK;

@@ -1,4 +1,5 @@
-/* See cql_internal.h. Invariant: `done` is called only after PENDING was answered, and nodei_query_end is right after either. */
+/* See cql_internal.h. Invariant: `done` is called only after PENDING was answered, and
+ * nodei_query_end is right after either. */
 #include "node/cql_internal.h"
 
 #include <limits.h>
@@ -45,21 +46,25 @@ static int prepare(struct nodei_query *query, const char *text)
     BASE_ASSERT(rc == BASE_OK || rc == BASE_E_NOMEM);
     if (rc == BASE_OK)
         rc = cql_prepare(&query->arena, statement, &context, &prepared, &query->err);
-    if (rc == BASE_E_INVALID) /* our own statements are good; what they are about may not be there */
+    if (rc ==
+        BASE_E_INVALID) /* our own statements are good; what they are about may not be there */
         rc = base_err_set(&query->err, BASE_E_NOTFOUND, "%s", query->err.text);
     if (rc == BASE_OK)
         query->exec.prepared = prepared;
     return rc;
 }
 
-enum cql_answer nodei_query_start(struct nodei_query *query, struct node *node, const char *text, const struct cql_value *values,
-                                  size_t value_count, int consistency)
+enum cql_answer nodei_query_start(struct nodei_query *query, struct node *node, const char *text,
+                                  const struct cql_value *values, size_t value_count,
+                                  int consistency)
 {
     query->err = (struct base_err){0};
     query->outcome = (struct cql_outcome){0};
     query->at = 0;
-    static const struct cql_limits no_limits = {.batch_size_warn = SIZE_MAX, .batch_size_fail = SIZE_MAX,
-                                                .unlogged_batch_partitions_warn = UINT_MAX, .in_select_max = UINT_MAX};
+    static const struct cql_limits no_limits = {.batch_size_warn = SIZE_MAX,
+                                                .batch_size_fail = SIZE_MAX,
+                                                .unlogged_batch_partitions_warn = UINT_MAX,
+                                                .in_select_max = UINT_MAX};
     nodei_client_init_on_loop(&query->client, node);
     query->client.ports.limits = &no_limits;
     query->client.internal = true;
@@ -97,7 +102,8 @@ void nodei_query_end(struct nodei_query *query)
 bool nodei_query_row(struct nodei_query *query, struct base_slice *values, size_t count)
 {
     const struct base_buf *rows = &query->exec.result.rows;
-    if (query->rc != BASE_OK || query->exec.result.kind != CQL_RESULT_ROWS || query->at >= rows->len)
+    if (query->rc != BASE_OK || query->exec.result.kind != CQL_RESULT_ROWS ||
+        query->at >= rows->len)
         return false;
     BASE_ASSERT(count == query->exec.result.column_count);
     for (size_t i = 0; i < count; i++) {

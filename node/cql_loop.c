@@ -1,10 +1,12 @@
-/* The language's ports on the cluster's event loop: reads and writes go to the coordinator (replication/), changes to the metadata log.
- * The native protocol's requests run here from their first byte to their last without another thread, but for what waits for the disk.
+/* The language's ports on the cluster's event loop: reads and writes go to the coordinator
+ * (replication/), changes to the metadata log. The native protocol's requests run here from their
+ * first byte to their last without another thread, but for what waits for the disk.
  *
  * Invariants:
- *  1. An operation's `ready` is called from the loop, never from inside the call that began it (`in_call` tells the two apart).
- *  2. A read's pages are asked for one at a time, each when the one before is used up; the memory of a closed read is kept for the next
- *     (SPARE_MAX of them).
+ *  1. An operation's `ready` is called from the loop, never from inside the call that began it
+ *     (`in_call` tells the two apart).
+ *  2. A read's pages are asked for one at a time, each when the one before is used up; the memory
+ *     of a closed read is kept for the next (SPARE_MAX of them).
  *  3. What a row borrows (its page) stays until the next call. */
 #include "node/cluster_private.h"
 #include "node/cql_admin.h"
@@ -24,8 +26,13 @@ static struct nodei_client *client_of(struct cql_ports *ports)
 
 static struct cql_outcome outcome_of(const struct repl_outcome *o, bool is_write)
 {
-    return (struct cql_outcome){.required = o->required, .received = o->received, .alive = o->alive, .failures = o->failures,
-                                .write_type = (int)o->write_type, .data_present = o->data_present, .is_write = is_write,
+    return (struct cql_outcome){.required = o->required,
+                                .received = o->received,
+                                .alive = o->alive,
+                                .failures = o->failures,
+                                .write_type = (int)o->write_type,
+                                .data_present = o->data_present,
+                                .is_write = is_write,
                                 .consistency = o->consistency};
 }
 
@@ -36,7 +43,7 @@ static int outcome_error(const struct repl_outcome *o, struct base_err *err)
     return base_err_set(err, o->rc, "%s", o->err.text[0] ? o->err.text : base_err_words(o->rc));
 }
 
-/* --- reads -------------------------------------------------------------------------------------------------------- */
+/* Reads. */
 
 struct nodei_loop_read {
     struct nodei_loop_read *next; /* spare */
@@ -46,9 +53,9 @@ struct nodei_loop_read {
     struct base_read cmd; /* as the coordinator gets it: limits are applied by `rows` */
     struct base_rows rows;
     struct base_source *merge; /* kept for its memory */
-    bool known;      /* the coordinator knows the read */
+    bool known;                /* the coordinator knows the read */
     bool rows_open;
-    bool page_due;   /* a page was asked for and not looked at yet */
+    bool page_due; /* a page was asked for and not looked at yet */
     bool in_call, answered;
 };
 
@@ -64,7 +71,9 @@ static void page_done(struct repl_read *repl)
 static bool ask_page(struct nodei_loop_read *r, bool first)
 {
     struct repl *repl = r->client->node->cluster->repl;
-    uint64_t wanted = r->read->cmd->filter_count ? PAGE_ROWS : first ? r->read->cmd->row_limit : r->rows.rows_left;
+    uint64_t wanted = r->read->cmd->filter_count ? PAGE_ROWS
+                      : first                    ? r->read->cmd->row_limit
+                                                 : r->rows.rows_left;
     r->repl.page_rows_max = wanted < PAGE_ROWS ? wanted : PAGE_ROWS;
     r->answered = false;
     r->page_due = true;
@@ -90,7 +99,8 @@ static int take_page(struct nodei_loop_read *r, struct base_err *err)
     if (rc == BASE_OK)
         rc = repl_page_source(r->repl.page, r->cmd.reversed, NULL, &page, err);
     if (rc == BASE_OK)
-        rc = r->merge ? base_merge_reopen(r->merge, &page, 1, &options, err) : base_merge_open(&page, 1, &options, &r->merge, err);
+        rc = r->merge ? base_merge_reopen(r->merge, &page, 1, &options, err)
+                      : base_merge_open(&page, 1, &options, &r->merge, err);
     if (rc == BASE_OK)
         base_rows_page(&r->rows, r->merge, r->repl.more);
     return rc;
@@ -145,7 +155,8 @@ static int open_system(struct nodei_loop_read *r, struct base_err *err)
 {
     struct base_source *source;
     struct node *node = r->client->node;
-    int rc = nodei_system_read(node, node->cluster->repl, r->read->table, r->read->cmd, &source, err);
+    int rc =
+        nodei_system_read(node, node->cluster->repl, r->read->table, r->read->cmd, &source, err);
     if (rc != BASE_OK)
         return rc;
     base_rows_open(&r->rows, r->read->cmd, r->read->table, source);
@@ -170,7 +181,8 @@ static enum cql_answer read_open(struct nodei_client *client, struct cql_read *r
     r->cmd = *read->cmd;
     r->cmd.row_limit = UINT64_MAX;
     nodei_trace_replicas(client, read->table, read->cmd->pkey, false);
-    r->repl = (struct repl_read){.cmd = &r->cmd, .table = read->table, .consistency = read->consistency, .done = page_done};
+    r->repl = (struct repl_read){
+        .cmd = &r->cmd, .table = read->table, .consistency = read->consistency, .done = page_done};
     base_rows_open(&r->rows, read->cmd, read->table, NULL);
     r->rows_open = r->known = true;
     return ask_page(r, true) ? pull(r) : CQL_PENDING;
@@ -201,7 +213,8 @@ static void loop_read_close(struct cql_ports *ports, struct cql_read *read)
             r->rows.source = NULL; /* it stays */
         base_rows_close(&r->rows);
     }
-    if (cluster->spare_read_count == SPARE_MAX || (r->merge && base_merge_reopen(r->merge, NULL, 0, &none, NULL) != BASE_OK)) {
+    if (cluster->spare_read_count == SPARE_MAX ||
+        (r->merge && base_merge_reopen(r->merge, NULL, 0, &none, NULL) != BASE_OK)) {
         free_read(r);
         return;
     }
@@ -210,7 +223,7 @@ static void loop_read_close(struct cql_ports *ports, struct cql_read *read)
     cluster->spare_read_count++;
 }
 
-/* --- writes ------------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
 struct loop_write {
     struct repl_write repl;
@@ -231,8 +244,11 @@ static void write_done(struct repl_write *repl)
 {
     struct loop_write *w = BASE_CONTAINER(repl, struct loop_write, repl);
     w->answered = true;
-    if (repl->outcome.rc == BASE_E_CONDITION && base_buf_put_slice(&w->write->current, repl->current) != BASE_OK)
-        repl->outcome.rc = base_err_set(&repl->outcome.err, BASE_E_NOMEM, "nothing was written; and no memory for what the condition found");
+    if (repl->outcome.rc == BASE_E_CONDITION &&
+        base_buf_put_slice(&w->write->current, repl->current) != BASE_OK)
+        repl->outcome.rc =
+            base_err_set(&repl->outcome.err, BASE_E_NOMEM,
+                         "nothing was written; and no memory for what the condition found");
     if (w->in_call)
         return;
     struct cql_write *write = w->write;
@@ -245,8 +261,10 @@ static void trace_write(struct nodei_client *client, const struct cql_write *wri
 {
     struct base_reader in = base_reader(write->mutations);
     struct base_mutation m;
-    for (size_t i = 0; client->trace && i < write->mutation_count && base_mutation_decode(&in, &m); i++) {
-        const struct base_table *table = base_schema_table_by_id(repl_schema(client->node->cluster->repl), m.table_id);
+    for (size_t i = 0; client->trace && i < write->mutation_count && base_mutation_decode(&in, &m);
+         i++) {
+        const struct base_table *table =
+            base_schema_table_by_id(repl_schema(client->node->cluster->repl), m.table_id);
         if (table)
             nodei_trace_replicas(client, table, m.pkey, true);
     }
@@ -254,7 +272,8 @@ static void trace_write(struct nodei_client *client, const struct cql_write *wri
 
 static enum cql_answer loop_write(struct cql_ports *ports, struct cql_write *write)
 {
-    write->rc = nodei_roles_check_write(client_of(ports), write->mutations, write->mutation_count, &write->err);
+    write->rc = nodei_roles_check_write(client_of(ports), write->mutations, write->mutation_count,
+                                        &write->err);
     if (write->rc != BASE_OK)
         return CQL_DONE;
     trace_write(client_of(ports), write);
@@ -280,7 +299,7 @@ static enum cql_answer loop_write(struct cql_ports *ports, struct cql_write *wri
     return CQL_DONE;
 }
 
-/* --- changes of the schema ------------------------------------------------------------------------------------------ */
+/* Changes of the schema. */
 
 struct loop_change {
     struct nodei_change change;
@@ -311,7 +330,8 @@ static bool change_begin(struct loop_change *c)
     base_arena_reset(&c->arena);
     c->schema = node_schema(node);
     struct cql_context context = nodei_cql_context(node, "", c->schema);
-    context.keyspace = admin->keyspace; /* as the request began: not what a later USE has made of it */
+    context.keyspace =
+        admin->keyspace; /* as the request began: not what a later USE has made of it */
     context.internal = c->client->internal;
     admin->rc = cql_analyze_ddl(&c->arena, admin->statement, &context, &c->ddl, &admin->err);
     if (admin->rc != BASE_OK || c->ddl.nothing)
@@ -387,7 +407,10 @@ static enum cql_answer loop_admin(struct cql_ports *ports, struct cql_admin *adm
     case CQL_DESCRIBE:
         admin->rc = nodei_admin_describe(client->node, admin, &admin->err);
         return CQL_DONE;
-    case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
+    case CQL_CREATE_ROLE:
+    case CQL_ALTER_ROLE:
+    case CQL_DROP_ROLE:
+    case CQL_LIST_ROLES:
         return nodei_roles_admin(client, admin);
     default:
         admin->rc = nodei_roles_check_ddl(client, admin->statement, admin->keyspace, &admin->err);
@@ -395,7 +418,7 @@ static enum cql_answer loop_admin(struct cql_ports *ports, struct cql_admin *adm
     }
 }
 
-/* --- the rest --------------------------------------------------------------------------------------------------------- */
+/* The rest. */
 
 static int64_t loop_timestamp(struct cql_ports *ports)
 {
@@ -435,5 +458,6 @@ static const struct cql_port_ops loop_ops = {.timestamp = loop_timestamp,
 void nodei_client_init_on_loop(struct nodei_client *client, struct node *node)
 {
     BASE_ASSERT(node->cluster);
-    *client = (struct nodei_client){.ports = {&loop_ops, &node->cql_limits}, .node = node, .is_superuser = true};
+    *client = (struct nodei_client){
+        .ports = {&loop_ops, &node->cql_limits}, .node = node, .is_superuser = true};
 }

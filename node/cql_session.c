@@ -1,6 +1,7 @@
-/* The language's ports on a caller's thread, with a session: ringlet_cql, ringlet_query, POST /api/v1/cql. Every answer is DONE: whatever
- * waits for the disk or for peers waits here, and looks for interrupts as the session's other requests do. Writes take part in the
- * session's transaction. */
+/* The language's ports on a caller's thread, with a session: ringlet_cql, ringlet_query, POST
+ * /api/v1/cql. Every answer is DONE: whatever waits for the disk or for peers waits here, and looks
+ * for interrupts as the session's other requests do. Writes take part in the session's
+ * transaction. */
 #include <semaphore.h>
 #include <stdio.h>
 
@@ -20,7 +21,7 @@ struct session_client {
 struct node_query {
     struct session_client client;
     struct base_schema *schema;
-    struct base_arena arena;      /* text, tree, prepared */
+    struct base_arena arena; /* text, tree, prepared */
     struct cql_prepared *prepared;
     struct base_arena exec_arena; /* of the latest execution */
     struct cql_exec exec;
@@ -33,7 +34,7 @@ static struct node_session *session_of(struct cql_ports *ports)
     return BASE_CONTAINER(client, struct session_client, client)->session;
 }
 
-/* --- reads ---------------------------------------------------------------------------------------------------------- */
+/* Reads. */
 
 struct session_read {
     struct node_read *read; /* of a stored table */
@@ -50,7 +51,8 @@ struct system_call {
 static void read_system(void *ctx, struct repl *repl)
 {
     struct system_call *call = ctx;
-    call->read->rc = nodei_system_read(call->node, repl, call->read->table, call->read->cmd, &call->source, &call->read->err);
+    call->read->rc = nodei_system_read(call->node, repl, call->read->table, call->read->cmd,
+                                       &call->source, &call->read->err);
 }
 
 static int open_system(struct node_session *session, struct session_read *r, struct cql_read *read)
@@ -75,7 +77,8 @@ static int session_read_open(struct node_session *session, struct cql_read *read
         return base_err_set(&read->err, BASE_E_NOMEM, "a read: out of memory");
     int rc = nodei_is_system_table(read->table)
                  ? open_system(session, r, read)
-                 : node_read_open(session, read->table, read->cmd, read->consistency, &r->read, &read->err);
+                 : node_read_open(session, read->table, read->cmd, read->consistency, &r->read,
+                                  &read->err);
     if (rc == BASE_OK) {
         read->state = r;
         return BASE_OK;
@@ -94,7 +97,8 @@ static enum cql_answer session_read_next(struct cql_ports *ports, struct cql_rea
     if (read->rc != BASE_OK)
         return CQL_DONE;
     struct session_read *r = read->state;
-    read->rc = r->system ? base_rows_next(&r->rows, &read->row, &read->err) : node_read_next(r->read, &read->row, &read->err);
+    read->rc = r->system ? base_rows_next(&r->rows, &read->row, &read->err)
+                         : node_read_next(r->read, &read->row, &read->err);
     return CQL_DONE;
 }
 
@@ -111,19 +115,23 @@ static void session_read_close(struct cql_ports *ports, struct cql_read *read)
     free(r);
 }
 
-/* --- writes ----------------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
 static int write_batch(struct node_session *session, struct cql_write *write)
 {
-    const struct nodei_cluster_write batch = {.mutations = write->mutations, .mutation_count = write->mutation_count,
-                                              .consistency = write->consistency, .logged = true};
+    const struct nodei_cluster_write batch = {.mutations = write->mutations,
+                                              .mutation_count = write->mutation_count,
+                                              .consistency = write->consistency,
+                                              .logged = true};
     int rc = nodei_check_usable(session->node, &write->err);
     return rc == BASE_OK ? nodei_cluster_write(session, &batch, &write->err) : rc;
 }
 
 static int write_conditional(struct node_session *session, struct cql_write *write)
 {
-    const struct node_conditional what = {.mutation = write->mutations, .conditions = write->condition, .consistency = write->consistency,
+    const struct node_conditional what = {.mutation = write->mutations,
+                                          .conditions = write->condition,
+                                          .consistency = write->consistency,
                                           .current = &write->current};
     return node_write_if(session, write->table, &what, &write->err);
 }
@@ -131,17 +139,20 @@ static int write_conditional(struct node_session *session, struct cql_write *wri
 static enum cql_answer session_write(struct cql_ports *ports, struct cql_write *write)
 {
     struct node_session *session = session_of(ports);
-    bool batch = write->logged && write->mutation_count > 1 && session->node->cluster && !node_txn_is_open(session);
+    bool batch = write->logged && write->mutation_count > 1 && session->node->cluster &&
+                 !node_txn_is_open(session);
     write->rc = write->condition.len ? write_conditional(session, write)
                 : batch              ? write_batch(session, write)
-                                     : node_write(session, write->table, write->mutations, write->mutation_count, write->consistency, &write->err);
+                        : node_write(session, write->table, write->mutations, write->mutation_count,
+                                     write->consistency, &write->err);
     return CQL_DONE;
 }
 
-/* --- changes of the schema, roles ----------------------------------------------------------------------------------------- */
+/* Changes of the schema, roles. */
 
-static int analyze_change(struct node_session *session, struct base_arena *arena, const struct base_schema *schema, void *ctx,
-                          struct base_change *change, bool *nothing, struct base_err *err)
+static int analyze_change(struct node_session *session, struct base_arena *arena,
+                          const struct base_schema *schema, void *ctx, struct base_change *change,
+                          bool *nothing, struct base_err *err)
 {
     const struct cql_admin *admin = ctx;
     const struct cql_context context = nodei_cql_context(session->node, session->keyspace, schema);
@@ -179,7 +190,9 @@ static int run_roles(struct node_session *session, struct cql_admin *admin)
 {
     struct node *node = session->node;
     if (!node->cluster)
-        return base_err_set(&admin->err, BASE_E_INVALID, "roles belong to a node that others can log in to: there are none in an embedded node");
+        return base_err_set(
+            &admin->err, BASE_E_INVALID,
+            "roles belong to a node that others can log in to: there are none in an embedded node");
     int rc = nodei_cluster_wait(node, session, &admin->err);
     if (rc != BASE_OK)
         return rc;
@@ -210,7 +223,10 @@ static enum cql_answer session_admin(struct cql_ports *ports, struct cql_admin *
     case CQL_DESCRIBE:
         admin->rc = nodei_admin_describe(session->node, admin, &admin->err);
         break;
-    case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
+    case CQL_CREATE_ROLE:
+    case CQL_ALTER_ROLE:
+    case CQL_DROP_ROLE:
+    case CQL_LIST_ROLES:
         admin->rc = run_roles(session, admin);
         break;
     default:
@@ -219,7 +235,7 @@ static enum cql_answer session_admin(struct cql_ports *ports, struct cql_admin *
     return CQL_DONE;
 }
 
-/* --- the rest --------------------------------------------------------------------------------------------------------------- */
+/* The rest. */
 
 static int64_t session_timestamp(struct cql_ports *ports)
 {
@@ -252,7 +268,7 @@ static const struct cql_port_ops session_ops = {.timestamp = session_timestamp,
                                                 .admin = session_admin,
                                                 .trace = session_trace};
 
-/* --- queries -------------------------------------------------------------------------------------------------------------------- */
+/* Queries. */
 
 static int prepare(struct node_query *query, struct base_slice text, struct base_err *err)
 {
@@ -267,12 +283,15 @@ static int prepare(struct node_query *query, struct base_slice text, struct base
     if (base_arena_copy(&query->arena, text, &copy) != BASE_OK)
         return base_err_set(err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
     query->schema = node_schema(session->node);
-    const struct cql_context context = nodei_cql_context(session->node, session->keyspace, query->schema);
+    const struct cql_context context =
+        nodei_cql_context(session->node, session->keyspace, query->schema);
     rc = cql_parse(&query->arena, copy, &statement, err);
-    return rc == BASE_OK ? cql_prepare(&query->arena, statement, &context, &query->prepared, err) : rc;
+    return rc == BASE_OK ? cql_prepare(&query->arena, statement, &context, &query->prepared, err)
+                         : rc;
 }
 
-int node_query_prepare(struct node_session *session, struct base_slice text, struct node_query **out, struct base_err *err)
+int node_query_prepare(struct node_session *session, struct base_slice text,
+                       struct node_query **out, struct base_err *err)
 {
     struct node_query *query = calloc(1, sizeof *query);
     *out = NULL;
@@ -280,8 +299,11 @@ int node_query_prepare(struct node_session *session, struct base_slice text, str
         return base_err_set(err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
     base_arena_init(&query->arena);
     base_arena_init(&query->exec_arena);
-    query->client = (struct session_client){
-        .client = {.ports = {&session_ops, &session->node->cql_limits}, .node = session->node, .is_superuser = true}, .session = session};
+    query->client =
+        (struct session_client){.client = {.ports = {&session_ops, &session->node->cql_limits},
+                                           .node = session->node,
+                                           .is_superuser = true},
+                                .session = session};
     int rc = prepare(query, text, err);
     if (rc == BASE_OK)
         *out = query;
@@ -295,8 +317,9 @@ const struct cql_prepared *node_query_prepared(const struct node_query *query)
     return query->prepared;
 }
 
-int node_query_run(struct node_query *query, const struct cql_value *values, size_t value_count, const struct node_query_options *options,
-                   const struct cql_result **result, struct base_err *err)
+int node_query_run(struct node_query *query, const struct cql_value *values, size_t value_count,
+                   const struct node_query_options *options, const struct cql_result **result,
+                   struct base_err *err)
 {
     struct cql_exec *exec = &query->exec;
     *result = NULL;
@@ -323,7 +346,8 @@ int node_query_run(struct node_query *query, const struct cql_value *values, siz
     enum cql_answer answer = cql_exec_start(exec);
     BASE_ASSERT(answer == CQL_DONE);
     if (exec->rc != BASE_OK)
-        return base_err_set(err, exec->rc, "%s", exec->err.text[0] ? exec->err.text : base_err_words(exec->rc));
+        return base_err_set(err, exec->rc, "%s",
+                            exec->err.text[0] ? exec->err.text : base_err_words(exec->rc));
     *result = &exec->result;
     return BASE_OK;
 }
@@ -341,16 +365,20 @@ void node_query_free(struct node_query *query)
     free(query);
 }
 
-/* --- results for people ------------------------------------------------------------------------------------------------------------ */
+/* Results for people. */
 
 static const char *past(const char *change)
 {
-    return strcmp(change, "CREATED") == 0 ? "created" : strcmp(change, "UPDATED") == 0 ? "altered" : "dropped";
+    return strcmp(change, "CREATED") == 0   ? "created"
+           : strcmp(change, "UPDATED") == 0 ? "altered"
+                                            : "dropped";
 }
 
 static const char *thing(const char *target)
 {
-    return strcmp(target, "KEYSPACE") == 0 ? "keyspace" : strcmp(target, "TABLE") == 0 ? "table" : "type";
+    return strcmp(target, "KEYSPACE") == 0 ? "keyspace"
+           : strcmp(target, "TABLE") == 0  ? "table"
+                                           : "type";
 }
 
 static int put_words(const struct node_query *query, struct base_buf *out, struct base_err *err)
@@ -359,21 +387,24 @@ static int put_words(const struct node_query *query, struct base_buf *out, struc
     enum cql_statement_kind kind = cql_prepared_kind(query->prepared);
     int rc = BASE_OK;
     if (r->kind == CQL_RESULT_SCHEMA_CHANGE)
-        rc = base_buf_printf(out, "%s %s %.*s%s%.*s", past(r->change), thing(r->target), BASE_SLICE_ARG(r->keyspace),
-                             r->name.len ? "." : "", BASE_SLICE_ARG(r->name));
+        rc = base_buf_printf(out, "%s %s %.*s%s%.*s", past(r->change), thing(r->target),
+                             BASE_SLICE_ARG(r->keyspace), r->name.len ? "." : "",
+                             BASE_SLICE_ARG(r->name));
     else if (r->kind == CQL_RESULT_SET_KEYSPACE)
         rc = base_buf_printf(out, "using keyspace %.*s", BASE_SLICE_ARG(r->keyspace));
     else if (kind == CQL_TRUNCATE)
-        rc = base_buf_printf(out, "truncated table %.*s.%.*s", BASE_SLICE_ARG(r->keyspace), BASE_SLICE_ARG(r->name));
-    else if (kind == CQL_INSERT || kind == CQL_UPDATE || kind == CQL_DELETE || kind == CQL_BATCH || kind == CQL_CREATE_ROLE ||
-             kind == CQL_ALTER_ROLE || kind == CQL_DROP_ROLE)
+        rc = base_buf_printf(out, "truncated table %.*s.%.*s", BASE_SLICE_ARG(r->keyspace),
+                             BASE_SLICE_ARG(r->name));
+    else if (kind == CQL_INSERT || kind == CQL_UPDATE || kind == CQL_DELETE || kind == CQL_BATCH ||
+             kind == CQL_CREATE_ROLE || kind == CQL_ALTER_ROLE || kind == CQL_DROP_ROLE)
         rc = base_buf_printf(out, "done");
     else
         rc = base_buf_printf(out, "nothing to do");
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-int node_query_row_json(const struct cql_result *result, size_t *at, struct base_buf *out, struct base_err *err)
+int node_query_row_json(const struct cql_result *result, size_t *at, struct base_buf *out,
+                        struct base_err *err)
 {
     struct base_reader in = {result->rows.data + *at, result->rows.data + result->rows.len};
     int rc = base_buf_put_u8(out, '{');
@@ -423,14 +454,18 @@ static int put_rows(const struct cql_result *result, struct base_buf *out, struc
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-int node_query_text(struct node_query *query, const struct cql_result *result, struct base_buf *out, struct base_err *err)
+int node_query_text(struct node_query *query, const struct cql_result *result, struct base_buf *out,
+                    struct base_err *err)
 {
-    return result->kind == CQL_RESULT_ROWS ? put_rows(result, out, err) : put_words(query, out, err);
+    return result->kind == CQL_RESULT_ROWS ? put_rows(result, out, err)
+                                           : put_words(query, out, err);
 }
 
-int node_cql(struct node_session *session, struct base_slice text, struct base_buf *out, struct base_err *err)
+int node_cql(struct node_session *session, struct base_slice text, struct base_buf *out,
+             struct base_err *err)
 {
-    const struct node_query_options options = {.consistency = NODE_CL_LOCAL_QUORUM, .serial_consistency = NODE_CL_SERIAL};
+    const struct node_query_options options = {.consistency = NODE_CL_LOCAL_QUORUM,
+                                               .serial_consistency = NODE_CL_SERIAL};
     struct node_query *query;
     const struct cql_result *result;
     int rc = node_query_prepare(session, text, &query, err);

@@ -22,7 +22,7 @@ static int differs(struct base_err *err, const struct base_table *table, const c
                         BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name), what);
 }
 
-/* --- columns ---------------------------------------------------------------------------------- */
+/* Columns. */
 
 static int type_differs(const struct base_table *table, const struct base_column *there,
                         const struct base_column *wanted, struct base_err *err)
@@ -96,7 +96,7 @@ static int compare_columns(const struct base_table *table, const struct base_tab
     return BASE_OK;
 }
 
-/* --- options ---------------------------------------------------------------------------------- */
+/* Options. */
 
 static bool maps_equal(const struct base_options *a, const struct base_options *b)
 {
@@ -150,15 +150,16 @@ static const char *first_difference(const struct base_table_options *there,
     return NULL;
 }
 
-/* --- create or attach ------------------------------------------------------------------------- */
+/* Create or attach. */
 
 struct definition {
     struct base_slice keyspace, name, columns, with;
     bool attached; /* it was there */
 };
 
-static int compare(struct node_session *session, struct base_arena *arena, const struct base_schema *schema,
-                   const struct base_table *there, const struct definition *d, struct base_err *err)
+static int compare(struct node_session *session, struct base_arena *arena,
+                   const struct base_schema *schema, const struct base_table *there,
+                   const struct definition *d, struct base_err *err)
 {
     struct cql_context context = nodei_cql_context(session->node, session->keyspace, schema);
     struct base_change drop = {.kind = BASE_CHANGE_TABLE_DROP,
@@ -184,8 +185,9 @@ static int compare(struct node_session *session, struct base_arena *arena, const
     return rc;
 }
 
-static int analyze(struct node_session *session, struct base_arena *arena, const struct base_schema *schema, void *ctx,
-                   struct base_change *change, bool *nothing, struct base_err *err)
+static int analyze(struct node_session *session, struct base_arena *arena,
+                   const struct base_schema *schema, void *ctx, struct base_change *change,
+                   bool *nothing, struct base_err *err)
 {
     struct definition *d = ctx;
     const struct base_table *there = base_schema_table(schema, d->keyspace, d->name);
@@ -194,7 +196,8 @@ static int analyze(struct node_session *session, struct base_arena *arena, const
         return compare(session, arena, schema, there, d, err);
     struct cql_context context = nodei_cql_context(session->node, session->keyspace, schema);
     struct cql_ddl ddl = {0};
-    int rc = cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
+    int rc =
+        cql_analyze_table(arena, d->keyspace, d->name, d->columns, d->with, &context, &ddl, err);
     if (rc != BASE_OK)
         return rc;
     BASE_ASSERT(!ddl.nothing && ddl.change.kind == BASE_CHANGE_TABLE_CREATE);

@@ -1,5 +1,5 @@
-/* ringlet node: the daemon. The node does its work on its own threads (cluster.c); this one waits for a signal, or for the cluster to
- * refuse the node, and then ends it: a drain. */
+/* ringlet node: the daemon. The node does its work on its own threads (cluster.c); this one waits
+ * for a signal, or for the cluster to refuse the node, and then ends it: a drain. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -70,7 +70,8 @@ int node_daemon_run(const struct node_daemon_config *config, struct base_err *er
     if (rc == BASE_OK)
         rc = nodei_open_configured(&config->node, &hooks, &d.node, err);
     if (rc == BASE_OK) {
-        base_logf(config->node.log, BASE_LOG_INFO, "serving http://%s, data in %s", nodei_cluster_address(d.node), node_dir(d.node));
+        base_logf(config->node.log, BASE_LOG_INFO, "serving http://%s, data in %s",
+                  nodei_cluster_address(d.node), node_dir(d.node));
         rc = net_loop_run(d.loop, err);
         nodei_cluster_refusal(d.node, refused, sizeof refused);
         base_logf(config->node.log, BASE_LOG_INFO, "draining");

@@ -10,8 +10,9 @@
  *     due. So an idle node has no wake-up at all (counted in node_lane_stats.wakeups).
  *  4. Within a lane jobs take turns step by step, in the order of posting; a job belongs to one
  *     queue at a time, and after it answered DONE it is not touched (its owner may have freed it).
- *  5. Flushes and compactions give way to who answers requests: their threads (on Linux a thread has a niceness of its own) are
- *     a little nicer than the host. They still get their part of a busy machine, so that writers do not wait for memtables.
+ *  5. Flushes and compactions give way to who answers requests: their threads (on Linux a thread
+ *     has a niceness of its own) are a little nicer than the host. They still get their part of a
+ *     busy machine, so that writers do not wait for memtables.
  *  6. `cancelled` is called only by close, after the threads are gone: no step runs then. */
 #include <errno.h>
 #include <pthread.h>
@@ -24,7 +25,8 @@
 #include "node/ports.h"
 
 #define STACK_SIZE (1024u * 1024)
-#define NICER 10 /* RocksDB takes 19, Cassandra none; p99 of replicated writes: docs/performance.md */
+#define NICER                                                                                      \
+    10 /* RocksDB takes 19, Cassandra none; p99 of replicated writes: docs/performance.md */
 
 struct lane {
     pthread_mutex_t mutex;
@@ -68,7 +70,7 @@ static uint64_t add_saturating(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-/* --- queues (under the lane's mutex) ---------------------------------------------------------- */
+/* Queues (under the lane's mutex). */
 
 static void push_ready(struct lane *lane, struct base_job *job)
 {
@@ -115,7 +117,7 @@ static void move_due(struct lane *lane, uint64_t now_ns)
     }
 }
 
-/* --- the thread ------------------------------------------------------------------------------- */
+/* The thread. */
 
 static void announce_done(struct executor *executor)
 {
@@ -204,7 +206,7 @@ static void lane_start(struct lane *lane)
     lane->stats.running = lane->started;
 }
 
-/* --- the port --------------------------------------------------------------------------------- */
+/* The port. */
 
 static void executor_post(struct base_executor *e, struct base_job *job)
 {

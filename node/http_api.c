@@ -1,8 +1,10 @@
-/* The routes of a node's HTTP listener that people and tools use: health, metrics, nodetool's commands. Commands wait for the disk
- * or the cluster: they run on one worker thread and answer through the loop.
+/* The routes of a node's HTTP listener that people and tools use: health, metrics, nodetool's
+ * commands. Commands wait for the disk or the cluster: they run on one worker thread and answer
+ * through the loop.
  *
  * Invariants:
- * 1. Requests that change state carry the token of the data directory's private file, or the cluster secret.
+ * 1. Requests that change state carry the token of the data directory's private file, or the
+ *    cluster secret.
  * 2. The loop never waits: what may block is handed to the worker, at most COMMANDS_MAX of them.
  * 3. At the end what waits is refused, and what runs is answered before the listener goes. */
 #include <errno.h>
@@ -43,7 +45,7 @@ struct nodei_api {
     size_t unanswered; /* queued, running, or on the way back to the loop */
 };
 
-/* --- worker ------------------------------------------------------------------------------------------- */
+/* Worker. */
 
 static void answer_command(struct net_task *task)
 {
@@ -76,9 +78,11 @@ static void *work(void *ctx)
         api->queued--;
         pthread_mutex_unlock(&api->lock);
         if (strcmp(command->name, "cql") == 0)
-            command->rc = nodei_http_cql(api->node, net_http_body(command->request), &command->json, &command->err);
+            command->rc = nodei_http_cql(api->node, net_http_body(command->request), &command->json,
+                                         &command->err);
         else
-            command->rc = node_admin(api->node, command->name, command->args, command->arg_count, &command->json, &command->err);
+            command->rc = node_admin(api->node, command->name, command->args, command->arg_count,
+                                     &command->json, &command->err);
         net_loop_post(api->loop, &command->answer);
         pthread_mutex_lock(&api->lock);
     }
@@ -103,7 +107,8 @@ static int queue_command(struct nodei_api *api, struct command *command, struct 
     if (api->stopping) {
         rc = base_err_set(err, BASE_E_CLOSED, "the node is stopping");
     } else if (api->queued >= COMMANDS_MAX) {
-        rc = base_err_set(err, BASE_E_OVERLOADED, "%d commands are waiting already; try again later", COMMANDS_MAX);
+        rc = base_err_set(err, BASE_E_OVERLOADED,
+                          "%d commands are waiting already; try again later", COMMANDS_MAX);
     } else if (!api->worker_started && (errno = start_worker(api)) != 0) {
         rc = base_err_set(err, BASE_E_NOMEM, "start the command thread: %s", strerror(errno));
     } else {
@@ -118,13 +123,14 @@ static int queue_command(struct nodei_api *api, struct command *command, struct 
     return rc;
 }
 
-/* --- routes --------------------------------------------------------------------------------------------- */
+/* Routes. */
 
 /* args=a,b: a comma and a backslash inside an argument stand behind a backslash. */
 static int split_args(struct command *command, struct base_slice text, struct base_err *err)
 {
     if (text.len >= sizeof command->args_text)
-        return base_err_set(err, BASE_E_LIMIT, "the arguments are longer than %zu bytes", sizeof command->args_text - 1);
+        return base_err_set(err, BASE_E_LIMIT, "the arguments are longer than %zu bytes",
+                            sizeof command->args_text - 1);
     if (text.len)
         memcpy(command->args_text, text.data, text.len);
     char *out = command->args_text;
@@ -143,7 +149,8 @@ static int split_args(struct command *command, struct base_slice text, struct ba
     return BASE_OK;
 }
 
-static void run_command(struct nodei_api *api, struct net_http_request *request, struct base_slice name)
+static void run_command(struct nodei_api *api, struct net_http_request *request,
+                        struct base_slice name)
 {
     struct base_err err = {0};
     struct command *command = calloc(1, sizeof *command);
@@ -157,8 +164,11 @@ static void run_command(struct nodei_api *api, struct net_http_request *request,
         bool post = base_slice_equal(net_http_method(request), BASE_SLICE_LIT("POST"));
         if ((node_admin_changes_state(command->name) || strcmp(command->name, "cql") == 0) && !post)
             rc = base_err_set(&err, BASE_E_INVALID, "%s changes the node: use POST", command->name);
-        else if (post && !net_token_in_request(request, api->token) && !nodei_cluster_secret_in_request(api->node, request))
-            rc = base_err_set(&err, BASE_E_UNAUTHORIZED, "this needs the token of the data directory's private file (Authorization: Bearer …)");
+        else if (post && !net_token_in_request(request, api->token) &&
+                 !nodei_cluster_secret_in_request(api->node, request))
+            rc = base_err_set(&err, BASE_E_UNAUTHORIZED,
+                              "this needs the token of the data directory's private file "
+                              "(Authorization: Bearer …)");
     }
     if (rc == BASE_OK) {
         command->api = api;
@@ -199,7 +209,7 @@ static int put_metric(void *ctx, const char *name, const char *labels, double va
     if (strlen(e->family) != family || memcmp(e->family, name, family) != 0) {
         snprintf(e->family, sizeof e->family, "%.*s", (int)family, name);
         rc = base_buf_printf(&e->text, "# TYPE %s %s\n", e->family,
-                             family != len                     ? "histogram"
+                             family != len                    ? "histogram"
                              : ends_with(name, len, "_total") ? "counter"
                                                               : "gauge");
     }
@@ -243,7 +253,8 @@ void nodei_api_handle(struct nodei_api *api, struct net_http_request *request)
     bool get = base_slice_equal(method, BASE_SLICE_LIT("GET"));
     struct base_err err;
     if (!get && !base_slice_equal(method, BASE_SLICE_LIT("POST"))) {
-        base_err_set(&err, BASE_E_INVALID, "the method %.*s is not used here: GET or POST", BASE_SLICE_ARG(method));
+        base_err_set(&err, BASE_E_INVALID, "the method %.*s is not used here: GET or POST",
+                     BASE_SLICE_ARG(method));
         net_http_respond_error(request, &err);
     } else if (get && base_slice_equal(path, BASE_SLICE_LIT("/healthz"))) {
         answer_health(api, request, false);
@@ -252,16 +263,20 @@ void nodei_api_handle(struct nodei_api *api, struct net_http_request *request)
     } else if (get && base_slice_equal(path, BASE_SLICE_LIT("/metrics"))) {
         answer_metrics(api, request);
     } else if (path.len > sizeof prefix - 1 && memcmp(path.data, prefix, sizeof prefix - 1) == 0) {
-        run_command(api, request, base_slice(path.data + sizeof prefix - 1, path.len - (sizeof prefix - 1)));
+        run_command(api, request,
+                    base_slice(path.data + sizeof prefix - 1, path.len - (sizeof prefix - 1)));
     } else {
-        base_err_set(&err, BASE_E_NOTFOUND, "there is nothing at %.*s: try /healthz, /metrics, /api/v1/info", BASE_SLICE_ARG(path));
+        base_err_set(&err, BASE_E_NOTFOUND,
+                     "there is nothing at %.*s: try /healthz, /metrics, /api/v1/info",
+                     BASE_SLICE_ARG(path));
         net_http_respond_error(request, &err);
     }
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* Life. */
 
-int nodei_api_open(struct node *node, struct net_loop *loop, const char *token, struct nodei_api **out, struct base_err *err)
+int nodei_api_open(struct node *node, struct net_loop *loop, const char *token,
+                   struct nodei_api **out, struct base_err *err)
 {
     struct nodei_api *api = calloc(1, sizeof *api);
     *out = api;
@@ -276,8 +291,8 @@ int nodei_api_open(struct node *node, struct net_loop *loop, const char *token, 
     return BASE_OK;
 }
 
-/* On the loop's thread. A command that runs may itself wait for the loop: so the worker is asked to end, and `idle` looked at again
- * and again, before close joins it. */
+/* On the loop's thread. A command that runs may itself wait for the loop: so the worker is asked to
+ * end, and `idle` looked at again and again, before close joins it. */
 bool nodei_api_stop(struct nodei_api *api)
 {
     pthread_mutex_lock(&api->lock);

@@ -1,7 +1,10 @@
-/* POST /api/v1/cql: one statement of CQL with values, as JSON, for scripts and the dashboard. Runs on the API's worker, where it may wait.
+/* POST /api/v1/cql: one statement of CQL with values, as JSON, for scripts and the dashboard. Runs
+ * on the API's worker, where it may wait.
  *
- *   {"query": "SELECT …", "values": [1, "a"], "consistency": "QUORUM", "keyspace": "lab", "page_size": 100, "paging_state": "…"}
- * → {"columns": [{"name": …, "type": …}], "rows": [{…}], "paging_state": "…"}, or {"result": "created table lab.readings"} */
+ *   {"query": "SELECT …", "values": [1, "a"], "consistency": "QUORUM", "keyspace": "lab",
+ *   "page_size": 100, "paging_state": "…"}
+ * → {"columns": [{"name": …, "type": …}], "rows": [{…}], "paging_state": "…"}, or {"result":
+ * "created table lab.readings"} */
 #include "node/http_cql.h"
 
 #include "base/json.h"
@@ -25,7 +28,8 @@ static int bad(struct base_err *err, const char *what)
     return base_err_set(err, BASE_E_INVALID, "the body's \"%s\" is not as it must be", what);
 }
 
-static int get_text(const struct base_json_walk *walk, const char *what, struct base_buf *out, struct base_err *err)
+static int get_text(const struct base_json_walk *walk, const char *what, struct base_buf *out,
+                    struct base_err *err)
 {
     base_buf_reset(out);
     if (walk->first.kind != BASE_JSON_STRING)
@@ -34,13 +38,16 @@ static int get_text(const struct base_json_walk *walk, const char *what, struct 
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s: %s", what, base_err_words(rc));
 }
 
-static int take_consistency(struct request *r, const struct base_json_walk *walk, struct base_err *err)
+static int take_consistency(struct request *r, const struct base_json_walk *walk,
+                            struct base_err *err)
 {
     struct base_buf name;
     base_buf_init(&name, 64);
     int rc = get_text(walk, "consistency", &name, err);
-    if (rc == BASE_OK && (r->options.consistency = node_consistency_parse(base_buf_view(&name))) < 0)
-        rc = base_err_set(err, BASE_E_INVALID, "unknown consistency level %.*s", BASE_SLICE_ARG(base_buf_view(&name)));
+    if (rc == BASE_OK &&
+        (r->options.consistency = node_consistency_parse(base_buf_view(&name))) < 0)
+        rc = base_err_set(err, BASE_E_INVALID, "unknown consistency level %.*s",
+                          BASE_SLICE_ARG(base_buf_view(&name)));
     base_buf_fini(&name);
     return rc;
 }
@@ -60,7 +67,8 @@ static int take_keyspace(struct request *r, const struct base_json_walk *walk, s
     return rc;
 }
 
-static int take_page_size(struct request *r, const struct base_json_walk *walk, struct base_err *err)
+static int take_page_size(struct request *r, const struct base_json_walk *walk,
+                          struct base_err *err)
 {
     int32_t size = 0;
     if (walk->first.kind != BASE_JSON_NUMBER || walk->first.text.len > 6)
@@ -82,7 +90,8 @@ static int hex_digit(uint8_t c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int take_paging_state(struct request *r, const struct base_json_walk *walk, struct base_err *err)
+static int take_paging_state(struct request *r, const struct base_json_walk *walk,
+                             struct base_err *err)
 {
     struct base_slice hex = walk->first.text;
     uint8_t *bytes = base_arena_alloc(&r->arena, hex.len / 2 + 1);
@@ -121,8 +130,10 @@ static int read_body(struct request *r, struct base_slice body, struct base_err 
         else if (base_slice_equal(key, BASE_SLICE_LIT("paging_state")))
             rc = take_paging_state(r, &walk, err);
         else
-            rc = base_err_set(err, BASE_E_INVALID,
-                              "\"%.*s\" is none of query, values, consistency, keyspace, page_size, paging_state", BASE_SLICE_ARG(key));
+            rc = base_err_set(
+                err, BASE_E_INVALID,
+                "\"%.*s\" is none of query, values, consistency, keyspace, page_size, paging_state",
+                BASE_SLICE_ARG(key));
         if (rc != BASE_OK)
             return rc;
     }
@@ -144,7 +155,8 @@ static int bind_values(struct request *r, struct base_err *err)
         return base_err_set(err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
     int rc = BASE_OK;
     base_json_walk_begin(&walk, r->values_json.len ? r->values_json : BASE_SLICE_LIT("[]"));
-    while (rc == BASE_OK && (rc = base_json_walk_next(&walk, &more, err)) == BASE_OK && more && r->item_count < count) {
+    while (rc == BASE_OK && (rc = base_json_walk_next(&walk, &more, err)) == BASE_OK && more &&
+           r->item_count < count) {
         struct cql_value *item = &r->items[r->item_count];
         starts[r->item_count] = r->values.len;
         item->state = walk.first.kind == BASE_JSON_NULL ? CQL_VALUE_NULL : CQL_VALUE_SET;
@@ -157,14 +169,16 @@ static int bind_values(struct request *r, struct base_err *err)
     if (rc != BASE_OK)
         return base_err_wrap(err, rc, "the body's \"values\" must be a JSON array");
     if (more || r->item_count != count)
-        return base_err_set(err, BASE_E_INVALID, "the statement has %zu markers: \"values\" must have as many", count);
+        return base_err_set(err, BASE_E_INVALID,
+                            "the statement has %zu markers: \"values\" must have as many", count);
     starts[count] = r->values.len;
     for (size_t i = 0; i < count; i++)
         r->items[i].bytes = base_slice(r->values.data + starts[i], starts[i + 1] - starts[i]);
     return BASE_OK;
 }
 
-static int put_columns(const struct cql_result *result, struct base_json_writer *w, struct base_err *err)
+static int put_columns(const struct cql_result *result, struct base_json_writer *w,
+                       struct base_err *err)
 {
     struct base_buf type;
     int rc = BASE_OK;
@@ -186,7 +200,8 @@ static int put_columns(const struct cql_result *result, struct base_json_writer 
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-static int put_rows(const struct cql_result *result, struct base_json_writer *w, struct base_err *err)
+static int put_rows(const struct cql_result *result, struct base_json_writer *w,
+                    struct base_err *err)
 {
     struct base_buf row;
     size_t at = 0;
@@ -205,7 +220,8 @@ static int put_rows(const struct cql_result *result, struct base_json_writer *w,
     return rc;
 }
 
-static int put_paging_state(const struct cql_result *result, struct base_json_writer *w, struct base_err *err)
+static int put_paging_state(const struct cql_result *result, struct base_json_writer *w,
+                            struct base_err *err)
 {
     struct base_buf hex;
     int rc = BASE_OK;
@@ -218,7 +234,8 @@ static int put_paging_state(const struct cql_result *result, struct base_json_wr
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-static int put_answer(struct request *r, const struct cql_result *result, struct base_buf *json, struct base_err *err)
+static int put_answer(struct request *r, const struct cql_result *result, struct base_buf *json,
+                      struct base_err *err)
 {
     struct base_json_writer w;
     int rc = BASE_OK;
@@ -243,9 +260,12 @@ static int put_answer(struct request *r, const struct cql_result *result, struct
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "the answer: %s", base_err_words(rc));
 }
 
-int nodei_http_cql(struct node *node, struct base_slice body, struct base_buf *json, struct base_err *err)
+int nodei_http_cql(struct node *node, struct base_slice body, struct base_buf *json,
+                   struct base_err *err)
 {
-    struct request r = {.options = {.consistency = NODE_CL_LOCAL_QUORUM, .serial_consistency = NODE_CL_SERIAL, .page_size = PAGE_ROWS}};
+    struct request r = {.options = {.consistency = NODE_CL_LOCAL_QUORUM,
+                                    .serial_consistency = NODE_CL_SERIAL,
+                                    .page_size = PAGE_ROWS}};
     const struct cql_result *result;
     base_arena_init(&r.arena);
     base_buf_init(&r.text, CQL_TEXT_LEN_MAX);

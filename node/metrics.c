@@ -41,16 +41,19 @@ struct table_sample {
     struct lsm_table_stats stats;
 };
 
-static void take_table(struct table_sample *sample, const struct base_table *table, struct lsm_table *place)
+static void take_table(struct table_sample *sample, const struct base_table *table,
+                       struct lsm_table *place)
 {
-    size_t at = nodei_metric_label(sample->labels, sizeof sample->labels / 2, "keyspace", table->keyspace);
+    size_t at =
+        nodei_metric_label(sample->labels, sizeof sample->labels / 2, "keyspace", table->keyspace);
     sample->labels[at++] = ',';
     nodei_metric_label(sample->labels + at, sizeof sample->labels - at, "table", table->name);
     lsm_table_get_stats(place, &sample->stats);
 }
 
 /* All tables' samples of one metric stand together, as the format wants it. */
-static void put_samples(struct nodei_metrics *sink, const struct table_sample *samples, size_t count)
+static void put_samples(struct nodei_metrics *sink, const struct table_sample *samples,
+                        size_t count)
 {
     static const struct {
         const char *name;
@@ -59,12 +62,15 @@ static void put_samples(struct nodei_metrics *sink, const struct table_sample *s
         {"ringlet_table_sstables", offsetof(struct lsm_table_stats, sstable_count)},
         {"ringlet_table_disk_bytes", offsetof(struct lsm_table_stats, disk_bytes)},
         {"ringlet_table_memtable_bytes", offsetof(struct lsm_table_stats, memtable_bytes)},
-        {"ringlet_table_memtable_switches_total", offsetof(struct lsm_table_stats, memtable_switches)},
+        {"ringlet_table_memtable_switches_total",
+         offsetof(struct lsm_table_stats, memtable_switches)},
         {"ringlet_table_reads_total", offsetof(struct lsm_table_stats, reads)},
         {"ringlet_table_writes_total", offsetof(struct lsm_table_stats, writes)},
         {"ringlet_table_bloom_filter_checks_total", offsetof(struct lsm_table_stats, bloom_checks)},
-        {"ringlet_table_bloom_filter_false_positives_total", offsetof(struct lsm_table_stats, bloom_false_positives)},
-        {"ringlet_table_compactions_pending", offsetof(struct lsm_table_stats, compactions_pending)},
+        {"ringlet_table_bloom_filter_false_positives_total",
+         offsetof(struct lsm_table_stats, bloom_false_positives)},
+        {"ringlet_table_compactions_pending",
+         offsetof(struct lsm_table_stats, compactions_pending)},
         {"ringlet_table_compacted_bytes_total", offsetof(struct lsm_table_stats, compacted_bytes)},
     };
     for (size_t m = 0; m < BASE_COUNT(metrics); m++) {

@@ -1,6 +1,8 @@
-/* Metrics of a node in a cluster: requests and their latencies, hints, gossip, the metadata log, messages, peers.
+/* Metrics of a node in a cluster: requests and their latencies, hints, gossip, the metadata log,
+ * messages, peers.
  *
- * Everything is copied in one visit of the loop's thread, on which GET /metrics also runs. Samples of one name stand together. */
+ * Everything is copied in one visit of the loop's thread, on which GET /metrics also runs. Samples
+ * of one name stand together. */
 #include <stdio.h>
 
 #include "net/internode.h"
@@ -9,7 +11,8 @@
 #include "node/cql_private.h"
 #include "node/metrics.h"
 
-/* A latency's buckets are every third of replication's (each 1.73 times the one before): the same ones whatever was seen. */
+/* A latency's buckets are every third of replication's (each 1.73 times the one before): the same
+ * ones whatever was seen. */
 enum { BUCKET_STEP = 3, LABEL_LEN_MAX = 256 };
 
 struct request_kind {
@@ -23,7 +26,8 @@ static const struct request_kind kinds[] = {
     {"conditional", offsetof(struct repl_stats, conditional_latency)},
 };
 
-static const struct repl_histogram *latency_of(const struct repl_stats *stats, const struct request_kind *kind)
+static const struct repl_histogram *latency_of(const struct repl_stats *stats,
+                                               const struct request_kind *kind)
 {
     return (const struct repl_histogram *)(const void *)((const char *)stats + kind->latency);
 }
@@ -38,7 +42,8 @@ static void put_latencies(struct nodei_metrics *m, const struct repl_stats *stat
             sum += h->counts[i];
             if (i % BUCKET_STEP != BUCKET_STEP - 1)
                 continue;
-            snprintf(labels, sizeof labels, "type=\"%s\",le=\"%.9g\"", kinds[k].name, (double)repl_histogram_bound(i) / 1e6);
+            snprintf(labels, sizeof labels, "type=\"%s\",le=\"%.9g\"", kinds[k].name,
+                     (double)repl_histogram_bound(i) / 1e6);
             nodei_metric(m, "ringlet_request_latency_seconds_bucket", labels, (double)sum);
         }
         snprintf(labels, sizeof labels, "type=\"%s\",le=\"+Inf\"", kinds[k].name);
@@ -46,15 +51,18 @@ static void put_latencies(struct nodei_metrics *m, const struct repl_stats *stat
     }
     for (size_t k = 0; k < BASE_COUNT(kinds); k++) {
         snprintf(labels, sizeof labels, "type=\"%s\"", kinds[k].name);
-        nodei_metric(m, "ringlet_request_latency_seconds_sum", labels, (double)latency_of(stats, &kinds[k])->sum_us / 1e6);
+        nodei_metric(m, "ringlet_request_latency_seconds_sum", labels,
+                     (double)latency_of(stats, &kinds[k])->sum_us / 1e6);
     }
     for (size_t k = 0; k < BASE_COUNT(kinds); k++) {
         snprintf(labels, sizeof labels, "type=\"%s\"", kinds[k].name);
-        nodei_metric(m, "ringlet_request_latency_seconds_count", labels, (double)latency_of(stats, &kinds[k])->count);
+        nodei_metric(m, "ringlet_request_latency_seconds_count", labels,
+                     (double)latency_of(stats, &kinds[k])->count);
     }
 }
 
-/* Replication's counters; what they count is in their names (ringlet_read_timeouts_total …), but for the kinds of requests. */
+/* Replication's counters; what they count is in their names (ringlet_read_timeouts_total …), but
+ * for the kinds of requests. */
 static void put_counters(struct nodei_metrics *m, const struct repl_stats *s)
 {
     static const char requests[] = "ringlet_requests_total";
@@ -160,7 +168,8 @@ static void put_stages(struct nodei_metrics *m, struct node *node)
         nodei_cluster_stage(node, i, &stages[i]);
     for (int i = 0; i < NODEI_STAGES; i++) {
         snprintf(labels, sizeof labels, "stage=\"%s\"", stages[i].name);
-        nodei_metric(m, "ringlet_stage_pending", labels, (double)(stages[i].active + stages[i].pending));
+        nodei_metric(m, "ringlet_stage_pending", labels,
+                     (double)(stages[i].active + stages[i].pending));
     }
     for (int i = 0; i < NODEI_STAGES; i++) {
         snprintf(labels, sizeof labels, "stage=\"%s\"", stages[i].name);
@@ -193,8 +202,10 @@ static void put_peers(struct nodei_metrics *m, const struct nodei_view *view)
     static const struct {
         const char *name;
         double (*value)(const struct nodei_member *member);
-    } values[] = {{"ringlet_peer_up", peer_up}, {"ringlet_peer_phi", peer_phi},
-                  {"ringlet_peer_latency_seconds", peer_latency}, {"ringlet_peer_hints_bytes", peer_hints}};
+    } values[] = {{"ringlet_peer_up", peer_up},
+                  {"ringlet_peer_phi", peer_phi},
+                  {"ringlet_peer_latency_seconds", peer_latency},
+                  {"ringlet_peer_hints_bytes", peer_hints}};
     char labels[LABEL_LEN_MAX];
     for (size_t k = 0; k < BASE_COUNT(values); k++) {
         for (size_t i = 0; i < view->member_count; i++) {

@@ -1,9 +1,11 @@
-/* The native protocol's listener: where it listens, whom it lets in, and who is sent away for not getting on.
+/* The native protocol's listener: where it listens, whom it lets in, and who is sent away for not
+ * getting on.
  *
  * Invariants:
  *  1. Beyond loopback nobody is served without an authenticator.
- *  2. A connection that holds something and does not get on is ended: one that does not log in, a message that does not become whole,
- *     answers that are not read. One that only waits may wait for ever, or as long as native_transport_idle_timeout says. */
+ *  2. A connection that holds something and does not get on is ended: one that does not log in, a
+ *     message that does not become whole, answers that are not read. One that only waits may wait
+ *     for ever, or as long as native_transport_idle_timeout says. */
 #include "node/native_private.h"
 
 #define SWEEP_NS UINT64_C(2000000000)
@@ -23,7 +25,8 @@ static struct net_stream_server_config server_config(const struct node *node)
     return (struct net_stream_server_config){
         .host = rpc_host(s),
         .port = (uint16_t)s->native_transport_port,
-        .port_hint = "another node, or Cassandra? choose a place with --cql HOST:PORT, or --start_native_transport=false",
+        .port_hint = "another node, or Cassandra? choose a place with --cql HOST:PORT, or "
+                     "--start_native_transport=false",
         .tls = {.certificate = s->client_encryption ? s->client_certificate : NULL,
                 .key = s->client_key[0] ? s->client_key : NULL,
                 .ca = s->client_ca[0] ? s->client_ca : NULL,
@@ -35,7 +38,8 @@ static struct net_stream_server_config server_config(const struct node *node)
 
 bool nodei_native_is_wanted(const struct node *node, bool is_daemon)
 {
-    return node->settings.start_native_transport && !node->guest && (is_daemon || node->settings.serves_cql);
+    return node->settings.start_native_transport && !node->guest &&
+           (is_daemon || node->settings.serves_cql);
 }
 
 int nodei_native_check(struct node *node, struct base_err *err)
@@ -43,21 +47,27 @@ int nodei_native_check(struct node *node, struct base_err *err)
     const struct nodei_settings *s = &node->settings;
     const char *host = rpc_host(s);
     if (s->client_encryption && (!s->client_certificate[0] || !s->client_key[0]))
-        return base_err_set(err, BASE_E_CONFIG, "client_encryption_options need .certificate and .key (PEM files)");
+        return base_err_set(err, BASE_E_CONFIG,
+                            "client_encryption_options need .certificate and .key (PEM files)");
     if (s->client_encryption && s->client_auth && !s->client_ca[0])
-        return base_err_set(err, BASE_E_CONFIG, "client_encryption_options.require_client_auth needs .ca (a PEM file)");
+        return base_err_set(err, BASE_E_CONFIG,
+                            "client_encryption_options.require_client_auth needs .ca (a PEM file)");
     if (!net_address_is_loopback(host) && !nodei_auth_is_required(node))
         return base_err_set(err, BASE_E_CONFIG,
-                            "serve CQL on %s: beyond loopback clients must log in; set authenticator: PasswordAuthenticator (or keep "
+                            "serve CQL on %s: beyond loopback clients must log in; set "
+                            "authenticator: PasswordAuthenticator (or keep "
                             "rpc_address on loopback, or start_native_transport: false)",
                             host);
     if (net_address_is_wildcard(host) && !s->broadcast_rpc_address[0])
-        return base_err_set(err, BASE_E_CONFIG, "serve CQL on %s: clients cannot reach a node there by that name; set broadcast_rpc_address", host);
+        return base_err_set(err, BASE_E_CONFIG,
+                            "serve CQL on %s: clients cannot reach a node there by that name; set "
+                            "broadcast_rpc_address",
+                            host);
     const struct net_stream_server_config config = server_config(node);
     return net_stream_probe(&config, err);
 }
 
-/* --- the sweep --------------------------------------------------------------------------------------------------------- */
+/* The sweep. */
 
 static bool is_stuck(const struct nodei_native_conn *c, uint64_t now, uint64_t idle_ns)
 {
@@ -69,7 +79,8 @@ static bool is_stuck(const struct nodei_native_conn *c, uint64_t now, uint64_t i
     if (c->partial_since_ns && now - c->partial_since_ns > PARTIAL_NS)
         return true;
     bool writes = c->out.bytes.len > c->sent;
-    if (writes && now - (c->written_ns ? c->written_ns : c->opened_ns) > WRITE_NS && now - last > WRITE_NS)
+    if (writes && now - (c->written_ns ? c->written_ns : c->opened_ns) > WRITE_NS &&
+        now - last > WRITE_NS)
         return true;
     if (c->closing && !c->requests && now - last > STARTUP_NS)
         return true;
@@ -79,7 +90,8 @@ static bool is_stuck(const struct nodei_native_conn *c, uint64_t now, uint64_t i
 static void on_sweep(struct net_timer *timer)
 {
     struct nodei_native *native = BASE_CONTAINER(timer, struct nodei_native, sweep);
-    uint64_t now = net_loop_now(native->loop).ns, idle_ns = native->node->settings.native_idle_timeout_ns;
+    uint64_t now = net_loop_now(native->loop).ns,
+             idle_ns = native->node->settings.native_idle_timeout_ns;
     struct nodei_native_conn *next;
     for (struct nodei_native_conn *c = native->conns; c; c = next) {
         next = c->next;
@@ -108,7 +120,7 @@ static void on_flush(struct net_hook *hook)
     }
 }
 
-/* --- open, close --------------------------------------------------------------------------------------------------------- */
+/* Open, close. */
 
 static void free_native(struct nodei_native *native)
 {
@@ -146,7 +158,8 @@ int nodei_native_open(struct node *node, struct nodei_native **out, struct base_
     nodei_events_init(native);
     struct net_stream_server_config config = server_config(node);
     config.ctx = native;
-    int rc = nodei_prepared_cache_init(&native->prepared, node->settings.prepared_statements_size, err);
+    int rc =
+        nodei_prepared_cache_init(&native->prepared, node->settings.prepared_statements_size, err);
     if (rc == BASE_OK && base_buf_reserve(&native->receive, RECEIVE_SIZE) != BASE_OK)
         rc = base_err_set(err, BASE_E_NOMEM, "native protocol: out of memory");
     if (rc == BASE_OK)
@@ -183,7 +196,7 @@ void nodei_native_close(struct nodei_native *native)
         return;
     nodei_native_stop(native);
     native->closed = true;
-    native->orphans++; /* so that the last connection does not take us along */
+    native->orphans++;      /* so that the last connection does not take us along */
     while (native->conns) { /* answers of this turn of the loop go first, as far as they go */
         struct nodei_native_conn *c = native->conns;
         nodei_conn_flush(c);
@@ -223,7 +236,9 @@ void nodei_native_changed(struct nodei_native *native)
 }
 
 void nodei_native_prepared(const struct nodei_native *native, uint64_t *count, uint64_t *evicted,
-                           void (*each)(void *ctx, struct base_slice id, struct base_slice keyspace, struct base_slice text), void *ctx)
+                           void (*each)(void *ctx, struct base_slice id, struct base_slice keyspace,
+                                        struct base_slice text),
+                           void *ctx)
 {
     *count = native->prepared.count;
     *evicted = native->prepared.evicted;
@@ -231,14 +246,22 @@ void nodei_native_prepared(const struct nodei_native *native, uint64_t *count, u
         each(ctx, base_slice(p->id, sizeof p->id), p->keyspace, p->text);
 }
 
-void nodei_native_clients(struct nodei_native *native, void (*each)(void *ctx, const struct nodei_native_client *client), void *ctx)
+void nodei_native_clients(struct nodei_native *native,
+                          void (*each)(void *ctx, const struct nodei_native_client *client),
+                          void *ctx)
 {
     for (const struct nodei_native_conn *c = native->conns; c; c = c->next) {
         struct nodei_native_client client = {
-            .port = c->port, .protocol_version = c->version, .username = c->client.role[0] ? c->client.role : "anonymous",
-            .driver_name = c->driver_name ? c->driver_name : "", .driver_version = c->driver_version ? c->driver_version : "",
-            .keyspace = c->client.keyspace, .request_count = c->requests_total,
-            .stage = c->stage == NODEI_NATIVE_READY ? "ready" : c->stage == NODEI_NATIVE_NEW ? "establishing" : "authenticating",
+            .port = c->port,
+            .protocol_version = c->version,
+            .username = c->client.role[0] ? c->client.role : "anonymous",
+            .driver_name = c->driver_name ? c->driver_name : "",
+            .driver_version = c->driver_version ? c->driver_version : "",
+            .keyspace = c->client.keyspace,
+            .request_count = c->requests_total,
+            .stage = c->stage == NODEI_NATIVE_READY ? "ready"
+                     : c->stage == NODEI_NATIVE_NEW ? "establishing"
+                                                    : "authenticating",
             .tls = net_stream_is_tls(&c->stream),
         };
         memcpy(client.address, c->client.address, sizeof client.address);

@@ -1,19 +1,28 @@
-/* A connection of the native protocol: bytes in, messages to whom they belong, answers gathered over a turn of the loop, bytes out.
+/* A connection of the native protocol: bytes in, messages to whom they belong, answers gathered
+ * over a turn of the loop, bytes out.
  *
  * Invariants:
- *  1. A connection that waits has no buffers: what is read goes through the listener's one receive buffer, and only the beginning of
- *     an unfinished message is kept; an out-buffer is borrowed from the listener's pool while there is something in it.
+ *  1. A connection that waits has no buffers: what is read goes through the listener's one receive
+ *     buffer, and only the beginning of an unfinished message is kept; an out-buffer is borrowed
+ *     from the listener's pool while there is something in it.
  *  2. One read and at most one write a turn of the loop, however many messages they hold.
- *  3. Who does not read his answers is not read from: past OUT_HIGH unwritten bytes reading stops until less than OUT_LOW are left.
+ *  3. Who does not read his answers is not read from: past OUT_HIGH unwritten bytes reading stops
+ *     until less than OUT_LOW are left.
  *  4. A connection's memory stays until its last request has ended (`refs`), closed or not. */
 #include "node/native_private.h"
 
 #include <stdio.h>
 
-enum { RECEIVE_SIZE = 64 << 10, OUT_HIGH = 1 << 20, OUT_LOW = 256 << 10, KEEP_SIZE = 64 << 10, COMPACT_OVER = 1 << 20 };
+enum {
+    RECEIVE_SIZE = 64 << 10,
+    OUT_HIGH = 1 << 20,
+    OUT_LOW = 256 << 10,
+    KEEP_SIZE = 64 << 10,
+    COMPACT_OVER = 1 << 20
+};
 #define OUT_LEN_MAX (1u << 30)
 
-/* --- lifetime ----------------------------------------------------------------------------------------------------------- */
+/* Lifetime. */
 
 static void on_ready(struct net_stream *stream, int events);
 
@@ -37,7 +46,8 @@ static bool has_place(const struct nodei_native *native, const struct net_stream
 struct net_stream *nodei_conn_accept(void *ctx, const struct net_stream_peer *peer)
 {
     struct nodei_native *native = ctx;
-    struct nodei_native_conn *conn = native->closed || !has_place(native, peer) ? NULL : calloc(1, sizeof *conn);
+    struct nodei_native_conn *conn =
+        native->closed || !has_place(native, peer) ? NULL : calloc(1, sizeof *conn);
     if (!conn) {
         native->stats.connections_refused++;
         return NULL;
@@ -55,7 +65,8 @@ struct net_stream *nodei_conn_accept(void *ctx, const struct net_stream_peer *pe
     cql_wire_in_init(&conn->in, false, frame_max);
     conn->in.passes_over = true;
     cql_wire_out_init(&conn->out, false, OUT_LEN_MAX);
-    base_buf_init(&conn->unread, (size_t)frame_max + 2 * RECEIVE_SIZE + CQL_WIRE_SEGMENT_PAYLOAD_MAX);
+    base_buf_init(&conn->unread,
+                  (size_t)frame_max + 2 * RECEIVE_SIZE + CQL_WIRE_SEGMENT_PAYLOAD_MAX);
     conn->next = native->conns;
     if (conn->next)
         conn->next->prev = conn;
@@ -124,7 +135,7 @@ void nodei_conn_close(struct nodei_native_conn *conn)
     nodei_conn_release(conn);
 }
 
-/* --- answers --------------------------------------------------------------------------------------------------------------- */
+/* Answers. */
 
 void nodei_conn_dirty(struct nodei_native_conn *conn)
 {
@@ -164,7 +175,8 @@ static void give_out_back(struct nodei_native_conn *conn)
     struct nodei_native *native = conn->native;
     struct base_buf *buf = &conn->out.bytes;
     base_buf_reset(buf);
-    if (buf->data && buf->cap <= KEEP_SIZE && native->spare_out_count < BASE_COUNT(native->spare_out)) {
+    if (buf->data && buf->cap <= KEEP_SIZE &&
+        native->spare_out_count < BASE_COUNT(native->spare_out)) {
         native->spare_out[native->spare_out_count++] = *buf;
         base_buf_init(buf, OUT_LEN_MAX);
     }
@@ -172,7 +184,8 @@ static void give_out_back(struct nodei_native_conn *conn)
         cql_wire_out_release(&conn->out);
 }
 
-void nodei_conn_answer(struct nodei_native_conn *conn, enum cql_opcode opcode, int16_t stream, struct base_slice body)
+void nodei_conn_answer(struct nodei_native_conn *conn, enum cql_opcode opcode, int16_t stream,
+                       struct base_slice body)
 {
     if (conn->dead)
         return;
@@ -187,14 +200,16 @@ void nodei_conn_answer(struct nodei_native_conn *conn, enum cql_opcode opcode, i
     nodei_conn_dirty(conn);
 }
 
-void nodei_conn_answer_error(struct nodei_native_conn *conn, int16_t stream, const struct cql_error *error)
+void nodei_conn_answer_error(struct nodei_native_conn *conn, int16_t stream,
+                             const struct cql_error *error)
 {
     if (conn->dead)
         return;
     nodei_conn_borrow_out(conn);
     conn->native->stats.errors++;
     int rc = cql_wire_begin(&conn->out, CQL_OPCODE_ERROR, stream, 0);
-    if (rc == BASE_OK && (rc = cql_put_error(&conn->out.bytes, conn->out.version, error)) != BASE_OK)
+    if (rc == BASE_OK &&
+        (rc = cql_put_error(&conn->out.bytes, conn->out.version, error)) != BASE_OK)
         cql_wire_abandon(&conn->out);
     if (rc == BASE_OK)
         rc = cql_wire_end(&conn->out);
@@ -203,7 +218,8 @@ void nodei_conn_answer_error(struct nodei_native_conn *conn, int16_t stream, con
     nodei_conn_dirty(conn);
 }
 
-void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream, enum cql_error_number code, const char *fmt, ...)
+void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream,
+                            enum cql_error_number code, const char *fmt, ...)
 {
     char text[512];
     va_list args;
@@ -214,9 +230,10 @@ void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream, enum
     nodei_conn_answer_error(conn, stream, &error);
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
-/* Drop what was sent from the front when it is the larger part. Nothing is open: offsets may move. */
+/* Drop what was sent from the front when it is the larger part. Nothing is open: offsets may
+ * move. */
 static void compact(struct nodei_native_conn *conn)
 {
     struct base_buf *buf = &conn->out.bytes;
@@ -256,27 +273,34 @@ void nodei_conn_flush(struct nodei_native_conn *conn)
     count_out(conn, left);
     bool was_reading = conn->stream.wanted & NET_READABLE;
     bool reads = !conn->closing && left < (was_reading ? OUT_HIGH : OUT_LOW);
-    if (net_stream_want(&conn->stream, (reads ? NET_READABLE : 0) | (left ? NET_WRITABLE : 0), NULL) != BASE_OK)
+    if (net_stream_want(&conn->stream, (reads ? NET_READABLE : 0) | (left ? NET_WRITABLE : 0),
+                        NULL) != BASE_OK)
         nodei_conn_close(conn);
 }
 
-/* --- reading ----------------------------------------------------------------------------------------------------------------- */
+/* Reading. */
 
 /* The first message: its version is the connection's. False: it is none of ours. */
 static bool take_version(struct nodei_native_conn *conn, const struct cql_message *m)
 {
     bool known = m->version >= CQL_WIRE_VERSION_MIN && m->version <= CQL_WIRE_VERSION_MAX;
-    conn->out.version = known ? m->version : m->version < CQL_WIRE_VERSION_MIN ? CQL_WIRE_VERSION_MIN : CQL_WIRE_VERSION_MAX;
+    conn->out.version = known                               ? m->version
+                        : m->version < CQL_WIRE_VERSION_MIN ? CQL_WIRE_VERSION_MIN
+                                                            : CQL_WIRE_VERSION_MAX;
     if (known) {
         conn->version = conn->in.version = m->version;
         return true;
     }
     if (m->version == CQL_WIRE_VERSION_MAX + 1 && !(m->flags & CQL_FLAG_USE_BETA))
-        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "Beta version of the protocol used (%u/v%u-beta), but USE_BETA flag is unset",
-                               m->version, m->version);
+        nodei_conn_answer_code(
+            conn, m->stream, CQL_ERROR_PROTOCOL,
+            "Beta version of the protocol used (%u/v%u-beta), but USE_BETA flag is unset",
+            m->version, m->version);
     else
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL,
-                               "Invalid or unsupported protocol version (%u); supported versions are (3/v3, 4/v4, 5/v5)", m->version);
+                               "Invalid or unsupported protocol version (%u); supported versions "
+                               "are (3/v3, 4/v4, 5/v5)",
+                               m->version);
     nodei_conn_end(conn);
     return false;
 }
@@ -291,7 +315,8 @@ static void take_message(struct nodei_native_conn *conn, struct cql_message *m)
 }
 
 /* The stream cannot be read on. */
-static void take_bad(struct nodei_native_conn *conn, const struct cql_message *m, const struct base_err *err)
+static void take_bad(struct nodei_native_conn *conn, const struct cql_message *m,
+                     const struct base_err *err)
 {
     bool is_ours = m->version >= CQL_WIRE_VERSION_MIN && m->version <= CQL_WIRE_VERSION_MAX;
     if (!conn->version && m->version && !is_ours) {
@@ -305,7 +330,8 @@ static void take_bad(struct nodei_native_conn *conn, const struct cql_message *m
 }
 
 /* A message that is too big is refused and passed over, but for those who have not even begun. */
-static void take_too_big(struct nodei_native_conn *conn, const struct cql_message *m, const struct base_err *err)
+static void take_too_big(struct nodei_native_conn *conn, const struct cql_message *m,
+                         const struct base_err *err)
 {
     if (conn->stage != NODEI_NATIVE_READY)
         take_bad(conn, m, err);
@@ -341,10 +367,12 @@ static size_t take_messages(struct nodei_native_conn *conn, struct base_slice by
 static void lend(struct nodei_native_conn *conn, bool there)
 {
     struct nodei_native *native = conn->native;
-    struct base_buf *own[2] = {&conn->in.assembly, &conn->in.plain}, *lent[2] = {&native->spare_assembly, &native->spare_plain};
+    struct base_buf *own[2] = {&conn->in.assembly, &conn->in.plain},
+                    *lent[2] = {&native->spare_assembly, &native->spare_plain};
     for (int i = 0; i < 2; i++) {
         struct base_buf *from = there ? lent[i] : own[i], *to = there ? own[i] : lent[i];
-        bool used = !there && i == 0 && (conn->in.partial || conn->in.assembly_at < conn->in.assembly.len);
+        bool used =
+            !there && i == 0 && (conn->in.partial || conn->in.assembly_at < conn->in.assembly.len);
         if (used || !from->data || to->data || from->cap > KEEP_SIZE * 4)
             continue;
         size_t from_max = from->len_max, to_max = to->len_max;

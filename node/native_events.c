@@ -1,10 +1,13 @@
-/* Events: what changed in the schema, in who is a member and in who is up, told to the connections that registered for it.
+/* Events: what changed in the schema, in who is a member and in who is up, told to the connections
+ * that registered for it.
  *
  * Invariants:
- *  1. Events are made by comparing what was told with what is: none is lost however many changes came at once, and what was undone in
- *     between is not told.
- *  2. A change of the schema is told when every live member has it, or after AGREE_MAX_NS: a client that asks any of them then sees it.
- *  3. A member is up when it is alive and has said where it serves clients; the address told is that one.
+ *  1. Events are made by comparing what was told with what is: none is lost however many changes
+ *     came at once, and what was undone in between is not told.
+ *  2. A change of the schema is told when every live member has it, or after AGREE_MAX_NS: a client
+ *     that asks any of them then sees it.
+ *  3. A member is up when it is alive and has said where it serves clients; the address told is
+ *     that one.
  *  4. While nobody has registered nothing is remembered and nothing compared. */
 #include "node/native_private.h"
 
@@ -13,7 +16,8 @@
 
 /* A keyspace, a type, a table. */
 struct nodei_thing_seen {
-    char target; /* 'K', 'T' (type), 't' (table): drops go from behind, so that what is in a keyspace goes before it */
+    char target; /* 'K', 'T' (type), 't' (table): drops go from behind, so that what is in a
+                    keyspace goes before it */
     struct base_slice keyspace, name; /* in events.arena */
     uint64_t hash;                    /* of all that a client can see of it */
 };
@@ -66,7 +70,7 @@ static void push(struct nodei_native *native, const struct cql_event *event)
     base_buf_fini(&body);
 }
 
-/* --- the schema ---------------------------------------------------------------------------------------------------------- */
+/* The schema. */
 
 static int hash_table(const struct base_table *table, struct base_buf *text, uint64_t *hash)
 {
@@ -91,7 +95,8 @@ struct gather {
     struct base_buf text;
 };
 
-static int add(struct gather *g, char target, struct base_slice keyspace, struct base_slice name, uint64_t hash)
+static int add(struct gather *g, char target, struct base_slice keyspace, struct base_slice name,
+               uint64_t hash)
 {
     struct nodei_thing_seen *t = &g->things[g->count];
     *t = (struct nodei_thing_seen){.target = target, .hash = hash};
@@ -108,7 +113,8 @@ static int add_keyspace(struct gather *g, const struct base_keyspace *ks)
     base_buf_reset(&g->text);
     int rc = cql_describe_keyspace(ks, &g->text);
     if (rc == BASE_OK)
-        rc = add(g, 'K', ks->name, (struct base_slice){0}, base_checksum(g->text.data, g->text.len));
+        rc =
+            add(g, 'K', ks->name, (struct base_slice){0}, base_checksum(g->text.data, g->text.len));
     for (size_t i = 0; i < ks->type_count && rc == BASE_OK; i++) {
         base_buf_reset(&g->text);
         rc = cql_describe_type(&ks->types[i], &g->text);
@@ -153,15 +159,20 @@ static int gather(struct gather *g, const struct base_schema *schema)
     return rc;
 }
 
-static void push_thing(struct nodei_native *native, const char *change, const struct nodei_thing_seen *t)
+static void push_thing(struct nodei_native *native, const char *change,
+                       const struct nodei_thing_seen *t)
 {
     const char *target = t->target == 'K' ? "KEYSPACE" : t->target == 'T' ? "TYPE" : "TABLE";
-    const struct cql_event event = {.kind = CQL_EVENT_SCHEMA_CHANGE, .change = base_slice_str(change), .target = base_slice_str(target),
-                                    .keyspace = t->keyspace, .name = t->name};
+    const struct cql_event event = {.kind = CQL_EVENT_SCHEMA_CHANGE,
+                                    .change = base_slice_str(change),
+                                    .target = base_slice_str(target),
+                                    .keyspace = t->keyspace,
+                                    .name = t->name};
     push(native, &event);
 }
 
-static const struct nodei_thing_seen *find_thing(const struct nodei_thing_seen *things, size_t count, const struct nodei_thing_seen *key)
+static const struct nodei_thing_seen *find_thing(const struct nodei_thing_seen *things,
+                                                 size_t count, const struct nodei_thing_seen *key)
 {
     return count ? bsearch(key, things, count, sizeof *things, compare_things) : NULL;
 }
@@ -213,7 +224,8 @@ static void look_at_schema(struct nodei_native *native)
     }
     e->waiting_since_ns = 0;
     if (gather(&now, schema) != BASE_OK) {
-        base_logf(native->node->log, BASE_LOG_WARN, "clients could not be told of a schema change: out of memory");
+        base_logf(native->node->log, BASE_LOG_WARN,
+                  "clients could not be told of a schema change: out of memory");
         return;
     }
     if (e->primed)
@@ -225,18 +237,22 @@ static void look_at_schema(struct nodei_native *native)
     e->schema_epoch = schema->epoch;
 }
 
-/* --- members --------------------------------------------------------------------------------------------------------------- */
+/* Members. */
 
-static void push_node(struct nodei_native *native, enum cql_event_kind kind, const char *change, const struct repl_native *at)
+static void push_node(struct nodei_native *native, enum cql_event_kind kind, const char *change,
+                      const struct repl_native *at)
 {
-    const struct cql_event event = {.kind = kind, .change = base_slice_str(change), .port = at->port,
+    const struct cql_event event = {.kind = kind,
+                                    .change = base_slice_str(change),
+                                    .port = at->port,
                                     .address = base_slice(at->address, at->address_len)};
     if (at->address_len)
         push(native, &event);
 }
 
 /* The member's place in what was told; made if there is none. NULL: no memory. */
-static struct nodei_member_seen *member_seen(struct nodei_native_events *e, struct base_uuid host_id)
+static struct nodei_member_seen *member_seen(struct nodei_native_events *e,
+                                             struct base_uuid host_id)
 {
     for (size_t i = 0; i < e->member_count; i++)
         if (base_uuid_equal(e->members[i].host_id, host_id))
@@ -249,7 +265,8 @@ static struct nodei_member_seen *member_seen(struct nodei_native_events *e, stru
     return &wider[e->member_count++];
 }
 
-static void look_at_member(struct nodei_native *native, const struct ring_member *member, const struct repl_peer_info *info)
+static void look_at_member(struct nodei_native *native, const struct ring_member *member,
+                           const struct repl_peer_info *info)
 {
     struct nodei_native_events *e = &native->events;
     struct nodei_member_seen *m = member_seen(e, member->host_id);

@@ -1,16 +1,21 @@
 /* Prepared statements: one cache a node, bounded in bytes, the one longest not used goes first.
  *
  * Invariants:
- *  1. An id is 16 bytes of XXH3 over the keyspace (where the statement names none of its own) and the text: the same on every node.
- *  2. An entry is immutable. When the schema has moved, the next use makes another in its place; requests under way keep theirs.
- *  3. What cannot be prepared any more is forgotten: its client is told "unprepared", prepares it again, and gets the reason.
- *  4. An entry whose rows have other columns than an earlier one in its place had says so, and so do all after it (columns_moved):
- *     v3 and v4 have no other way to tell a client that the columns it remembers are not these. */
+ *  1. An id is 16 bytes of XXH3 over the keyspace (where the statement names none of its own) and
+ *     the text: the same on every node.
+ *  2. An entry is immutable. When the schema has moved, the next use makes another in its place;
+ *     requests under way keep theirs.
+ *  3. What cannot be prepared any more is forgotten: its client is told "unprepared", prepares it
+ *     again, and gets the reason.
+ *  4. An entry whose rows have other columns than an earlier one in its place had says so, and so
+ *     do all after it (columns_moved): v3 and v4 have no other way to tell a client that the
+ *     columns it remembers are not these. */
 #include "node/native_private.h"
 
 enum { BUCKETS = 4096 };
 
-int nodei_prepared_cache_init(struct nodei_prepared_cache *cache, size_t size_bytes_max, struct base_err *err)
+int nodei_prepared_cache_init(struct nodei_prepared_cache *cache, size_t size_bytes_max,
+                              struct base_err *err)
 {
     memset(cache, 0, sizeof *cache);
     cache->size_bytes_max = size_bytes_max;
@@ -31,9 +36,10 @@ void nodei_prepared_release(struct nodei_prepared *p)
     free(p);
 }
 
-/* --- places ---------------------------------------------------------------------------------------------------------- */
+/* Places. */
 
-static struct nodei_prepared **bucket_of(struct nodei_prepared_cache *cache, const uint8_t id[BASE_DIGEST_LEN])
+static struct nodei_prepared **bucket_of(struct nodei_prepared_cache *cache,
+                                         const uint8_t id[BASE_DIGEST_LEN])
 {
     return &cache->buckets[base_get_le64(id) % cache->bucket_count];
 }
@@ -91,7 +97,8 @@ void nodei_prepared_cache_fini(struct nodei_prepared_cache *cache)
     cache->buckets = NULL;
 }
 
-static struct nodei_prepared *look_up(struct nodei_prepared_cache *cache, const uint8_t id[BASE_DIGEST_LEN])
+static struct nodei_prepared *look_up(struct nodei_prepared_cache *cache,
+                                      const uint8_t id[BASE_DIGEST_LEN])
 {
     struct nodei_prepared *p = *bucket_of(cache, id);
     while (p && memcmp(p->id, id, BASE_DIGEST_LEN) != 0)
@@ -99,7 +106,7 @@ static struct nodei_prepared *look_up(struct nodei_prepared_cache *cache, const 
     return p;
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------------ */
+/* Making. */
 
 /* Does what the statement means depend on the session's keyspace? */
 static bool needs_keyspace(const struct cql_statement *statement)
@@ -127,7 +134,8 @@ static int make_id(struct nodei_prepared *p, const struct cql_statement *stateme
     return rc;
 }
 
-static int fill(struct nodei_prepared *p, struct node *node, struct base_slice text, struct base_slice keyspace, struct base_err *err)
+static int fill(struct nodei_prepared *p, struct node *node, struct base_slice text,
+                struct base_slice keyspace, struct base_err *err)
 {
     struct cql_statement *statement;
     const struct cql_column_spec *columns;
@@ -141,7 +149,8 @@ static int fill(struct nodei_prepared *p, struct node *node, struct base_slice t
         return rc;
     p->schema = node_schema(node);
     p->epoch = p->schema->epoch;
-    const struct cql_context context = {.schema = p->schema, .system = nodei_system_schema(), .keyspace = p->keyspace};
+    const struct cql_context context = {
+        .schema = p->schema, .system = nodei_system_schema(), .keyspace = p->keyspace};
     rc = cql_prepare(&p->arena, statement, &context, &p->prepared, err);
     if (rc != BASE_OK)
         return rc;
@@ -153,7 +162,8 @@ static int fill(struct nodei_prepared *p, struct node *node, struct base_slice t
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 
-static int make(struct node *node, struct base_slice text, struct base_slice keyspace, struct nodei_prepared **out, struct base_err *err)
+static int make(struct node *node, struct base_slice text, struct base_slice keyspace,
+                struct nodei_prepared **out, struct base_err *err)
 {
     struct nodei_prepared *p = calloc(1, sizeof *p);
     *out = NULL;
@@ -170,14 +180,17 @@ static int make(struct node *node, struct base_slice text, struct base_slice key
 }
 
 /* In the place of `old`, which goes. */
-static void replace(struct nodei_prepared_cache *cache, struct nodei_prepared *old, struct nodei_prepared *by)
+static void replace(struct nodei_prepared_cache *cache, struct nodei_prepared *old,
+                    struct nodei_prepared *by)
 {
-    by->columns_moved = old->columns_moved || memcmp(by->metadata_id, old->metadata_id, BASE_DIGEST_LEN) != 0;
+    by->columns_moved =
+        old->columns_moved || memcmp(by->metadata_id, old->metadata_id, BASE_DIGEST_LEN) != 0;
     forget(cache, old);
     remember(cache, by);
 }
 
-int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node, struct base_slice text, struct base_slice keyspace,
+int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node,
+                        struct base_slice text, struct base_slice keyspace,
                         struct nodei_prepared **out, struct base_err *err)
 {
     struct nodei_prepared *made;
@@ -201,7 +214,8 @@ int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node, s
     return BASE_OK;
 }
 
-struct nodei_prepared *nodei_prepared_find(struct nodei_prepared_cache *cache, struct node *node, struct base_slice id)
+struct nodei_prepared *nodei_prepared_find(struct nodei_prepared_cache *cache, struct node *node,
+                                           struct base_slice id)
 {
     struct nodei_prepared *p = id.len == BASE_DIGEST_LEN ? look_up(cache, id.data) : NULL, *again;
     if (!p)

@@ -16,16 +16,16 @@
 #include "node/cluster_private.h"
 #include "node/cql_private.h"
 
-/* --- prepared statements (native_prepared.c) ------------------------------------------------------------------------ */
+/* Prepared statements (native_prepared.c). */
 
 struct nodei_prepared {
     uint8_t id[BASE_DIGEST_LEN], metadata_id[BASE_DIGEST_LEN];
-    unsigned refs;                                /* the cache's, and of requests under way */
-    struct nodei_prepared *chain;                 /* of its bucket */
-    struct nodei_prepared *newer, *older;         /* by last use */
-    struct base_arena arena;                      /* text, tree, prepared */
-    struct base_slice text, keyspace;             /* the session's keyspace when it was made */
-    struct base_schema *schema;                   /* it was made against */
+    unsigned refs;                        /* the cache's, and of requests under way */
+    struct nodei_prepared *chain;         /* of its bucket */
+    struct nodei_prepared *newer, *older; /* by last use */
+    struct base_arena arena;              /* text, tree, prepared */
+    struct base_slice text, keyspace;     /* the session's keyspace when it was made */
+    struct base_schema *schema;           /* it was made against */
     uint64_t epoch;
     struct cql_prepared *prepared;
     size_t size_bytes;
@@ -37,16 +37,20 @@ struct nodei_prepared_cache {
     struct nodei_prepared *newest, *oldest;
     uint64_t evicted;
 };
-BASE_MUST int nodei_prepared_cache_init(struct nodei_prepared_cache *cache, size_t size_bytes_max, struct base_err *err);
+BASE_MUST int nodei_prepared_cache_init(struct nodei_prepared_cache *cache, size_t size_bytes_max,
+                                        struct base_err *err);
 void nodei_prepared_cache_fini(struct nodei_prepared_cache *cache);
 /* Prepare, or find what was prepared so before. A reference. */
-BASE_MUST int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node, struct base_slice text, struct base_slice keyspace,
+BASE_MUST int nodei_prepared_make(struct nodei_prepared_cache *cache, struct node *node,
+                                  struct base_slice text, struct base_slice keyspace,
                                   struct nodei_prepared **out, struct base_err *err);
-/* By id, made anew if the schema has moved since. A reference; NULL: unknown (or, by the present schema, no statement any more). */
-struct nodei_prepared *nodei_prepared_find(struct nodei_prepared_cache *cache, struct node *node, struct base_slice id);
+/* By id, made anew if the schema has moved since. A reference; NULL: unknown (or, by the present
+ * schema, no statement any more). */
+struct nodei_prepared *nodei_prepared_find(struct nodei_prepared_cache *cache, struct node *node,
+                                           struct base_slice id);
 void nodei_prepared_release(struct nodei_prepared *prepared);
 
-/* --- requests -------------------------------------------------------------------------------------------------------- */
+/* Requests. */
 
 struct nodei_native_conn;
 struct nodei_native_request {
@@ -55,17 +59,17 @@ struct nodei_native_request {
     int16_t stream;
     uint8_t opcode;
     unsigned tries;
-    size_t counted;          /* bytes of native->in_flight_bytes */
-    struct base_buf body;    /* a copy: the receive buffer is everybody's */
-    struct base_arena arena; /* the execution's */
+    size_t counted;                     /* bytes of native->in_flight_bytes */
+    struct base_buf body;               /* a copy: the receive buffer is everybody's */
+    struct base_arena arena;            /* the execution's */
     struct base_buf rows, paging_state; /* memory for the result */
     struct cql_exec exec;
-    bool started;             /* exec is under way */
+    bool started;                /* exec is under way */
     struct nodei_client *client; /* the connection's, or a copy in the arena (traced) */
     bool has_tracing_id;
     struct base_uuid tracing_id;
     /* What is asked: */
-    struct base_slice text;   /* QUERY */
+    struct base_slice text; /* QUERY */
     struct base_slice keyspace;
     struct cql_query_options options;
     struct base_slice id, metadata_id; /* EXECUTE */
@@ -78,7 +82,7 @@ struct nodei_native_request {
     struct cql_batch_item *batch_items;
 };
 
-/* --- connections -------------------------------------------------------------------------------------------------------- */
+/* Connections. */
 
 enum nodei_native_stage { NODEI_NATIVE_NEW, NODEI_NATIVE_AUTHENTICATING, NODEI_NATIVE_READY };
 
@@ -86,11 +90,13 @@ struct nodei_native_conn {
     struct net_stream stream;
     struct nodei_native *native;
     struct nodei_native_conn *prev, *next, *dirty_next;
-    unsigned refs; /* one while it is open, one a request, one a login, one while its events are looked at */
+    unsigned refs; /* one while it is open, one a request, one a login, one while its events are
+                      looked at */
     enum nodei_native_stage stage;
     uint8_t version;    /* 0: no message yet */
     uint8_t registered; /* a bit an event's kind */
-    bool is_dirty, dead, closing; /* closing: nothing more is read; it ends when its answers are written */
+    bool is_dirty, dead,
+        closing; /* closing: nothing more is read; it ends when its answers are written */
     bool loopback;
     uint16_t port;
     struct nodei_client client;
@@ -103,15 +109,17 @@ struct nodei_native_conn {
     struct nodei_native_request *requests;
     uint32_t request_count; /* under way */
     uint64_t requests_total;
-    struct nodei_login *login; /* under way */
+    struct nodei_login *login;          /* under way */
     char *driver_name, *driver_version; /* or NULL */
 };
 
-void nodei_conn_answer_error(struct nodei_native_conn *conn, int16_t stream, const struct cql_error *error);
-void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream, enum cql_error_number code, const char *fmt, ...)
-    BASE_PRINTF(4, 5);
+void nodei_conn_answer_error(struct nodei_native_conn *conn, int16_t stream,
+                             const struct cql_error *error);
+void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream,
+                            enum cql_error_number code, const char *fmt, ...) BASE_PRINTF(4, 5);
 /* A message of a few bytes: `body` as it is. */
-void nodei_conn_answer(struct nodei_native_conn *conn, enum cql_opcode opcode, int16_t stream, struct base_slice body);
+void nodei_conn_answer(struct nodei_native_conn *conn, enum cql_opcode opcode, int16_t stream,
+                       struct base_slice body);
 /* Something was put into conn->out: it goes out at the end of the turn. */
 void nodei_conn_dirty(struct nodei_native_conn *conn);
 /* No memory for an answer, or the like: the connection is of no more use. */
@@ -120,7 +128,8 @@ void nodei_conn_close(struct nodei_native_conn *conn);
 void nodei_conn_end(struct nodei_native_conn *conn); /* closing */
 void nodei_conn_release(struct nodei_native_conn *conn);
 struct net_stream *nodei_conn_accept(void *native, const struct net_stream_peer *peer);
-void nodei_conn_borrow_out(struct nodei_native_conn *conn); /* before anything is put into conn->out */
+void nodei_conn_borrow_out(
+    struct nodei_native_conn *conn); /* before anything is put into conn->out */
 void nodei_conn_flush(struct nodei_native_conn *conn);
 
 /* native_startup.c: true when the message was its. */
@@ -131,7 +140,7 @@ void nodei_request_handle(struct nodei_native_conn *conn, struct cql_message *me
 void nodei_requests_abandon(struct nodei_native_conn *conn);
 void nodei_request_pool_free(struct nodei_native *native);
 
-/* --- the listener ---------------------------------------------------------------------------------------------------------- */
+/* The listener. */
 
 struct nodei_member_seen; /* native_events.c */
 struct nodei_thing_seen;

@@ -1,21 +1,31 @@
-/* QUERY, PREPARE, EXECUTE, BATCH: from the message to the answer, any number at a time, answered as they end.
+/* QUERY, PREPARE, EXECUTE, BATCH: from the message to the answer, any number at a time, answered as
+ * they end.
  *
  * Invariants:
- *  1. A request's body, values and result live in the request: nothing of it points into the receive buffer.
- *  2. In the steady state a request allocates nothing: requests come from a pool with their arena and buffers.
+ *  1. A request's body, values and result live in the request: nothing of it points into the
+ *     receive buffer.
+ *  2. In the steady state a request allocates nothing: requests come from a pool with their arena
+ *     and buffers.
  *  3. Every request is answered once, or its connection has gone.
  *  4. More than the node can take is refused at once with OVERLOADED, before it is looked at.
- *  5. When the schema moved between binding and storing (STALE), nothing was written: it is bound and tried again. */
+ *  5. When the schema moved between binding and storing (STALE), nothing was written: it is bound
+ *     and tried again. */
 #include "node/native_private.h"
 
 #include <stdio.h>
 
 #include "node/cql_admin.h"
 
-enum { REQUESTS_PER_CONN_MAX = 16384, POOL_MAX = 256, KEEP_BYTES = 64 << 10, TRIES_MAX = 5, REQUEST_COST = 4096 };
+enum {
+    REQUESTS_PER_CONN_MAX = 16384,
+    POOL_MAX = 256,
+    KEEP_BYTES = 64 << 10,
+    TRIES_MAX = 5,
+    REQUEST_COST = 4096
+};
 #define RESULT_SIZE_MAX (256u << 20)
 
-/* --- the pool ------------------------------------------------------------------------------------------------------------- */
+/* The pool. */
 
 static struct nodei_native_request *take_request(struct nodei_native *native)
 {
@@ -90,7 +100,8 @@ static void end_request(struct nodei_native_request *r)
     struct nodei_native *native = conn->native;
     if (r->has_tracing_id)
         nodei_trace_end(r->client);
-    if (r->client != &conn->client && r->exec.result.kind == CQL_RESULT_SET_KEYSPACE) /* a USE that was traced */
+    if (r->client != &conn->client &&
+        r->exec.result.kind == CQL_RESULT_SET_KEYSPACE) /* a USE that was traced */
         memcpy(conn->client.keyspace, r->client->keyspace, sizeof conn->client.keyspace);
     unbind(r);
     if (r->next)
@@ -117,7 +128,7 @@ static void end_request(struct nodei_native_request *r)
     nodei_conn_release(conn);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------------- */
+/* Answers. */
 
 /* CREATE of something that is there: only for keyspaces and tables the protocol has a code. */
 static void name_what_exists(const struct nodei_native_request *r, struct cql_error *error)
@@ -135,7 +146,8 @@ static void name_what_exists(const struct nodei_native_request *r, struct cql_er
     }
 }
 
-static void answer_error(struct nodei_native_request *r, int rc, const struct base_err *err, const struct cql_outcome *outcome)
+static void answer_error(struct nodei_native_request *r, int rc, const struct base_err *err,
+                         const struct cql_outcome *outcome)
 {
     struct cql_error error;
     cql_error_make(rc, err, outcome, &error);
@@ -149,7 +161,8 @@ static void answer_unprepared(struct nodei_native_request *r, struct base_slice 
     for (size_t i = 0; i < id.len && i < BASE_DIGEST_LEN; i++)
         snprintf(hex + 2 * i, 3, "%02x", id.data[i]);
     snprintf(text, sizeof text, "Prepared query with ID %s not found", hex);
-    const struct cql_error error = {.code = CQL_ERROR_UNPREPARED, .message = base_slice_str(text), .id = id};
+    const struct cql_error error = {
+        .code = CQL_ERROR_UNPREPARED, .message = base_slice_str(text), .id = id};
     nodei_conn_answer_error(r->conn, r->stream, &error);
 }
 
@@ -160,11 +173,13 @@ static struct cql_rows_options rows_options(const struct nodei_native_request *r
     const struct cql_column_spec *columns;
     if (!r->entry)
         return options;
-    if (cql_prepared_columns(r->entry->prepared, &columns) == 0) { /* they come anew each time: conditional writes, DESCRIBE */
+    if (cql_prepared_columns(r->entry->prepared, &columns) ==
+        0) { /* they come anew each time: conditional writes, DESCRIBE */
         options.skip_metadata = false;
     } else if (r->conn->version < 5) {
         options.skip_metadata = options.skip_metadata && !r->entry->columns_moved;
-    } else if (!base_slice_equal(r->metadata_id, base_slice(r->entry->metadata_id, BASE_DIGEST_LEN))) {
+    } else if (!base_slice_equal(r->metadata_id,
+                                 base_slice(r->entry->metadata_id, BASE_DIGEST_LEN))) {
         options.new_metadata_id = base_slice(r->entry->metadata_id, BASE_DIGEST_LEN);
     }
     return options;
@@ -175,7 +190,8 @@ static int put_prefix(struct nodei_native_request *r, uint8_t *flags, struct cql
     const struct cql_exec *exec = &r->exec;
     *prefix = (struct cql_prefix){.has_tracing_id = r->has_tracing_id, .tracing_id = r->tracing_id};
     if (exec->warning_count && r->conn->version >= 4) {
-        struct base_slice *warnings = base_arena_alloc(&r->arena, exec->warning_count * sizeof *warnings);
+        struct base_slice *warnings =
+            base_arena_alloc(&r->arena, exec->warning_count * sizeof *warnings);
         if (!warnings)
             return BASE_E_NOMEM;
         for (size_t i = 0; i < exec->warning_count; i++)
@@ -224,14 +240,15 @@ static void answer(struct nodei_native_request *r)
     nodei_conn_dirty(r->conn);
 }
 
-/* --- binding ------------------------------------------------------------------------------------------------------------------ */
+/* Binding. */
 
 static int no_memory(struct base_err *err)
 {
     return base_err_set(err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
 }
 
-static int prepare_text(struct nodei_native_request *r, struct base_slice text, const struct cql_prepared **out, struct base_err *err)
+static int prepare_text(struct nodei_native_request *r, struct base_slice text,
+                        const struct cql_prepared **out, struct base_err *err)
 {
     struct node *node = r->conn->native->node;
     struct cql_statement *statement;
@@ -249,7 +266,8 @@ static int prepare_text(struct nodei_native_request *r, struct base_slice text, 
 }
 
 /* Values by name, in the markers' order. */
-static int order_values(struct nodei_native_request *r, const struct cql_value **out, size_t *count, struct base_err *err)
+static int order_values(struct nodei_native_request *r, const struct cql_value **out, size_t *count,
+                        struct base_err *err)
 {
     const struct cql_query_options *o = &r->options;
     const struct cql_column_spec *specs;
@@ -262,7 +280,9 @@ static int order_values(struct nodei_native_request *r, const struct cql_value *
         while (at < o->value_count && !base_slice_equal(o->names[at], specs[i].name))
             at++;
         if (at == o->value_count)
-            return base_err_set(err, BASE_E_INVALID, "No value was given for the bind variable %.*s", BASE_SLICE_ARG(specs[i].name));
+            return base_err_set(err, BASE_E_INVALID,
+                                "No value was given for the bind variable %.*s",
+                                BASE_SLICE_ARG(specs[i].name));
         ordered[i] = o->values[at];
     }
     *out = ordered;
@@ -271,12 +291,15 @@ static int order_values(struct nodei_native_request *r, const struct cql_value *
 }
 
 /* UNPREPARED has no code of ours: *unprepared is the id then. */
-static int bind_batch(struct nodei_native_request *r, struct base_slice *unprepared, struct base_err *err)
+static int bind_batch(struct nodei_native_request *r, struct base_slice *unprepared,
+                      struct base_err *err)
 {
     struct nodei_native *native = r->conn->native;
     const struct cql_batch_request *b = &r->batch;
-    struct nodei_prepared **entries = base_arena_zalloc(&r->arena, (b->statement_count + 1) * sizeof *entries);
-    r->batch_items = base_arena_zalloc(&r->arena, (b->statement_count + 1) * sizeof *r->batch_items);
+    struct nodei_prepared **entries =
+        base_arena_zalloc(&r->arena, (b->statement_count + 1) * sizeof *entries);
+    r->batch_items =
+        base_arena_zalloc(&r->arena, (b->statement_count + 1) * sizeof *r->batch_items);
     r->batch_entries = entries;
     if (!entries || !r->batch_items)
         return no_memory(err);
@@ -321,7 +344,7 @@ static int bind(struct nodei_native_request *r, struct base_slice *unprepared, s
     }
 }
 
-/* --- executing ------------------------------------------------------------------------------------------------------------------ */
+/* Executing. */
 
 static void on_done(struct cql_exec *exec);
 
@@ -351,7 +374,8 @@ static int fill_exec(struct nodei_native_request *r, struct base_err *err)
     r->exec.result.paging_state = r->paging_state;
     base_buf_init(&r->rows, RESULT_SIZE_MAX);
     base_buf_init(&r->paging_state, 1 << 20);
-    return o->names && r->prepared ? order_values(r, &r->exec.values, &r->exec.value_count, err) : BASE_OK;
+    return o->names && r->prepared ? order_values(r, &r->exec.values, &r->exec.value_count, err)
+                                   : BASE_OK;
 }
 
 /* True: it has ended, in r->exec. */
@@ -376,7 +400,8 @@ static bool start(struct nodei_native_request *r)
     }
     r->started = true;
     enum cql_answer answer = r->opcode == CQL_OPCODE_BATCH
-                                 ? cql_exec_start_batch(&r->exec, r->batch.kind, r->batch_items, r->batch.statement_count)
+                                 ? cql_exec_start_batch(&r->exec, r->batch.kind, r->batch_items,
+                                                        r->batch.statement_count)
                                  : cql_exec_start(&r->exec);
     if (answer == CQL_PENDING)
         return false;
@@ -405,21 +430,26 @@ static void on_done(struct cql_exec *exec)
     run(r, true);
 }
 
-/* --- messages ---------------------------------------------------------------------------------------------------------------------- */
+/* Messages. */
 
-static struct nodei_native_request *begin_request(struct nodei_native_conn *conn, const struct cql_message *m, struct base_slice body)
+static struct nodei_native_request *
+begin_request(struct nodei_native_conn *conn, const struct cql_message *m, struct base_slice body)
 {
     struct nodei_native *native = conn->native;
     size_t cost = body.len + REQUEST_COST;
-    bool overloaded = native->in_flight_bytes + cost > native->node->settings.native_transport_max_request_data ||
-                      conn->request_count >= REQUESTS_PER_CONN_MAX;
+    bool overloaded =
+        native->in_flight_bytes + cost > native->node->settings.native_transport_max_request_data ||
+        conn->request_count >= REQUESTS_PER_CONN_MAX;
     struct nodei_native_request *r = overloaded ? NULL : take_request(native);
     if (!r || base_buf_put_slice(&r->body, body) != BASE_OK) {
         native->stats.overloaded++;
         if (r)
             free_request(r);
-        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_OVERLOADED, "Server is in overloaded state: %zu bytes of requests are under way%s",
-                               native->in_flight_bytes, conn->request_count >= REQUESTS_PER_CONN_MAX ? ", too many on this connection" : "");
+        nodei_conn_answer_code(
+            conn, m->stream, CQL_ERROR_OVERLOADED,
+            "Server is in overloaded state: %zu bytes of requests are under way%s",
+            native->in_flight_bytes,
+            conn->request_count >= REQUESTS_PER_CONN_MAX ? ", too many on this connection" : "");
         return NULL;
     }
     r->conn = conn;
@@ -479,7 +509,10 @@ static int set_keyspace(struct nodei_native_request *r, struct base_err *err)
     r->keyspace = r->options.keyspace;
     if (r->keyspace.data)
         return BASE_OK;
-    return base_arena_copy(&r->arena, base_slice_str(r->conn->client.keyspace), &r->keyspace) == BASE_OK ? BASE_OK : no_memory(err);
+    return base_arena_copy(&r->arena, base_slice_str(r->conn->client.keyspace), &r->keyspace) ==
+                   BASE_OK
+               ? BASE_OK
+               : no_memory(err);
 }
 
 /* A traced request has a client of its own: the trace is the client's. */
@@ -506,7 +539,8 @@ static int begin_trace(struct nodei_native_request *r, struct base_err *err)
                              r->opcode == CQL_OPCODE_EXECUTE ? "Execute CQL3 prepared query"
                              : r->opcode == CQL_OPCODE_BATCH ? "Execute batch of CQL3 queries"
                                                              : "Execute CQL3 query",
-                             r->options.consistency, r->options.serial_consistency, r->options.has_page_size ? r->options.page_size : 0);
+                             r->options.consistency, r->options.serial_consistency,
+                             r->options.has_page_size ? r->options.page_size : 0);
         r->client = client;
         r->has_tracing_id = true;
     }
@@ -525,13 +559,15 @@ static void handle_prepare(struct nodei_native_conn *conn, const struct cql_mess
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "%s", err.text);
         return;
     }
-    struct base_slice keyspace = request.keyspace.data ? request.keyspace : base_slice_str(conn->client.keyspace);
+    struct base_slice keyspace =
+        request.keyspace.data ? request.keyspace : base_slice_str(conn->client.keyspace);
     base_buf_init(&body, 64u << 20);
     native->stats.requests++;
     rc = nodei_prepared_make(&native->prepared, native->node, request.text, keyspace, &entry, &err);
     if (rc == BASE_OK) {
         struct cql_prepared_info info = {.id = base_slice(entry->id, BASE_DIGEST_LEN),
-                                         .result_metadata_id = base_slice(entry->metadata_id, BASE_DIGEST_LEN)};
+                                         .result_metadata_id =
+                                             base_slice(entry->metadata_id, BASE_DIGEST_LEN)};
         info.bind_count = cql_prepared_binds(entry->prepared, &info.binds);
         info.pk_count = cql_prepared_pk_binds(entry->prepared, &info.pk_indexes);
         info.column_count = cql_prepared_columns(entry->prepared, &info.columns);
@@ -567,7 +603,8 @@ void nodei_request_handle(struct nodei_native_conn *conn, struct cql_message *m)
         handle_prepare(conn, m);
         return;
     }
-    if (m->opcode != CQL_OPCODE_QUERY && m->opcode != CQL_OPCODE_EXECUTE && m->opcode != CQL_OPCODE_BATCH) {
+    if (m->opcode != CQL_OPCODE_QUERY && m->opcode != CQL_OPCODE_EXECUTE &&
+        m->opcode != CQL_OPCODE_BATCH) {
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "Unknown opcode %u", m->opcode);
         return;
     }
@@ -578,12 +615,15 @@ void nodei_request_handle(struct nodei_native_conn *conn, struct cql_message *m)
     if (rc == BASE_OK && r->opcode != CQL_OPCODE_EXECUTE)
         rc = set_keyspace(r, &err);
     if (rc != BASE_OK) {
-        nodei_conn_answer_code(conn, m->stream, rc == BASE_E_INVALID ? CQL_ERROR_PROTOCOL : CQL_ERROR_OVERLOADED, "%s", err.text);
+        nodei_conn_answer_code(conn, m->stream,
+                               rc == BASE_E_INVALID ? CQL_ERROR_PROTOCOL : CQL_ERROR_OVERLOADED,
+                               "%s", err.text);
         end_request(r);
         return;
     }
     if ((m->flags & CQL_FLAG_TRACING) && begin_trace(r, &err) != BASE_OK)
-        base_logf(conn->native->node->log, BASE_LOG_WARN, "a request could not be traced: %s", err.text);
+        base_logf(conn->native->node->log, BASE_LOG_WARN, "a request could not be traced: %s",
+                  err.text);
     run(r, false);
 }
 

@@ -1,9 +1,11 @@
-/* A connection until it is ready, and what has no statement in it: OPTIONS, STARTUP, AUTH_RESPONSE, REGISTER.
+/* A connection until it is ready, and what has no statement in it: OPTIONS, STARTUP, AUTH_RESPONSE,
+ * REGISTER.
  *
  * Invariants:
  *  1. Before a connection is ready nothing else is answered with more than an error.
- *  2. A message with credentials is wiped where it lies once they are taken over; the login wipes its own when it ends. (The bytes of a
- *     compressed or segmented message before it was taken apart are not: they stay until the buffer is written over.)
+ *  2. A message with credentials is wiped where it lies once they are taken over; the login wipes
+ *     its own when it ends. (The bytes of a compressed or segmented message before it was taken
+ *     apart are not: they stay until the buffer is written over.)
  *  3. In v5 segments begin after the answer to STARTUP, both ways. */
 #include "node/native_private.h"
 
@@ -11,21 +13,26 @@
 
 static const char authenticator_class[] = "org.apache.cassandra.auth.PasswordAuthenticator";
 
-static void protocol_error(struct nodei_native_conn *conn, const struct cql_message *m, const char *text)
+static void protocol_error(struct nodei_native_conn *conn, const struct cql_message *m,
+                           const char *text)
 {
     nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "%s", text);
 }
 
-/* --- OPTIONS ------------------------------------------------------------------------------------------------------------ */
+/* OPTIONS. */
 
 static void handle_options(struct nodei_native_conn *conn, const struct cql_message *m)
 {
     static const struct base_slice cql[] = {{(const uint8_t *)"3.4.7", 5}},
-                                   compressions[] = {{(const uint8_t *)"lz4", 3}, {(const uint8_t *)"snappy", 6}},
-                                   versions[] = {{(const uint8_t *)"3/v3", 4}, {(const uint8_t *)"4/v4", 4}, {(const uint8_t *)"5/v5", 4}};
+                                   compressions[] = {{(const uint8_t *)"lz4", 3},
+                                                     {(const uint8_t *)"snappy", 6}},
+                                   versions[] = {{(const uint8_t *)"3/v3", 4},
+                                                 {(const uint8_t *)"4/v4", 4},
+                                                 {(const uint8_t *)"5/v5", 4}};
     const struct cql_wire_entry entries[] = {
         {BASE_SLICE_LIT("CQL_VERSION"), cql, BASE_COUNT(cql)},
-        {BASE_SLICE_LIT("COMPRESSION"), compressions, conn->version >= 5 ? 1 : BASE_COUNT(compressions)},
+        {BASE_SLICE_LIT("COMPRESSION"), compressions,
+         conn->version >= 5 ? 1 : BASE_COUNT(compressions)},
         {BASE_SLICE_LIT("PROTOCOL_VERSIONS"), versions, BASE_COUNT(versions)},
     };
     struct base_buf body;
@@ -37,9 +44,10 @@ static void handle_options(struct nodei_native_conn *conn, const struct cql_mess
     base_buf_fini(&body);
 }
 
-/* --- STARTUP -------------------------------------------------------------------------------------------------------------- */
+/* STARTUP. */
 
-static bool set_compression(struct nodei_native_conn *conn, const struct cql_message *m, struct base_slice name)
+static bool set_compression(struct nodei_native_conn *conn, const struct cql_message *m,
+                            struct base_slice name)
 {
     enum cql_wire_compression compression;
     if (!name.data || name.len == 0)
@@ -49,7 +57,8 @@ static bool set_compression(struct nodei_native_conn *conn, const struct cql_mes
     } else if (base_slice_equal_nocase(name, BASE_SLICE_LIT("snappy")) && conn->version < 5) {
         compression = CQL_WIRE_SNAPPY;
     } else {
-        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "Unknown or unsupported compression algorithm: %.*s",
+        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL,
+                               "Unknown or unsupported compression algorithm: %.*s",
                                (int)(name.len < 64 ? name.len : 64), (const char *)name.data);
         return false;
     }
@@ -61,7 +70,8 @@ static bool set_compression(struct nodei_native_conn *conn, const struct cql_mes
 /* At least 3.0.0. */
 static bool version_is_supported(struct base_slice version)
 {
-    return version.len >= 2 && version.data[0] >= '3' && version.data[0] <= '9' && version.data[1] == '.';
+    return version.len >= 2 && version.data[0] >= '3' && version.data[0] <= '9' &&
+           version.data[1] == '.';
 }
 
 static char *copy_short(struct base_slice s)
@@ -97,7 +107,8 @@ static void handle_startup(struct nodei_native_conn *conn, const struct cql_mess
     struct cql_wire_pair *pairs;
     size_t count;
     if (conn->stage != NODEI_NATIVE_NEW) {
-        protocol_error(conn, m, "Unexpected message STARTUP, the connection is initialized already");
+        protocol_error(conn, m,
+                       "Unexpected message STARTUP, the connection is initialized already");
         return;
     }
     base_arena_init(&arena);
@@ -112,8 +123,10 @@ static void handle_startup(struct nodei_native_conn *conn, const struct cql_mess
     }
     if (!version_is_supported(version)) {
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL,
-                               "CQL version %.*s is not supported by the binary protocol (supported version are >= 3.0.0)",
-                               (int)(version.len < 32 ? version.len : 32), (const char *)version.data);
+                               "CQL version %.*s is not supported by the binary protocol "
+                               "(supported version are >= 3.0.0)",
+                               (int)(version.len < 32 ? version.len : 32),
+                               (const char *)version.data);
         goto out;
     }
     if (!set_compression(conn, m, cql_wire_map_get(pairs, count, "COMPRESSION")))
@@ -125,7 +138,7 @@ out:
     base_arena_fini(&arena);
 }
 
-/* --- AUTH_RESPONSE ------------------------------------------------------------------------------------------------------------ */
+/* AUTH_RESPONSE. */
 
 struct login {
     struct nodei_login login;
@@ -144,10 +157,13 @@ static void login_done(struct nodei_login *ended)
         memcpy(conn->client.role, ended->user, sizeof conn->client.role);
         conn->client.is_superuser = ended->is_superuser;
         conn->stage = NODEI_NATIVE_READY;
-        nodei_conn_answer(conn, CQL_OPCODE_AUTH_SUCCESS, l->stream, base_slice(no_token, sizeof no_token));
+        nodei_conn_answer(conn, CQL_OPCODE_AUTH_SUCCESS, l->stream,
+                          base_slice(no_token, sizeof no_token));
     } else if (!conn->dead) {
         bool overloaded = ended->rc == BASE_E_OVERLOADED || ended->rc == BASE_E_NOMEM;
-        nodei_conn_answer_code(conn, l->stream, overloaded ? CQL_ERROR_OVERLOADED : CQL_ERROR_CREDENTIALS, "%s", ended->err.text);
+        nodei_conn_answer_code(conn, l->stream,
+                               overloaded ? CQL_ERROR_OVERLOADED : CQL_ERROR_CREDENTIALS, "%s",
+                               ended->err.text);
         nodei_conn_end(conn);
     }
     free(l);
@@ -171,7 +187,8 @@ static bool take_credentials(struct base_slice token, struct nodei_login *login,
     if (password_len == 0)
         return false;
     *fault = "Provided username and/or password are too long";
-    if (user_len >= sizeof login->user || password_len >= sizeof login->password || memchr(password + 1, 0, password_len))
+    if (user_len >= sizeof login->user || password_len >= sizeof login->password ||
+        memchr(password + 1, 0, password_len))
         return false;
     memcpy(login->user, user + 1, user_len);
     memcpy(login->password, password + 1, password_len);
@@ -193,9 +210,11 @@ static void handle_auth_response(struct nodei_native_conn *conn, const struct cq
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_OVERLOADED, "out of memory");
         return;
     }
-    bool taken = cql_wire_get_bytes(&r, &token, &is_null) && take_credentials(token, &l->login, &fault);
+    bool taken =
+        cql_wire_get_bytes(&r, &token, &is_null) && take_credentials(token, &l->login, &fault);
     if (m->body.len)
-        explicit_bzero((void *)(uintptr_t)m->body.data, m->body.len); /* in our own receive buffer, and nobody reads it again */
+        explicit_bzero((void *)(uintptr_t)m->body.data,
+                       m->body.len); /* in our own receive buffer, and nobody reads it again */
     if (!taken) {
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_CREDENTIALS, "%s", fault);
         nodei_conn_end(conn);
@@ -212,7 +231,7 @@ static void handle_auth_response(struct nodei_native_conn *conn, const struct cq
     nodei_login_start(conn->native->node, &l->login);
 }
 
-/* --- REGISTER ------------------------------------------------------------------------------------------------------------------- */
+/* REGISTER. */
 
 static void handle_register(struct nodei_native_conn *conn, const struct cql_message *m)
 {
@@ -231,8 +250,9 @@ static void handle_register(struct nodei_native_conn *conn, const struct cql_mes
         if (ok)
             kinds |= (uint8_t)(1u << kind);
         else
-            nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "Invalid value '%.*s' for Event.Type",
-                                   (int)(names[i].len < 64 ? names[i].len : 64), (const char *)names[i].data);
+            nodei_conn_answer_code(
+                conn, m->stream, CQL_ERROR_PROTOCOL, "Invalid value '%.*s' for Event.Type",
+                (int)(names[i].len < 64 ? names[i].len : 64), (const char *)names[i].data);
     }
     if (ok) {
         conn->registered |= kinds;
@@ -258,8 +278,9 @@ bool nodei_startup_handle(struct nodei_native_conn *conn, const struct cql_messa
         break;
     }
     if (conn->stage != NODEI_NATIVE_READY) {
-        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "Unexpected message of opcode %u, expecting %s", m->opcode,
-                               conn->stage == NODEI_NATIVE_NEW ? "STARTUP or OPTIONS" : "AUTH_RESPONSE");
+        nodei_conn_answer_code(
+            conn, m->stream, CQL_ERROR_PROTOCOL, "Unexpected message of opcode %u, expecting %s",
+            m->opcode, conn->stage == NODEI_NATIVE_NEW ? "STARTUP or OPTIONS" : "AUTH_RESPONSE");
         nodei_conn_end(conn);
         return true;
     }

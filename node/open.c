@@ -26,7 +26,7 @@
 /* Replaying up to this much at the next start is cheaper than flushing it now. */
 #define CLOSE_FLUSH_OVER_BYTES (4u << 20)
 
-/* --- the directory ---------------------------------------------------------------------------- */
+/* The directory. */
 
 static const char *const our_names[] = {"LOCK", "catalog", "store", "token", "ringlet.yaml"};
 
@@ -102,7 +102,7 @@ static void remove_directory(struct node *node)
                   node->dir);
 }
 
-/* --- identity --------------------------------------------------------------------------------- */
+/* Identity. */
 
 struct base_uuid nodei_uuid_v4(struct base_random *random)
 {
@@ -170,7 +170,7 @@ static int take_identity(struct node *node, struct base_err *err)
     return rc == BASE_OK ? BASE_OK : base_err_wrap(err, rc, "count this start");
 }
 
-/* --- store ------------------------------------------------------------------------------------ */
+/* Store. */
 
 static int open_store(struct node *node, struct base_err *err)
 {
@@ -215,7 +215,8 @@ static void init_parts(struct node *node)
     node->cql_limits = cql_limits_default;
     node->cql_limits.batch_size_warn = node->settings.batch_size_warn;
     node->cql_limits.batch_size_fail = node->settings.batch_size_fail;
-    node->cql_limits.unlogged_batch_partitions_warn = (unsigned)node->settings.unlogged_batch_partitions_warn;
+    node->cql_limits.unlogged_batch_partitions_warn =
+        (unsigned)node->settings.unlogged_batch_partitions_warn;
     pthread_mutex_init(&node->ddl_mutex, NULL);
     pthread_mutex_init(&node->schema_mutex, NULL);
     pthread_mutex_init(&node->sessions_mutex, NULL);
@@ -223,7 +224,8 @@ static void init_parts(struct node *node)
         pthread_mutex_init(&node->condition_mutexes[i], NULL);
 }
 
-/* A directory that belongs to a cluster of several is not opened alone: what was written would be here only. */
+/* A directory that belongs to a cluster of several is not opened alone: what was written would be
+ * here only. */
 static int check_alone(struct node *node, struct base_err *err)
 {
     struct base_buf bytes;
@@ -243,10 +245,11 @@ static int check_alone(struct node *node, struct base_err *err)
     ring_state_release(ring);
     if (members <= 1)
         return BASE_OK;
-    return base_err_set(err, BASE_E_CONFIG,
-                        "this is the directory of a member of cluster \"%s\" (%zu members): open it as one, "
-                        "ringlet_open(DIR, 'listen=HOST:PORT', 'seeds=…') or ringlet node",
-                        node->identity.cluster_name, members);
+    return base_err_set(
+        err, BASE_E_CONFIG,
+        "this is the directory of a member of cluster \"%s\" (%zu members): open it as one, "
+        "ringlet_open(DIR, 'listen=HOST:PORT', 'seeds=…') or ringlet node",
+        node->identity.cluster_name, members);
 }
 
 static int start_guest(struct node *node, struct base_err *err)
@@ -291,7 +294,8 @@ int nodei_start(struct node *node, const struct nodei_daemon *daemon, struct bas
     if (rc == BASE_OK)
         rc = nodei_schema_heal(node, err);
     if (rc == BASE_OK)
-        rc = node->settings.listens ? nodei_cluster_open(node, node->settings.seeds, daemon, err) : check_alone(node, err);
+        rc = node->settings.listens ? nodei_cluster_open(node, node->settings.seeds, daemon, err)
+                                    : check_alone(node, err);
     if (rc != BASE_OK)
         nodei_stop(node);
     return rc;
@@ -351,7 +355,7 @@ void nodei_stop(struct node *node)
         pthread_mutex_destroy(&node->condition_mutexes[i]);
 }
 
-/* --- small questions -------------------------------------------------------------------------- */
+/* Small questions. */
 
 const char *node_dir(const struct node *node)
 {

@@ -37,7 +37,8 @@ static const char *const sync_words[] = {
 /* Odd: passwords. As people write them, and as cassandra.yaml may. */
 static const char *const authenticator_words[] = {"AllowAllAuthenticator", "PasswordAuthenticator",
                                                   "org.apache.cassandra.auth.AllowAllAuthenticator",
-                                                  "org.apache.cassandra.auth.PasswordAuthenticator", NULL};
+                                                  "org.apache.cassandra.auth.PasswordAuthenticator",
+                                                  NULL};
 static const char *const bool_words[] = {"false", "true", NULL};
 static const char *const snitch_words[] = {"GossipingPropertyFileSnitch", "SimpleSnitch", NULL};
 static const char *const seed_provider_words[] = {"org.apache.cassandra.locator.SimpleSeedProvider",
@@ -50,19 +51,24 @@ static const char *const encryption_words[] = {"none", "all", NULL};
 #define FIELD(name) offsetof(struct nodei_settings, name), 0
 
 static const struct option options[] = {
-    {"authenticator", "authenticator.class_name", WORD, FIELD(authenticator), 0, 3, "AllowAllAuthenticator", authenticator_words},
+    {"authenticator", "authenticator.class_name", WORD, FIELD(authenticator), 0, 3,
+     "AllowAllAuthenticator", authenticator_words},
     {"batch_size_fail_threshold", NULL, SIZE, FIELD(batch_size_fail), 1, 1 * GIB, "50KiB", NULL},
     {"batch_size_warn_threshold", NULL, SIZE, FIELD(batch_size_warn), 1, 1 * GIB, "5KiB", NULL},
     {"broadcast_address", NULL, TEXT, TEXT_FIELD(broadcast_address), 0, 0, "", NULL},
     {"broadcast_rpc_address", NULL, TEXT, TEXT_FIELD(broadcast_rpc_address), 0, 0, "", NULL},
-    {"cas_contention_timeout", NULL, DURATION, FIELD(cas_contention_timeout_ns), 10 * MS, 3600 * SECOND,
-     "1800ms", NULL},
+    {"cas_contention_timeout", NULL, DURATION, FIELD(cas_contention_timeout_ns), 10 * MS,
+     3600 * SECOND, "1800ms", NULL},
     {"client_encryption_options.ca", NULL, TEXT, TEXT_FIELD(client_ca), 0, 0, "", NULL},
-    {"client_encryption_options.certificate", NULL, TEXT, TEXT_FIELD(client_certificate), 0, 0, "", NULL},
-    {"client_encryption_options.enabled", NULL, WORD, FIELD(client_encryption), 0, 1, "false", bool_words},
+    {"client_encryption_options.certificate", NULL, TEXT, TEXT_FIELD(client_certificate), 0, 0, "",
+     NULL},
+    {"client_encryption_options.enabled", NULL, WORD, FIELD(client_encryption), 0, 1, "false",
+     bool_words},
     {"client_encryption_options.key", NULL, TEXT, TEXT_FIELD(client_key), 0, 0, "", NULL},
-    {"client_encryption_options.optional", NULL, WORD, FIELD(client_encryption_optional), 0, 1, "false", bool_words},
-    {"client_encryption_options.require_client_auth", NULL, WORD, FIELD(client_auth), 0, 1, "false", bool_words},
+    {"client_encryption_options.optional", NULL, WORD, FIELD(client_encryption_optional), 0, 1,
+     "false", bool_words},
+    {"client_encryption_options.require_client_auth", NULL, WORD, FIELD(client_auth), 0, 1, "false",
+     bool_words},
     {"cluster_secret_file", NULL, TEXT, TEXT_FIELD(cluster_secret_file), 0, 0, "", NULL},
     {"cluster_name", NULL, TEXT, TEXT_FIELD(cluster_name), 0, 0, "Test Cluster", NULL},
     {"commitlog_segment_size", NULL, SIZE, FIELD(commitlog_segment_size), 1 * MIB, 1 * GIB, "32MiB",
@@ -75,57 +81,68 @@ static const struct option options[] = {
     {"compaction_throughput", NULL, RATE, FIELD(compaction_throughput), 0, 1 * TIB, "64MiB/s",
      NULL},
     {"dc", NULL, TEXT, TEXT_FIELD(dc), 0, 0, "datacenter1", NULL},
-    {"endpoint_snitch", NULL, WORD, FIELD(snitch), 0, 1, "GossipingPropertyFileSnitch", snitch_words},
+    {"endpoint_snitch", NULL, WORD, FIELD(snitch), 0, 1, "GossipingPropertyFileSnitch",
+     snitch_words},
     {"file_cache_size", NULL, SIZE, FIELD(file_cache_size), 1 * MIB, 16 * TIB, "512MiB", NULL},
     {"hinted_handoff_enabled", NULL, WORD, FIELD(hinted_handoff_enabled), 0, 1, "true", bool_words},
     {"hinted_handoff_throttle", NULL, SIZE, FIELD(hint_throttle), 1 * KIB, 1 * TIB, "1MiB", NULL},
-    {"internode_application_send_queue_capacity", NULL, SIZE, FIELD(internode_queue_size), 1 * MIB, 1 * GIB,
-     "16MiB", NULL},
-    {"internode_compression", NULL, WORD, FIELD(internode_compression), 0, 2, "dc", compression_words},
+    {"internode_application_send_queue_capacity", NULL, SIZE, FIELD(internode_queue_size), 1 * MIB,
+     1 * GIB, "16MiB", NULL},
+    {"internode_compression", NULL, WORD, FIELD(internode_compression), 0, 2, "dc",
+     compression_words},
     {"listen_address", NULL, TEXT, TEXT_FIELD(listen_address), 0, 0, "127.0.0.1", NULL},
-    {"max_hint_window", NULL, DURATION, FIELD(max_hint_window_ns), 0, 30 * 86400 * SECOND, "3h", NULL},
+    {"max_hint_window", NULL, DURATION, FIELD(max_hint_window_ns), 0, 30 * 86400 * SECOND, "3h",
+     NULL},
     {"max_hints_size", NULL, SIZE, FIELD(hints_size_max), 1 * MIB, 16 * TIB, "1GiB", NULL},
     {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB,
      "64MiB", NULL},
-    {"metadata_request_timeout", NULL, DURATION, FIELD(metadata_timeout_ns), 100 * MS, 3600 * SECOND, "10s",
-     NULL},
-    {"native_transport_idle_timeout", NULL, DURATION, FIELD(native_idle_timeout_ns), 0, 365 * 86400 * SECOND, "0ms", NULL},
-    {"native_transport_max_concurrent_connections", NULL, NUMBER, FIELD(native_connections_max), 0, 1000000, "0", NULL},
-    {"native_transport_max_concurrent_connections_per_ip", NULL, NUMBER, FIELD(native_connections_per_address_max), 0,
+    {"metadata_request_timeout", NULL, DURATION, FIELD(metadata_timeout_ns), 100 * MS,
+     3600 * SECOND, "10s", NULL},
+    {"native_transport_idle_timeout", NULL, DURATION, FIELD(native_idle_timeout_ns), 0,
+     365 * 86400 * SECOND, "0ms", NULL},
+    {"native_transport_max_concurrent_connections", NULL, NUMBER, FIELD(native_connections_max), 0,
      1000000, "0", NULL},
-    {"native_transport_max_frame_size", NULL, SIZE, FIELD(native_frame_size_max), 64 * KIB, 256 * MIB, "16MiB", NULL},
-    {"native_transport_max_request_data_in_flight", NULL, SIZE, FIELD(native_transport_max_request_data),
-     1 * MIB, 1 * TIB, "64MiB", NULL},
+    {"native_transport_max_concurrent_connections_per_ip", NULL, NUMBER,
+     FIELD(native_connections_per_address_max), 0, 1000000, "0", NULL},
+    {"native_transport_max_frame_size", NULL, SIZE, FIELD(native_frame_size_max), 64 * KIB,
+     256 * MIB, "16MiB", NULL},
+    {"native_transport_max_request_data_in_flight", NULL, SIZE,
+     FIELD(native_transport_max_request_data), 1 * MIB, 1 * TIB, "64MiB", NULL},
     {"native_transport_port", NULL, NUMBER, FIELD(native_transport_port), 0, 65535, "9042", NULL},
     {"num_tokens", NULL, NUMBER, FIELD(num_tokens), 1, RING_TOKENS_MAX, "16", NULL},
     {"phi_convict_threshold", NULL, NUMBER, FIELD(phi_convict_threshold), 5, 16, "8", NULL},
-    {"prepared_statements_cache_size", NULL, SIZE, FIELD(prepared_statements_size), 64 * KIB, 1 * TIB, "10MiB", NULL},
+    {"prepared_statements_cache_size", NULL, SIZE, FIELD(prepared_statements_size), 64 * KIB,
+     1 * TIB, "10MiB", NULL},
     {"rack", NULL, TEXT, TEXT_FIELD(rack), 0, 0, "rack1", NULL},
-    {"range_request_timeout", NULL, DURATION, FIELD(range_request_timeout_ns), 10 * MS, 3600 * SECOND, "10s",
-     NULL},
-    {"read_request_timeout", NULL, DURATION, FIELD(read_request_timeout_ns), 10 * MS, 3600 * SECOND, "5s", NULL},
-    {"roles_validity", "credentials_validity", DURATION, FIELD(roles_validity_ns), 0, 3600 * SECOND, "2s", NULL},
+    {"range_request_timeout", NULL, DURATION, FIELD(range_request_timeout_ns), 10 * MS,
+     3600 * SECOND, "10s", NULL},
+    {"read_request_timeout", NULL, DURATION, FIELD(read_request_timeout_ns), 10 * MS, 3600 * SECOND,
+     "5s", NULL},
+    {"roles_validity", "credentials_validity", DURATION, FIELD(roles_validity_ns), 0, 3600 * SECOND,
+     "2s", NULL},
     {"rpc_address", NULL, TEXT, TEXT_FIELD(rpc_address), 0, 0, "", NULL},
     {"seed_provider.class_name", NULL, TEXT, TEXT_FIELD(seed_provider), 0, 0, "SimpleSeedProvider",
      seed_provider_words},
     {"seeds", "seed_provider.parameters.seeds", TEXT, TEXT_FIELD(seeds), 0, 0, "", NULL},
     {"server_encryption_options.ca", NULL, TEXT, TEXT_FIELD(internode_ca), 0, 0, "", NULL},
-    {"server_encryption_options.certificate", NULL, TEXT, TEXT_FIELD(internode_certificate), 0, 0, "", NULL},
-    {"server_encryption_options.internode_encryption", NULL, WORD, FIELD(internode_encryption), 0, 1, "none",
-     encryption_words},
+    {"server_encryption_options.certificate", NULL, TEXT, TEXT_FIELD(internode_certificate), 0, 0,
+     "", NULL},
+    {"server_encryption_options.internode_encryption", NULL, WORD, FIELD(internode_encryption), 0,
+     1, "none", encryption_words},
     {"server_encryption_options.key", NULL, TEXT, TEXT_FIELD(internode_key), 0, 0, "", NULL},
-    {"server_encryption_options.require_client_auth", NULL, WORD, FIELD(internode_client_auth), 0, 1, "false",
-     bool_words},
+    {"server_encryption_options.require_client_auth", NULL, WORD, FIELD(internode_client_auth), 0,
+     1, "false", bool_words},
     {"start_native_transport", NULL, WORD, FIELD(start_native_transport), 0, 1, "true", bool_words},
     {"storage_port", NULL, NUMBER, FIELD(storage_port), 1, 65535, "7000", NULL},
     {"transaction_size_max", NULL, SIZE, FIELD(transaction_size_max), 64 * KIB, 1 * GIB, "64MiB",
      NULL},
-    {"unlogged_batch_across_partitions_warn_threshold", NULL, NUMBER, FIELD(unlogged_batch_partitions_warn), 0, UINT32_MAX, "10", NULL},
+    {"unlogged_batch_across_partitions_warn_threshold", NULL, NUMBER,
+     FIELD(unlogged_batch_partitions_warn), 0, UINT32_MAX, "10", NULL},
     {"write_request_timeout", NULL, DURATION, FIELD(write_request_timeout_ns), 10 * MS,
      3600 * SECOND, "10s", NULL},
 };
 
-/* --- fields ----------------------------------------------------------------------------------- */
+/* Fields. */
 
 static uint64_t number_of(const struct nodei_settings *settings, const struct option *o)
 {
@@ -139,7 +156,7 @@ static void number_put(struct nodei_settings *settings, const struct option *o, 
     memcpy((char *)settings + o->offset, &n, sizeof n);
 }
 
-/* --- units ------------------------------------------------------------------------------------ */
+/* Units. */
 
 struct unit {
     const char *name;
@@ -226,7 +243,7 @@ static void print_value(const struct nodei_settings *settings, const struct opti
         print_number(o, number_of(settings, o), text, size);
 }
 
-/* --- setting ---------------------------------------------------------------------------------- */
+/* Setting. */
 
 static int set_text(struct nodei_settings *settings, const struct option *o, const char *value,
                     struct base_err *err)
@@ -235,8 +252,8 @@ static int set_text(struct nodei_settings *settings, const struct option *o, con
     if (len == 0 && o->value[0]) /* what has a default has no empty value */
         return base_err_set(err, BASE_E_CONFIG, "%s is empty", o->name);
     if (o->words && strcmp(value, o->words[0]) != 0 && strcmp(value, o->words[1]) != 0)
-        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is none of: %s, %s", o->name, value, o->words[0],
-                            o->words[1]);
+        return base_err_set(err, BASE_E_CONFIG, "%s: \"%s\" is none of: %s, %s", o->name, value,
+                            o->words[0], o->words[1]);
     if (len >= o->size)
         return base_err_set(err, BASE_E_CONFIG, "%s is longer than %zu bytes", o->name,
                             o->size - 1);
@@ -329,7 +346,8 @@ static int unknown(const char *name, struct base_err *err)
     return base_err_set(err, BASE_E_CONFIG, "there is no option \"%s\"", name);
 }
 
-/* HOST:PORT for listen_address and storage_port at once; who listens is a member of a cluster. Port 0: any free one. */
+/* HOST:PORT for listen_address and storage_port at once; who listens is a member of a cluster. Port
+ * 0: any free one. */
 static int set_listen(struct nodei_settings *settings, const char *value, struct base_err *err)
 {
     uint16_t port = (uint16_t)settings->storage_port;
@@ -386,10 +404,12 @@ void nodei_settings_init(struct nodei_settings *settings)
         int rc = nodei_settings_set(settings, options[i].name, options[i].value, NULL);
         BASE_ASSERT(rc == BASE_OK); /* the table's own defaults */
     }
-    /* Cassandra's file_cache_size is the smaller of 512 MiB and a part of its heap; a guest has no heap of its
-     * own, so the part is an eighth of the machine's memory. It is taken only as data are read. */
+    /* Cassandra's file_cache_size is the smaller of 512 MiB and a part of its heap; a guest has no
+     * heap of its own, so the part is an eighth of the machine's memory. It is taken only as data
+     * are read. */
     long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
-    uint64_t eighth = pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size / 8 : 64 * MIB;
+    uint64_t eighth =
+        pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size / 8 : 64 * MIB;
     if (settings->file_cache_size > eighth)
         settings->file_cache_size = eighth > 8 * MIB ? eighth / MIB * MIB : 8 * MIB;
 }
@@ -398,7 +418,8 @@ void nodei_settings_finish(struct nodei_settings *settings)
 {
     const char *listen = settings->listen_address;
     if (!settings->rpc_address[0])
-        snprintf(settings->rpc_address, sizeof settings->rpc_address, "%s", net_address_is_loopback(listen) ? listen : "127.0.0.1");
+        snprintf(settings->rpc_address, sizeof settings->rpc_address, "%s",
+                 net_address_is_loopback(listen) ? listen : "127.0.0.1");
 }
 
 int nodei_settings_agree(const struct nodei_settings *open, const struct nodei_settings *wanted,

@@ -47,7 +47,7 @@ static int fail(struct base_err *err, const char *operation, const char *path)
                         strerror_r(errnum, text, sizeof text));
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* Files. */
 
 static int posix_read(struct base_file *f, uint64_t offset, void *buf, size_t len, size_t *got,
                       struct base_err *err)
@@ -193,7 +193,7 @@ static const struct base_file_ops posix_file_ops = {
     .close = posix_close,
 };
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* Names. */
 
 static int open_retry(const char *path, int flags, mode_t mode)
 {

@@ -16,7 +16,8 @@ struct node_read {
     struct node_session *session;
     struct base_read cmd; /* the caller's, with now_s filled in */
     struct base_rows rows;
-    struct base_source *stream; /* the store's; open, or parked for reuse, or NULL. In a cluster: a merge of pages */
+    struct base_source *stream; /* the store's; open, or parked for reuse, or NULL. In a cluster: a
+                                   merge of pages */
     struct nodei_paged *paged;  /* in a cluster */
     bool open;
     uint32_t row_count;
@@ -25,7 +26,7 @@ struct node_read {
     uint32_t item_count;
 };
 
-/* --- polling ---------------------------------------------------------------------------------- */
+/* Polling. */
 
 static int interrupted(struct base_err *err)
 {
@@ -56,10 +57,11 @@ static void stay_open(struct base_source *src)
 static const struct base_source_ops poll_ops = {
     .partition = poll_partition, .next = poll_next, .close = stay_open};
 
-/* --- the calls -------------------------------------------------------------------------------- */
+/* The calls. */
 
 /* In a cluster: pages of the coordinator, tombstones kept, with the transaction's writes. */
-static int open_pages(struct node_read *read, const struct base_table *table, int consistency, struct base_err *err)
+static int open_pages(struct node_read *read, const struct base_table *table, int consistency,
+                      struct base_err *err)
 {
     struct node_session *session = read->session;
     struct base_source *sources[2];
@@ -67,7 +69,8 @@ static int open_pages(struct node_read *read, const struct base_table *table, in
     if (rc != BASE_OK)
         return rc;
     size_t n = sources[1] ? 2 : 1;
-    read->cmd.no_index |= n == 2; /* what replicas leave out may be what our own writes are merged with */
+    read->cmd.no_index |=
+        n == 2; /* what replicas leave out may be what our own writes are merged with */
     rc = nodei_paged_open(session, table, &read->cmd, consistency, &read->paged, &sources[0], err);
     if (rc != BASE_OK) {
         if (sources[1])
@@ -126,7 +129,8 @@ int node_read_open(struct node_session *session, const struct base_table *table,
     if (cmd->now_s == 0)
         read->cmd.now_s = node_now_s(session->node);
     read->row_count = 0;
-    rc = session->node->cluster ? open_pages(read, table, consistency, err) : open_stream(read, table, err);
+    rc = session->node->cluster ? open_pages(read, table, consistency, err)
+                                : open_stream(read, table, err);
     if (rc != BASE_OK)
         return base_err_wrap(err, rc, "read %.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
                              BASE_SLICE_ARG(table->name));

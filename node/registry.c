@@ -19,7 +19,8 @@
 
 #include "node/node_private.h"
 
-#define CLUSTER_TRANSACTION_MAX (16u << 20) /* a COMMIT is one logged batch there: kept whole on two more nodes */
+#define CLUSTER_TRANSACTION_MAX                                                                    \
+    (16u << 20) /* a COMMIT is one logged batch there: kept whole on two more nodes */
 
 static struct {
     pthread_mutex_t mutex;
@@ -28,7 +29,7 @@ static struct {
     bool has_fork_handler;
 } registry = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
-/* --- fork ------------------------------------------------------------------------------------- */
+/* Fork. */
 
 static void before_fork(void)
 {
@@ -52,7 +53,7 @@ static void after_fork_in_child(void)
     pthread_mutex_unlock(&registry.mutex);
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* Opening. */
 
 /* What tells nodes apart: the directory's device and inode, or a guest's contacts. */
 static int identify(const struct node_config *config, struct stat *st, struct base_err *err)
@@ -85,14 +86,15 @@ static int resolve_settings(const struct node_config *config, const struct nodei
     nodei_settings_init(settings);
     if (config->contacts) {
         if (config->secret_file &&
-            snprintf(settings->cluster_secret_file, sizeof settings->cluster_secret_file, "%s", config->secret_file) >=
-                (int)sizeof settings->cluster_secret_file)
+            snprintf(settings->cluster_secret_file, sizeof settings->cluster_secret_file, "%s",
+                     config->secret_file) >= (int)sizeof settings->cluster_secret_file)
             return base_err_set(err, BASE_E_LIMIT, "secret_file: the path is too long");
         settings->transaction_size_max = CLUSTER_TRANSACTION_MAX;
         settings->internode_encryption = strncmp(config->contacts, "https://", 8) == 0;
         int rc = BASE_OK;
         for (size_t i = 0; i < config->option_count && rc == BASE_OK; i++)
-            rc = nodei_settings_set(settings, config->options[i].name, config->options[i].value, err);
+            rc = nodei_settings_set(settings, config->options[i].name, config->options[i].value,
+                                    err);
         return rc;
     }
     if (snprintf(path, sizeof path, "%s/ringlet.yaml", config->dir) >= (int)sizeof path)
@@ -122,8 +124,11 @@ static int check_options(const struct node *node, const struct node_config *conf
 {
     struct nodei_settings wanted = node->settings;
     int rc = BASE_OK;
-    if (node->guest && strcmp(node->settings.cluster_secret_file, config->secret_file ? config->secret_file : "") != 0)
-        return base_err_set(err, BASE_E_CONFIG, "%s is connected already in this process with another secret_file", node->dir);
+    if (node->guest && strcmp(node->settings.cluster_secret_file,
+                              config->secret_file ? config->secret_file : "") != 0)
+        return base_err_set(err, BASE_E_CONFIG,
+                            "%s is connected already in this process with another secret_file",
+                            node->dir);
     for (size_t i = 0; i < config->option_count && rc == BASE_OK; i++)
         rc = nodei_settings_set(&wanted, config->options[i].name, config->options[i].value, err);
     if (rc == BASE_OK)
@@ -134,7 +139,9 @@ static int check_options(const struct node *node, const struct node_config *conf
 static struct node *new_node(const struct node_config *config, const struct stat *st)
 {
     struct node *node = calloc(1, sizeof *node);
-    char *dir = !node ? NULL : config->contacts ? strdup(config->contacts) : realpath(config->dir, NULL);
+    char *dir = !node              ? NULL
+                : config->contacts ? strdup(config->contacts)
+                                   : realpath(config->dir, NULL);
     if (!dir) {
         free(node);
         return NULL;
@@ -174,7 +181,8 @@ static struct node *find_settled(const struct node_config *config, const struct 
     for (;;) {
         struct node *node = registry.nodes;
         while (node && !(config->contacts ? node->guest && strcmp(node->dir, config->contacts) == 0
-                                          : !node->guest && node->dir_dev == st->st_dev && node->dir_ino == st->st_ino))
+                                          : !node->guest && node->dir_dev == st->st_dev &&
+                                                node->dir_ino == st->st_ino))
             node = node->next;
         if (!node || node->state == NODEI_OPEN)
             return node;
@@ -182,8 +190,8 @@ static struct node *find_settled(const struct node_config *config, const struct 
     }
 }
 
-static int start(struct node *node, const struct node_config *config, const struct nodei_daemon *daemon,
-                 struct base_err *err)
+static int start(struct node *node, const struct node_config *config,
+                 const struct nodei_daemon *daemon, struct base_err *err)
 {
     int rc = resolve_settings(config, daemon, &node->settings, err);
     if (rc == BASE_OK)
@@ -202,8 +210,8 @@ static int start(struct node *node, const struct node_config *config, const stru
     return rc;
 }
 
-int nodei_open_configured(const struct node_config *config, const struct nodei_daemon *daemon, struct node **out,
-                          struct base_err *err)
+int nodei_open_configured(const struct node_config *config, const struct nodei_daemon *daemon,
+                          struct node **out, struct base_err *err)
 {
     struct stat st;
     *out = NULL;

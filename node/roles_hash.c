@@ -1,8 +1,8 @@
 /* Passwords: bcrypt by libcrypt, one at a time, on a thread of the pool.
  *
  * Invariants:
- *  1. At most one job is posted; the others wait in the loop's own queue, of which each has its turn. So a flood of logins takes one
- *     processor, and the node's end waits for one hash.
+ *  1. At most one job is posted; the others wait in the loop's own queue, of which each has its
+ *     turn. So a flood of logins takes one processor, and the node's end waits for one hash.
  *  2. A hash that is compared with nothing takes as long as one that is compared with something. */
 #include <crypt.h>
 #include <stdio.h>
@@ -13,15 +13,19 @@
 #define QUEUE_MAX 256
 #define PREFIX "$2a$" /* as Cassandra's jBCrypt writes it */
 #define COST 10
-#define COST_MAX 16 /* some 4 s: a hash that takes longer would hold up everybody's login, and the node's end */
+#define COST_MAX                                                                                   \
+    16 /* some 4 s: a hash that takes longer would hold up everybody's login, and the node's end   \
+        */
 /* A hash of no password that anybody knows: compared with where there is none. */
 #define DUMMY "$2a$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0I."
 
 bool nodei_hash_is_valid(struct base_slice text)
 {
-    static const char alphabet[] = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    if (text.len != 60 || text.data[0] != '$' || text.data[1] != '2' || !strchr("aby", text.data[2]) || text.data[3] != '$' ||
-        text.data[4] < '0' || text.data[4] > '3' || text.data[5] < '0' || text.data[5] > '9' || text.data[6] != '$')
+    static const char alphabet[] =
+        "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    if (text.len != 60 || text.data[0] != '$' || text.data[1] != '2' ||
+        !strchr("aby", text.data[2]) || text.data[3] != '$' || text.data[4] < '0' ||
+        text.data[4] > '3' || text.data[5] < '0' || text.data[5] > '9' || text.data[6] != '$')
         return false;
     int cost = (text.data[4] - '0') * 10 + text.data[5] - '0';
     if (cost < 4 || cost > COST_MAX)
@@ -50,17 +54,21 @@ static void hash_now(struct nodei_hash *hash)
     hash->rc = data ? BASE_OK : BASE_E_NOMEM;
     if (!data)
         return;
-    if (hash->make && !crypt_gensalt_rn(PREFIX, COST, (const char *)hash->salt, sizeof hash->salt, setting, sizeof setting))
+    if (hash->make && !crypt_gensalt_rn(PREFIX, COST, (const char *)hash->salt, sizeof hash->salt,
+                                        setting, sizeof setting))
         hash->rc = BASE_E_INTERNAL;
-    const char *out = hash->rc == BASE_OK ? crypt_r(hash->password, hash->make ? setting : stored, data) : NULL;
+    const char *out =
+        hash->rc == BASE_OK ? crypt_r(hash->password, hash->make ? setting : stored, data) : NULL;
     if (hash->rc == BASE_OK && hash->make) {
         if (!out || out[0] == '*')
             hash->rc = BASE_E_INTERNAL;
         else
             snprintf(hash->made, sizeof hash->made, "%s", out);
     } else if (hash->rc == BASE_OK) {
-        BASE_ASSERT(is_stored || (out && out[0] != '*')); /* the dummy is a good hash, and was worked at */
-        hash->matches = out && out[0] != '*' && is_stored && equal_in_constant_time(out, hash->stored);
+        BASE_ASSERT(is_stored ||
+                    (out && out[0] != '*')); /* the dummy is a good hash, and was worked at */
+        hash->matches =
+            out && out[0] != '*' && is_stored && equal_in_constant_time(out, hash->stored);
     }
     explicit_bzero(data, sizeof *data);
     free(data);
@@ -106,7 +114,8 @@ static void post_next(struct nodei_auth *auth)
         auth->queue_end = &auth->queue;
     auth->queued--;
     auth->hashing = hash;
-    hash->job = (struct base_job){.step = step, .cancelled = cancelled, .name = "password", .lane = BASE_LANE_AUTH};
+    hash->job = (struct base_job){
+        .step = step, .cancelled = cancelled, .name = "password", .lane = BASE_LANE_AUTH};
     base_executor_post(hash->cluster->node->executor, &hash->job);
 }
 

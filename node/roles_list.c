@@ -47,13 +47,19 @@ static int put_columns(struct cql_admin *admin, bool users)
     size_t count = users ? BASE_COUNT(user_columns) : BASE_COUNT(role_columns);
     struct cql_column_spec *specs = base_arena_zalloc(admin->arena, count * sizeof *specs);
     const struct base_type *options = NULL;
-    int rc = specs ? base_type_parse(admin->arena, BASE_SLICE_LIT("map<text, text>"), NULL, &options, NULL) : BASE_E_NOMEM;
+    int rc = specs ? base_type_parse(admin->arena, BASE_SLICE_LIT("map<text, text>"), NULL,
+                                     &options, NULL)
+                   : BASE_E_NOMEM;
     for (size_t i = 0; rc == BASE_OK && i < count; i++) {
         const char *name = users ? user_columns[i] : role_columns[i];
-        enum base_type_kind kind = strcmp(name, "super") == 0 || strcmp(name, "login") == 0 ? BASE_TYPE_BOOLEAN : BASE_TYPE_TEXT;
-        specs[i] = (struct cql_column_spec){.keyspace = BASE_SLICE_LIT("system_auth"), .table = BASE_SLICE_LIT("roles"),
-                                            .name = base_slice_str(name),
-                                            .type = strcmp(name, "options") == 0 ? options : base_type_scalar(kind)};
+        enum base_type_kind kind = strcmp(name, "super") == 0 || strcmp(name, "login") == 0
+                                       ? BASE_TYPE_BOOLEAN
+                                       : BASE_TYPE_TEXT;
+        specs[i] = (struct cql_column_spec){
+            .keyspace = BASE_SLICE_LIT("system_auth"),
+            .table = BASE_SLICE_LIT("roles"),
+            .name = base_slice_str(name),
+            .type = strcmp(name, "options") == 0 ? options : base_type_scalar(kind)};
     }
     admin->result->kind = CQL_RESULT_ROWS;
     admin->result->columns = specs;
@@ -82,7 +88,8 @@ static int collect(struct list *list, struct base_buf *lines)
     bool has_default = false;
     while (nodei_query_row(&list->query, values, BASE_COUNT(values))) {
         char name[NODEI_ROLE_LEN_MAX + 1] = {0};
-        if (values[0].len > NODEI_ROLE_LEN_MAX) /* written by somebody who went around us: nobody can log in with it */
+        if (values[0].len > NODEI_ROLE_LEN_MAX) /* written by somebody who went around us: nobody
+                                                   can log in with it */
             continue;
         memcpy(name, values[0].data, values[0].len);
         if (!(line = next_line(lines)))
@@ -133,7 +140,8 @@ static int put_lines(struct list *list)
         rc = collect(list, &lines);
     const struct line *all = (const struct line *)(const void *)lines.data;
     if (rc == BASE_OK && list->client->role[0])
-        list->client->is_superuser = is_superuser(all, lines.len / sizeof *all, base_slice_str(list->client->role));
+        list->client->is_superuser =
+            is_superuser(all, lines.len / sizeof *all, base_slice_str(list->client->role));
     for (size_t i = 0; rc == BASE_OK && i < lines.len / sizeof *all; i++)
         if (is_wanted(list, &all[i]))
             rc = put_line(admin->result, &all[i], users);
@@ -141,8 +149,11 @@ static int put_lines(struct list *list)
     if (rc != BASE_OK)
         return base_err_set(&admin->err, rc, "%s", base_err_words(rc));
     struct base_slice of = admin->statement->role.of;
-    if (of.len && !list->client->is_superuser && !base_slice_equal(of, base_slice_str(list->client->role)))
-        return base_err_set(&admin->err, BASE_E_UNAUTHORIZED, "You are not authorized to view roles granted to %.*s", BASE_SLICE_ARG(of));
+    if (of.len && !list->client->is_superuser &&
+        !base_slice_equal(of, base_slice_str(list->client->role)))
+        return base_err_set(&admin->err, BASE_E_UNAUTHORIZED,
+                            "You are not authorized to view roles granted to %.*s",
+                            BASE_SLICE_ARG(of));
     if (of.len && admin->result->row_count == 0)
         return base_err_set(&admin->err, BASE_E_INVALID, "%.*s doesn't exist", BASE_SLICE_ARG(of));
     return BASE_OK;
@@ -152,7 +163,9 @@ static enum cql_answer take(struct list *list)
 {
     struct cql_admin *admin = list->admin;
     bool pending = list->pending;
-    admin->rc = list->query.rc == BASE_E_NOTFOUND ? BASE_OK : list->query.rc; /* no such table yet: a new cluster */
+    admin->rc = list->query.rc == BASE_E_NOTFOUND
+                    ? BASE_OK
+                    : list->query.rc; /* no such table yet: a new cluster */
     admin->outcome = list->query.outcome;
     if (admin->rc == BASE_OK)
         admin->rc = put_lines(list);
@@ -184,8 +197,10 @@ enum cql_answer nodei_roles_list(struct nodei_client *client, struct cql_admin *
     list->node = client->node;
     list->admin = admin;
     list->query.done = query_done;
-    if (nodei_query_start(&list->query, list->node, "SELECT role, can_login, is_superuser, salted_hash FROM system_auth.roles", NULL, 0,
-                          NODE_CL_QUORUM) == CQL_PENDING) {
+    if (nodei_query_start(
+            &list->query, list->node,
+            "SELECT role, can_login, is_superuser, salted_hash FROM system_auth.roles", NULL, 0,
+            NODE_CL_QUORUM) == CQL_PENDING) {
         list->pending = true;
         return CQL_PENDING;
     }

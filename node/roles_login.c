@@ -1,17 +1,20 @@
-/* Who may log in: roles are read from system_auth.roles and remembered for roles_validity; a password is compared on the pool.
+/* Who may log in: roles are read from system_auth.roles and remembered for roles_validity; a
+ * password is compared on the pool.
  *
- * The default superuser, cassandra with the password cassandra, is there as long as no row says otherwise, so that a new cluster can be
- * logged in to; with its default password it logs in from loopback only. (Cassandra writes the row at the first start.)
+ * The default superuser, cassandra with the password cassandra, is there as long as no row says
+ * otherwise, so that a new cluster can be logged in to; with its default password it logs in from
+ * loopback only. (Cassandra writes the row at the first start.)
  *
  * Invariants:
- *  1. Every login costs one bcrypt, whoever it is for: how long it takes does not tell whether a role is there.
+ *  1. Every login costs one bcrypt, whoever it is for: how long it takes does not tell whether a
+ *     role is there.
  *  2. What is remembered was read by a lookup during which no role changed here. */
 #include <stdio.h>
 #include <string.h>
 
 #include "node/roles_private.h"
 
-/* --- of a cluster ------------------------------------------------------------------------------------------------- */
+/* Of a cluster. */
 
 struct nodei_auth *nodei_auth(struct node *node)
 {
@@ -49,7 +52,7 @@ bool nodei_auth_is_required(const struct node *node)
     return node->settings.authenticator & 1;
 }
 
-/* --- the cache ------------------------------------------------------------------------------------------------------- */
+/* The cache. */
 
 static struct nodei_cached_role **find_cached(struct nodei_auth *auth, const char *name)
 {
@@ -94,7 +97,8 @@ static const struct nodei_role *remembered(struct node *node, const char *name)
 static void remember(struct node *node, const char *name, const struct nodei_role *role)
 {
     struct nodei_auth *auth = nodei_auth(node);
-    struct nodei_cached_role *cached = auth && node->settings.roles_validity_ns ? calloc(1, sizeof *cached) : NULL;
+    struct nodei_cached_role *cached =
+        auth && node->settings.roles_validity_ns ? calloc(1, sizeof *cached) : NULL;
     if (!cached)
         return;
     struct nodei_cached_role **at = find_cached(auth, name);
@@ -113,7 +117,7 @@ static void remember(struct node *node, const char *name, const struct nodei_rol
     auth->cached_count++;
 }
 
-/* --- roles as stored ---------------------------------------------------------------------------------------------------- */
+/* Roles as stored. */
 
 static bool is_true(struct base_slice value)
 {
@@ -134,20 +138,23 @@ void nodei_role_take(const char *name, const struct base_slice *values, struct n
         else
             role->is_default = is_default_name && !role->hash[0];
     } else if (is_default_name) {
-        *role = (struct nodei_role){.exists = true, .can_login = true, .is_superuser = true, .is_default = true};
+        *role = (struct nodei_role){
+            .exists = true, .can_login = true, .is_superuser = true, .is_default = true};
     }
 }
 
 static enum cql_answer lookup_read(struct nodei_lookup *lookup, int consistency);
 
-/* That no row says anything of the default superuser is believed when all replicas say so: a row that some have not got (replication was
- * altered, say) must not bring the default password back. */
+/* That no row says anything of the default superuser is believed when all replicas say so: a row
+ * that some have not got (replication was altered, say) must not bring the default password
+ * back. */
 static enum cql_answer lookup_take(struct nodei_lookup *lookup)
 {
     struct base_slice values[3];
     int rc = lookup->query.rc;
     bool found = rc == BASE_OK && nodei_query_row(&lookup->query, values, BASE_COUNT(values));
-    bool again = rc == BASE_OK && !found && !lookup->asked_all && strcmp(lookup->name, NODEI_DEFAULT_ROLE) == 0;
+    bool again = rc == BASE_OK && !found && !lookup->asked_all &&
+                 strcmp(lookup->name, NODEI_DEFAULT_ROLE) == 0;
     lookup->rc = rc == BASE_E_NOTFOUND ? BASE_OK : rc; /* no such table yet: a new cluster */
     lookup->err = lookup->query.err;
     nodei_role_take(lookup->name, found ? values : NULL, &lookup->role);
@@ -166,8 +173,10 @@ static void lookup_done(struct nodei_query *query)
 static enum cql_answer lookup_read(struct nodei_lookup *lookup, int consistency)
 {
     const struct cql_value values[] = {nodei_value_text(lookup->name)};
-    if (nodei_query_start(&lookup->query, lookup->node, "SELECT can_login, is_superuser, salted_hash FROM system_auth.roles WHERE role = ?",
-                          values, BASE_COUNT(values), consistency) == CQL_PENDING)
+    if (nodei_query_start(
+            &lookup->query, lookup->node,
+            "SELECT can_login, is_superuser, salted_hash FROM system_auth.roles WHERE role = ?",
+            values, BASE_COUNT(values), consistency) == CQL_PENDING)
         return CQL_PENDING;
     return lookup_take(lookup);
 }
@@ -181,7 +190,7 @@ enum cql_answer nodei_lookup_start(struct nodei_lookup *lookup, struct node *nod
     return lookup_read(lookup, NODE_CL_QUORUM);
 }
 
-/* --- logging in ------------------------------------------------------------------------------------------------------------- */
+/* Logging in. */
 
 struct login {
     struct nodei_login *login;
@@ -213,11 +222,15 @@ static void hash_done(struct nodei_hash *hash)
     bool right = l->role.is_default ? l->default_password && login->from_loopback : hash->matches;
     if (hash->rc != BASE_OK) {
         login_end(l, base_err_set(&login->err, hash->rc, "Unable to perform authentication: %s",
-                                  hash->rc == BASE_E_OVERLOADED ? "too many logins wait" : base_err_words(hash->rc)));
+                                  hash->rc == BASE_E_OVERLOADED ? "too many logins wait"
+                                                                : base_err_words(hash->rc)));
     } else if (!l->role.exists || !right) {
-        login_end(l, base_err_set(&login->err, BASE_E_UNAUTHORIZED, "Provided username %s and/or password are incorrect", login->user));
+        login_end(l,
+                  base_err_set(&login->err, BASE_E_UNAUTHORIZED,
+                               "Provided username %s and/or password are incorrect", login->user));
     } else if (!l->role.can_login) {
-        login_end(l, base_err_set(&login->err, BASE_E_UNAUTHORIZED, "%s is not permitted to log in", login->user));
+        login_end(l, base_err_set(&login->err, BASE_E_UNAUTHORIZED, "%s is not permitted to log in",
+                                  login->user));
     } else {
         login->can_login = true;
         login->is_superuser = l->role.is_superuser;
@@ -237,11 +250,14 @@ static void found(struct login *l)
 {
     struct nodei_login *login = l->login;
     if (l->lookup.rc != BASE_OK) {
-        login_end(l, base_err_set(&login->err, l->lookup.rc, "Unable to perform authentication: %.300s", l->lookup.err.text));
+        login_end(l, base_err_set(&login->err, l->lookup.rc,
+                                  "Unable to perform authentication: %.300s", l->lookup.err.text));
         return;
     }
     if (l->node->cluster->auth->closing) {
-        login_end(l, base_err_set(&login->err, BASE_E_CLOSED, "Unable to perform authentication: %s", base_err_words(BASE_E_CLOSED)));
+        login_end(l,
+                  base_err_set(&login->err, BASE_E_CLOSED, "Unable to perform authentication: %s",
+                               base_err_words(BASE_E_CLOSED)));
         return;
     }
     l->role = l->lookup.role;
@@ -264,7 +280,8 @@ void nodei_login_start(struct node *node, struct nodei_login *login)
     login->can_login = login->is_superuser = false;
     if (!l) {
         explicit_bzero(login->password, sizeof login->password);
-        login->rc = base_err_set(&login->err, BASE_E_NOMEM, "Unable to perform authentication: %s", base_err_words(BASE_E_NOMEM));
+        login->rc = base_err_set(&login->err, BASE_E_NOMEM, "Unable to perform authentication: %s",
+                                 base_err_words(BASE_E_NOMEM));
         login->done(login);
         return;
     }

@@ -10,20 +10,23 @@
 #define NODEI_HASH_LEN_MAX 127
 /* The superuser that every new cluster has: no row says so, until one says otherwise. */
 #define NODEI_DEFAULT_ROLE "cassandra"
-/* Stored in place of a hash when the default superuser was dropped: without a row it would be back. No password has this hash. */
+/* Stored in place of a hash when the default superuser was dropped: without a row it would be back.
+ * No password has this hash. */
 #define NODEI_DROPPED_HASH "!"
 
-/* --- passwords (roles_hash.c) ------------------------------------------------------------------------------------- */
+/* Passwords (roles_hash.c). */
 
-/* A bcrypt, on the pool. The caller's storage until done, which is called on the loop, never from inside start. */
+/* A bcrypt, on the pool. The caller's storage until done, which is called on the loop, never from
+ * inside start. */
 struct nodei_hash {
     char password[NODEI_PASSWORD_LEN_MAX + 1]; /* wiped before done */
-    /* Compare: what is stored, or empty: nothing is, and the time is taken all the same. Make one: make is set. */
+    /* Compare: what is stored, or empty: nothing is, and the time is taken all the same. Make one:
+     * make is set. */
     char stored[NODEI_HASH_LEN_MAX + 1];
     bool make;
     void (*done)(struct nodei_hash *hash);
     /* After done: */
-    int rc;       /* OK; OVERLOADED: too many wait; CLOSED */
+    int rc; /* OK; OVERLOADED: too many wait; CLOSED */
     bool matches;
     char made[NODEI_HASH_LEN_MAX + 1];
     /* The pool's: */
@@ -39,14 +42,15 @@ void nodei_hash_refuse_all(struct nodei_auth *auth); /* those that wait: CLOSED 
 /* Could it be a bcrypt hash ("$2a$10$…"), of a cost that we bear? */
 bool nodei_hash_is_valid(struct base_slice text);
 
-/* --- roles as stored (roles_login.c) ------------------------------------------------------------------------------- */
+/* Roles as stored (roles_login.c). */
 
 struct nodei_role {
     bool exists, can_login, is_superuser;
-    bool is_default; /* the default superuser with its default password */
+    bool is_default;                   /* the default superuser with its default password */
     char hash[NODEI_HASH_LEN_MAX + 1]; /* or empty: it has no password */
 };
-/* Take a row of (can_login, is_superuser, salted_hash), or that there is none (NULL), for the role of this name. */
+/* Take a row of (can_login, is_superuser, salted_hash), or that there is none (NULL), for the role
+ * of this name. */
 void nodei_role_take(const char *name, const struct base_slice *values, struct nodei_role *role);
 
 /* Look a role up, not in the cache. The caller's storage until it has ended. */
@@ -60,13 +64,15 @@ struct nodei_lookup {
     bool asked_all;
     struct nodei_query query;
 };
-enum cql_answer nodei_lookup_start(struct nodei_lookup *lookup, struct node *node, const char *name);
+enum cql_answer nodei_lookup_start(struct nodei_lookup *lookup, struct node *node,
+                                   const char *name);
 /* A role changed here: what is remembered of it is not true any more. */
 void nodei_roles_forget(struct node *node, const char *name);
 
-enum cql_answer nodei_roles_list(struct nodei_client *client, struct cql_admin *admin); /* roles_list.c */
+enum cql_answer nodei_roles_list(struct nodei_client *client,
+                                 struct cql_admin *admin); /* roles_list.c */
 
-/* --- of a cluster (roles_login.c) ------------------------------------------------------------------------------------ */
+/* Of a cluster (roles_login.c). */
 
 #define NODEI_ROLES_CACHED_MAX 256
 struct nodei_auth {
@@ -75,9 +81,10 @@ struct nodei_auth {
         struct nodei_role role;
         uint64_t read_ns;
         struct nodei_cached_role *next;
-    } *cached; /* the latest first */
+    } * cached; /* the latest first */
     size_t cached_count;
-    uint64_t changes; /* counts nodei_roles_forget: a lookup that was under way meanwhile is not remembered */
+    uint64_t changes; /* counts nodei_roles_forget: a lookup that was under way meanwhile is not
+                         remembered */
     struct nodei_hash *hashing, *queue, **queue_end;
     size_t queued;
     size_t users; /* logins and changes of roles under way */

@@ -21,7 +21,7 @@
 #define TRUNCATED_EPOCH "truncated_epoch"
 #define DDL_TRIES_MAX 20 /* changes of others that came first, before ours is given up */
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* Snapshots. */
 
 struct base_schema *node_schema(struct node *node)
 {
@@ -54,7 +54,7 @@ void nodei_schema_close(struct node *node)
     node->schema = NULL;
 }
 
-/* --- tables in the store ---------------------------------------------------------------------- */
+/* Tables in the store. */
 
 void nodei_table_desc(const struct base_table *table, char *name_text, struct lsm_table_desc *out)
 {
@@ -104,8 +104,10 @@ static void drop_table(struct node *node, struct base_uuid id)
                   "files of a dropped table stay until the next start: %s", err.text);
 }
 
-/* Hints and batches of a member: no keyspace has them, and they are there before the log is replayed. */
-static int open_internal_table(struct node *node, struct base_uuid id, const char *name, struct base_err *err)
+/* Hints and batches of a member: no keyspace has them, and they are there before the log is
+ * replayed. */
+static int open_internal_table(struct node *node, struct base_uuid id, const char *name,
+                               struct base_err *err)
 {
     struct lsm_table *place;
     const struct lsm_table_desc desc = {
@@ -178,7 +180,7 @@ int nodei_schema_heal(struct node *node, struct base_err *err)
                : base_err_wrap(err, rc, "the last schema change, %llu", (unsigned long long)epoch);
 }
 
-/* --- applying a change ------------------------------------------------------------------------ */
+/* Applying a change. */
 
 /* What goes to the store before the log. */
 static int prepare_store(struct node *node, const struct base_change *change,
@@ -206,7 +208,8 @@ static int alter_in_store(struct node *node, const struct base_table *table, str
 }
 
 /* Indexes know the fields of user types: values may come that have more of them. */
-static int alter_indexed(struct node *node, const struct base_schema *after, struct base_slice keyspace, struct base_err *err)
+static int alter_indexed(struct node *node, const struct base_schema *after,
+                         struct base_slice keyspace, struct base_err *err)
 {
     const struct base_keyspace *ks = base_schema_keyspace(after, keyspace);
     int rc = BASE_OK;
@@ -244,9 +247,10 @@ static void drop_from_store(struct node *node, const struct base_change *change,
     }
 }
 
-/* One change, from the log's entry on: `ring` is the encoded members that it leads to, or empty. `after` is borrowed. */
-static int carry_out(struct node *node, const struct base_change *change, struct base_slice entry, struct base_slice ring,
-                     struct base_schema *after, struct base_err *err)
+/* One change, from the log's entry on: `ring` is the encoded members that it leads to, or empty.
+ * `after` is borrowed. */
+static int carry_out(struct node *node, const struct base_change *change, struct base_slice entry,
+                     struct base_slice ring, struct base_schema *after, struct base_err *err)
 {
     struct base_schema *before = base_schema_acquire(node->schema); /* only we replace it */
     bool drops =
@@ -321,12 +325,14 @@ int nodei_ddl(struct node_session *session, nodei_ddl_fn *analyze, void *ctx, st
         struct base_schema *schema = node_schema(node);
         rc = analyze(session, &arena, schema, ctx, &change, &nothing, err);
         if (rc == BASE_OK && !nothing)
-            rc = node->cluster ? nodei_cluster_change(node, &change, err) : apply_alone(node, &change, err);
+            rc = node->cluster ? nodei_cluster_change(node, &change, err)
+                               : apply_alone(node, &change, err);
         base_schema_release(schema);
         if (!node->cluster)
             pthread_mutex_unlock(&node->ddl_mutex);
         base_arena_fini(&arena);
-        if (rc != BASE_E_STALE || !node->cluster || tries == DDL_TRIES_MAX || nodei_interrupted(session))
+        if (rc != BASE_E_STALE || !node->cluster || tries == DDL_TRIES_MAX ||
+            nodei_interrupted(session))
             return rc;
         base_err_clear(err); /* somebody else's change came first: judge ours again */
         rc = BASE_OK;

@@ -87,7 +87,7 @@ void node_session_on_interrupt(struct node_session *session, bool (*interrupted)
     session->interrupt_ctx = ctx;
 }
 
-/* --- tables ----------------------------------------------------------------------------------- */
+/* Tables. */
 
 void nodei_enter(struct node_session *session)
 {
@@ -155,7 +155,7 @@ void nodei_wait_for_sessions(struct node *node, uint64_t epoch)
         nanosleep(&pause, NULL);
 }
 
-/* --- consistency levels ----------------------------------------------------------------------- */
+/* Consistency levels. */
 
 static const char *const level_names[] = {
     "ANY",          "ONE",         "TWO",    "THREE",        "QUORUM",    "ALL",
@@ -190,7 +190,8 @@ int nodei_check_consistency(int consistency, bool is_write, struct base_err *err
     case NODE_CL_ANY:
         if (is_write)
             return BASE_OK;
-        return base_err_set(err, BASE_E_INVALID, "ANY ConsistencyLevel is only supported for writes");
+        return base_err_set(err, BASE_E_INVALID,
+                            "ANY ConsistencyLevel is only supported for writes");
     case NODE_CL_SERIAL:
     case NODE_CL_LOCAL_SERIAL:
         if (!is_write)

@@ -23,7 +23,7 @@ struct dump {
     struct base_err *err;
 };
 
-/* --- values ----------------------------------------------------------------------------------- */
+/* Values. */
 
 static void put_hex(struct dump *d, struct base_slice bytes)
 {
@@ -92,7 +92,7 @@ static void put_deletion(struct dump *d, const char *key, struct base_deletion d
     base_json_close_object(&d->json);
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
+/* Keys. */
 
 static void put_partition_key(struct dump *d)
 {
@@ -161,7 +161,7 @@ static const char *position_name(struct base_slice ckey)
     }
 }
 
-/* --- cells ------------------------------------------------------------------------------------ */
+/* Cells. */
 
 static const struct base_type *name_column(struct dump *d, uint32_t id)
 {
@@ -259,7 +259,7 @@ static int put_cells(struct dump *d, const struct base_row *row)
     return more == 0 ? BASE_OK : base_err_set(d->err, BASE_E_CORRUPT, "a row's cells are damaged");
 }
 
-/* --- lines ------------------------------------------------------------------------------------ */
+/* Lines. */
 
 static void begin_line(struct dump *d, const char *type)
 {

@@ -28,7 +28,7 @@ static int print(struct tool *tool, struct base_slice text)
     return rc == BASE_OK ? BASE_OK : base_err_set(tool->err, rc, "print: %s", base_err_words(rc));
 }
 
-/* --- the schema ------------------------------------------------------------------------------- */
+/* The schema. */
 
 /* Of a data directory that nobody uses; without success the tools do with bytes. */
 static void load_schema(struct tool *tool, const char *data_dir)
@@ -56,7 +56,7 @@ static const struct base_table *table_of(const struct tool *tool,
     return tool->schema ? base_schema_table_by_id(tool->schema, info->table_id) : NULL;
 }
 
-/* --- which files ------------------------------------------------------------------------------ */
+/* Which files. */
 
 /* "17.sst" → 17; and "17.3.idx", an index's part beside it. */
 static bool parse_name(const char *name, bool indexes, uint64_t *id)
@@ -93,7 +93,8 @@ static int gather(void *ctx, const char *name)
 static int by_id(const void *a, const void *b)
 {
     const struct file_name *x = a, *y = b;
-    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : strcmp(y->name, x->name); /* the SSTable, then what is beside it */
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id)
+                          : strcmp(y->name, x->name); /* the SSTable, then what is beside it */
 }
 
 static int one_file(struct tool *tool, const char *path, file_fn fn)
@@ -159,16 +160,18 @@ static int run_on(struct tool *tool, const char *path, file_fn fn)
         if (join(data_dir, path, outer[i]))
             load_schema(tool, data_dir);
         int rc = each_file(tool, dir, fn);
-        if (rc == BASE_OK && tool->file_count == 0 && inner[i][0] == 0) /* a slip is no "all well" */
+        if (rc == BASE_OK && tool->file_count == 0 &&
+            inner[i][0] == 0) /* a slip is no "all well" */
             rc = base_err_set(tool->err, BASE_E_NOTFOUND,
                               "%s holds no SSTables: name a data directory (DATABASE-FILE-ringlet) "
-                              "or an .sst file", path);
+                              "or an .sst file",
+                              path);
         return rc;
     }
     return BASE_OK;
 }
 
-/* --- metadata --------------------------------------------------------------------------------- */
+/* Metadata. */
 
 struct member {
     const char *key, *label;
@@ -279,7 +282,7 @@ static int metadata_file(struct tool *tool, const char *path)
     return rc;
 }
 
-/* --- verify, dump ----------------------------------------------------------------------------- */
+/* Verify, dump. */
 
 static int verdict(struct tool *tool, const char *path, const struct lsm_sstable_info *info,
                    const struct base_err *fault)

@@ -1,19 +1,23 @@
 /* system_schema and system_virtual_schema: the schema as Cassandra's drivers read it.
  *
- * system_schema has the keyspaces of the metadata log and those of the node's own that are not virtual (system, system_schema), so that
- * drivers see the same as with Cassandra; system_virtual_schema has the virtual ones. */
+ * system_schema has the keyspaces of the metadata log and those of the node's own that are not
+ * virtual (system, system_schema), so that drivers see the same as with Cassandra;
+ * system_virtual_schema has the virtual ones. */
 #include <stdio.h>
 
 #include "node/system_private.h"
 
 /* The keyspaces that the read may want: of both schemas, virtual ones or the others. */
-static void each_keyspace(struct nodei_fill *fill, bool virtual, void (*each)(struct nodei_fill *fill, const struct base_keyspace *keyspace))
+static void each_keyspace(struct nodei_fill *fill, bool virtual,
+                          void (*each)(struct nodei_fill *fill,
+                                       const struct base_keyspace *keyspace))
 {
     const struct base_schema *const schemas[] = {fill->schema, fill->system};
     for (size_t s = 0; s < BASE_COUNT(schemas); s++)
         for (size_t i = 0; fill->rc == BASE_OK && i < schemas[s]->keyspace_count; i++) {
             const struct base_keyspace *keyspace = &schemas[s]->keyspaces[i];
-            if (nodei_is_virtual_keyspace(keyspace->name) == virtual && nodei_fill_wants(fill, keyspace->name))
+            if (nodei_is_virtual_keyspace(keyspace->name) == virtual &&
+                nodei_fill_wants(fill, keyspace->name))
                 each(fill, keyspace);
         }
 }
@@ -27,16 +31,19 @@ static void put_type(struct nodei_fill *fill, const char *column, const struct b
     nodei_fill_put(fill, column, base_buf_view(&fill->row));
 }
 
-/* --- keyspaces ------------------------------------------------------------------------------------------------------ */
+/* Keyspaces. */
 
-/* Options with the class under its full Java name: what drivers and tools compare with. A class that is not one of ours stays. */
-static void put_options(struct nodei_fill *fill, const char *column, const char *package, const struct base_options *options)
+/* Options with the class under its full Java name: what drivers and tools compare with. A class
+ * that is not one of ours stays. */
+static void put_options(struct nodei_fill *fill, const char *column, const char *package,
+                        const struct base_options *options)
 {
     for (size_t i = 0; i < options->count; i++) {
         const struct base_option *o = &options->items[i];
         char full[256];
         nodei_fill_element(fill, o->key);
-        if (base_slice_equal(o->key, BASE_SLICE_LIT("class")) && !memchr(o->value.data, '.', o->value.len)) {
+        if (base_slice_equal(o->key, BASE_SLICE_LIT("class")) &&
+            !memchr(o->value.data, '.', o->value.len)) {
             snprintf(full, sizeof full, "%s.%.*s", package, BASE_SLICE_ARG(o->value));
             nodei_fill_element(fill, base_slice_str(full));
         } else {
@@ -70,11 +77,12 @@ void nodei_fill_virtual_keyspaces(struct nodei_fill *fill)
     each_keyspace(fill, true, put_virtual_keyspace);
 }
 
-/* --- tables ---------------------------------------------------------------------------------------------------------- */
+/* Tables. */
 
 static bool has_counter(const struct base_table *table)
 {
-    for (size_t i = table->partition_key_count + table->clustering_count; i < table->column_count; i++)
+    for (size_t i = table->partition_key_count + table->clustering_count; i < table->column_count;
+         i++)
         if (table->columns[i].type->kind == BASE_TYPE_COUNTER)
             return true;
     return false;
@@ -143,7 +151,7 @@ void nodei_fill_virtual_tables(struct nodei_fill *fill)
     each_keyspace(fill, true, put_virtual_tables);
 }
 
-/* --- columns ----------------------------------------------------------------------------------------------------------- */
+/* Columns. */
 
 static void put_columns(struct nodei_fill *fill, const struct base_keyspace *keyspace)
 {
@@ -157,12 +165,15 @@ static void put_columns(struct nodei_fill *fill, const struct base_keyspace *key
         const struct base_table *table = keyspace->tables[i];
         for (size_t k = 0; k < table->column_count; k++) {
             const struct base_column *column = &table->columns[k];
-            bool is_key = column->kind == BASE_COLUMN_PARTITION_KEY || column->kind == BASE_COLUMN_CLUSTERING;
+            bool is_key =
+                column->kind == BASE_COLUMN_PARTITION_KEY || column->kind == BASE_COLUMN_CLUSTERING;
             nodei_fill_put(fill, "keyspace_name", keyspace->name);
             nodei_fill_put(fill, "table_name", table->name);
             nodei_fill_put(fill, "column_name", column->name);
             nodei_fill_text(fill, "clustering_order",
-                            column->kind != BASE_COLUMN_CLUSTERING ? "none" : column->descending ? "desc" : "asc");
+                            column->kind != BASE_COLUMN_CLUSTERING ? "none"
+                            : column->descending                   ? "desc"
+                                                                   : "asc");
             nodei_fill_put(fill, "column_name_bytes", column->name);
             nodei_fill_text(fill, "kind", kinds[column->kind]);
             nodei_fill_int(fill, "position", is_key ? (int32_t)column->position : -1);
@@ -186,11 +197,13 @@ static void put_dropped(struct nodei_fill *fill, const struct base_keyspace *key
 {
     for (size_t i = 0; i < keyspace->table_count; i++) {
         const struct base_table *table = keyspace->tables[i];
-        for (size_t k = 0; k < table->dropped_count; k++) { /* of one name dropped twice the later one is the row's */
+        for (size_t k = 0; k < table->dropped_count;
+             k++) { /* of one name dropped twice the later one is the row's */
             const struct base_dropped_column *dropped = &table->dropped[k];
             bool later = false;
             for (size_t m = 0; m < table->dropped_count && !later; m++)
-                later = base_slice_equal(table->dropped[m].name, dropped->name) && table->dropped[m].id > dropped->id;
+                later = base_slice_equal(table->dropped[m].name, dropped->name) &&
+                        table->dropped[m].id > dropped->id;
             if (later)
                 continue;
             nodei_fill_put(fill, "keyspace_name", keyspace->name);
@@ -209,7 +222,7 @@ void nodei_fill_dropped_columns(struct nodei_fill *fill)
     each_keyspace(fill, false, put_dropped);
 }
 
-/* --- types, indexes ------------------------------------------------------------------------------------------------------ */
+/* Types, indexes. */
 
 static void put_types(struct nodei_fill *fill, const struct base_keyspace *keyspace)
 {
@@ -224,7 +237,8 @@ static void put_types(struct nodei_fill *fill, const struct base_keyspace *keysp
             base_buf_reset(&fill->row);
             int rc = base_type_print(type->params[k], &fill->row);
             if (rc != BASE_OK && fill->rc == BASE_OK)
-                fill->rc = base_err_set(fill->err, rc, "system_schema: a type: %s", base_err_words(rc));
+                fill->rc =
+                    base_err_set(fill->err, rc, "system_schema: a type: %s", base_err_words(rc));
             nodei_fill_element(fill, base_buf_view(&fill->row));
         }
         nodei_fill_collection(fill, "field_types");
@@ -238,11 +252,13 @@ void nodei_fill_types(struct nodei_fill *fill)
 }
 
 /* "v", "values(v)", …: as CREATE INDEX has it between its parentheses. */
-static void put_target(struct nodei_fill *fill, const struct base_table *table, const struct base_index *index)
+static void put_target(struct nodei_fill *fill, const struct base_table *table,
+                       const struct base_index *index)
 {
     static const char *const words[] = {
-        [BASE_INDEX_VALUE] = NULL,         [BASE_INDEX_VALUES] = "values", [BASE_INDEX_KEYS] = "keys",
-        [BASE_INDEX_ENTRIES] = "entries", [BASE_INDEX_FULL] = "full",
+        [BASE_INDEX_VALUE] = NULL,  [BASE_INDEX_VALUES] = "values",
+        [BASE_INDEX_KEYS] = "keys", [BASE_INDEX_ENTRIES] = "entries",
+        [BASE_INDEX_FULL] = "full",
     };
     const struct base_column *column = base_table_column_by_id(table, index->column);
     const char *word = words[index->target];

@@ -1,4 +1,5 @@
-/* Rows of made-up tables: values by column name become an encoded row in an overlay, which then answers like any table.
+/* Rows of made-up tables: values by column name become an encoded row in an overlay, which then
+ * answers like any table.
  *
  * Invariants:
  *  1. The first error stays and stops all that follows; nobody needs to look before the end.
@@ -28,7 +29,8 @@ int nodei_fill_begin(struct nodei_fill *fill, struct base_err *err)
     fill->values = calloc(fill->table->column_count, sizeof *fill->values);
     fill->overlay = lsm_overlay_new();
     if (!fill->values || !fill->overlay)
-        fill->rc = base_err_set(err, BASE_E_NOMEM, "system table: %s", base_err_words(BASE_E_NOMEM));
+        fill->rc =
+            base_err_set(err, BASE_E_NOMEM, "system table: %s", base_err_words(BASE_E_NOMEM));
     return fill->rc;
 }
 
@@ -57,7 +59,7 @@ static void failed(struct nodei_fill *fill, int rc)
         base_err_set(fill->err, rc, "system table: %s", base_err_words(rc));
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* Values. */
 
 static size_t column_of(const struct nodei_fill *fill, const char *name)
 {
@@ -167,11 +169,13 @@ void nodei_fill_collection(struct nodei_fill *fill, const char *column)
     failed(fill, base_buf_put_slice(&fill->scratch, base_buf_view(&fill->collection)));
     base_buf_reset(&fill->collection);
     if (fill->rc == BASE_OK)
-        fill->rc = base_value_normalize(type, base_buf_view(&fill->scratch), &fill->collection, fill->err);
+        fill->rc =
+            base_value_normalize(type, base_buf_view(&fill->scratch), &fill->collection, fill->err);
     nodei_fill_put(fill, column, base_buf_view(&fill->collection));
 }
 
-void nodei_fill_options(struct nodei_fill *fill, const char *column, const struct base_options *options)
+void nodei_fill_options(struct nodei_fill *fill, const char *column,
+                        const struct base_options *options)
 {
     for (size_t i = 0; i < options->count; i++) {
         nodei_fill_element(fill, options->items[i].key);
@@ -180,13 +184,14 @@ void nodei_fill_options(struct nodei_fill *fill, const char *column, const struc
     nodei_fill_collection(fill, column);
 }
 
-/* --- rows --------------------------------------------------------------------------------------------------------- */
+/* Rows. */
 
 static int put_pkey(struct nodei_fill *fill)
 {
     base_buf_reset(&fill->scratch);
     base_buf_reset(&fill->pkey);
-    int rc = base_pk_compose(fill->values, fill->table->partition_key_count, &fill->scratch, fill->err);
+    int rc =
+        base_pk_compose(fill->values, fill->table->partition_key_count, &fill->scratch, fill->err);
     return rc == BASE_OK ? base_pkey_put(base_buf_view(&fill->scratch), &fill->pkey) : rc;
 }
 
@@ -196,15 +201,18 @@ static int put_ckey(struct nodei_fill *fill)
     bool exact = true;
     int rc = BASE_OK;
     base_buf_reset(&fill->ckey);
-    for (size_t i = t->partition_key_count; rc == BASE_OK && i < t->partition_key_count + t->clustering_count; i++) {
+    for (size_t i = t->partition_key_count;
+         rc == BASE_OK && i < t->partition_key_count + t->clustering_count; i++) {
         BASE_ASSERT(fill->values[i].data);
-        rc = base_ckey_put(t->columns[i].type, t->columns[i].descending, fill->values[i], &fill->ckey, &exact, fill->err);
+        rc = base_ckey_put(t->columns[i].type, t->columns[i].descending, fill->values[i],
+                           &fill->ckey, &exact, fill->err);
     }
     BASE_ASSERT(exact);
     return rc == BASE_OK ? base_ckey_end(BASE_KEY_AT, &fill->ckey) : rc;
 }
 
-static int put_cells(struct nodei_fill *fill, struct base_row_builder *builder, const struct base_column *column, struct base_slice value)
+static int put_cells(struct nodei_fill *fill, struct base_row_builder *builder,
+                     const struct base_column *column, struct base_slice value)
 {
     if (!base_type_is_multicell(column->type))
         return base_row_put_value(builder, column->id, value);
@@ -213,7 +221,8 @@ static int put_cells(struct nodei_fill *fill, struct base_row_builder *builder, 
     bool end = false;
     BASE_ASSERT(column->type->kind != BASE_TYPE_LIST); /* items would need ids */
     int rc = base_explode_begin(&it, column->type, value, fill->err);
-    while (rc == BASE_OK && (rc = base_explode_next(&it, NULL, &cell, &end, fill->err)) == BASE_OK && !end)
+    while (rc == BASE_OK &&
+           (rc = base_explode_next(&it, NULL, &cell, &end, fill->err)) == BASE_OK && !end)
         rc = base_row_put_cell(builder, &cell);
     base_explode_fini(&it);
     return rc;
@@ -252,7 +261,8 @@ static bool wants_partition(const struct nodei_fill *fill)
     if (cmd->pkey.len)
         return base_slice_equal(cmd->pkey, pkey);
     int64_t token = base_token_get(pkey.data);
-    return token > cmd->token_after && token <= cmd->token_upto && (!cmd->start_pkey.len || base_slice_compare(pkey, cmd->start_pkey) >= 0);
+    return token > cmd->token_after && token <= cmd->token_upto &&
+           (!cmd->start_pkey.len || base_slice_compare(pkey, cmd->start_pkey) >= 0);
 }
 
 static bool wants_row(const struct nodei_fill *fill)
@@ -261,7 +271,8 @@ static bool wants_row(const struct nodei_fill *fill)
     struct base_slice ckey = base_buf_view(&fill->ckey);
     for (size_t i = 0; i < slices->count; i++) {
         const struct base_range *range = &slices->ranges[i];
-        if ((!range->lo.len || base_slice_compare(ckey, range->lo) >= 0) && (!range->hi.len || base_slice_compare(ckey, range->hi) <= 0))
+        if ((!range->lo.len || base_slice_compare(ckey, range->lo) >= 0) &&
+            (!range->hi.len || base_slice_compare(ckey, range->hi) <= 0))
             return true;
     }
     return false;
@@ -280,8 +291,8 @@ void nodei_fill_end(struct nodei_fill *fill)
         rc = put_row(fill);
         base_buf_reset(&fill->mutation);
         if (rc == BASE_OK)
-            rc = base_mutation_put_row(&fill->mutation, fill->table->id, base_buf_view(&fill->pkey), base_buf_view(&fill->ckey),
-                                       base_buf_view(&fill->row));
+            rc = base_mutation_put_row(&fill->mutation, fill->table->id, base_buf_view(&fill->pkey),
+                                       base_buf_view(&fill->ckey), base_buf_view(&fill->row));
         if (rc == BASE_OK)
             rc = lsm_overlay_apply(fill->overlay, base_buf_view(&fill->mutation), fill->err);
     }
@@ -290,8 +301,10 @@ void nodei_fill_end(struct nodei_fill *fill)
 }
 
 static void each_table(struct nodei_fill *fill,
-                       void (*with_stats)(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats),
-                       void (*with_place)(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place))
+                       void (*with_stats)(struct nodei_fill *fill, const struct base_table *table,
+                                          const struct lsm_table_stats *stats),
+                       void (*with_place)(struct nodei_fill *fill, const struct base_table *table,
+                                          struct lsm_table *place))
 {
     struct node_session *session;
     if (fill->rc != BASE_OK || fill->node->guest)
@@ -319,13 +332,15 @@ static void each_table(struct nodei_fill *fill,
 }
 
 void nodei_fill_each_table(struct nodei_fill *fill,
-                           void (*each)(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats))
+                           void (*each)(struct nodei_fill *fill, const struct base_table *table,
+                                        const struct lsm_table_stats *stats))
 {
     each_table(fill, each, NULL);
 }
 
 void nodei_fill_each_place(struct nodei_fill *fill,
-                           void (*each)(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place))
+                           void (*each)(struct nodei_fill *fill, const struct base_table *table,
+                                        struct lsm_table *place))
 {
     each_table(fill, NULL, each);
 }
@@ -337,7 +352,8 @@ bool nodei_fill_wants(const struct nodei_fill *fill, struct base_slice value)
         return true;
     base_buf_init(&pk, BASE_PK_LEN_MAX);
     base_buf_init(&pkey, BASE_PKEY_LEN_MAX);
-    bool wants = base_pk_compose(&value, 1, &pk, NULL) != BASE_OK || base_pkey_put(base_buf_view(&pk), &pkey) != BASE_OK ||
+    bool wants = base_pk_compose(&value, 1, &pk, NULL) != BASE_OK ||
+                 base_pkey_put(base_buf_view(&pk), &pkey) != BASE_OK ||
                  base_slice_equal(base_buf_view(&pkey), fill->cmd->pkey);
     base_buf_fini(&pk);
     base_buf_fini(&pkey);

@@ -1,14 +1,18 @@
-/* system_auth and system_traces: keyspaces that the cluster keeps for itself, in tables like any other. A node that serves clients sees to
- * it, once it is a member, that they are there; the metadata log settles who was first.
+/* system_auth and system_traces: keyspaces that the cluster keeps for itself, in tables like any
+ * other. A node that serves clients sees to it, once it is a member, that they are there; the
+ * metadata log settles who was first.
  *
  * Invariants:
- *  1. One statement at a time; each is IF NOT EXISTS, so that it can be said again at any time, by any node.
- *  2. Nobody waits for it. What fails (no majority) is tried again, later and later, for as long as the node runs. */
+ *  1. One statement at a time; each is IF NOT EXISTS, so that it can be said again at any time, by
+ *     any node.
+ *  2. Nobody waits for it. What fails (no majority) is tried again, later and later, for as long as
+ *     the node runs. */
 #include "node/cluster_private.h"
 #include "node/system_private.h"
 
 #define SECOND UINT64_C(1000000000)
-#define FIRST_WAIT_NS (2 * SECOND) /* of a node that is not alone: another one is about to do it, or has */
+#define FIRST_WAIT_NS                                                                              \
+    (2 * SECOND) /* of a node that is not alone: another one is about to do it, or has */
 #define RETRY_WAIT_MAX_NS (60 * SECOND)
 
 #define AUTH " AND gc_grace_seconds = 7776000"
@@ -16,29 +20,43 @@
 
 /* Cassandra 5's. Roles at one replica, traces at two, as there: who has several nodes alters it. */
 static const char *const statements[] = {
-    "CREATE KEYSPACE IF NOT EXISTS system_auth WITH replication = {'class': 'SimpleStrategy', 'replication_factor': '1'}",
-    "CREATE TABLE IF NOT EXISTS system_auth.roles (role text PRIMARY KEY, can_login boolean, is_superuser boolean, member_of set<text>, "
+    "CREATE KEYSPACE IF NOT EXISTS system_auth WITH replication = {'class': 'SimpleStrategy', "
+    "'replication_factor': '1'}",
+    "CREATE TABLE IF NOT EXISTS system_auth.roles (role text PRIMARY KEY, can_login boolean, "
+    "is_superuser boolean, member_of set<text>, "
     "salted_hash text) WITH comment = 'role definitions'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.role_members (role text, member text, PRIMARY KEY (role, member)) "
+    "CREATE TABLE IF NOT EXISTS system_auth.role_members (role text, member text, PRIMARY KEY "
+    "(role, member)) "
     "WITH comment = 'role memberships lookup table'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.role_permissions (role text, resource text, permissions set<text>, "
+    "CREATE TABLE IF NOT EXISTS system_auth.role_permissions (role text, resource text, "
+    "permissions set<text>, "
     "PRIMARY KEY (role, resource)) WITH comment = 'permissions granted to db roles'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.resource_role_permissons_index (resource text, role text, PRIMARY KEY (resource, role)) "
+    "CREATE TABLE IF NOT EXISTS system_auth.resource_role_permissons_index (resource text, role "
+    "text, PRIMARY KEY (resource, role)) "
     "WITH comment = 'index of db roles with permissions granted on a resource'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.network_permissions (role text PRIMARY KEY, dcs frozen<set<text>>) "
+    "CREATE TABLE IF NOT EXISTS system_auth.network_permissions (role text PRIMARY KEY, dcs "
+    "frozen<set<text>>) "
     "WITH comment = 'user network permissions'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.cidr_permissions (role text PRIMARY KEY, cidr_groups frozen<set<text>>) "
+    "CREATE TABLE IF NOT EXISTS system_auth.cidr_permissions (role text PRIMARY KEY, cidr_groups "
+    "frozen<set<text>>) "
     "WITH comment = 'user cidr permissions'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.cidr_groups (cidr_group text PRIMARY KEY, cidrs frozen<set<frozen<tuple<inet, smallint>>>>) "
+    "CREATE TABLE IF NOT EXISTS system_auth.cidr_groups (cidr_group text PRIMARY KEY, cidrs "
+    "frozen<set<frozen<tuple<inet, smallint>>>>) "
     "WITH comment = 'cidr groups to cidrs mapping'" AUTH,
-    "CREATE TABLE IF NOT EXISTS system_auth.identity_to_role (identity text PRIMARY KEY, role text) "
+    "CREATE TABLE IF NOT EXISTS system_auth.identity_to_role (identity text PRIMARY KEY, role "
+    "text) "
     "WITH comment = 'mtls authorized identities lookup table'" AUTH,
-    "CREATE KEYSPACE IF NOT EXISTS system_traces WITH replication = {'class': 'SimpleStrategy', 'replication_factor': '2'}",
-    "CREATE TABLE IF NOT EXISTS system_traces.sessions (session_id uuid PRIMARY KEY, client inet, command text, coordinator inet, "
-    "coordinator_port int, duration int, parameters map<text, text>, request text, started_at timestamp) "
+    "CREATE KEYSPACE IF NOT EXISTS system_traces WITH replication = {'class': 'SimpleStrategy', "
+    "'replication_factor': '2'}",
+    "CREATE TABLE IF NOT EXISTS system_traces.sessions (session_id uuid PRIMARY KEY, client inet, "
+    "command text, coordinator inet, "
+    "coordinator_port int, duration int, parameters map<text, text>, request text, started_at "
+    "timestamp) "
     "WITH comment = 'tracing sessions'" TRACES,
-    "CREATE TABLE IF NOT EXISTS system_traces.events (session_id uuid, event_id timeuuid, activity text, source inet, source_elapsed int, "
-    "source_port int, thread text, PRIMARY KEY (session_id, event_id)) WITH comment = 'tracing events'" TRACES,
+    "CREATE TABLE IF NOT EXISTS system_traces.events (session_id uuid, event_id timeuuid, activity "
+    "text, source inet, source_elapsed int, "
+    "source_port int, thread text, PRIMARY KEY (session_id, event_id)) WITH comment = 'tracing "
+    "events'" TRACES,
 };
 
 struct nodei_system_keyspaces {
@@ -76,7 +94,8 @@ static bool begin(struct nodei_system_keyspaces *k)
     cql_result_fini(&k->result);
     cql_result_init(&k->result, 65536);
     k->admin = (struct cql_admin){.arena = &k->arena, .ready = ready, .result = &k->result};
-    k->admin.rc = cql_parse(&k->arena, base_slice_str(statements[k->next]), &statement, &k->admin.err);
+    k->admin.rc =
+        cql_parse(&k->arena, base_slice_str(statements[k->next]), &statement, &k->admin.err);
     BASE_ASSERT(k->admin.rc == BASE_OK || k->admin.rc == BASE_E_NOMEM);
     if (k->admin.rc != BASE_OK)
         return true;
@@ -93,7 +112,8 @@ static bool take(struct nodei_system_keyspaces *k)
         k->wait_ns = SECOND;
         return true;
     }
-    base_logf(k->client.node->log, BASE_LOG_WARN, "system_auth and system_traces are not all there yet; trying again in %u s: %s",
+    base_logf(k->client.node->log, BASE_LOG_WARN,
+              "system_auth and system_traces are not all there yet; trying again in %u s: %s",
               (unsigned)(k->wait_ns / SECOND), k->admin.err.text);
     net_loop_arm(cluster_of(k)->loop, &k->timer, k->wait_ns);
     k->wait_ns = k->wait_ns < RETRY_WAIT_MAX_NS / 2 ? k->wait_ns * 2 : RETRY_WAIT_MAX_NS;
@@ -141,7 +161,8 @@ void nodei_system_keyspaces_start(struct node *node)
     k->timer.fired = fired;
     k->wait_ns = SECOND;
     cluster->system_keyspaces = k;
-    net_loop_arm(cluster->loop, &k->timer, repl_ring(cluster->repl)->member_count > 1 ? FIRST_WAIT_NS : 0);
+    net_loop_arm(cluster->loop, &k->timer,
+                 repl_ring(cluster->repl)->member_count > 1 ? FIRST_WAIT_NS : 0);
 }
 
 void nodei_system_keyspaces_stop(struct node *node)

@@ -1,8 +1,9 @@
-/* system.local, peers, peers_v2: this node and the others, as drivers find the cluster by them; and estimates of tables' sizes.
+/* system.local, peers, peers_v2: this node and the others, as drivers find the cluster by them; and
+ * estimates of tables' sizes.
  *
- * Where another member serves clients it tells by gossip (repl_peer_info.native). One that has not said it yet is left out: a driver would
- * take the address of its peers instead, with the port that the driver was given, and in a cluster on one machine that is somebody
- * else. */
+ * Where another member serves clients it tells by gossip (repl_peer_info.native). One that has not
+ * said it yet is left out: a driver would take the address of its peers instead, with the port that
+ * the driver was given, and in a cluster on one machine that is somebody else. */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include "net/net.h"
 #include "node/system_private.h"
 
-/* --- this node ------------------------------------------------------------------------------------------------------ */
+/* This node. */
 
 bool nodei_split_address(struct base_slice address, char host[64], uint16_t *port)
 {
@@ -24,7 +25,8 @@ bool nodei_split_address(struct base_slice address, char host[64], uint16_t *por
 
 struct base_slice nodei_own_dc(const struct node *node)
 {
-    return node->settings.snitch ? BASE_SLICE_LIT("datacenter1") : base_slice_str(node->settings.dc);
+    return node->settings.snitch ? BASE_SLICE_LIT("datacenter1")
+                                 : base_slice_str(node->settings.dc);
 }
 
 struct base_slice nodei_own_rack(const struct node *node)
@@ -35,7 +37,8 @@ struct base_slice nodei_own_rack(const struct node *node)
 const char *nodei_cluster_name(struct nodei_fill *fill)
 {
     const struct ring_state *ring = fill->ring;
-    char *name = ring && ring->cluster_name.len ? base_arena_strdup(&fill->arena, ring->cluster_name) : NULL;
+    char *name =
+        ring && ring->cluster_name.len ? base_arena_strdup(&fill->arena, ring->cluster_name) : NULL;
     return name ? name : fill->node->settings.cluster_name;
 }
 
@@ -67,7 +70,9 @@ void nodei_native_announce(struct node *node, struct repl *repl, uint16_t port)
         native.address_len = 16;
     else
         base_logf(node->log, BASE_LOG_WARN,
-                  "rpc_address %s is no IP address: clients cannot be told of this node; set broadcast_rpc_address to one", address);
+                  "rpc_address %s is no IP address: clients cannot be told of this node; set "
+                  "broadcast_rpc_address to one",
+                  address);
     repl_set_native(repl, &native);
 }
 
@@ -84,7 +89,9 @@ static void put_tokens(struct nodei_fill *fill, const struct ring_member *member
 
 static int self_index(const struct nodei_fill *fill)
 {
-    return fill->ring && !fill->node->guest ? ring_member_find(fill->ring, fill->node->identity.host_id) : -1;
+    return fill->ring && !fill->node->guest
+               ? ring_member_find(fill->ring, fill->node->identity.host_id)
+               : -1;
 }
 
 static void put_truncations(struct nodei_fill *fill)
@@ -92,7 +99,8 @@ static void put_truncations(struct nodei_fill *fill)
     bool any = false;
     for (size_t i = 0; i < fill->schema->table_count; i++) {
         const struct base_table *table = fill->schema->tables_by_id[i];
-        uint8_t blob[20] = {0}; /* a place in the commit log, which we do not keep, and the time in ms */
+        uint8_t blob[20] = {
+            0}; /* a place in the commit log, which we do not keep, and the time in ms */
         if (table->truncated_us == INT64_MIN)
             continue;
         base_put_be64(blob + 12, (uint64_t)(table->truncated_us / 1000));
@@ -118,13 +126,16 @@ static void put_own_addresses(struct nodei_fill *fill, int self)
         nodei_fill_int(fill, "broadcast_port", port);
         nodei_fill_int(fill, "listen_port", port);
     } else {
-        nodei_fill_inet(fill, "broadcast_address", numeric(s->broadcast_address[0] ? s->broadcast_address : s->listen_address));
+        nodei_fill_inet(
+            fill, "broadcast_address",
+            numeric(s->broadcast_address[0] ? s->broadcast_address : s->listen_address));
         nodei_fill_int(fill, "broadcast_port", (int32_t)s->storage_port);
     }
     if (self >= 0)
         repl_peer_get(fill->repl, (size_t)self, &info);
     nodei_fill_inet(fill, "rpc_address", told_address(node));
-    nodei_fill_int(fill, "rpc_port", info.native.address_len ? info.native.port : (int32_t)s->native_transport_port);
+    nodei_fill_int(fill, "rpc_port",
+                   info.native.address_len ? info.native.port : (int32_t)s->native_transport_port);
 }
 
 void nodei_fill_local(struct nodei_fill *fill)
@@ -132,7 +143,9 @@ void nodei_fill_local(struct nodei_fill *fill)
     const struct node *node = fill->node;
     int self = self_index(fill);
     nodei_fill_text(fill, "key", "local");
-    nodei_fill_text(fill, "bootstrapped", fill->repl && repl_stage(fill->repl) < REPL_MEMBER ? "IN_PROGRESS" : "COMPLETED");
+    nodei_fill_text(fill, "bootstrapped",
+                    fill->repl && repl_stage(fill->repl) < REPL_MEMBER ? "IN_PROGRESS"
+                                                                       : "COMPLETED");
     nodei_fill_text(fill, "cluster_name", nodei_cluster_name(fill));
     nodei_fill_text(fill, "cql_version", NODEI_CQL_VERSION);
     nodei_fill_put(fill, "data_center", nodei_own_dc(node));
@@ -140,7 +153,10 @@ void nodei_fill_local(struct nodei_fill *fill)
     nodei_fill_text(fill, "native_protocol_version", NODEI_PROTOCOL_VERSION);
     nodei_fill_text(fill, "partitioner", NODEI_PARTITIONER);
     nodei_fill_text(fill, "release_version", NODEI_CASSANDRA_VERSION);
-    nodei_fill_uuid(fill, "schema_version", nodei_schema_version(nodei_cluster_name(fill), fill->repl ? repl_epoch(fill->repl) : fill->schema->epoch));
+    nodei_fill_uuid(fill, "schema_version",
+                    nodei_schema_version(nodei_cluster_name(fill), fill->repl
+                                                                       ? repl_epoch(fill->repl)
+                                                                       : fill->schema->epoch));
     if (!node->guest) {
         nodei_fill_uuid(fill, "host_id", node->identity.host_id);
         nodei_fill_int(fill, "gossip_generation", (int32_t)node->identity.generation);
@@ -152,7 +168,7 @@ void nodei_fill_local(struct nodei_fill *fill)
     nodei_fill_end(fill);
 }
 
-/* --- the others ------------------------------------------------------------------------------------------------------- */
+/* The others. */
 
 struct peer {
     const struct ring_member *member;
@@ -211,13 +227,15 @@ void nodei_fill_peers_v2(struct nodei_fill *fill)
     }
 }
 
-/* Of several members at one address the first: the table has no place for the others (Cassandra's neither). */
+/* Of several members at one address the first: the table has no place for the others (Cassandra's
+ * neither). */
 static bool is_first_at_address(const struct nodei_fill *fill, size_t at, const char *host)
 {
     char other[64];
     uint16_t port;
     int self = self_index(fill);
-    if (self >= 0 && nodei_split_address(fill->ring->members[self].address, other, &port) && strcmp(host, other) == 0)
+    if (self >= 0 && nodei_split_address(fill->ring->members[self].address, other, &port) &&
+        strcmp(host, other) == 0)
         return false;
     for (size_t i = 0; i < at; i++) {
         struct peer peer;
@@ -239,18 +257,21 @@ void nodei_fill_peers(struct nodei_fill *fill)
     }
 }
 
-/* --- estimates of sizes ------------------------------------------------------------------------------------------------- */
+/* Estimates of sizes. */
 
-/* Of one table: its partitions, spread over the ranges that this node owns first, by their width. */
+/* Of one table: its partitions, spread over the ranges that this node owns first, by their
+ * width. */
 struct estimate {
     const char *type; /* NULL: size_estimates */
     double partitions_per_token;
     uint64_t mean_bytes;
 };
 
-static void put_estimate(struct nodei_fill *fill, const struct base_table *table, const struct estimate *e, int64_t after, int64_t upto)
+static void put_estimate(struct nodei_fill *fill, const struct base_table *table,
+                         const struct estimate *e, int64_t after, int64_t upto)
 {
-    double width = after == upto ? 18446744073709551616.0 : (double)((uint64_t)upto - (uint64_t)after);
+    double width =
+        after == upto ? 18446744073709551616.0 : (double)((uint64_t)upto - (uint64_t)after);
     nodei_fill_put(fill, "keyspace_name", table->keyspace);
     nodei_fill_put(fill, "table_name", table->name);
     if (e->type)
@@ -262,7 +283,8 @@ static void put_estimate(struct nodei_fill *fill, const struct base_table *table
     nodei_fill_end(fill);
 }
 
-static void put_estimates(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats, const char *type)
+static void put_estimates(struct nodei_fill *fill, const struct base_table *table,
+                          const struct lsm_table_stats *stats, const char *type)
 {
     int self = self_index(fill);
     const struct base_keyspace *keyspace = base_schema_keyspace(fill->schema, table->keyspace);
@@ -275,14 +297,16 @@ static void put_estimates(struct nodei_fill *fill, const struct base_table *tabl
     }
     struct estimate e = {.type = type, .mean_bytes = stats->partition_size_mean};
     if (owns > 0)
-        e.partitions_per_token = (double)stats->partition_estimate / (owns * 18446744073709551616.0);
+        e.partitions_per_token =
+            (double)stats->partition_estimate / (owns * 18446744073709551616.0);
     if (self < 0) {
         put_estimate(fill, table, &e, INT64_MIN, INT64_MIN);
         return;
     }
     const struct ring_state *ring = fill->ring;
     for (size_t i = 0; i < ring->ring_count; i++) {
-        int64_t after = ring->ring[i ? i - 1 : ring->ring_count - 1].token, upto = ring->ring[i].token;
+        int64_t after = ring->ring[i ? i - 1 : ring->ring_count - 1].token,
+                upto = ring->ring[i].token;
         if (ring->ring_members[i] != self)
             continue;
         if (i > 0) {
@@ -294,12 +318,14 @@ static void put_estimates(struct nodei_fill *fill, const struct base_table *tabl
     }
 }
 
-static void size_estimate(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats)
+static void size_estimate(struct nodei_fill *fill, const struct base_table *table,
+                          const struct lsm_table_stats *stats)
 {
     put_estimates(fill, table, stats, NULL);
 }
 
-static void table_estimate(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats)
+static void table_estimate(struct nodei_fill *fill, const struct base_table *table,
+                           const struct lsm_table_stats *stats)
 {
     put_estimates(fill, table, stats, "primary");
     put_estimates(fill, table, stats, "local_primary");
@@ -316,10 +342,12 @@ void nodei_fill_table_estimates(struct nodei_fill *fill)
 }
 
 /* Indexes that are built here (the first column is the keyspace, whatever it is called). */
-static void index_info(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place)
+static void index_info(struct nodei_fill *fill, const struct base_table *table,
+                       struct lsm_table *place)
 {
     struct lsm_index_stats stats[64];
-    size_t count = table->index_count ? lsm_table_get_index_stats(place, stats, BASE_COUNT(stats)) : 0;
+    size_t count =
+        table->index_count ? lsm_table_get_index_stats(place, stats, BASE_COUNT(stats)) : 0;
     for (size_t i = 0; i < count && i < BASE_COUNT(stats); i++) {
         for (size_t k = 0; k < table->index_count; k++) {
             if (table->indexes[k].id != stats[i].id || !stats[i].is_built)
@@ -336,20 +364,26 @@ void nodei_fill_index_info(struct nodei_fill *fill)
     nodei_fill_each_place(fill, index_info);
 }
 
-/* Compactions and index builds under way. A task has no id of its own: the table's, and its kind, make one. */
-static void sstable_tasks(struct nodei_fill *fill, const struct base_table *table, struct lsm_table *place)
+/* Compactions and index builds under way. A task has no id of its own: the table's, and its kind,
+ * make one. */
+static void sstable_tasks(struct nodei_fill *fill, const struct base_table *table,
+                          struct lsm_table *place)
 {
     struct lsm_task tasks[LSM_TASKS_MAX];
     size_t count = lsm_table_get_tasks(place, tasks);
     for (size_t i = 0; i < count; i++) {
         struct base_uuid id = table->id;
-        id.b[6] = (uint8_t)(0x10 | (tasks[i].kind & 0x0F)); /* a version 1 uuid, as the column's type asks */
+        id.b[6] = (uint8_t)(0x10 | (tasks[i].kind &
+                                    0x0F)); /* a version 1 uuid, as the column's type asks */
         id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
         nodei_fill_put(fill, "keyspace_name", table->keyspace);
         nodei_fill_put(fill, "table_name", table->name);
         nodei_fill_uuid(fill, "task_id", id);
-        nodei_fill_double(fill, "completion_ratio", tasks[i].total ? (double)tasks[i].completed / (double)tasks[i].total : 0);
-        nodei_fill_text(fill, "kind", tasks[i].kind == LSM_TASK_COMPACTION ? "compaction" : "secondary_index_build");
+        nodei_fill_double(fill, "completion_ratio",
+                          tasks[i].total ? (double)tasks[i].completed / (double)tasks[i].total : 0);
+        nodei_fill_text(fill, "kind",
+                        tasks[i].kind == LSM_TASK_COMPACTION ? "compaction"
+                                                             : "secondary_index_build");
         nodei_fill_count(fill, "progress", tasks[i].completed);
         nodei_fill_int(fill, "sstables", (int32_t)tasks[i].sstables);
         nodei_fill_count(fill, "total", tasks[i].total);

@@ -1,24 +1,28 @@
 /* The schema of the tables that the node makes up, and reading them.
  *
- * The schema is one snapshot a process, made of system_tables.c's definitions by the language itself, at the first call; it never changes
- * and is never freed. A read makes the table's rows (of one partition, if it asks for one) as they are at this moment, in an overlay, which
- * answers it like any table: so slices, order, filters, limits and paging are the same code as everywhere.
+ * The schema is one snapshot a process, made of system_tables.c's definitions by the language
+ * itself, at the first call; it never changes and is never freed. A read makes the table's rows (of
+ * one partition, if it asks for one) as they are at this moment, in an overlay, which answers it
+ * like any table: so slices, order, filters, limits and paging are the same code as everywhere.
  *
  * Invariants:
  *  1. A table's id is made from its names: the same on every node, in every run.
- *  2. A stream holds all it needs: nothing of the node is looked at once nodei_system_read has returned. */
+ *  2. A stream holds all it needs: nothing of the node is looked at once nodei_system_read has
+ *     returned. */
 #include <pthread.h>
 
 #include "base/checksum.h"
 #include "node/system_private.h"
 
-/* --- the schema ----------------------------------------------------------------------------------------------------- */
+/* The schema. */
 
-static const char *const keyspaces[] = {"system", "system_schema", "system_views", "system_virtual_schema"};
+static const char *const keyspaces[] = {"system", "system_schema", "system_views",
+                                        "system_virtual_schema"};
 
 bool nodei_is_virtual_keyspace(struct base_slice name)
 {
-    return base_slice_equal(name, BASE_SLICE_LIT("system_views")) || base_slice_equal(name, BASE_SLICE_LIT("system_virtual_schema"));
+    return base_slice_equal(name, BASE_SLICE_LIT("system_views")) ||
+           base_slice_equal(name, BASE_SLICE_LIT("system_virtual_schema"));
 }
 
 /* A uuid of version 3 (made from a name) over bytes. */
@@ -31,7 +35,8 @@ static struct base_uuid uuid_of(const void *bytes, size_t len)
     return id;
 }
 
-static int advance(struct base_schema **schema, const struct base_change *change, struct base_err *err)
+static int advance(struct base_schema **schema, const struct base_change *change,
+                   struct base_err *err)
 {
     struct base_schema *next;
     int rc = base_schema_apply(*schema, change, &next, err);
@@ -45,7 +50,8 @@ static int advance(struct base_schema **schema, const struct base_change *change
 static int add_keyspace(struct base_schema **schema, const char *name, struct base_err *err)
 {
     const struct base_option local[] = {{BASE_SLICE_LIT("class"), BASE_SLICE_LIT("LocalStrategy")}};
-    const struct base_keyspace keyspace = {.name = base_slice_str(name), .replication = {local, 1}, .durable_writes = true};
+    const struct base_keyspace keyspace = {
+        .name = base_slice_str(name), .replication = {local, 1}, .durable_writes = true};
     const struct base_change change = {
         .kind = BASE_CHANGE_KEYSPACE_CREATE,
         .expected_epoch = (*schema)->epoch,
@@ -55,7 +61,8 @@ static int add_keyspace(struct base_schema **schema, const char *name, struct ba
     return advance(schema, &change, err);
 }
 
-static int add_table(struct base_schema **schema, const struct nodei_system_table *def, struct base_err *err)
+static int add_table(struct base_schema **schema, const struct nodei_system_table *def,
+                     struct base_err *err)
 {
     struct base_arena arena;
     struct base_buf name, with;
@@ -66,12 +73,16 @@ static int add_table(struct base_schema **schema, const struct nodei_system_tabl
     bool virtual = nodei_is_virtual_keyspace(base_slice_str(def->keyspace));
     int rc = base_buf_printf(&name, "%s.%s", def->keyspace, def->name);
     if (rc == BASE_OK)
-        rc = base_buf_printf(&with, "comment = '%s' AND gc_grace_seconds = %d AND memtable_flush_period_in_ms = %d", def->comment,
-                             strcmp(def->keyspace, "system_schema") == 0 ? 7 * 86400 : 0, virtual ? 0 : 3600000);
+        rc = base_buf_printf(
+            &with, "comment = '%s' AND gc_grace_seconds = %d AND memtable_flush_period_in_ms = %d",
+            def->comment, strcmp(def->keyspace, "system_schema") == 0 ? 7 * 86400 : 0,
+            virtual ? 0 : 3600000);
     if (rc == BASE_OK) {
-        const struct cql_context context = {.schema = *schema, .new_id = uuid_of(name.data, name.len), .internal = true};
-        rc = cql_analyze_table(&arena, base_slice_str(def->keyspace), base_slice_str(def->name), base_slice_str(def->columns),
-                               base_buf_view(&with), &context, &ddl, err);
+        const struct cql_context context = {
+            .schema = *schema, .new_id = uuid_of(name.data, name.len), .internal = true};
+        rc = cql_analyze_table(&arena, base_slice_str(def->keyspace), base_slice_str(def->name),
+                               base_slice_str(def->columns), base_buf_view(&with), &context, &ddl,
+                               err);
     }
     if (rc == BASE_OK)
         rc = advance(schema, &ddl.change, err);
@@ -136,10 +147,10 @@ struct base_uuid nodei_schema_version(const char *cluster_name, uint64_t epoch)
     return uuid_of(&from, sizeof from.epoch + len);
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------------- */
+/* Reading. */
 
-int nodei_system_read(struct node *node, struct repl *repl, const struct base_table *table, const struct base_read *cmd,
-                      struct base_source **out, struct base_err *err)
+int nodei_system_read(struct node *node, struct repl *repl, const struct base_table *table,
+                      const struct base_read *cmd, struct base_source **out, struct base_err *err)
 {
     const struct nodei_system_table *def = find_definition(table);
     BASE_ASSERT(def);
@@ -162,7 +173,8 @@ int nodei_system_read(struct node *node, struct repl *repl, const struct base_ta
     if (rc == BASE_OK)
         rc = lsm_overlay_read(fill.overlay, cmd, &rows, err);
     if (rc == BASE_OK) {
-        const struct base_merge_options options = {.reversed = cmd->reversed, .purge.now_s = cmd->now_s};
+        const struct base_merge_options options = {.reversed = cmd->reversed,
+                                                   .purge.now_s = cmd->now_s};
         rc = base_merge_open(&rows, 1, &options, out, err);
     }
     nodei_fill_fini(&fill);

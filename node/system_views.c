@@ -1,4 +1,5 @@
-/* system_views: what the node is doing, in Cassandra's virtual tables. What is not measured is null rather than invented. */
+/* system_views: what the node is doing, in Cassandra's virtual tables. What is not measured is null
+ * rather than invented. */
 #include <arpa/inet.h>
 #include <stdio.h>
 
@@ -6,7 +7,7 @@
 #include "node/cluster_private.h"
 #include "node/system_private.h"
 
-/* --- settings, caches -------------------------------------------------------------------------------------------------- */
+/* Settings, caches. */
 
 static int put_setting(void *ctx, const char *name, const char *value)
 {
@@ -33,7 +34,8 @@ void nodei_fill_caches(struct nodei_fill *fill)
     uint64_t requests = s.cache_hits + s.cache_misses;
     nodei_fill_text(fill, "name", "chunks");
     nodei_fill_count(fill, "capacity_bytes", fill->node->settings.file_cache_size);
-    nodei_fill_int(fill, "entry_count", s.cache_entries > INT32_MAX ? INT32_MAX : (int32_t)s.cache_entries);
+    nodei_fill_int(fill, "entry_count",
+                   s.cache_entries > INT32_MAX ? INT32_MAX : (int32_t)s.cache_entries);
     nodei_fill_count(fill, "hit_count", s.cache_hits);
     nodei_fill_double(fill, "hit_ratio", requests ? (double)s.cache_hits / (double)requests : 0);
     nodei_fill_count(fill, "request_count", requests);
@@ -41,9 +43,10 @@ void nodei_fill_caches(struct nodei_fill *fill)
     nodei_fill_end(fill);
 }
 
-/* --- threads -------------------------------------------------------------------------------------------------------------- */
+/* Threads. */
 
-static void put_pool(struct nodei_fill *fill, const char *name, uint64_t active, uint64_t pending, uint64_t completed)
+static void put_pool(struct nodei_fill *fill, const char *name, uint64_t active, uint64_t pending,
+                     uint64_t completed)
 {
     nodei_fill_text(fill, "name", name);
     nodei_fill_int(fill, "active_tasks", (int32_t)active);
@@ -57,9 +60,11 @@ static void put_pool(struct nodei_fill *fill, const char *name, uint64_t active,
 
 void nodei_fill_thread_pools(struct nodei_fill *fill)
 {
-    static const char *const names[BASE_LANE_COUNT] = {
-        [BASE_LANE_SYNC] = "CommitLogSync", [BASE_LANE_FLUSH] = "MemtableFlushWriter", [BASE_LANE_COMPACT] = "CompactionExecutor",
-        [BASE_LANE_AUTH] = "Native-Transport-Auth-Requests"};
+    static const char *const names[BASE_LANE_COUNT] = {[BASE_LANE_SYNC] = "CommitLogSync",
+                                                       [BASE_LANE_FLUSH] = "MemtableFlushWriter",
+                                                       [BASE_LANE_COMPACT] = "CompactionExecutor",
+                                                       [BASE_LANE_AUTH] =
+                                                           "Native-Transport-Auth-Requests"};
     if (fill->node->guest)
         return;
     for (int i = 0; fill->repl && i < NODEI_STAGES; i++) {
@@ -75,7 +80,7 @@ void nodei_fill_thread_pools(struct nodei_fill *fill)
     }
 }
 
-/* --- the cluster ------------------------------------------------------------------------------------------------------------ */
+/* The cluster. */
 
 static void put_place(struct nodei_fill *fill, struct base_slice address)
 {
@@ -107,7 +112,8 @@ void nodei_fill_pending_hints(struct nodei_fill *fill)
 }
 
 /* A gossip state and its version. Ours have one version for all. */
-static void put_state(struct nodei_fill *fill, const char *name, uint32_t version, struct base_slice value)
+static void put_state(struct nodei_fill *fill, const char *name, uint32_t version,
+                      struct base_slice value)
 {
     char column[64];
     nodei_fill_put(fill, name, value);
@@ -115,14 +121,17 @@ static void put_state(struct nodei_fill *fill, const char *name, uint32_t versio
     nodei_fill_int(fill, column, (int32_t)version);
 }
 
-static void put_text_state(struct nodei_fill *fill, const char *name, uint32_t version, const char *value)
+static void put_text_state(struct nodei_fill *fill, const char *name, uint32_t version,
+                           const char *value)
 {
     put_state(fill, name, version, base_slice_str(value));
 }
 
-static void put_gossip(struct nodei_fill *fill, const struct ring_member *m, const struct repl_peer_info *info)
+static void put_gossip(struct nodei_fill *fill, const struct ring_member *m,
+                       const struct repl_peer_info *info)
 {
-    const char *status = m->state == RING_MEMBER_NORMAL ? info->alive ? "NORMAL" : "shutdown" : "BOOT";
+    const char *status =
+        m->state == RING_MEMBER_NORMAL ? info->alive ? "NORMAL" : "shutdown" : "BOOT";
     char text[64], id[37];
     put_place(fill, m->address);
     if (!nodei_fill_has(fill, "address")) { /* a host name: not a row that this table can have */
@@ -145,10 +154,12 @@ static void put_gossip(struct nodei_fill *fill, const struct ring_member *m, con
     put_text_state(fill, "rpc_ready", info->version, info->native.address_len ? "true" : "false");
     if (info->native.release[0])
         put_text_state(fill, "release_version", info->version, info->native.release);
-    if (info->native.address_len && inet_ntop(info->native.address_len == 4 ? AF_INET : AF_INET6, info->native.address, text, sizeof text)) {
+    if (info->native.address_len && inet_ntop(info->native.address_len == 4 ? AF_INET : AF_INET6,
+                                              info->native.address, text, sizeof text)) {
         char whole[80];
         put_text_state(fill, "rpc_address", info->version, text);
-        snprintf(whole, sizeof whole, info->native.address_len == 4 ? "%s:%u" : "[%s]:%u", text, info->native.port);
+        snprintf(whole, sizeof whole, info->native.address_len == 4 ? "%s:%u" : "[%s]:%u", text,
+                 info->native.port);
         put_text_state(fill, "native_address_and_port", info->version, whole);
     }
     nodei_fill_int(fill, "tokens_version", (int32_t)info->version);
@@ -196,7 +207,7 @@ void nodei_fill_internode_outbound(struct nodei_fill *fill)
         net_internode_each_peer(nodei_internode(fill->node), put_outbound, fill);
 }
 
-/* --- clients -------------------------------------------------------------------------------------------------------------------- */
+/* Clients. */
 
 static struct nodei_native *native_of(const struct nodei_fill *fill)
 {
@@ -233,7 +244,8 @@ void nodei_fill_clients(struct nodei_fill *fill)
         nodei_native_clients(native_of(fill), put_client, fill);
 }
 
-static void put_prepared(void *ctx, struct base_slice id, struct base_slice keyspace, struct base_slice text)
+static void put_prepared(void *ctx, struct base_slice id, struct base_slice keyspace,
+                         struct base_slice text)
 {
     struct nodei_fill *fill = ctx;
     nodei_fill_put(fill, "prepared_id", id);
@@ -267,7 +279,7 @@ void nodei_fill_cql_metrics(struct nodei_fill *fill)
     put_metric(fill, "prepared_statements_evicted", evicted);
 }
 
-/* --- tables ------------------------------------------------------------------------------------------------------------------- */
+/* Tables. */
 
 static void put_table(struct nodei_fill *fill, const struct base_table *table)
 {
@@ -282,24 +294,28 @@ static void put_mebibytes(struct nodei_fill *fill, const struct base_table *tabl
     nodei_fill_end(fill);
 }
 
-static void disk_usage(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats)
+static void disk_usage(struct nodei_fill *fill, const struct base_table *table,
+                       const struct lsm_table_stats *stats)
 {
     put_mebibytes(fill, table, stats->disk_bytes);
 }
 
-static void max_partition_size(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats)
+static void max_partition_size(struct nodei_fill *fill, const struct base_table *table,
+                               const struct lsm_table_stats *stats)
 {
     put_mebibytes(fill, table, stats->partition_size_max);
 }
 
-static void read_count(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats)
+static void read_count(struct nodei_fill *fill, const struct base_table *table,
+                       const struct lsm_table_stats *stats)
 {
     put_table(fill, table);
     nodei_fill_count(fill, "count", stats->reads);
     nodei_fill_end(fill);
 }
 
-static void write_count(struct nodei_fill *fill, const struct base_table *table, const struct lsm_table_stats *stats)
+static void write_count(struct nodei_fill *fill, const struct base_table *table,
+                        const struct lsm_table_stats *stats)
 {
     put_table(fill, table);
     nodei_fill_count(fill, "count", stats->writes);

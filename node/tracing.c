@@ -1,13 +1,15 @@
-/* Traces of requests: what happened at this coordinator, kept in memory while the request runs and written to system_traces when it has
- * ended, events first: who finds a session with its duration finds all its events. Nobody waits for it; rows live for a day, as Cassandra's
+/* Traces of requests: what happened at this coordinator, kept in memory while the request runs and
+ * written to system_traces when it has ended, events first: who finds a session with its duration
+ * finds all its events. Nobody waits for it; rows live for a day, as Cassandra's
  * trace_type_query_ttl. Other nodes' part of a request is not in it.
  *
- * Drivers read with one replica: so events go to all of a partition's that are there (QUORUM of two is both), and to whoever can take them
- * when they are not.
+ * Drivers read with one replica: so events go to all of a partition's that are there (QUORUM of two
+ * is both), and to whoever can take them when they are not.
  *
  * Invariants:
  *  1. A trace belongs to its client until nodei_trace_end, then to itself: the client may be gone.
- *  2. At most WRITING_MAX are being written; more are dropped and said. At most EVENTS_MAX events are kept of one. */
+ *  2. At most WRITING_MAX are being written; more are dropped and said. At most EVENTS_MAX events
+ *     are kept of one. */
 #include <arpa/inet.h>
 #include <stdio.h>
 
@@ -38,7 +40,7 @@ struct nodei_trace {
     int64_t began_us; /* wall */
     int32_t duration_us;
     char *query;
-    const char *request; /* static */
+    const char *request;                 /* static */
     int consistency, serial_consistency; /* -1: not said */
     int32_t page_size;                   /* 0: not said */
     uint8_t client[16], own[16];
@@ -53,7 +55,8 @@ struct nodei_trace {
 /* A version 1 uuid of this host for a time that no other has: the node's timestamps grow. */
 static struct base_uuid timeuuid(struct node *node)
 {
-    uint64_t ticks = (uint64_t)node_timestamp(node) * 10 + UINT64_C(0x01B21DD213814000); /* 100 ns since 1582 */
+    uint64_t ticks =
+        (uint64_t)node_timestamp(node) * 10 + UINT64_C(0x01B21DD213814000); /* 100 ns since 1582 */
     struct base_uuid id = node->identity.host_id;
     base_put_be32(id.b, (uint32_t)ticks);
     base_put_be16(id.b + 4, (uint16_t)(ticks >> 32));
@@ -79,7 +82,8 @@ static void trace_free(struct nodei_trace *trace)
     free(trace);
 }
 
-int nodei_trace_begin(struct nodei_client *client, struct base_slice query, struct base_uuid *id, struct base_err *err)
+int nodei_trace_begin(struct nodei_client *client, struct base_slice query, struct base_uuid *id,
+                      struct base_err *err)
 {
     struct node *node = client->node;
     struct nodei_trace *trace = calloc(1, sizeof *trace);
@@ -102,7 +106,9 @@ int nodei_trace_begin(struct nodei_client *client, struct base_slice query, stru
         trace->own_len = put_address(host, trace->own);
         trace->own_port = port;
     }
-    trace->query = base_arena_strdup(&trace->arena, base_slice(query.data, query.len < QUERY_LEN_MAX ? query.len : QUERY_LEN_MAX));
+    trace->query = base_arena_strdup(
+        &trace->arena,
+        base_slice(query.data, query.len < QUERY_LEN_MAX ? query.len : QUERY_LEN_MAX));
     if (!trace->query) {
         trace_free(trace);
         return base_err_set(err, BASE_E_NOMEM, "a trace: %s", base_err_words(BASE_E_NOMEM));
@@ -110,12 +116,14 @@ int nodei_trace_begin(struct nodei_client *client, struct base_slice query, stru
     client->trace = trace;
     *id = trace->id;
     char text[256];
-    snprintf(text, sizeof text, "Parsing %s", trace->query); /* clients show the end by themselves */
+    snprintf(text, sizeof text, "Parsing %s",
+             trace->query); /* clients show the end by themselves */
     nodei_trace_event(client, text);
     return BASE_OK;
 }
 
-void nodei_trace_describe(struct nodei_client *client, const char *request, int consistency, int serial_consistency, int32_t page_size)
+void nodei_trace_describe(struct nodei_client *client, const char *request, int consistency,
+                          int serial_consistency, int32_t page_size)
 {
     struct nodei_trace *trace = client->trace;
     if (!trace)
@@ -133,7 +141,9 @@ void nodei_trace_event(struct nodei_client *client, const char *text)
         return;
     struct event *event = base_arena_zalloc(&trace->arena, sizeof *event);
     if (event)
-        event->text = base_arena_strdup(&trace->arena, base_slice_str(trace->event_count < EVENTS_MAX ? text : "More events are not kept"));
+        event->text = base_arena_strdup(
+            &trace->arena,
+            base_slice_str(trace->event_count < EVENTS_MAX ? text : "More events are not kept"));
     if (!event || !event->text)
         return; /* out of memory: a trace less whole */
     event->elapsed_us = elapsed_us(trace);
@@ -143,27 +153,31 @@ void nodei_trace_event(struct nodei_client *client, const char *text)
     trace->event_count++;
 }
 
-void nodei_trace_replicas(struct nodei_client *client, const struct base_table *table, struct base_slice pkey, bool write)
+void nodei_trace_replicas(struct nodei_client *client, const struct base_table *table,
+                          struct base_slice pkey, bool write)
 {
     char text[512];
     int len;
     struct repl *repl = client->trace ? client->node->cluster->repl : NULL;
-    const struct base_keyspace *keyspace = repl ? base_schema_keyspace(repl_schema(repl), table->keyspace) : NULL;
-    const struct ring_placement *placement = keyspace && pkey.len > 8 ? repl_placement(repl, keyspace) : NULL;
+    const struct base_keyspace *keyspace =
+        repl ? base_schema_keyspace(repl_schema(repl), table->keyspace) : NULL;
+    const struct ring_placement *placement =
+        keyspace && pkey.len > 8 ? repl_placement(repl, keyspace) : NULL;
     if (!placement)
         return;
     int64_t token = base_token_get(pkey.data);
     const struct ring_range *range = ring_placement_find(placement, token);
     const struct ring_set *set = write ? &range->write : &range->read;
-    len = snprintf(text, sizeof text, "Token %lld of %.*s.%.*s: replicas", (long long)token, BASE_SLICE_ARG(table->keyspace),
-                   BASE_SLICE_ARG(table->name));
-    for (unsigned i = 0; i < set->count && i < REPLICAS_SHOWN_MAX && len < (int)sizeof text - 1; i++)
+    len = snprintf(text, sizeof text, "Token %lld of %.*s.%.*s: replicas", (long long)token,
+                   BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
+    for (unsigned i = 0; i < set->count && i < REPLICAS_SHOWN_MAX && len < (int)sizeof text - 1;
+         i++)
         len += snprintf(text + len, sizeof text - (size_t)len, "%s/%.*s", i ? ", " : " ",
                         BASE_SLICE_ARG(placement->state->members[set->members[i]].address));
     nodei_trace_event(client, text);
 }
 
-/* --- writing it ------------------------------------------------------------------------------------------------------- */
+/* Writing it. */
 
 static struct cql_value be32(struct nodei_trace *trace, int32_t value)
 {
@@ -188,7 +202,8 @@ static void written(struct nodei_trace *trace)
 {
     struct nodei_cluster *cluster = trace->node->cluster;
     if (trace->write.rc != BASE_OK)
-        base_logf(trace->node->log, BASE_LOG_WARN, "a trace was not written: %s", trace->write.err.text);
+        base_logf(trace->node->log, BASE_LOG_WARN, "a trace was not written: %s",
+                  trace->write.err.text);
     nodei_query_end(&trace->write);
     BASE_ASSERT(cluster->traces_writing > 0);
     cluster->traces_writing--;
@@ -205,7 +220,8 @@ struct parameter {
 };
 
 /* A map<text, text>; names ascend. What has no value is left out. */
-static struct cql_value text_map(struct nodei_trace *trace, const struct parameter *items, size_t count)
+static struct cql_value text_map(struct nodei_trace *trace, const struct parameter *items,
+                                 size_t count)
 {
     size_t size = 4, at = 4;
     uint32_t n = 0;
@@ -234,10 +250,12 @@ static struct cql_value parameters(struct nodei_trace *trace)
     char page[16];
     snprintf(page, sizeof page, "%d", (int)trace->page_size);
     const struct parameter items[] = {
-        {"consistency_level", trace->consistency < 0 ? NULL : node_consistency_name(trace->consistency)},
+        {"consistency_level",
+         trace->consistency < 0 ? NULL : node_consistency_name(trace->consistency)},
         {"page_size", trace->page_size > 0 ? page : NULL},
         {"query", trace->query},
-        {"serial_consistency_level", trace->serial_consistency < 0 ? NULL : node_consistency_name(trace->serial_consistency)},
+        {"serial_consistency_level",
+         trace->serial_consistency < 0 ? NULL : node_consistency_name(trace->serial_consistency)},
     };
     return text_map(trace, items, BASE_COUNT(items));
 }
@@ -246,13 +264,19 @@ static void write_session(struct nodei_trace *trace)
 {
     uint8_t started[8];
     base_put_be64(started, (uint64_t)(trace->began_us / 1000));
-    const struct cql_value values[SESSION_VALUES] = {
-        nodei_value(trace->id.b, sizeof trace->id.b), address(trace->client, trace->client_len), nodei_value_text("QUERY"),
-        address(trace->own, trace->own_len), be32(trace, trace->own_port), be32(trace, trace->duration_us), parameters(trace),
-        nodei_value_text(trace->request), nodei_value(started, sizeof started)};
+    const struct cql_value values[SESSION_VALUES] = {nodei_value(trace->id.b, sizeof trace->id.b),
+                                                     address(trace->client, trace->client_len),
+                                                     nodei_value_text("QUERY"),
+                                                     address(trace->own, trace->own_len),
+                                                     be32(trace, trace->own_port),
+                                                     be32(trace, trace->duration_us),
+                                                     parameters(trace),
+                                                     nodei_value_text(trace->request),
+                                                     nodei_value(started, sizeof started)};
     trace->write.done = session_done;
     if (nodei_query_start(&trace->write, trace->node,
-                          "INSERT INTO system_traces.sessions (session_id, client, command, coordinator, coordinator_port, duration, "
+                          "INSERT INTO system_traces.sessions (session_id, client, command, "
+                          "coordinator, coordinator_port, duration, "
                           "parameters, request, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)" TTL,
                           values, SESSION_VALUES, NODE_CL_ANY) == CQL_DONE)
         written(trace);
@@ -284,19 +308,24 @@ static void events_done(struct nodei_query *query)
 /* All events are rows of one partition: one batch, one mutation. */
 static void write_events(struct nodei_trace *trace, int consistency)
 {
-    static const char insert[] = "INSERT INTO system_traces.events (session_id, event_id, activity, source, source_port, source_elapsed, "
+    static const char insert[] = "INSERT INTO system_traces.events (session_id, event_id, "
+                                 "activity, source, source_port, source_elapsed, "
                                  "thread) VALUES (?, ?, ?, ?, ?, ?, ?)" TTL "; ";
     struct base_buf text;
-    struct cql_value *values = base_arena_alloc(&trace->arena, (trace->event_count + 1) * EVENT_VALUES * sizeof *values);
+    struct cql_value *values =
+        base_arena_alloc(&trace->arena, (trace->event_count + 1) * EVENT_VALUES * sizeof *values);
     size_t n = 0;
     base_buf_init(&text, (EVENTS_MAX + 2) * sizeof insert + 64);
     int rc = values ? base_buf_put(&text, "BEGIN UNLOGGED BATCH ", 21) : BASE_E_NOMEM;
     for (const struct event *e = trace->events; rc == BASE_OK && e; e = e->next) {
         rc = base_buf_put(&text, insert, sizeof insert - 1);
-        const struct cql_value row[EVENT_VALUES] = {
-            nodei_value(trace->id.b, sizeof trace->id.b), nodei_value(e->id.b, sizeof e->id.b), nodei_value_text(e->text),
-            address(trace->own, trace->own_len), be32(trace, trace->own_port), be32(trace, clamp(e->elapsed_us)),
-            nodei_value_text("ringlet-loop")};
+        const struct cql_value row[EVENT_VALUES] = {nodei_value(trace->id.b, sizeof trace->id.b),
+                                                    nodei_value(e->id.b, sizeof e->id.b),
+                                                    nodei_value_text(e->text),
+                                                    address(trace->own, trace->own_len),
+                                                    be32(trace, trace->own_port),
+                                                    be32(trace, clamp(e->elapsed_us)),
+                                                    nodei_value_text("ringlet-loop")};
         memcpy(values + n, row, sizeof row);
         n += EVENT_VALUES;
     }
@@ -304,7 +333,8 @@ static void write_events(struct nodei_trace *trace, int consistency)
         rc = base_buf_put(&text, "APPLY BATCH", sizeof "APPLY BATCH"); /* its NUL too */
     trace->write.done = events_done;
     if (rc == BASE_OK && trace->event_count > 0) {
-        if (nodei_query_start(&trace->write, trace->node, (const char *)text.data, values, n, consistency) == CQL_DONE)
+        if (nodei_query_start(&trace->write, trace->node, (const char *)text.data, values, n,
+                              consistency) == CQL_DONE)
             events_taken(trace);
     } else { /* none, or no memory for them */
         write_session(trace);
@@ -321,7 +351,8 @@ void nodei_trace_end(struct nodei_client *client)
     client->trace = NULL;
     trace->duration_us = clamp(elapsed_us(trace));
     if (cluster->traces_writing >= WRITING_MAX) {
-        base_logf(trace->node->log, BASE_LOG_WARN, "a trace was dropped: %d are being written", WRITING_MAX);
+        base_logf(trace->node->log, BASE_LOG_WARN, "a trace was dropped: %d are being written",
+                  WRITING_MAX);
         trace_free(trace);
         return;
     }

@@ -14,14 +14,14 @@
 #include "node/node_private.h"
 
 #define UNLOGGED_CHUNK (1u << 20) /* unlogged: sent on when this much has gathered */
-#define WAIT_SLICE_NS 50000000u /* back-pressure: how often an interrupt is looked for */
+#define WAIT_SLICE_NS 50000000u   /* back-pressure: how often an interrupt is looked for */
 
-/* --- to the store ----------------------------------------------------------------------------- */
+/* To the store. */
 
 /* One group; waits under back-pressure in slices, so that an interrupt ends it and DROP TABLE gets
  * its turn. */
-static int send_local(struct node_session *session, struct base_slice group, size_t count, bool durable,
-                      struct base_err *err)
+static int send_local(struct node_session *session, struct base_slice group, size_t count,
+                      bool durable, struct base_err *err)
 {
     struct node *node = session->node;
     uint64_t left = node->settings.write_request_timeout_ns;
@@ -67,14 +67,15 @@ static int send(struct node_session *session, const struct group *group, struct 
 static int more_demanding(int a, int b)
 {
     static const uint8_t rank[] = {
-        [NODE_CL_ANY] = 0, [NODE_CL_LOCAL_ONE] = 1, [NODE_CL_ONE] = 2, [NODE_CL_TWO] = 3, [NODE_CL_THREE] = 4,
-        [NODE_CL_LOCAL_QUORUM] = 5, [NODE_CL_QUORUM] = 6, [NODE_CL_EACH_QUORUM] = 7, [NODE_CL_ALL] = 8,
+        [NODE_CL_ANY] = 0,    [NODE_CL_LOCAL_ONE] = 1,    [NODE_CL_ONE] = 2,
+        [NODE_CL_TWO] = 3,    [NODE_CL_THREE] = 4,        [NODE_CL_LOCAL_QUORUM] = 5,
+        [NODE_CL_QUORUM] = 6, [NODE_CL_EACH_QUORUM] = 7,  [NODE_CL_ALL] = 8,
         [NODE_CL_SERIAL] = 9, [NODE_CL_LOCAL_SERIAL] = 9,
     };
     return rank[a] >= rank[b] ? a : b;
 }
 
-/* --- the buffer ------------------------------------------------------------------------------- */
+/* The buffer. */
 
 static void drop_overlay(struct nodei_txn *txn)
 {
@@ -103,7 +104,8 @@ static int apply(struct node_session *session, struct base_err *err)
     struct nodei_txn *txn = &session->txn;
     if (txn->count == 0)
         return BASE_OK;
-    const struct group group = {base_buf_view(&txn->buf), txn->count, txn->consistency, txn->durable, !session->unlogged};
+    const struct group group = {base_buf_view(&txn->buf), txn->count, txn->consistency,
+                                txn->durable, !session->unlogged};
     int rc = send(session, &group, err);
     if (rc == BASE_OK)
         empty(txn);
@@ -127,7 +129,8 @@ static int append(struct node_session *session, const struct group *group, struc
         return too_large(session, err);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "gather the transaction: %s", base_err_words(rc));
-    txn->consistency = txn->count ? more_demanding(txn->consistency, group->consistency) : group->consistency;
+    txn->consistency =
+        txn->count ? more_demanding(txn->consistency, group->consistency) : group->consistency;
     txn->count += group->count;
     txn->durable = txn->durable || group->durable;
     return BASE_OK;
@@ -159,7 +162,8 @@ int node_write(struct node_session *session, const struct base_table *table,
             rc = apply(session, err);
         whole = mutations.len > chunk;
     }
-    const struct group group = {mutations, mutation_count, consistency, ref.durable, !session->unlogged};
+    const struct group group = {mutations, mutation_count, consistency, ref.durable,
+                                !session->unlogged};
     if (rc == BASE_OK)
         rc = whole ? send(session, &group, err) : append(session, &group, err);
     if (rc == BASE_OK)
@@ -168,7 +172,7 @@ int node_write(struct node_session *session, const struct base_table *table,
                          BASE_SLICE_ARG(table->name));
 }
 
-/* --- begin, savepoints, end ------------------------------------------------------------------- */
+/* Begin, savepoints, end. */
 
 int node_txn_begin(struct node_session *session, struct base_err *err)
 {
@@ -269,7 +273,7 @@ bool node_session_batch_unlogged(const struct node_session *session)
     return session->unlogged;
 }
 
-/* --- reading one's own writes ----------------------------------------------------------------- */
+/* Reading one's own writes. */
 
 /* Give the savepoints at this place of the buffer their place in the overlay. */
 static void mark_overlay(struct nodei_txn *txn, size_t *next_mark)

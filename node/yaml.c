@@ -1,5 +1,6 @@
-/* Configuration files: one YAML mapping of option names to values, read with libyaml's events. Groups of options, as
- * cassandra.yaml's server_encryption_options and seed_provider, are flattened to dotted names. */
+/* Configuration files: one YAML mapping of option names to values, read with libyaml's events.
+ * Groups of options, as cassandra.yaml's server_encryption_options and seed_provider, are flattened
+ * to dotted names. */
 #include <errno.h>
 #include <stdio.h>
 #include <yaml.h>
@@ -40,11 +41,12 @@ static const char *scalar(const struct file *f)
     return strlen(text) == f->event.data.scalar.length ? text : NULL; /* no NUL inside */
 }
 
-static int read_mapping(struct file *f, struct nodei_settings *settings, const char *prefix, int depth,
-                        struct base_err *err);
+static int read_mapping(struct file *f, struct nodei_settings *settings, const char *prefix,
+                        int depth, struct base_err *err);
 
-/* The value of an option, standing on it. What is deeper is flattened: server_encryption_options: {ca: X} sets
- * server_encryption_options.ca, and the items of a list stand for their parent (seed_provider). */
+/* The value of an option, standing on it. What is deeper is flattened: server_encryption_options:
+ * {ca: X} sets server_encryption_options.ca, and the items of a list stand for their parent
+ * (seed_provider). */
 static int read_value(struct file *f, struct nodei_settings *settings, const char *name, int depth,
                       struct base_err *err)
 {
@@ -80,8 +82,8 @@ static int read_value(struct file *f, struct nodei_settings *settings, const cha
 }
 
 /* Pairs up to the mapping's end; `prefix` is empty at the top. */
-static int read_mapping(struct file *f, struct nodei_settings *settings, const char *prefix, int depth,
-                        struct base_err *err)
+static int read_mapping(struct file *f, struct nodei_settings *settings, const char *prefix,
+                        int depth, struct base_err *err)
 {
     for (;;) {
         char name[192];

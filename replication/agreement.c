@@ -1,9 +1,12 @@
-/* A client's change is told to the client when the members that live have applied it too (Cassandra's drivers wait for the same), or
- * WAIT_NS have passed: so what is asked of another node next finds the table.
+/* A client's change is told to the client when the members that live have applied it too
+ * (Cassandra's drivers wait for the same), or WAIT_NS have passed: so what is asked of another node
+ * next finds the table.
  *
- * Each is asked by an ECHO: it carries our epoch, and a node answers it only once it has reached that (core.c).
+ * Each is asked by an ECHO: it carries our epoch, and a node answers it only once it has reached
+ * that (core.c).
  *
- * Invariant: every agreement has a call pending, or ends in the event that sees the last one; calls have timeouts. */
+ * Invariant: every agreement has a call pending, or ends in the event that sees the last one; calls
+ * have timeouts. */
 #include "replication/metadata.h"
 
 #define WAIT_NS UINT64_C(1000000000)
@@ -36,7 +39,8 @@ static void agreement_end(struct repli_agreement *agreement)
     change->done(change);
 }
 
-static void answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void answered(struct repl *repl, struct repli_call *call, int rc,
+                     const struct base_message *reply)
 {
     struct repli_agreement *agreement = BASE_CONTAINER(call, struct ask, call)->agreement;
     (void)repl, (void)rc, (void)reply; /* who does not answer is not waited for any longer */
@@ -57,7 +61,8 @@ bool repli_agreement_begin(struct repl *repl, struct repl_change *change)
     size_t count = 0;
     for (size_t i = 0; i < repl->ring->member_count; i++)
         count += is_asked(repl, i);
-    struct repli_agreement *agreement = count ? calloc(1, sizeof *agreement + count * sizeof agreement->asks[0]) : NULL;
+    struct repli_agreement *agreement =
+        count ? calloc(1, sizeof *agreement + count * sizeof agreement->asks[0]) : NULL;
     if (!agreement)
         return false;
     agreement->repl = repl;
@@ -72,7 +77,8 @@ bool repli_agreement_begin(struct repl *repl, struct repl_change *change)
         struct ask *ask = &agreement->asks[n++];
         ask->agreement = agreement;
         ask->call.done = answered;
-        repli_call_start(repl, &ask->call, repli_member_peer(repl, i), REPL_LANE_GOSSIP, REPL_VERB_ECHO, none, WAIT_NS);
+        repli_call_start(repl, &ask->call, repli_member_peer(repl, i), REPL_LANE_GOSSIP,
+                         REPL_VERB_ECHO, none, WAIT_NS);
     }
     return true;
 }

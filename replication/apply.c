@@ -1,15 +1,16 @@
 /* What an entry of the metadata log leads to: a pure function of the snapshots before it. */
 #include "replication/metadata.h"
 
-static int apply_topology(const struct ring_state *ring, struct repli_applied *out, uint64_t epoch, struct base_err *err)
+static int apply_topology(const struct ring_state *ring, struct repli_applied *out, uint64_t epoch,
+                          struct base_err *err)
 {
     struct ring_change change;
     int rc = ring_change_decode(&out->arena, out->change.topology, &change, err);
     return rc == BASE_OK ? ring_state_apply(ring, &change, epoch, &out->ring, err) : rc;
 }
 
-int repli_entry_apply(const struct base_schema *schema, const struct ring_state *ring, struct base_slice entry,
-                      struct repli_applied *out, struct base_err *err)
+int repli_entry_apply(const struct base_schema *schema, const struct ring_state *ring,
+                      struct base_slice entry, struct repli_applied *out, struct base_err *err)
 {
     BASE_ASSERT(schema->epoch == ring->epoch);
     *out = (struct repli_applied){0};

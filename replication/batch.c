@@ -1,9 +1,11 @@
-/* The coordinator's part of a logged batch: two living members keep it durably before anything is sent to replicas, and are told when it
- * is done (batchlog.c has the keeper's part, and the argument about crashes).
+/* The coordinator's part of a logged batch: two living members keep it durably before anything is
+ * sent to replicas, and are told when it is done (batchlog.c has the keeper's part, and the
+ * argument about crashes).
  *
  * Invariants:
- *  1. A member is asked once. One that certainly does not have the batch is replaced by another; one that may have it is not, and the
- *     batch has a TIMEOUT: nothing was sent to replicas, and who has it will replay it.
+ *  1. A member is asked once. One that certainly does not have the batch is replaced by another;
+ *     one that may have it is not, and the batch has a TIMEOUT: nothing was sent to replicas, and
+ *     who has it will replay it.
  *  2. `done` is called once, from a later event, if store answered PENDING. */
 #include "replication/writes_private.h"
 
@@ -16,7 +18,8 @@ static bool was_tried(const struct repli_batch *batch, struct base_uuid host_id)
 }
 
 /* How good a keeper: in another rack than ours, and than the others'. Higher is better. */
-static unsigned keeper_score(const struct repl *repl, const struct repli_batch *batch, const struct ring_member *m)
+static unsigned keeper_score(const struct repl *repl, const struct repli_batch *batch,
+                             const struct ring_member *m)
 {
     unsigned score = base_slice_equal(m->rack, repl->config.rack) ? 0 : 2;
     bool same = false;
@@ -27,8 +30,8 @@ static unsigned keeper_score(const struct repl *repl, const struct repli_batch *
     return score + !same;
 }
 
-/* A living member that was not asked yet: of our data centre before others, in other racks before ours, at random among equals; -1: none
- * (Cassandra: ReplicaPlans.filterBatchlogEndpoints). */
+/* A living member that was not asked yet: of our data centre before others, in other racks before
+ * ours, at random among equals; -1: none (Cassandra: ReplicaPlans.filterBatchlogEndpoints). */
 static int find_keeper(struct repl *repl, const struct repli_batch *batch)
 {
     const struct ring_state *ring = repl->ring;
@@ -36,10 +39,11 @@ static int find_keeper(struct repl *repl, const struct repli_batch *batch)
     int found = -1;
     for (size_t i = 0; i < ring->member_count; i++) {
         const struct ring_member *m = &ring->members[i];
-        if (m->state != RING_MEMBER_NORMAL || repli_is_self(repl, m->host_id) || was_tried(batch, m->host_id) ||
-            !repl_is_alive(repl, m->host_id))
+        if (m->state != RING_MEMBER_NORMAL || repli_is_self(repl, m->host_id) ||
+            was_tried(batch, m->host_id) || !repl_is_alive(repl, m->host_id))
             continue;
-        unsigned score = 1 + keeper_score(repl, batch, m) + (base_slice_equal(m->dc, repl->config.dc) ? 4 : 0);
+        unsigned score =
+            1 + keeper_score(repl, batch, m) + (base_slice_equal(m->dc, repl->config.dc) ? 4 : 0);
         if (score < best)
             continue;
         equals = score > best ? 1 : equals + 1;
@@ -57,7 +61,8 @@ static bool never_arrived(int rc, bool answered)
     return rc != BASE_E_IO && rc != BASE_E_INTERNAL && rc != BASE_E_TIMEOUT && rc != BASE_E_UNKNOWN;
 }
 
-static void keeper_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void keeper_answered(struct repl *repl, struct repli_call *call, int rc,
+                            const struct base_message *reply)
 {
     struct repli_batch_keeper *keeper = BASE_CONTAINER(call, struct repli_batch_keeper, call);
     repli_batch_keeper_ended(repl, keeper, rc, never_arrived(rc, reply != NULL));
@@ -68,7 +73,8 @@ static bool keeper_start(struct repl *repl, struct repli_batch_keeper *keeper)
 {
     struct repli_batch *batch = keeper->batch;
     uint64_t now = repli_now(repl);
-    bool self = !repli_is_guest(repl) && repli_self(repl) >= 0 && !was_tried(batch, repl->config.host_id);
+    bool self =
+        !repli_is_guest(repl) && repli_self(repl) >= 0 && !was_tried(batch, repl->config.host_id);
     int member = batch->tried_count < REPLI_BATCH_TRIES_MAX - 1 ? find_keeper(repl, batch) : -1;
     if (member < 0 && !self)
         return false;
@@ -78,8 +84,9 @@ static bool keeper_start(struct repl *repl, struct repli_batch_keeper *keeper)
     batch->under_way++;
     if (!keeper->self) {
         keeper->call.done = keeper_answered;
-        repli_call_start(repl, &keeper->call, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT, REPL_VERB_BATCH,
-                         base_buf_view(&batch->body), now < batch->deadline_ns ? batch->deadline_ns - now : 1);
+        repli_call_start(repl, &keeper->call, repli_member_peer(repl, (size_t)member),
+                         REPL_LANE_POINT, REPL_VERB_BATCH, base_buf_view(&batch->body),
+                         now < batch->deadline_ns ? batch->deadline_ns - now : 1);
         return true;
     }
     int rc = repli_batchlog_keep(repl, keeper);
@@ -96,12 +103,16 @@ static void batch_progress(struct repl *repl, struct repli_batch *batch)
     for (size_t i = 0; i < REPLI_BATCH_KEEPERS; i++)
         kept |= batch->keepers[i].kept;
     /* One alone is enough only when there was nobody else to ask, as in Cassandra. */
-    batch->rc = batch->unsure ? BASE_E_TIMEOUT : kept ? BASE_OK : batch->overloaded ? BASE_E_OVERLOADED : BASE_E_UNAVAILABLE;
+    batch->rc = batch->unsure       ? BASE_E_TIMEOUT
+                : kept              ? BASE_OK
+                : batch->overloaded ? BASE_E_OVERLOADED
+                                    : BASE_E_UNAVAILABLE;
     if (batch->pending)
         batch->done(repl, batch);
 }
 
-void repli_batch_keeper_ended(struct repl *repl, struct repli_batch_keeper *keeper, int rc, bool certainly_not)
+void repli_batch_keeper_ended(struct repl *repl, struct repli_batch_keeper *keeper, int rc,
+                              bool certainly_not)
 {
     struct repli_batch *batch = keeper->batch;
     BASE_ASSERT(batch->under_way > 0);
@@ -118,7 +129,8 @@ void repli_batch_keeper_ended(struct repl *repl, struct repli_batch_keeper *keep
     batch_progress(repl, batch);
 }
 
-enum repl_answer repli_batch_store(struct repl *repl, struct repli_batch *batch, struct base_slice mutations, size_t mutation_count,
+enum repl_answer repli_batch_store(struct repl *repl, struct repli_batch *batch,
+                                   struct base_slice mutations, size_t mutation_count,
                                    uint64_t deadline_ns)
 {
     base_buf_init(&batch->body, SIZE_MAX);
@@ -150,11 +162,13 @@ void repli_batch_forget(struct repl *repl, struct repli_batch *batch)
 {
     for (size_t i = 0; i < REPLI_BATCH_KEEPERS; i++) {
         const struct repli_batch_keeper *keeper = &batch->keepers[i];
-        int member = keeper->kept && !keeper->self ? ring_member_find(repl->ring, keeper->host_id) : -1;
+        int member =
+            keeper->kept && !keeper->self ? ring_member_find(repl->ring, keeper->host_id) : -1;
         if (keeper->kept && keeper->self)
             repli_batchlog_done(repl, batch->id);
         else if (member >= 0)
-            repli_tell(repl, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT, REPL_VERB_BATCH_DONE, base_slice(batch->id, REPLI_BATCH_ID_LEN));
+            repli_tell(repl, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT,
+                       REPL_VERB_BATCH_DONE, base_slice(batch->id, REPLI_BATCH_ID_LEN));
     }
 }
 

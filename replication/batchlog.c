@@ -1,20 +1,25 @@
-/* The batchlog: several partitions that become visible all or none, although their coordinator may die (DESIGN.md §7). The coordinator's
- * part is in batch.c; here is the keeper's.
+/* The batchlog: several partitions that become visible all or none, although their coordinator may
+ * die (DESIGN.md §7). The coordinator's part is in batch.c; here is the keeper's.
  *
- * Coordinator: the batch goes to two other living members, its keepers, durably (BATCH); then its mutations to their replicas; when every
- * replica has acknowledged or has a hint, the keepers are told to forget it (BATCH_DONE). A keeper that still has it after twice the write
- * timeout replays it: writes it as a coordinator does, and forgets it when all is settled.
+ * Coordinator: the batch goes to two other living members, its keepers, durably (BATCH); then its
+ * mutations to their replicas; when every replica has acknowledged or has a hint, the keepers are
+ * told to forget it (BATCH_DONE). A keeper that still has it after twice the write timeout replays
+ * it: writes it as a coordinator does, and forgets it when all is settled.
  *
- * A kept batch is a row of repl_batches_table_id: the partition is its id, the clustering key empty, its one cell creation time, count
- * and mutations. The keeper has all ids in memory (filled by one scan at start), so that nothing is ever searched for.
+ * A kept batch is a row of repl_batches_table_id: the partition is its id, the clustering key
+ * empty, its one cell creation time, count and mutations. The keeper has all ids in memory (filled
+ * by one scan at start), so that nothing is ever searched for.
  *
  * Invariants, with what a crash at each place does:
- *  1. Nothing is sent to a replica before all keepers have the batch. Coordinator dies before: some keeper may have it: it is replayed, or
- *     nobody has it: it never was. Both are all or nothing.
- *  2. A keeper forgets only by BATCH_DONE or after a replay that was settled. Coordinator dies after the first replica has it: replayed. Keeper
- *     dies: the row is in its commit log, its scan at start finds it.
- *  3. What is replayed twice, or after it was written, changes nothing: the mutations carry their timestamps.
- *  4. A batch older than its tables' gc_grace, of dropped tables, or from before a truncation is not replayed there (repli_may_write_late). */
+ *  1. Nothing is sent to a replica before all keepers have the batch. Coordinator dies before: some
+ *     keeper may have it: it is replayed, or nobody has it: it never was. Both are all or nothing.
+ *  2. A keeper forgets only by BATCH_DONE or after a replay that was settled. Coordinator dies
+ *     after the first replica has it: replayed. Keeper dies: the row is in its commit log, its scan
+ *     at start finds it.
+ *  3. What is replayed twice, or after it was written, changes nothing: the mutations carry their
+ *     timestamps.
+ *  4. A batch older than its tables' gc_grace, of dropped tables, or from before a truncation is
+ *     not replayed there (repli_may_write_late). */
 #include <stdlib.h>
 
 #include "base/checksum.h"
@@ -22,8 +27,8 @@
 #include "replication/writes_private.h"
 
 #define BUCKETS 1024u
-#define KEPT_MAX 65536u           /* batches kept here; more are refused */
-#define REPLAYS_MAX 4u            /* at the same time */
+#define KEPT_MAX 65536u /* batches kept here; more are refused */
+#define REPLAYS_MAX 4u  /* at the same time */
 #define SCAN_AGAIN_NS (UINT64_C(5) * 1000000000u)
 #define ID_LEN REPLI_BATCH_ID_LEN
 #define PKEY_MAX (8 + 2 * ID_LEN + 2)
@@ -35,9 +40,9 @@ struct kept {
     struct kept *later, **later_prev; /* by when it may be replayed; NULL: not in the list */
     uint8_t id[ID_LEN];
     uint64_t due_ns;
-    bool stored;   /* the row is there */
-    bool done;     /* BATCH_DONE has come: to be deleted */
-    bool busy;     /* a store operation or a replay is under way */
+    bool stored; /* the row is there */
+    bool done;   /* BATCH_DONE has come: to be deleted */
+    bool busy;   /* a store operation or a replay is under way */
 };
 struct repli_batchlog {
     struct kept *buckets[BUCKETS];
@@ -50,7 +55,7 @@ struct repli_batchlog {
 
 static void arm(struct repl *repl);
 
-/* --- what is kept --------------------------------------------------------------------------------------------------------- */
+/* What is kept. */
 
 static struct kept **find(struct repli_batchlog *part, const uint8_t id[ID_LEN])
 {
@@ -115,7 +120,7 @@ static uint64_t replay_after(const struct repl *repl)
     return 2 * repl->config.write_timeout_ns;
 }
 
-/* --- store operations: keep a row, take it away, read it -------------------------------------------------------------------- */
+/* Store operations: keep a row, take it away, read it. */
 
 static const uint8_t the_row[1] = {BASE_KEY_AT};
 
@@ -167,7 +172,8 @@ static void row_op_free(struct row_op *op)
     free(op);
 }
 
-static void row_op_write(struct repl *repl, struct row_op *op, void (*done)(struct repl_store_op *op))
+static void row_op_write(struct repl *repl, struct row_op *op,
+                         void (*done)(struct repl_store_op *op))
 {
     memset(&op->store_op, 0, sizeof op->store_op);
     op->store_op.kind = REPL_STORE_WRITE;
@@ -178,7 +184,7 @@ static void row_op_write(struct repl *repl, struct row_op *op, void (*done)(stru
     op->store_op.timeout_ns = repl->config.write_timeout_ns;
 }
 
-/* --- forgetting --------------------------------------------------------------------------------------------------------------- */
+/* Forgetting. */
 
 static void forgotten(struct repl *repl, struct row_op *op)
 {
@@ -206,9 +212,10 @@ static void forget(struct repl *repl, struct kept *kept)
     BASE_ASSERT(!kept->busy && kept->stored);
     list_remove(repl->batchlog, kept);
     struct base_deletion deletion = {repl->ports.timestamp(repl->ports.ctx), repli_now_s(repl)};
-    int rc = op ? base_mutation_put(&op->buf, repl_batches_table_id, base_slice(op->pkey, op->pkey_len), deletion, (struct base_slice){0},
-                                    NULL, 0, NULL, 0)
-                : BASE_E_NOMEM;
+    int rc =
+        op ? base_mutation_put(&op->buf, repl_batches_table_id, base_slice(op->pkey, op->pkey_len),
+                               deletion, (struct base_slice){0}, NULL, 0, NULL, 0)
+           : BASE_E_NOMEM;
     if (rc != BASE_OK) {
         if (op)
             row_op_free(op);
@@ -222,7 +229,7 @@ static void forget(struct repl *repl, struct kept *kept)
         forgotten(repl, op);
 }
 
-/* --- keeping --------------------------------------------------------------------------------------------------------------------- */
+/* Keeping. */
 
 static void keep_ended(struct repl *repl, struct row_op *op)
 {
@@ -258,8 +265,10 @@ static void keep_done(struct repl_store_op *store_op)
     keep_ended(repl, op);
     repli_event_end(repl);
 }
-/* Start keeping; `op` has who asked. Takes it over; not on failure, which is one of nothing kept. */
-static int keep(struct repl *repl, struct row_op *op, int64_t created_us, size_t mutation_count, struct base_slice mutations)
+/* Start keeping; `op` has who asked. Takes it over; not on failure, which is one of nothing
+ * kept. */
+static int keep(struct repl *repl, struct row_op *op, int64_t created_us, size_t mutation_count,
+                struct base_slice mutations)
 {
     struct base_buf value;
     base_buf_init(&value, SIZE_MAX);
@@ -267,8 +276,10 @@ static int keep(struct repl *repl, struct row_op *op, int64_t created_us, size_t
     if (rc == BASE_OK)
         rc = repli_late_value_put(&value, created_us, mutation_count, mutations);
     if (rc == BASE_OK) /* our own time: a deletion that we make later is later */
-        rc = repli_internal_row_put(&op->buf, repl_batches_table_id, base_slice(op->pkey, op->pkey_len), base_slice(the_row, 1),
-                                    repl->ports.timestamp(repl->ports.ctx), 0, base_buf_view(&value));
+        rc = repli_internal_row_put(&op->buf, repl_batches_table_id,
+                                    base_slice(op->pkey, op->pkey_len), base_slice(the_row, 1),
+                                    repl->ports.timestamp(repl->ports.ctx), 0,
+                                    base_buf_view(&value));
     base_buf_fini(&value);
     if (rc == BASE_OK) {
         op->kept = kept_new(repl, op->id);
@@ -283,7 +294,8 @@ static int keep(struct repl *repl, struct row_op *op, int64_t created_us, size_t
     return BASE_OK;
 }
 
-static void handle_batch(struct repl *repl, struct repl_inbound *in, struct base_reader *reader, const uint8_t id[ID_LEN])
+static void handle_batch(struct repl *repl, struct repl_inbound *in, struct base_reader *reader,
+                         const uint8_t id[ID_LEN])
 {
     uint64_t created;
     size_t count, cost = in->message.body.len + OP_COST;
@@ -344,7 +356,8 @@ void repli_batchlog_handle(struct repl *repl, struct repl_inbound *in)
     if (rc != BASE_OK)
         repli_reply_failure(repl, in, rc, (struct base_slice){0}, err.text);
     else if (!sound)
-        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0}, "the message is too short");
+        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0},
+                            "the message is too short");
     else if (kept && kept->stored) /* it came twice */
         repli_reply(repl, in, (struct base_slice){0});
     else if (kept)
@@ -368,16 +381,18 @@ int repli_batchlog_keep(struct repl *repl, struct repli_batch_keeper *keeper)
     if (!op)
         return BASE_E_NOMEM;
     op->keeper = keeper;
-    int rc = keep(repl, op, batch->created_us, batch->mutation_count, base_slice(batch->body.data + head, batch->body.len - head));
+    int rc = keep(repl, op, batch->created_us, batch->mutation_count,
+                  base_slice(batch->body.data + head, batch->body.len - head));
     if (rc != BASE_OK)
         row_op_free(op);
     return rc;
 }
 
-/* --- replay ----------------------------------------------------------------------------------------------------------------------- */
+/* Replay. */
 
 /* Runs where it may block, on the operation's own memory. */
-static int read_row(struct repl_store_op *store_op, struct base_source *source, struct base_err *err)
+static int read_row(struct repl_store_op *store_op, struct base_source *source,
+                    struct base_err *err)
 {
     struct row_op *op = BASE_CONTAINER(store_op, struct row_op, store_op);
     struct base_partition partition;
@@ -388,7 +403,8 @@ static int read_row(struct repl_store_op *store_op, struct base_source *source, 
         rc = source->ops->next(source, &item, err);
         if (rc != BASE_OK || item.kind == BASE_ITEM_END)
             break;
-        if (item.kind == BASE_ITEM_ROW && op->buf.len == 0 && repli_internal_row_get(item.row, op->cmd.now_s, &value))
+        if (item.kind == BASE_ITEM_ROW && op->buf.len == 0 &&
+            repli_internal_row_get(item.row, op->cmd.now_s, &value))
             rc = base_buf_put_slice(&op->buf, value);
     }
     return rc;
@@ -454,7 +470,8 @@ static void row_was_read(struct repl *repl, struct row_op *op)
     size_t count = 0;
     int rc = op->store_op.rc;
     if (rc != BASE_OK)
-        base_logf(repl->ports.log, BASE_LOG_WARN, "batchlog: a batch cannot be read: %s", op->store_op.err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN, "batchlog: a batch cannot be read: %s",
+                  op->store_op.err.text);
     else if (op->buf.len > 0)
         rc = filter(repl, op, &count);
     if (rc != BASE_OK || count == 0 || op->kept->done) {
@@ -523,7 +540,7 @@ static void replay_due(struct repl *repl, struct repli_timer *timer)
     arm(repl);
 }
 
-/* --- the scan at start --------------------------------------------------------------------------------------------------------------- */
+/* The scan at start. */
 
 struct scan_op {
     struct repl_store_op store_op;
@@ -533,7 +550,8 @@ struct scan_op {
 };
 
 /* Runs where it may block, on the operation's own memory. */
-static int collect_ids(struct repl_store_op *store_op, struct base_source *source, struct base_err *err)
+static int collect_ids(struct repl_store_op *store_op, struct base_source *source,
+                       struct base_err *err)
 {
     struct scan_op *scan = BASE_CONTAINER(store_op, struct scan_op, store_op);
     struct base_buf id;
@@ -548,7 +566,8 @@ static int collect_ids(struct repl_store_op *store_op, struct base_source *sourc
             break;
         rc = source->ops->next(source, &item, err);
         base_buf_reset(&id);
-        if (rc == BASE_OK && item.kind == BASE_ITEM_ROW && repli_internal_row_get(item.row, scan->cmd.now_s, &value) &&
+        if (rc == BASE_OK && item.kind == BASE_ITEM_ROW &&
+            repli_internal_row_get(item.row, scan->cmd.now_s, &value) &&
             base_pkey_decode(partition.pkey, &id, NULL) == BASE_OK && id.len == ID_LEN)
             rc = base_buf_put(&scan->ids, id.data, ID_LEN);
     }
@@ -573,7 +592,8 @@ static void scanned(struct repl *repl, struct scan_op *scan)
     }
     part->scanned = rc == BASE_OK;
     if (rc != BASE_OK && !repl->closing) {
-        base_logf(repl->ports.log, BASE_LOG_WARN, "batchlog: cannot be read: %s", rc == BASE_E_NOMEM ? "out of memory" : scan->store_op.err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN, "batchlog: cannot be read: %s",
+                  rc == BASE_E_NOMEM ? "out of memory" : scan->store_op.err.text);
         repli_timer_arm_after(repl, &part->scan_timer, SCAN_AGAIN_NS);
     }
     base_buf_fini(&scan->ids);
@@ -611,7 +631,7 @@ static void scan(struct repl *repl, struct repli_timer *timer)
         scanned(repl, op);
 }
 
-/* --- the part ------------------------------------------------------------------------------------------------------------------------------ */
+/* The part. */
 
 int repli_batchlog_open(struct repl *repl, struct base_err *err)
 {

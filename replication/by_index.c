@@ -1,9 +1,10 @@
 /* Pages by index that differ: which rows are to be read in full (fetch.c, PLACES).
  *
- * A row that meets the condition when merged has its winning cell on some replica that was asked, and meets it there: so it is in
- * some page. What the pages have, together, is all that is to be asked of everybody; what one has and another has not may be there as
- * well, older or deleted. Of a condition on a partition (a static column, a part of its key) all rows are asked for, for the other
- * replica may have others. */
+ * A row that meets the condition when merged has its winning cell on some replica that was asked,
+ * and meets it there: so it is in some page. What the pages have, together, is all that is to be
+ * asked of everybody; what one has and another has not may be there as well, older or deleted. Of a
+ * condition on a partition (a static column, a part of its key) all rows are asked for, for the
+ * other replica may have others. */
 #include "replication/reads_private.h"
 
 #define PLACES_BYTES_MAX ((size_t)4 << 20)
@@ -36,8 +37,8 @@ static int add(struct gathering *g, struct base_slice pkey, size_t *pkey_at, str
     return rc == BASE_OK ? base_buf_put_slice(&g->bytes, ckey) : rc;
 }
 
-static int add_page(struct gathering *g, const struct repli_fetch *f, const struct repli_contact *c, const struct repl_page_end *end,
-                    bool of_rows)
+static int add_page(struct gathering *g, const struct repli_fetch *f, const struct repli_contact *c,
+                    const struct repl_page_end *end, bool of_rows)
 {
     struct base_source *source;
     struct base_partition p;
@@ -49,7 +50,9 @@ static int add_page(struct gathering *g, const struct repli_fetch *f, const stru
         size_t pkey_at = SIZE_MAX;
         if (!of_rows)
             rc = add(g, p.pkey, &pkey_at, (struct base_slice){0});
-        while (rc == BASE_OK && of_rows && (rc = source->ops->next(source, &item, NULL)) == BASE_OK && item.kind != BASE_ITEM_END)
+        while (rc == BASE_OK && of_rows &&
+               (rc = source->ops->next(source, &item, NULL)) == BASE_OK &&
+               item.kind != BASE_ITEM_END)
             rc = item.kind == BASE_ITEM_ROW ? add(g, p.pkey, &pkey_at, item.ckey) : BASE_OK;
         if (rc != BASE_OK)
             break;
@@ -62,9 +65,11 @@ static int compare(const void *a, const void *b, void *ctx)
 {
     const struct gathering *g = ctx;
     const struct place *x = a, *y = b;
-    int c = base_slice_compare(base_slice(g->bytes.data + x->pkey_at, x->pkey_len), base_slice(g->bytes.data + y->pkey_at, y->pkey_len));
+    int c = base_slice_compare(base_slice(g->bytes.data + x->pkey_at, x->pkey_len),
+                               base_slice(g->bytes.data + y->pkey_at, y->pkey_len));
     return c ? c
-             : base_slice_compare(base_slice(g->bytes.data + x->ckey_at, x->ckey_len), base_slice(g->bytes.data + y->ckey_at, y->ckey_len));
+             : base_slice_compare(base_slice(g->bytes.data + x->ckey_at, x->ckey_len),
+                                  base_slice(g->bytes.data + y->ckey_at, y->ckey_len));
 }
 
 static int put_places(struct gathering *g, struct base_buf *out)
@@ -87,7 +92,8 @@ static int put_places(struct gathering *g, struct base_buf *out)
 int repli_places_gather(struct repli_fetch *f)
 {
     const struct base_column *column = base_table_column_by_id(f->table, f->request.index.column);
-    bool of_rows = column && (column->kind == BASE_COLUMN_REGULAR || column->kind == BASE_COLUMN_CLUSTERING);
+    bool of_rows =
+        column && (column->kind == BASE_COLUMN_REGULAR || column->kind == BASE_COLUMN_CLUSTERING);
     struct gathering g = {0};
     size_t n;
     struct repl_page_end end = repli_smallest_end(f, &n);

@@ -1,13 +1,19 @@
-/* Conditional writes at replication factor 1: the one replica reads, judges and then writes, one after another for each partition.
+/* Conditional writes at replication factor 1: the one replica reads, judges and then writes, one
+ * after another for each partition.
  *
  * Invariants:
- *  1. Of the conditions of one queue (a partition's hash) one is under way: nothing that came by a condition comes between its read and
- *     its write. (A plain write may: as in Cassandra, conditions hold against conditions.)
- *  2. The head of a queue is the one under way, and has a store operation pending whenever nobody is running the queue.
- *  3. A condition is carried out within its deadline or not at all: past it, before its read, it is dropped.
- *  4. A message that comes twice is answered as the first time: what the mutation itself wrote does not make the condition false, and
- *     one that was told that its condition does not hold is not carried out later, when it might (the last REFUSED_MAX are known).
- *  5. What the store may still read (the mutation, the command) lives in the condition or in what it answers. */
+ *  1. Of the conditions of one queue (a partition's hash) one is under way: nothing that came by a
+ *     condition comes between its read and its write. (A plain write may: as in Cassandra,
+ *     conditions hold against conditions.)
+ *  2. The head of a queue is the one under way, and has a store operation pending whenever nobody
+ *     is running the queue.
+ *  3. A condition is carried out within its deadline or not at all: past it, before its read, it is
+ *     dropped.
+ *  4. A message that comes twice is answered as the first time: what the mutation itself wrote does
+ *     not make the condition false, and one that was told that its condition does not hold is not
+ *     carried out later, when it might (the last REFUSED_MAX are known).
+ *  5. What the store may still read (the mutation, the command) lives in the condition or in what
+ *     it answers. */
 #include "replication/writes_private.h"
 
 #include <stdlib.h>
@@ -32,7 +38,7 @@ struct condition {
     struct client *client;   /* … a client here */
     struct base_slice conditions, mutation;
     uint64_t deadline_ns;
-    bool durable, nothing;      /* nothing: the mutation is empty, the conditions are all there is */
+    bool durable, nothing; /* nothing: the mutation is empty, the conditions are all there is */
     struct base_schema *schema; /* holds the table */
     struct base_read cmd;
     struct repli_judgement judgement;
@@ -54,7 +60,8 @@ struct client {
     bool local; /* a condition refers to us */
     size_t admitted;
     size_t conditions_len;
-    uint8_t bytes[]; /* the local condition's conditions and mutation: they may outlive the caller's */
+    uint8_t
+        bytes[]; /* the local condition's conditions and mutation: they may outlive the caller's */
 };
 struct refused { /* a message whose condition did not hold */
     struct base_uuid sender;
@@ -76,7 +83,7 @@ struct verdict {
 };
 static void client_ended(struct repl *repl, struct client *client, const struct verdict *verdict);
 
-/* --- the replica ------------------------------------------------------------------------------------------------------ */
+/* The replica. */
 
 /* Runs where it may block, on the operation's own memory. */
 static int judge(struct repl_store_op *op, struct base_source *source, struct base_err *err)
@@ -87,13 +94,15 @@ static int judge(struct repl_store_op *op, struct base_source *source, struct ba
 
 static struct refused *refused_slot(struct repl *repl, const struct base_message *message)
 {
-    return &repl->writes->conditional->refused[(base_get_le64(message->sender.b) ^ message->id) % REFUSED_MAX];
+    return &repl->writes->conditional
+                ->refused[(base_get_le64(message->sender.b) ^ message->id) % REFUSED_MAX];
 }
 
 static bool was_refused(struct repl *repl, const struct base_message *message)
 {
     const struct refused *r = refused_slot(repl, message);
-    return r->id == message->id && r->generation == message->generation && base_uuid_equal(r->sender, message->sender);
+    return r->id == message->id && r->generation == message->generation &&
+           base_uuid_equal(r->sender, message->sender);
 }
 
 static void free_condition(struct condition *c)
@@ -125,10 +134,14 @@ static void reply(struct repl *repl, struct condition *c, bool applied)
     base_buf_fini(&body);
 }
 
-static void condition_end(struct repl *repl, struct condition *c, int rc, bool applied, bool maybe_written)
+static void condition_end(struct repl *repl, struct condition *c, int rc, bool applied,
+                          bool maybe_written)
 {
-    const struct verdict verdict = {.rc = rc, .applied = applied, .maybe_written = maybe_written,
-                                    .current = base_buf_view(&c->judgement.current), .text = base_slice_str(c->store_op.err.text)};
+    const struct verdict verdict = {.rc = rc,
+                                    .applied = applied,
+                                    .maybe_written = maybe_written,
+                                    .current = base_buf_view(&c->judgement.current),
+                                    .text = base_slice_str(c->store_op.err.text)};
     BASE_ASSERT(c->queue->head == c);
     c->queue->head = c->next;
     if (!c->next)
@@ -138,8 +151,8 @@ static void condition_end(struct repl *repl, struct condition *c, int rc, bool a
         client_ended(repl, c->client, &verdict);
     } else if (rc == BASE_OK) {
         if (!applied)
-            *refused_slot(repl, &c->in->message) =
-                (struct refused){c->in->message.sender, c->in->message.generation, c->in->message.id};
+            *refused_slot(repl, &c->in->message) = (struct refused){
+                c->in->message.sender, c->in->message.generation, c->in->message.id};
         reply(repl, c, applied);
     } else if (rc == BASE_E_TIMEOUT) {
         repl->stats.messages_expired++;
@@ -217,7 +230,8 @@ static enum repl_answer step(struct repl *repl, struct condition *c)
 static void run(struct repl *repl, struct queue *queue)
 {
     BASE_ASSERT(!queue->running);
-    queue->running = true; /* an answer may bring a new condition: it joins the end, and is not run from there */
+    queue->running =
+        true; /* an answer may bring a new condition: it joins the end, and is not run from there */
     while (queue->head && step(repl, queue->head) == REPL_DONE)
         continue;
     queue->running = false;
@@ -237,8 +251,10 @@ static bool read_condition(struct repl *repl, struct condition *c, int *rc, stru
 {
     struct base_reader reader = base_reader(c->mutation);
     struct base_mutation m;
-    if (!base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
-        *rc = base_err_set(err, BASE_E_CORRUPT, "the condition's mutation is damaged, or more than one");
+    if (!base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 ||
+        !base_mutation_check(&m)) {
+        *rc = base_err_set(err, BASE_E_CORRUPT,
+                           "the condition's mutation is damaged, or more than one");
         return false;
     }
     const struct base_table *table = base_schema_table_by_id(repl->schema, m.table_id);
@@ -247,7 +263,8 @@ static bool read_condition(struct repl *repl, struct condition *c, int *rc, stru
         return false;
     }
     const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
-    if (c->in && c->in->message.epoch < repl_epoch(repl) && !repli_owns(repl, keyspace, base_token_get(m.pkey.data))) {
+    if (c->in && c->in->message.epoch < repl_epoch(repl) &&
+        !repli_owns(repl, keyspace, base_token_get(m.pkey.data))) {
         *rc = base_err_set(err, BASE_E_STALE, "this node does not hold the partition any more");
         return false;
     }
@@ -281,7 +298,8 @@ static void enqueue(struct repl *repl, struct condition *c)
         run(repl, queue);
 }
 
-static struct condition *new_condition(struct repl *repl, struct base_slice conditions, struct base_slice mutation, uint64_t deadline_ns)
+static struct condition *new_condition(struct repl *repl, struct base_slice conditions,
+                                       struct base_slice mutation, uint64_t deadline_ns)
 {
     struct condition *c = calloc(1, sizeof *c);
     if (!c)
@@ -297,7 +315,8 @@ static struct condition *new_condition(struct repl *repl, struct base_slice cond
 }
 
 /* The conditions, as bytes, and the mutation that follows them to the end. */
-static struct condition *read_message(struct repl *repl, struct repl_inbound *in, int *rc, struct base_err *err)
+static struct condition *read_message(struct repl *repl, struct repl_inbound *in, int *rc,
+                                      struct base_err *err)
 {
     struct base_reader reader = base_reader(in->message.body);
     struct base_slice conditions;
@@ -305,7 +324,8 @@ static struct condition *read_message(struct repl *repl, struct repl_inbound *in
         *rc = base_err_set(err, BASE_E_CORRUPT, "the conditions are cut");
         return NULL;
     }
-    struct condition *c = new_condition(repl, conditions, base_slice(reader.p, base_reader_left(&reader)), in->deadline_ns);
+    struct condition *c = new_condition(
+        repl, conditions, base_slice(reader.p, base_reader_left(&reader)), in->deadline_ns);
     if (!c)
         *rc = base_err_set(err, BASE_E_NOMEM, "out of memory");
     return c;
@@ -340,7 +360,7 @@ void repli_conditional_handle(struct repl *repl, struct repl_inbound *in)
     repli_reply_failure(repl, in, rc, base_slice(&nothing_written, 1), err.text);
 }
 
-/* --- the coordinator ---------------------------------------------------------------------------------------------------------- */
+/* The coordinator. */
 
 static void client_free(struct repl *repl, struct client *client)
 {
@@ -367,13 +387,15 @@ static void client_answer(struct repl *repl, struct client *client, int rc)
     repl->stats.write_timeouts += rc == BASE_E_TIMEOUT;
     repl->stats.write_failures += rc == BASE_E_UNKNOWN;
     repl->stats.write_unavailables += rc == BASE_E_UNAVAILABLE;
-    repl_histogram_add(&repl->stats.conditional_latency, (repli_now(repl) - client->started_ns) / 1000);
+    repl_histogram_add(&repl->stats.conditional_latency,
+                       (repli_now(repl) - client->started_ns) / 1000);
     BASE_ASSERT(repl->client_requests > 0);
     repl->client_requests--;
     write->done(write);
 }
 
-/* What a failure at the replica means to the client: nothing was written unless it says otherwise. */
+/* What a failure at the replica means to the client: nothing was written unless it says
+ * otherwise. */
 static int client_code(int rc, bool maybe_written)
 {
     if (maybe_written)
@@ -400,20 +422,27 @@ static void client_ended(struct repl *repl, struct client *client, const struct 
     if (client->write) {
         struct repl_outcome *outcome = &client->write->outcome;
         int rc = verdict->rc;
-        int code = rc == BASE_OK ? verdict->applied ? BASE_OK : BASE_E_CONDITION : client_code(rc, verdict->maybe_written);
+        int code = rc == BASE_OK ? verdict->applied ? BASE_OK : BASE_E_CONDITION
+                                 : client_code(rc, verdict->maybe_written);
         outcome->failures = code == BASE_E_UNKNOWN;
         outcome->alive = 1;
         outcome->repeat_safe = code == BASE_E_UNKNOWN && !verdict->maybe_written;
         if (code == BASE_E_CONDITION) {
             client->write->current = verdict->current;
-            (void)base_err_set(&outcome->err, code, "the condition does not hold; nothing was written");
+            (void)base_err_set(&outcome->err, code,
+                               "the condition does not hold; nothing was written");
         } else if (code == BASE_E_TIMEOUT) {
-            (void)base_err_set(&outcome->err, code, "conditional write timed out: the replica did not answer in time; the row may have been "
-                               "written or may still be, and repeating the statement would find it: read it to know");
+            (void)base_err_set(&outcome->err, code,
+                               "conditional write timed out: the replica did not answer in time; "
+                               "the row may have been "
+                               "written or may still be, and repeating the statement would find "
+                               "it: read it to know");
         } else if (code != BASE_OK) {
-            (void)base_err_set(&outcome->err, code, "conditional write: the replica said: %s%s%.*s; %s", base_err_words(rc),
-                               verdict->text.len ? ": " : "", BASE_SLICE_ARG(verdict->text),
-                               verdict->maybe_written ? "the row may have been written: read it to know" : "nothing was written");
+            (void)base_err_set(
+                &outcome->err, code, "conditional write: the replica said: %s%s%.*s; %s",
+                base_err_words(rc), verdict->text.len ? ": " : "", BASE_SLICE_ARG(verdict->text),
+                verdict->maybe_written ? "the row may have been written: read it to know"
+                                       : "nothing was written");
         }
         client_answer(repl, client, code);
     }
@@ -430,7 +459,8 @@ static bool read_answer(struct base_slice body, struct verdict *verdict)
     return verdict->applied || base_conditions_current_check(verdict->current);
 }
 
-static void client_call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *answer)
+static void client_call_done(struct repl *repl, struct repli_call *call, int rc,
+                             const struct base_message *answer)
 {
     struct client *client = BASE_CONTAINER(call, struct client, call);
     struct verdict verdict = {.rc = rc};
@@ -450,10 +480,12 @@ static void client_timed_out(struct repl *repl, struct repli_timer *timer)
 {
     struct client *client = BASE_CONTAINER(timer, struct client, timer);
     BASE_ASSERT(client->write && client->local);
-    (void)base_err_set(&client->write->outcome.err, BASE_E_TIMEOUT, "conditional write timed out; the row may have been written or may "
+    (void)base_err_set(&client->write->outcome.err, BASE_E_TIMEOUT,
+                       "conditional write timed out; the row may have been written or may "
                        "still be, and repeating the statement would find it: read it to know");
     client->write->outcome.alive = 1;
-    client_answer(repl, client, BASE_E_TIMEOUT); /* the condition goes on, and frees us at its end */
+    client_answer(repl, client,
+                  BASE_E_TIMEOUT); /* the condition goes on, and frees us at its end */
 }
 
 /* The one replica: its index, or -1 with the outcome. */
@@ -463,36 +495,48 @@ static int find_replica(struct repl *repl, struct repl_write *write, int *rc)
     struct base_mutation m;
     struct base_err *err = &write->outcome.err;
     struct repli_need need;
-    if (write->mutation_count != 1 || !base_mutation_decode(&reader, &m) || base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
+    if (write->mutation_count != 1 || !base_mutation_decode(&reader, &m) ||
+        base_reader_left(&reader) > 0 || !base_mutation_check(&m)) {
         *rc = base_err_set(err, BASE_E_INVALID, "a condition is about one partition: one mutation");
         return -1;
     }
     const struct base_table *table = base_schema_table_by_id(repl->schema, m.table_id);
     if (!table) {
-        *rc = base_err_set(err, BASE_E_STALE, "the table of this write is not in the schema any more; prepare the statement again");
+        *rc = base_err_set(
+            err, BASE_E_STALE,
+            "the table of this write is not in the schema any more; prepare the statement again");
         return -1;
     }
-    const struct ring_placement *placement = repl_placement(repl, base_schema_keyspace(repl->schema, table->keyspace));
+    const struct ring_placement *placement =
+        repl_placement(repl, base_schema_keyspace(repl->schema, table->keyspace));
     if (!placement) {
         *rc = base_err_set(err, BASE_E_NOMEM, "write: out of memory");
         return -1;
     }
     if (placement->rf_total > 1) {
-        *rc = base_err_set(err, BASE_E_INVALID, "conditions above replication factor 1 need Paxos for rows, which this version does not have: "
-                           "keyspace %.*s has %u", BASE_SLICE_ARG(table->keyspace), placement->rf_total);
+        *rc = base_err_set(err, BASE_E_INVALID,
+                           "conditions above replication factor 1 need Paxos for rows, which this "
+                           "version does not have: "
+                           "keyspace %.*s has %u",
+                           BASE_SLICE_ARG(table->keyspace), placement->rf_total);
         return -1;
     }
     *rc = base_conditions_check(write->condition, table, err);
     if (*rc != BASE_OK)
         return -1;
     const struct ring_range *range = ring_placement_find(placement, base_token_get(m.pkey.data));
-    int level = write->consistency == REPL_CL_ANY ? REPL_CL_ONE : write->consistency; /* no hint decides a condition */
+    int level = write->consistency == REPL_CL_ANY
+                    ? REPL_CL_ONE
+                    : write->consistency; /* no hint decides a condition */
     *rc = repli_need_of(repl, placement, level, true, &need, err);
     if (*rc == BASE_OK)
         *rc = repli_check_alive(repl, &need, placement, range, true, &write->outcome);
-    if (*rc == BASE_OK && (range->write.count != 1 || !repl_is_alive(repl, repl->ring->members[range->write.members[0]].host_id))) {
+    if (*rc == BASE_OK &&
+        (range->write.count != 1 ||
+         !repl_is_alive(repl, repl->ring->members[range->write.members[0]].host_id))) {
         write->outcome.required = 1;
-        *rc = base_err_set(err, BASE_E_UNAVAILABLE, "the partition's only replica is not alive; nothing was written");
+        *rc = base_err_set(err, BASE_E_UNAVAILABLE,
+                           "the partition's only replica is not alive; nothing was written");
     }
     return *rc == BASE_OK ? range->write.members[0] : -1;
 }
@@ -523,9 +567,10 @@ static void start_local(struct repl *repl, struct client *client, uint64_t timeo
 {
     struct base_err err;
     struct verdict verdict = {.rc = BASE_E_NOMEM, .text = BASE_SLICE_LIT("out of memory")};
-    struct condition *c = new_condition(repl, base_slice(client->bytes, client->conditions_len),
-                                        base_slice(client->bytes + client->conditions_len, client->write->mutations.len),
-                                        repli_now(repl) + timeout_ns);
+    struct condition *c = new_condition(
+        repl, base_slice(client->bytes, client->conditions_len),
+        base_slice(client->bytes + client->conditions_len, client->write->mutations.len),
+        repli_now(repl) + timeout_ns);
     client->local = true;
     if (c) {
         c->client = client;
@@ -550,8 +595,8 @@ static int start_remote(struct repl *repl, struct client *client, int replica, u
         rc = base_buf_put_slice(&body, client->write->mutations);
     if (rc == BASE_OK) {
         client->call.done = client_call_done;
-        repli_call_start(repl, &client->call, repli_member_peer(repl, (size_t)replica), REPL_LANE_POINT, REPL_VERB_WRITE_IF,
-                         base_buf_view(&body), timeout_ns);
+        repli_call_start(repl, &client->call, repli_member_peer(repl, (size_t)replica),
+                         REPL_LANE_POINT, REPL_VERB_WRITE_IF, base_buf_view(&body), timeout_ns);
     }
     base_buf_fini(&body);
     return rc;
@@ -561,7 +606,8 @@ void repli_conditional_start(struct repl *repl, struct repl_write *write)
 {
     struct base_err *err = &write->outcome.err;
     size_t cost = write->condition.len + write->mutations.len + OP_COST;
-    uint64_t timeout_ns = write->timeout_ns ? write->timeout_ns : repl->config.conditional_timeout_ns;
+    uint64_t timeout_ns =
+        write->timeout_ns ? write->timeout_ns : repl->config.conditional_timeout_ns;
     struct client *client = NULL;
     bool admitted = false;
     int replica = -1, rc = repli_write_refused(repl, true, err);
@@ -571,7 +617,9 @@ void repli_conditional_start(struct repl *repl, struct repl_write *write)
     if (rc == BASE_OK) {
         admitted = repl->writes->conditional->count < CONDITIONS_MAX && repli_admit(repl, cost);
         if (!admitted)
-            rc = base_err_set(err, BASE_E_OVERLOADED, "write: too many requests are under way here; nothing was written: repeat it later");
+            rc = base_err_set(err, BASE_E_OVERLOADED,
+                              "write: too many requests are under way here; nothing was written: "
+                              "repeat it later");
     }
     if (rc == BASE_OK) {
         client = new_client(repl, write);
@@ -589,12 +637,13 @@ void repli_conditional_start(struct repl *repl, struct repl_write *write)
     if (repli_is_self(repl, repl->ring->members[replica].host_id)) {
         start_local(repl, client, timeout_ns);
     } else if (start_remote(repl, client, replica, timeout_ns) != BASE_OK) {
-        const struct verdict verdict = {.rc = BASE_E_NOMEM, .text = BASE_SLICE_LIT("out of memory")};
+        const struct verdict verdict = {.rc = BASE_E_NOMEM,
+                                        .text = BASE_SLICE_LIT("out of memory")};
         client_ended(repl, client, &verdict);
     }
 }
 
-/* --- the part ------------------------------------------------------------------------------------------------------------------- */
+/* The part. */
 
 int repli_conditional_open(struct repli_conditional **out)
 {
@@ -613,7 +662,9 @@ void repli_conditional_close(struct repl *repl, struct repli_conditional *part)
     while (part->clients) {
         struct client *client = part->clients;
         if (client->write) {
-            (void)base_err_set(&client->write->outcome.err, BASE_E_CLOSED, "conditional write: this node closes; the row may have been written");
+            (void)base_err_set(
+                &client->write->outcome.err, BASE_E_CLOSED,
+                "conditional write: this node closes; the row may have been written");
             client_answer(repl, client, BASE_E_CLOSED);
         }
         client_free(repl, client);

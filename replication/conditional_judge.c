@@ -1,10 +1,12 @@
-/* Judging a conditional write where the rows are: on the pool, over what the store holds of its partition, tombstones included.
+/* Judging a conditional write where the rows are: on the pool, over what the store holds of its
+ * partition, tombstones included.
  *
  * Invariants:
- *  1. Conditions are judged over live rows at one `now`. Whether the write has happened already is looked for in all that is stored, for
- *     what it wrote may be a tombstone.
+ *  1. Conditions are judged over live rows at one `now`. Whether the write has happened already is
+ *     looked for in all that is stored, for what it wrote may be a tombstone.
  *  2. A row is looked at only if the conditions or the mutation name it.
- *  3. It is the same write only if all of its rows and deletions are there with its timestamp, which no other write of this node has. */
+ *  3. It is the same write only if all of its rows and deletions are there with its timestamp,
+ *     which no other write of this node has. */
 #include "replication/writes_private.h"
 
 #include "base/mutation.h"
@@ -14,7 +16,7 @@ static int no_memory(struct base_err *err)
     return base_err_set(err, BASE_E_NOMEM, "a condition: out of memory");
 }
 
-/* --- is it there already? ------------------------------------------------------------------------------------------------- */
+/* Is it there already? */
 
 static bool has_cell(const struct base_row *row, const struct base_cell *wanted)
 {
@@ -22,8 +24,8 @@ static bool has_cell(const struct base_row *row, const struct base_cell *wanted)
     struct base_cells it = base_cells_begin(row);
     struct base_cell cell;
     while (base_cells_next(&it, &cell) > 0)
-        if (cell.column == wanted->column && (cell.flags & kind) == (wanted->flags & kind) && base_slice_equal(cell.path, wanted->path) &&
-            base_cell_compare(&cell, wanted) == 0)
+        if (cell.column == wanted->column && (cell.flags & kind) == (wanted->flags & kind) &&
+            base_slice_equal(cell.path, wanted->path) && base_cell_compare(&cell, wanted) == 0)
             return true;
     return false;
 }
@@ -35,7 +37,8 @@ static bool holds(struct base_slice stored, struct base_slice written)
     struct base_cell cell;
     if (!stored.len || !base_row_decode(stored, &a) || !base_row_decode(written, &b))
         return false;
-    if (b.flags & BASE_ROW_LIVENESS && !(a.flags & BASE_ROW_LIVENESS && a.row_ts == b.row_ts && a.ttl == b.ttl))
+    if (b.flags & BASE_ROW_LIVENESS &&
+        !(a.flags & BASE_ROW_LIVENESS && a.row_ts == b.row_ts && a.ttl == b.ttl))
         return false;
     if (!base_deletion_is_none(b.deletion) && !base_deletion_equal(a.deletion, b.deletion))
         return false;
@@ -47,7 +50,8 @@ static bool holds(struct base_slice stored, struct base_slice written)
     return more == 0;
 }
 
-static struct base_slice find(const struct base_condition_row *rows, size_t count, struct base_slice ckey)
+static struct base_slice find(const struct base_condition_row *rows, size_t count,
+                              struct base_slice ckey)
 {
     for (size_t i = 0; i < count; i++)
         if (base_slice_equal(rows[i].ckey, ckey))
@@ -55,8 +59,8 @@ static struct base_slice find(const struct base_condition_row *rows, size_t coun
     return (struct base_slice){0};
 }
 
-static bool holds_mutation(const struct repli_judgement *j, const struct base_partition *partition, const struct base_condition_row *rows,
-                           size_t count)
+static bool holds_mutation(const struct repli_judgement *j, const struct base_partition *partition,
+                           const struct base_condition_row *rows, size_t count)
 {
     struct base_reader reader = base_reader(j->mutation);
     struct base_mutation m;
@@ -74,7 +78,7 @@ static bool holds_mutation(const struct repli_judgement *j, const struct base_pa
     return any;
 }
 
-/* --- the rows --------------------------------------------------------------------------------------------------------------- */
+/* The rows. */
 
 struct rows {
     struct repli_judgement *j;
@@ -102,9 +106,13 @@ static int room(struct rows *r)
 }
 
 /* The row as it is stored and, if it lives, as it is. */
-static int add(struct rows *r, struct base_slice ckey, struct base_slice row, struct base_slice *stored)
+static int add(struct rows *r, struct base_slice ckey, struct base_slice row,
+               struct base_slice *stored)
 {
-    const struct base_purge purge = {.now_s = r->j->now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN, .live_only = true};
+    const struct base_purge purge = {.now_s = r->j->now_s,
+                                     .gc_before_s = INT64_MIN,
+                                     .purgeable_ts = INT64_MIN,
+                                     .live_only = true};
     struct base_buf live;
     struct base_slice key;
     bool is_live;
@@ -124,7 +132,8 @@ static int add(struct rows *r, struct base_slice ckey, struct base_slice row, st
     return rc;
 }
 
-static int collect(struct rows *r, struct base_source *source, struct base_partition *partition, struct base_err *err)
+static int collect(struct rows *r, struct base_source *source, struct base_partition *partition,
+                   struct base_err *err)
 {
     struct base_item item = {.kind = BASE_ITEM_ROW};
     struct base_slice copy;
@@ -142,10 +151,12 @@ static int collect(struct rows *r, struct base_source *source, struct base_parti
         if (item.kind == BASE_ITEM_ROW)
             rc = add(r, item.ckey, item.row, &copy);
     }
-    return rc == BASE_E_CORRUPT ? base_err_set(err, rc, "a condition: a damaged row") : no_memory(err);
+    return rc == BASE_E_CORRUPT ? base_err_set(err, rc, "a condition: a damaged row")
+                                : no_memory(err);
 }
 
-int repli_conditional_judge(struct repli_judgement *j, struct base_source *source, struct base_err *err)
+int repli_conditional_judge(struct repli_judgement *j, struct base_source *source,
+                            struct base_err *err)
 {
     struct rows r = {.j = j};
     struct base_partition partition = {.deletion = BASE_DELETION_NONE};
@@ -154,7 +165,8 @@ int repli_conditional_judge(struct repli_judgement *j, struct base_source *sourc
     base_arena_reset(&j->arena);
     int rc = collect(&r, source, &partition, err);
     if (rc == BASE_OK)
-        rc = base_conditions_judge(j->conditions, j->table, r.live, r.live_count, &j->hold, &j->current, err);
+        rc = base_conditions_judge(j->conditions, j->table, r.live, r.live_count, &j->hold,
+                                   &j->current, err);
     if (rc == BASE_OK && !j->hold)
         j->ours = holds_mutation(j, &partition, r.stored, r.stored_count);
     return rc;

@@ -1,19 +1,22 @@
-/* Consistency levels: how many replicas must answer, and whether enough of them live (Cassandra: ConsistencyLevel,
- * ReplicaPlans.assureSufficientLiveReplicas).
+/* Consistency levels: how many replicas must answer, and whether enough of them live (Cassandra:
+ * ConsistencyLevel, ReplicaPlans.assureSufficientLiveReplicas).
  *
  * Invariants:
- *  1. What is required follows the replication factor, not how many members there are: a cluster that is too small for
- *     it is unavailable.
- *  2. A write waits for one acknowledgment more for each pending owner, so that when it has become an owner a quorum of
- *     the owners has the row (Cassandra: blockForWrite). A level of our data centre only counts pending owners there. */
+ *  1. What is required follows the replication factor, not how many members there are: a cluster
+ *     that is too small for it is unavailable.
+ *  2. A write waits for one acknowledgment more for each pending owner, so that when it has become
+ *     an owner a quorum of the owners has the row (Cassandra: blockForWrite). A level of our data
+ *     centre only counts pending owners there. */
 #include "replication/replication_private.h"
 
 const char *repli_consistency_name(int consistency)
 {
     static const char *const names[] = {
-        "ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "SERIAL", "LOCAL_SERIAL", "LOCAL_ONE",
+        "ANY",          "ONE",         "TWO",    "THREE",        "QUORUM",    "ALL",
+        "LOCAL_QUORUM", "EACH_QUORUM", "SERIAL", "LOCAL_SERIAL", "LOCAL_ONE",
     };
-    return consistency >= 0 && consistency < (int)BASE_COUNT(names) ? names[consistency] : "UNKNOWN";
+    return consistency >= 0 && consistency < (int)BASE_COUNT(names) ? names[consistency]
+                                                                    : "UNKNOWN";
 }
 
 static unsigned quorum_of(unsigned rf)
@@ -29,8 +32,8 @@ static unsigned each_quorum_of(const struct ring_placement *placement)
     return n;
 }
 
-int repli_need_of(const struct repl *repl, const struct ring_placement *placement, int consistency, bool is_write,
-                  struct repli_need *out, struct base_err *err)
+int repli_need_of(const struct repl *repl, const struct ring_placement *placement, int consistency,
+                  bool is_write, struct repli_need *out, struct base_err *err)
 {
     *out = (struct repli_need){.consistency = consistency, .required = 1};
     if (consistency < REPL_CL_ANY || consistency > REPL_CL_LOCAL_ONE) {
@@ -42,7 +45,8 @@ int repli_need_of(const struct repl *repl, const struct ring_placement *placemen
         if (is_write)
             return BASE_OK;
         *out = (struct repli_need){0};
-        return base_err_set(err, BASE_E_INVALID, "ANY ConsistencyLevel is only supported for writes");
+        return base_err_set(err, BASE_E_INVALID,
+                            "ANY ConsistencyLevel is only supported for writes");
     case REPL_CL_ONE:
         return BASE_OK;
     case REPL_CL_TWO:
@@ -66,7 +70,8 @@ int repli_need_of(const struct repl *repl, const struct ring_placement *placemen
         return BASE_OK;
     case REPL_CL_EACH_QUORUM: /* without data centres in the strategy it is QUORUM */
         out->each_dc = placement->per_dc;
-        out->required = placement->per_dc ? each_quorum_of(placement) : quorum_of(placement->rf_total);
+        out->required =
+            placement->per_dc ? each_quorum_of(placement) : quorum_of(placement->rf_total);
         return BASE_OK;
     case REPL_CL_SERIAL:
     case REPL_CL_LOCAL_SERIAL:
@@ -74,10 +79,15 @@ int repli_need_of(const struct repl *repl, const struct ring_placement *placemen
     }
     *out = (struct repli_need){0};
     if (is_write)
-        return base_err_set(err, BASE_E_INVALID, "You must use conditional updates for serializable writes: %s is not a level of a "
-                            "plain write", repli_consistency_name(consistency));
-    return base_err_set(err, BASE_E_INVALID, "reads at %s need Paxos for rows, which this version does not have: use %s",
-                        repli_consistency_name(consistency), consistency == REPL_CL_SERIAL ? "QUORUM" : "LOCAL_QUORUM");
+        return base_err_set(
+            err, BASE_E_INVALID,
+            "You must use conditional updates for serializable writes: %s is not a level of a "
+            "plain write",
+            repli_consistency_name(consistency));
+    return base_err_set(err, BASE_E_INVALID,
+                        "reads at %s need Paxos for rows, which this version does not have: use %s",
+                        repli_consistency_name(consistency),
+                        consistency == REPL_CL_SERIAL ? "QUORUM" : "LOCAL_QUORUM");
 }
 
 static bool in_dc(const struct ring_placement *placement, uint16_t member, struct base_slice dc)
@@ -95,25 +105,27 @@ static bool set_has(const struct ring_set *set, uint16_t member)
 }
 
 /* Of our data centre only, if the level is of it. */
-static unsigned count_pending(const struct repl *repl, const struct repli_need *need, const struct ring_placement *placement,
+static unsigned count_pending(const struct repl *repl, const struct repli_need *need,
+                              const struct ring_placement *placement,
                               const struct ring_range *range)
 {
     unsigned n = 0;
     if (range->read.count == range->write.count &&
-        (range->read.count == 0 ||
-         memcmp(range->read.members, range->write.members, range->read.count * sizeof *range->read.members) == 0))
+        (range->read.count == 0 || memcmp(range->read.members, range->write.members,
+                                          range->read.count * sizeof *range->read.members) == 0))
         return 0; /* nearly always */
     for (uint16_t i = 0; i < range->write.count; i++) {
         uint16_t member = range->write.members[i];
-        if (!set_has(&range->read, member) && (!need->local_only || in_dc(placement, member, repl->config.dc)))
+        if (!set_has(&range->read, member) &&
+            (!need->local_only || in_dc(placement, member, repl->config.dc)))
             n++;
     }
     return n;
 }
 
 /* Live ones of the set; with `dc`, of that data centre. */
-static unsigned count_alive(const struct repl *repl, const struct ring_placement *placement, const struct ring_set *set,
-                            const struct base_slice *dc)
+static unsigned count_alive(const struct repl *repl, const struct ring_placement *placement,
+                            const struct ring_set *set, const struct base_slice *dc)
 {
     unsigned n = 0;
     for (uint16_t i = 0; i < set->count; i++)
@@ -123,15 +135,17 @@ static unsigned count_alive(const struct repl *repl, const struct ring_placement
     return n;
 }
 
-unsigned repli_need_required(const struct repl *repl, const struct repli_need *need, const struct ring_placement *placement,
-                             const struct ring_range *range, bool is_write)
+unsigned repli_need_required(const struct repl *repl, const struct repli_need *need,
+                             const struct ring_placement *placement, const struct ring_range *range,
+                             bool is_write)
 {
     bool waits_for_pending = is_write && need->consistency != REPL_CL_ANY;
     return need->required + (waits_for_pending ? count_pending(repl, need, placement, range) : 0);
 }
 
-int repli_check_alive(const struct repl *repl, const struct repli_need *need, const struct ring_placement *placement,
-                      const struct ring_range *range, bool is_write, struct repl_outcome *outcome)
+int repli_check_alive(const struct repl *repl, const struct repli_need *need,
+                      const struct ring_placement *placement, const struct ring_range *range,
+                      bool is_write, struct repl_outcome *outcome)
 {
     const struct ring_set *set = is_write ? &range->write : &range->read;
     const char *name = repli_consistency_name(need->consistency);
@@ -143,17 +157,19 @@ int repli_check_alive(const struct repl *repl, const struct repli_need *need, co
         return BASE_OK; /* a hint will do */
     for (size_t i = 0; need->each_dc && i < placement->dc_count; i++) {
         struct base_slice dc = placement->dcs[i].dc;
-        unsigned required = quorum_of(placement->dcs[i].rf), alive = count_alive(repl, placement, set, &dc);
+        unsigned required = quorum_of(placement->dcs[i].rf),
+                 alive = count_alive(repl, placement, set, &dc);
         if (alive >= required)
             continue;
         outcome->required = required;
         outcome->alive = alive;
         return base_err_set(&outcome->err, BASE_E_UNAVAILABLE,
-                            "Cannot achieve consistency level %s in DC %.*s: %u required, %u alive", name, BASE_SLICE_ARG(dc),
-                            required, alive);
+                            "Cannot achieve consistency level %s in DC %.*s: %u required, %u alive",
+                            name, BASE_SLICE_ARG(dc), required, alive);
     }
     if (need->each_dc || outcome->alive >= outcome->required)
         return BASE_OK;
-    return base_err_set(&outcome->err, BASE_E_UNAVAILABLE, "Cannot achieve consistency level %s: %u required, %u alive", name,
+    return base_err_set(&outcome->err, BASE_E_UNAVAILABLE,
+                        "Cannot achieve consistency level %s: %u required, %u alive", name,
                         outcome->required, outcome->alive);
 }

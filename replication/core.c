@@ -1,18 +1,20 @@
-/* The clockwork of replication/: events, timers, calls to peers, dispatch of requests, admission, snapshots.
+/* The clockwork of replication/: events, timers, calls to peers, dispatch of requests, admission,
+ * snapshots.
  *
  * Invariants:
  *  1. One event sees one time: the clock is read when an event begins.
  *  2. A call that is pending is in the table by its id and has a timer; its `done` runs once.
- *  3. A request of an epoch that we have not reached waits in `behind` until we have, or its deadline passes.
+ *  3. A request of an epoch that we have not reached waits in `behind` until we have, or its
+ *     deadline passes.
  *  4. schema->epoch == ring->epoch, always. */
 #include "replication/replication_private.h"
 
 #include <stdlib.h>
 
-#define DEFAULT_MS(n) ((uint64_t)(n) * 1000000u)
+#define DEFAULT_MS(n) ((uint64_t)(n)*1000000u)
 #define BEHIND_MAX 4096 /* requests that wait for an epoch; more are refused as STALE */
 
-/* --- events ----------------------------------------------------------------------------------------------------- */
+/* Events. */
 
 void repli_event_begin(struct repl *repl)
 {
@@ -46,7 +48,7 @@ int64_t repli_now_s(const struct repl *repl)
     return base_clock_wall_s(repl->ports.clock);
 }
 
-/* --- timers: a pairing heap by due_ns ------------------------------------------------------------------------------ */
+/* Timers: a pairing heap by due_ns. */
 
 static struct repli_timer *meld(struct repli_timer *a, struct repli_timer *b)
 {
@@ -145,7 +147,7 @@ void repl_tick(struct repl *repl)
     repli_event_end(repl);
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------------- */
+/* Calls. */
 
 static struct repli_call **call_find(struct repl *repl, uint64_t id)
 {
@@ -165,7 +167,8 @@ static void call_forget(struct repl *repl, struct repli_call *call)
     repli_timer_disarm(repl, &call->timer);
 }
 
-static void call_end(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void call_end(struct repl *repl, struct repli_call *call, int rc,
+                     const struct base_message *reply)
 {
     call_forget(repl, call);
     call->done(repl, call, rc, reply); /* may free the call */
@@ -177,7 +180,8 @@ static void call_timed_out(struct repl *repl, struct repli_timer *timer)
     call_end(repl, call, call->early_rc ? call->early_rc : BASE_E_TIMEOUT, NULL);
 }
 
-static struct base_message new_message(struct repl *repl, enum repl_verb verb, uint64_t id, struct base_slice body)
+static struct base_message new_message(struct repl *repl, enum repl_verb verb, uint64_t id,
+                                       struct base_slice body)
 {
     return (struct base_message){
         .verb = (uint8_t)verb,
@@ -195,8 +199,9 @@ static uint32_t timeout_ms(uint64_t ns)
     return ms == 0 ? 1 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-void repli_call_start(struct repl *repl, struct repli_call *call, struct repli_peer to, enum repl_lane lane,
-                      enum repl_verb verb, struct base_slice body, uint64_t timeout_ns)
+void repli_call_start(struct repl *repl, struct repli_call *call, struct repli_peer to,
+                      enum repl_lane lane, enum repl_verb verb, struct base_slice body,
+                      uint64_t timeout_ns)
 {
     BASE_ASSERT(call->done && !call->pending);
     BASE_ASSERT(repl->depth > 0);
@@ -212,7 +217,8 @@ void repli_call_start(struct repl *repl, struct repli_call *call, struct repli_p
     repl->call_count++;
     struct base_message message = new_message(repl, verb, call->id, body);
     message.timeout_ms = timeout_ms(timeout_ns);
-    int rc = repl->ports.transport->ops->send(repl->ports.transport, to.address, to.host_id, lane, &message);
+    int rc = repl->ports.transport->ops->send(repl->ports.transport, to.address, to.host_id, lane,
+                                              &message);
     repl->stats.messages_sent++;
     call->timer.fired = call_timed_out;
     call->early_rc = rc;
@@ -225,13 +231,15 @@ void repli_call_cancel(struct repl *repl, struct repli_call *call)
         call_forget(repl, call);
 }
 
-void repli_tell(struct repl *repl, struct repli_peer to, enum repl_lane lane, enum repl_verb verb, struct base_slice body)
+void repli_tell(struct repl *repl, struct repli_peer to, enum repl_lane lane, enum repl_verb verb,
+                struct base_slice body)
 {
     struct base_message message = new_message(repl, verb, repl->next_id++, body);
     message.flags = BASE_MESSAGE_ONE_WAY;
     message.timeout_ms = timeout_ms(repl->config.write_timeout_ns);
     repl->stats.messages_sent++;
-    if (repl->ports.transport->ops->send(repl->ports.transport, to.address, to.host_id, lane, &message) != BASE_OK)
+    if (repl->ports.transport->ops->send(repl->ports.transport, to.address, to.host_id, lane,
+                                         &message) != BASE_OK)
         return; /* nobody waits for it, and nothing depends on it */
 }
 
@@ -242,20 +250,22 @@ struct repli_peer repli_member_peer(const struct repl *repl, size_t member)
     return (struct repli_peer){m->host_id, m->address};
 }
 
-/* --- replies --------------------------------------------------------------------------------------------------------------- */
+/* Replies. */
 
 void repli_drop(struct repl *repl, struct repl_inbound *in)
 {
     repl->ports.transport->ops->drop(repl->ports.transport, in);
 }
 
-static void reply(struct repl *repl, struct repl_inbound *in, unsigned flags, struct base_slice body)
+static void reply(struct repl *repl, struct repl_inbound *in, unsigned flags,
+                  struct base_slice body)
 {
     if (in->message.flags & BASE_MESSAGE_ONE_WAY) {
         repli_drop(repl, in);
         return;
     }
-    struct base_message message = new_message(repl, (enum repl_verb)in->message.verb, in->message.id, body);
+    struct base_message message =
+        new_message(repl, (enum repl_verb)in->message.verb, in->message.id, body);
     message.flags = (uint8_t)(BASE_MESSAGE_REPLY | flags);
     message.trace_id = in->message.trace_id;
     repl->ports.transport->ops->reply(repl->ports.transport, in, &message);
@@ -266,7 +276,8 @@ void repli_reply(struct repl *repl, struct repl_inbound *in, struct base_slice b
     reply(repl, in, 0, body);
 }
 
-void repli_reply_failure(struct repl *repl, struct repl_inbound *in, int code, struct base_slice detail, const char *text)
+void repli_reply_failure(struct repl *repl, struct repl_inbound *in, int code,
+                         struct base_slice detail, const char *text)
 {
     struct base_buf body;
     base_buf_init(&body, 65536);
@@ -283,13 +294,14 @@ void repli_reply_failure(struct repl *repl, struct repl_inbound *in, int code, s
     base_buf_fini(&body);
 }
 
-int repli_failure_get(const struct base_message *message, struct base_slice *detail, struct base_slice *text)
+int repli_failure_get(const struct base_message *message, struct base_slice *detail,
+                      struct base_slice *text)
 {
     struct base_reader in = base_reader(message->body);
     uint8_t code;
     *detail = *text = (struct base_slice){0};
-    if (!base_get_u8(&in, &code) || !base_get_bytes(&in, detail) || !base_get_bytes(&in, text) || code == 0 ||
-        base_reader_left(&in)) {
+    if (!base_get_u8(&in, &code) || !base_get_bytes(&in, detail) || !base_get_bytes(&in, text) ||
+        code == 0 || base_reader_left(&in)) {
         *detail = *text = (struct base_slice){0};
         return BASE_E_CORRUPT;
     }
@@ -338,7 +350,7 @@ void repl_on_undelivered(struct repl *repl, uint64_t id)
     repli_event_end(repl);
 }
 
-/* --- requests of peers ---------------------------------------------------------------------------------------------------------- */
+/* Requests of peers. */
 
 static void dispatch(struct repl *repl, struct repl_inbound *in)
 {
@@ -377,14 +389,16 @@ static void dispatch(struct repl *repl, struct repl_inbound *in)
         repli_batchlog_handle(repl, in);
         return;
     }
-    repli_reply_failure(repl, in, BASE_E_VERSION, (struct base_slice){0}, "this node does not know the message");
+    repli_reply_failure(repl, in, BASE_E_VERSION, (struct base_slice){0},
+                        "this node does not know the message");
 }
 
-/* What names tables or owners by the sender's epoch, or asks for a vote on the entry after it, waits until we know it too. */
+/* What names tables or owners by the sender's epoch, or asks for a vote on the entry after it,
+ * waits until we know it too. */
 static bool waits_for_epoch(uint8_t verb)
 {
-    return verb >= REPL_VERB_WRITE || verb == REPL_VERB_META_PROBE || verb == REPL_VERB_META_PREPARE ||
-           verb == REPL_VERB_META_ACCEPT;
+    return verb >= REPL_VERB_WRITE || verb == REPL_VERB_META_PROBE ||
+           verb == REPL_VERB_META_PREPARE || verb == REPL_VERB_META_ACCEPT;
 }
 
 static void arm_behind(struct repl *repl)
@@ -447,7 +461,8 @@ void repl_on_request(struct repl *repl, struct repl_inbound *in)
         repl->stats.messages_expired++;
         repli_drop(repl, in);
     } else if (later && behind_count(repl) >= BEHIND_MAX) {
-        repli_reply_failure(repl, in, BASE_E_OVERLOADED, none, "too many requests wait for the metadata log");
+        repli_reply_failure(repl, in, BASE_E_OVERLOADED, none,
+                            "too many requests wait for the metadata log");
     } else if (later) {
         struct base_uuid sender = in->message.sender;
         uint64_t epoch = in->message.epoch;
@@ -462,7 +477,7 @@ void repl_on_request(struct repl *repl, struct repl_inbound *in)
     repli_event_end(repl);
 }
 
-/* --- admission --------------------------------------------------------------------------------------------------------------------- */
+/* Admission. */
 
 bool repli_admit(struct repl *repl, size_t bytes)
 {
@@ -480,7 +495,8 @@ bool repli_admit(struct repl *repl, size_t bytes)
 
 void repli_leave(struct repl *repl, size_t bytes)
 {
-    BASE_ASSERT(repl->stats.requests_in_flight > 0 && repl->stats.requests_in_flight_bytes >= bytes);
+    BASE_ASSERT(repl->stats.requests_in_flight > 0 &&
+                repl->stats.requests_in_flight_bytes >= bytes);
     repl->stats.requests_in_flight--;
     repl->stats.requests_in_flight_bytes -= bytes;
 }
@@ -516,7 +532,7 @@ enum repl_answer repli_store_submit(struct repl *repl, struct repl_store_op *op)
     return answer;
 }
 
-/* --- snapshots ---------------------------------------------------------------------------------------------------------------------- */
+/* Snapshots. */
 
 struct base_schema *repl_schema(const struct repl *repl)
 {
@@ -560,11 +576,14 @@ const struct ring_placement *repl_placement(struct repl *repl, const struct base
             base_options_equal(&repl->placements[i].replication, &own->replication))
             return repl->placements[i].placement;
     struct ring_placement *placement;
-    if (ring_placement_new(repl->ring, &own->replication, repl->config.host_id, &placement, NULL) != BASE_OK)
+    if (ring_placement_new(repl->ring, &own->replication, repl->config.host_id, &placement, NULL) !=
+        BASE_OK)
         return NULL;
-    if (repl->placement_count == REPLI_PLACEMENTS_MAX) /* a cache: another one is made again when it is asked for */
+    if (repl->placement_count ==
+        REPLI_PLACEMENTS_MAX) /* a cache: another one is made again when it is asked for */
         ring_placement_release(repl->placements[--repl->placement_count].placement);
-    repl->placements[repl->placement_count++] = (struct repli_placement_entry){own->replication, placement};
+    repl->placements[repl->placement_count++] =
+        (struct repli_placement_entry){own->replication, placement};
     return placement;
 }
 
@@ -601,7 +620,8 @@ void repli_liveness_changed(struct repl *repl, size_t member, bool alive)
 
 bool repl_is_alive(const struct repl *repl, struct base_uuid host_id)
 {
-    return repli_is_guest(repl) ? repli_guest_is_alive(repl, host_id) : repli_gossip_is_alive(repl, host_id);
+    return repli_is_guest(repl) ? repli_guest_is_alive(repl, host_id)
+                                : repli_gossip_is_alive(repl, host_id);
 }
 
 void repl_peer_get(const struct repl *repl, size_t member, struct repl_peer_info *out)
@@ -635,7 +655,7 @@ const struct repl_stats *repl_get_stats(const struct repl *repl)
     return &repl->stats;
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 void repl_config_init(struct repl_config *config)
 {
@@ -661,9 +681,11 @@ void repl_config_init(struct repl_config *config)
 
 static int copy_config(struct repl *repl, const struct repl_config *config)
 {
-    struct base_slice *seeds = base_arena_alloc(&repl->arena, (config->seed_count + 1) * sizeof *seeds);
+    struct base_slice *seeds =
+        base_arena_alloc(&repl->arena, (config->seed_count + 1) * sizeof *seeds);
     repl->config = *config;
-    struct base_slice *fields[] = {&repl->config.cluster_name, &repl->config.address, &repl->config.dc, &repl->config.rack};
+    struct base_slice *fields[] = {&repl->config.cluster_name, &repl->config.address,
+                                   &repl->config.dc, &repl->config.rack};
     int rc = seeds ? BASE_OK : BASE_E_NOMEM;
     for (size_t i = 0; rc == BASE_OK && i < BASE_COUNT(fields); i++)
         rc = base_arena_copy(&repl->arena, *fields[i], fields[i]);
@@ -696,8 +718,8 @@ static int open_parts(struct repl *repl, const struct repl_initial *initial, str
     return rc;
 }
 
-int repl_open(const struct repl_config *config, const struct repl_ports *ports, const struct repl_initial *initial,
-              struct repl **out, struct base_err *err)
+int repl_open(const struct repl_config *config, const struct repl_ports *ports,
+              const struct repl_initial *initial, struct repl **out, struct base_err *err)
 {
     *out = NULL;
     BASE_ASSERT(ports->clock && ports->random && ports->alarm && ports->transport);
@@ -751,7 +773,8 @@ void repl_close(struct repl *repl)
         return;
     repli_event_begin(repl);
     repl->closing = true;
-    /* Those that have client requests first: they end them, and use the others until then. Each part copes with not having been opened. */
+    /* Those that have client requests first: they end them, and use the others until then. Each
+     * part copes with not having been opened. */
     repli_reads_close(repl);
     repli_writes_close(repl);
     repli_batchlog_close(repl);
@@ -790,6 +813,6 @@ void repl_drain(struct repl *repl)
 
 bool repl_is_idle(const struct repl *repl)
 {
-    return repl->client_requests == 0 && repl->stats.requests_in_flight == 0 && repl->store_ops == 0 && repl->meta_ops == 0 &&
-           !repl->behind;
+    return repl->client_requests == 0 && repl->stats.requests_in_flight == 0 &&
+           repl->store_ops == 0 && repl->meta_ops == 0 && !repl->behind;
 }

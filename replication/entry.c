@@ -15,5 +15,6 @@ int repl_entry_put(struct base_buf *out, uint64_t epoch, struct base_slice entry
 bool repl_entry_get(struct base_reader *in, uint64_t *epoch, struct base_slice *entry)
 {
     *entry = (struct base_slice){0};
-    return base_get_varint(in, epoch) && base_get_bytes(in, entry) && entry->len <= REPL_ENTRY_SIZE_MAX;
+    return base_get_varint(in, epoch) && base_get_bytes(in, entry) &&
+           entry->len <= REPL_ENTRY_SIZE_MAX;
 }

@@ -1,20 +1,27 @@
 /* One page of one set of replicas, at a level: the coordinator of a read (reads_private.h).
  *
- *   FIRST    one replica is asked for the page, required - 1 others for its digest. All the same: that page is the answer.
- *   PLACES   they differ, and are pages by index: those that answered by digest are asked for the page. What these have, together, is what
- *            all are asked for then, by key and without the condition (by_index.c)
- *   FULL     they differ: those that answered by digest are asked for the page. Merged up to the smallest end.
- *   REPAIR   what each lacks is on its way to it; when all of it has arrived the merged page is the answer.
+ *   FIRST    one replica is asked for the page, required - 1 others for its digest. All the same:
+ *            that page is the answer.
+ *   PLACES   they differ, and are pages by index: those that answered by digest are asked for the
+ *            page. What these have, together, is what all are asked for then, by key and without
+ *            the condition (by_index.c)
+ *   FULL     they differ: those that answered by digest are asked for the page. Merged up to the
+ *            smallest end.
+ *   REPAIR   what each lacks is on its way to it; when all of it has arrived the merged page is the
+ *            answer.
  *
- * The page of FIRST stays good in FULL: it is what that replica had while this read was under way. Not so when a
- * per-partition limit made it skip rows, or an index left out rows that do not meet its condition there, but take out what another
- * replica's do, or go with it: then all are asked again, without that limit and that condition.
+ * The page of FIRST stays good in FULL: it is what that replica had while this read was under way.
+ * Not so when a per-partition limit made it skip rows, or an index left out rows that do not meet
+ * its condition there, but take out what another replica's do, or go with it: then all are asked
+ * again, without that limit and that condition.
  *
  * Invariants:
  *  1. A member is asked at most once for each kind of answer; `next_member` only grows.
- *  2. `contacts` are pending, answered or failed; a fetch that is over has no pending call and no armed timer.
+ *  2. `contacts` are pending, answered or failed; a fetch that is over has no pending call and no
+ *     armed timer.
  *  3. The answer needs `required` answers, one of them a page; in FULL all of them are pages.
- *  4. fetch_step runs as a loop, not as a recursion: what answers at once (our own replica) is seen in the next turn. */
+ *  4. fetch_step runs as a loop, not as a recursion: what answers at once (our own replica) is seen
+ *     in the next turn. */
 #include "base/key.h"
 #include "replication/reads_private.h"
 
@@ -26,7 +33,7 @@ static void time_is_over(struct repli_fetch *f);
 static void timed_out(struct repl *repl, struct repli_timer *timer);
 static void speculate(struct repl *repl, struct repli_timer *timer);
 
-/* --- free lists ------------------------------------------------------------------------------------------------- */
+/* Free lists. */
 
 static void buf_idle(struct base_buf *buf)
 {
@@ -50,7 +57,8 @@ static struct repli_contact *contact_take(struct repl *repl)
     return c;
 }
 
-/* Give up what it waits for. A slow replica is remembered as slow, although its answer is not waited for. */
+/* Give up what it waits for. A slow replica is remembered as slow, although its answer is not
+ * waited for. */
 static void contact_cancel(struct repl *repl, struct repli_contact *c)
 {
     if (c->call.pending) {
@@ -152,7 +160,7 @@ void repli_fetches_free(struct repl *repl)
     }
 }
 
-/* --- whom to ask ------------------------------------------------------------------------------------------------ */
+/* Whom to ask. */
 
 static bool is_local_dc(const struct repl *repl, uint16_t member)
 {
@@ -189,8 +197,8 @@ static void quorums_first(struct repli_fetch *f, const struct ring_placement *pl
     }
 }
 
-int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need, const struct ring_placement *placement,
-                           const struct ring_set *set)
+int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need,
+                           const struct ring_placement *placement, const struct ring_set *set)
 {
     struct repl *repl = f->repl;
     f->member_count = 0;
@@ -198,7 +206,8 @@ int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need,
         return BASE_E_NOMEM;
     for (size_t i = 0; i < set->count; i++) {
         uint16_t member = set->members[i];
-        if (repl_is_alive(repl, repl->ring->members[member].host_id) && (!need->local_only || is_local_dc(repl, member)))
+        if (repl_is_alive(repl, repl->ring->members[member].host_id) &&
+            (!need->local_only || is_local_dc(repl, member)))
             f->members[f->member_count++] = member;
     }
     repli_snitch_sort(repl, f->members, f->member_count);
@@ -207,14 +216,15 @@ int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need,
     return BASE_OK;
 }
 
-/* --- speculation ------------------------------------------------------------------------------------------------ */
+/* Speculation. */
 
 /* A number before `suffix`, any case: "99.9percentile", "50ms". */
 static bool number_before(const char *text, const char *suffix, double *out)
 {
     char *end;
     *out = strtod(text, &end);
-    return end != text && *out >= 0 && base_slice_equal_nocase(base_slice_str(end), base_slice_str(suffix));
+    return end != text && *out >= 0 &&
+           base_slice_equal_nocase(base_slice_str(end), base_slice_str(suffix));
 }
 
 static uint64_t speculate_one(const struct repl *repl, const char *text, uint64_t timeout_ns)
@@ -228,7 +238,8 @@ static uint64_t speculate_one(const struct repl *repl, const char *text, uint64_
     return ns ? ns : timeout_ns / 2; /* nothing is known yet */
 }
 
-uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option, uint64_t timeout_ns)
+uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option,
+                               uint64_t timeout_ns)
 {
     char text[64];
     if (option.len == 0)
@@ -239,13 +250,17 @@ uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option
     text[option.len] = 0;
     if (base_slice_equal_nocase(option, BASE_SLICE_LIT("ALWAYS")))
         return 0;
-    bool least = option.len > 4 && base_slice_equal_nocase(base_slice(text, 4), BASE_SLICE_LIT("MIN("));
-    bool most = option.len > 4 && base_slice_equal_nocase(base_slice(text, 4), BASE_SLICE_LIT("MAX("));
+    bool least =
+        option.len > 4 && base_slice_equal_nocase(base_slice(text, 4), BASE_SLICE_LIT("MIN("));
+    bool most =
+        option.len > 4 && base_slice_equal_nocase(base_slice(text, 4), BASE_SLICE_LIT("MAX("));
     char *comma = strchr(text, ','), *close = strchr(text, ')');
     if (!(least || most) || !comma || !close || close < comma)
-        return speculate_one(repl, text, timeout_ns); /* NONE, NEVER, and what is none of these: never */
+        return speculate_one(repl, text,
+                             timeout_ns); /* NONE, NEVER, and what is none of these: never */
     *comma = *close = 0;
-    uint64_t a = speculate_one(repl, text + 4, timeout_ns), b = speculate_one(repl, comma + 1, timeout_ns);
+    uint64_t a = speculate_one(repl, text + 4, timeout_ns),
+             b = speculate_one(repl, comma + 1, timeout_ns);
     return least ? (a < b ? a : b) : (a > b ? a : b);
 }
 
@@ -257,9 +272,10 @@ static void speculate(struct repl *repl, struct repli_timer *timer)
     fetch_step(f);
 }
 
-/* --- asking ----------------------------------------------------------------------------------------------------- */
+/* Asking. */
 
-/* Which of several causes says most: what can be tried again first, then a replica's own error, then silence. */
+/* Which of several causes says most: what can be tried again first, then a replica's own error,
+ * then silence. */
 enum failure_rank { RANK_UNAVAILABLE = 1, RANK_OVERLOADED, RANK_TIMEOUT, RANK_ERROR, RANK_STALE };
 
 static enum failure_rank rank_of(int rc)
@@ -282,7 +298,8 @@ static void contact_failed(struct repli_contact *c, int rc, const char *text)
         return;
     f->failure_rank = rank;
     f->failure_rc = rc;
-    base_err_set(&f->err, rc, "node %.*s: %s", BASE_SLICE_ARG(c->peer.address), text && *text ? text : base_err_words(rc));
+    base_err_set(&f->err, rc, "node %.*s: %s", BASE_SLICE_ARG(c->peer.address),
+                 text && *text ? text : base_err_words(rc));
 }
 
 /* A peer's words, cut to what fits. */
@@ -304,11 +321,13 @@ static bool page_fits(const struct repli_fetch *f, const struct repl_page_end *e
 {
     const struct repli_read_request *r = &f->request;
     struct repl_page_end after = {.more = true, .pkey = r->after_pkey, .ckey = r->after_ckey};
-    const struct base_slice keys[] = {end->last_pkey, end->more ? end->pkey : (struct base_slice){0}};
+    const struct base_slice keys[] = {end->last_pkey,
+                                      end->more ? end->pkey : (struct base_slice){0}};
     for (size_t i = 0; i < BASE_COUNT(keys); i++) {
         if (!keys[i].len)
             continue;
-        if (r->cmd.pkey.len ? !base_slice_equal(keys[i], r->cmd.pkey) : base_token_get(keys[i].data) > r->cmd.token_upto)
+        if (r->cmd.pkey.len ? !base_slice_equal(keys[i], r->cmd.pkey)
+                            : base_token_get(keys[i].data) > r->cmd.token_upto)
             return false;
     }
     return !r->after_pkey.len || repl_page_end_compare(&after, end, r->cmd.reversed) < 0;
@@ -336,7 +355,8 @@ static void contact_answered(struct repli_contact *c, struct base_slice body)
     c->state = REPLI_CONTACT_ANSWERED;
 }
 
-static void call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void call_done(struct repl *repl, struct repli_call *call, int rc,
+                      const struct base_message *reply)
 {
     struct repli_contact *c = BASE_CONTAINER(call, struct repli_contact, call);
     struct repli_fetch *f = c->fetch;
@@ -387,14 +407,16 @@ static void ask(struct repli_contact *c, bool digest)
     struct repl *repl = f->repl;
     struct base_slice body = base_buf_view(&f->body);
     uint64_t now = repli_now(repl);
-    f->body.data[0] = (uint8_t)(digest ? f->body.data[0] | REPLI_READ_DIGEST : f->body.data[0] & ~REPLI_READ_DIGEST);
+    f->body.data[0] = (uint8_t)(digest ? f->body.data[0] | REPLI_READ_DIGEST
+                                       : f->body.data[0] & ~REPLI_READ_DIGEST);
     c->asked_digest = digest;
     c->state = REPLI_CONTACT_PENDING;
     c->sent_ns = now;
     c->has_page = c->has_digest = false;
     if (!c->self) {
         c->call.done = call_done;
-        repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_READ, body, f->deadline_ns > now ? f->deadline_ns - now : 0);
+        repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_READ, body,
+                         f->deadline_ns > now ? f->deadline_ns - now : 0);
         return;
     }
     struct repli_replica_read *r;
@@ -433,7 +455,7 @@ static bool ask_next(struct repli_fetch *f, bool digest)
     return true;
 }
 
-/* --- the answer ------------------------------------------------------------------------------------------------- */
+/* The answer. */
 
 struct tally {
     unsigned answered, pending, pages, page_pending;
@@ -471,7 +493,9 @@ static void time_is_over(struct repli_fetch *f)
 {
     struct tally t = count(f);
     base_err_set(&f->err, BASE_E_TIMEOUT, "%s - received only %u responses of %u.",
-                 f->phase == REPLI_FETCH_REPAIR ? "Operation timed out (read repair)" : "Operation timed out", t.answered, f->required);
+                 f->phase == REPLI_FETCH_REPAIR ? "Operation timed out (read repair)"
+                                                : "Operation timed out",
+                 t.answered, f->required);
     finish(f, BASE_E_TIMEOUT);
 }
 
@@ -511,8 +535,9 @@ static bool all_equal(struct repli_fetch *f, struct repli_contact *page)
     return true;
 }
 
-/* The request has changed: all that have answered are asked anew (all), or those that answered by digest. Those that have not are
- * not waited for, as if they had not been asked; or (anew) asked anew as well. */
+/* The request has changed: all that have answered are asked anew (all), or those that answered by
+ * digest. Those that have not are not waited for, as if they had not been asked; or (anew) asked
+ * anew as well. */
 static void ask_pages(struct repli_fetch *f, bool all, bool anew)
 {
     base_buf_reset(&f->body);
@@ -589,7 +614,7 @@ static void begin_places(struct repli_fetch *f)
     }
 }
 
-/* --- repair ----------------------------------------------------------------------------------------------------- */
+/* Repair. */
 
 static void repair_answered(struct repli_contact *c, int rc, const char *text)
 {
@@ -598,7 +623,8 @@ static void repair_answered(struct repli_contact *c, int rc, const char *text)
         contact_failed(c, rc, text);
 }
 
-static void repair_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void repair_done(struct repl *repl, struct repli_call *call, int rc,
+                        const struct base_message *reply)
 {
     struct repli_contact *c = BASE_CONTAINER(call, struct repli_contact, call);
     struct repli_fetch *f = c->fetch;
@@ -636,19 +662,20 @@ static void begin_repair(struct repli_fetch *f)
         repl->stats.read_repairs++;
         if (!c->self) {
             c->call.done = repair_done;
-            repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_REPAIR, base_buf_view(&c->repair),
+            repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_REPAIR,
+                             base_buf_view(&c->repair),
                              f->deadline_ns > now ? f->deadline_ns - now : 0);
         } else {
             struct base_err err = {0};
             int written;
-            if (repli_local_write_start(repl, f->table, &c->repair, c->repair_count, repair_written, c, &c->local_write, &written,
-                                        &err) == REPL_DONE)
+            if (repli_local_write_start(repl, f->table, &c->repair, c->repair_count, repair_written,
+                                        c, &c->local_write, &written, &err) == REPL_DONE)
                 repair_answered(c, written, err.text);
         }
     }
 }
 
-/* --- the step --------------------------------------------------------------------------------------------------- */
+/* The step. */
 
 static void step_repair(struct repli_fetch *f)
 {
@@ -656,7 +683,8 @@ static void step_repair(struct repli_fetch *f)
         if (c->state == REPLI_CONTACT_ANSWERED && c->repair_count)
             return; /* on its way */
     }
-    if (f->failure_rank > 0) { /* it may have been written: repeating is safe, but the level was not reached */
+    if (f->failure_rank >
+        0) { /* it may have been written: repeating is safe, but the level was not reached */
         f->failure_rc = f->failure_rc == BASE_E_STALE ? BASE_E_STALE : BASE_E_TIMEOUT;
         f->err.code = f->failure_rc;
         (void)base_err_wrap(&f->err, f->failure_rc, "read repair");
@@ -675,7 +703,8 @@ static void ask_more(struct repli_fetch *f, struct tally *t)
         time_is_over(f);
         return;
     }
-    if (f->by_places && t->answered + t->pending < f->required) { /* one who was not asked what it has may have more */
+    if (f->by_places && t->answered + t->pending <
+                            f->required) { /* one who was not asked what it has may have more */
         begin_plain(f);
         return;
     }

@@ -1,36 +1,45 @@
 /* Who is alive: liveness gossip, and the verdicts over it (Cassandra: Gossiper, FailureDetector).
  *
- * Once in gossip_interval a node's version goes up, and it exchanges what it knows with one live member, now and then with a dead
- * one and a seed: syn (its own state, and generation and version of all it knows) → ack (what is newer there, and what is
- * wanted) → ack2 (what was wanted). Schema and membership come by the metadata log, not from here: only epochs do.
+ * Once in gossip_interval a node's version goes up, and it exchanges what it knows with one live
+ * member, now and then with a dead one and a seed: syn (its own state, and generation and version
+ * of all it knows) → ack (what is newer there, and what is wanted) → ack2 (what was wanted). Schema
+ * and membership come by the metadata log, not from here: only epochs do.
  *
  * Invariants:
- *  1. peers are the ring's members in their order, unless `stale`; exactly one of them may be ourselves.
- *  2. A peer becomes alive only by an answer of its own to a question of ours (an ECHO or a syn), never by hearsay, nor by
- *     a request of its own, which does not show that we reach it. So who is heard of, but not reached, stays dead.
- *  3. A peer becomes dead by phi; by saying that it shuts down; by a new generation (it was away), but not by the one whose answer made
- *     it alive, which others may tell us of only later; or when a message to it, and
- *     an ECHO a round later, could certainly not be delivered (a killed process refuses connections: that is seen in 2 seconds, phi
- *     needs 18).
+ *  1. peers are the ring's members in their order, unless `stale`; exactly one of them may be
+ *     ourselves.
+ *  2. A peer becomes alive only by an answer of its own to a question of ours (an ECHO or a syn),
+ *     never by hearsay, nor by a request of its own, which does not show that we reach it. So who
+ *     is heard of, but not reached, stays dead.
+ *  3. A peer becomes dead by phi; by saying that it shuts down; by a new generation (it was away),
+ *     but not by the one whose answer made it alive, which others may tell us of only later; or
+ *     when a message to it, and an ECHO a round later, could certainly not be delivered (a killed
+ *     process refuses connections: that is seen in 2 seconds, phi needs 18).
  *  4. alive → generation > 0 and at least one heartbeat in phi.
- *  5. At most one call to a peer is under way, and at most ECHOES_MAX ECHOs; the others wait in the queue. */
+ *  5. At most one call to a peer is under way, and at most ECHOES_MAX ECHOs; the others wait in the
+ *     queue. */
 #include "replication/gossip.h"
 
 #include "base/checksum.h"
 
 #define ECHOES_MAX 64
 #define BODY_LEN_MAX ((size_t)1 << 20)
-#define CALL_INTERVALS 5     /* a call's timeout, in gossip intervals */
-#define PAUSE_INTERVALS 5    /* a longer time between rounds means that we were stopped (Cassandra: max_local_pause, 5 s) */
+#define CALL_INTERVALS 5 /* a call's timeout, in gossip intervals */
+#define PAUSE_INTERVALS                                                                            \
+    5 /* a longer time between rounds means that we were stopped (Cassandra: max_local_pause, 5 s) \
+       */
 #define TRIES_MAX 3          /* doublings of the patience with an ECHO: to 4 intervals */
 #define AWAITED_INTERVALS 3  /* so long nothing else is sent to the same peer */
 #define SMALL_CLUSTER_MAX 16 /* members: everybody speaks to everybody */
-#define GREETINGS 10         /* quick rounds after the start and after members came to a small cluster … */
-#define GREETING_PARTS 4     /* … so many in an interval */
+#define GREETINGS                                                                                  \
+    10 /* quick rounds after the start and after members came to a small cluster …               \
+        */
+#define GREETING_PARTS 4 /* … so many in an interval */
 #define LEAVE_TELLS_MAX 64
 
 static void syn_start(struct repl *repl, struct repli_gossip_peer *peer);
-static void call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply);
+static void call_done(struct repl *repl, struct repli_call *call, int rc,
+                      const struct base_message *reply);
 
 static bool is_member(const struct repli_gossip *gossip, const struct repli_gossip_peer *peer)
 {
@@ -44,7 +53,7 @@ static struct repli_peer peer_address(const struct repl *repl, const struct repl
     return member < 0 ? nobody : repli_member_peer(repl, (size_t)member);
 }
 
-/* --- verdicts ------------------------------------------------------------------------------------------------------------ */
+/* Verdicts. */
 
 static void verdict(struct repl *repl, struct repli_gossip_peer *peer, bool alive, const char *why)
 {
@@ -56,8 +65,8 @@ static void verdict(struct repl *repl, struct repli_gossip_peer *peer, bool aliv
     char id[37];
     base_uuid_print(peer->host_id, id);
     struct base_slice address = peer_address(repl, peer).address;
-    base_logf(repl->ports.log, BASE_LOG_INFO, "gossip: node %s (%.*s) is now %s: %s", id, BASE_SLICE_ARG(address), alive ? "UP" : "DOWN",
-              why);
+    base_logf(repl->ports.log, BASE_LOG_INFO, "gossip: node %s (%.*s) is now %s: %s", id,
+              BASE_SLICE_ARG(address), alive ? "UP" : "DOWN", why);
     int member = ring_member_find(repl->ring, peer->host_id);
     if (member >= 0)
         repli_liveness_changed(repl, (size_t)member, alive);
@@ -95,9 +104,10 @@ void repli_gossip_on_undelivered(struct repl *repl, struct base_uuid host_id)
         undelivered(repl, gossip->peers[at]);
 }
 
-/* --- ECHO ------------------------------------------------------------------------------------------------------------------- */
+/* ECHO. */
 
-static void call_start(struct repl *repl, struct repli_gossip_peer *peer, enum repl_verb verb, struct base_slice body)
+static void call_start(struct repl *repl, struct repli_gossip_peer *peer, enum repl_verb verb,
+                       struct base_slice body)
 {
     BASE_ASSERT(!peer->call.pending);
     struct repli_peer to = peer_address(repl, peer);
@@ -107,7 +117,8 @@ static void call_start(struct repl *repl, struct repli_gossip_peer *peer, enum r
     peer->call_is_echo = verb == REPL_VERB_ECHO;
     repl->gossip->echo_count += peer->call_is_echo;
     repl->stats.gossip_bytes += body.len;
-    repli_call_start(repl, &peer->call, to, REPL_LANE_GOSSIP, verb, body, repl->config.gossip_interval_ns * CALL_INTERVALS);
+    repli_call_start(repl, &peer->call, to, REPL_LANE_GOSSIP, verb, body,
+                     repl->config.gossip_interval_ns * CALL_INTERVALS);
 }
 
 static void call_forget(struct repl *repl, struct repli_gossip_peer *peer)
@@ -120,7 +131,8 @@ static void call_forget(struct repl *repl, struct repli_gossip_peer *peer)
 /* Its answer may still come. */
 static bool is_awaited(const struct repl *repl, const struct repli_gossip_peer *peer)
 {
-    return peer->call.pending && repli_now(repl) - peer->call.sent_ns < repl->config.gossip_interval_ns * AWAITED_INTERVALS;
+    return peer->call.pending && repli_now(repl) - peer->call.sent_ns <
+                                     repl->config.gossip_interval_ns * AWAITED_INTERVALS;
 }
 
 static void echo_start(struct repl *repl, struct repli_gossip_peer *peer)
@@ -128,8 +140,9 @@ static void echo_start(struct repl *repl, struct repli_gossip_peer *peer)
     call_start(repl, peer, REPL_VERB_ECHO, (struct base_slice){0});
 }
 
-/* A peer that we think dead shows a heartbeat: ask it. A call that is under way will tell as well, but not one that it may
- * never have got: from before it started anew, or for long; how long doubles, so that a slow one's answer is waited for. */
+/* A peer that we think dead shows a heartbeat: ask it. A call that is under way will tell as well,
+ * but not one that it may never have got: from before it started anew, or for long; how long
+ * doubles, so that a slow one's answer is waited for. */
 static void echo_wanted(struct repl *repl, struct repli_gossip_peer *peer, bool restarted)
 {
     struct repli_gossip *gossip = repl->gossip;
@@ -178,7 +191,7 @@ static void queue_leave(struct repli_gossip *gossip, struct repli_gossip_peer *p
     peer->queued = false;
 }
 
-/* --- what others tell ------------------------------------------------------------------------------------------------------------ */
+/* What others tell. */
 
 /* Our own version goes up. */
 void repli_gossip_own_changed(struct repl *repl)
@@ -189,16 +202,18 @@ void repli_gossip_own_changed(struct repl *repl)
     own->epoch = repl_epoch(repl);
 }
 
-/* Somebody knows of us what we have not said: our directory is an older copy, or the count of starts was lost. We go
- * on from there, else nobody would believe us. */
+/* Somebody knows of us what we have not said: our directory is an older copy, or the count of
+ * starts was lost. We go on from there, else nobody would believe us. */
 static void told_of_ourselves(struct repl *repl, const struct repli_gossip_state *state)
 {
     struct repli_gossip_state *own = &repl->gossip->own;
     if (!repli_gossip_newer(state, own) || state->generation == UINT32_MAX)
         return;
-    base_logf(repl->ports.log, BASE_LOG_WARN, "gossip: others know generation %u, version %u of this node, which is at %u, %u; going on "
-              "from theirs (is a copy of this node's directory in use elsewhere?)", state->generation, state->version, own->generation,
-              own->version);
+    base_logf(
+        repl->ports.log, BASE_LOG_WARN,
+        "gossip: others know generation %u, version %u of this node, which is at %u, %u; going on "
+        "from theirs (is a copy of this node's directory in use elsewhere?)",
+        state->generation, state->version, own->generation, own->version);
     bool room = state->version < UINT32_MAX / 2; /* a version never wraps */
     own->generation = state->generation + !room;
     own->version = room ? state->version : 0;
@@ -207,10 +222,12 @@ static void told_of_ourselves(struct repl *repl, const struct repli_gossip_state
 
 static bool serves_elsewhere(const struct repl_native *a, const struct repl_native *b)
 {
-    return a->port != b->port || a->address_len != b->address_len || memcmp(a->address, b->address, sizeof a->address) != 0;
+    return a->port != b->port || a->address_len != b->address_len ||
+           memcmp(a->address, b->address, sizeof a->address) != 0;
 }
 
-static void learn(struct repl *repl, struct repli_gossip_peer *peer, const struct repli_gossip_entry *entry)
+static void learn(struct repl *repl, struct repli_gossip_peer *peer,
+                  const struct repli_gossip_entry *entry)
 {
     struct repli_gossip_state *have = &peer->state;
     if (peer->self)
@@ -248,14 +265,17 @@ static void catch_up(struct repl *repl)
     const struct repli_gossip *gossip = repl->gossip;
     const struct repli_gossip_peer *first = NULL;
     for (size_t i = 0; i < gossip->count; i++)
-        if (gossip->peers[i]->alive && gossip->peers[i]->state.epoch > (first ? first->state.epoch : repl_epoch(repl)))
+        if (gossip->peers[i]->alive &&
+            gossip->peers[i]->state.epoch > (first ? first->state.epoch : repl_epoch(repl)))
             first = gossip->peers[i];
     if (first)
         repli_metadata_behind(repl, first->host_id, first->state.epoch);
 }
 
-/* Entries to the body's end: states are learnt, what is wanted goes into `answer` (may be NULL). False: damaged. */
-static bool take_entries(struct repl *repl, struct base_reader *in, struct repli_gossip_cursor *cursor, struct base_buf *answer,
+/* Entries to the body's end: states are learnt, what is wanted goes into `answer` (may be NULL).
+ * False: damaged. */
+static bool take_entries(struct repl *repl, struct base_reader *in,
+                         struct repli_gossip_cursor *cursor, struct base_buf *answer,
                          struct repli_gossip_cursor *answer_cursor)
 {
     struct repli_gossip *gossip = repl->gossip;
@@ -268,7 +288,8 @@ static bool take_entries(struct repl *repl, struct base_reader *in, struct repli
         size_t at = repli_gossip_find(gossip, entry.peer->host_id);
         if (!entry.wanted) {
             learn(repl, entry.peer, &entry);
-        } else if (answer && at >= answer_cursor->next && repli_gossip_newer(repli_gossip_state_at(gossip, at), &entry.state)) {
+        } else if (answer && at >= answer_cursor->next &&
+                   repli_gossip_newer(repli_gossip_state_at(gossip, at), &entry.state)) {
             if (repli_gossip_put_state(gossip, answer, answer_cursor, at, &entry.state) != BASE_OK)
                 return true; /* out of memory: the next round says it */
         }
@@ -276,7 +297,7 @@ static bool take_entries(struct repl *repl, struct base_reader *in, struct repli
     return true;
 }
 
-/* --- an exchange ---------------------------------------------------------------------------------------------------------------- */
+/* An exchange. */
 
 static void syn_start(struct repl *repl, struct repli_gossip_peer *peer)
 {
@@ -289,7 +310,8 @@ static void syn_start(struct repl *repl, struct repli_gossip_peer *peer)
     call_forget(repl, peer);
     peer->syn_ns = repli_now(repl);
     base_buf_reset(&gossip->body);
-    int rc = repli_gossip_put_head(gossip, &gossip->body, peer->by_id ? REPLI_GOSSIP_BY_ID : REPLI_GOSSIP_BY_INDEX, &cursor);
+    int rc = repli_gossip_put_head(
+        gossip, &gossip->body, peer->by_id ? REPLI_GOSSIP_BY_ID : REPLI_GOSSIP_BY_INDEX, &cursor);
     if (rc == BASE_OK)
         rc = base_buf_put_u8(&gossip->body, self < gossip->count);
     if (rc == BASE_OK && self < gossip->count)
@@ -300,7 +322,8 @@ static void syn_start(struct repl *repl, struct repli_gossip_peer *peer)
         call_start(repl, peer, REPL_VERB_GOSSIP, base_buf_view(&gossip->body));
 }
 
-static void on_ack(struct repl *repl, struct repli_gossip_peer *peer, const struct base_message *reply)
+static void on_ack(struct repl *repl, struct repli_gossip_peer *peer,
+                   const struct base_message *reply)
 {
     struct repli_gossip *gossip = repl->gossip;
     struct base_reader in = base_reader(reply->body);
@@ -329,10 +352,12 @@ static void on_ack(struct repl *repl, struct repli_gossip_peer *peer, const stru
     if (gossip->body.len == head_len)
         return;
     repl->stats.gossip_bytes += gossip->body.len;
-    repli_tell(repl, peer_address(repl, peer), REPL_LANE_GOSSIP, REPL_VERB_GOSSIP_ACK2, base_buf_view(&gossip->body));
+    repli_tell(repl, peer_address(repl, peer), REPL_LANE_GOSSIP, REPL_VERB_GOSSIP_ACK2,
+               base_buf_view(&gossip->body));
 }
 
-static void call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void call_done(struct repl *repl, struct repli_call *call, int rc,
+                      const struct base_message *reply)
 {
     struct repli_gossip_peer *peer = BASE_CONTAINER(call, struct repli_gossip_peer, call);
     BASE_ASSERT(is_member(repl->gossip, peer));
@@ -346,7 +371,8 @@ static void call_done(struct repl *repl, struct repli_call *call, int rc, const 
 }
 
 /* What is newer here than in a digest goes into the ack, and what is newer there is asked for. */
-static int compare_digests(struct repl *repl, struct base_reader *in, struct repli_gossip_cursor *cursor, struct base_buf *ack,
+static int compare_digests(struct repl *repl, struct base_reader *in,
+                           struct repli_gossip_cursor *cursor, struct base_buf *ack,
                            struct repli_gossip_cursor *ack_cursor, bool *damaged)
 {
     struct repli_gossip *gossip = repl->gossip;
@@ -394,12 +420,15 @@ static void handle_syn(struct repl *repl, struct repl_inbound *in)
     if (!damaged && has_self && entry.peer && !entry.wanted)
         learn(repl, entry.peer, &entry);
     if (!damaged)
-        rc = repli_gossip_put_head(gossip, &gossip->body, cursor.same_list ? REPLI_GOSSIP_BY_INDEX : REPLI_GOSSIP_BY_ID, &ack_cursor);
+        rc = repli_gossip_put_head(gossip, &gossip->body,
+                                   cursor.same_list ? REPLI_GOSSIP_BY_INDEX : REPLI_GOSSIP_BY_ID,
+                                   &ack_cursor);
     if (!damaged && rc == BASE_OK)
         rc = compare_digests(repl, &reader, &digests, &gossip->body, &ack_cursor, &damaged);
 out:
     if (damaged)
-        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0}, "gossip: the digests cannot be read");
+        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0},
+                            "gossip: the digests cannot be read");
     else if (rc != BASE_OK)
         repli_reply_failure(repl, in, rc, (struct base_slice){0}, base_err_words(rc));
     else {
@@ -413,7 +442,8 @@ static void handle_ack2(struct repl *repl, struct repl_inbound *in)
     struct base_reader reader = base_reader(in->message.body);
     struct repli_gossip_cursor cursor;
     bool fits;
-    if (repli_gossip_get_head(repl->gossip, &reader, &cursor, &fits) && fits && !take_entries(repl, &reader, &cursor, NULL, NULL))
+    if (repli_gossip_get_head(repl->gossip, &reader, &cursor, &fits) && fits &&
+        !take_entries(repl, &reader, &cursor, NULL, NULL))
         base_logf(repl->ports.log, BASE_LOG_WARN, "gossip: a message cannot be read to its end");
     repli_drop(repl, in);
 }
@@ -447,13 +477,15 @@ void repli_gossip_handle(struct repl *repl, struct repl_inbound *in)
     }
 }
 
-/* --- a round ---------------------------------------------------------------------------------------------------------------------- */
+/* A round. */
 
 /* How many there are of a kind, and a random one of them. */
 enum kind { LIVE, DEAD, SEED };
 static bool is_of(const struct repli_gossip_peer *peer, enum kind kind)
 {
-    return !peer->self && (kind == SEED ? peer->seed : kind == LIVE ? peer->alive : !peer->alive && !peer->state.shutdown);
+    return !peer->self && (kind == SEED   ? peer->seed
+                           : kind == LIVE ? peer->alive
+                                          : !peer->alive && !peer->state.shutdown);
 }
 
 static size_t count_of(const struct repli_gossip *gossip, enum kind kind)
@@ -474,8 +506,9 @@ static struct repli_gossip_peer *random_of(struct repl *repl, enum kind kind, si
     return NULL;
 }
 
-/* A live one whose answer to the last syn is not awaited any more. In a small cluster the one that was not spoken to for longest,
- * so that each is in turn and one that refuses connections is found soon; in a large one at random. */
+/* A live one whose answer to the last syn is not awaited any more. In a small cluster the one that
+ * was not spoken to for longest, so that each is in turn and one that refuses connections is found
+ * soon; in a large one at random. */
 static struct repli_gossip_peer *live_one(struct repl *repl)
 {
     struct repli_gossip *gossip = repl->gossip;
@@ -494,7 +527,8 @@ static struct repli_gossip_peer *live_one(struct repl *repl)
     uint64_t chosen = n ? base_random_u64(repl->ports.random) % n : 0;
     for (size_t i = 0; n && i < gossip->count; i++) {
         struct repli_gossip_peer *peer = gossip->peers[i];
-        if (is_of(peer, LIVE) && !is_awaited(repl, peer) && (!small || peer->syn_ns == oldest_ns) && chosen-- == 0)
+        if (is_of(peer, LIVE) && !is_awaited(repl, peer) && (!small || peer->syn_ns == oldest_ns) &&
+            chosen-- == 0)
             return peer;
     }
     return NULL;
@@ -508,14 +542,16 @@ static bool with_chance(struct repl *repl, size_t of, size_t in)
 static void exchange(struct repl *repl)
 {
     const struct repli_gossip *gossip = repl->gossip;
-    size_t live = count_of(gossip, LIVE), dead = count_of(gossip, DEAD), seeds = count_of(gossip, SEED);
+    size_t live = count_of(gossip, LIVE), dead = count_of(gossip, DEAD),
+           seeds = count_of(gossip, SEED);
     struct repli_gossip_peer *peer = live_one(repl);
     if (peer)
         syn_start(repl, peer);
     bool seeded = peer && peer->seed;
     if (with_chance(repl, dead, live + 1))
         syn_start(repl, random_of(repl, DEAD, dead));
-    if ((!seeded || live < seeds) && (live == 0 ? seeds > 0 : with_chance(repl, seeds, live + dead)))
+    if ((!seeded || live < seeds) &&
+        (live == 0 ? seeds > 0 : with_chance(repl, seeds, live + dead)))
         syn_start(repl, random_of(repl, SEED, seeds));
 }
 
@@ -524,7 +560,8 @@ static void convict(struct repl *repl)
     struct repli_gossip *gossip = repl->gossip;
     uint64_t now = repli_now(repl), interval = repl->config.gossip_interval_ns;
     if (gossip->round_ns && now - gossip->round_ns > interval * PAUSE_INTERVALS) {
-        base_logf(repl->ports.log, BASE_LOG_WARN, "gossip: this node was stopped for %.1f s; nobody is marked down for that",
+        base_logf(repl->ports.log, BASE_LOG_WARN,
+                  "gossip: this node was stopped for %.1f s; nobody is marked down for that",
                   (double)(now - gossip->round_ns) / 1e9);
         gossip->spare_until_ns = now + interval * PAUSE_INTERVALS;
     }
@@ -540,8 +577,8 @@ static void convict(struct repl *repl)
     }
 }
 
-/* Members that we never heard of, or that may not have heard of us, while the cluster is small and something is new: all of them, at
- * once. True: there are some. */
+/* Members that we never heard of, or that may not have heard of us, while the cluster is small and
+ * something is new: all of them, at once. True: there are some. */
 static bool greet(struct repl *repl)
 {
     struct repli_gossip *gossip = repl->gossip;
@@ -565,7 +602,8 @@ static void round_fired(struct repl *repl, struct repli_timer *timer)
 {
     struct repli_gossip *gossip = repl->gossip;
     uint64_t now = repli_now(repl), interval = repl->config.gossip_interval_ns;
-    bool beat = gossip->beat_ns == 0 || now - gossip->beat_ns >= interval - interval / 8; /* quick rounds are none */
+    bool beat = gossip->beat_ns == 0 ||
+                now - gossip->beat_ns >= interval - interval / 8; /* quick rounds are none */
     if (gossip->stale)
         (void)rebuild(repl);
     if (beat) {
@@ -583,7 +621,7 @@ static void round_fired(struct repl *repl, struct repli_timer *timer)
     repli_timer_arm_after(repl, timer, quick ? interval / GREETING_PARTS : interval);
 }
 
-/* --- members ------------------------------------------------------------------------------------------------------------------------ */
+/* Members. */
 
 static bool is_seed(const struct repl *repl, const struct ring_member *member)
 {
@@ -616,7 +654,8 @@ static uint64_t hash_of(const struct repli_gossip *gossip)
 {
     uint64_t hash = gossip->count;
     for (size_t i = 0; i < gossip->count; i++)
-        hash = base_checksum_seeded(gossip->peers[i]->host_id.b, sizeof gossip->peers[i]->host_id.b, hash);
+        hash = base_checksum_seeded(gossip->peers[i]->host_id.b, sizeof gossip->peers[i]->host_id.b,
+                                    hash);
     return hash;
 }
 
@@ -632,13 +671,15 @@ static struct repli_gossip_peer *peer_new(const struct repl *repl, struct base_u
     return peer;
 }
 
-/* The peers that are still members go over, new ones are made, the others freed. False: out of memory, all is as before. */
+/* The peers that are still members go over, new ones are made, the others freed. False: out of
+ * memory, all is as before. */
 static bool rebuild(struct repl *repl)
 {
     struct repli_gossip *gossip = repl->gossip;
     const struct ring_state *ring = repl->ring;
     struct repli_gossip_peer **before = gossip->peers;
-    struct repli_gossip_peer **peers = calloc(ring->member_count + 1, sizeof(struct repli_gossip_peer *));
+    struct repli_gossip_peer **peers =
+        calloc(ring->member_count + 1, sizeof(struct repli_gossip_peer *));
     size_t count = gossip->count, made = 0;
     bool ok = peers != NULL;
     for (; ok && made < ring->member_count; made += ok) {
@@ -696,12 +737,13 @@ void repli_gossip_on_epoch(struct repl *repl)
     if (!gossip->stale && fits_ring(repl))
         return;
     if (!rebuild(repl))
-        base_logf(repl->ports.log, BASE_LOG_ERROR, "gossip: out of memory: new members are not known until the next round");
+        base_logf(repl->ports.log, BASE_LOG_ERROR,
+                  "gossip: out of memory: new members are not known until the next round");
     gossip->greetings = GREETINGS;
     rounds_on(repl, gossip->count <= SMALL_CLUSTER_MAX);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------ */
+/* Life. */
 
 int repli_gossip_open(struct repl *repl, struct base_err *err)
 {
@@ -760,7 +802,8 @@ void repli_gossip_leave(struct repl *repl)
         const struct repli_gossip_peer *peer = gossip->peers[(first + i) % gossip->count];
         if (!peer->alive)
             continue;
-        repli_tell(repl, peer_address(repl, peer), REPL_LANE_GOSSIP, REPL_VERB_GOSSIP_ACK2, base_buf_view(&gossip->body));
+        repli_tell(repl, peer_address(repl, peer), REPL_LANE_GOSSIP, REPL_VERB_GOSSIP_ACK2,
+                   base_buf_view(&gossip->body));
         repl->stats.gossip_bytes += gossip->body.len;
         told++;
     }

@@ -1,10 +1,12 @@
 /* Gossip as bytes: docs/formats/messages.md.
  *
- * Members that both sides list alike are named by their place in the list (a thousand digests are 5 KB, not 21); a hash of the
- * list tells whether they do. It differs only while a change of members is on its way.
+ * Members that both sides list alike are named by their place in the list (a thousand digests are 5
+ * KB, not 21); a hash of the list tells whether they do. It differs only while a change of members
+ * is on its way.
  *
  * Invariants:
- *  1. What is written by index is written in ascending order: a reference is the gap from the one before.
+ *  1. What is written by index is written in ascending order: a reference is the gap from the one
+ *     before.
  *  2. Who has a state's detail_version is not sent epoch, load and the rest again. */
 #include "replication/gossip.h"
 
@@ -32,15 +34,16 @@ const struct repli_gossip_state *repli_gossip_state_at(const struct repli_gossip
     return gossip->peers[at]->self ? &gossip->own : &gossip->peers[at]->state;
 }
 
-int repli_gossip_put_head(struct repli_gossip *gossip, struct base_buf *body, enum repli_gossip_form form,
-                          struct repli_gossip_cursor *cursor)
+int repli_gossip_put_head(struct repli_gossip *gossip, struct base_buf *body,
+                          enum repli_gossip_form form, struct repli_gossip_cursor *cursor)
 {
     *cursor = (struct repli_gossip_cursor){.form = form};
     int rc = base_buf_put_u8(body, (uint8_t)form);
     return rc ? rc : base_buf_put_le64(body, gossip->list_hash);
 }
 
-bool repli_gossip_get_head(const struct repli_gossip *gossip, struct base_reader *in, struct repli_gossip_cursor *cursor, bool *fits)
+bool repli_gossip_get_head(const struct repli_gossip *gossip, struct base_reader *in,
+                           struct repli_gossip_cursor *cursor, bool *fits)
 {
     uint8_t form;
     uint64_t hash;
@@ -54,16 +57,19 @@ bool repli_gossip_get_head(const struct repli_gossip *gossip, struct base_reader
     return true;
 }
 
-static int put_reference(struct repli_gossip *gossip, struct base_buf *body, struct repli_gossip_cursor *cursor, size_t at)
+static int put_reference(struct repli_gossip *gossip, struct base_buf *body,
+                         struct repli_gossip_cursor *cursor, size_t at)
 {
     BASE_ASSERT(at >= cursor->next && at < gossip->count);
     size_t gap = at - cursor->next;
     cursor->next = at + 1;
-    return cursor->form == REPLI_GOSSIP_BY_ID ? base_buf_put(body, gossip->peers[at]->host_id.b, sizeof gossip->peers[at]->host_id.b)
+    return cursor->form == REPLI_GOSSIP_BY_ID ? base_buf_put(body, gossip->peers[at]->host_id.b,
+                                                             sizeof gossip->peers[at]->host_id.b)
                                               : base_buf_put_varint(body, gap);
 }
 
-static bool get_reference(const struct repli_gossip *gossip, struct base_reader *in, struct repli_gossip_cursor *cursor, size_t *at)
+static bool get_reference(const struct repli_gossip *gossip, struct base_reader *in,
+                          struct repli_gossip_cursor *cursor, size_t *at)
 {
     *at = gossip->count;
     if (cursor->form == REPLI_GOSSIP_BY_ID) {
@@ -92,7 +98,8 @@ static int put_version(struct base_buf *body, const struct repli_gossip_state *s
 static bool get_version(struct base_reader *in, struct repli_gossip_state *state)
 {
     uint64_t generation, version;
-    if (!base_get_varint(in, &generation) || !base_get_varint(in, &version) || generation > UINT32_MAX || version > UINT32_MAX)
+    if (!base_get_varint(in, &generation) || !base_get_varint(in, &version) ||
+        generation > UINT32_MAX || version > UINT32_MAX)
         return false;
     state->generation = (uint32_t)generation;
     state->version = (uint32_t)version;
@@ -111,8 +118,9 @@ static bool get_native(struct base_reader *in, struct repl_native *native)
 {
     struct base_slice address, release;
     uint64_t port;
-    if (!base_get_bytes(in, &address) || !base_get_varint(in, &port) || !base_get_bytes(in, &release) ||
-        (address.len != 4 && address.len != 16) || port > UINT16_MAX || release.len > REPL_RELEASE_LEN_MAX)
+    if (!base_get_bytes(in, &address) || !base_get_varint(in, &port) ||
+        !base_get_bytes(in, &release) || (address.len != 4 && address.len != 16) ||
+        port > UINT16_MAX || release.len > REPL_RELEASE_LEN_MAX)
         return false;
     for (size_t i = 0; i < release.len; i++)
         if (release.data[i] <= ' ' || release.data[i] > '~') /* it is shown to clients as text */
@@ -123,14 +131,17 @@ static bool get_native(struct base_reader *in, struct repl_native *native)
     return true;
 }
 
-int repli_gossip_put_state(struct repli_gossip *gossip, struct base_buf *body, struct repli_gossip_cursor *cursor, size_t at,
+int repli_gossip_put_state(struct repli_gossip *gossip, struct base_buf *body,
+                           struct repli_gossip_cursor *cursor, size_t at,
                            const struct repli_gossip_state *known)
 {
     const struct repli_gossip_state *state = repli_gossip_state_at(gossip, at);
     BASE_ASSERT(state->generation > 0 && state->detail_version <= state->version);
     bool native = state->native.address_len > 0;
     bool detail = known->generation != state->generation || known->version < state->detail_version;
-    unsigned flags = (detail ? REPLI_GOSSIP_DETAIL : 0u) | (detail && native ? REPLI_GOSSIP_NATIVE : 0u) | (state->shutdown ? REPLI_GOSSIP_SHUTDOWN : 0u);
+    unsigned flags = (detail ? REPLI_GOSSIP_DETAIL : 0u) |
+                     (detail && native ? REPLI_GOSSIP_NATIVE : 0u) |
+                     (state->shutdown ? REPLI_GOSSIP_SHUTDOWN : 0u);
     int rc = put_reference(gossip, body, cursor, at);
     if (rc == BASE_OK)
         rc = base_buf_put_u8(body, (uint8_t)flags);
@@ -145,7 +156,8 @@ int repli_gossip_put_state(struct repli_gossip *gossip, struct base_buf *body, s
     return rc == BASE_OK && detail && native ? put_native(body, &state->native) : rc;
 }
 
-int repli_gossip_put_wanted(struct repli_gossip *gossip, struct base_buf *body, struct repli_gossip_cursor *cursor, size_t at)
+int repli_gossip_put_wanted(struct repli_gossip *gossip, struct base_buf *body,
+                            struct repli_gossip_cursor *cursor, size_t at)
 {
     int rc = put_reference(gossip, body, cursor, at);
     if (rc == BASE_OK)
@@ -153,14 +165,16 @@ int repli_gossip_put_wanted(struct repli_gossip *gossip, struct base_buf *body, 
     return rc ? rc : put_version(body, repli_gossip_state_at(gossip, at));
 }
 
-bool repli_gossip_get_entry(struct repli_gossip *gossip, struct base_reader *in, struct repli_gossip_cursor *cursor,
-                            struct repli_gossip_entry *out)
+bool repli_gossip_get_entry(struct repli_gossip *gossip, struct base_reader *in,
+                            struct repli_gossip_cursor *cursor, struct repli_gossip_entry *out)
 {
     uint8_t flags;
     size_t at;
     *out = (struct repli_gossip_entry){0};
-    if (!get_reference(gossip, in, cursor, &at) || !base_get_u8(in, &flags) || !get_version(in, &out->state) ||
-        (flags & ~(REPLI_GOSSIP_DETAIL | REPLI_GOSSIP_SHUTDOWN | REPLI_GOSSIP_WANTED | REPLI_GOSSIP_NATIVE)) ||
+    if (!get_reference(gossip, in, cursor, &at) || !base_get_u8(in, &flags) ||
+        !get_version(in, &out->state) ||
+        (flags & ~(REPLI_GOSSIP_DETAIL | REPLI_GOSSIP_SHUTDOWN | REPLI_GOSSIP_WANTED |
+                   REPLI_GOSSIP_NATIVE)) ||
         ((flags & REPLI_GOSSIP_NATIVE) && !(flags & REPLI_GOSSIP_DETAIL)))
         return false;
     out->peer = at < gossip->count ? gossip->peers[at] : NULL;
@@ -174,26 +188,29 @@ bool repli_gossip_get_entry(struct repli_gossip *gossip, struct base_reader *in,
     if (!out->has_detail)
         return true;
     uint64_t age;
-    if (!base_get_varint(in, &age) || age > out->state.version || !base_get_varint(in, &out->state.epoch) ||
-        !base_get_varint(in, &out->state.load_bytes))
+    if (!base_get_varint(in, &age) || age > out->state.version ||
+        !base_get_varint(in, &out->state.epoch) || !base_get_varint(in, &out->state.load_bytes))
         return false;
     out->state.detail_version = out->state.version - (uint32_t)age;
     return !(flags & REPLI_GOSSIP_NATIVE) || get_native(in, &out->state.native);
 }
 
-int repli_gossip_put_digests(struct repli_gossip *gossip, struct base_buf *body, const struct repli_gossip_cursor *cursor)
+int repli_gossip_put_digests(struct repli_gossip *gossip, struct base_buf *body,
+                             const struct repli_gossip_cursor *cursor)
 {
     int rc = BASE_OK;
     for (size_t i = 0; rc == BASE_OK && i < gossip->count; i++) {
         if (cursor->form == REPLI_GOSSIP_BY_ID)
-            rc = base_buf_put(body, gossip->peers[i]->host_id.b, sizeof gossip->peers[i]->host_id.b);
+            rc =
+                base_buf_put(body, gossip->peers[i]->host_id.b, sizeof gossip->peers[i]->host_id.b);
         if (rc == BASE_OK)
             rc = put_version(body, repli_gossip_state_at(gossip, i));
     }
     return rc;
 }
 
-bool repli_gossip_get_digest(const struct repli_gossip *gossip, struct base_reader *in, struct repli_gossip_cursor *cursor, size_t *at,
+bool repli_gossip_get_digest(const struct repli_gossip *gossip, struct base_reader *in,
+                             struct repli_gossip_cursor *cursor, size_t *at,
                              struct repli_gossip_state *out)
 {
     *out = (struct repli_gossip_state){0};
@@ -213,7 +230,8 @@ int repli_gossip_put_liveness(const struct repl *repl, struct base_buf *body)
         if (rc == BASE_OK)
             rc = base_buf_put_u8(body, peer->self || peer->alive);
         if (rc == BASE_OK)
-            rc = base_buf_put_varint(body, (uint64_t)(repli_snitch_latency_ms(repl, peer->host_id) * 1000));
+            rc = base_buf_put_varint(
+                body, (uint64_t)(repli_snitch_latency_ms(repl, peer->host_id) * 1000));
     }
     return rc;
 }
@@ -234,8 +252,8 @@ bool repli_liveness_next(struct base_reader *in, struct repli_liveness *out)
     struct base_slice host_id;
     uint8_t alive;
     *out = (struct repli_liveness){0};
-    if (!base_get_raw(in, sizeof out->host_id.b, &host_id) || !base_get_u8(in, &alive) || alive > 1 ||
-        !base_get_varint(in, &out->latency_us))
+    if (!base_get_raw(in, sizeof out->host_id.b, &host_id) || !base_get_u8(in, &alive) ||
+        alive > 1 || !base_get_varint(in, &out->latency_us))
         return false;
     memcpy(out->host_id.b, host_id.data, sizeof out->host_id.b);
     out->alive = alive;

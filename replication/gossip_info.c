@@ -14,7 +14,8 @@ static uint64_t known_epoch(const struct repli_gossip_peer *peer)
     return peer->heard_epoch > peer->state.epoch ? peer->heard_epoch : peer->state.epoch;
 }
 
-/* Drivers wait until all members tell one schema version: sooner than by gossip's rounds, since a change is told with messages. */
+/* Drivers wait until all members tell one schema version: sooner than by gossip's rounds, since a
+ * change is told with messages. */
 void repli_gossip_heard_epoch(struct repl *repl, struct base_uuid host_id, uint64_t epoch)
 {
     struct repli_gossip *gossip = repl->gossip;

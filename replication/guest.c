@@ -1,12 +1,17 @@
-/* A guest: a coordinator that stores nothing. Ring and schema come from a contact's snapshot (META_FETCH), then by the entries that
- * follow; liveness by LIVENESS; a change of the schema is put to a contact (META_PROPOSE).
+/* A guest: a coordinator that stores nothing. Ring and schema come from a contact's snapshot
+ * (META_FETCH), then by the entries that follow; liveness by LIVENESS; a change of the schema is
+ * put to a contact (META_PROPOSE).
  *
  * Invariants:
- *  1. Ready (stage MEMBER) once a snapshot of a cluster and one liveness report are there; it stays so.
- *  2. Nothing is asked while nobody uses the guest and all members live: liveness is asked for when a request begins and the last report
- *     is older than LIVENESS_NS, entries when a reply told of an epoch beyond ours. Until it is ready it keeps asking, and while somebody is
- *     said to be dead too: else the first request after a quiet hour would be refused for the sake of a node that is long back.
- *  3. Contacts are the configured ones, then all members; one that fails is passed over for the next.
+ *  1. Ready (stage MEMBER) once a snapshot of a cluster and one liveness report are there; it stays
+ *     so.
+ *  2. Nothing is asked while nobody uses the guest and all members live: liveness is asked for when
+ *     a request begins and the last report is older than LIVENESS_NS, entries when a reply told of
+ *     an epoch beyond ours. Until it is ready it keeps asking, and while somebody is said to be
+ *     dead too: else the first request after a quiet hour would be refused for the sake of a node
+ *     that is long back.
+ *  3. Contacts are the configured ones, then all members; one that fails is passed over for the
+ *     next.
  *  4. A change is put to another contact only if the one before certainly proposed nothing. */
 #include "replication/metadata.h"
 
@@ -17,14 +22,14 @@
 #define POLL_NS UINT64_C(2000000000)
 #define WAIT_MIN_NS UINT64_C(20000000)
 #define WAIT_MAX_NS UINT64_C(2000000000)
-#define ATTEMPTS_MAX 16u    /* of one wish, once it is ready */
-#define ENTRIES_MAX 64u     /* behind by more: the snapshot again */
+#define ATTEMPTS_MAX 16u /* of one wish, once it is ready */
+#define ENTRIES_MAX 64u  /* behind by more: the snapshot again */
 
 struct guest_change {
     struct repl *repl;
     struct repl_change *change;
     struct repli_call call;
-    struct repli_timer timer;    /* the outcome is known; its epoch is waited for */
+    struct repli_timer timer; /* the outcome is known; its epoch is waited for */
     struct base_buf entry;
     uint64_t deadline_ns;
     unsigned tries;
@@ -35,13 +40,13 @@ struct repli_guest {
     struct base_uuid contact_id; /* who answered there last; zero: nobody yet */
     uint32_t contact_generation; /* which start of it that was; 0: not known */
     struct repli_call fetch_call, liveness_call;
-    struct repli_timer timer;    /* after a failure */
-    struct repli_timer poll;     /* somebody is dead */
+    struct repli_timer timer; /* after a failure */
+    struct repli_timer poll;  /* somebody is dead */
     unsigned attempts;
-    uint64_t wanted;             /* an epoch that somebody told of */
+    uint64_t wanted; /* an epoch that somebody told of */
     bool snapshot_wanted, liveness_wanted, ready, has_liveness;
     uint64_t liveness_ns;
-    bool alive[RING_MEMBERS_MAX];/* by index of the ring */
+    bool alive[RING_MEMBERS_MAX]; /* by index of the ring */
     struct guest_change *changes;
     uint8_t dc[RING_NAME_LEN_MAX], rack[RING_NAME_LEN_MAX]; /* taken from the first contact */
     char text[600];
@@ -49,7 +54,7 @@ struct repli_guest {
 
 static void go_on(struct repl *repl);
 
-/* --- contacts ---------------------------------------------------------------------------------------------------- */
+/* Contacts. */
 
 static size_t contact_count(const struct repl *repl)
 {
@@ -95,14 +100,15 @@ static void describe(struct repl *repl, const char *what)
     int n = snprintf(g->text, sizeof g->text, "%s (contacts:", what);
     size_t len = n > 0 ? (size_t)n : 0;
     for (size_t i = 0; i < repl->config.seed_count && len < sizeof g->text; i++) {
-        n = snprintf(g->text + len, sizeof g->text - len, " %.*s", BASE_SLICE_ARG(repl->config.seeds[i]));
+        n = snprintf(g->text + len, sizeof g->text - len, " %.*s",
+                     BASE_SLICE_ARG(repl->config.seeds[i]));
         len += n > 0 ? (size_t)n : 0;
     }
     if (len < sizeof g->text)
         snprintf(g->text + len, sizeof g->text - len, ")");
 }
 
-/* --- changes that wait -------------------------------------------------------------------------------------------------- */
+/* Changes that wait. */
 
 static void change_end(struct guest_change *gc)
 {
@@ -134,9 +140,10 @@ static void end_reached(struct repl *repl)
     }
 }
 
-/* --- what a contact tells ------------------------------------------------------------------------------------------------- */
+/* What a contact tells. */
 
-/* A guest that was told no data centre is in its first contact's: what is local to that is local to it. */
+/* A guest that was told no data centre is in its first contact's: what is local to that is local to
+ * it. */
 static void take_place(struct repl *repl)
 {
     struct repli_guest *g = repl->guest;
@@ -162,7 +169,8 @@ static void became_ready(struct repl *repl)
     take_place(repl);
     g->ready = true;
     describe(repl, "coordinates");
-    base_logf(repl->ports.log, BASE_LOG_INFO, "cluster: a guest of \"%.*s\" %s", BASE_SLICE_ARG(repl->ring->cluster_name), g->text);
+    base_logf(repl->ports.log, BASE_LOG_INFO, "cluster: a guest of \"%.*s\" %s",
+              BASE_SLICE_ARG(repl->ring->cluster_name), g->text);
     if (repl->ports.changed)
         repl->ports.changed(repl->ports.ctx);
 }
@@ -191,10 +199,13 @@ static bool take_snapshot(struct repl *repl, struct base_reader *in)
     struct base_slice schema_bytes, ring_bytes;
     struct base_schema *schema = NULL;
     struct ring_state *ring = NULL;
-    bool good = base_get_bytes(in, &schema_bytes) && base_get_bytes(in, &ring_bytes) && !base_reader_left(in) &&
-                base_schema_decode(schema_bytes, &schema, NULL) == BASE_OK && ring_state_decode(ring_bytes, &ring, NULL) == BASE_OK &&
-                schema->epoch == ring->epoch && ring->member_count > 0 && ring->epoch >= repl_epoch(repl) &&
-                (repl->ring->member_count == 0 || base_uuid_equal(ring->cluster_id, repl->ring->cluster_id));
+    bool good =
+        base_get_bytes(in, &schema_bytes) && base_get_bytes(in, &ring_bytes) &&
+        !base_reader_left(in) && base_schema_decode(schema_bytes, &schema, NULL) == BASE_OK &&
+        ring_state_decode(ring_bytes, &ring, NULL) == BASE_OK && schema->epoch == ring->epoch &&
+        ring->member_count > 0 && ring->epoch >= repl_epoch(repl) &&
+        (repl->ring->member_count == 0 ||
+         base_uuid_equal(ring->cluster_id, repl->ring->cluster_id));
     if (good && ring->epoch > repl_epoch(repl)) {
         publish(repl, schema, ring);
         return true;
@@ -216,7 +227,8 @@ static bool take_entries(struct repl *repl, struct base_reader *in)
             return false;
         if (epoch <= repl_epoch(repl))
             continue;
-        if (epoch != repl_epoch(repl) + 1 || repli_entry_apply(repl->schema, repl->ring, entry, &applied, NULL) != BASE_OK)
+        if (epoch != repl_epoch(repl) + 1 ||
+            repli_entry_apply(repl->schema, repl->ring, entry, &applied, NULL) != BASE_OK)
             return false;
         struct base_schema *schema = applied.schema;
         struct ring_state *ring = applied.ring;
@@ -244,7 +256,8 @@ static void count_answer(struct repl *repl, bool good, const struct base_message
     }
 }
 
-static void fetched(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void fetched(struct repl *repl, struct repli_call *call, int rc,
+                    const struct base_message *reply)
 {
     (void)call;
     struct repli_guest *g = repl->guest;
@@ -253,10 +266,13 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc, const st
     if (rc == BASE_OK) {
         struct base_reader in = base_reader(reply->body);
         uint8_t form;
-        good = base_get_u8(&in, &form) &&
-               (form == REPLI_FETCH_SNAPSHOT ? take_snapshot(repl, &in) : form == REPLI_FETCH_ENTRIES && take_entries(repl, &in));
+        good =
+            base_get_u8(&in, &form) &&
+            (form == REPLI_FETCH_SNAPSHOT ? take_snapshot(repl, &in)
+                                          : form == REPLI_FETCH_ENTRIES && take_entries(repl, &in));
     }
-    g->snapshot_wanted = rc == BASE_OK && !good && before > 0; /* entries that do not fit: all anew */
+    g->snapshot_wanted =
+        rc == BASE_OK && !good && before > 0; /* entries that do not fit: all anew */
     if (good && reply->epoch > g->wanted)
         g->wanted = reply->epoch;
     count_answer(repl, good && (repl_epoch(repl) > before || repl_epoch(repl) >= g->wanted), reply);
@@ -280,7 +296,8 @@ static void poll_fired(struct repl *repl, struct repli_timer *timer)
     go_on(repl);
 }
 
-static void liveness_told(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void liveness_told(struct repl *repl, struct repli_call *call, int rc,
+                          const struct base_message *reply)
 {
     (void)call;
     struct repli_guest *g = repl->guest;
@@ -310,19 +327,21 @@ static void liveness_told(struct repl *repl, struct repli_call *call, int rc, co
     go_on(repl);
 }
 
-/* --- asking ------------------------------------------------------------------------------------------------------------------ */
+/* Asking. */
 
 static void fetch(struct repl *repl)
 {
     struct repli_guest *g = repl->guest;
     struct base_buf body;
-    bool all = g->snapshot_wanted || repl->ring->member_count == 0 || g->wanted - repl_epoch(repl) > ENTRIES_MAX;
+    bool all = g->snapshot_wanted || repl->ring->member_count == 0 ||
+               g->wanted - repl_epoch(repl) > ENTRIES_MAX;
     struct repli_peer to = contact_peer(repl, g->contact);
     base_buf_init(&body, 128);
     if (repli_fetch_request_put(&body, repl->ring->cluster_id, repl_epoch(repl), all) == BASE_OK) {
         g->fetch_call.done = fetched;
         repl->stats.metadata_fetches++;
-        repli_call_start(repl, &g->fetch_call, to, REPL_LANE_GOSSIP, REPL_VERB_META_FETCH, base_buf_view(&body), CALL_TIMEOUT_NS);
+        repli_call_start(repl, &g->fetch_call, to, REPL_LANE_GOSSIP, REPL_VERB_META_FETCH,
+                         base_buf_view(&body), CALL_TIMEOUT_NS);
     }
     base_buf_fini(&body);
 }
@@ -337,8 +356,8 @@ static void ask(struct repl *repl)
         fetch(repl);
     } else if (g->liveness_wanted || !g->has_liveness) {
         g->liveness_call.done = liveness_told;
-        repli_call_start(repl, &g->liveness_call, contact_peer(repl, g->contact), REPL_LANE_GOSSIP, REPL_VERB_LIVENESS,
-                         (struct base_slice){0}, CALL_TIMEOUT_NS);
+        repli_call_start(repl, &g->liveness_call, contact_peer(repl, g->contact), REPL_LANE_GOSSIP,
+                         REPL_VERB_LIVENESS, (struct base_slice){0}, CALL_TIMEOUT_NS);
     }
 }
 
@@ -402,7 +421,7 @@ const char *repli_guest_stage_text(const struct repl *repl)
     return repl->guest->text;
 }
 
-/* --- changes -------------------------------------------------------------------------------------------------------------------- */
+/* Changes. */
 
 static void change_send(struct guest_change *gc);
 
@@ -416,7 +435,8 @@ static void set_outcome(struct repl_change *change, int rc, struct base_slice te
 static void deadline_passed(struct repl *repl, struct repli_timer *timer)
 {
     (void)repl;
-    change_end(BASE_CONTAINER(timer, struct guest_change, timer)); /* it is known how it ended; the snapshot will follow */
+    change_end(BASE_CONTAINER(timer, struct guest_change,
+                              timer)); /* it is known how it ended; the snapshot will follow */
 }
 
 /* The outcome is known: first see what it led to. */
@@ -433,17 +453,20 @@ static void change_known(struct guest_change *gc, uint64_t epoch)
     repli_guest_behind(repl, epoch);
 }
 
-static void change_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void change_answered(struct repl *repl, struct repli_call *call, int rc,
+                            const struct base_message *reply)
 {
     struct guest_change *gc = BASE_CONTAINER(call, struct guest_change, call);
     struct base_slice detail, text = {0};
     uint64_t epoch = 0;
     if (reply && rc != BASE_OK)
         rc = repli_failure_get(reply, &detail, &text);
-    bool nothing_done = rc == BASE_E_CLOSED || (!reply && (rc == BASE_E_UNAVAILABLE || rc == BASE_E_OVERLOADED));
+    bool nothing_done =
+        rc == BASE_E_CLOSED || (!reply && (rc == BASE_E_UNAVAILABLE || rc == BASE_E_OVERLOADED));
     if (nothing_done && gc->tries < 2 * contact_count(repl) && repli_now(repl) < gc->deadline_ns) {
         if (reply && reply->generation != repl->guest->contact_generation)
-            repl->guest->contact_generation = reply->generation; /* the same contact, as it is now */
+            repl->guest->contact_generation =
+                reply->generation; /* the same contact, as it is now */
         else
             next_contact(repl);
         change_send(gc);
@@ -462,8 +485,10 @@ static void change_answered(struct repl *repl, struct repli_call *call, int rc, 
         if (!reply && rc == BASE_E_TIMEOUT)
             rc = BASE_E_UNKNOWN;
         if (!text.len)
-            text = rc == BASE_E_UNKNOWN ? BASE_SLICE_LIT("the contact did not answer in time: the change may still happen")
-                                        : BASE_SLICE_LIT("no contact could be reached: nothing was changed");
+            text = rc == BASE_E_UNKNOWN
+                       ? BASE_SLICE_LIT(
+                             "the contact did not answer in time: the change may still happen")
+                       : BASE_SLICE_LIT("no contact could be reached: nothing was changed");
         set_outcome(gc->change, rc, text);
         change_end(gc);
     }
@@ -481,8 +506,9 @@ static void change_send(struct guest_change *gc)
     if (rc == BASE_OK)
         rc = base_buf_put_bytes(&body, base_buf_view(&gc->entry));
     if (rc == BASE_OK) {
-        repli_call_start(repl, &gc->call, contact_peer(repl, repl->guest->contact), REPL_LANE_GOSSIP, REPL_VERB_META_PROPOSE,
-                         base_buf_view(&body), gc->deadline_ns > now ? gc->deadline_ns - now : 1);
+        repli_call_start(repl, &gc->call, contact_peer(repl, repl->guest->contact),
+                         REPL_LANE_GOSSIP, REPL_VERB_META_PROPOSE, base_buf_view(&body),
+                         gc->deadline_ns > now ? gc->deadline_ns - now : 1);
     } else {
         set_outcome(gc->change, rc, base_slice_str(base_err_words(rc)));
         change_end(gc);
@@ -512,7 +538,8 @@ void repli_guest_change_start(struct repl *repl, struct repl_change *change)
     }
     gc->repl = repl;
     gc->change = change;
-    gc->deadline_ns = repli_now(repl) + (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
+    gc->deadline_ns = repli_now(repl) +
+                      (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
     gc->next = g->changes;
     g->changes = gc;
     change->state = gc;
@@ -521,7 +548,7 @@ void repli_guest_change_start(struct repl *repl, struct repl_change *change)
     change_send(gc);
 }
 
-/* --- life -------------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 int repli_guest_open(struct repl *repl, struct base_err *err)
 {

@@ -1,15 +1,20 @@
 /* Hints on their way: a pass over what is kept for one host, in the order in which it was made.
  *
- * A pass reads a page, sends its hints as HINTED messages (one at a time, throttled over all hosts), and when the page is through deletes
- * what was acknowledged as one range; then the next page. The owner is looked up anew: what the host does not hold any more (or all of
- * it, when it is no member) is written as a coordinator writes, to those who hold it now.
+ * A pass reads a page, sends its hints as HINTED messages (one at a time, throttled over all
+ * hosts), and when the page is through deletes what was acknowledged as one range; then the next
+ * page. The owner is looked up anew: what the host does not hold any more (or all of it, when it is
+ * no member) is written as a coordinator writes, to those who hold it now.
  *
  * Invariants, with what a crash at each place does:
- *  1. Nothing is deleted that was not acknowledged by the host, or settled by a write, or is moot (dropped, truncated, too old). Crash before
- *     the deletion: it is sent again, and a mutation applied twice is applied once.
- *  2. A pass reads below the watermark only (hints.c): a hint that gets into the log later is above what the pass deletes.
- *  3. A pass has one thing under way: a read, a message or write (or both), a deletion, or its timer.
- *  4. A host that fails is tried again later, each time after longer; one that is dead when it comes back. */
+ *  1. Nothing is deleted that was not acknowledged by the host, or settled by a write, or is moot
+ *     (dropped, truncated, too old). Crash before the deletion: it is sent again, and a mutation
+ *     applied twice is applied once.
+ *  2. A pass reads below the watermark only (hints.c): a hint that gets into the log later is above
+ *     what the pass deletes.
+ *  3. A pass has one thing under way: a read, a message or write (or both), a deletion, or its
+ *     timer.
+ *  4. A host that fails is tried again later, each time after longer; one that is dead when it
+ *     comes back. */
 #include "replication/hints_private.h"
 
 #include <stdlib.h>
@@ -38,11 +43,12 @@ struct repli_hint_pass {
     int64_t step_upto_us;
     struct repli_call call;
     struct repl_write write;
-    unsigned under_way;    /* message, write */
+    unsigned under_way; /* message, write */
     int step_rc;
     /* */
-    uint64_t done_hints, done_bytes;       /* they are counted as kept until they are deleted */
-    int64_t done_upto_us, deleted_upto_us; /* creation time of the last hint done, and deleted; INT64_MIN: none */
+    uint64_t done_hints, done_bytes; /* they are counted as kept until they are deleted */
+    int64_t done_upto_us,
+        deleted_upto_us; /* creation time of the last hint done, and deleted; INT64_MIN: none */
     bool failed, read_next;
     struct base_buf deletion;
     struct repli_timer timer; /* the throttle's, and between pages */
@@ -51,7 +57,7 @@ struct repli_hint_pass {
 static void pass_step(struct repl *repl, struct repli_hint_pass *pass);
 static void pass_read(struct repl *repl, struct repli_hint_pass *pass);
 
-/* --- when ------------------------------------------------------------------------------------------------------------- */
+/* When. */
 
 static bool may_dispatch(const struct repl *repl, const struct repli_hint_host *host)
 {
@@ -85,7 +91,8 @@ void repli_hint_pass_close(struct repl *repl, struct repli_hint_host *host)
 
 void repli_hint_dispatch_soon(struct repl *repl, struct repli_hint_host *host, uint64_t after_ns)
 {
-    if (!host->pass && !repl->closing && !repli_timer_is_armed(&host->timer) && may_dispatch(repl, host))
+    if (!host->pass && !repl->closing && !repli_timer_is_armed(&host->timer) &&
+        may_dispatch(repl, host))
         repli_timer_arm_after(repl, &host->timer, after_ns);
 }
 
@@ -122,9 +129,10 @@ static void pass_end(struct repl *repl, struct repli_hint_pass *pass)
     dispatch_waiting(repl);
 }
 
-/* --- deleting ------------------------------------------------------------------------------------------------------------ */
+/* Deleting. */
 
-static int put_deletion(struct repl *repl, struct repli_hint_host *host, int64_t upto_us, struct base_buf *out)
+static int put_deletion(struct repl *repl, struct repli_hint_host *host, int64_t upto_us,
+                        struct base_buf *out)
 {
     static const uint8_t first = BASE_KEY_BEFORE;
     uint8_t hi[REPLI_HINT_CKEY_LEN];
@@ -135,8 +143,8 @@ static int put_deletion(struct repl *repl, struct repli_hint_host *host, int64_t
         .deletion = {repl->ports.timestamp(repl->ports.ctx), repli_now_s(repl)},
     };
     base_buf_reset(out);
-    return base_mutation_put(out, repl_hints_table_id, base_slice(host->pkey, host->pkey_len), BASE_DELETION_NONE,
-                             (struct base_slice){0}, &range, 1, NULL, 0);
+    return base_mutation_put(out, repl_hints_table_id, base_slice(host->pkey, host->pkey_len),
+                             BASE_DELETION_NONE, (struct base_slice){0}, &range, 1, NULL, 0);
 }
 
 static void deleted(struct repl *repl, struct repli_hint_pass *pass)
@@ -166,7 +174,8 @@ static void deletion_done(struct repl_store_op *op)
     repli_event_end(repl);
 }
 
-static void op_begin(struct repli_hint_pass *pass, enum repl_store_kind kind, void (*done)(struct repl_store_op *op))
+static void op_begin(struct repli_hint_pass *pass, enum repl_store_kind kind,
+                     void (*done)(struct repl_store_op *op))
 {
     memset(&pass->store_op, 0, offsetof(struct repl_store_op, err));
     base_err_clear(&pass->store_op.err);
@@ -201,9 +210,10 @@ static void pass_fail(struct repl *repl, struct repli_hint_pass *pass)
     pass_delete(repl, pass);
 }
 
-/* --- a step: some hints at once -------------------------------------------------------------------------------------------- */
+/* A step: some hints at once. */
 
-static bool host_owns(struct repl *repl, const struct repli_hint_host *host, int member, const struct base_mutation *m)
+static bool host_owns(struct repl *repl, const struct repli_hint_host *host, int member,
+                      const struct base_mutation *m)
 {
     const struct base_table *table = base_schema_table_by_id(repl->schema, m->table_id);
     const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
@@ -218,7 +228,8 @@ static bool host_owns(struct repl *repl, const struct repli_hint_host *host, int
 }
 
 /* Sort a hint's mutations: to the host, to whoever holds them now, nowhere. */
-static int take_hint(struct repl *repl, struct repli_hint_pass *pass, struct base_slice value, int member)
+static int take_hint(struct repl *repl, struct repli_hint_pass *pass, struct base_slice value,
+                     int member)
 {
     int64_t created_us, now_s = repli_now_s(repl);
     size_t count, written = 0;
@@ -258,7 +269,8 @@ static bool collect(struct repl *repl, struct repli_hint_pass *pass, int *rc)
     pass->rewrite_count = 0;
     pass->step_hints = pass->step_bytes = pass->step_sent = 0;
     *rc = BASE_OK;
-    while (*rc == BASE_OK && base_reader_left(&pass->at) > 0 && pass->send.len + pass->rewrite.len < MESSAGE_BYTES) {
+    while (*rc == BASE_OK && base_reader_left(&pass->at) > 0 &&
+           pass->send.len + pass->rewrite.len < MESSAGE_BYTES) {
         struct base_slice ckey, value;
         bool sound = base_get_bytes(&pass->at, &ckey) && base_get_bytes(&pass->at, &value) &&
                      repli_hint_ckey_get(ckey, &pass->step_upto_us);
@@ -304,7 +316,8 @@ static void written(struct repl_write *write)
     step_ended(pass->repl, pass, rc);
 }
 
-static void write_anew(struct repl *repl, struct repli_hint_pass *pass, struct base_slice mutations, size_t count)
+static void write_anew(struct repl *repl, struct repli_hint_pass *pass, struct base_slice mutations,
+                       size_t count)
 {
     pass->write.mutations = mutations;
     pass->write.mutation_count = count;
@@ -313,13 +326,14 @@ static void write_anew(struct repl *repl, struct repli_hint_pass *pass, struct b
     repli_write_settle(repl, &pass->write);
 }
 
-static void answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void answered(struct repl *repl, struct repli_call *call, int rc,
+                     const struct base_message *reply)
 {
     struct repli_hint_pass *pass = BASE_CONTAINER(call, struct repli_hint_pass, call);
     if (reply && (rc == BASE_E_CORRUPT || rc == BASE_E_INVALID || rc == BASE_E_LIMIT)) {
         /* It will never take them: they must not keep those behind them. */
-        base_logf(repl->ports.log, BASE_LOG_ERROR, "hints: %llu were refused for good: %s", (unsigned long long)pass->step_hints,
-                  base_err_words(rc));
+        base_logf(repl->ports.log, BASE_LOG_ERROR, "hints: %llu were refused for good: %s",
+                  (unsigned long long)pass->step_hints, base_err_words(rc));
         repl->stats.hints_failed += pass->step_sent;
         pass->step_sent = 0;
         rc = BASE_OK;
@@ -356,7 +370,8 @@ static void pass_step(struct repl *repl, struct repli_hint_pass *pass)
     }
     uint64_t bytes = pass->send.len + pass->rewrite.len, rate = repl->config.hint_dispatch_bytes_s;
     /* Never at once: a chain of ports that answer DONE must not become a recursion. */
-    repl->hints->throttle_until_ns = repli_now(repl) + (rate > 0 ? bytes * UINT64_C(1000000000) / rate : 0) + 1;
+    repl->hints->throttle_until_ns =
+        repli_now(repl) + (rate > 0 ? bytes * UINT64_C(1000000000) / rate : 0) + 1;
     bool send = pass->send.len > 0, rewrite = pass->rewrite.len > 0;
     pass->step_rc = BASE_OK;
     pass->under_way = (unsigned)send + (unsigned)rewrite;
@@ -364,8 +379,9 @@ static void pass_step(struct repl *repl, struct repli_hint_pass *pass)
         int member = ring_member_find(repl->ring, pass->host->host_id);
         BASE_ASSERT(member >= 0);
         pass->call.done = answered;
-        repli_call_start(repl, &pass->call, repli_member_peer(repl, (size_t)member), REPL_LANE_BULK, REPL_VERB_HINTED,
-                         base_buf_view(&pass->send), repl->config.write_timeout_ns);
+        repli_call_start(repl, &pass->call, repli_member_peer(repl, (size_t)member), REPL_LANE_BULK,
+                         REPL_VERB_HINTED, base_buf_view(&pass->send),
+                         repl->config.write_timeout_ns);
     }
     if (rewrite)
         write_anew(repl, pass, base_buf_view(&pass->rewrite), pass->rewrite_count);
@@ -380,7 +396,7 @@ static void pass_goes_on(struct repl *repl, struct repli_timer *timer)
         pass_step(repl, pass);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------------- */
+/* Reading. */
 
 /* Runs where it may block, on the operation's own memory. */
 static int read_hints(struct repl_store_op *op, struct base_source *source, struct base_err *err)
@@ -395,7 +411,8 @@ static int read_hints(struct repl_store_op *op, struct base_source *source, stru
         rc = source->ops->next(source, &item, err);
         if (rc != BASE_OK || item.kind == BASE_ITEM_END)
             break;
-        if (item.kind != BASE_ITEM_ROW || !repli_internal_row_get(item.row, pass->cmd.now_s, &value) ||
+        if (item.kind != BASE_ITEM_ROW ||
+            !repli_internal_row_get(item.row, pass->cmd.now_s, &value) ||
             !repli_hint_ckey_get(item.ckey, &created_us))
             continue;
         if (pass->page.len >= PAGE_BYTES) {
@@ -412,7 +429,8 @@ static int read_hints(struct repl_store_op *op, struct base_source *source, stru
 static void page_read(struct repl *repl, struct repli_hint_pass *pass)
 {
     if (pass->store_op.rc != BASE_OK) {
-        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: cannot be read: %s", pass->store_op.err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: cannot be read: %s",
+                  pass->store_op.err.text);
         pass->failed = true;
         pass_end(repl, pass);
         return;
@@ -483,7 +501,7 @@ void repli_hint_dispatch(struct repl *repl, struct repli_hint_host *host)
     pass_read(repl, pass);
 }
 
-/* --- events ------------------------------------------------------------------------------------------------------------------- */
+/* Events. */
 
 void repli_hints_on_alive(struct repl *repl, struct base_uuid host_id)
 {
@@ -495,7 +513,8 @@ void repli_hints_on_alive(struct repl *repl, struct base_uuid host_id)
     repli_hint_dispatch(repl, host);
 }
 
-/* Members may have gone: their hints go to who holds their rows now. A join that froze writes may be over. */
+/* Members may have gone: their hints go to who holds their rows now. A join that froze writes may
+ * be over. */
 void repli_hints_on_epoch(struct repl *repl)
 {
     if (repl->hints && repl->hints->scanned)
@@ -516,7 +535,7 @@ bool repl_hints_paused(const struct repl *repl)
     return repl->hints->paused;
 }
 
-/* --- forgetting ----------------------------------------------------------------------------------------------------------------- */
+/* Forgetting. */
 
 struct truncation {
     struct repl_store_op store_op;
@@ -532,7 +551,8 @@ static void truncated(struct repl *repl, struct truncation *t)
     if (t->store_op.rc == BASE_OK && host)
         repli_hint_forget(repl, host, t->count, t->bytes);
     else if (t->store_op.rc != BASE_OK)
-        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: cannot be truncated: %s", t->store_op.err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: cannot be truncated: %s",
+                  t->store_op.err.text);
     base_buf_fini(&t->group);
     free(t);
 }
@@ -559,7 +579,8 @@ static void truncate_host(struct repl *repl, struct repli_hint_host *host)
     t->host_id = host->host_id;
     t->count = host->count;
     t->bytes = host->bytes;
-    t->store_op.rc = put_deletion(repl, host, repli_hint_watermark(repl, host, &all) - 1, &t->group);
+    t->store_op.rc =
+        put_deletion(repl, host, repli_hint_watermark(repl, host, &all) - 1, &t->group);
     t->store_op.kind = REPL_STORE_WRITE;
     t->store_op.done = truncation_done;
     t->store_op.group = base_buf_view(&t->group);

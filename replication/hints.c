@@ -1,16 +1,20 @@
-/* Hints: what a replica missed, kept on disk until it can have it (hints_private.h has the form; hint_dispatch.c hands them over).
+/* Hints: what a replica missed, kept on disk until it can have it (hints_private.h has the form;
+ * hint_dispatch.c hands them over).
  *
  * Invariants:
  *  1. A hint is kept when the commit log has it; its `done` says nothing else.
- *  2. Of the puts of one host that are under way the oldest key is known: nothing at or above it is read for dispatch, hence nothing is
- *     deleted that was not handed over (repli_hint_watermark).
- *  3. hints->bytes (stats.hints_bytes) is the sum of the hosts' bytes. With pending_bytes it stays below hints_size_max.
- *  4. While the count at start is under way nothing is handed over; hints made meanwhile are above its bound and counted as they come. */
+ *  2. Of the puts of one host that are under way the oldest key is known: nothing at or above it is
+ *     read for dispatch, hence nothing is deleted that was not handed over (repli_hint_watermark).
+ *  3. hints->bytes (stats.hints_bytes) is the sum of the hosts' bytes. With pending_bytes it stays
+ *     below hints_size_max.
+ *  4. While the count at start is under way nothing is handed over; hints made meanwhile are above
+ *     its bound and counted as they come. */
 #include "replication/hints_private.h"
 
 #include <stdlib.h>
 
-#define PENDING_BYTES_MAX (UINT64_C(32) << 20) /* copies in memory that the store has not taken yet */
+#define PENDING_BYTES_MAX                                                                          \
+    (UINT64_C(32) << 20) /* copies in memory that the store has not taken yet */
 #define EXPIRY_CHECK_NS (UINT64_C(60) * 1000000000u)
 #define SCAN_AGAIN_NS (UINT64_C(5) * 1000000000u)
 #define DISPATCH_SOON_NS (UINT64_C(1) * 1000000000u)
@@ -29,7 +33,7 @@ struct repli_hint_put {
     void *ctx;
 };
 
-/* --- hosts --------------------------------------------------------------------------------------------------------- */
+/* Hosts. */
 
 static unsigned bucket_of(struct base_uuid host_id)
 {
@@ -38,7 +42,8 @@ static unsigned bucket_of(struct base_uuid host_id)
 
 struct repli_hint_host *repli_hint_host_find(const struct repl *repl, struct base_uuid host_id)
 {
-    struct repli_hint_host *host = repl->hints ? repl->hints->buckets[bucket_of(host_id) % REPLI_HINT_BUCKETS] : NULL;
+    struct repli_hint_host *host =
+        repl->hints ? repl->hints->buckets[bucket_of(host_id) % REPLI_HINT_BUCKETS] : NULL;
     while (host && !base_uuid_equal(host->host_id, host_id))
         host = host->next;
     return host;
@@ -67,7 +72,8 @@ static struct repli_hint_host *host_get(struct repl *repl, struct base_uuid host
     memcpy(host->pkey, pkey.data, pkey.len);
     host->pkey_len = pkey.len;
     base_buf_fini(&pkey);
-    struct repli_hint_host **bucket = &repl->hints->buckets[bucket_of(host_id) % REPLI_HINT_BUCKETS];
+    struct repli_hint_host **bucket =
+        &repl->hints->buckets[bucket_of(host_id) % REPLI_HINT_BUCKETS];
     host->repl = repl;
     host->host_id = host_id;
     host->puts_end = &host->puts;
@@ -79,7 +85,8 @@ static struct repli_hint_host *host_get(struct repl *repl, struct base_uuid host
     return host;
 }
 
-void repli_hint_forget(struct repl *repl, struct repli_hint_host *host, uint64_t count, uint64_t bytes)
+void repli_hint_forget(struct repl *repl, struct repli_hint_host *host, uint64_t count,
+                       uint64_t bytes)
 {
     bytes = bytes < host->bytes ? bytes : host->bytes;
     host->count -= count < host->count ? count : host->count;
@@ -90,7 +97,8 @@ void repli_hint_forget(struct repl *repl, struct repli_hint_host *host, uint64_t
         host->expiry_s = INT64_MAX;
 }
 
-static void host_add(struct repl *repl, struct repli_hint_host *host, uint64_t count, uint64_t bytes, int64_t expiry_s)
+static void host_add(struct repl *repl, struct repli_hint_host *host, uint64_t count,
+                     uint64_t bytes, int64_t expiry_s)
 {
     host->count += count;
     host->bytes += bytes;
@@ -101,9 +109,10 @@ static void host_add(struct repl *repl, struct repli_hint_host *host, uint64_t c
         repli_timer_arm_after(repl, &repl->hints->expiry_timer, EXPIRY_CHECK_NS);
 }
 
-/* --- their form ------------------------------------------------------------------------------------------------------ */
+/* Their form. */
 
-void repli_hint_ckey(uint8_t out[REPLI_HINT_CKEY_LEN], int64_t created_us, enum base_key_byte position)
+void repli_hint_ckey(uint8_t out[REPLI_HINT_CKEY_LEN], int64_t created_us,
+                     enum base_key_byte position)
 {
     out[0] = BASE_KEY_NEXT;
     base_put_be64(out + 1, (uint64_t)created_us ^ UINT64_C(1) << 63);
@@ -126,7 +135,7 @@ int64_t repli_hint_watermark(struct repl *repl, const struct repli_hint_host *ho
     return oldest ? oldest->created_us : repl->ports.timestamp(repl->ports.ctx);
 }
 
-/* --- keeping ----------------------------------------------------------------------------------------------------------- */
+/* Keeping. */
 
 bool repli_hints_wanted(const struct repl *repl, size_t member)
 {
@@ -137,7 +146,8 @@ bool repli_hints_wanted(const struct repl *repl, size_t member)
         return true;
     struct repl_peer_info info = {0};
     repli_gossip_get(repl, repl->ring->members[member].host_id, &info);
-    if (!info.alive && info.down_since_ns && repli_now(repl) - info.down_since_ns > repl->config.max_hint_window_ns)
+    if (!info.alive && info.down_since_ns &&
+        repli_now(repl) - info.down_since_ns > repl->config.max_hint_window_ns)
         return false;
     return repl->stats.hints_bytes + hints->pending_bytes < repl->config.hints_size_max;
 }
@@ -174,7 +184,8 @@ static void put_ended(struct repl *repl, struct repli_hint_put *put)
         host_add(repl, host, 1, put->size, put->expiry_s);
     } else {
         repl->stats.hints_failed++;
-        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: one is not kept: %s", put->store_op.err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: one is not kept: %s",
+                  put->store_op.err.text);
     }
     put->ended = true;
     puts_leave(repl, host);
@@ -193,7 +204,8 @@ static void put_stored(struct repl_store_op *op)
     repli_event_end(repl);
 }
 
-static int put_encode(struct repl *repl, struct repli_hint_put *put, struct base_slice mutations, size_t mutation_count, int32_t ttl)
+static int put_encode(struct repl *repl, struct repli_hint_put *put, struct base_slice mutations,
+                      size_t mutation_count, int32_t ttl)
 {
     struct base_buf value;
     uint8_t ckey[REPLI_HINT_CKEY_LEN];
@@ -204,15 +216,17 @@ static int put_encode(struct repl *repl, struct repli_hint_put *put, struct base
     put->size = (size_t)repli_hint_cost(value.len);
     put->expiry_s = put->created_us / 1000000 + ttl;
     if (rc == BASE_OK)
-        rc = repli_internal_row_put(&put->group, repl_hints_table_id, base_slice(put->host->pkey, put->host->pkey_len),
-                                    base_slice(ckey, sizeof ckey), put->created_us, ttl, base_buf_view(&value));
+        rc = repli_internal_row_put(
+            &put->group, repl_hints_table_id, base_slice(put->host->pkey, put->host->pkey_len),
+            base_slice(ckey, sizeof ckey), put->created_us, ttl, base_buf_view(&value));
     base_buf_fini(&value);
     repl->hints->pending_bytes += put->size;
     return rc;
 }
 
 /* Whether there is room, and for how long it may be kept. */
-static int check_put(struct repl *repl, struct base_slice mutations, size_t mutation_count, int32_t *ttl)
+static int check_put(struct repl *repl, struct base_slice mutations, size_t mutation_count,
+                     int32_t *ttl)
 {
     const struct repli_hints *hints = repl->hints;
     uint64_t size = mutations.len + BASE_VARINT_LEN_MAX + 8 + REPLI_HINT_CKEY_LEN;
@@ -223,11 +237,14 @@ static int check_put(struct repl *repl, struct base_slice mutations, size_t muta
         return BASE_E_INVALID;
     if (repl->stats.hints_bytes + hints->pending_bytes + size > repl->config.hints_size_max)
         return BASE_E_LIMIT;
-    return hints->pending_bytes + size > PENDING_BYTES_MAX && hints->pending_bytes > 0 ? BASE_E_OVERLOADED : BASE_OK;
+    return hints->pending_bytes + size > PENDING_BYTES_MAX && hints->pending_bytes > 0
+               ? BASE_E_OVERLOADED
+               : BASE_OK;
 }
 
-static int put_start(struct repl *repl, struct base_uuid host_id, struct base_slice mutations, size_t mutation_count,
-                     void (*done)(struct repl *repl, void *ctx, int rc), void *ctx)
+static int put_start(struct repl *repl, struct base_uuid host_id, struct base_slice mutations,
+                     size_t mutation_count, void (*done)(struct repl *repl, void *ctx, int rc),
+                     void *ctx)
 {
     int32_t ttl;
     int rc = check_put(repl, mutations, mutation_count, &ttl);
@@ -265,7 +282,7 @@ static int put_start(struct repl *repl, struct base_uuid host_id, struct base_sl
     return BASE_OK;
 }
 
-/* --- a guest's: a live member keeps it ------------------------------------------------------------------------------------ */
+/* A guest's: a live member keeps it. */
 
 struct repli_guest_hint {
     struct repli_call call;
@@ -319,7 +336,8 @@ static int find_keeper(const struct repl *repl, const struct repli_guest_hint *h
 
 static void guest_hint_send(struct repl *repl, struct repli_guest_hint *hint, int rc);
 
-static void guest_hint_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void guest_hint_answered(struct repl *repl, struct repli_call *call, int rc,
+                                const struct base_message *reply)
 {
     struct repli_guest_hint *hint = BASE_CONTAINER(call, struct repli_guest_hint, call);
     (void)reply;
@@ -339,8 +357,8 @@ static void guest_hint_send(struct repl *repl, struct repli_guest_hint *hint, in
     }
     hint->tried[hint->tried_count++] = repl->ring->members[keeper].host_id;
     hint->call.done = guest_hint_answered;
-    repli_call_start(repl, &hint->call, repli_member_peer(repl, (size_t)keeper), REPL_LANE_POINT, REPL_VERB_HINT,
-                     base_buf_view(&hint->body), repl->config.write_timeout_ns);
+    repli_call_start(repl, &hint->call, repli_member_peer(repl, (size_t)keeper), REPL_LANE_POINT,
+                     REPL_VERB_HINT, base_buf_view(&hint->body), repl->config.write_timeout_ns);
 }
 
 static int guest_put(struct repl *repl, struct base_uuid host_id, struct base_slice mutations,
@@ -369,8 +387,9 @@ static int guest_put(struct repl *repl, struct base_uuid host_id, struct base_sl
     return BASE_OK;
 }
 
-void repli_hint_put(struct repl *repl, struct base_uuid host_id, struct base_slice mutations, size_t mutation_count,
-                    void (*done)(struct repl *repl, void *ctx, int rc), void *ctx)
+void repli_hint_put(struct repl *repl, struct base_uuid host_id, struct base_slice mutations,
+                    size_t mutation_count, void (*done)(struct repl *repl, void *ctx, int rc),
+                    void *ctx)
 {
     int rc = BASE_E_CLOSED;
     if (!repl->closing)
@@ -380,7 +399,7 @@ void repli_hint_put(struct repl *repl, struct base_uuid host_id, struct base_sli
         done(repl, ctx, rc);
 }
 
-/* --- HINT: a guest asks ---------------------------------------------------------------------------------------------------- */
+/* HINT: a guest asks. */
 
 struct asked {
     struct repl_inbound *in;
@@ -398,7 +417,8 @@ static void asked_done(struct repl *repl, void *ctx, int rc)
     free(asked);
 }
 
-static void keep_for_guest(struct repl *repl, struct repl_inbound *in, struct base_uuid host_id, struct base_slice mutations)
+static void keep_for_guest(struct repl *repl, struct repl_inbound *in, struct base_uuid host_id,
+                           struct base_slice mutations)
 {
     size_t count, cost = in->message.body.len + REPLI_WRITE_OP_COST;
     int member = ring_member_find(repl->ring, host_id);
@@ -413,7 +433,8 @@ static void keep_for_guest(struct repl *repl, struct repl_inbound *in, struct ba
         text = "the hint's host is no member";
     } else if (!repli_hints_wanted(repl, (size_t)member)) {
         rc = BASE_E_LIMIT;
-        text = "no hint is kept for this host: handoff is off, it is down for too long, or there is no room";
+        text = "no hint is kept for this host: handoff is off, it is down for too long, or there "
+               "is no room";
         repl->stats.hints_refused++;
     } else if (!repli_admit(repl, cost)) {
         rc = BASE_E_OVERLOADED;
@@ -443,7 +464,8 @@ void repli_hints_handle(struct repl *repl, struct repl_inbound *in)
         return;
     }
     if (!base_get_raw(&reader, 16, &id)) {
-        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0}, "the message is too short");
+        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0},
+                            "the message is too short");
         return;
     }
     memcpy(host_id.b, id.data, 16);
@@ -454,7 +476,7 @@ void repli_hints_handle(struct repl *repl, struct repl_inbound *in)
         keep_for_guest(repl, in, host_id, mutations);
 }
 
-/* --- counting what is there: all at start, one host's when some must have expired ----------------------------------------------- */
+/* Counting what is there: all at start, one host's when some must have expired. */
 
 struct counted {
     struct base_uuid host_id;
@@ -517,7 +539,9 @@ static int count_rows(struct repl_store_op *op, struct base_source *source, stru
             if (item.kind == BASE_ITEM_END)
                 break;
             struct base_row_stats stats = BASE_ROW_STATS_INIT;
-            if (item.kind != BASE_ITEM_ROW || !repli_internal_row_get(item.row, c->cmd.now_s, &value) || !base_row_stats(item.row, &stats))
+            if (item.kind != BASE_ITEM_ROW ||
+                !repli_internal_row_get(item.row, c->cmd.now_s, &value) ||
+                !base_row_stats(item.row, &stats))
                 continue;
             counted->count++;
             counted->bytes += repli_hint_cost(value.len);
@@ -532,7 +556,8 @@ static void count_end(struct repl *repl, struct count_op *c)
     struct repli_hint_host *host = c->host;
     int rc = c->store_op.rc;
     if (rc == BASE_OK && host) {
-        const struct counted *counted = c->host_count ? &c->hosts[0] : &(struct counted){.expiry_s = INT64_MAX};
+        const struct counted *counted =
+            c->host_count ? &c->hosts[0] : &(struct counted){.expiry_s = INT64_MAX};
         repli_hint_forget(repl, host, c->count_before, c->bytes_before);
         host_add(repl, host, counted->count, counted->bytes, counted->expiry_s);
     }
@@ -551,7 +576,8 @@ static void count_end(struct repl *repl, struct count_op *c)
         repl->hints->scanned = true;
         repli_hint_dispatch_all(repl);
     } else if (!host && !repl->closing) {
-        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: cannot be counted: %s", c->store_op.err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN, "hints: cannot be counted: %s",
+                  c->store_op.err.text);
         repli_timer_arm_after(repl, &repl->hints->scan_timer, SCAN_AGAIN_NS);
     }
     free(c->hosts);
@@ -605,7 +631,8 @@ static void scan_again(struct repl *repl, struct repli_timer *timer)
     count_start(repl, NULL);
 }
 
-/* Hints for a host that stays away expire in the store; here they must be found gone, so that they leave room. */
+/* Hints for a host that stays away expire in the store; here they must be found gone, so that they
+ * leave room. */
 static void expiry_check(struct repl *repl, struct repli_timer *timer)
 {
     int64_t now_s = repli_now_s(repl);
@@ -613,7 +640,8 @@ static void expiry_check(struct repl *repl, struct repli_timer *timer)
     for (size_t i = 0; i < REPLI_HINT_BUCKETS; i++) {
         for (struct repli_hint_host *host = repl->hints->buckets[i]; host; host = host->next) {
             any |= host->count > 0;
-            if (host->count > 0 && host->expiry_s <= now_s && !host->puts && !host->pass && !host->counting && repl->hints->scanned)
+            if (host->count > 0 && host->expiry_s <= now_s && !host->puts && !host->pass &&
+                !host->counting && repl->hints->scanned)
                 count_start(repl, host);
         }
     }
@@ -621,7 +649,7 @@ static void expiry_check(struct repl *repl, struct repli_timer *timer)
         repli_timer_arm_after(repl, timer, EXPIRY_CHECK_NS);
 }
 
-/* --- the part ---------------------------------------------------------------------------------------------------------------- */
+/* The part. */
 
 int repli_hints_open(struct repl *repl, struct base_err *err)
 {
@@ -638,7 +666,8 @@ void repli_hints_start(struct repl *repl)
     count_start(repl, NULL);
 }
 
-/* Nobody who waits for a hint is there any more (writes.c is closed), and no store operation is pending. */
+/* Nobody who waits for a hint is there any more (writes.c is closed), and no store operation is
+ * pending. */
 void repli_hints_close(struct repl *repl)
 {
     struct repli_hints *hints = repl->hints;
@@ -663,7 +692,8 @@ void repli_hints_close(struct repl *repl)
     repl->hints = NULL;
 }
 
-void repli_hints_get(const struct repl *repl, struct base_uuid host_id, uint64_t *bytes, uint64_t *count)
+void repli_hints_get(const struct repl *repl, struct base_uuid host_id, uint64_t *bytes,
+                     uint64_t *count)
 {
     const struct repli_hint_host *host = repli_hint_host_find(repl, host_id);
     *bytes = host ? host->bytes : 0;

@@ -1,12 +1,16 @@
 /* Becoming a member: stages and joining. What the others do about it: probe.c.
  *
- * A step looks at the ring as it is, and at the phase, and does the next thing; it runs from its timer, never from inside a publication.
+ * A step looks at the ring as it is, and at the phase, and does the next thing; it runs from its
+ * timer, never from inside a publication.
  *
  * Invariants:
- *  1. JOIN_FINISH is proposed only while our JOIN stands, after every other member has said, since it applied that JOIN, that it holds no
- *     user data, hints or batches. From the JOIN on, members refuse writes (ring.freeze), so what they said stays true.
- *  2. Who finds data, or no answer, takes its JOIN back and is REFUSED: nothing was moved, nobody owns anything else than before.
- *  3. A member whose address changed first asks at the old one: if somebody answers there under our host id, we are the copy. */
+ *  1. JOIN_FINISH is proposed only while our JOIN stands, after every other member has said, since
+ *     it applied that JOIN, that it holds no user data, hints or batches. From the JOIN on, members
+ *     refuse writes (ring.freeze), so what they said stays true.
+ *  2. Who finds data, or no answer, takes its JOIN back and is REFUSED: nothing was moved, nobody
+ *     owns anything else than before.
+ *  3. A member whose address changed first asks at the old one: if somebody answers there under our
+ *     host id, we are the copy. */
 #include "replication/join.h"
 
 #include <stdio.h>
@@ -20,15 +24,16 @@
 #define CHECK_TIMEOUT_NS UINT64_C(1000000000)
 #define CHECKS_MAX 3u
 #define JOINS_MAX 4u
-#define JOIN_RF 3u                            /* tokens are balanced for it */
+#define JOIN_RF 3u /* tokens are balanced for it */
 
 static const struct base_uuid nobody;
 
 static void step(struct repl *repl);
 
-/* --- stages -------------------------------------------------------------------------------------------------------- */
+/* Stages. */
 
-static void set_phase(struct repl *repl, enum repli_join_phase phase, enum base_log_level level, const char *fmt, va_list args)
+static void set_phase(struct repl *repl, enum repli_join_phase phase, enum base_log_level level,
+                      const char *fmt, va_list args)
 {
     struct repli_join *j = repl->join;
     bool moved = j->phase != phase;
@@ -88,12 +93,16 @@ enum repl_stage repl_stage(const struct repl *repl)
     case REPLI_JOIN_FORMING:
     case REPLI_JOIN_FETCHING:
     case REPLI_JOIN_PROPOSING:
-    case REPLI_JOIN_CHECKING: return REPL_STARTING;
+    case REPLI_JOIN_CHECKING:
+        return REPL_STARTING;
     case REPLI_JOIN_PROBING:
     case REPLI_JOIN_FINISHING:
-    case REPLI_JOIN_ABORTING: return REPL_JOINING;
-    case REPLI_JOIN_MEMBER: return REPL_MEMBER;
-    case REPLI_JOIN_REFUSED: return REPL_REFUSED;
+    case REPLI_JOIN_ABORTING:
+        return REPL_JOINING;
+    case REPLI_JOIN_MEMBER:
+        return REPL_MEMBER;
+    case REPLI_JOIN_REFUSED:
+        return REPL_REFUSED;
     }
     return REPL_STARTING;
 }
@@ -126,10 +135,12 @@ static uint64_t spread(struct repl *repl, uint64_t ns)
     return ns / 2 + base_random_u64(repl->ports.random) % ns;
 }
 
-/* --- proposing ---------------------------------------------------------------------------------------------------------- */
+/* Proposing. */
 
-/* Who is no member is told of no entry. The answer's frame has the epoch of who answers, and what is behind that is fetched. */
-static void news_came(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+/* Who is no member is told of no entry. The answer's frame has the epoch of who answers, and what
+ * is behind that is fetched. */
+static void news_came(struct repl *repl, struct repli_call *call, int rc,
+                      const struct base_message *reply)
 {
     (void)repl, (void)call, (void)rc, (void)reply;
 }
@@ -145,8 +156,10 @@ static void ask_for_news(struct repl *repl)
     base_buf_init(&body, 1024);
     j->news_call.done = news_came;
     if (repli_seed_card_put(&body, &own) == BASE_OK)
-        repli_call_start(repl, &j->news_call, repli_member_peer(repl, (size_t)(base_random_u64(repl->ports.random) % n)),
-                         REPL_LANE_GOSSIP, REPL_VERB_META_SEED, base_buf_view(&body), CHECK_TIMEOUT_NS);
+        repli_call_start(repl, &j->news_call,
+                         repli_member_peer(repl, (size_t)(base_random_u64(repl->ports.random) % n)),
+                         REPL_LANE_GOSSIP, REPL_VERB_META_SEED, base_buf_view(&body),
+                         CHECK_TIMEOUT_NS);
     base_buf_fini(&body);
 }
 
@@ -162,7 +175,8 @@ static void proposed(struct repl_change *change)
     case BASE_E_CLOSED:
         repli_join_step_after(repl, 0);
         return;
-    case BASE_E_STALE: /* somebody's change came first; with others in the same place, not all at once */
+    case BASE_E_STALE: /* somebody's change came first; with others in the same place, not all at
+                          once */
         repli_join_step_after(repl, spread(repl, RETRY_NS / 20));
         return;
     case BASE_E_BUSY: /* somebody else is joining */
@@ -175,8 +189,8 @@ static void proposed(struct repl_change *change)
     case BASE_E_OVERLOADED:
     case BASE_E_NOMEM:
         if (!watched && j->phase != REPLI_JOIN_MEMBER)
-            repli_join_enter(repl, j->phase, "joining cluster \"%.*s\": %.400s", BASE_SLICE_ARG(repl->config.cluster_name),
-                             outcome->err.text);
+            repli_join_enter(repl, j->phase, "joining cluster \"%.*s\": %.400s",
+                             BASE_SLICE_ARG(repl->config.cluster_name), outcome->err.text);
         repli_join_step_after(repl, spread(repl, RETRY_NS));
         return;
     default:
@@ -198,8 +212,9 @@ void repli_join_propose(struct repl *repl, const struct ring_change *what)
     }
     j->proposing = true;
     j->proposing_watched = !repli_is_self(repl, what->host_id);
-    j->decoded = (struct base_change){
-        .kind = BASE_CHANGE_TOPOLOGY, .expected_epoch = repl_epoch(repl), .topology = base_buf_view(&j->topology)};
+    j->decoded = (struct base_change){.kind = BASE_CHANGE_TOPOLOGY,
+                                      .expected_epoch = repl_epoch(repl),
+                                      .topology = base_buf_view(&j->topology)};
     j->change = (struct repl_change){.change = &j->decoded, .done = proposed, .ctx = repl};
     repli_change_submit(repl, &j->change);
 }
@@ -216,12 +231,14 @@ static void propose_own(struct repl *repl, enum ring_change_kind kind)
         change.rack = repl->config.rack;
     }
     if (kind == RING_CHANGE_FORM) {
-        repl->ports.random->ops->fill(repl->ports.random, change.cluster_id.b, sizeof change.cluster_id.b);
+        repl->ports.random->ops->fill(repl->ports.random, change.cluster_id.b,
+                                      sizeof change.cluster_id.b);
         change.cluster_id.b[0] |= 1; /* never zero */
         change.cluster_name = repl->config.cluster_name;
     }
     if (kind == RING_CHANGE_FORM || kind == RING_CHANGE_JOIN) {
-        int rc = ring_allocate(repl->ring, repl->config.dc, repl->config.rack, repl->config.num_tokens, JOIN_RF, j->tokens, &err);
+        int rc = ring_allocate(repl->ring, repl->config.dc, repl->config.rack,
+                               repl->config.num_tokens, JOIN_RF, j->tokens, &err);
         if (rc != BASE_OK) {
             repli_join_refuse(repl, "tokens: %s", err.text);
             return;
@@ -235,11 +252,12 @@ static void propose_own(struct repl *repl, enum ring_change_kind kind)
 void repli_join_form(struct repl *repl)
 {
     repli_form_stop(repl);
-    repli_join_enter(repl, REPLI_JOIN_FORMING, "forming cluster \"%.*s\"", BASE_SLICE_ARG(repl->config.cluster_name));
+    repli_join_enter(repl, REPLI_JOIN_FORMING, "forming cluster \"%.*s\"",
+                     BASE_SLICE_ARG(repl->config.cluster_name));
     propose_own(repl, RING_CHANGE_FORM);
 }
 
-/* --- asking who holds data ------------------------------------------------------------------------------------------------- */
+/* Asking who holds data. */
 
 static void begin_aborting(struct repl *repl, const char *reason)
 {
@@ -255,14 +273,18 @@ static void begin_aborting(struct repl *repl, const char *reason)
 static void holds(struct repl *repl, unsigned flags, struct base_slice who)
 {
     char reason[400];
-    const char *what = flags & REPLI_HOLDS_DATA    ? "the cluster's tables hold data"
-                       : flags & REPLI_HOLDS_HINTS ? "hints for the cluster's tables are kept"
-                                             : "batches of the cluster's tables wait to be replayed";
-    snprintf(reason, sizeof reason, "%s (%.*s says so): joining by streaming is not in this version", what, BASE_SLICE_ARG(who));
+    const char *what = flags & REPLI_HOLDS_DATA ? "the cluster's tables hold data"
+                       : flags & REPLI_HOLDS_HINTS
+                           ? "hints for the cluster's tables are kept"
+                           : "batches of the cluster's tables wait to be replayed";
+    snprintf(reason, sizeof reason,
+             "%s (%.*s says so): joining by streaming is not in this version", what,
+             BASE_SLICE_ARG(who));
     begin_aborting(repl, reason);
 }
 
-static void probe_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void probe_answered(struct repl *repl, struct repli_call *call, int rc,
+                           const struct base_message *reply)
 {
     struct repli_probe *probe = BASE_CONTAINER(call, struct repli_probe, call);
     if (repl->join->phase != REPLI_JOIN_PROBING)
@@ -271,7 +293,8 @@ static void probe_answered(struct repl *repl, struct repli_call *call, int rc, c
         probe->answered = true;
     } else if (rc == BASE_OK && reply->body.len == 1) {
         int member = ring_member_find(repl->ring, probe->host_id);
-        holds(repl, reply->body.data[0], member >= 0 ? repl->ring->members[member].address : (struct base_slice){0});
+        holds(repl, reply->body.data[0],
+              member >= 0 ? repl->ring->members[member].address : (struct base_slice){0});
         return;
     }
     repli_join_step_after(repl, probe->answered ? 0 : PROBE_STEP_NS);
@@ -303,12 +326,14 @@ static void ask_all(struct repl *repl)
         if (probe->answered || probe->call.pending || member < 0)
             continue;
         probe->call.done = probe_answered;
-        repli_call_start(repl, &probe->call, repli_member_peer(repl, (size_t)member), REPL_LANE_GOSSIP, REPL_VERB_META_PROBE,
-                         (struct base_slice){0}, PROBE_TIMEOUT_NS);
+        repli_call_start(repl, &probe->call, repli_member_peer(repl, (size_t)member),
+                         REPL_LANE_GOSSIP, REPL_VERB_META_PROBE, (struct base_slice){0},
+                         PROBE_TIMEOUT_NS);
     }
     if (j->own_probed || j->own_pending)
         return;
-    j->own_op = (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = own_probe_done, .ctx = repl};
+    j->own_op =
+        (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = own_probe_done, .ctx = repl};
     j->own_pending = true;
     if (repli_store_submit(repl, &j->own_op) == REPL_DONE)
         own_probe_ended(repl);
@@ -331,7 +356,8 @@ static void begin_probing(struct repl *repl)
         if (!repli_is_self(repl, repl->ring->members[i].host_id))
             j->probes[j->probe_count++].host_id = repl->ring->members[i].host_id;
     j->probe_deadline_ns = repli_now(repl) + PROBE_WAIT_NS;
-    repli_join_enter(repl, REPLI_JOIN_PROBING, "joining: asking %zu members whether they hold data", j->probe_count);
+    repli_join_enter(repl, REPLI_JOIN_PROBING, "joining: asking %zu members whether they hold data",
+                     j->probe_count);
     ask_all(repl);
     repli_join_step_after(repl, PROBE_STEP_NS);
 }
@@ -355,9 +381,11 @@ static void go_on_probing(struct repl *repl)
         char reason[400];
         int member = missing ? ring_member_find(repl->ring, missing->host_id) : repli_self(repl);
         snprintf(reason, sizeof reason,
-                 "%zu of %zu members did not say whether they hold data (%.*s is one): start this node again when all are up", count,
-                 j->probe_count + 1,
-                 BASE_SLICE_ARG((member >= 0 ? repl->ring->members[member].address : (struct base_slice){0})));
+                 "%zu of %zu members did not say whether they hold data (%.*s is one): start this "
+                 "node again when all are up",
+                 count, j->probe_count + 1,
+                 BASE_SLICE_ARG(
+                     (member >= 0 ? repl->ring->members[member].address : (struct base_slice){0})));
         begin_aborting(repl, reason);
         return;
     }
@@ -365,7 +393,7 @@ static void go_on_probing(struct repl *repl)
     repli_join_step_after(repl, PROBE_STEP_NS);
 }
 
-/* --- steps -------------------------------------------------------------------------------------------------------------------- */
+/* Steps. */
 
 static void as_joiner(struct repl *repl)
 {
@@ -390,25 +418,32 @@ static void as_stranger(struct repl *repl)
     } else if (j->phase == REPLI_JOIN_ABORTING) {
         repli_join_refuse(repl, "%s", j->reason);
     } else if (j->joins >= JOINS_MAX && j->phase != REPLI_JOIN_PROPOSING) {
-        repli_join_refuse(repl, "the members took this node's join back %u times: it seems dead to them", j->joins);
+        repli_join_refuse(repl,
+                          "the members took this node's join back %u times: it seems dead to them",
+                          j->joins);
     } else {
         if (j->phase != REPLI_JOIN_PROPOSING) {
             j->joins++;
-            repli_join_enter(repl, REPLI_JOIN_PROPOSING, "joining cluster \"%.*s\"", BASE_SLICE_ARG(repl->ring->cluster_name));
+            repli_join_enter(repl, REPLI_JOIN_PROPOSING, "joining cluster \"%.*s\"",
+                             BASE_SLICE_ARG(repl->ring->cluster_name));
         }
         propose_own(repl, RING_CHANGE_JOIN);
     }
 }
 
-static void check_answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void check_answered(struct repl *repl, struct repli_call *call, int rc,
+                           const struct base_message *reply)
 {
     (void)call;
     struct repli_join *j = repl->join;
     struct repli_seed_card card;
-    if (rc == BASE_OK && repli_is_self(repl, reply->sender) && repli_seed_card_get(reply->body, &card) &&
+    if (rc == BASE_OK && repli_is_self(repl, reply->sender) &&
+        repli_seed_card_get(reply->body, &card) &&
         !base_slice_equal(card.address, repl->own_address)) {
-        repli_join_refuse(repl, "this node's host id is in use at %.*s: this data directory is a copy of that node's",
-                          BASE_SLICE_ARG(card.address));
+        repli_join_refuse(
+            repl,
+            "this node's host id is in use at %.*s: this data directory is a copy of that node's",
+            BASE_SLICE_ARG(card.address));
         return;
     }
     /* somebody else there, nobody there, or no answer after some tries */
@@ -422,14 +457,16 @@ static void check_old_address(struct repl *repl, struct base_slice address)
     struct repli_seed_card own = repli_seed_card_own(repl);
     struct base_buf body;
     if (j->phase != REPLI_JOIN_CHECKING)
-        repli_join_enter(repl, REPLI_JOIN_CHECKING, "this node was at %.*s: asking there", BASE_SLICE_ARG(address));
+        repli_join_enter(repl, REPLI_JOIN_CHECKING, "this node was at %.*s: asking there",
+                         BASE_SLICE_ARG(address));
     if (j->check_call.pending)
         return;
     base_buf_init(&body, 1024);
     j->check_call.done = check_answered;
     if (repli_seed_card_put(&body, &own) == BASE_OK)
-        repli_call_start(repl, &j->check_call, (struct repli_peer){.address = address}, REPL_LANE_GOSSIP, REPL_VERB_META_SEED,
-                         base_buf_view(&body), CHECK_TIMEOUT_NS);
+        repli_call_start(repl, &j->check_call, (struct repli_peer){.address = address},
+                         REPL_LANE_GOSSIP, REPL_VERB_META_SEED, base_buf_view(&body),
+                         CHECK_TIMEOUT_NS);
     else
         repli_join_step_after(repl, RETRY_NS);
     base_buf_fini(&body);
@@ -439,13 +476,15 @@ static void as_member(struct repl *repl, const struct ring_member *self)
 {
     struct repli_join *j = repl->join;
     bool moved = !base_slice_equal(self->address, repl->own_address);
-    bool renamed = !base_slice_equal(self->dc, repl->config.dc) || !base_slice_equal(self->rack, repl->config.rack);
+    bool renamed = !base_slice_equal(self->dc, repl->config.dc) ||
+                   !base_slice_equal(self->rack, repl->config.rack);
     if (moved && !j->checked) {
         check_old_address(repl, self->address);
         return;
     }
     if (j->phase != REPLI_JOIN_MEMBER)
-        repli_join_enter(repl, REPLI_JOIN_MEMBER, "member of cluster \"%.*s\"", BASE_SLICE_ARG(repl->ring->cluster_name));
+        repli_join_enter(repl, REPLI_JOIN_MEMBER, "member of cluster \"%.*s\"",
+                         BASE_SLICE_ARG(repl->ring->cluster_name));
     if (moved || renamed)
         propose_own(repl, RING_CHANGE_ADDRESS);
 }
@@ -468,8 +507,10 @@ static void step(struct repl *repl)
         return;
     repli_form_stop(repl);
     if (!base_slice_equal(ring->cluster_name, repl->config.cluster_name))
-        repli_join_refuse(repl, "this directory belongs to cluster \"%.*s\", this node is configured for \"%.*s\"",
-                          BASE_SLICE_ARG(ring->cluster_name), BASE_SLICE_ARG(repl->config.cluster_name));
+        repli_join_refuse(
+            repl,
+            "this directory belongs to cluster \"%.*s\", this node is configured for \"%.*s\"",
+            BASE_SLICE_ARG(ring->cluster_name), BASE_SLICE_ARG(repl->config.cluster_name));
     else if (!base_uuid_equal(followed, nobody) && !base_uuid_equal(followed, ring->cluster_id))
         repli_join_refuse(repl, "the metadata log that was fetched is another cluster's");
     else if (self >= 0 && ring->members[self].state == RING_MEMBER_NORMAL)
@@ -490,7 +531,7 @@ void repli_join_handle(struct repl *repl, struct repl_inbound *in)
         repli_probe_handle(repl, in);
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 void repli_join_on_epoch(struct repl *repl)
 {

@@ -1,5 +1,5 @@
-/* Becoming a member, between its files: join.c (stages, joining), probe.c (what members do about a joiner), form.c (seeds: finding the
- * cluster, forming it). README.md, "Forming and joining". */
+/* Becoming a member, between its files: join.c (stages, joining), probe.c (what members do about a
+ * joiner), form.c (seeds: finding the cluster, forming it). README.md, "Forming and joining". */
 #ifndef REPLICATION_JOIN_H
 #define REPLICATION_JOIN_H
 
@@ -8,14 +8,15 @@
 #define REPLI_SEEDS_MAX 64
 
 enum repli_join_phase {
-    REPLI_JOIN_LOOKING,    /* in no cluster: asking seeds */
-    REPLI_JOIN_FORMING,    /* the first entry is on its way */
-    REPLI_JOIN_FETCHING,   /* a cluster is found, its members are not known yet */
-    REPLI_JOIN_PROPOSING,  /* members known, we are none: JOIN */
-    REPLI_JOIN_PROBING,    /* JOINING: does anybody hold data? */
-    REPLI_JOIN_FINISHING,  /* nobody does */
-    REPLI_JOIN_ABORTING,   /* somebody does, or did not say */
-    REPLI_JOIN_CHECKING,   /* a member that moved: does somebody else live at the old address under our host id? */
+    REPLI_JOIN_LOOKING,   /* in no cluster: asking seeds */
+    REPLI_JOIN_FORMING,   /* the first entry is on its way */
+    REPLI_JOIN_FETCHING,  /* a cluster is found, its members are not known yet */
+    REPLI_JOIN_PROPOSING, /* members known, we are none: JOIN */
+    REPLI_JOIN_PROBING,   /* JOINING: does anybody hold data? */
+    REPLI_JOIN_FINISHING, /* nobody does */
+    REPLI_JOIN_ABORTING,  /* somebody does, or did not say */
+    REPLI_JOIN_CHECKING,  /* a member that moved: does somebody else live at the old address under
+                             our host id? */
     REPLI_JOIN_MEMBER,
     REPLI_JOIN_REFUSED,
 };
@@ -24,7 +25,7 @@ enum repli_join_phase {
 struct repli_seed_card {
     struct base_uuid cluster_id; /* zero: in no cluster */
     struct base_slice cluster_name, address;
-    bool may_form;               /* in no cluster, and the first of its own list of seeds */
+    bool may_form; /* in no cluster, and the first of its own list of seeds */
 };
 BASE_MUST int repli_seed_card_put(struct base_buf *out, const struct repli_seed_card *card);
 BASE_MUST bool repli_seed_card_get(struct base_slice body, struct repli_seed_card *card);
@@ -38,15 +39,16 @@ struct repli_seed {
 struct repli_form {
     struct repli_seed *seeds;
     size_t count;
-    struct repli_timer timer;       /* the next questions */
+    struct repli_timer timer; /* the next questions */
     uint64_t began_ns;
     unsigned rounds;
-    uint64_t yield_until_ns;        /* another first seed with a smaller host id is there: it forms, not we */
-    struct base_uuid cluster_id;    /* found; zero: not yet */
-    struct repli_peer peer;         /* where */
+    uint64_t
+        yield_until_ns; /* another first seed with a smaller host id is there: it forms, not we */
+    struct base_uuid cluster_id; /* found; zero: not yet */
+    struct repli_peer peer;      /* where */
     uint8_t peer_address[RING_ADDRESS_LEN_MAX + 1];
     uint64_t peer_epoch;
-    bool following;                 /* FOLLOW is being made durable */
+    bool following; /* FOLLOW is being made durable */
 };
 struct repli_probe { /* one member that is asked */
     struct repli_call call;
@@ -58,7 +60,7 @@ struct repli_join {
     enum repli_join_phase phase;
     char text[600];
     struct repli_form form;
-    struct repli_timer timer;       /* the next step */
+    struct repli_timer timer; /* the next step */
     /* our change under way */
     bool proposing, proposing_watched; /* watched: the abort of somebody else's join */
     struct repl_change change;
@@ -72,15 +74,15 @@ struct repli_join {
     struct repl_store_op own_op;
     bool own_pending;
     uint64_t probe_deadline_ns, abort_deadline_ns;
-    unsigned joins;                 /* begun */
-    char reason[400];               /* of an abort */
-    struct repli_call check_call;   /* CHECKING */
-    struct repli_call news_call;    /* while another joins */
+    unsigned joins;               /* begun */
+    char reason[400];             /* of an abort */
+    struct repli_call check_call; /* CHECKING */
+    struct repli_call news_call;  /* while another joins */
     bool checked;
     unsigned checks;
     /* a joiner that others watch */
     struct repli_timer watch;
-    struct base_uuid watched;       /* zero: none */
+    struct base_uuid watched; /* zero: none */
     uint64_t watched_since_ns, watched_alive_ns;
     struct repli_probe_serve *serving;
 };
@@ -92,7 +94,11 @@ void repli_form_close(struct repl *repl);
 void repli_seed_handle(struct repl *repl, struct repl_inbound *in);
 struct repli_seed_card repli_seed_card_own(const struct repl *repl);
 /* probe.c */
-enum { REPLI_HOLDS_DATA = 1, REPLI_HOLDS_HINTS = 2, REPLI_HOLDS_BATCHES = 4 }; /* META_PROBE's answer */
+enum {
+    REPLI_HOLDS_DATA = 1,
+    REPLI_HOLDS_HINTS = 2,
+    REPLI_HOLDS_BATCHES = 4
+}; /* META_PROBE's answer */
 void repli_probe_handle(struct repl *repl, struct repl_inbound *in);
 void repli_join_watch(struct repl *repl); /* new snapshots: is somebody joining? */
 void repli_probe_close(struct repl *repl);
@@ -100,7 +106,8 @@ void repli_probe_close(struct repl *repl);
 void repli_join_propose(struct repl *repl, const struct ring_change *what);
 /* The first entry of all. */
 void repli_join_form(struct repl *repl);
-void repli_join_enter(struct repl *repl, enum repli_join_phase phase, const char *fmt, ...) BASE_PRINTF(3, 4);
+void repli_join_enter(struct repl *repl, enum repli_join_phase phase, const char *fmt, ...)
+    BASE_PRINTF(3, 4);
 /* Take a new look at where we are; soon, from a later event. */
 void repli_join_step_after(struct repl *repl, uint64_t after_ns);
 

@@ -1,4 +1,5 @@
-/* Mutations that are written late (hints, kept batches): what is stored of them, and whether they may still be written. */
+/* Mutations that are written late (hints, kept batches): what is stored of them, and whether they
+ * may still be written. */
 #include "replication/writes_private.h"
 
 bool repli_mutations_check(struct base_slice bytes, size_t *count)
@@ -35,16 +36,19 @@ static int64_t newest_us(const struct base_mutation *m)
     return stats.ts_max > newest ? stats.ts_max : newest;
 }
 
-bool repli_may_write_late(const struct repl *repl, const struct base_mutation *m, int64_t created_us, int64_t now_s)
+bool repli_may_write_late(const struct repl *repl, const struct base_mutation *m,
+                          int64_t created_us, int64_t now_s)
 {
     const struct base_table *table = base_schema_table_by_id(repl->schema, m->table_id);
     if (!table || created_us / 1000000 + table->options.gc_grace_s <= now_s)
         return false;
-    /* A truncation goes by the timestamps of what was written. When it was kept says nothing: clocks differ. */
+    /* A truncation goes by the timestamps of what was written. When it was kept says nothing:
+     * clocks differ. */
     return table->truncated_us == INT64_MIN || newest_us(m) > table->truncated_us;
 }
 
-int32_t repli_min_gc_grace(const struct repl *repl, struct base_slice mutations, size_t mutation_count)
+int32_t repli_min_gc_grace(const struct repl *repl, struct base_slice mutations,
+                           size_t mutation_count)
 {
     struct base_reader in = base_reader(mutations);
     struct base_mutation m;
@@ -59,8 +63,9 @@ int32_t repli_min_gc_grace(const struct repl *repl, struct base_slice mutations,
     return least < INT32_MAX ? least : -1;
 }
 
-int repli_internal_row_put(struct base_buf *out, struct base_uuid table_id, struct base_slice pkey, struct base_slice ckey,
-                           int64_t ts_us, int32_t ttl, struct base_slice value)
+int repli_internal_row_put(struct base_buf *out, struct base_uuid table_id, struct base_slice pkey,
+                           struct base_slice ckey, int64_t ts_us, int32_t ttl,
+                           struct base_slice value)
 {
     struct base_buf row;
     struct base_row_builder builder;
@@ -99,7 +104,8 @@ bool repli_internal_row_get(struct base_slice row, int64_t now_s, struct base_sl
     return true;
 }
 
-bool repli_late_value_get(struct base_slice value, int64_t *created_us, size_t *mutation_count, struct base_slice *mutations)
+bool repli_late_value_get(struct base_slice value, int64_t *created_us, size_t *mutation_count,
+                          struct base_slice *mutations)
 {
     struct base_reader in = base_reader(value);
     uint64_t created, count;
@@ -118,7 +124,8 @@ bool repli_late_value_get(struct base_slice value, int64_t *created_us, size_t *
     return true;
 }
 
-int repli_late_value_put(struct base_buf *out, int64_t created_us, size_t mutation_count, struct base_slice mutations)
+int repli_late_value_put(struct base_buf *out, int64_t created_us, size_t mutation_count,
+                         struct base_slice mutations)
 {
     int rc = base_buf_put_le64(out, (uint64_t)created_us);
     if (rc == BASE_OK)

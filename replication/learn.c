@@ -1,13 +1,17 @@
 /* Learned entries: applied one at a time, in order; what is missing is fetched from who has it.
  *
  * Invariants:
- *  1. Entry e is made durable, with what it leads to, before its snapshots are published; e+1 is begun after that.
- *  2. The queue is ascending, has no epoch twice and none that is applied or being applied; it is bounded in count and bytes. What finds
- *     no room is forgotten and fetched later: `target` remembers that it exists.
- *  3. Only chosen entries come in (LEARN, FETCH from a member's log, our own proposer), so whichever copy comes first is the one.
- *  4. An entry that does not apply is forgotten and fetched anew, some times; then the log stops here.
- *  5. While target is beyond what we have, a call or the timer is pending, or entries are being applied; attempts end, and who tells of
- *     an epoch begins them anew. */
+ *  1. Entry e is made durable, with what it leads to, before its snapshots are published; e+1 is
+ *     begun after that.
+ *  2. The queue is ascending, has no epoch twice and none that is applied or being applied; it is
+ *     bounded in count and bytes. What finds no room is forgotten and fetched later: `target`
+ *     remembers that it exists.
+ *  3. Only chosen entries come in (LEARN, FETCH from a member's log, our own proposer), so
+ *     whichever copy comes first is the one.
+ *  4. An entry that does not apply is forgotten and fetched anew, some times; then the log stops
+ *     here.
+ *  5. While target is beyond what we have, a call or the timer is pending, or entries are being
+ *     applied; attempts end, and who tells of an epoch begins them anew. */
 #include "replication/metadata.h"
 
 #include <stdio.h>
@@ -20,10 +24,10 @@
 #define FETCH_TIMEOUT_NS UINT64_C(2000000000)
 #define WAIT_MIN_NS UINT64_C(50000000)
 #define WAIT_MAX_NS UINT64_C(2000000000)
-#define REFUSALS_MAX 5u                        /* of one entry; then the log stops here */
+#define REFUSALS_MAX 5u /* of one entry; then the log stops here */
 #define NOMEM_WAIT_NS UINT64_C(1000000000)
-#define RECOVER_ATTEMPTS 3u                    /* that brought nothing; then the voters are asked … */
-#define RECOVER_NS UINT64_C(300000000)         /* … not more often than this */
+#define RECOVER_ATTEMPTS 3u            /* that brought nothing; then the voters are asked … */
+#define RECOVER_NS UINT64_C(300000000) /* … not more often than this */
 
 static struct repli_learner *learner_of(const struct repl *repl)
 {
@@ -33,7 +37,7 @@ static struct repli_learner *learner_of(const struct repl *repl)
 static void fetch(struct repl *repl);
 static void pump(struct repl *repl);
 
-/* --- the queue ------------------------------------------------------------------------------------------------ */
+/* The queue. */
 
 static void learned_free(struct repli_learned *learned)
 {
@@ -60,7 +64,8 @@ static void queue_put(struct repl *repl, uint64_t epoch, struct base_slice entry
     if (*at && (*at)->epoch == epoch)
         return;
     bool is_next = epoch == repl_epoch(repl) + 1; /* always has room, or nothing would ever move */
-    if (!is_next && (l->queue_count >= QUEUE_COUNT_MAX || l->queue_bytes + entry.len > QUEUE_BYTES_MAX))
+    if (!is_next &&
+        (l->queue_count >= QUEUE_COUNT_MAX || l->queue_bytes + entry.len > QUEUE_BYTES_MAX))
         return;
     struct repli_learned *learned = calloc(1, sizeof *learned);
     if (!learned)
@@ -90,7 +95,8 @@ static uint64_t held_upto(const struct repl *repl)
 void repli_metadata_learn(struct repl *repl, uint64_t epoch, struct base_slice entry)
 {
     struct repli_learner *l = learner_of(repl);
-    if (repl->metadata->stopped || repl->closing || epoch <= repl_epoch(repl) || (l->current && l->current->epoch == epoch))
+    if (repl->metadata->stopped || repl->closing || epoch <= repl_epoch(repl) ||
+        (l->current && l->current->epoch == epoch))
         return;
     queue_put(repl, epoch, entry);
     if (epoch > l->target)
@@ -98,7 +104,7 @@ void repli_metadata_learn(struct repl *repl, uint64_t epoch, struct base_slice e
     pump(repl);
 }
 
-/* --- applying -------------------------------------------------------------------------------------------------------- */
+/* Applying. */
 
 static void retry_fired(struct repl *repl, struct repli_timer *timer)
 {
@@ -116,7 +122,8 @@ static void append_ended(struct repl *repl)
     repl->meta_ops--;
     if (l->append.rc != BASE_OK) {
         char text[sizeof repl->metadata->stopped_text];
-        snprintf(text, sizeof text, "entry %llu could not be made durable: %.150s", (unsigned long long)current->epoch,
+        snprintf(text, sizeof text, "entry %llu could not be made durable: %.150s",
+                 (unsigned long long)current->epoch,
                  l->append.err.text[0] ? l->append.err.text : base_err_words(l->append.rc));
         repli_applied_fini(&l->applied);
         repli_metadata_stop(repl, text);
@@ -141,17 +148,20 @@ static void append_done(struct repl_meta_op *op)
     repli_event_end(repl);
 }
 
-/* The next entry does not apply. Its bytes may be at fault: forget them and fetch them from somebody. Again and again: give up. */
+/* The next entry does not apply. Its bytes may be at fault: forget them and fetch them from
+ * somebody. Again and again: give up. */
 static void refused(struct repl *repl, const char *why)
 {
     struct repli_learner *l = learner_of(repl);
     struct repli_learned *bad = queue_take(l);
     l->refusals = l->refused == bad->epoch ? l->refusals + 1 : 1;
     l->refused = bad->epoch;
-    base_logf(repl->ports.log, BASE_LOG_WARN, "metadata: entry %llu cannot be applied: %s", (unsigned long long)bad->epoch, why);
+    base_logf(repl->ports.log, BASE_LOG_WARN, "metadata: entry %llu cannot be applied: %s",
+              (unsigned long long)bad->epoch, why);
     if (l->refusals >= REFUSALS_MAX) {
         char text[sizeof repl->metadata->stopped_text];
-        snprintf(text, sizeof text, "entry %llu cannot be applied: %.150s", (unsigned long long)bad->epoch, why);
+        snprintf(text, sizeof text, "entry %llu cannot be applied: %.150s",
+                 (unsigned long long)bad->epoch, why);
         repli_metadata_stop(repl, text);
     }
     l->attempts++;
@@ -164,7 +174,8 @@ static bool apply_first(struct repl *repl)
 {
     struct repli_learner *l = learner_of(repl);
     struct base_err err;
-    int rc = repli_entry_apply(repl->schema, repl->ring, base_buf_view(&l->queue->entry), &l->applied, &err);
+    int rc = repli_entry_apply(repl->schema, repl->ring, base_buf_view(&l->queue->entry),
+                               &l->applied, &err);
     if (rc == BASE_E_NOMEM) {
         repli_timer_arm_after(repl, &l->retry, NOMEM_WAIT_NS);
         return false;
@@ -208,7 +219,7 @@ static void pump(struct repl *repl)
     fetch(repl);
 }
 
-/* --- fetching --------------------------------------------------------------------------------------------------------------- */
+/* Fetching. */
 
 static void set_source(struct repli_learner *l, struct repli_peer peer)
 {
@@ -230,7 +241,8 @@ static bool choose_source(struct repl *repl)
     for (int pass = l->attempts % 2; pass < 2; pass++)
         for (size_t i = 0; i < n; i++) {
             struct repli_peer peer = repli_member_peer(repl, (from + i) % n);
-            if (repli_is_self(repl, peer.host_id) || (pass == 0 && !repli_gossip_is_alive(repl, peer.host_id)))
+            if (repli_is_self(repl, peer.host_id) ||
+                (pass == 0 && !repli_gossip_is_alive(repl, peer.host_id)))
                 continue;
             set_source(l, peer);
             return true;
@@ -238,7 +250,8 @@ static bool choose_source(struct repl *repl)
     return l->source.address.len > 0;
 }
 
-int repli_fetch_request_put(struct base_buf *out, struct base_uuid cluster_id, uint64_t after, bool snapshot)
+int repli_fetch_request_put(struct base_buf *out, struct base_uuid cluster_id, uint64_t after,
+                            bool snapshot)
 {
     int rc = base_buf_put(out, cluster_id.b, sizeof cluster_id.b);
     if (rc == BASE_OK)
@@ -274,13 +287,15 @@ static int take_entries(struct repl *repl, struct base_slice body)
 static void recover(struct repl *repl)
 {
     struct repli_learner *l = learner_of(repl);
-    if (held_upto(repl) > repl_epoch(repl) || l->target <= repl_epoch(repl) || repli_now(repl) - l->recovered_ns < RECOVER_NS)
+    if (held_upto(repl) > repl_epoch(repl) || l->target <= repl_epoch(repl) ||
+        repli_now(repl) - l->recovered_ns < RECOVER_NS)
         return;
     l->recovered_ns = repli_now(repl);
     repli_metadata_recover(repl);
 }
 
-static void fetched(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void fetched(struct repl *repl, struct repli_call *call, int rc,
+                    const struct base_message *reply)
 {
     (void)call;
     struct repli_learner *l = learner_of(repl);
@@ -294,8 +309,10 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc, const st
         if (l->attempts >= RECOVER_ATTEMPTS)
             recover(repl);
     }
-    if (count == 0 && reply->epoch <= held_upto(repl) && l->target > held_upto(repl) && l->attempts >= 3)
-        l->target = held_upto(repl); /* whoever told of more is not to be found: they will tell again */
+    if (count == 0 && reply->epoch <= held_upto(repl) && l->target > held_upto(repl) &&
+        l->attempts >= 3)
+        l->target =
+            held_upto(repl); /* whoever told of more is not to be found: they will tell again */
     pump(repl);
 }
 
@@ -311,13 +328,15 @@ static void wait_fired(struct repl *repl, struct repli_timer *timer)
         return;
     }
     struct base_buf body;
-    struct base_uuid cluster_id = repl->ring->member_count ? repl->ring->cluster_id : repli_paxos_followed(repl);
+    struct base_uuid cluster_id =
+        repl->ring->member_count ? repl->ring->cluster_id : repli_paxos_followed(repl);
     base_buf_init(&body, 128);
     if (repli_fetch_request_put(&body, cluster_id, held_upto(repl), false) == BASE_OK) {
         l->source_is_new = false;
         l->call.done = fetched;
         repl->stats.metadata_fetches++;
-        repli_call_start(repl, &l->call, l->source, REPL_LANE_GOSSIP, REPL_VERB_META_FETCH, base_buf_view(&body), FETCH_TIMEOUT_NS);
+        repli_call_start(repl, &l->call, l->source, REPL_LANE_GOSSIP, REPL_VERB_META_FETCH,
+                         base_buf_view(&body), FETCH_TIMEOUT_NS);
     } else {
         repli_timer_arm_after(repl, &l->wait, NOMEM_WAIT_NS);
     }
@@ -328,9 +347,11 @@ static void wait_fired(struct repl *repl, struct repli_timer *timer)
 static void fetch(struct repl *repl)
 {
     struct repli_learner *l = learner_of(repl);
-    if (l->call.pending || repli_timer_is_armed(&l->wait) || repl->metadata->stopped || repl->closing || !repl->started)
+    if (l->call.pending || repli_timer_is_armed(&l->wait) || repl->metadata->stopped ||
+        repl->closing || !repl->started)
         return;
-    if (l->target <= held_upto(repl) || l->queue_bytes > QUEUE_BYTES_MAX / 2 || l->queue_count > QUEUE_COUNT_MAX / 2)
+    if (l->target <= held_upto(repl) || l->queue_bytes > QUEUE_BYTES_MAX / 2 ||
+        l->queue_count > QUEUE_COUNT_MAX / 2)
         return;
     if (l->attempts >= ATTEMPTS_MAX) {
         l->attempts = 0;
@@ -367,7 +388,7 @@ void repli_learner_follow(struct repl *repl, struct repli_peer source, uint64_t 
     fetch(repl);
 }
 
-/* --- serving META_FETCH ------------------------------------------------------------------------------------------------------------ */
+/* Serving META_FETCH. */
 
 struct repli_serve {
     struct repl *repl;
@@ -396,7 +417,8 @@ static void serve_ended(struct repli_serve *serve)
     if (serve->op.rc == BASE_OK)
         repli_reply(repl, serve->in, base_buf_view(&serve->body));
     else
-        repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0}, serve->op.err.text);
+        repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0},
+                            serve->op.err.text);
     serve_free(serve);
 }
 
@@ -433,13 +455,15 @@ static void serve_snapshot(struct repl *repl, struct repl_inbound *in)
     base_buf_fini(&part);
 }
 
-static void serve_entries(struct repl *repl, struct repl_inbound *in, uint64_t after, uint64_t bytes_max)
+static void serve_entries(struct repl *repl, struct repl_inbound *in, uint64_t after,
+                          uint64_t bytes_max)
 {
     struct repli_learner *l = learner_of(repl);
     static const struct base_slice none;
     struct repli_serve *serve = l->serving_count < SERVING_MAX ? calloc(1, sizeof *serve) : NULL;
     if (!serve) {
-        repli_reply_failure(repl, in, BASE_E_OVERLOADED, none, "too many read the metadata log here");
+        repli_reply_failure(repl, in, BASE_E_OVERLOADED, none,
+                            "too many read the metadata log here");
         return;
     }
     serve->repl = repl;
@@ -473,20 +497,23 @@ void repli_fetch_handle(struct repl *repl, struct repl_inbound *in)
     uint64_t after, bytes_max;
     uint8_t flags;
     if (!base_get_raw(&reader, sizeof cluster_id.b, &raw) || !base_get_varint(&reader, &after) ||
-        !base_get_varint(&reader, &bytes_max) || !base_get_u8(&reader, &flags) || base_reader_left(&reader)) {
-        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0}, base_err_words(BASE_E_CORRUPT));
+        !base_get_varint(&reader, &bytes_max) || !base_get_u8(&reader, &flags) ||
+        base_reader_left(&reader)) {
+        repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0},
+                            base_err_words(BASE_E_CORRUPT));
         return;
     }
     memcpy(cluster_id.b, raw.data, sizeof cluster_id.b);
     if (!base_uuid_equal(cluster_id, unknown) && !repli_cluster_is_ours(repl, cluster_id))
-        repli_reply_failure(repl, in, BASE_E_INVALID, (struct base_slice){0}, "this node is of another cluster");
+        repli_reply_failure(repl, in, BASE_E_INVALID, (struct base_slice){0},
+                            "this node is of another cluster");
     else if (flags & REPLI_FETCH_SNAPSHOT)
         serve_snapshot(repl, in);
     else
         serve_entries(repl, in, after, bytes_max);
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 void repli_learner_open(struct repl *repl)
 {

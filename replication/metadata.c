@@ -1,8 +1,10 @@
 /* The metadata log's door: clients' changes and how they end, what peers ask, life.
  *
  * Invariants:
- *  1. A change is proposed only if it applies to our snapshots, and for the entry after our epoch: else its client is told at once.
- *  2. All proposals that wait are for one entry, the one after our epoch: when it is applied each has its answer, OK or STALE.
+ *  1. A change is proposed only if it applies to our snapshots, and for the entry after our epoch:
+ *     else its client is told at once.
+ *  2. All proposals that wait are for one entry, the one after our epoch: when it is applied each
+ *     has its answer, OK or STALE.
  *  3. Every proposal has its deadline's timer, and ends exactly once. */
 #include "replication/metadata.h"
 
@@ -22,7 +24,7 @@ bool repli_cluster_is_ours(const struct repl *repl, struct base_uuid cluster_id)
     return repl->ring->member_count > 0 && base_uuid_equal(repl->ring->cluster_id, cluster_id);
 }
 
-/* --- proposals -------------------------------------------------------------------------------------------------- */
+/* Proposals. */
 
 static void proposal_free(struct repli_proposal *proposal)
 {
@@ -38,7 +40,8 @@ static void proposal_finish(struct repl *repl, struct repli_proposal *proposal)
     repl->client_requests--;
     proposal_free(proposal);
     change->state = NULL;
-    if (change->outcome.rc != BASE_OK || !change->agreed || repl->closing || !repli_agreement_begin(repl, change))
+    if (change->outcome.rc != BASE_OK || !change->agreed || repl->closing ||
+        !repli_agreement_begin(repl, change))
         change->done(change);
 }
 
@@ -88,11 +91,13 @@ static struct repli_proposal *take_all(struct repl *repl)
     return list;
 }
 
-void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct base_schema *schema, struct ring_state *ring)
+void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct base_schema *schema,
+                            struct ring_state *ring)
 {
     uint64_t epoch = ring->epoch;
     bool alone = proposer_of(repl)->alone;
-    struct repli_proposal *list = take_all(repl); /* first: publishing may begin new ones, for the next entry */
+    struct repli_proposal *list =
+        take_all(repl); /* first: publishing may begin new ones, for the next entry */
     repli_publish(repl, schema, ring);
     if (alone)
         repli_proposer_announce(repl, epoch, entry);
@@ -101,7 +106,8 @@ void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct b
         BASE_ASSERT(list->epoch == epoch);
         list->change->epoch = epoch;
         bool ours = base_slice_equal(base_buf_view(&list->entry), entry);
-        outcome_set(list->change, ours ? BASE_OK : BASE_E_STALE, "another change of schema or members came first");
+        outcome_set(list->change, ours ? BASE_OK : BASE_E_STALE,
+                    "another change of schema or members came first");
         proposal_finish(repl, list);
     }
     repli_proposer_go_on(repl);
@@ -112,33 +118,39 @@ void repli_metadata_stop(struct repl *repl, const char *text)
     struct repli_metadata *m = repl->metadata;
     m->stopped = true;
     snprintf(m->stopped_text, sizeof m->stopped_text, "%s", text);
-    base_logf(repl->ports.log, BASE_LOG_ERROR, "metadata: %s: this node takes no further part in the metadata log", text);
+    base_logf(repl->ports.log, BASE_LOG_ERROR,
+              "metadata: %s: this node takes no further part in the metadata log", text);
     struct repli_proposal *list = take_all(repl);
     for (struct repli_proposal *next; list; list = next) {
         next = list->next;
-        outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_STOPPED, m->stopped_text);
+        outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_STOPPED,
+                    m->stopped_text);
         proposal_finish(repl, list);
     }
     repli_paxos_go_on(repl);
 }
 
-/* --- changes ------------------------------------------------------------------------------------------------------- */
+/* Changes. */
 
-int repli_change_encode(struct repl *repl, const struct base_change *change, struct base_buf *entry, struct base_err *err)
+int repli_change_encode(struct repl *repl, const struct base_change *change, struct base_buf *entry,
+                        struct base_err *err)
 {
     static const struct base_uuid nobody;
     struct repli_applied applied;
     struct base_change proposed = *change;
     if (change->expected_epoch != repl_epoch(repl))
-        return base_err_set(err, BASE_E_STALE, "the schema changed meanwhile: made against epoch %llu, now %llu",
-                            (unsigned long long)change->expected_epoch, (unsigned long long)repl_epoch(repl));
+        return base_err_set(
+            err, BASE_E_STALE, "the schema changed meanwhile: made against epoch %llu, now %llu",
+            (unsigned long long)change->expected_epoch, (unsigned long long)repl_epoch(repl));
     if (base_uuid_equal(proposed.proposal, nobody)) {
-        repl->ports.random->ops->fill(repl->ports.random, proposed.proposal.b, sizeof proposed.proposal.b);
+        repl->ports.random->ops->fill(repl->ports.random, proposed.proposal.b,
+                                      sizeof proposed.proposal.b);
         proposed.proposal.b[0] |= 1; /* never nobody */
     }
     int rc = base_change_encode(&proposed, entry);
     if (rc == BASE_E_LIMIT)
-        return base_err_set(err, rc, "a change of more than %zu MiB", REPLI_PROPOSAL_SIZE_MAX >> 20);
+        return base_err_set(err, rc, "a change of more than %zu MiB",
+                            REPLI_PROPOSAL_SIZE_MAX >> 20);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "change of the schema: %s", base_err_words(rc));
     rc = repli_entry_apply(repl->schema, repl->ring, base_buf_view(entry), &applied, err);
@@ -147,16 +159,20 @@ int repli_change_encode(struct repl *repl, const struct base_change *change, str
     return rc;
 }
 
-static int prepare(struct repl *repl, const struct base_change *change, struct base_buf *entry, struct base_err *err)
+static int prepare(struct repl *repl, const struct base_change *change, struct base_buf *entry,
+                   struct base_err *err)
 {
     if (repl->metadata->stopped)
-        return base_err_set(err, BASE_E_STOPPED, "the metadata log has stopped here: %s", repl->metadata->stopped_text);
+        return base_err_set(err, BASE_E_STOPPED, "the metadata log has stopped here: %s",
+                            repl->metadata->stopped_text);
     if (proposer_of(repl)->count >= PROPOSALS_MAX)
-        return base_err_set(err, BASE_E_OVERLOADED, "%d changes of schema or members wait already", PROPOSALS_MAX);
+        return base_err_set(err, BASE_E_OVERLOADED, "%d changes of schema or members wait already",
+                            PROPOSALS_MAX);
     return repli_change_encode(repl, change, entry, err);
 }
 
-static void proposal_begin(struct repl *repl, struct repli_proposal *proposal, struct repl_change *change)
+static void proposal_begin(struct repl *repl, struct repli_proposal *proposal,
+                           struct repl_change *change)
 {
     struct repli_proposer *p = proposer_of(repl);
     change->state = proposal;
@@ -164,7 +180,9 @@ static void proposal_begin(struct repl *repl, struct repli_proposal *proposal, s
     proposal->change = change;
     proposal->epoch = repl_epoch(repl) + 1;
     proposal->began_ns = repli_now(repl);
-    proposal->deadline_ns = repli_now(repl) + (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
+    proposal->deadline_ns =
+        repli_now(repl) +
+        (change->timeout_ns ? change->timeout_ns : repl->config.metadata_timeout_ns);
     proposal->timer.fired = deadline_passed;
     repli_timer_arm(repl, &proposal->timer, proposal->deadline_ns);
     struct repli_proposal **at = &p->first;
@@ -205,7 +223,8 @@ static void recovered(struct repl_change *change)
 void repli_metadata_recover(struct repl *repl)
 {
     struct repl_change *change = &repl->metadata->recovery;
-    if (proposer_of(repl)->first || repl->metadata->stopped || repl->closing || ring_voter_count(repl->ring) == 0)
+    if (proposer_of(repl)->first || repl->metadata->stopped || repl->closing ||
+        ring_voter_count(repl->ring) == 0)
         return;
     struct repli_proposal *proposal = calloc(1, sizeof *proposal);
     if (!proposal)
@@ -237,7 +256,8 @@ void repl_change_start(struct repl *repl, struct repl_change *change)
         repli_guest_change_start(repl, change);
     } else if (repl_stage(repl) != REPL_MEMBER) {
         char text[600];
-        snprintf(text, sizeof text, "this node is no member of a cluster (yet): %s", repl_stage_text(repl));
+        snprintf(text, sizeof text, "this node is no member of a cluster (yet): %s",
+                 repl_stage_text(repl));
         outcome_set(change, BASE_E_UNAVAILABLE, text);
         change->done(change);
     } else {
@@ -246,7 +266,7 @@ void repl_change_start(struct repl *repl, struct repl_change *change)
     repli_event_end(repl);
 }
 
-/* --- META_PROPOSE: a guest's change ------------------------------------------------------------------------------------ */
+/* META_PROPOSE: a guest's change. */
 
 struct repli_propose_serve {
     struct repl *repl;
@@ -275,12 +295,14 @@ static void propose_served(struct repl_change *change)
     if (change->outcome.rc == BASE_OK)
         repli_reply(serve->repl, serve->in, base_slice(epoch, len));
     else
-        repli_reply_failure(serve->repl, serve->in, change->outcome.rc, (struct base_slice){0}, change->outcome.err.text);
+        repli_reply_failure(serve->repl, serve->in, change->outcome.rc, (struct base_slice){0},
+                            change->outcome.err.text);
     propose_serve_free(serve);
 }
 
-/* A request may come twice, the second time after the first was answered: then it must not be proposed again, for the guest may have been
- * told that nothing was. After a restart nothing is remembered: the guest says which start of ours it means. */
+/* A request may come twice, the second time after the first was answered: then it must not be
+ * proposed again, for the guest may have been told that nothing was. After a restart nothing is
+ * remembered: the guest says which start of ours it means. */
 static bool came_before(struct repl *repl, const struct base_message *message)
 {
     struct repli_metadata *m = repl->metadata;
@@ -288,14 +310,17 @@ static bool came_before(struct repl *repl, const struct base_message *message)
         if (m->proposed[i].id == message->id && m->proposed[i].generation == message->generation &&
             base_uuid_equal(m->proposed[i].sender, message->sender))
             return true;
-    m->proposed[m->proposed_next++ % REPLI_PROPOSED_MAX] = (struct repli_proposed){message->sender, message->generation, message->id};
+    m->proposed[m->proposed_next++ % REPLI_PROPOSED_MAX] =
+        (struct repli_proposed){message->sender, message->generation, message->id};
     return false;
 }
 
-static bool get_proposal(const struct base_message *message, uint64_t *generation, struct base_slice *entry)
+static bool get_proposal(const struct base_message *message, uint64_t *generation,
+                         struct base_slice *entry)
 {
     struct base_reader reader = base_reader(message->body);
-    return base_get_varint(&reader, generation) && base_get_bytes(&reader, entry) && !base_reader_left(&reader);
+    return base_get_varint(&reader, generation) && base_get_bytes(&reader, entry) &&
+           !base_reader_left(&reader);
 }
 
 static void handle_propose(struct repl *repl, struct repl_inbound *in)
@@ -333,7 +358,8 @@ static void handle_propose(struct repl *repl, struct repl_inbound *in)
     if (rc == BASE_OK && repl->draining)
         rc = base_err_set(&err, BASE_E_CLOSED, "the node asked is shutting down");
     if (rc == BASE_OK && repl_stage(repl) != REPL_MEMBER)
-        rc = base_err_set(&err, BASE_E_UNAVAILABLE, "the node asked is no member: %s", repl_stage_text(repl));
+        rc = base_err_set(&err, BASE_E_UNAVAILABLE, "the node asked is no member: %s",
+                          repl_stage_text(repl));
     if (rc == BASE_OK && serve->decoded.kind == BASE_CHANGE_TOPOLOGY)
         rc = base_err_set(&err, BASE_E_INVALID, "members are changed by members");
     if (rc != BASE_OK) {
@@ -352,7 +378,7 @@ static void handle_propose(struct repl *repl, struct repl_inbound *in)
     repli_change_submit(repl, &serve->change);
 }
 
-/* --- what peers ask -------------------------------------------------------------------------------------------------------- */
+/* What peers ask. */
 
 static void handle_learn(struct repl *repl, struct repl_inbound *in)
 {
@@ -360,8 +386,8 @@ static void handle_learn(struct repl *repl, struct repl_inbound *in)
     struct base_slice cluster_id, entry;
     struct base_uuid id;
     uint64_t epoch;
-    if (base_get_raw(&reader, sizeof id.b, &cluster_id) && repl_entry_get(&reader, &epoch, &entry) && entry.len &&
-        !base_reader_left(&reader)) {
+    if (base_get_raw(&reader, sizeof id.b, &cluster_id) &&
+        repl_entry_get(&reader, &epoch, &entry) && entry.len && !base_reader_left(&reader)) {
         memcpy(id.b, cluster_id.data, sizeof id.b);
         if (repli_cluster_is_ours(repl, id))
             repli_metadata_learn(repl, epoch, entry);
@@ -391,7 +417,7 @@ void repli_metadata_handle(struct repl *repl, struct repl_inbound *in)
     }
 }
 
-/* --- life ----------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 /* Messages tell of epochs as they come; this finds what a lost one would have told. */
 static void slow_fired(struct repl *repl, struct repli_timer *timer)
@@ -437,7 +463,8 @@ void repli_metadata_close(struct repl *repl)
     struct repli_proposal *list = take_all(repl);
     for (struct repli_proposal *next; list; list = next) {
         next = list->next;
-        outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_CLOSED, "this node is shutting down");
+        outcome_set(list->change, list->accept_sent ? BASE_E_UNKNOWN : BASE_E_CLOSED,
+                    "this node is shutting down");
         proposal_finish(repl, list);
     }
     repli_agreements_close(repl);

@@ -7,7 +7,8 @@
  * apply.c       what an entry leads to (pure)
  * agreement.c   a client hears of its change when the others have it too
  *
- * Words: entry `e` leads to epoch `e`; the instance of `e` is decided by the voters of the ring at epoch e-1. */
+ * Words: entry `e` leads to epoch `e`; the instance of `e` is decided by the voters of the ring at
+ * epoch e-1. */
 #ifndef REPLICATION_METADATA_H
 #define REPLICATION_METADATA_H
 
@@ -17,8 +18,9 @@
 #define REPLI_PROPOSAL_SIZE_MAX ((size_t)8 << 20)
 #define REPLI_PAXOS_RECORD_SIZE_MAX (REPLI_PROPOSAL_SIZE_MAX + 256)
 
-/* Unique for all time: the round by its proposer's start, the generation by the host, the host id by the cluster. So no two proposals
- * ever share one, also across a crash of the proposer between them. round 0: none. */
+/* Unique for all time: the round by its proposer's start, the generation by the host, the host id
+ * by the cluster. So no two proposals ever share one, also across a crash of the proposer between
+ * them. round 0: none. */
 struct repli_ballot {
     uint64_t round;
     uint32_t generation;
@@ -28,47 +30,55 @@ int repli_ballot_compare(const struct repli_ballot *a, const struct repli_ballot
 BASE_MUST int repli_ballot_put(struct base_buf *out, const struct repli_ballot *ballot);
 BASE_MUST bool repli_ballot_get(struct base_reader *in, struct repli_ballot *ballot);
 
-/* --- the acceptor (paxos.c) --------------------------------------------------------------------------------- */
+/* The acceptor (paxos.c). */
 
 enum repli_paxos_kind { REPLI_PAXOS_PREPARE, REPLI_PAXOS_ACCEPT, REPLI_PAXOS_FOLLOW };
 struct repli_paxos_answer {
-    int rc; /* OK; BUSY: promised to a greater ballot; STALE: not the entry after our epoch; INVALID; STOPPED, OVERLOADED, NOMEM, CLOSED */
+    int rc; /* OK; BUSY: promised to a greater ballot; STALE: not the entry after our epoch;
+               INVALID; STOPPED, OVERLOADED, NOMEM, CLOSED */
     const char *text;
-    struct repli_ballot promised;                         /* BUSY */
-    struct repli_ballot accepted; struct base_slice value; /* OK of PREPARE; round 0: nothing accepted */
+    struct repli_ballot promised; /* BUSY */
+    struct repli_ballot accepted;
+    struct base_slice value; /* OK of PREPARE; round 0: nothing accepted */
 };
-/* Heap storage, given to repli_paxos_submit, freed after it was answered (once; maybe before submit returns). */
+/* Heap storage, given to repli_paxos_submit, freed after it was answered (once; maybe before submit
+ * returns). */
 struct repli_paxos_request {
     enum repli_paxos_kind kind;
     uint64_t epoch;
     struct repli_ballot ballot;
-    struct base_buf value;         /* ACCEPT; the request's own */
-    struct base_uuid cluster_id;   /* FOLLOW: the cluster whose log we are about to fetch, remembered before its first entry is */
-    struct repl_inbound *in;       /* a peer's; NULL: ours */
-    uint64_t tag;                  /* ours: the proposer's round */
-    void (*answered)(struct repl *repl, struct repli_paxos_request *request, const struct repli_paxos_answer *answer);
+    struct base_buf value;       /* ACCEPT; the request's own */
+    struct base_uuid cluster_id; /* FOLLOW: the cluster whose log we are about to fetch, remembered
+                                    before its first entry is */
+    struct repl_inbound *in;     /* a peer's; NULL: ours */
+    uint64_t tag;                /* ours: the proposer's round */
+    void (*answered)(struct repl *repl, struct repli_paxos_request *request,
+                     const struct repli_paxos_answer *answer);
     struct repli_paxos_request *next;
 };
 struct repli_paxos_record {
     struct base_uuid cluster_id; /* of FOLLOW, and of later records; zero: none */
     uint64_t epoch;              /* the entry it is about; 0: none */
     struct repli_ballot promised, accepted;
-    struct base_buf value;       /* accepted */
+    struct base_buf value; /* accepted */
 };
 struct repli_acceptor {
-    struct repli_paxos_record now;     /* durable, and about the entry after our epoch (or its epoch is 0) */
+    struct repli_paxos_record
+        now; /* durable, and about the entry after our epoch (or its epoch is 0) */
     struct repli_paxos_record written; /* what the PUT under way writes */
     struct base_buf bytes;             /* … encoded */
     struct repl_meta_op put;
     bool putting, stepping;
-    struct repli_paxos_request *first, **last; /* those that wait; the first is the one that `put` is for */
+    struct repli_paxos_request *first,
+        **last; /* those that wait; the first is the one that `put` is for */
     size_t waiting;
-    bool failed;                       /* a PUT failed: what is durable is not known; it votes no more */
+    bool failed; /* a PUT failed: what is durable is not known; it votes no more */
 };
 BASE_MUST int repli_paxos_open(struct repl *repl, struct base_slice record, struct base_err *err);
 void repli_paxos_close(struct repl *repl);
 void repli_paxos_handle(struct repl *repl, struct repl_inbound *in); /* META_PREPARE, META_ACCEPT */
-struct repli_paxos_request *repli_paxos_request_new(enum repli_paxos_kind kind); /* NULL: out of memory */
+struct repli_paxos_request *
+repli_paxos_request_new(enum repli_paxos_kind kind); /* NULL: out of memory */
 void repli_paxos_submit(struct repl *repl, struct repli_paxos_request *request);
 /* Our epoch moved, or an entry is not being applied any more: what waited goes on. */
 void repli_paxos_go_on(struct repl *repl);
@@ -77,7 +87,7 @@ bool repli_paxos_is_fresh(const struct repl *repl);
 /* The cluster that FOLLOW named, or zero. */
 struct base_uuid repli_paxos_followed(const struct repl *repl);
 
-/* --- entries (apply.c) --------------------------------------------------------------------------------------- */
+/* Entries (apply.c). */
 
 struct repli_applied {
     struct base_arena arena; /* of change */
@@ -85,13 +95,15 @@ struct repli_applied {
     struct base_schema *schema;
     struct ring_state *ring;
 };
-/* What `entry` leads to from these snapshots. Pure: the same everywhere. STALE when made against another epoch; CORRUPT, VERSION, and
- * what base_schema_apply and ring_state_apply answer; NOMEM. On failure nothing is to be freed. */
-BASE_MUST int repli_entry_apply(const struct base_schema *schema, const struct ring_state *ring, struct base_slice entry,
-                                struct repli_applied *out, struct base_err *err);
+/* What `entry` leads to from these snapshots. Pure: the same everywhere. STALE when made against
+ * another epoch; CORRUPT, VERSION, and what base_schema_apply and ring_state_apply answer; NOMEM.
+ * On failure nothing is to be freed. */
+BASE_MUST int repli_entry_apply(const struct base_schema *schema, const struct ring_state *ring,
+                                struct base_slice entry, struct repli_applied *out,
+                                struct base_err *err);
 void repli_applied_fini(struct repli_applied *applied); /* releases what is still there */
 
-/* --- learning (learn.c) ---------------------------------------------------------------------------------------- */
+/* Learning (learn.c). */
 
 struct repli_learned {
     uint64_t epoch;
@@ -100,24 +112,24 @@ struct repli_learned {
 };
 struct repli_serve; /* one META_FETCH that is being read */
 struct repli_learner {
-    struct repli_learned *queue;   /* ascending by epoch, all > ours */
+    struct repli_learned *queue; /* ascending by epoch, all > ours */
     size_t queue_count, queue_bytes;
     struct repli_learned *current; /* being made durable */
     struct repli_applied applied;
     struct repl_meta_op append;
     bool pumping;
-    struct repli_timer retry;      /* out of memory: again */
-    uint64_t refused;              /* the entry that did not apply last, … */
-    unsigned refusals;             /* … so many times in a row */
+    struct repli_timer retry; /* out of memory: again */
+    uint64_t refused;         /* the entry that did not apply last, … */
+    unsigned refusals;        /* … so many times in a row */
     /* fetching */
-    uint64_t target;               /* somebody is there */
+    uint64_t target; /* somebody is there */
     struct repli_call call;
     struct repli_timer wait;
     unsigned attempts;
-    struct repli_peer source;      /* asked last, or told of `target`; address in source_address */
+    struct repli_peer source; /* asked last, or told of `target`; address in source_address */
     uint8_t source_address[RING_ADDRESS_LEN_MAX + 1];
-    bool source_is_new;            /* not asked yet */
-    uint64_t recovered_ns;         /* when the last recovery began */
+    bool source_is_new;    /* not asked yet */
+    uint64_t recovered_ns; /* when the last recovery began */
     struct repli_serve *serving;
     size_t serving_count;
 };
@@ -128,21 +140,28 @@ void repli_learner_follow(struct repl *repl, struct repli_peer source, uint64_t 
 /* The first byte of a META_FETCH's answer; bit 0 of a request's flags asks for the second. */
 enum { REPLI_FETCH_ENTRIES = 0, REPLI_FETCH_SNAPSHOT = 1 };
 void repli_fetch_handle(struct repl *repl, struct repl_inbound *in);
-BASE_MUST int repli_fetch_request_put(struct base_buf *out, struct base_uuid cluster_id, uint64_t after, bool snapshot);
+BASE_MUST int repli_fetch_request_put(struct base_buf *out, struct base_uuid cluster_id,
+                                      uint64_t after, bool snapshot);
 
-/* --- proposing (propose.c) --------------------------------------------------------------------------------------- */
+/* Proposing (propose.c). */
 
 struct repli_proposal { /* one client's change; its repl_change's `state` */
     struct repl *repl;
     struct repl_change *change;
-    struct base_buf entry;      /* empty: a recovery (propose.c, 5) */
-    uint64_t epoch;             /* where it wants to land */
-    struct repli_timer timer;   /* its deadline */
+    struct base_buf entry;    /* empty: a recovery (propose.c, 5) */
+    uint64_t epoch;           /* where it wants to land */
+    struct repli_timer timer; /* its deadline */
     uint64_t deadline_ns, began_ns;
-    bool accept_sent;           /* from here on it may happen without us */
+    bool accept_sent; /* from here on it may happen without us */
     struct repli_proposal *next;
 };
-enum repli_round { REPLI_ROUND_NONE, REPLI_ROUND_PREPARE, REPLI_ROUND_ACCEPT, REPLI_ROUND_WAIT, REPLI_ROUND_CHOSEN };
+enum repli_round {
+    REPLI_ROUND_NONE,
+    REPLI_ROUND_PREPARE,
+    REPLI_ROUND_ACCEPT,
+    REPLI_ROUND_WAIT,
+    REPLI_ROUND_CHOSEN
+};
 enum repli_voter_state { REPLI_VOTER_ASKED, REPLI_VOTER_YES, REPLI_VOTER_NO, REPLI_VOTER_SILENT };
 struct repli_voter {
     struct repli_call call;
@@ -150,20 +169,21 @@ struct repli_voter {
     enum repli_voter_state state;
 };
 struct repli_proposer {
-    struct repli_proposal *first;     /* its turn; the others wait behind it, for the same entry */
+    struct repli_proposal *first; /* its turn; the others wait behind it, for the same entry */
     size_t count;
     enum repli_round round;
-    uint64_t tag;                     /* counts rounds: an answer of an older one is nobody's */
+    uint64_t tag; /* counts rounds: an answer of an older one is nobody's */
     struct repli_voter voters[RING_VOTERS_MAX];
     size_t voter_count;
     struct repli_ballot ballot, best; /* best: of what was found accepted */
     struct base_buf value;            /* what is proposed: ours, or what was found */
     uint64_t greatest_round;          /* seen anywhere */
-    bool alone;                       /* decided by making it durable here: told to the others after that */
-    unsigned attempts, lonely;        /* rounds for this entry; of these, ended without an answer of a majority, in a row */
-    size_t answered;                  /* voters that answered in the last round that ended */
-    char silent[512];                 /* the others, for people */
-    struct repli_timer timer;         /* until the next round */
+    bool alone; /* decided by making it durable here: told to the others after that */
+    unsigned attempts, lonely; /* rounds for this entry; of these, ended without an answer of a
+                                  majority, in a row */
+    size_t answered;           /* voters that answered in the last round that ended */
+    char silent[512];          /* the others, for people */
+    struct repli_timer timer;  /* until the next round */
 };
 void repli_proposer_open(struct repl *repl);
 void repli_proposer_close(struct repl *repl);
@@ -172,11 +192,12 @@ void repli_proposer_go_on(struct repl *repl);
 /* The entry was applied, or the first proposal left: the round ends. */
 void repli_proposer_reset(struct repl *repl);
 /* How a proposal whose time is over ended: UNKNOWN or UNAVAILABLE, with numbers and text. */
-void repli_proposer_verdict(struct repl *repl, const struct repli_proposal *proposal, struct repl_outcome *outcome);
+void repli_proposer_verdict(struct repl *repl, const struct repli_proposal *proposal,
+                            struct repl_outcome *outcome);
 /* Tell all members of an entry. */
 void repli_proposer_announce(struct repl *repl, uint64_t epoch, struct base_slice entry);
 
-/* --- the whole (metadata.c) ----------------------------------------------------------------------------------------- */
+/* The whole (metadata.c). */
 
 #define REPLI_PROPOSED_MAX 256
 struct repli_proposed { /* a META_PROPOSE that came */
@@ -184,8 +205,9 @@ struct repli_proposed { /* a META_PROPOSE that came */
     uint32_t generation;
     uint64_t id; /* 0: none */
 };
-/* Tell the change's client (its outcome is filled) when the other live members have applied our epoch, or a second has passed. False:
- * there is nobody to wait for, and nothing was begun. (agreement.c) */
+/* Tell the change's client (its outcome is filled) when the other live members have applied our
+ * epoch, or a second has passed. False: there is nobody to wait for, and nothing was begun.
+ * (agreement.c) */
 struct repli_agreement;
 bool repli_agreement_begin(struct repl *repl, struct repl_change *change);
 void repli_agreements_close(struct repl *repl); /* they end now */
@@ -201,23 +223,26 @@ struct repli_metadata {
     struct repli_proposed proposed[REPLI_PROPOSED_MAX]; /* the last ones */
     size_t proposed_next;
     struct repli_agreement *agreements;
-    bool stopped;                /* an entry could not be applied or made durable */
+    bool stopped; /* an entry could not be applied or made durable */
     char stopped_text[256];
 };
-/* The bytes of a change as an entry, with an id of its own, appended to `entry`. STALE, LIMIT, NOMEM; what applying it to our
- * snapshots answers, when it does not apply. */
-BASE_MUST int repli_change_encode(struct repl *repl, const struct base_change *change, struct base_buf *entry, struct base_err *err);
+/* The bytes of a change as an entry, with an id of its own, appended to `entry`. STALE, LIMIT,
+ * NOMEM; what applying it to our snapshots answers, when it does not apply. */
+BASE_MUST int repli_change_encode(struct repl *repl, const struct base_change *change,
+                                  struct base_buf *entry, struct base_err *err);
 /* A change of our own (a member's, or one's that wants to be): no question of stage or draining. */
 void repli_change_submit(struct repl *repl, struct repl_change *change);
-/* Somebody has applied the entry after our epoch and nobody hands it out: see whether the voters have accepted it. No effect while a proposal
- * is under way, which does the same. */
+/* Somebody has applied the entry after our epoch and nobody hands it out: see whether the voters
+ * have accepted it. No effect while a proposal is under way, which does the same. */
 void repli_metadata_recover(struct repl *repl);
 void repli_change_cancel(struct repl *repl, struct repl_change *change); /* done is not called */
-/* The first proposal's time is over, or nobody can be reached: its client gets repli_proposer_verdict's answer. */
+/* The first proposal's time is over, or nobody can be reached: its client gets
+ * repli_proposer_verdict's answer. */
 void repli_proposal_give_up(struct repl *repl, struct repli_proposal *proposal);
-/* An entry is durable here, with what it leads to (references are taken over): publish it; the changes that wanted its place have
- * their answer. */
-void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct base_schema *schema, struct ring_state *ring);
+/* An entry is durable here, with what it leads to (references are taken over): publish it; the
+ * changes that wanted its place have their answer. */
+void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct base_schema *schema,
+                            struct ring_state *ring);
 /* No entry will be applied any more. */
 void repli_metadata_stop(struct repl *repl, const char *text);
 /* Is this the body of our cluster (or are we in none and it says so)? */

@@ -1,20 +1,20 @@
 /* Reading pages (page.h): check, digest, the page as a source, and what follows it.
  *
  * Invariants:
- *  1. Bytes come from a peer: each read is checked; repl_page_check looks at everything once, so that a source over a checked page
- *     fails by memory only.
- *  2. A source that stops at `upto` closes the range deletion that is open there, at the place where a page that ended
- *     there would have closed it (page_write.c, its invariant 3). */
+ *  1. Bytes come from a peer: each read is checked; repl_page_check looks at everything once, so
+ *     that a source over a checked page fails by memory only.
+ *  2. A source that stops at `upto` closes the range deletion that is open there, at the place
+ *     where a page that ended there would have closed it (page_write.c, its invariant 3). */
+#include "replication/page.h"
 #include "base/checksum.h"
 #include "base/key.h"
-#include "replication/page.h"
 #include "replication/replication_private.h"
 
-/* --- pieces ----------------------------------------------------------------------------------------------------- */
+/* Pieces. */
 
 struct piece {
     enum repli_page_tag tag;
-    struct base_slice pkey, ckey, row; /* row: of a PARTITION its static row */
+    struct base_slice pkey, ckey, row;  /* row: of a PARTITION its static row */
     struct base_deletion before, after; /* before: of a PARTITION its deletion */
     uint64_t rows, partition_rows;
 };
@@ -25,8 +25,8 @@ static bool get_deletion(struct base_reader *in, bool there, struct base_deletio
     *deletion = BASE_DELETION_NONE;
     if (!there)
         return true;
-    if (!base_get_varint(in, &ts) || !base_get_varint(in, &local_s) || local_s > (uint64_t)BASE_EXPIRES_MAX ||
-        base_unzigzag(ts) == BASE_TS_NONE)
+    if (!base_get_varint(in, &ts) || !base_get_varint(in, &local_s) ||
+        local_s > (uint64_t)BASE_EXPIRES_MAX || base_unzigzag(ts) == BASE_TS_NONE)
         return false;
     *deletion = (struct base_deletion){base_unzigzag(ts), (int64_t)local_s};
     return true;
@@ -40,7 +40,8 @@ static bool get_piece(struct base_reader *in, struct piece *out)
     if (!base_get_u8(in, &tag))
         return false;
     out->tag = (enum repli_page_tag)(tag & 0x0F);
-    unsigned known = out->tag == REPLI_PAGE_PARTITION || out->tag == REPLI_PAGE_MARKER ? 0x3F : 0x0F;
+    unsigned known =
+        out->tag == REPLI_PAGE_PARTITION || out->tag == REPLI_PAGE_MARKER ? 0x3F : 0x0F;
     if (tag & ~known)
         return false;
     bool first = tag & REPLI_PAGE_DELETION, second = tag & REPLI_PAGE_STATIC;
@@ -56,9 +57,12 @@ static bool get_piece(struct base_reader *in, struct piece *out)
     case REPLI_PAGE_END:
         return base_get_varint(in, &out->rows);
     case REPLI_PAGE_MORE:
-        return base_get_varint(in, &out->rows) && base_get_bytes(in, &out->pkey) && base_get_bytes(in, &out->ckey) &&
+        return base_get_varint(in, &out->rows) && base_get_bytes(in, &out->pkey) &&
+               base_get_bytes(in, &out->ckey) &&
                (!out->ckey.len || base_get_varint(in, &out->partition_rows));
-    case REPLI_PAGE_AFTER: case REPLI_PAGE_BEFORE: break; /* flags, no tags */
+    case REPLI_PAGE_AFTER:
+    case REPLI_PAGE_BEFORE:
+        break; /* flags, no tags */
     }
     return false;
 }
@@ -86,7 +90,7 @@ static struct base_slice closing_key(struct base_slice ckey, bool reversed, uint
     return base_slice(out, ckey.len);
 }
 
-/* --- check ------------------------------------------------------------------------------------------------------ */
+/* Check. */
 
 struct checking {
     bool reversed, in_partition, has_content;
@@ -101,11 +105,13 @@ static bool leave_partition(const struct checking *c)
 
 static bool check_partition(struct checking *c, const struct piece *piece)
 {
-    if (!leave_partition(c) || base_pkey_len(piece->pkey) != piece->pkey.len || piece->pkey.len == 0 ||
-        piece->pkey.len > BASE_PKEY_LEN_MAX || (c->in_partition && base_slice_compare(c->pkey, piece->pkey) >= 0))
+    if (!leave_partition(c) || base_pkey_len(piece->pkey) != piece->pkey.len ||
+        piece->pkey.len == 0 || piece->pkey.len > BASE_PKEY_LEN_MAX ||
+        (c->in_partition && base_slice_compare(c->pkey, piece->pkey) >= 0))
         return false;
-    if (piece->row.len && (!base_row_check(piece->row) ||
-                           (piece->row.data[0] & (BASE_ROW_LIVENESS | BASE_ROW_DELETION | BASE_ROW_ORIGINALS))))
+    if (piece->row.len &&
+        (!base_row_check(piece->row) ||
+         (piece->row.data[0] & (BASE_ROW_LIVENESS | BASE_ROW_DELETION | BASE_ROW_ORIGINALS))))
         return false;
     c->in_partition = true;
     c->has_content = piece->row.len || !base_deletion_is_none(piece->before);
@@ -139,7 +145,8 @@ static bool check_end(const struct checking *c, const struct piece *piece)
     if (piece->tag == REPLI_PAGE_END)
         return true;
     int order = c->in_partition ? base_slice_compare(piece->pkey, c->pkey) : 1;
-    if (base_pkey_len(piece->pkey) != piece->pkey.len || piece->pkey.len == 0 || piece->pkey.len > BASE_PKEY_LEN_MAX || order < 0)
+    if (base_pkey_len(piece->pkey) != piece->pkey.len || piece->pkey.len == 0 ||
+        piece->pkey.len > BASE_PKEY_LEN_MAX || order < 0)
         return false;
     if (!piece->ckey.len)
         return true;
@@ -149,7 +156,8 @@ static bool check_end(const struct checking *c, const struct piece *piece)
         return true;
     size_t len = piece->ckey.len; /* behind it there may be the marker that closes beside the row */
     return c->ckey.len == len && memcmp(c->ckey.data, piece->ckey.data, len - 1) == 0 &&
-           piece->ckey.data[len - 1] == BASE_KEY_AT && c->ckey.data[len - 1] == (c->reversed ? BASE_KEY_BEFORE : BASE_KEY_AFTER);
+           piece->ckey.data[len - 1] == BASE_KEY_AT &&
+           c->ckey.data[len - 1] == (c->reversed ? BASE_KEY_BEFORE : BASE_KEY_AFTER);
 }
 
 bool repl_page_check(struct base_slice page, bool reversed, struct repl_page_end *end)
@@ -172,11 +180,15 @@ bool repl_page_check(struct base_slice page, bool reversed, struct repl_page_end
             if (!check_item(&c, &piece))
                 return false;
             break;
-        case REPLI_PAGE_END: case REPLI_PAGE_MORE: case REPLI_PAGE_BEFORE: case REPLI_PAGE_AFTER:
+        case REPLI_PAGE_END:
+        case REPLI_PAGE_MORE:
+        case REPLI_PAGE_BEFORE:
+        case REPLI_PAGE_AFTER:
             if (!check_end(&c, &piece) || base_reader_left(&in))
                 return false;
-            *end = (struct repl_page_end){piece.tag == REPLI_PAGE_MORE, piece.pkey, piece.ckey, piece.rows, piece.partition_rows,
-                                           c.pkey, at};
+            *end = (struct repl_page_end){
+                piece.tag == REPLI_PAGE_MORE, piece.pkey, piece.ckey, piece.rows,
+                piece.partition_rows,         c.pkey,     at};
             return true;
         }
     }
@@ -188,7 +200,8 @@ void repl_page_digest(struct base_slice page, uint8_t digest[REPL_PAGE_DIGEST_LE
     base_digest(page.data, page.len, digest);
 }
 
-int repl_page_end_compare(const struct repl_page_end *a, const struct repl_page_end *b, bool reversed)
+int repl_page_end_compare(const struct repl_page_end *a, const struct repl_page_end *b,
+                          bool reversed)
 {
     if (!a->more || !b->more)
         return (int)b->more - (int)a->more;
@@ -200,7 +213,7 @@ int repl_page_end_compare(const struct repl_page_end *a, const struct repl_page_
     return in_order(a->ckey, b->ckey, reversed);
 }
 
-/* --- the source ------------------------------------------------------------------------------------------------- */
+/* The source. */
 
 struct page_source {
     struct base_source source;
@@ -218,7 +231,8 @@ static int damaged(struct page_source *s, struct base_err *err)
     return base_err_set(err, BASE_E_CORRUPT, "a page between nodes cannot be read");
 }
 
-static int page_partition(struct base_source *source, struct base_partition *out, struct base_err *err)
+static int page_partition(struct base_source *source, struct base_partition *out,
+                          struct base_err *err)
 {
     struct page_source *s = BASE_CONTAINER(source, struct page_source, source);
     struct piece piece;
@@ -237,7 +251,8 @@ static int page_partition(struct base_source *source, struct base_partition *out
         s->items_over = false;
         s->in_last = order == 0;
         s->open = BASE_DELETION_NONE;
-        *out = (struct base_partition){.pkey = piece.pkey, .deletion = piece.before, .static_row = piece.row};
+        *out = (struct base_partition){
+            .pkey = piece.pkey, .deletion = piece.before, .static_row = piece.row};
         break;
     }
     return BASE_OK;
@@ -249,7 +264,8 @@ static int close_at_upto(struct page_source *s, struct base_item *out)
     s->items_over = true;
     if (base_deletion_is_none(s->open))
         return BASE_OK;
-    *out = (struct base_item){.kind = BASE_ITEM_MARKER, .ckey = s->closing,
+    *out = (struct base_item){.kind = BASE_ITEM_MARKER,
+                              .ckey = s->closing,
                               .before = s->reversed ? BASE_DELETION_NONE : s->open,
                               .after = s->reversed ? s->open : BASE_DELETION_NONE};
     return BASE_OK;
@@ -259,7 +275,8 @@ static int page_next(struct base_source *source, struct base_item *out, struct b
 {
     struct page_source *s = BASE_CONTAINER(source, struct page_source, source);
     struct piece piece;
-    *out = (struct base_item){.kind = BASE_ITEM_END, .before = BASE_DELETION_NONE, .after = BASE_DELETION_NONE};
+    *out = (struct base_item){
+        .kind = BASE_ITEM_END, .before = BASE_DELETION_NONE, .after = BASE_DELETION_NONE};
     if (s->items_over)
         return BASE_OK;
     struct base_reader before = s->in;
@@ -275,8 +292,11 @@ static int page_next(struct base_source *source, struct base_item *out, struct b
     bool marker = piece.tag == REPLI_PAGE_MARKER;
     if (marker)
         s->open = s->reversed ? piece.before : piece.after;
-    *out = (struct base_item){.kind = marker ? BASE_ITEM_MARKER : BASE_ITEM_ROW, .ckey = piece.ckey, .row = piece.row,
-                              .before = piece.before, .after = piece.after};
+    *out = (struct base_item){.kind = marker ? BASE_ITEM_MARKER : BASE_ITEM_ROW,
+                              .ckey = piece.ckey,
+                              .row = piece.row,
+                              .before = piece.before,
+                              .after = piece.after};
     return BASE_OK;
 }
 
@@ -287,8 +307,8 @@ static void page_close(struct base_source *source)
 
 static const struct base_source_ops page_source_ops = {page_partition, page_next, page_close};
 
-int repl_page_source(struct base_slice page, bool reversed, const struct repl_page_end *upto, struct base_source **out,
-                     struct base_err *err)
+int repl_page_source(struct base_slice page, bool reversed, const struct repl_page_end *upto,
+                     struct base_source **out, struct base_err *err)
 {
     bool bounded = upto && upto->more;
     size_t room = bounded ? upto->pkey.len + upto->ckey.len : 0;
@@ -296,8 +316,12 @@ int repl_page_source(struct base_slice page, bool reversed, const struct repl_pa
     struct page_source *s = malloc(sizeof *s + room);
     if (!s)
         return base_err_set(err, BASE_E_NOMEM, "a page: out of memory");
-    *s = (struct page_source){.source = {&page_source_ops}, .in = base_reader(page), .reversed = reversed,
-                              .bounded = bounded, .items_over = true, .open = BASE_DELETION_NONE};
+    *s = (struct page_source){.source = {&page_source_ops},
+                              .in = base_reader(page),
+                              .reversed = reversed,
+                              .bounded = bounded,
+                              .items_over = true,
+                              .open = BASE_DELETION_NONE};
     if (bounded) {
         memcpy(s->key, upto->pkey.data, upto->pkey.len);
         s->upto_pkey = base_slice(s->key, upto->pkey.len);
@@ -308,7 +332,7 @@ int repl_page_source(struct base_slice page, bool reversed, const struct repl_pa
     return BASE_OK;
 }
 
-/* --- what follows ----------------------------------------------------------------------------------------------- */
+/* What follows. */
 
 /* Is there a row's or bound's place in it? */
 static bool range_is_empty(struct base_slice lo, struct base_slice hi)
@@ -317,7 +341,8 @@ static bool range_is_empty(struct base_slice lo, struct base_slice hi)
 }
 
 /* The slices behind `at`, a bound. */
-static int narrow(const struct base_read *cmd, struct base_slice at, struct base_arena *arena, struct base_slices *out)
+static int narrow(const struct base_read *cmd, struct base_slice at, struct base_arena *arena,
+                  struct base_slices *out)
 {
     struct base_range *ranges = base_arena_alloc(arena, (cmd->slices.count + 1) * sizeof *ranges);
     size_t count = 0;
@@ -329,7 +354,8 @@ static int narrow(const struct base_read *cmd, struct base_slice at, struct base
             lo = at;
         if (cmd->reversed && (!hi.len || base_slice_compare(at, hi) < 0))
             hi = at;
-        bool over = base_slice_equal(lo, hi) && base_slice_equal(lo, at); /* a bound alone has no rows */
+        bool over =
+            base_slice_equal(lo, hi) && base_slice_equal(lo, at); /* a bound alone has no rows */
         if (!over && !range_is_empty(lo, hi))
             ranges[count++] = (struct base_range){lo, hi};
     }
@@ -337,14 +363,15 @@ static int narrow(const struct base_read *cmd, struct base_slice at, struct base
     return BASE_OK;
 }
 
-static int rest_of_range(const struct base_read *cmd, struct base_slice pkey, struct base_arena *arena, struct base_read *range)
+static int rest_of_range(const struct base_read *cmd, struct base_slice pkey,
+                         struct base_arena *arena, struct base_read *range)
 {
     uint8_t *next = base_arena_alloc_aligned(arena, pkey.len, 1);
     if (!next)
         return BASE_E_NOMEM;
     memcpy(next, pkey.data, pkey.len);
-    next[pkey.len - 1]++; /* the terminator: after the partition's last row too (pkey 0x00 would be among its rows), before every
-                             other pkey */
+    next[pkey.len - 1]++; /* the terminator: after the partition's last row too (pkey 0x00 would be
+                             among its rows), before every other pkey */
     *range = *cmd;
     range->start_pkey = base_slice(next, pkey.len);
     if (base_slice_compare(cmd->start_pkey, range->start_pkey) > 0)
@@ -355,8 +382,9 @@ static int rest_of_range(const struct base_read *cmd, struct base_slice pkey, st
     return BASE_OK;
 }
 
-int repl_page_continue(const struct base_read *cmd, struct base_slice pkey, struct base_slice ckey, struct base_arena *arena,
-                       struct base_read *partition, bool *has_partition, struct base_read *range, bool *has_range)
+int repl_page_continue(const struct base_read *cmd, struct base_slice pkey, struct base_slice ckey,
+                       struct base_arena *arena, struct base_read *partition, bool *has_partition,
+                       struct base_read *range, bool *has_range)
 {
     BASE_ASSERT(pkey.len >= 8);
     *has_partition = *has_range = false;

@@ -1,12 +1,16 @@
 /* Writing pages (page.h): a merged stream as bytes, up to a limit.
  *
  * Invariants:
- *  1. What is written depends on the stream's content only: rows are in the one form that base/reconcile.c writes, what vanishes by
- *     time is gone before a limit is looked at, and a limit ends the page where the next thing is known to exist.
- *  2. A page ends at a row, at a marker that ends a range deletion, or at a partition's end; never at one that only opens (the next page
- *     would open it again at the same place, and nothing would go on).
- *  3. At the end no range deletion is open: it is closed beside the last row, or the last marker is made to close it.
- *  4. What follows the last item (a closing marker, the end with its keys) always finds room: END_ROOM is kept free. */
+ *  1. What is written depends on the stream's content only: rows are in the one form that
+ *     base/reconcile.c writes, what vanishes by time is gone before a limit is looked at, and a
+ *     limit ends the page where the next thing is known to exist.
+ *  2. A page ends at a row, at a marker that ends a range deletion, or at a partition's end; never
+ *     at one that only opens (the next page would open it again at the same place, and nothing
+ *     would go on).
+ *  3. At the end no range deletion is open: it is closed beside the last row, or the last marker is
+ *     made to close it.
+ *  4. What follows the last item (a closing marker, the end with its keys) always finds room:
+ *     END_ROOM is kept free. */
 #include "base/key.h"
 #include "replication/page.h"
 #include "replication/replication_private.h"
@@ -33,10 +37,11 @@ void repl_page_begin(struct repl_page_writer *w, bool reversed, int64_t now_s, i
 bool repl_page_static_alone(const struct base_read *cmd)
 {
     const struct base_slices *slices = &cmd->slices;
-    return slices->count == 0 || (slices->count == 1 && !slices->ranges[0].lo.len && !slices->ranges[0].hi.len);
+    return slices->count == 0 ||
+           (slices->count == 1 && !slices->ranges[0].lo.len && !slices->ranges[0].hi.len);
 }
 
-/* --- bytes ------------------------------------------------------------------------------------------------------ */
+/* Bytes. */
 
 static uint8_t *put_bytes(uint8_t *p, struct base_slice s)
 {
@@ -61,8 +66,8 @@ static int reserve(struct repl_page_writer *w, size_t bytes)
     return base_buf_reserve(w->out, need);
 }
 
-static void put_marker(struct repl_page_writer *w, struct base_slice ckey, struct base_deletion before,
-                       struct base_deletion after)
+static void put_marker(struct repl_page_writer *w, struct base_slice ckey,
+                       struct base_deletion before, struct base_deletion after)
 {
     uint8_t *tag = w->out->data + w->out->len, *p = put_bytes(tag + 1, ckey);
     *tag = REPLI_PAGE_MARKER;
@@ -96,7 +101,8 @@ static int close_open(struct repl_page_writer *w)
         return rc;
     BASE_ASSERT(key->len > 0);
     struct base_deletion ending = w->open;
-    if (w->marker_at) { /* that marker itself: it ends something, or we would not be here (invariant 2) */
+    if (w->marker_at) { /* that marker itself: it ends something, or we would not be here (invariant
+                           2) */
         BASE_ASSERT(!base_deletion_is_none(w->near));
         ending = w->near;
         w->out->len = w->marker_at;
@@ -109,11 +115,12 @@ static int close_open(struct repl_page_writer *w)
     return BASE_OK;
 }
 
-/* --- limits ----------------------------------------------------------------------------------------------------- */
+/* Limits. */
 
 static bool is_full(const struct repl_page_writer *w)
 {
-    return w->any && (w->rows >= w->limits.rows_max || w->out->len - w->start >= w->limits.bytes_max);
+    return w->any &&
+           (w->rows >= w->limits.rows_max || w->out->len - w->start >= w->limits.bytes_max);
 }
 
 /* Invariant 2. */
@@ -122,17 +129,19 @@ static bool may_end(const struct repl_page_writer *w)
     return w->any && (!w->marker_at || !base_deletion_is_none(w->near));
 }
 
-/* --- one row ---------------------------------------------------------------------------------------------------- */
+/* One row. */
 
 /* The row as it is at `now`, in its one form; empty: nothing is left. */
-static int canonical(struct repl_page_writer *w, struct base_slice row, struct base_slice *out, bool *live)
+static int canonical(struct repl_page_writer *w, struct base_slice row, struct base_slice *out,
+                     bool *live)
 {
     const uint8_t plain = BASE_ROW_LIVENESS | BASE_ROW_ORIGINALS;
     *out = (struct base_slice){0};
     *live = false;
     if (row.len < BASE_ROW_HEAD_LEN)
         return BASE_E_CORRUPT;
-    if (BASE_LIKELY(!(row.data[0] & ~plain))) { /* one timestamp and nothing mortal: it has but one form */
+    if (BASE_LIKELY(
+            !(row.data[0] & ~plain))) { /* one timestamp and nothing mortal: it has but one form */
         *out = row;
         *live = true;
         return BASE_OK;
@@ -146,10 +155,12 @@ static int canonical(struct repl_page_writer *w, struct base_slice row, struct b
 
 static struct base_deletion visible(const struct repl_page_writer *w, struct base_deletion deletion)
 {
-    return deletion.local_s < w->purge.gc_before_s || deletion.ts <= w->floor_ts ? BASE_DELETION_NONE : deletion;
+    return deletion.local_s < w->purge.gc_before_s || deletion.ts <= w->floor_ts
+               ? BASE_DELETION_NONE
+               : deletion;
 }
 
-/* --- a partition ------------------------------------------------------------------------------------------------ */
+/* A partition. */
 
 struct partition {
     struct base_slice pkey, static_row;
@@ -181,7 +192,8 @@ static void put_partition(struct repl_page_writer *w, struct partition *part)
     part->written = w->any = true;
 }
 
-static void put_item(struct repl_page_writer *w, const struct base_item *item, struct base_slice row)
+static void put_item(struct repl_page_writer *w, const struct base_item *item,
+                     struct base_slice row)
 {
     size_t at = w->out->len;
     if (item->kind == BASE_ITEM_MARKER) {
@@ -207,12 +219,16 @@ static void put_item(struct repl_page_writer *w, const struct base_item *item, s
 
 static int too_large(int rc, size_t bytes, struct base_err *err)
 {
-    return rc == BASE_E_LIMIT ? base_err_set(err, rc, "a row of %zu bytes does not fit a message between nodes", bytes)
-                              : base_err_set(err, rc, "a page: %s", base_err_words(rc));
+    return rc == BASE_E_LIMIT
+               ? base_err_set(err, rc, "a row of %zu bytes does not fit a message between nodes",
+                              bytes)
+               : base_err_set(err, rc, "a page: %s", base_err_words(rc));
 }
 
-/* Room for the item, and for its partition before it if need be; or the page ends here (w->ended). */
-static int make_room(struct repl_page_writer *w, const struct partition *part, size_t bytes, struct base_err *err)
+/* Room for the item, and for its partition before it if need be; or the page ends here
+ * (w->ended). */
+static int make_room(struct repl_page_writer *w, const struct partition *part, size_t bytes,
+                     struct base_err *err)
 {
     bool begun = part->written && !w->ckey_len; /* a partition without an item yet: it gets one */
     bool may = !begun && may_end(w);
@@ -227,8 +243,8 @@ static int make_room(struct repl_page_writer *w, const struct partition *part, s
     return rc == BASE_OK ? rc : too_large(rc, bytes, err);
 }
 
-static int add_item(struct repl_page_writer *w, struct partition *part, const struct base_item *item, struct base_slice row,
-                    struct base_err *err)
+static int add_item(struct repl_page_writer *w, struct partition *part,
+                    const struct base_item *item, struct base_slice row, struct base_err *err)
 {
     int rc = make_room(w, part, item->ckey.len + row.len, err);
     if (rc != BASE_OK || w->ended)
@@ -247,7 +263,8 @@ static bool marker_stays(const struct repl_page_writer *w, struct base_item *ite
     return !base_deletion_equal(item->before, item->after);
 }
 
-static int add_items(struct repl_page_writer *w, struct base_source *source, struct partition *part, struct base_err *err)
+static int add_items(struct repl_page_writer *w, struct base_source *source, struct partition *part,
+                     struct base_err *err)
 {
     struct base_item item;
     for (;;) {
@@ -269,14 +286,15 @@ static int add_items(struct repl_page_writer *w, struct base_source *source, str
             return rc;
         w->rows += live;
         w->partition_rows += live;
-        if (live && w->partition_rows >= w->limits.partition_rows_max) /* the rest of it is not looked at */
+        if (live &&
+            w->partition_rows >= w->limits.partition_rows_max) /* the rest of it is not looked at */
             return close_open(w);
     }
 }
 
 /* Its deletion and its static row: what of them is seen. */
-static int enter(struct repl_page_writer *w, const struct base_partition *from, struct partition *part, struct base_buf *static_row,
-                 struct base_err *err)
+static int enter(struct repl_page_writer *w, const struct base_partition *from,
+                 struct partition *part, struct base_buf *static_row, struct base_err *err)
 {
     int rc = BASE_OK;
     part->pkey = from->pkey;
@@ -291,8 +309,10 @@ static int enter(struct repl_page_writer *w, const struct base_partition *from, 
     }
     if (rc != BASE_OK)
         return base_err_set(err, rc, "a page: a static row: %s", base_err_words(rc));
-    /* Its deletion is in each page of it: another replica may have rows that it covers. The static row was in the first one. */
-    bool alone = !base_deletion_is_none(part->deletion) || (part->static_row.len && w->partition_rows == 0);
+    /* Its deletion is in each page of it: another replica may have rows that it covers. The static
+     * row was in the first one. */
+    bool alone =
+        !base_deletion_is_none(part->deletion) || (part->static_row.len && w->partition_rows == 0);
     if (!alone)
         return BASE_OK; /* it takes an item to be a partition */
     rc = make_room(w, part, 0, err);
@@ -301,8 +321,9 @@ static int enter(struct repl_page_writer *w, const struct base_partition *from, 
     return rc;
 }
 
-static int add_partition(struct repl_page_writer *w, struct base_source *source, const struct base_partition *from,
-                         struct base_buf *static_row, struct base_err *err)
+static int add_partition(struct repl_page_writer *w, struct base_source *source,
+                         const struct base_partition *from, struct base_buf *static_row,
+                         struct base_err *err)
 {
     struct partition part = {0};
     w->open = BASE_DELETION_NONE;
@@ -313,7 +334,8 @@ static int add_partition(struct repl_page_writer *w, struct base_source *source,
         rc = add_items(w, source, &part, err);
     if (rc != BASE_OK || w->ended)
         return rc;
-    w->static_counted = part.written && w->partition_rows == 0 && part.static_live && w->limits.static_alone;
+    w->static_counted =
+        part.written && w->partition_rows == 0 && part.static_live && w->limits.static_alone;
     w->rows += w->static_counted;
     if (part.written) {
         w->ckey_len = 0; /* all of it is in the page, or skipped */
@@ -322,8 +344,8 @@ static int add_partition(struct repl_page_writer *w, struct base_source *source,
     return BASE_OK;
 }
 
-int repl_page_add(struct repl_page_writer *w, struct base_source *source, struct base_slice continued, uint64_t rows_before,
-                  struct base_err *err)
+int repl_page_add(struct repl_page_writer *w, struct base_source *source,
+                  struct base_slice continued, uint64_t rows_before, struct base_err *err)
 {
     struct base_partition from;
     struct base_buf static_row;
@@ -344,7 +366,7 @@ int repl_page_add(struct repl_page_writer *w, struct base_source *source, struct
     return rc;
 }
 
-/* --- the end ---------------------------------------------------------------------------------------------------- */
+/* The end. */
 
 int repl_page_put_end(struct base_buf *out, const struct repl_page_end *end)
 {
@@ -364,7 +386,8 @@ int repl_page_put_end(struct base_buf *out, const struct repl_page_end *end)
     return BASE_OK;
 }
 
-int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end, struct base_err *err)
+int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end,
+                     struct base_err *err)
 {
     struct repl_page_end own = {.more = w->ended, .rows = w->rows};
     int rc = BASE_OK;
@@ -372,9 +395,11 @@ int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end
         own.more = end->more;
         own.pkey = end->pkey;
         own.ckey = end->ckey;
-        if (w->any && end->ckey.len && base_slice_equal(own.pkey, base_slice(w->out->data + w->pkey_at, w->pkey_len))) {
+        if (w->any && end->ckey.len &&
+            base_slice_equal(own.pkey, base_slice(w->out->data + w->pkey_at, w->pkey_len))) {
             own.partition_rows = w->partition_rows;
-            own.rows -= w->static_counted; /* the partition goes on: its static row may not be alone */
+            own.rows -=
+                w->static_counted; /* the partition goes on: its static row may not be alone */
         } else if (end->ckey.len && base_slice_equal(own.pkey, w->continued)) {
             own.partition_rows = w->rows_before; /* nothing of it was left to write */
         }
@@ -404,7 +429,8 @@ void repl_page_abandon(struct repl_page_writer *w)
 }
 
 int repl_page_write(struct base_source *source, bool reversed, int64_t now_s, int64_t gc_before_s,
-                    const struct repl_page_limits *limits, struct base_buf *out, struct base_err *err)
+                    const struct repl_page_limits *limits, struct base_buf *out,
+                    struct base_err *err)
 {
     struct repl_page_writer w;
     repl_page_begin(&w, reversed, now_s, gc_before_s, limits, out);

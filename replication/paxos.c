@@ -1,12 +1,18 @@
-/* The acceptor of the metadata log: what this node promised and accepted for the entry after its epoch.
+/* The acceptor of the metadata log: what this node promised and accepted for the entry after its
+ * epoch.
  *
  * Invariants:
- *  1. An answer leaves only after what it says is durable: the record is PUT first, `now` follows it, then the answer goes.
- *  2. One PUT at a time, in the order of the requests: what is durable is the last record that was written.
- *  3. A record speaks of the entry after the epoch it was written at. When that entry is applied the record is void: the log itself
- *     says then what was chosen, and requests for it are answered STALE.
- *  4. While an entry is being made durable no vote is given for its place (a sole voter decides by making it durable: propose.c).
- *  5. After a PUT that failed nobody knows which record is durable: this node votes no more until it is opened again. */
+ *  1. An answer leaves only after what it says is durable: the record is PUT first, `now` follows
+ *     it, then the answer goes.
+ *  2. One PUT at a time, in the order of the requests: what is durable is the last record that was
+ *     written.
+ *  3. A record speaks of the entry after the epoch it was written at. When that entry is applied
+ *     the record is void: the log itself says then what was chosen, and requests for it are
+ *     answered STALE.
+ *  4. While an entry is being made durable no vote is given for its place (a sole voter decides by
+ *     making it durable: propose.c).
+ *  5. After a PUT that failed nobody knows which record is durable: this node votes no more until
+ *     it is opened again. */
 #include "replication/metadata.h"
 
 #define RECORD_VERSION 1
@@ -17,7 +23,7 @@ static struct repli_acceptor *acceptor_of(const struct repl *repl)
     return &repl->metadata->acceptor;
 }
 
-/* --- ballots ------------------------------------------------------------------------------------------------- */
+/* Ballots. */
 
 int repli_ballot_compare(const struct repli_ballot *a, const struct repli_ballot *b)
 {
@@ -49,7 +55,7 @@ bool repli_ballot_get(struct base_reader *in, struct repli_ballot *ballot)
     return true;
 }
 
-/* --- the record -------------------------------------------------------------------------------------------------- */
+/* The record. */
 
 static int record_encode(const struct repli_paxos_record *record, struct base_buf *out)
 {
@@ -72,10 +78,11 @@ static int record_decode(struct base_slice bytes, struct repli_paxos_record *rec
     struct base_slice cluster_id, value;
     uint8_t version;
     if (!base_get_u8(&in, &version) || version != RECORD_VERSION ||
-        !base_get_raw(&in, sizeof record->cluster_id.b, &cluster_id) || !base_get_varint(&in, &record->epoch) ||
-        !repli_ballot_get(&in, &record->promised) || !repli_ballot_get(&in, &record->accepted) ||
-        !base_get_bytes(&in, &value) || base_reader_left(&in) ||
-        repli_ballot_compare(&record->accepted, &record->promised) > 0 || (record->accepted.round == 0) != (value.len == 0))
+        !base_get_raw(&in, sizeof record->cluster_id.b, &cluster_id) ||
+        !base_get_varint(&in, &record->epoch) || !repli_ballot_get(&in, &record->promised) ||
+        !repli_ballot_get(&in, &record->accepted) || !base_get_bytes(&in, &value) ||
+        base_reader_left(&in) || repli_ballot_compare(&record->accepted, &record->promised) > 0 ||
+        (record->accepted.round == 0) != (value.len == 0))
         return BASE_E_CORRUPT;
     memcpy(record->cluster_id.b, cluster_id.data, sizeof record->cluster_id.b);
     return base_buf_put_slice(&record->value, value);
@@ -97,7 +104,7 @@ static void record_settle(struct repl *repl)
         record_forget(now);
 }
 
-/* --- requests ------------------------------------------------------------------------------------------------------ */
+/* Requests. */
 
 struct repli_paxos_request *repli_paxos_request_new(enum repli_paxos_kind kind)
 {
@@ -115,7 +122,8 @@ static void request_free(struct repli_paxos_request *request)
     free(request);
 }
 
-static void answer(struct repl *repl, struct repli_paxos_request *request, const struct repli_paxos_answer *with)
+static void answer(struct repl *repl, struct repli_paxos_request *request,
+                   const struct repli_paxos_answer *with)
 {
     request->answered(repl, request, with);
     request_free(request);
@@ -123,7 +131,8 @@ static void answer(struct repl *repl, struct repli_paxos_request *request, const
 
 static void refuse(struct repl *repl, struct repli_paxos_request *request, int rc, const char *text)
 {
-    struct repli_paxos_answer with = {.rc = rc, .text = text, .promised = acceptor_of(repl)->now.promised};
+    struct repli_paxos_answer with = {
+        .rc = rc, .text = text, .promised = acceptor_of(repl)->now.promised};
     answer(repl, request, &with);
 }
 
@@ -167,7 +176,8 @@ static int judge(struct repl *repl, const struct repli_paxos_request *request, c
         return BASE_E_STOPPED;
     if (request->kind == REPLI_PAXOS_FOLLOW)
         return BASE_OK;
-    *text = request->epoch <= repl_epoch(repl) ? "the entry is decided" : "this node has not applied the entry before";
+    *text = request->epoch <= repl_epoch(repl) ? "the entry is decided"
+                                               : "this node has not applied the entry before";
     if (request->epoch != repl_epoch(repl) + 1)
         return BASE_E_STALE;
     *text = "this node is no voter";
@@ -183,28 +193,34 @@ static int judge(struct repl *repl, const struct repli_paxos_request *request, c
 static bool is_granted(const struct repli_acceptor *a, const struct repli_paxos_request *request)
 {
     switch (request->kind) {
-    case REPLI_PAXOS_PREPARE: return repli_ballot_compare(&request->ballot, &a->now.promised) == 0;
-    case REPLI_PAXOS_ACCEPT: return repli_ballot_compare(&request->ballot, &a->now.accepted) == 0;
-    case REPLI_PAXOS_FOLLOW: return base_uuid_equal(request->cluster_id, a->now.cluster_id);
+    case REPLI_PAXOS_PREPARE:
+        return repli_ballot_compare(&request->ballot, &a->now.promised) == 0;
+    case REPLI_PAXOS_ACCEPT:
+        return repli_ballot_compare(&request->ballot, &a->now.accepted) == 0;
+    case REPLI_PAXOS_FOLLOW:
+        return base_uuid_equal(request->cluster_id, a->now.cluster_id);
     }
     return false;
 }
 
 /* Nobody may have an entry chosen that nobody can apply. */
-static int check_value(struct repl *repl, const struct repli_paxos_request *request, const char **text)
+static int check_value(struct repl *repl, const struct repli_paxos_request *request,
+                       const char **text)
 {
     struct repli_applied applied;
     struct base_err err;
-    int rc = repli_entry_apply(repl->schema, repl->ring, base_buf_view(&request->value), &applied, &err);
+    int rc =
+        repli_entry_apply(repl->schema, repl->ring, base_buf_view(&request->value), &applied, &err);
     if (rc == BASE_OK)
         repli_applied_fini(&applied);
     else if (rc != BASE_E_NOMEM)
-        base_logf(repl->ports.log, BASE_LOG_WARN, "metadata: refused to accept an entry that cannot be applied: %s", err.text);
+        base_logf(repl->ports.log, BASE_LOG_WARN,
+                  "metadata: refused to accept an entry that cannot be applied: %s", err.text);
     *text = "the entry cannot be applied";
     return rc == BASE_OK || rc == BASE_E_NOMEM ? rc : BASE_E_INVALID;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------------------------- */
+/* Writing. */
 
 static int record_next(struct repl *repl, const struct repli_paxos_request *request)
 {
@@ -217,7 +233,8 @@ static int record_next(struct repl *repl, const struct repli_paxos_request *requ
     bool accepts = request->kind == REPLI_PAXOS_ACCEPT;
     to->accepted = accepts ? request->ballot : a->now.accepted;
     base_buf_reset(&to->value);
-    int rc = base_buf_put_slice(&to->value, base_buf_view(accepts ? &request->value : &a->now.value));
+    int rc =
+        base_buf_put_slice(&to->value, base_buf_view(accepts ? &request->value : &a->now.value));
     return rc == BASE_OK ? record_encode(to, &a->bytes) : rc;
 }
 
@@ -228,7 +245,8 @@ static void put_ended(struct repl *repl)
     repl->meta_ops--;
     if (a->put.rc != BASE_OK) {
         a->failed = true;
-        base_logf(repl->ports.log, BASE_LOG_ERROR, "metadata: the vote could not be made durable, this node votes no more: %s",
+        base_logf(repl->ports.log, BASE_LOG_ERROR,
+                  "metadata: the vote could not be made durable, this node votes no more: %s",
                   a->put.err.text[0] ? a->put.err.text : base_err_words(a->put.rc));
         refuse(repl, take(a), BASE_E_STOPPED, "the vote could not be made durable");
         return;
@@ -276,8 +294,11 @@ static bool step_one(struct repl *repl)
         refuse(repl, take(a), rc, rc == BASE_E_NOMEM ? "out of memory" : text);
         return true;
     }
-    a->put = (struct repl_meta_op){
-        .kind = REPL_META_PUT, .done = put_done, .key = REPL_PAXOS_KEY, .value = base_buf_view(&a->bytes), .ctx = repl};
+    a->put = (struct repl_meta_op){.kind = REPL_META_PUT,
+                                   .done = put_done,
+                                   .key = REPL_PAXOS_KEY,
+                                   .value = base_buf_view(&a->bytes),
+                                   .ctx = repl};
     a->putting = true;
     repl->meta_ops++;
     if (repl->ports.meta->ops->submit(repl->ports.meta, &a->put) == REPL_PENDING)
@@ -315,7 +336,8 @@ void repli_paxos_submit(struct repl *repl, struct repli_paxos_request *request)
 bool repli_paxos_is_fresh(const struct repl *repl)
 {
     const struct repli_acceptor *a = acceptor_of(repl);
-    return !a->putting && !a->first && !a->failed && (a->now.epoch != repl_epoch(repl) + 1 || a->now.accepted.round == 0);
+    return !a->putting && !a->first && !a->failed &&
+           (a->now.epoch != repl_epoch(repl) + 1 || a->now.accepted.round == 0);
 }
 
 struct base_uuid repli_paxos_followed(const struct repl *repl)
@@ -323,9 +345,10 @@ struct base_uuid repli_paxos_followed(const struct repl *repl)
     return acceptor_of(repl)->now.cluster_id;
 }
 
-/* --- peers' requests ------------------------------------------------------------------------------------------------------------ */
+/* Peers' requests. */
 
-static void reply_granted(struct repl *repl, struct repl_inbound *in, const struct repli_paxos_request *request,
+static void reply_granted(struct repl *repl, struct repl_inbound *in,
+                          const struct repli_paxos_request *request,
                           const struct repli_paxos_answer *with)
 {
     struct base_buf body;
@@ -342,7 +365,8 @@ static void reply_granted(struct repl *repl, struct repl_inbound *in, const stru
     base_buf_fini(&body);
 }
 
-static void answer_peer(struct repl *repl, struct repli_paxos_request *request, const struct repli_paxos_answer *with)
+static void answer_peer(struct repl *repl, struct repli_paxos_request *request,
+                        const struct repli_paxos_answer *with)
 {
     struct repl_inbound *in = request->in;
     if (with->rc == BASE_OK) {
@@ -362,7 +386,8 @@ void repli_paxos_handle(struct repl *repl, struct repl_inbound *in)
     struct base_reader reader = base_reader(in->message.body);
     struct base_slice cluster_id, value = {0};
     bool accepts = in->message.verb == REPL_VERB_META_ACCEPT;
-    struct repli_paxos_request *request = repli_paxos_request_new(accepts ? REPLI_PAXOS_ACCEPT : REPLI_PAXOS_PREPARE);
+    struct repli_paxos_request *request =
+        repli_paxos_request_new(accepts ? REPLI_PAXOS_ACCEPT : REPLI_PAXOS_PREPARE);
     if (!request) {
         repli_drop(repl, in);
         return;
@@ -370,8 +395,9 @@ void repli_paxos_handle(struct repl *repl, struct repl_inbound *in)
     request->in = in;
     request->answered = answer_peer;
     int rc = base_get_raw(&reader, 16, &cluster_id) && base_get_varint(&reader, &request->epoch) &&
-                     repli_ballot_get(&reader, &request->ballot) && (!accepts || base_get_bytes(&reader, &value)) &&
-                     !base_reader_left(&reader) && request->ballot.round > 0 && (value.len > 0) == accepts
+                     repli_ballot_get(&reader, &request->ballot) &&
+                     (!accepts || base_get_bytes(&reader, &value)) && !base_reader_left(&reader) &&
+                     request->ballot.round > 0 && (value.len > 0) == accepts
                  ? BASE_OK
                  : BASE_E_CORRUPT;
     struct base_uuid id;
@@ -384,10 +410,11 @@ void repli_paxos_handle(struct repl *repl, struct repl_inbound *in)
     if (rc == BASE_OK)
         repli_paxos_submit(repl, request);
     else
-        refuse(repl, request, rc, rc == BASE_E_INVALID ? "this node is of another cluster" : base_err_words(rc));
+        refuse(repl, request, rc,
+               rc == BASE_E_INVALID ? "this node is of another cluster" : base_err_words(rc));
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 int repli_paxos_open(struct repl *repl, struct base_slice record, struct base_err *err)
 {
@@ -400,9 +427,11 @@ int repli_paxos_open(struct repl *repl, struct base_slice record, struct base_er
         return BASE_OK;
     int rc = record_decode(record, &a->now);
     if (rc != BASE_OK)
-        return base_err_set(err, rc, "metadata: the record of this node's votes: %s", base_err_words(rc));
+        return base_err_set(err, rc, "metadata: the record of this node's votes: %s",
+                            base_err_words(rc));
     if (a->now.epoch > repl_epoch(repl) + 1)
-        return base_err_set(err, BASE_E_CORRUPT, "metadata: this node voted for entry %llu, but its log ends at %llu",
+        return base_err_set(err, BASE_E_CORRUPT,
+                            "metadata: this node voted for entry %llu, but its log ends at %llu",
                             (unsigned long long)a->now.epoch, (unsigned long long)repl_epoch(repl));
     record_settle(repl);
     return BASE_OK;

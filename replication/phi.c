@@ -2,7 +2,8 @@
  *
  * Invariants:
  *  1. sum is the sum of the `count` intervals kept; after an arrival count > 0 and sum > 0.
- *  2. The ring grows by doubling up to REPLI_PHI_WINDOW, and only where it is full and begins at 0. */
+ *  2. The ring grows by doubling up to REPLI_PHI_WINDOW, and only where it is full and begins
+ *     at 0. */
 #include "replication/phi.h"
 
 #define PHI_FACTOR 0.4342944819032518 /* 1 / ln 10 */

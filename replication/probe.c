@@ -1,12 +1,15 @@
-/* Somebody joins, seen by a member: whether this node holds rows (META_PROBE), and taking out who does not finish.
+/* Somebody joins, seen by a member: whether this node holds rows (META_PROBE), and taking out who
+ * does not finish.
  *
  * Invariants:
- *  1. META_PROBE is answered only when no write of ours is on its way to the store, and only to whose join stands: what was let in before
- *     the join is counted, and after it nothing is let in.
- *  2. A joiner that is dead, or joins for too long, is taken out by any member. It may try again. */
+ *  1. META_PROBE is answered only when no write of ours is on its way to the store, and only to
+ *     whose join stands: what was let in before the join is counted, and after it nothing is let
+ *     in.
+ *  2. A joiner that is dead, or joins for too long, is taken out by any member. It may try
+ *     again. */
 #include "replication/join.h"
 
-#define PROBE_SETTLE_NS UINT64_C(5000000)     /* writes are on their way: look again */
+#define PROBE_SETTLE_NS UINT64_C(5000000) /* writes are on their way: look again */
 #define WATCH_NS UINT64_C(4000000000)
 #define WATCH_DEAD_NS UINT64_C(30000000000)
 #define WATCH_OLD_NS UINT64_C(300000000000)
@@ -18,7 +21,7 @@ static uint64_t spread(struct repl *repl, uint64_t ns)
     return ns / 2 + base_random_u64(repl->ports.random) % ns;
 }
 
-/* --- a joiner, seen by a member ---------------------------------------------------------------------------------------------------- */
+/* A joiner, seen by a member. */
 
 static void watch_fired(struct repl *repl, struct repli_timer *timer)
 {
@@ -27,12 +30,15 @@ static void watch_fired(struct repl *repl, struct repli_timer *timer)
     repli_timer_arm_after(repl, timer, spread(repl, WATCH_NS));
     if (repl_is_alive(repl, j->watched))
         j->watched_alive_ns = now;
-    if (j->proposing || (now - j->watched_alive_ns < WATCH_DEAD_NS && now - j->watched_since_ns < WATCH_OLD_NS))
+    if (j->proposing ||
+        (now - j->watched_alive_ns < WATCH_DEAD_NS && now - j->watched_since_ns < WATCH_OLD_NS))
         return;
     char text[37];
     base_uuid_print(j->watched, text);
-    base_logf(repl->ports.log, BASE_LOG_WARN, "cluster: host %s does not finish its join: it is taken out", text);
-    repli_join_propose(repl, &(struct ring_change){.kind = RING_CHANGE_JOIN_ABORT, .host_id = j->watched});
+    base_logf(repl->ports.log, BASE_LOG_WARN,
+              "cluster: host %s does not finish its join: it is taken out", text);
+    repli_join_propose(
+        repl, &(struct ring_change){.kind = RING_CHANGE_JOIN_ABORT, .host_id = j->watched});
 }
 
 void repli_join_watch(struct repl *repl)
@@ -52,14 +58,15 @@ void repli_join_watch(struct repl *repl)
         repli_timer_arm_after(repl, &j->watch, spread(repl, WATCH_NS));
 }
 
-/* --- META_PROBE ---------------------------------------------------------------------------------------------------------------------- */
+/* META_PROBE. */
 
 struct repli_probe_serve {
     struct repl *repl;
     struct repl_inbound *in;
     struct repl_store_op op;
     struct repli_timer timer;
-    uint64_t patience_ns; /* until then hints and batches may come to an end, or turn out to be none (they are counted at a start) */
+    uint64_t patience_ns; /* until then hints and batches may come to an end, or turn out to be none
+                             (they are counted at a start) */
     bool submitted;
     struct repli_probe_serve *next;
 };
@@ -77,12 +84,14 @@ static void probe_serve_free(struct repli_probe_serve *serve)
 static void probe_served(struct repli_probe_serve *serve)
 {
     struct repl *repl = serve->repl;
-    uint8_t flags = (uint8_t)((serve->op.holds_data ? REPLI_HOLDS_DATA : 0) | (repli_hints_any(repl) ? REPLI_HOLDS_HINTS : 0) |
+    uint8_t flags = (uint8_t)((serve->op.holds_data ? REPLI_HOLDS_DATA : 0) |
+                              (repli_hints_any(repl) ? REPLI_HOLDS_HINTS : 0) |
                               (repli_batchlog_any(repl) ? REPLI_HOLDS_BATCHES : 0));
     if (serve->op.rc == BASE_OK)
         repli_reply(repl, serve->in, base_slice(&flags, 1));
     else
-        repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0}, serve->op.err.text);
+        repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0},
+                            serve->op.err.text);
     probe_serve_free(serve);
 }
 
@@ -99,13 +108,15 @@ static void probe_store(struct repl *repl, struct repli_timer *timer)
         repli_drop(repl, serve->in);
         probe_serve_free(serve);
     } else if (!base_uuid_equal(repl->ring->freeze, serve->in->message.sender)) {
-        repli_reply_failure(repl, serve->in, BASE_E_STALE, (struct base_slice){0}, "no join of yours stands here");
+        repli_reply_failure(repl, serve->in, BASE_E_STALE, (struct base_slice){0},
+                            "no join of yours stands here");
         probe_serve_free(serve);
-    } else if (repl->store_writes > 0 ||
-               (repli_now(repl) < serve->patience_ns && (repli_hints_any(repl) || repli_batchlog_any(repl)))) {
+    } else if (repl->store_writes > 0 || (repli_now(repl) < serve->patience_ns &&
+                                          (repli_hints_any(repl) || repli_batchlog_any(repl)))) {
         repli_timer_arm_after(repl, timer, PROBE_SETTLE_NS);
     } else {
-        serve->op = (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = probe_op_done, .ctx = serve};
+        serve->op =
+            (struct repl_store_op){.kind = REPL_STORE_PROBE, .done = probe_op_done, .ctx = serve};
         serve->submitted = true;
         if (repli_store_submit(repl, &serve->op) == REPL_DONE)
             probe_served(serve);

@@ -1,16 +1,20 @@
 /* Token ranges: walked in token order, some at once (reads_private.h).
  *
- * The command's tokens are cut where replicas change; neighbours are one subrange as long as live replicas that have all of it
- * can satisfy the level. Subranges stand in a queue in token order. The first `factor` of them are asked at once; what comes back is
- * handed out in order. `factor` begins at 1 and follows what came back: how many subranges the rows still wanted will take
- * (Cassandra: RangeCommandIterator), 32 at most, and no more than fit into PAGES_MAX pages by the size of those that came.
+ * The command's tokens are cut where replicas change; neighbours are one subrange as long as live
+ * replicas that have all of it can satisfy the level. Subranges stand in a queue in token order.
+ * The first `factor` of them are asked at once; what comes back is handed out in order. `factor`
+ * begins at 1 and follows what came back: how many subranges the rows still wanted will take
+ * (Cassandra: RangeCommandIterator), 32 at most, and no more than fit into PAGES_MAX pages by the
+ * size of those that came.
  *
  * Invariants:
  *  1. The queue and what is behind `next_after` are exactly what has not been handed out.
- *  2. A subrange that ended early ends the page: its partition may go on, and one page has each partition once.
- *  3. What came back for later subranges stays for the next page; one that failed while nobody waited is asked again.
- *  4. A subrange is planned under the snapshot at hand each time it is asked; if its replicas are no longer the same for all of it,
- *     it is split. */
+ *  2. A subrange that ended early ends the page: its partition may go on, and one page has each
+ *     partition once.
+ *  3. What came back for later subranges stays for the next page; one that failed while nobody
+ *     waited is asked again.
+ *  4. A subrange is planned under the snapshot at hand each time it is asked; if its replicas are
+ *     no longer the same for all of it, it is split. */
 #include "base/key.h"
 #include "replication/reads_private.h"
 
@@ -29,7 +33,7 @@ struct slot {
     struct base_buf position; /* pkey, ckey: go on behind it; empty: from the beginning */
     size_t pkey_len;
     uint64_t rows_before;
-    uint64_t rows, bytes;     /* that it gave so far */
+    uint64_t rows, bytes; /* that it gave so far */
 };
 
 struct repli_range {
@@ -55,9 +59,10 @@ struct repli_range {
 
 static void range_step(struct repli_range *range);
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
-struct repli_range *repli_range_new(struct repl *repl, const struct base_read *cmd, const struct base_table *table, int consistency,
+struct repli_range *repli_range_new(struct repl *repl, const struct base_read *cmd,
+                                    const struct base_table *table, int consistency,
                                     void (*done)(struct repli_range *range, void *ctx), void *ctx)
 {
     BASE_ASSERT(cmd->pkey.len == 0);
@@ -65,8 +70,15 @@ struct repli_range *repli_range_new(struct repl *repl, const struct base_read *c
     if (!range)
         return NULL;
     *range = (struct repli_range){
-        .repl = repl, .cmd = cmd, .table = table, .consistency = consistency, .done = done, .ctx = ctx,
-        .next_after = cmd->token_after, .cut_all = cmd->token_after >= cmd->token_upto, .factor = 1,
+        .repl = repl,
+        .cmd = cmd,
+        .table = table,
+        .consistency = consistency,
+        .done = done,
+        .ctx = ctx,
+        .next_after = cmd->token_after,
+        .cut_all = cmd->token_after >= cmd->token_upto,
+        .factor = 1,
     };
     base_buf_init(&range->out, OUT_MAX);
     base_buf_init(&range->end, BASE_PKEY_LEN_MAX + BASE_CKEY_LEN_MAX);
@@ -109,7 +121,7 @@ const struct repli_range_page *repli_range_result(const struct repli_range *rang
     return &range->result;
 }
 
-/* --- planning --------------------------------------------------------------------------------------------------- */
+/* Planning. */
 
 /* Of the fetch's members those that are in the set too: how many; `keep`: the others are gone. */
 static size_t intersect(struct repli_fetch *f, const struct ring_set *set, bool keep)
@@ -138,17 +150,21 @@ static int plan(struct slot *slot)
     struct repl_outcome *outcome = &range->result.outcome;
     const struct ring_placement *placement;
     struct repli_need need;
-    int rc = repli_read_plan(repl, range->table, range->consistency, &placement, &need, &outcome->err);
+    int rc =
+        repli_read_plan(repl, range->table, range->consistency, &placement, &need, &outcome->err);
     if (rc != BASE_OK)
         return rc;
-    const struct ring_range *at = ring_placement_find(placement, slot->after + 1), *end = placement->ranges + placement->range_count;
+    const struct ring_range *at = ring_placement_find(placement, slot->after + 1),
+                            *end = placement->ranges + placement->range_count;
     if ((rc = repli_check_alive(repl, &need, placement, at, false, outcome)) != BASE_OK)
         return rc;
     if ((rc = repli_fetch_candidates(slot->fetch, &need, placement, &at->read)) != BASE_OK)
         return base_err_set(&outcome->err, rc, "a read: out of memory");
     if (slot->fetch->member_count < need.required)
-        return base_err_set(&outcome->err, BASE_E_UNAVAILABLE, "Cannot achieve consistency level %s: %u required, %zu alive",
-                            repli_consistency_name(range->consistency), need.required, slot->fetch->member_count);
+        return base_err_set(&outcome->err, BASE_E_UNAVAILABLE,
+                            "Cannot achieve consistency level %s: %u required, %zu alive",
+                            repli_consistency_name(range->consistency), need.required,
+                            slot->fetch->member_count);
     slot->fetch->required = need.required;
     while (at->upto < slot->upto) {
         const struct ring_range *next = at + 1;
@@ -163,7 +179,7 @@ static int plan(struct slot *slot)
     return BASE_OK;
 }
 
-/* --- asking ----------------------------------------------------------------------------------------------------- */
+/* Asking. */
 
 static void page_end(struct repli_range *range, int rc, bool more)
 {
@@ -180,7 +196,8 @@ static void page_finish(struct repli_range *range, bool more, uint64_t partition
     struct repl_page_end all = {.more = more, .rows = range->result.rows};
     if (more) {
         all.pkey = range->result.end_pkey = base_slice(range->end.data, range->end_pkey_len);
-        all.ckey = range->result.end_ckey = base_slice(range->end.data + range->end_pkey_len, range->end.len - range->end_pkey_len);
+        all.ckey = range->result.end_ckey =
+            base_slice(range->end.data + range->end_pkey_len, range->end.len - range->end_pkey_len);
         all.partition_rows = partition_rows;
     }
     int rc = repl_page_put_end(&range->out, &all);
@@ -189,8 +206,8 @@ static void page_finish(struct repli_range *range, bool more, uint64_t partition
     page_end(range, rc, more);
 }
 
-/* STALE makes the caller ask for the page once more. What has been taken off the queue for this one would be missing then: it is
- * handed out instead, and the rest asked again for the next page. */
+/* STALE makes the caller ask for the page once more. What has been taken off the queue for this one
+ * would be missing then: it is handed out instead, and the rest asked again for the next page. */
 static void page_fail(struct repli_range *range, int rc)
 {
     if (rc == BASE_E_STALE && range->end.len)
@@ -261,7 +278,8 @@ static int slot_ask(struct slot *slot)
     f->table = range->table;
     f->request = (struct repli_read_request){
         .cmd = *range->cmd,
-        .limits = {range->rows_wanted, range->partition_row_limit, range->cmd->size_bytes_max < bytes ? range->cmd->size_bytes_max : bytes,
+        .limits = {range->rows_wanted, range->partition_row_limit,
+                   range->cmd->size_bytes_max < bytes ? range->cmd->size_bytes_max : bytes,
                    repl_page_static_alone(range->cmd)},
     };
     f->request.cmd.token_after = slot->after;
@@ -269,7 +287,8 @@ static int slot_ask(struct slot *slot)
     repli_read_by_index(&f->request, range->table);
     if (slot->position.len) {
         f->request.after_pkey = base_slice(slot->position.data, slot->pkey_len);
-        f->request.after_ckey = base_slice(slot->position.data + slot->pkey_len, slot->position.len - slot->pkey_len);
+        f->request.after_ckey =
+            base_slice(slot->position.data + slot->pkey_len, slot->position.len - slot->pkey_len);
         f->request.rows_before = slot->rows_before;
     }
     f->deadline_ns = range->deadline_ns;
@@ -305,7 +324,7 @@ static int cut_next(struct repli_range *range)
     return slot_ask(slot); /* a remainder is not cut yet again */
 }
 
-/* --- handing out ------------------------------------------------------------------------------------------------ */
+/* Handing out. */
 
 static int keep_end(struct repli_range *range, struct base_slice pkey, struct base_slice ckey)
 {
@@ -315,8 +334,10 @@ static int keep_end(struct repli_range *range, struct base_slice pkey, struct ba
     return rc == BASE_OK ? base_buf_put_slice(&range->end, ckey) : rc;
 }
 
-/* A page that ends between subranges names the last partition in it; with none, the least key of the subrange's last token. */
-static int keep_end_of(struct repli_range *range, const struct slot *slot, const struct repl_page_end *end)
+/* A page that ends between subranges names the last partition in it; with none, the least key of
+ * the subrange's last token. */
+static int keep_end_of(struct repli_range *range, const struct slot *slot,
+                       const struct repl_page_end *end)
 {
     uint8_t key[10] = {[9] = 0x01};
     if (end->more)
@@ -359,8 +380,10 @@ static void adapt(struct repli_range *range, const struct slot *slot)
     range->subranges_done++;
     range->rows_seen += slot->rows;
     range->bytes_seen += slot->bytes;
-    uint64_t left = range->rows_wanted > range->result.rows ? range->rows_wanted - range->result.rows : 1;
-    double each = (double)range->rows_seen / (double)range->subranges_done, need = each > 0 ? (double)left / each : SUBRANGES_MAX;
+    uint64_t left =
+        range->rows_wanted > range->result.rows ? range->rows_wanted - range->result.rows : 1;
+    double each = (double)range->rows_seen / (double)range->subranges_done,
+           need = each > 0 ? (double)left / each : SUBRANGES_MAX;
     range->factor = need >= SUBRANGES_MAX ? SUBRANGES_MAX : need < 1 ? 1 : (unsigned)need + 1;
     if (range->factor > SUBRANGES_MAX)
         range->factor = SUBRANGES_MAX;
@@ -410,7 +433,9 @@ static bool has_room(const struct repli_range *range)
     if (range->subranges_done)
         each = range->bytes_seen / range->subranges_done + 4096;
     for (const struct slot *slot = range->head; slot; slot = slot->next)
-        bytes += slot->state == SLOT_READY ? slot->fetch->page.len : slot->state == SLOT_ASKED ? each : 0;
+        bytes += slot->state == SLOT_READY   ? slot->fetch->page.len
+                 : slot->state == SLOT_ASKED ? each
+                                             : 0;
     return bytes + each <= PAGES_MAX * page;
 }
 
@@ -419,11 +444,13 @@ static int ask_more(struct repli_range *range)
 {
     unsigned n = 0;
     int rc = BASE_OK;
-    for (struct slot *slot = range->head; rc == BASE_OK && slot && n < range->factor && range->active; slot = slot->next, n++) {
+    for (struct slot *slot = range->head;
+         rc == BASE_OK && slot && n < range->factor && range->active; slot = slot->next, n++) {
         if (slot->state == SLOT_IDLE && has_room(range))
             rc = slot_ask(slot);
     }
-    while (rc == BASE_OK && range->active && range->count < range->factor && !range->cut_all && has_room(range))
+    while (rc == BASE_OK && range->active && range->count < range->factor && !range->cut_all &&
+           has_room(range))
         rc = cut_next(range);
     return rc;
 }
@@ -440,7 +467,8 @@ static void range_step(struct repli_range *range)
             hand_out(range);
         if (range->again || !range->active)
             continue;
-        if (!range->head && range->cut_all) { /* nothing left, or nothing ever: an empty last page */
+        if (!range->head &&
+            range->cut_all) { /* nothing left, or nothing ever: an empty last page */
             struct repl_page_end end = {.rows = range->result.rows};
             int rc = repl_page_put_end(&range->out, &end);
             page_end(range, rc, false);
@@ -455,7 +483,8 @@ static void range_step(struct repli_range *range)
         repli_range_free(range);
 }
 
-void repli_range_page(struct repli_range *range, uint64_t rows_wanted, uint64_t partition_row_limit, uint64_t deadline_ns)
+void repli_range_page(struct repli_range *range, uint64_t rows_wanted, uint64_t partition_row_limit,
+                      uint64_t deadline_ns)
 {
     BASE_ASSERT(!range->active && rows_wanted > 0);
     range->active = true;

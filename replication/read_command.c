@@ -1,7 +1,8 @@
 /* A READ's body (docs/formats/messages.md): the command, where to go on, how much.
  *
- * It comes from a peer: nothing in it is believed. Keys end as keys end, slices ascend, limits are limits; what the
- * keys say inside takes the schema, and nobody here needs it: a key that no row has finds none. */
+ * It comes from a peer: nothing in it is believed. Keys end as keys end, slices ascend, limits are
+ * limits; what the keys say inside takes the schema, and nobody here needs it: a key that no row
+ * has finds none. */
 #include "base/index.h"
 #include "base/key.h"
 #include "replication/reads_private.h"
@@ -13,7 +14,8 @@ enum {
     READ_STATIC_ALONE = 0x10,
     READ_BY_INDEX = 0x20,
     READ_PLACES = 0x40,
-    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION | READ_STATIC_ALONE | READ_BY_INDEX | READ_PLACES,
+    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION |
+                 READ_STATIC_ALONE | READ_BY_INDEX | READ_PLACES,
 };
 #define NOW_MAX ((int64_t)1 << 40) /* seconds: so that a grace can be taken off it */
 
@@ -57,7 +59,9 @@ static int put_filter(const struct base_filter *filter, struct base_buf *out)
         rc = base_buf_put_u8(out, (uint8_t)filter->op);
     if (rc == BASE_OK)
         rc = base_buf_put_bytes(out, filter->operand);
-    return rc == BASE_OK && filter->op == BASE_FILTER_ENTRY ? base_buf_put_bytes(out, filter->element) : rc;
+    return rc == BASE_OK && filter->op == BASE_FILTER_ENTRY
+               ? base_buf_put_bytes(out, filter->element)
+               : rc;
 }
 
 void repli_read_by_index(struct repli_read_request *r, const struct base_table *table)
@@ -70,13 +74,15 @@ void repli_read_by_index(struct repli_read_request *r, const struct base_table *
 
 int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
 {
-    uint8_t flags = (uint8_t)((r->digest ? REPLI_READ_DIGEST : 0) | (r->cmd.pkey.len ? 0 : READ_RANGE) |
-                              (r->cmd.reversed ? READ_REVERSED : 0) | (r->after_pkey.len ? READ_POSITION : 0) |
-                              (r->limits.static_alone ? READ_STATIC_ALONE : 0) | (r->by_index ? READ_BY_INDEX : 0) |
-                              (r->cmd.places.len ? READ_PLACES : 0));
+    uint8_t flags =
+        (uint8_t)((r->digest ? REPLI_READ_DIGEST : 0) | (r->cmd.pkey.len ? 0 : READ_RANGE) |
+                  (r->cmd.reversed ? READ_REVERSED : 0) | (r->after_pkey.len ? READ_POSITION : 0) |
+                  (r->limits.static_alone ? READ_STATIC_ALONE : 0) |
+                  (r->by_index ? READ_BY_INDEX : 0) | (r->cmd.places.len ? READ_PLACES : 0));
     const uint64_t numbers[] = {
-        base_zigzag(r->truncated_us), base_zigzag(r->cmd.now_s), limit_out(r->limits.rows_max),
-        limit_out(r->limits.partition_rows_max), limit_out(r->limits.bytes_max),
+        base_zigzag(r->truncated_us),   base_zigzag(r->cmd.now_s),
+        limit_out(r->limits.rows_max),  limit_out(r->limits.partition_rows_max),
+        limit_out(r->limits.bytes_max),
     };
     int rc = base_buf_put_u8(out, flags);
     if (rc == BASE_OK)
@@ -99,7 +105,7 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
     return rc == BASE_OK ? base_buf_put_varint(out, r->rows_before) : rc;
 }
 
-/* --- from outside ----------------------------------------------------------------------------------------------- */
+/* From outside. */
 
 static bool pkey_ok(struct base_slice pkey)
 {
@@ -119,7 +125,8 @@ static bool get_what(struct base_reader *in, bool range, struct base_read *cmd)
     uint64_t after, upto;
     if (!range)
         return base_get_bytes(in, &cmd->pkey) && pkey_ok(cmd->pkey);
-    if (!base_get_u64le(in, &after) || !base_get_u64le(in, &upto) || !base_get_bytes(in, &cmd->start_pkey))
+    if (!base_get_u64le(in, &after) || !base_get_u64le(in, &upto) ||
+        !base_get_bytes(in, &cmd->start_pkey))
         return false;
     cmd->token_after = (int64_t)after;
     cmd->token_upto = (int64_t)upto;
@@ -163,8 +170,9 @@ static int get_slices(struct base_reader *in, struct base_arena *arena, struct b
 static bool get_limits(struct base_reader *in, struct repli_read_request *out)
 {
     uint64_t truncated, now, rows, partition_rows, bytes;
-    if (!base_get_varint(in, &truncated) || !base_get_varint(in, &now) || !base_get_varint(in, &rows) ||
-        !base_get_varint(in, &partition_rows) || !base_get_varint(in, &bytes))
+    if (!base_get_varint(in, &truncated) || !base_get_varint(in, &now) ||
+        !base_get_varint(in, &rows) || !base_get_varint(in, &partition_rows) ||
+        !base_get_varint(in, &bytes))
         return false;
     out->truncated_us = base_unzigzag(truncated);
     out->cmd.now_s = base_unzigzag(now);
@@ -179,11 +187,13 @@ static bool get_filter(struct base_reader *in, struct base_filter *filter)
 {
     uint64_t column;
     uint8_t op;
-    if (!base_get_varint(in, &column) || !base_get_u8(in, &op) || !base_get_bytes(in, &filter->operand) || column > UINT32_MAX)
+    if (!base_get_varint(in, &column) || !base_get_u8(in, &op) ||
+        !base_get_bytes(in, &filter->operand) || column > UINT32_MAX)
         return false;
     filter->column = (uint32_t)column;
     filter->op = (enum base_filter_op)op;
-    bool known = op == BASE_FILTER_EQ || op == BASE_FILTER_CONTAINS || op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY;
+    bool known = op == BASE_FILTER_EQ || op == BASE_FILTER_CONTAINS ||
+                 op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY;
     return known && (op != BASE_FILTER_ENTRY || base_get_bytes(in, &filter->element));
 }
 
@@ -195,7 +205,8 @@ static bool get_places(struct base_reader *in, struct base_slice *out)
         return false;
     struct base_reader list = base_reader(*out);
     while (base_reader_left(&list)) {
-        if (!base_get_bytes(&list, &pkey) || !base_get_bytes(&list, &ckey) || !pkey_ok(pkey) || (ckey.len && !place_ok(ckey)))
+        if (!base_get_bytes(&list, &pkey) || !base_get_bytes(&list, &ckey) || !pkey_ok(pkey) ||
+            (ckey.len && !place_ok(ckey)))
             return false;
         int c = base_slice_compare(pkey_before, pkey);
         if (c > 0 || (c == 0 && base_slice_compare(ckey_before, ckey) >= 0))
@@ -208,8 +219,9 @@ static bool get_places(struct base_reader *in, struct base_slice *out)
 
 static bool get_position(struct base_reader *in, struct repli_read_request *out)
 {
-    if (!base_get_bytes(in, &out->after_pkey) || !base_get_bytes(in, &out->after_ckey) || !base_get_varint(in, &out->rows_before) ||
-        !pkey_ok(out->after_pkey) || (out->after_ckey.len && !place_ok(out->after_ckey)))
+    if (!base_get_bytes(in, &out->after_pkey) || !base_get_bytes(in, &out->after_ckey) ||
+        !base_get_varint(in, &out->rows_before) || !pkey_ok(out->after_pkey) ||
+        (out->after_ckey.len && !place_ok(out->after_ckey)))
         return false;
     if (out->cmd.pkey.len)
         return base_slice_equal(out->cmd.pkey, out->after_pkey);
@@ -217,7 +229,8 @@ static bool get_position(struct base_reader *in, struct repli_read_request *out)
     return token > out->cmd.token_after && token <= out->cmd.token_upto;
 }
 
-int repli_read_decode(struct base_slice body, struct base_arena *arena, struct repli_read_request *out, struct base_err *err)
+int repli_read_decode(struct base_slice body, struct base_arena *arena,
+                      struct repli_read_request *out, struct base_err *err)
 {
     struct base_reader in = base_reader(body);
     struct base_slice id;

@@ -1,18 +1,23 @@
 /* Reads of clients: page after page until the command's end (replication.h, struct repl_read).
  *
- * A page is got by rounds: one fetch (fetch.c) of a partition's replicas, or range.c's pages of token ranges. A round whose
- * page has no live row goes on behind its end, until there is something, or the end, or half of the page's time is over: then
- * the empty page is handed out, so that a long way through tombstones is progress and not a timeout.
+ * A page is got by rounds: one fetch (fetch.c) of a partition's replicas, or range.c's pages of
+ * token ranges. A round whose page has no live row goes on behind its end, until there is
+ * something, or the end, or half of the page's time is over: then the empty page is handed out, so
+ * that a long way through tombstones is progress and not a timeout.
  *
- * The command's filters are the consumer's: replicas answer with all rows, merged before they are judged, so that a replica
- * that missed an overwrite cannot give a row that the others' newer value would have taken out. With filters, limits
- * are the consumer's too, but for the page's size. One of them, that an index serves, goes to the replicas: they answer with the rows
- * for which it holds there. Where all say the same that is all there is, for a cell that wins is some replica's; where they differ all are
- * asked for the rows that any of them named (fetch.c, by_index.c). One, not more: of two columns each may be another replica's.
+ * The command's filters are the consumer's: replicas answer with all rows, merged before they are
+ * judged, so that a replica that missed an overwrite cannot give a row that the others' newer value
+ * would have taken out. With filters, limits are the consumer's too, but for the page's size. One
+ * of them, that an index serves, goes to the replicas: they answer with the rows for which it holds
+ * there. Where all say the same that is all there is, for a cell that wins is some replica's; where
+ * they differ all are asked for the rows that any of them named (fetch.c, by_index.c). One, not
+ * more: of two columns each may be another replica's.
  *
  * Invariants:
- *  1. A read is idle, under way (admitted, counted in client_requests), or over; done is called once for each start and next.
- *  2. A round is made under the snapshot of its moment. STALE: it is tried once more when our epoch has moved.
+ *  1. A read is idle, under way (admitted, counted in client_requests), or over; done is called
+ *     once for each start and next.
+ *  2. A round is made under the snapshot of its moment. STALE: it is tried once more when our epoch
+ *     has moved.
  *  3. What the read points to (cmd, table) is the caller's; the position and the page are ours. */
 #include "base/index.h"
 #include "base/key.h"
@@ -27,22 +32,22 @@ struct read_state {
     struct repli_fetch *fetch; /* one partition */
     struct repli_range *range; /* tokens */
     uint64_t began_ns, deadline_ns;
-    bool busy;                 /* invariant 1 */
+    bool busy; /* invariant 1 */
     bool has_position;
-    struct base_buf position;  /* pkey, ckey: what was handed out goes up to here, inclusive */
+    struct base_buf position; /* pkey, ckey: what was handed out goes up to here, inclusive */
     size_t pkey_len;
-    uint64_t rows_before;      /* live rows of the position's partition so far */
-    uint64_t rows;             /* live rows handed out */
-    uint64_t epoch;            /* of the round */
+    uint64_t rows_before; /* live rows of the position's partition so far */
+    uint64_t rows;        /* live rows handed out */
+    uint64_t epoch;       /* of the round */
     bool tried_again;
-    struct repli_timer timer;  /* waits for an epoch */
+    struct repli_timer timer; /* waits for an epoch */
     bool waiting;
     bool stepping, again;
 };
 
 static void round_begin(struct read_state *s);
 
-/* --- the end of a page ------------------------------------------------------------------------------------------ */
+/* The end of a page. */
 
 static bool is_range(const struct read_state *s)
 {
@@ -87,7 +92,7 @@ static void page_refuse(struct read_state *s, int rc, const char *text)
     page_end(s, rc);
 }
 
-/* --- limits ----------------------------------------------------------------------------------------------------- */
+/* Limits. */
 
 static bool is_filtered(const struct read_state *s)
 {
@@ -103,7 +108,9 @@ static uint64_t rows_wanted(const struct read_state *s)
         return want < cmd->row_limit ? want : cmd->row_limit; /* the replicas judge it */
     if (is_filtered(s))
         return want < REPLI_FILTERED_PAGE_ROWS ? REPLI_FILTERED_PAGE_ROWS : want;
-    uint64_t left = cmd->row_limit == UINT64_MAX ? UINT64_MAX : cmd->row_limit > s->rows ? cmd->row_limit - s->rows : 1;
+    uint64_t left = cmd->row_limit == UINT64_MAX ? UINT64_MAX
+                    : cmd->row_limit > s->rows   ? cmd->row_limit - s->rows
+                                                 : 1;
     return want < left ? want : left;
 }
 
@@ -119,41 +126,48 @@ static bool is_satisfied(const struct read_state *s)
     const struct base_read *cmd = s->read->cmd;
     if (is_filtered(s))
         return false;
-    return s->rows >= cmd->row_limit || (cmd->pkey.len && s->has_position && s->rows_before >= cmd->partition_row_limit);
+    return s->rows >= cmd->row_limit ||
+           (cmd->pkey.len && s->has_position && s->rows_before >= cmd->partition_row_limit);
 }
 
-/* --- one partition ---------------------------------------------------------------------------------------------- */
+/* One partition. */
 
 /* Out of memory, or options that are none? */
-static int why_no_placement(struct repl *repl, const struct base_keyspace *keyspace, struct base_err *err)
+static int why_no_placement(struct repl *repl, const struct base_keyspace *keyspace,
+                            struct base_err *err)
 {
     struct ring_placement *placement;
-    int rc = ring_placement_new(repl->ring, &keyspace->replication, repl->config.host_id, &placement, err);
+    int rc = ring_placement_new(repl->ring, &keyspace->replication, repl->config.host_id,
+                                &placement, err);
     if (rc == BASE_OK)
         ring_placement_release(placement);
     if (rc == BASE_OK || rc == BASE_E_NOMEM)
         return base_err_set(err, BASE_E_NOMEM, "a read: out of memory");
-    return base_err_wrap(err, BASE_E_UNAVAILABLE, "keyspace %.*s has no replicas", BASE_SLICE_ARG(keyspace->name));
+    return base_err_wrap(err, BASE_E_UNAVAILABLE, "keyspace %.*s has no replicas",
+                         BASE_SLICE_ARG(keyspace->name));
 }
 
-int repli_read_plan(struct repl *repl, const struct base_table *table, int consistency, const struct ring_placement **placement,
-                    struct repli_need *need, struct base_err *err)
+int repli_read_plan(struct repl *repl, const struct base_table *table, int consistency,
+                    const struct ring_placement **placement, struct repli_need *need,
+                    struct base_err *err)
 {
     const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
     *placement = NULL;
     if (!keyspace || !base_schema_table_by_id(repl->schema, table->id))
-        return base_err_set(err, BASE_E_STALE, "table %.*s.%.*s is not there any more", BASE_SLICE_ARG(table->keyspace),
-                            BASE_SLICE_ARG(table->name));
+        return base_err_set(err, BASE_E_STALE, "table %.*s.%.*s is not there any more",
+                            BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     *placement = repl_placement(repl, keyspace);
     if (!*placement)
         return why_no_placement(repl, keyspace, err);
     return repli_need_of(repl, *placement, consistency, false, need, err);
 }
 
-static bool keep_position(struct read_state *s, struct base_slice pkey, struct base_slice ckey, uint64_t partition_rows)
+static bool keep_position(struct read_state *s, struct base_slice pkey, struct base_slice ckey,
+                          uint64_t partition_rows)
 {
     base_buf_reset(&s->position);
-    if (base_buf_put_slice(&s->position, pkey) != BASE_OK || base_buf_put_slice(&s->position, ckey) != BASE_OK)
+    if (base_buf_put_slice(&s->position, pkey) != BASE_OK ||
+        base_buf_put_slice(&s->position, ckey) != BASE_OK)
         return false;
     s->pkey_len = pkey.len;
     s->rows_before = partition_rows;
@@ -168,7 +182,9 @@ static struct base_slice position_pkey(const struct read_state *s)
 
 static struct base_slice position_ckey(const struct read_state *s)
 {
-    return s->has_position ? base_slice(s->position.data + s->pkey_len, s->position.len - s->pkey_len) : (struct base_slice){0};
+    return s->has_position
+               ? base_slice(s->position.data + s->pkey_len, s->position.len - s->pkey_len)
+               : (struct base_slice){0};
 }
 
 static int partition_plan(struct read_state *s)
@@ -178,18 +194,22 @@ static int partition_plan(struct read_state *s)
     struct repli_fetch *f = s->fetch;
     const struct ring_placement *placement;
     struct repli_need need;
-    int rc = repli_read_plan(repl, read->table, read->consistency, &placement, &need, &read->outcome.err);
+    int rc = repli_read_plan(repl, read->table, read->consistency, &placement, &need,
+                             &read->outcome.err);
     if (rc != BASE_OK)
         return rc;
-    const struct ring_range *range = ring_placement_find(placement, base_token_get(read->cmd->pkey.data));
+    const struct ring_range *range =
+        ring_placement_find(placement, base_token_get(read->cmd->pkey.data));
     rc = repli_check_alive(repl, &need, placement, range, false, &read->outcome);
     if (rc != BASE_OK)
         return rc;
     if ((rc = repli_fetch_candidates(f, &need, placement, &range->read)) != BASE_OK)
         return base_err_set(&read->outcome.err, rc, "a read: out of memory");
     if (f->member_count < need.required)
-        rc = base_err_set(&read->outcome.err, BASE_E_UNAVAILABLE, "Cannot achieve consistency level %s: %u required, %zu alive",
-                          repli_consistency_name(read->consistency), need.required, f->member_count);
+        rc =
+            base_err_set(&read->outcome.err, BASE_E_UNAVAILABLE,
+                         "Cannot achieve consistency level %s: %u required, %zu alive",
+                         repli_consistency_name(read->consistency), need.required, f->member_count);
     f->required = need.required;
     return rc;
 }
@@ -210,7 +230,8 @@ static void partition_round(struct read_state *s)
     f->table = read->table;
     f->request = (struct repli_read_request){
         .cmd = *cmd,
-        .limits = {rows_wanted(s), partition_limit(s), cmd->size_bytes_max < bytes ? cmd->size_bytes_max : bytes,
+        .limits = {rows_wanted(s), partition_limit(s),
+                   cmd->size_bytes_max < bytes ? cmd->size_bytes_max : bytes,
                    repl_page_static_alone(cmd)},
         .after_pkey = position_pkey(s),
         .after_ckey = position_ckey(s),
@@ -224,7 +245,7 @@ static void partition_round(struct read_state *s)
     repli_fetch_start(f);
 }
 
-/* --- rounds ----------------------------------------------------------------------------------------------------- */
+/* Rounds. */
 
 static void epoch_waited(struct repl *repl, struct repli_timer *timer)
 {
@@ -275,7 +296,8 @@ static void partition_done(struct repli_fetch *f)
         page_refuse(s, BASE_E_NOMEM, "a read: out of memory");
         return;
     }
-    read->more = f->end.more && !is_satisfied(s) && f->end.ckey.len > 0; /* behind a partition there is nothing */
+    read->more = f->end.more && !is_satisfied(s) &&
+                 f->end.ckey.len > 0; /* behind a partition there is nothing */
     if (goes_on(s, f->end.rows, read->more)) {
         round_begin(s);
         return;
@@ -331,7 +353,7 @@ static void round_begin(struct read_state *s)
         free(s);
 }
 
-/* --- requests of clients ---------------------------------------------------------------------------------------- */
+/* Requests of clients. */
 
 static void state_free(struct read_state *s)
 {
@@ -403,7 +425,8 @@ static void page_begin(struct repl *repl, struct repl_read *read)
         refuse(read, BASE_E_OVERLOADED, "too many requests are under way on this node");
         return;
     }
-    uint64_t configured = is_range(s) ? repl->config.range_timeout_ns : repl->config.read_timeout_ns;
+    uint64_t configured =
+        is_range(s) ? repl->config.range_timeout_ns : repl->config.read_timeout_ns;
     repl->client_requests++;
     s->busy = true;
     s->tried_again = false;
@@ -445,7 +468,7 @@ void repl_read_close(struct repl *repl, struct repl_read *read)
     repli_event_end(repl);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------- */
+/* Life. */
 
 int repli_reads_open(struct repl *repl, struct base_err *err)
 {
@@ -479,7 +502,8 @@ void repli_reads_close(struct repl *repl)
         bool busy = s->busy;
         state_free(s);
         if (busy) {
-            read->outcome.rc = base_err_set(&read->outcome.err, BASE_E_CLOSED, "this node is stopping");
+            read->outcome.rc =
+                base_err_set(&read->outcome.err, BASE_E_CLOSED, "this node is stopping");
             read->page = read->end_pkey = read->end_ckey = (struct base_slice){0};
             read->more = false;
             read->done(read);

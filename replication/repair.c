@@ -1,24 +1,27 @@
 /* Pages that differ: what they say together, and what each replica lacks of it (read repair).
  *
- * Relies on pages of one command at one `now`: expired cells are tombstones in all of them, and what is past its grace is in none.
+ * Relies on pages of one command at one `now`: expired cells are tombstones in all of them, and
+ * what is past its grace is in none.
  *
  * Invariants:
- *  1. The merged page goes as far as every page is known: up to the smallest end. What is behind that is read again by the next
- *     page: so no row is missed because one replica's limit was used up by rows that another one has deleted (short reads).
+ *  1. The merged page goes as far as every page is known: up to the smallest end. What is behind
+ *     that is read again by the next page: so no row is missed because one replica's limit was used
+ *     up by rows that another one has deleted (short reads).
  *  2. What a replica had, merged with its difference, is the merged content of those bounds.
- *  3. A difference has what the replica lacks, not what it has: a row's cells that it has are left out. A row whose clustering
- *     values are written otherwise (1.0, 1.00) is sent whole. */
+ *  3. A difference has what the replica lacks, not what it has: a row's cells that it has are left
+ *     out. A row whose clustering values are written otherwise (1.0, 1.00) is sent whole. */
 #include "replication/reads_private.h"
 
 #define DIFFERENCE_MAX ((size_t)1 << 30)
 
-/* --- rows ------------------------------------------------------------------------------------------------------- */
+/* Rows. */
 
 static int cell_place(const struct base_cell *a, const struct base_cell *b)
 {
     if (a->column != b->column)
         return a->column < b->column ? -1 : 1;
-    bool a_first = a->flags & BASE_CELL_COMPLEX_DELETION, b_first = b->flags & BASE_CELL_COMPLEX_DELETION;
+    bool a_first = a->flags & BASE_CELL_COMPLEX_DELETION,
+         b_first = b->flags & BASE_CELL_COMPLEX_DELETION;
     if (a_first != b_first)
         return a_first ? -1 : 1;
     return base_slice_compare(a->path, b->path);
@@ -27,11 +30,13 @@ static int cell_place(const struct base_cell *a, const struct base_cell *b)
 static bool cell_same(const struct base_cell *a, const struct base_cell *b)
 {
     unsigned how = BASE_CELL_OWN_TS; /* a matter of writing it down */
-    return (a->flags & ~how) == (b->flags & ~how) && a->ts == b->ts && a->ttl == b->ttl && a->local_s == b->local_s &&
-           base_slice_equal(a->value, b->value) && base_slice_equal(a->path_original, b->path_original);
+    return (a->flags & ~how) == (b->flags & ~how) && a->ts == b->ts && a->ttl == b->ttl &&
+           a->local_s == b->local_s && base_slice_equal(a->value, b->value) &&
+           base_slice_equal(a->path_original, b->path_original);
 }
 
-static int put_lacking_cells(struct base_row_builder *b, const struct base_row *merged, const struct base_row *theirs, bool *any)
+static int put_lacking_cells(struct base_row_builder *b, const struct base_row *merged,
+                             const struct base_row *theirs, bool *any)
 {
     struct base_cells in = base_cells_begin(merged), has = base_cells_begin(theirs);
     struct base_cell cell, other;
@@ -51,7 +56,8 @@ static int put_lacking_cells(struct base_row_builder *b, const struct base_row *
 
 static bool liveness_same(const struct base_row *a, const struct base_row *b)
 {
-    return base_row_liveness_ts(a) == base_row_liveness_ts(b) && a->ttl == b->ttl && a->expires_s == b->expires_s;
+    return base_row_liveness_ts(a) == base_row_liveness_ts(b) && a->ttl == b->ttl &&
+           a->expires_s == b->expires_s;
 }
 
 /* Append what `theirs` (may be empty) lacks of `merged`: nothing, or a row. */
@@ -74,7 +80,8 @@ static int put_lacking_row(struct base_slice merged, struct base_slice theirs, s
         any = true;
         rc = base_row_put_liveness(&b, row.ttl, row.expires_s);
     }
-    if (rc == BASE_OK && !base_deletion_is_none(row.deletion) && !base_deletion_equal(row.deletion, has.deletion)) {
+    if (rc == BASE_OK && !base_deletion_is_none(row.deletion) &&
+        !base_deletion_equal(row.deletion, has.deletion)) {
         any = true;
         rc = base_row_put_deletion(&b, row.deletion);
     }
@@ -89,7 +96,7 @@ static int put_lacking_row(struct base_slice merged, struct base_slice theirs, s
     return rc;
 }
 
-/* --- a partition ------------------------------------------------------------------------------------------------ */
+/* A partition. */
 
 struct side {
     struct base_source *source;
@@ -107,10 +114,10 @@ struct difference {
     struct base_uuid table_id;
     bool reversed;
     struct side merged, theirs;
-    bool there; /* theirs has the partition */
-    struct base_arena arena;                /* keys */
-    struct base_buf ranges, parts, rows;    /* base_range_deletion's; struct part's; encoded rows */
-    struct base_deletion lack;              /* the range deletion that it lacks at this place, since … */
+    bool there;                          /* theirs has the partition */
+    struct base_arena arena;             /* keys */
+    struct base_buf ranges, parts, rows; /* base_range_deletion's; struct part's; encoded rows */
+    struct base_deletion lack; /* the range deletion that it lacks at this place, since … */
     struct base_slice since;
     struct base_err *err;
 };
@@ -128,14 +135,18 @@ static int advance(struct difference *d, struct side *side)
 /* A marker of either side has been passed at `at`: what does theirs lack from here on? */
 static int note_lack(struct difference *d, struct base_slice at)
 {
-    struct base_deletion has = d->there ? base_deletion_max(d->theirs.partition.deletion, d->theirs.open) : BASE_DELETION_NONE;
-    struct base_deletion lack = supersedes(d->merged.open, has) ? d->merged.open : BASE_DELETION_NONE;
+    struct base_deletion has = d->there
+                                   ? base_deletion_max(d->theirs.partition.deletion, d->theirs.open)
+                                   : BASE_DELETION_NONE;
+    struct base_deletion lack =
+        supersedes(d->merged.open, has) ? d->merged.open : BASE_DELETION_NONE;
     if (base_deletion_equal(lack, d->lack))
         return BASE_OK;
     struct base_slice here;
     int rc = base_arena_copy(&d->arena, at, &here);
     if (rc == BASE_OK && !base_deletion_is_none(d->lack)) {
-        struct base_range_deletion range = {d->reversed ? here : d->since, d->reversed ? d->since : here, d->lack};
+        struct base_range_deletion range = {d->reversed ? here : d->since,
+                                            d->reversed ? d->since : here, d->lack};
         rc = base_buf_put(&d->ranges, &range, sizeof range);
     }
     d->lack = lack;
@@ -143,7 +154,8 @@ static int note_lack(struct difference *d, struct base_slice at)
     return rc;
 }
 
-static int note_row(struct difference *d, struct base_slice ckey, struct base_slice merged, struct base_slice theirs)
+static int note_row(struct difference *d, struct base_slice ckey, struct base_slice merged,
+                    struct base_slice theirs)
 {
     size_t at = d->rows.len;
     int rc = put_lacking_row(merged, theirs, &d->rows);
@@ -166,8 +178,10 @@ static int walk_items(struct difference *d)
     int rc = advance(d, m);
     if (rc == BASE_OK && d->there)
         rc = advance(d, t);
-    while (rc == BASE_OK && (m->item.kind != BASE_ITEM_END || (d->there && t->item.kind != BASE_ITEM_END))) {
-        bool has_m = m->item.kind != BASE_ITEM_END, has_t = d->there && t->item.kind != BASE_ITEM_END;
+    while (rc == BASE_OK &&
+           (m->item.kind != BASE_ITEM_END || (d->there && t->item.kind != BASE_ITEM_END))) {
+        bool has_m = m->item.kind != BASE_ITEM_END,
+             has_t = d->there && t->item.kind != BASE_ITEM_END;
         int c = !has_t ? -1 : !has_m ? 1 : base_slice_compare(m->item.ckey, t->item.ckey);
         if (has_m && has_t && d->reversed)
             c = -c;
@@ -190,8 +204,8 @@ static int walk_items(struct difference *d)
     return rc;
 }
 
-static int put_partition(struct difference *d, struct base_deletion deletion, struct base_slice static_row, struct base_buf *out,
-                         size_t *count)
+static int put_partition(struct difference *d, struct base_deletion deletion,
+                         struct base_slice static_row, struct base_buf *out, size_t *count)
 {
     const struct part *parts = (const void *)d->parts.data;
     const struct base_range_deletion *ranges = (const void *)d->ranges.data;
@@ -203,17 +217,20 @@ static int put_partition(struct difference *d, struct base_deletion deletion, st
         return BASE_E_NOMEM;
     for (size_t i = 0; i < n; i++) { /* ascending, whatever the direction */
         const struct part *part = &parts[d->reversed ? n - 1 - i : i];
-        rows[i] = (struct base_mutation_row_part){part->ckey, base_slice(d->rows.data + part->at, part->len)};
+        rows[i] = (struct base_mutation_row_part){part->ckey,
+                                                  base_slice(d->rows.data + part->at, part->len)};
     }
     ++*count;
-    return base_mutation_put(out, d->table_id, d->merged.partition.pkey, deletion, static_row, ranges, range_count, rows, n);
+    return base_mutation_put(out, d->table_id, d->merged.partition.pkey, deletion, static_row,
+                             ranges, range_count, rows, n);
 }
 
 /* The partition that merged stands at. */
 static int differ(struct difference *d, struct base_buf *out, size_t *count)
 {
     const struct base_partition none = {.deletion = BASE_DELETION_NONE};
-    const struct base_partition *m = &d->merged.partition, *t = d->there ? &d->theirs.partition : &none;
+    const struct base_partition *m = &d->merged.partition,
+                                *t = d->there ? &d->theirs.partition : &none;
     struct base_buf static_row;
     base_buf_init(&static_row, DIFFERENCE_MAX);
     base_arena_reset(&d->arena);
@@ -225,16 +242,21 @@ static int differ(struct difference *d, struct base_buf *out, size_t *count)
     if (rc == BASE_OK)
         rc = walk_items(d);
     if (rc == BASE_OK)
-        rc = put_partition(d, supersedes(m->deletion, t->deletion) ? m->deletion : BASE_DELETION_NONE, base_buf_view(&static_row), out,
-                           count);
+        rc = put_partition(d,
+                           supersedes(m->deletion, t->deletion) ? m->deletion : BASE_DELETION_NONE,
+                           base_buf_view(&static_row), out, count);
     base_buf_fini(&static_row);
     return rc;
 }
 
-int repli_repair_difference(struct base_uuid table_id, bool reversed, struct base_source *merged, struct base_source *theirs,
-                            struct base_buf *out, size_t *count, struct base_err *err)
+int repli_repair_difference(struct base_uuid table_id, bool reversed, struct base_source *merged,
+                            struct base_source *theirs, struct base_buf *out, size_t *count,
+                            struct base_err *err)
 {
-    struct difference d = {.table_id = table_id, .reversed = reversed, .merged = {.source = merged}, .theirs = {.source = theirs},
+    struct difference d = {.table_id = table_id,
+                           .reversed = reversed,
+                           .merged = {.source = merged},
+                           .theirs = {.source = theirs},
                            .err = err};
     base_arena_init(&d.arena);
     base_buf_init(&d.ranges, DIFFERENCE_MAX);
@@ -243,8 +265,11 @@ int repli_repair_difference(struct base_uuid table_id, bool reversed, struct bas
     *count = 0;
     struct side *m = &d.merged, *t = &d.theirs;
     int rc = t->source->ops->partition(t->source, &t->partition, err);
-    while (rc == BASE_OK && (rc = m->source->ops->partition(m->source, &m->partition, err)) == BASE_OK && m->partition.pkey.len) {
-        while (rc == BASE_OK && t->partition.pkey.len && base_slice_compare(t->partition.pkey, m->partition.pkey) < 0)
+    while (rc == BASE_OK &&
+           (rc = m->source->ops->partition(m->source, &m->partition, err)) == BASE_OK &&
+           m->partition.pkey.len) {
+        while (rc == BASE_OK && t->partition.pkey.len &&
+               base_slice_compare(t->partition.pkey, m->partition.pkey) < 0)
             rc = t->source->ops->partition(t->source, &t->partition, err);
         d.there = t->partition.pkey.len && base_slice_equal(t->partition.pkey, m->partition.pkey);
         if (rc == BASE_OK)
@@ -259,7 +284,7 @@ int repli_repair_difference(struct base_uuid table_id, bool reversed, struct bas
     return rc == BASE_OK ? rc : base_err_set(err, rc, "read repair: %s", base_err_words(rc));
 }
 
-/* --- the pages of a fetch --------------------------------------------------------------------------------------- */
+/* The pages of a fetch. */
 
 static bool has_page(const struct repli_contact *c)
 {
@@ -289,8 +314,8 @@ struct repl_page_end repli_smallest_end(const struct repli_fetch *f, size_t *n)
 }
 
 /* All pages as one stream up to `end`. */
-static int merge_pages(const struct repli_fetch *f, size_t n, const struct repl_page_end *end, struct base_source **out,
-                       struct base_err *err)
+static int merge_pages(const struct repli_fetch *f, size_t n, const struct repl_page_end *end,
+                       struct base_source **out, struct base_err *err)
 {
     const struct base_read *cmd = &f->request.cmd;
     struct base_source **sources = calloc(n, sizeof *sources);
@@ -305,7 +330,9 @@ static int merge_pages(const struct repli_fetch *f, size_t n, const struct repl_
     struct base_merge_options options = {
         .reversed = cmd->reversed,
         .keep_tombstones = true,
-        .purge = {.now_s = cmd->now_s, .gc_before_s = cmd->now_s - f->table->options.gc_grace_s, .purgeable_ts = INT64_MAX},
+        .purge = {.now_s = cmd->now_s,
+                  .gc_before_s = cmd->now_s - f->table->options.gc_grace_s,
+                  .purgeable_ts = INT64_MAX},
     };
     if (rc == BASE_OK) {
         rc = base_merge_open(sources, n, &options, out, err);
@@ -317,15 +344,18 @@ static int merge_pages(const struct repli_fetch *f, size_t n, const struct repl_
     return rc;
 }
 
-static int write_merged(struct repli_fetch *f, struct base_source *source, const struct repl_page_end *end, struct base_err *err)
+static int write_merged(struct repli_fetch *f, struct base_source *source,
+                        const struct repl_page_end *end, struct base_err *err)
 {
     const struct base_read *cmd = &f->request.cmd;
     struct repl_page_limits limits = REPL_PAGE_LIMITS_NONE;
     struct repl_page_writer w;
     limits.static_alone = f->request.limits.static_alone;
-    limits.partition_rows_max = f->partition_rows_max; /* all of the partition is known now: this skips what nobody wants */
+    limits.partition_rows_max =
+        f->partition_rows_max; /* all of the partition is known now: this skips what nobody wants */
     base_buf_reset(&f->merged);
-    repl_page_begin(&w, cmd->reversed, cmd->now_s, cmd->now_s - f->table->options.gc_grace_s, &limits, &f->merged);
+    repl_page_begin(&w, cmd->reversed, cmd->now_s, cmd->now_s - f->table->options.gc_grace_s,
+                    &limits, &f->merged);
     int rc = repl_page_add(&w, source, f->request.after_pkey, f->request.rows_before, err);
     if (rc == BASE_OK)
         rc = repl_page_finish(&w, end, err);
@@ -349,7 +379,8 @@ static int differ_from_page(struct repli_fetch *f, struct repli_contact *c, stru
         return rc;
     }
     base_buf_reset(&c->repair);
-    return repli_repair_difference(f->table->id, reversed, merged, theirs, &c->repair, &c->repair_count, err);
+    return repli_repair_difference(f->table->id, reversed, merged, theirs, &c->repair,
+                                   &c->repair_count, err);
 }
 
 int repli_repair_merge(struct repli_fetch *f, bool repair, struct base_err *err)
@@ -373,7 +404,7 @@ int repli_repair_merge(struct repli_fetch *f, bool repair, struct base_err *err)
     return rc;
 }
 
-/* --- our own replica -------------------------------------------------------------------------------------------- */
+/* Our own replica. */
 
 struct repli_local_write {
     struct repl *repl;
@@ -421,9 +452,10 @@ static void local_written(struct repl_store_op *op)
     repli_event_end(repl);
 }
 
-enum repl_answer repli_local_write_start(struct repl *repl, const struct base_table *table, struct base_buf *group, size_t count,
-                                         void (*done)(struct repl *repl, struct repli_contact *contact, int rc, const char *text),
-                                         struct repli_contact *contact, struct repli_local_write **out, int *rc, struct base_err *err)
+enum repl_answer repli_local_write_start(
+    struct repl *repl, const struct base_table *table, struct base_buf *group, size_t count,
+    void (*done)(struct repl *repl, struct repli_contact *contact, int rc, const char *text),
+    struct repli_contact *contact, struct repli_local_write **out, int *rc, struct base_err *err)
 {
     const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
     struct repli_local_write *w = repl->reads->local_writes;
@@ -436,14 +468,16 @@ enum repl_answer repli_local_write_start(struct repl *repl, const struct base_ta
         *rc = base_err_set(err, BASE_E_NOMEM, "read repair: out of memory");
         return REPL_DONE;
     }
-    *w = (struct repli_local_write){.repl = repl, .group = *group, .contact = contact, .done = done};
+    *w =
+        (struct repli_local_write){.repl = repl, .group = *group, .contact = contact, .done = done};
     base_buf_init(group, group->len_max);
     w->op = (struct repl_store_op){
         .kind = REPL_STORE_WRITE,
         .done = local_written,
         .group = base_buf_view(&w->group),
         .mutation_count = count,
-        .durability = keyspace && !keyspace->durable_writes ? REPL_DURABLE_MEMORY : REPL_DURABLE_LOG,
+        .durability =
+            keyspace && !keyspace->durable_writes ? REPL_DURABLE_MEMORY : REPL_DURABLE_LOG,
         .timeout_ns = repl->config.write_timeout_ns,
         .ctx = w,
     };

@@ -1,21 +1,25 @@
-/* The replica's part of a read: a peer's command, or our own coordinator's, to a page or its digest.
+/* The replica's part of a read: a peer's command, or our own coordinator's, to a page or its
+ * digest.
  *
- * Relies on the store port: `consume` may run on another thread; it touches the op's own struct only.
+ * Relies on the store port: `consume` may run on another thread; it touches the op's own struct
+ * only.
  *
  * Invariants:
- *  1. A command is carried out only if our snapshot has its table, as often truncated as the coordinator's, and says that we are read for
- *     all of its tokens.
+ *  1. A command is carried out only if our snapshot has its table, as often truncated as the
+ *     coordinator's, and says that we are read for all of its tokens.
  *  2. The rest of the position's partition is read first, then the range behind it, into one page.
- *  3. By index: the page has the live rows for which the one condition holds here, and nothing else; so it depends on what we have, not
- *     on what our index has, or on whether we have one.
- *  4. A struct is in the store's hands, or waits to be put, or is in the free list; one whose answer nobody wants goes to the free
- *     list when the store gives it back. */
+ *  3. By index: the page has the live rows for which the one condition holds here, and nothing
+ *     else; so it depends on what we have, not on what our index has, or on whether we have one.
+ *  4. A struct is in the store's hands, or waits to be put, or is in the free list; one whose
+ *     answer nobody wants goes to the free list when the store gives it back. */
 #include "base/key.h"
 #include "replication/reads_private.h"
 
 #define KEEP_BYTES_MAX ((size_t)64 << 10) /* of a buffer in the free list */
 #define ADMIT_BYTES ((size_t)16 << 10)
-#define IN_VAIN_MAX 10000 /* rows looked at by index without finding one, before the page ends: other reads wait behind this one */
+#define IN_VAIN_MAX                                                                                \
+    10000 /* rows looked at by index without finding one, before the page ends: other reads wait   \
+             behind this one */
 
 static struct repli_replica_read *take(struct repl *repl)
 {
@@ -69,7 +73,7 @@ void repli_replica_reads_free(struct repl *repl)
     }
 }
 
-/* --- is it ours ------------------------------------------------------------------------------------------------- */
+/* Is it ours. */
 
 static bool set_has(const struct ring_set *set, int member)
 {
@@ -81,14 +85,16 @@ static bool set_has(const struct ring_set *set, int member)
 }
 
 /* Are we read for everything that the command covers? */
-static bool is_owner(const struct repl *repl, const struct ring_placement *placement, const struct base_read *cmd)
+static bool is_owner(const struct repl *repl, const struct ring_placement *placement,
+                     const struct base_read *cmd)
 {
     int self = repli_self(repl);
     if (self < 0)
         return false;
     if (cmd->pkey.len)
         return set_has(&ring_placement_find(placement, base_token_get(cmd->pkey.data))->read, self);
-    const struct ring_range *range = ring_placement_find(placement, cmd->token_after + 1), *end = placement->ranges + placement->range_count;
+    const struct ring_range *range = ring_placement_find(placement, cmd->token_after + 1),
+                            *end = placement->ranges + placement->range_count;
     for (; range < end; range++) {
         if (!set_has(&range->read, self))
             return false;
@@ -98,8 +104,10 @@ static bool is_owner(const struct repl *repl, const struct ring_placement *place
     return true;
 }
 
-/* The condition is judged on the pool: the table must stay. A column that we do not know: one of us is behind. */
-static int admit_index(struct repl *repl, struct repli_replica_read *r, const struct base_table *table)
+/* The condition is judged on the pool: the table must stay. A column that we do not know: one of us
+ * is behind. */
+static int admit_index(struct repl *repl, struct repli_replica_read *r,
+                       const struct base_table *table)
 {
     int rc = base_filter_check(&r->request.index, table, &r->err);
     if (rc != BASE_OK)
@@ -120,22 +128,26 @@ static int admit_command(struct repl *repl, struct repli_replica_read *r)
     const struct base_keyspace *keyspace = base_schema_keyspace(repl->schema, table->keyspace);
     const struct ring_placement *placement = keyspace ? repl_placement(repl, keyspace) : NULL;
     if (!placement)
-        return base_err_set(&r->err, BASE_E_NOMEM, "the placement of keyspace %.*s: out of memory", BASE_SLICE_ARG(table->keyspace));
+        return base_err_set(&r->err, BASE_E_NOMEM, "the placement of keyspace %.*s: out of memory",
+                            BASE_SLICE_ARG(table->keyspace));
     if (r->request.truncated_us != table->truncated_us)
-        return base_err_set(&r->err, BASE_E_STALE, "table %.*s.%.*s was truncated", BASE_SLICE_ARG(table->keyspace),
-                            BASE_SLICE_ARG(table->name));
+        return base_err_set(&r->err, BASE_E_STALE, "table %.*s.%.*s was truncated",
+                            BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     if (!is_owner(repl, placement, cmd))
-        return base_err_set(&r->err, BASE_E_STALE, "this node is not read for that part of table %.*s.%.*s",
+        return base_err_set(&r->err, BASE_E_STALE,
+                            "this node is not read for that part of table %.*s.%.*s",
                             BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
     r->gc_before_s = cmd->now_s - table->options.gc_grace_s;
     r->floor_ts = table->truncated_us;
     return r->request.by_index ? admit_index(repl, r, table) : BASE_OK;
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------- */
+/* Reading. */
 
-/* The page is full, or at its end; or, by index, so much was looked at in vain that it ends here (`stopped`). */
-static int end_page(struct repli_replica_read *r, const struct base_filtered *stopped, struct base_err *err)
+/* The page is full, or at its end; or, by index, so much was looked at in vain that it ends here
+ * (`stopped`). */
+static int end_page(struct repli_replica_read *r, const struct base_filtered *stopped,
+                    struct base_err *err)
 {
     struct repl_page_end end = {.more = true};
     if (stopped) {
@@ -155,13 +167,17 @@ static bool goes_on(const struct repli_replica_read *r, const struct repl_store_
 }
 
 /* By index: the store has left out what it could, and here goes the rest. */
-static int consume_by_index(struct repl_store_op *op, struct base_source *source, struct base_err *err)
+static int consume_by_index(struct repl_store_op *op, struct base_source *source,
+                            struct base_err *err)
 {
     struct repli_replica_read *r = op->ctx;
     struct base_filtered filtered;
-    int rc = base_filtered_init(&filtered, op->cmd, base_schema_table_by_id(r->schema, op->cmd->table_id), source, IN_VAIN_MAX, err);
+    int rc = base_filtered_init(&filtered, op->cmd,
+                                base_schema_table_by_id(r->schema, op->cmd->table_id), source,
+                                IN_VAIN_MAX, err);
     if (rc == BASE_OK)
-        rc = repl_page_add(&r->writer, &filtered.source, r->request.after_pkey, r->request.rows_before, err);
+        rc = repl_page_add(&r->writer, &filtered.source, r->request.after_pkey,
+                           r->request.rows_before, err);
     bool stopped = filtered.stopped && !r->writer.ended;
     if (rc == BASE_OK && (stopped || !goes_on(r, op)))
         rc = end_page(r, stopped ? &filtered : NULL, err);
@@ -211,7 +227,9 @@ static void answer_peer(struct repl *repl, struct repli_replica_read *r)
     } else if (r->rc != BASE_OK) {
         repli_reply_failure(repl, in, r->rc, (struct base_slice){0}, r->err.text);
     } else {
-        repli_reply(repl, in, r->request.digest ? base_slice(r->digest, sizeof r->digest) : base_buf_view(&r->page));
+        repli_reply(repl, in,
+                    r->request.digest ? base_slice(r->digest, sizeof r->digest)
+                                      : base_buf_view(&r->page));
     }
     repli_leave(repl, ADMIT_BYTES);
     repli_replica_read_put(repl, r);
@@ -254,14 +272,15 @@ static int begin(struct repl *repl, struct repli_replica_read *r, struct base_sl
     r->has_range = true;
     r->range = request->cmd;
     if (request->after_pkey.len)
-        rc = repl_page_continue(&request->cmd, request->after_pkey, request->after_ckey, &r->arena, &r->partition, &r->has_partition,
-                                &r->range, &r->has_range);
+        rc = repl_page_continue(&request->cmd, request->after_pkey, request->after_ckey, &r->arena,
+                                &r->partition, &r->has_partition, &r->range, &r->has_range);
     if (rc != BASE_OK)
         return base_err_set(&r->err, rc, "a read: %s", base_err_words(rc));
     struct repl_page_limits limits = request->limits;
     if (limits.bytes_max > REPLI_READ_BYTES_MAX)
         limits.bytes_max = REPLI_READ_BYTES_MAX;
-    repl_page_begin(&r->writer, request->cmd.reversed, request->cmd.now_s, r->gc_before_s, &limits, &r->page);
+    repl_page_begin(&r->writer, request->cmd.reversed, request->cmd.now_s, r->gc_before_s, &limits,
+                    &r->page);
     r->writer.floor_ts = r->floor_ts;
     r->writing = true;
     if (r->has_partition || r->has_range)
@@ -274,8 +293,9 @@ static int begin(struct repl *repl, struct repli_replica_read *r, struct base_sl
 }
 
 enum repl_answer repli_replica_read_start(struct repl *repl, struct base_slice body,
-                                          void (*done)(struct repl *repl, struct repli_replica_read *r), void *ctx,
-                                          struct repli_replica_read **out)
+                                          void (*done)(struct repl *repl,
+                                                       struct repli_replica_read *r),
+                                          void *ctx, struct repli_replica_read **out)
 {
     struct repli_replica_read *r = *out = take(repl);
     if (!r)

@@ -1,10 +1,13 @@
-/* The replica's part of writes: check, apply as one group, answer. WRITE, REPAIR, HINTED; conditions are in conditional.c.
+/* The replica's part of writes: check, apply as one group, answer. WRITE, REPAIR, HINTED;
+ * conditions are in conditional.c.
  *
  * Invariants:
- *  1. An inbound request is given back exactly once: by the answer, when its store operation has ended.
+ *  1. An inbound request is given back exactly once: by the answer, when its store operation has
+ *     ended.
  *  2. Nothing is acknowledged before the store has it as its keyspace's durability says.
  *  3. While a join freezes writes nothing is taken: a probe that found no data stays true.
- *  4. A late message (a hint, a repair) about a table that is gone is done: there is nothing left to write. */
+ *  4. A late message (a hint, a repair) about a table that is gone is done: there is nothing left
+ *     to write. */
 #include "replication/writes_private.h"
 
 #include <stdlib.h>
@@ -72,7 +75,8 @@ static void ended(struct repl *repl, struct repli_replica_op *op)
     struct repl_inbound *in = op->in;
     int rc = op->store_op.rc;
     bool is_late = in->message.verb != REPL_VERB_WRITE;
-    if (rc == BASE_OK || (rc == BASE_E_NOTFOUND && is_late)) /* NOTFOUND: dropped while it was under way */
+    if (rc == BASE_OK ||
+        (rc == BASE_E_NOTFOUND && is_late)) /* NOTFOUND: dropped while it was under way */
         repli_reply(repl, in, (struct base_slice){0});
     else
         repli_reply_failure(repl, in, rc, (struct base_slice){0}, op->store_op.err.text);
@@ -102,8 +106,8 @@ bool repli_owns(struct repl *repl, const struct base_keyspace *keyspace, int64_t
 }
 
 struct looked {
-    size_t count;     /* mutations to apply */
-    bool skipped;     /* some are not to be applied */
+    size_t count; /* mutations to apply */
+    bool skipped; /* some are not to be applied */
     bool durable;
     int rc;
     const char *text;
@@ -117,7 +121,8 @@ static bool refuse(struct looked *out, int rc, const char *text)
 }
 
 /* Look at all of it. False: it is to be refused, out says how. */
-static bool look(struct repl *repl, const struct repl_inbound *in, struct base_slice body, struct looked *out)
+static bool look(struct repl *repl, const struct repl_inbound *in, struct base_slice body,
+                 struct looked *out)
 {
     struct base_reader reader = base_reader(body);
     bool older = in->message.epoch < repl_epoch(repl), late = in->message.verb != REPL_VERB_WRITE;
@@ -163,11 +168,13 @@ static int keep_known(struct repl *repl, struct base_slice body, struct base_buf
     return rc;
 }
 
-static void submit(struct repl *repl, struct repl_inbound *in, struct base_slice body, const struct looked *looked)
+static void submit(struct repl *repl, struct repl_inbound *in, struct base_slice body,
+                   const struct looked *looked)
 {
     size_t cost = body.len + OP_COST;
     if (!repli_admit(repl, cost)) {
-        repli_reply_failure(repl, in, BASE_E_OVERLOADED, (struct base_slice){0}, "too many requests are under way here");
+        repli_reply_failure(repl, in, BASE_E_OVERLOADED, (struct base_slice){0},
+                            "too many requests are under way here");
         return;
     }
     struct repli_replica_op *op = op_new(repl);

@@ -1,14 +1,16 @@
 /* Who is near and who is fast (Cassandra: a topology snitch under DynamicEndpointSnitch).
  *
- * The order of replicas is the topology's: ourselves, our rack, our data centre, the rest; in one class as the caller gave
- * them (ring order, so that equal replicas share the load by token and each one's cache holds its own part). Latencies
- * change it only when it is bad: when at some place of that order stands one that is slower, by more than the badness
- * threshold, than the one that would stand there by speed, then the order is by speed.
+ * The order of replicas is the topology's: ourselves, our rack, our data centre, the rest; in one
+ * class as the caller gave them (ring order, so that equal replicas share the load by token and
+ * each one's cache holds its own part). Latencies change it only when it is bad: when at some place
+ * of that order stands one that is slower, by more than the badness threshold, than the one that
+ * would stand there by speed, then the order is by speed.
  *
- * The score of a member is a moving average of its latencies, so that one timeout is enough to be passed over. Below
- * FLOOR_NS all are equally fast. A member that was not asked for RETRY_NS counts once as its class usually is: so a slow one that is
- * passed over gets another chance with a single request, not with a burst of them. One that is not known counts the same way;
- * hence another data centre is not tried because it might be fast, but is when all that are near are slow.
+ * The score of a member is a moving average of its latencies, so that one timeout is enough to be
+ * passed over. Below FLOOR_NS all are equally fast. A member that was not asked for RETRY_NS counts
+ * once as its class usually is: so a slow one that is passed over gets another chance with a single
+ * request, not with a burst of them. One that is not known counts the same way; hence another data
+ * centre is not tried because it might be fast, but is when all that are near are slow.
  *
  * Invariants:
  *  1. entries[i] is of repl->ring->members[i].
@@ -18,8 +20,8 @@
 #define FLOOR_NS UINT64_C(1000000)
 #define ELSEWHERE_NS UINT64_C(50000000) /* another data centre, until we know */
 #define RETRY_NS UINT64_C(30000000000)
-#define WEIGHT 4            /* a new latency counts a quarter */
-#define BY_SPEED_MAX 64     /* more replicas than that are sorted by class alone */
+#define WEIGHT 4        /* a new latency counts a quarter */
+#define BY_SPEED_MAX 64 /* more replicas than that are sorted by class alone */
 #define RECENT_COUNT_MAX 4096
 #define RECENT_NS UINT64_C(60000000000)
 #define RECENT_COUNT_MIN 20 /* of fewer replies there is no percentile */
@@ -62,7 +64,8 @@ static bool rebuild(struct repl *repl, struct repli_snitch *snitch)
     }
     for (size_t i = 0, old = 0; i < ring->member_count; i++) {
         struct base_uuid host_id = ring->members[i].host_id;
-        while (old < snitch->count && memcmp(snitch->entries[old].host_id.b, host_id.b, sizeof host_id.b) < 0)
+        while (old < snitch->count &&
+               memcmp(snitch->entries[old].host_id.b, host_id.b, sizeof host_id.b) < 0)
             old++;
         if (old < snitch->count && base_uuid_equal(snitch->entries[old].host_id, host_id))
             entries[i] = snitch->entries[old];
@@ -111,14 +114,17 @@ static bool fits_ring(const struct repl *repl)
 void repli_snitch_on_epoch(struct repl *repl)
 {
     if (!fits_ring(repl) && !rebuild(repl, repl->snitch))
-        base_logf(repl->ports.log, BASE_LOG_WARN, "snitch: out of memory; replicas are not sorted until the next change");
+        base_logf(repl->ports.log, BASE_LOG_WARN,
+                  "snitch: out of memory; replicas are not sorted until the next change");
 }
 
-/* Without memory at the last change of members the entries are of older ones: then there is none. */
+/* Without memory at the last change of members the entries are of older ones: then there is
+ * none. */
 static struct entry *entry_at(const struct repl *repl, size_t member)
 {
     const struct repli_snitch *snitch = repl->snitch;
-    if (member >= snitch->count || !base_uuid_equal(snitch->entries[member].host_id, repl->ring->members[member].host_id))
+    if (member >= snitch->count ||
+        !base_uuid_equal(snitch->entries[member].host_id, repl->ring->members[member].host_id))
         return NULL;
     return &snitch->entries[member];
 }
@@ -129,7 +135,7 @@ static struct entry *entry_of(const struct repl *repl, struct base_uuid host_id)
     return member < 0 ? NULL : entry_at(repl, (size_t)member);
 }
 
-/* --- latencies ------------------------------------------------------------------------------------------------------- */
+/* Latencies. */
 
 static void remember_recent(struct repl *repl, struct repli_snitch *snitch, uint64_t latency_ns)
 {
@@ -147,7 +153,9 @@ static void remember_recent(struct repl *repl, struct repli_snitch *snitch, uint
 static void observe(struct repl *repl, struct entry *entry, uint64_t latency_ns)
 {
     int64_t difference = (int64_t)latency_ns - (int64_t)entry->average_ns;
-    entry->average_ns = entry->average_ns ? (uint64_t)((int64_t)entry->average_ns + difference / WEIGHT) : latency_ns;
+    entry->average_ns = entry->average_ns
+                            ? (uint64_t)((int64_t)entry->average_ns + difference / WEIGHT)
+                            : latency_ns;
     entry->average_ns += entry->average_ns == 0; /* 0 says that there is none */
     entry->retry_at_ns = repli_now(repl) + RETRY_NS;
 }
@@ -162,8 +170,8 @@ void repli_snitch_observe(struct repl *repl, struct base_uuid host_id, uint64_t 
         remember_recent(repl, repl->snitch, latency_ns);
 }
 
-/* As a recent latency it counts although it is too small: it belongs to the slowest, and without it every percentile would
- * sink when the slowest are given up at it. */
+/* As a recent latency it counts although it is too small: it belongs to the slowest, and without it
+ * every percentile would sink when the slowest are given up at it. */
 void repli_snitch_observe_at_least(struct repl *repl, struct base_uuid host_id, uint64_t elapsed_ns)
 {
     struct entry *entry = entry_of(repl, host_id);
@@ -184,10 +192,11 @@ double repli_snitch_latency_ms(const struct repl *repl, struct base_uuid host_id
 uint64_t repli_snitch_percentile_ns(const struct repl *repl, double fraction)
 {
     const struct repl_histogram *recent = &repl->snitch->recent;
-    return recent->count < RECENT_COUNT_MIN ? 0 : repl_histogram_percentile(recent, fraction) * 1000;
+    return recent->count < RECENT_COUNT_MIN ? 0
+                                            : repl_histogram_percentile(recent, fraction) * 1000;
 }
 
-/* --- order -------------------------------------------------------------------------------------------------------------- */
+/* Order. */
 
 static uint64_t score_ns(const struct repl *repl, struct entry *entry)
 {
@@ -205,7 +214,7 @@ static void sort_by_class(const struct repl *repl, uint16_t *members, size_t cou
 {
     const struct repli_snitch *snitch = repl->snitch;
     size_t n = 0;
-    for (uint8_t class = 0; class < CLASSES; class++)
+    for (uint8_t class = 0; class < CLASSES; class ++)
         for (size_t i = 0; i < count; i++)
             if (snitch->entries[members[i]].class == class)
                 snitch->scratch[n++] = members[i];

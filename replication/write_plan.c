@@ -1,9 +1,12 @@
-/* Who gets what: a request's mutations, checked and sorted into units by the replicas that they go to.
+/* Who gets what: a request's mutations, checked and sorted into units by the replicas that they go
+ * to.
  *
  * Invariants:
- *  1. Every mutation is in exactly one unit, in the request's order among those of the unit. All mutations of a partition have one
- *     write set, hence the levels counted by units are the levels of each partition.
- *  2. Nothing is sent before all mutations are known to be sound and all units to have enough living replicas.
+ *  1. Every mutation is in exactly one unit, in the request's order among those of the unit. All
+ *     mutations of a partition have one write set, hence the levels counted by units are the levels
+ *     of each partition.
+ *  2. Nothing is sent before all mutations are known to be sound and all units to have enough
+ *     living replicas.
  *  3. A unit of a logged batch is never cut: each replica applies its part as one group. */
 #include "replication/writes_private.h"
 
@@ -42,19 +45,24 @@ static int find_table(struct planner *p, const struct base_uuid *id)
     p->table_id = *id;
     p->table = base_schema_table_by_id(p->repl->schema, *id);
     if (!p->table)
-        return refuse(p, BASE_E_STALE, "a table of this write is not in the schema any more: it was dropped, or dropped and made anew; "
-                                       "prepare the statement again");
-    const struct base_keyspace *keyspace = base_schema_keyspace(p->repl->schema, p->table->keyspace);
+        return refuse(p, BASE_E_STALE,
+                      "a table of this write is not in the schema any more: it was dropped, or "
+                      "dropped and made anew; "
+                      "prepare the statement again");
+    const struct base_keyspace *keyspace =
+        base_schema_keyspace(p->repl->schema, p->table->keyspace);
     BASE_ASSERT(keyspace);
     p->placement = repl_placement(p->repl, keyspace);
     p->durable = keyspace->durable_writes;
     if (p->placement)
         return BASE_OK;
-    return base_err_set(&p->outcome->err, BASE_E_NOMEM, "write: no placement for keyspace %.*s: out of memory, or its replication "
-                        "options are odd", BASE_SLICE_ARG(keyspace->name));
+    return base_err_set(&p->outcome->err, BASE_E_NOMEM,
+                        "write: no placement for keyspace %.*s: out of memory, or its replication "
+                        "options are odd",
+                        BASE_SLICE_ARG(keyspace->name));
 }
 
-/* --- units -------------------------------------------------------------------------------------------------------- */
+/* Units. */
 
 static bool set_has(const struct ring_set *set, uint16_t member)
 {
@@ -94,7 +102,8 @@ static struct repli_unit *new_unit(struct planner *p, const struct ring_range *r
     if (!unit)
         return NULL;
     unit->op = p->op;
-    /* Held while we plan: a request over more keyspaces than placements are kept would lose the first ones'. */
+    /* Held while we plan: a request over more keyspaces than placements are kept would lose the
+     * first ones'. */
     unit->placement = ring_placement_acquire((struct ring_placement *)p->placement);
     unit->range = range;
     *p->op->units_end = unit;
@@ -147,7 +156,8 @@ static int unit_append(struct planner *p, struct repli_unit *unit, struct base_s
     return BASE_OK;
 }
 
-/* One partition is two of them when they are of two tables, as seen by a reader. Counted are at most two: more is not asked. */
+/* One partition is two of them when they are of two tables, as seen by a reader. Counted are at
+ * most two: more is not asked. */
 static void count_partition(struct planner *p, const struct base_mutation *m)
 {
     if (p->op->partition_count == 0) {
@@ -172,7 +182,8 @@ static int sort_mutations(struct planner *p, struct base_slice mutations, size_t
         int rc = find_table(p, &m.table_id);
         if (rc != BASE_OK)
             return rc;
-        const struct ring_range *range = ring_placement_find(p->placement, base_token_get(m.pkey.data));
+        const struct ring_range *range =
+            ring_placement_find(p->placement, base_token_get(m.pkey.data));
         struct base_slice bytes = {start, (size_t)(in.p - start)};
         struct repli_unit *unit = find_unit(p, range, bytes.len);
         if (!unit || unit_append(p, unit, bytes) != BASE_OK)
@@ -185,9 +196,10 @@ static int sort_mutations(struct planner *p, struct base_slice mutations, size_t
     return BASE_OK;
 }
 
-/* --- replicas ----------------------------------------------------------------------------------------------------------- */
+/* Replicas. */
 
-static unsigned count_in_dc(const struct ring_placement *placement, const struct ring_set *set, struct base_slice dc)
+static unsigned count_in_dc(const struct ring_placement *placement, const struct ring_set *set,
+                            struct base_slice dc)
 {
     unsigned n = 0;
     for (uint16_t i = 0; i < set->count; i++)
@@ -201,8 +213,10 @@ static void fill_dc_scopes(struct repli_unit *unit)
     const struct ring_placement *placement = unit->placement;
     for (size_t i = 0; i < placement->dc_count; i++) {
         struct base_slice dc = placement->dcs[i].dc;
-        unsigned owners = count_in_dc(placement, &unit->range->read, dc), all = count_in_dc(placement, &unit->range->write, dc);
-        unit->scopes[i] = (struct repli_scope){.required = placement->dcs[i].rf / 2 + 1 + (all > owners ? all - owners : 0)};
+        unsigned owners = count_in_dc(placement, &unit->range->read, dc),
+                 all = count_in_dc(placement, &unit->range->write, dc);
+        unit->scopes[i] = (struct repli_scope){.required = placement->dcs[i].rf / 2 + 1 +
+                                                           (all > owners ? all - owners : 0)};
     }
 }
 
@@ -216,12 +230,13 @@ static int add_scopes(struct planner *p, struct repli_unit *unit, const struct r
     if (each)
         fill_dc_scopes(unit);
     else
-        unit->scopes[0].required = repli_need_required(p->repl, need, unit->placement, unit->range, true);
+        unit->scopes[0].required =
+            repli_need_required(p->repl, need, unit->placement, unit->range, true);
     return BASE_OK;
 }
 
-static uint16_t scope_of(const struct planner *p, const struct repli_unit *unit, const struct repli_need *need,
-                         const struct ring_member *member)
+static uint16_t scope_of(const struct planner *p, const struct repli_unit *unit,
+                         const struct repli_need *need, const struct ring_member *member)
 {
     if (need->local_only)
         return base_slice_equal(member->dc, p->repl->config.dc) ? 0 : REPLI_SCOPE_NONE;
@@ -248,7 +263,8 @@ static int add_slots(struct planner *p, struct repli_unit *unit, const struct re
         slot->member = set->members[i];
         slot->scope = scope_of(p, unit, need, member);
         slot->self = repli_is_self(p->repl, member->host_id);
-        slot->state = slot->self || repl_is_alive(p->repl, member->host_id) ? REPLI_SLOT_IDLE : REPLI_SLOT_DEAD;
+        slot->state = slot->self || repl_is_alive(p->repl, member->host_id) ? REPLI_SLOT_IDLE
+                                                                            : REPLI_SLOT_DEAD;
         if (slot->scope != REPLI_SCOPE_NONE && slot->state == REPLI_SLOT_IDLE)
             unit->scopes[slot->scope].open++;
     }
@@ -259,18 +275,23 @@ static int add_slots(struct planner *p, struct repli_unit *unit, const struct re
 static int check_any(struct planner *p, const struct repli_unit *unit)
 {
     for (uint16_t i = 0; i < unit->slot_count; i++)
-        if (unit->slots[i].state == REPLI_SLOT_IDLE || repli_hints_wanted(p->repl, unit->slots[i].member))
+        if (unit->slots[i].state == REPLI_SLOT_IDLE ||
+            repli_hints_wanted(p->repl, unit->slots[i].member))
             return BASE_OK;
     p->outcome->required = 1;
     p->outcome->alive = 0;
-    return refuse(p, BASE_E_UNAVAILABLE, "Cannot achieve consistency level ANY: no replica is alive, and no hint can be kept for one "
-                                         "(hinted handoff is off, all are down for longer than max_hint_window, or hints fill their room)");
+    return refuse(p, BASE_E_UNAVAILABLE,
+                  "Cannot achieve consistency level ANY: no replica is alive, and no hint can be "
+                  "kept for one "
+                  "(hinted handoff is off, all are down for longer than max_hint_window, or hints "
+                  "fill their room)");
 }
 
 static int add_replicas(struct planner *p, struct repli_unit *unit)
 {
     struct repli_need need;
-    int rc = repli_need_of(p->repl, unit->placement, p->op->consistency, true, &need, &p->outcome->err);
+    int rc =
+        repli_need_of(p->repl, unit->placement, p->op->consistency, true, &need, &p->outcome->err);
     if (rc == BASE_OK && !p->op->settle)
         rc = repli_check_alive(p->repl, &need, unit->placement, unit->range, true, p->outcome);
     if (rc == BASE_OK)
@@ -282,7 +303,8 @@ static int add_replicas(struct planner *p, struct repli_unit *unit)
     return rc;
 }
 
-/* The bytes that messages and hints are made of. They outlive the caller's, but where its answer waits for the only replica. */
+/* The bytes that messages and hints are made of. They outlive the caller's, but where its answer
+ * waits for the only replica. */
 static int gather(struct planner *p, struct repli_unit *unit)
 {
     if (p->op->borrowed) {

@@ -1,12 +1,17 @@
-/* The coordinator of writes: plan, send, count, answer; hints for those that are not reached (DESIGN.md §7).
+/* The coordinator of writes: plan, send, count, answer; hints for those that are not reached
+ * (DESIGN.md §7).
  *
  * Invariants:
- *  1. A request is answered exactly once, and never before its level is met or cannot be met any more.
- *  2. An op lives until it is answered and nothing of it is under way: op->pending counts what is, and whoever works on the op.
- *  3. A replica that was not sent to, was not reached, did not answer in time or refused for the moment has a hint, if the rules want one.
- *  4. Nothing is sent, and nothing hinted, by a request that is refused (INVALID, STALE, UNAVAILABLE, BUSY, OVERLOADED, CLOSED).
- *  5. Of a logged batch nothing is sent to replicas before its keepers have it; they are told to forget it only when every replica
- *     has acknowledged or has a hint that is kept. */
+ *  1. A request is answered exactly once, and never before its level is met or cannot be met any
+ *     more.
+ *  2. An op lives until it is answered and nothing of it is under way: op->pending counts what is,
+ *     and whoever works on the op.
+ *  3. A replica that was not sent to, was not reached, did not answer in time or refused for the
+ *     moment has a hint, if the rules want one.
+ *  4. Nothing is sent, and nothing hinted, by a request that is refused (INVALID, STALE,
+ *     UNAVAILABLE, BUSY, OVERLOADED, CLOSED).
+ *  5. Of a logged batch nothing is sent to replicas before its keepers have it; they are told to
+ *     forget it only when every replica has acknowledged or has a hint that is kept. */
 #include "replication/writes_private.h"
 
 #include <stdio.h>
@@ -17,7 +22,7 @@
 static void op_timed_out(struct repl *repl, struct repli_timer *timer);
 static void op_release(struct repl *repl, struct repli_write_op *op);
 
-/* --- ops --------------------------------------------------------------------------------------------------------- */
+/* Ops. */
 
 static struct repli_write_op *op_new(struct repl *repl, struct repl_write *write, size_t cost)
 {
@@ -42,7 +47,8 @@ static struct repli_write_op *op_new(struct repl *repl, struct repl_write *write
     op->timer.fired = op_timed_out;
     op->admitted = cost;
     op->started_ns = repli_now(repl);
-    op->deadline_ns = op->started_ns + (write->timeout_ns ? write->timeout_ns : repl->config.write_timeout_ns);
+    op->deadline_ns =
+        op->started_ns + (write->timeout_ns ? write->timeout_ns : repl->config.write_timeout_ns);
     op->consistency = write->consistency;
     op->next = part->ops;
     if (op->next)
@@ -75,14 +81,16 @@ static void op_free(struct repl *repl, struct repli_write_op *op)
     }
 }
 
-/* What is left for those who are asked now. When the client has gone, the rest of its batch still goes its way. */
+/* What is left for those who are asked now. When the client has gone, the rest of its batch still
+ * goes its way. */
 static uint64_t time_left(const struct repl *repl, const struct repli_write_op *op)
 {
     uint64_t now = repli_now(repl);
-    return op->write && now < op->deadline_ns ? op->deadline_ns - now : repl->config.write_timeout_ns;
+    return op->write && now < op->deadline_ns ? op->deadline_ns - now
+                                              : repl->config.write_timeout_ns;
 }
 
-/* --- answering ---------------------------------------------------------------------------------------------------- */
+/* Answering. */
 
 static void fill_counts(const struct repli_unit *unit, struct repl_outcome *outcome)
 {
@@ -97,24 +105,33 @@ static void fill_counts(const struct repli_unit *unit, struct repl_outcome *outc
     }
 }
 
-static void explain(const struct repl *repl, const struct repli_write_op *op, struct repl_outcome *outcome, int rc)
+static void explain(const struct repl *repl, const struct repli_write_op *op,
+                    struct repl_outcome *outcome, int rc)
 {
-    static const char unlogged[] = "it may still take effect; repeating it is safe, for it keeps its timestamps";
-    const char *then = op->logged ? "the batchlog has it and will complete it; repeating it is safe" : unlogged;
-    const char *cause = op->failure[0] ? op->failure : repli_now(repl) >= op->deadline_ns ? "the others did not answer in time"
-                                                                                            : "the others were not reached";
+    static const char unlogged[] =
+        "it may still take effect; repeating it is safe, for it keeps its timestamps";
+    const char *then =
+        op->logged ? "the batchlog has it and will complete it; repeating it is safe" : unlogged;
+    const char *cause = op->failure[0]                       ? op->failure
+                        : repli_now(repl) >= op->deadline_ns ? "the others did not answer in time"
+                                                             : "the others were not reached";
     if (outcome->write_type == REPL_WRITE_BATCH_LOG)
-        (void)base_err_set(&outcome->err, rc, "batch: the batchlog was not written at all %zu of its keepers (%s); nothing was sent to "
+        (void)base_err_set(&outcome->err, rc,
+                           "batch: the batchlog was not written at all %zu of its keepers (%s); "
+                           "nothing was sent to "
                            "replicas, but it may still take effect; repeating it is safe",
                            op->batch ? op->batch->tried_count : (size_t)0, cause);
     else
-        (void)base_err_set(&outcome->err, rc, "write %s: %u of %u replicas acknowledged it for %s, %u failed: %s; %s",
-                           rc == BASE_E_TIMEOUT ? "timed out" : "failed", outcome->received, outcome->required,
-                           repli_consistency_name(op->consistency), outcome->failures, cause, then);
+        (void)base_err_set(&outcome->err, rc,
+                           "write %s: %u of %u replicas acknowledged it for %s, %u failed: %s; %s",
+                           rc == BASE_E_TIMEOUT ? "timed out" : "failed", outcome->received,
+                           outcome->required, repli_consistency_name(op->consistency),
+                           outcome->failures, cause, then);
 }
 
 /* `unit`: the one that the counts are of. */
-static void answer(struct repl *repl, struct repli_write_op *op, int rc, const struct repli_unit *unit)
+static void answer(struct repl *repl, struct repli_write_op *op, int rc,
+                   const struct repli_unit *unit)
 {
     struct repl_write *write = op->write;
     struct repl_outcome *outcome = &write->outcome;
@@ -191,7 +208,7 @@ static void op_timed_out(struct repl *repl, struct repli_timer *timer)
         answer(repl, op, BASE_OK, op->units); /* only a hint is not kept yet: the level is met */
 }
 
-/* --- hints ------------------------------------------------------------------------------------------------------------ */
+/* Hints. */
 
 static void hint_done(struct repl *repl, void *ctx, int rc)
 {
@@ -216,10 +233,12 @@ static void hint_done(struct repl *repl, void *ctx, int rc)
 
 static int slot_member(const struct repl *repl, const struct repli_slot *slot)
 {
-    return slot->unit->op->epoch == repl_epoch(repl) ? slot->member : ring_member_find(repl->ring, slot->host_id);
+    return slot->unit->op->epoch == repl_epoch(repl) ? slot->member
+                                                     : ring_member_find(repl->ring, slot->host_id);
 }
 
-/* A guest, whose process may end at once, and ANY say nothing of success before the hint is kept. */
+/* A guest, whose process may end at once, and ANY say nothing of success before the hint is
+ * kept. */
 static void slot_hint(struct repl *repl, struct repli_slot *slot)
 {
     struct repli_unit *unit = slot->unit;
@@ -227,7 +246,8 @@ static void slot_hint(struct repl *repl, struct repli_slot *slot)
     int member = slot_member(repl, slot);
     if (slot->self || slot->hopeless || (member >= 0 && !repli_hints_wanted(repl, (size_t)member)))
         return;
-    bool any = op->consistency == REPL_CL_ANY, hold = op->write && repli_is_guest(repl) && !op->settle;
+    bool any = op->consistency == REPL_CL_ANY,
+         hold = op->write && repli_is_guest(repl) && !op->settle;
     if (!hold && !op->settle && !op->batch && !(any && op->write)) {
         slot->hint = REPLI_HINT_KEPT; /* as far as anybody waits for it */
         repli_hint_put(repl, slot->host_id, unit->body, unit->mutation_count, NULL, NULL);
@@ -243,7 +263,7 @@ static void slot_hint(struct repl *repl, struct repli_slot *slot)
     repli_hint_put(repl, slot->host_id, unit->body, unit->mutation_count, hint_done, slot);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------------------------ */
+/* Sending. */
 
 static void slot_ended(struct repl *repl, struct repli_slot *slot, enum repli_slot_state state)
 {
@@ -263,20 +283,26 @@ static void slot_ended(struct repl *repl, struct repli_slot *slot, enum repli_sl
     op_release(repl, op);
 }
 
-static void note_failure(const struct repl *repl, struct repli_slot *slot, int rc, struct base_slice text)
+static void note_failure(const struct repl *repl, struct repli_slot *slot, int rc,
+                         struct base_slice text)
 {
     struct repli_write_op *op = slot->unit->op;
     int member = slot_member(repl, slot);
-    struct base_slice who = member < 0 ? BASE_SLICE_LIT("a replica") : repl->ring->members[member].address;
-    /* Of several tables one may be dropped while the others wait for the batch: hints and the batchlog leave that one out. */
+    struct base_slice who =
+        member < 0 ? BASE_SLICE_LIT("a replica") : repl->ring->members[member].address;
+    /* Of several tables one may be dropped while the others wait for the batch: hints and the
+     * batchlog leave that one out. */
     bool dropped = rc == BASE_E_NOTFOUND && slot->unit->mutation_count == 1;
-    slot->hopeless = dropped || rc == BASE_E_CORRUPT || rc == BASE_E_INVALID || rc == BASE_E_VERSION;
+    slot->hopeless =
+        dropped || rc == BASE_E_CORRUPT || rc == BASE_E_INVALID || rc == BASE_E_VERSION;
     if (!op->failure[0])
-        (void)snprintf(op->failure, sizeof op->failure, "%.*s said: %s%s%.*s", BASE_SLICE_ARG(who), base_err_words(rc),
-                       text.len ? ": " : "", (int)(text.len < 100 ? text.len : 100), (const char *)text.data);
+        (void)snprintf(op->failure, sizeof op->failure, "%.*s said: %s%s%.*s", BASE_SLICE_ARG(who),
+                       base_err_words(rc), text.len ? ": " : "",
+                       (int)(text.len < 100 ? text.len : 100), (const char *)text.data);
 }
 
-static void call_done(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void call_done(struct repl *repl, struct repli_call *call, int rc,
+                      const struct base_message *reply)
 {
     struct repli_slot *slot = BASE_CONTAINER(call, struct repli_slot, call);
     if (rc == BASE_OK) {
@@ -302,8 +328,8 @@ static void slot_send(struct repl *repl, struct repli_slot *slot)
         return;
     }
     slot->call.done = call_done;
-    repli_call_start(repl, &slot->call, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT, REPL_VERB_WRITE, unit->body,
-                     time_left(repl, unit->op));
+    repli_call_start(repl, &slot->call, repli_member_peer(repl, (size_t)member), REPL_LANE_POINT,
+                     REPL_VERB_WRITE, unit->body, time_left(repl, unit->op));
 }
 
 static void own_ended(struct repl *repl, struct repl_store_op *store_op)
@@ -326,7 +352,8 @@ static void slot_write(struct repl *repl, struct repli_slot *slot)
 {
     struct repli_unit *unit = slot->unit;
     struct repli_write_op *op = unit->op;
-    struct repl_store_op *store_op = unit == op->units ? &op->own_op : base_arena_alloc(&op->arena, sizeof *store_op);
+    struct repl_store_op *store_op =
+        unit == op->units ? &op->own_op : base_arena_alloc(&op->arena, sizeof *store_op);
     op->pending++;
     slot->state = REPLI_SLOT_SENT;
     if (!store_op) {
@@ -376,9 +403,10 @@ static void send_all(struct repl *repl, struct repli_write_op *op)
         repli_timer_arm(repl, &op->timer, op->deadline_ns);
 }
 
-/* --- the end of an op ------------------------------------------------------------------------------------------------------ */
+/* The end of an op. */
 
-/* Has every replica it, or will have it by a hint? Where the rules want no hint another one's acknowledgment is all there is. */
+/* Has every replica it, or will have it by a hint? Where the rules want no hint another one's
+ * acknowledgment is all there is. */
 static bool unit_is_settled(const struct repli_unit *unit)
 {
     unsigned acked = 0;
@@ -387,7 +415,8 @@ static bool unit_is_settled(const struct repli_unit *unit)
     for (uint16_t i = 0; i < unit->slot_count; i++) {
         const struct repli_slot *slot = &unit->slots[i];
         bool unhinted = slot->hint == REPLI_HINT_NONE && !slot->self && acked > 0;
-        if (slot->state != REPLI_SLOT_ACKED && slot->hint != REPLI_HINT_KEPT && !slot->hopeless && !unhinted)
+        if (slot->state != REPLI_SLOT_ACKED && slot->hint != REPLI_HINT_KEPT && !slot->hopeless &&
+            !unhinted)
             return false;
     }
     return unit->slot_count > 0;
@@ -408,7 +437,8 @@ static void op_release(struct repl *repl, struct repli_write_op *op)
         return;
     if (op->write) {
         const struct repli_unit *unit = first_unsettled(op);
-        BASE_ASSERT(op->settle); /* a client's write has been answered when its last replica was counted */
+        BASE_ASSERT(
+            op->settle); /* a client's write has been answered when its last replica was counted */
         answer(repl, op, unit ? BASE_E_TIMEOUT : BASE_OK, unit ? unit : op->units);
     }
     if (op->logged && !first_unsettled(op))
@@ -416,21 +446,23 @@ static void op_release(struct repl *repl, struct repli_write_op *op)
     op_free(repl, op);
 }
 
-/* --- logged batches ----------------------------------------------------------------------------------------------------------- */
+/* Logged batches. */
 
 static void log_ended(struct repl *repl, struct repli_write_op *op)
 {
     int rc = op->batch->rc;
     BASE_ASSERT(op->pending > 0);
     if (rc == BASE_OK) {
-        op->logged = true; /* also when the client has been told of a timeout: it is carried out all the same */
+        op->logged = true; /* also when the client has been told of a timeout: it is carried out all
+                              the same */
         repli_timer_disarm(repl, &op->timer);
         send_all(repl, op);
     } else if (op->write) {
         if (rc == BASE_E_TIMEOUT)
             op->type = REPL_WRITE_BATCH_LOG;
         else
-            (void)base_err_set(&op->write->outcome.err, rc, "batch: no node keeps the batchlog (%s); nothing was written",
+            (void)base_err_set(&op->write->outcome.err, rc,
+                               "batch: no node keeps the batchlog (%s); nothing was written",
                                base_err_words(rc));
         repl->stats.write_unavailables += rc == BASE_E_UNAVAILABLE;
         answer(repl, op, rc, op->units);
@@ -447,7 +479,8 @@ static void log_done(struct repl *repl, struct repli_batch *batch)
 /* One group at one replica is atomic without a log. */
 static bool needs_log(const struct repli_write_op *op)
 {
-    return op->write->logged && op->partition_count > 1 && !(op->unit_count == 1 && op->units->slot_count == 1);
+    return op->write->logged && op->partition_count > 1 &&
+           !(op->unit_count == 1 && op->units->slot_count == 1);
 }
 
 static void start_log(struct repl *repl, struct repli_write_op *op)
@@ -461,7 +494,8 @@ static void start_log(struct repl *repl, struct repli_write_op *op)
     op->batch->done = log_done;
     op->batch->ctx = op;
     op->pending++;
-    if (repli_batch_store(repl, op->batch, write->mutations, write->mutation_count, op->deadline_ns) == REPL_PENDING) {
+    if (repli_batch_store(repl, op->batch, write->mutations, write->mutation_count,
+                          op->deadline_ns) == REPL_PENDING) {
         repli_timer_arm(repl, &op->timer, op->deadline_ns);
         return;
     }
@@ -469,15 +503,18 @@ static void start_log(struct repl *repl, struct repli_write_op *op)
     op_release(repl, op);
 }
 
-/* --- starting -------------------------------------------------------------------------------------------------------------------- */
+/* Starting. */
 
 int repli_write_refused(const struct repl *repl, bool client, struct base_err *err)
 {
     static const struct base_uuid nobody;
     if (repl->closing || (client && repl->draining))
-        return base_err_set(err, BASE_E_CLOSED, "write: this node is %s; nothing was written", repl->closing ? "closing" : "drained");
+        return base_err_set(err, BASE_E_CLOSED, "write: this node is %s; nothing was written",
+                            repl->closing ? "closing" : "drained");
     if (!base_uuid_equal(repl->ring->freeze, nobody))
-        return base_err_set(err, BASE_E_BUSY, "write: a node is joining the cluster; nothing was written: repeat it when it has joined");
+        return base_err_set(err, BASE_E_BUSY,
+                            "write: a node is joining the cluster; nothing was written: repeat it "
+                            "when it has joined");
     return BASE_OK;
 }
 
@@ -503,13 +540,17 @@ void repli_write_refuse(struct repl *repl, struct repl_write *write, int rc)
     write->done(write);
 }
 
-static int check_batch_size(const struct repl *repl, const struct repli_write_op *op, struct base_err *err)
+static int check_batch_size(const struct repl *repl, const struct repli_write_op *op,
+                            struct base_err *err)
 {
     size_t len = op->write->mutations.len;
     if (!op->write->logged || op->borrowed || len <= repl->config.batch_size_max)
         return BASE_OK;
-    return base_err_set(err, BASE_E_INVALID, "batch: %zu bytes are more than a logged batch may have (batch_size_max: %zu); nothing was "
-                        "written: make it smaller, or unlogged", len, repl->config.batch_size_max);
+    return base_err_set(
+        err, BASE_E_INVALID,
+        "batch: %zu bytes are more than a logged batch may have (batch_size_max: %zu); nothing was "
+        "written: make it smaller, or unlogged",
+        len, repl->config.batch_size_max);
 }
 
 static void start(struct repl *repl, struct repl_write *write, bool settle)
@@ -519,7 +560,9 @@ static void start(struct repl *repl, struct repl_write *write, bool settle)
     int rc = repli_write_refused(repl, !settle, err);
     struct repli_write_op *op = NULL;
     if (rc == BASE_OK && !repli_admit(repl, cost)) {
-        rc = base_err_set(err, BASE_E_OVERLOADED, "write: too many requests are under way here; nothing was written: repeat it later");
+        rc = base_err_set(
+            err, BASE_E_OVERLOADED,
+            "write: too many requests are under way here; nothing was written: repeat it later");
     } else if (rc == BASE_OK) {
         op = op_new(repl, write, cost);
         if (!op)
@@ -541,7 +584,9 @@ static void start(struct repl *repl, struct repl_write *write, bool settle)
         return;
     }
     bool log = needs_log(op);
-    op->type = op->mutation_count == 1 ? REPL_WRITE_SIMPLE : write->logged ? REPL_WRITE_BATCH : REPL_WRITE_UNLOGGED_BATCH;
+    op->type = op->mutation_count == 1 ? REPL_WRITE_SIMPLE
+               : write->logged         ? REPL_WRITE_BATCH
+                                       : REPL_WRITE_UNLOGGED_BATCH;
     if (!settle) {
         repl->client_requests++;
         repl->stats.writes++;
@@ -574,7 +619,7 @@ void repli_write_settle(struct repl *repl, struct repl_write *write)
     start(repl, write, true);
 }
 
-/* --- the part ---------------------------------------------------------------------------------------------------------------------- */
+/* The part. */
 
 int repli_writes_open(struct repl *repl, struct base_err *err)
 {
@@ -589,7 +634,8 @@ static void op_close(struct repl *repl, struct repli_write_op *op)
         for (uint16_t i = 0; i < unit->slot_count; i++)
             repli_call_cancel(repl, &unit->slots[i].call);
     if (op->write) {
-        (void)base_err_set(&op->write->outcome.err, BASE_E_CLOSED, "write: this node closes; what it has sent may still take effect");
+        (void)base_err_set(&op->write->outcome.err, BASE_E_CLOSED,
+                           "write: this node closes; what it has sent may still take effect");
         answer(repl, op, BASE_E_CLOSED, op->units);
     }
     op->pending = 0;

@@ -1,21 +1,29 @@
-/* Tokens for a member that joins, chosen for balance (the idea is that of Cassandra's ReplicationAwareTokenAllocator).
+/* Tokens for a member that joins, chosen for balance (the idea is that of Cassandra's
+ * ReplicationAwareTokenAllocator).
  *
- * The tokens are chosen one by one. For each range of the ring there is a best place in it for one more token: we know who
- * would be a replica of less (whoever the new member drives out of the lists of the ranges that it enters), and what we want
- * small is a quadratic function of the place. The range whose best place makes it least gets the token. What we want small is
- * the sum of three kinds of squares:
- *   - of what each member holds too much or too little under the replication factor: this is what is asked for;
- *   - of what it owns too much or too little alone: the load of a keyspace with factor 1, and all there is to balance while there
- *     are no more members than replicas;
- *   - of the ranges' widths: a wide range whose first replica is overloaded could not be mended later by one more token.
- * A member's part is in proportion to its number of tokens, as in Cassandra. Replicas are spread over racks as placement.c
- * does. docs/performance.md, Token allocation, has what came out, and what came out without one of the three.
+ * The tokens are chosen one by one. For each range of the ring there is a best place in it for one
+ * more token: we know who would be a replica of less (whoever the new member drives out of the
+ * lists of the ranges that it enters), and what we want small is a quadratic function of the place.
+ * The range whose best place makes it least gets the token. What we want small is the sum of three
+ * kinds of squares:
+ *   - of what each member holds too much or too little under the replication factor: this is what
+ *     is asked for;
+ *   - of what it owns too much or too little alone: the load of a keyspace with factor 1, and all
+ *     there is to balance while there are no more members than replicas;
+ *   - of the ranges' widths: a wide range whose first replica is overloaded could not be mended
+ *     later by one more token.
+ * A member's part is in proportion to its number of tokens, as in Cassandra. Replicas are spread
+ * over racks as placement.c does. docs/performance.md, Token allocation, has what came out, and
+ * what came out without one of the three.
  *
  * Invariants:
- *  1. numbers are integers (a load's unit is 2^-40 of the ring): every machine computes the same tokens;
- *  2. after each token, lists are those of the ring with it, and so are loads, to a unit for each range;
- *  3. judging is bounded: in a large ring not all ranges are looked at, but some all over it. (Setting up and placing are
- *     not: where one rack of many members has few, walks to it are long.) */
+ *  1. numbers are integers (a load's unit is 2^-40 of the ring): every machine computes the same
+ *     tokens;
+ *  2. after each token, lists are those of the ring with it, and so are loads, to a unit for each
+ *     range;
+ *  3. judging is bounded: in a large ring not all ranges are looked at, but some all over it.
+ *     (Setting up and placing are not: where one rack of many members has few, walks to it are
+ *     long.) */
 #include "ring/ring_private.h"
 
 enum {
@@ -23,7 +31,7 @@ enum {
     BACK_MAX = 64,        /* ranges that one token may enter and still be judged exactly */
     WORK_MAX = 6000000,   /* steps of walks, to judge all tokens */
     LOOKED_AT_MAX = 2048, /* ranges judged for a token */
-    EDGE = 4,             /* a token is at least 1/EDGE of its range away from both the range's ends */
+    EDGE = 4, /* a token is at least 1/EDGE of its range away from both the range's ends */
     UNIT_SHIFT = 24,
 };
 #define WHOLE (INT64_C(1) << (64 - UNIT_SHIFT)) /* the ring */
@@ -34,7 +42,7 @@ struct list { /* a range's replicas */
 };
 struct alloc {
     size_t entry_count;
-    int64_t *tokens;        /* of the data centre's ring, ascending */
+    int64_t *tokens; /* of the data centre's ring, ascending */
     uint16_t *owners;
     struct list *lists;     /* of the range that ends at the token */
     size_t member_count;    /* the data centre's, the new one included: it is the last */
@@ -44,12 +52,13 @@ struct alloc {
     int64_t *loads, *owned; /* by member: under the factor, and alone */
     int64_t *delta;         /* by member: of the candidate that is judged; zero between */
     uint64_t *member_seen, *rack_seen;
-    uint64_t number;        /* of the walk */
+    uint64_t number; /* of the walk */
     unsigned rf, rack_count;
     unsigned replica_count; /* of a range, in the end */
     unsigned found_max;     /* what a walk without the new member finds */
     bool placed;            /* the new member has a token */
-    uint32_t chosen;        /* tokens of the new member, with the one that is judged: as far along its part is wanted */
+    uint32_t chosen; /* tokens of the new member, with the one that is judged: as far along its part
+                        is wanted */
     uint64_t work;
 };
 struct candidate {
@@ -58,7 +67,7 @@ struct candidate {
     __int128 cost;   /* the change of the sum of squares */
 };
 
-/* --- walks ------------------------------------------------------------------------------------------------------- */
+/* Walks. */
 
 static void take(struct alloc *a, uint16_t member, int *repeats, struct list *list)
 {
@@ -70,8 +79,8 @@ static void take(struct alloc *a, uint16_t member, int *repeats, struct list *li
     list->members[list->count++] = member;
 }
 
-/* The replicas of the range that ends at entry `at`; the new member stands as an entry before entry `joint`
- * (SIZE_MAX: not). */
+/* The replicas of the range that ends at entry `at`; the new member stands as an entry before entry
+ * `joint` (SIZE_MAX: not). */
 static void walk(struct alloc *a, size_t at, size_t joint, struct list *list)
 {
     bool with_new = a->placed || joint != SIZE_MAX;
@@ -92,7 +101,8 @@ static void walk(struct alloc *a, size_t at, size_t joint, struct list *list)
 
 static bool same(const struct list *a, const struct list *b)
 {
-    return a->count == b->count && memcmp(a->members, b->members, a->count * sizeof *a->members) == 0;
+    return a->count == b->count &&
+           memcmp(a->members, b->members, a->count * sizeof *a->members) == 0;
 }
 
 static bool has(const struct list *list, uint16_t member)
@@ -105,7 +115,8 @@ static bool has(const struct list *list, uint16_t member)
 
 static uint64_t width(const struct alloc *a, size_t entry)
 {
-    uint64_t distance = (uint64_t)a->tokens[entry] - (uint64_t)a->tokens[entry ? entry - 1 : a->entry_count - 1];
+    uint64_t distance =
+        (uint64_t)a->tokens[entry] - (uint64_t)a->tokens[entry ? entry - 1 : a->entry_count - 1];
     return distance ? distance : UINT64_MAX; /* the only one: the whole ring */
 }
 
@@ -114,9 +125,10 @@ static int64_t units(uint64_t distance)
     return (int64_t)(distance >> UNIT_SHIFT);
 }
 
-/* --- judging ----------------------------------------------------------------------------------------------------- */
+/* Judging. */
 
-/* A member's part of what all hold together, `replicas` times the ring; the new one's grows with its tokens. */
+/* A member's part of what all hold together, `replicas` times the ring; the new one's grows with
+ * its tokens. */
 static int64_t part_of(const struct alloc *a, uint16_t member, unsigned replicas)
 {
     uint32_t weight = member == a->member_count - 1 ? a->chosen : a->weights[member];
@@ -148,7 +160,8 @@ static void change(struct alloc *a, struct judged *j, uint16_t member, int64_t b
     j->touched[j->touched_count++] = member;
 }
 
-/* The ranges before the split one that the new token enters: their change does not depend on its place. */
+/* The ranges before the split one that the new token enters: their change does not depend on its
+ * place. */
 static void judge_back(struct alloc *a, size_t entry, struct judged *j)
 {
     size_t at = entry;
@@ -204,7 +217,7 @@ static struct candidate judge(struct alloc *a, size_t entry)
     return (struct candidate){entry, (uint64_t)x << UNIT_SHIFT, j.cost};
 }
 
-/* --- placing ------------------------------------------------------------------------------------------------------- */
+/* Placing. */
 
 static void list_replace(struct alloc *a, size_t entry, const struct list *list)
 {
@@ -251,7 +264,8 @@ static bool is_free(const struct ring_state *state, int64_t token)
                 if (state->members[i].tokens[k] == token)
                     return false;
     return token != INT64_MIN &&
-           (state->ring_count == 0 || ring_lookup(state->ring, state->ring_count, token)->token != token);
+           (state->ring_count == 0 ||
+            ring_lookup(state->ring, state->ring_count, token)->token != token);
 }
 
 /* The first entry whose token is not less. */
@@ -268,7 +282,8 @@ static size_t entry_of(const struct alloc *a, int64_t token)
     return low;
 }
 
-/* A step by which all of `count` are visited, wherever we stop well spread: about the golden section, and coprime. */
+/* A step by which all of `count` are visited, wherever we stop well spread: about the golden
+ * section, and coprime. */
 static size_t spread_step(size_t count)
 {
     for (size_t step = count * 618 / 1000 + 1;; step++) {
@@ -286,10 +301,12 @@ static size_t spread_step(size_t count)
 static void choose(struct alloc *a, const struct ring_state *state, size_t index, uint64_t work_max)
 {
     struct candidate best = {0};
-    size_t entries = a->entry_count, step = spread_step(entries), looked_at = 0, k = index % entries;
+    size_t entries = a->entry_count, step = spread_step(entries), looked_at = 0,
+           k = index % entries;
     uint64_t begin = a->work, width_min = UINT64_MAX / entries / 2;
     for (size_t i = 0; i < entries; i++, k = (k + step) % entries) {
-        if (width(a, k) < width_min) /* else slivers would be split again and again: there a token does least harm */
+        if (width(a, k) < width_min) /* else slivers would be split again and again: there a token
+                                        does least harm */
             continue;
         struct candidate c = judge(a, k);
         if (looked_at++ == 0 || c.cost < best.cost)
@@ -298,14 +315,15 @@ static void choose(struct alloc *a, const struct ring_state *state, size_t index
             break;
     }
     BASE_ASSERT(looked_at > 0); /* one range is as wide as the mean */
-    uint64_t from = (uint64_t)a->tokens[best.entry ? best.entry - 1 : entries - 1], at = from + best.offset;
+    uint64_t from = (uint64_t)a->tokens[best.entry ? best.entry - 1 : entries - 1],
+             at = from + best.offset;
     size_t before = entry_of(a, (int64_t)at);
     while ((before < entries && a->tokens[before] == (int64_t)at) || !is_free(state, (int64_t)at))
         before = entry_of(a, (int64_t)++at);
     place(a, before, (int64_t)at);
 }
 
-/* --- setting up ------------------------------------------------------------------------------------------------------ */
+/* Setting up. */
 
 static void alloc_fini(struct alloc *a)
 {
@@ -334,8 +352,8 @@ static int alloc_init(struct alloc *a, size_t entries, size_t members)
     a->delta = calloc(members, sizeof *a->delta);
     a->member_seen = calloc(members, sizeof *a->member_seen);
     a->rack_seen = calloc(members, sizeof *a->rack_seen);
-    if (a->tokens && a->owners && a->lists && a->racks && a->weights && a->loads && a->owned && a->delta && a->member_seen &&
-        a->rack_seen)
+    if (a->tokens && a->owners && a->lists && a->racks && a->weights && a->loads && a->owned &&
+        a->delta && a->member_seen && a->rack_seen)
         return BASE_OK;
     alloc_fini(a);
     return BASE_E_NOMEM;
@@ -362,7 +380,8 @@ static int compare_racked(const void *a, const void *b)
 }
 
 /* Racks by number, and how many a walk finds. NOMEM. */
-static int fill_racks(struct alloc *a, const struct ring_state *state, struct base_slice dc, struct base_slice rack)
+static int fill_racks(struct alloc *a, const struct ring_state *state, struct base_slice dc,
+                      struct base_slice rack)
 {
     struct racked *all = malloc(a->member_count * sizeof *all);
     uint16_t member = 0;
@@ -393,7 +412,8 @@ static int fill_racks(struct alloc *a, const struct ring_state *state, struct ba
     return BASE_OK;
 }
 
-/* The ring of the data centre's members, one that is JOINING included, with its lists and loads. NOMEM. */
+/* The ring of the data centre's members, one that is JOINING included, with its lists and loads.
+ * NOMEM. */
 static int fill_ring(struct alloc *a, const struct ring_state *state, struct base_slice dc)
 {
     size_t entries = 0;
@@ -427,7 +447,8 @@ static int fill_ring(struct alloc *a, const struct ring_state *state, struct bas
     return BASE_OK;
 }
 
-/* The first member of a data centre: tokens as evenly spread as can be, moved down until all are free. */
+/* The first member of a data centre: tokens as evenly spread as can be, moved down until all are
+ * free. */
 static void allocate_first(const struct ring_state *state, size_t count, int64_t *tokens)
 {
     ring_allocate_first(count, tokens);
@@ -442,8 +463,9 @@ static void allocate_first(const struct ring_state *state, size_t count, int64_t
     }
 }
 
-static int allocate_next(const struct ring_state *state, struct base_slice dc, struct base_slice rack, size_t members,
-                         size_t entries, size_t count, unsigned rf, int64_t *tokens)
+static int allocate_next(const struct ring_state *state, struct base_slice dc,
+                         struct base_slice rack, size_t members, size_t entries, size_t count,
+                         unsigned rf, int64_t *tokens)
 {
     struct alloc a;
     int rc = alloc_init(&a, entries + count, members + 1);
@@ -468,15 +490,21 @@ out:
     return rc;
 }
 
-int ring_allocate(const struct ring_state *state, struct base_slice dc, struct base_slice rack, size_t count, unsigned rf,
-                  int64_t *tokens, struct base_err *err)
+int ring_allocate(const struct ring_state *state, struct base_slice dc, struct base_slice rack,
+                  size_t count, unsigned rf, int64_t *tokens, struct base_err *err)
 {
     size_t members = 0, entries = 0;
-    if (count == 0 || count > RING_TOKENS_MAX || rf == 0 || !ringi_name_valid(dc) || !ringi_name_valid(rack))
-        return base_err_set(err, BASE_E_INVALID, "tokens: %zu tokens under replication factor %u in data centre \"%.*s\" "
-                            "cannot be allocated", count, rf, BASE_SLICE_ARG(dc));
+    if (count == 0 || count > RING_TOKENS_MAX || rf == 0 || !ringi_name_valid(dc) ||
+        !ringi_name_valid(rack))
+        return base_err_set(
+            err, BASE_E_INVALID,
+            "tokens: %zu tokens under replication factor %u in data centre \"%.*s\" "
+            "cannot be allocated",
+            count, rf, BASE_SLICE_ARG(dc));
     if (state->member_count >= RING_MEMBERS_MAX)
-        return base_err_set(err, BASE_E_LIMIT, "tokens: the cluster has %d members: more are not possible", RING_MEMBERS_MAX);
+        return base_err_set(err, BASE_E_LIMIT,
+                            "tokens: the cluster has %d members: more are not possible",
+                            RING_MEMBERS_MAX);
     for (size_t i = 0; i < state->member_count; i++)
         if (base_slice_equal(state->members[i].dc, dc)) {
             members++;

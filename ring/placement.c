@@ -1,18 +1,22 @@
 /* Who holds what: a keyspace's replication over a snapshot of the ring.
  *
- * A range ends at each token of the ring; its replicas are found by walking the ring from that token on, as Cassandra
- * does: SimpleStrategy takes the first members it meets; NetworkTopologyStrategy takes, in each data centre, the first
- * member of each rack, and repeats a rack only as often as it must (its NetworkTopologyStrategy.DatacenterEndpoints).
- * LocalStrategy and EverywhereStrategy have one range: all tokens.
+ * A range ends at each token of the ring; its replicas are found by walking the ring from that
+ * token on, as Cassandra does: SimpleStrategy takes the first members it meets;
+ * NetworkTopologyStrategy takes, in each data centre, the first member of each rack, and repeats a
+ * rack only as often as it must (its NetworkTopologyStrategy.DatacenterEndpoints). LocalStrategy
+ * and EverywhereStrategy have one range: all tokens.
  *
  * Invariants:
  *  1. ranges are adjacent and cover all tokens: the last ends at INT64_MAX; there is always one;
  *  2. a set names a member once; without a member, sets are empty;
- *  3. only members that own tokens are replicas (LocalStrategy: the node itself, whatever its state);
- *  4. the read set and the write set of a range are the same array while no member is a pending owner: a JOINING
- *     member owns nothing until its join is finished, and writes are frozen until then.
+ *  3. only members that own tokens are replicas (LocalStrategy: the node itself, whatever its
+ *     state);
+ *  4. the read set and the write set of a range are the same array while no member is a pending
+ *     owner: a JOINING member owns nothing until its join is finished, and writes are frozen until
+ *     then.
  *
- * How to add a strategy: a name in `strategies`, a function that fills `walk`'s factors or makes the ranges. */
+ * How to add a strategy: a name in `strategies`, a function that fills `walk`'s factors or makes
+ * the ranges. */
 #include "ring/ring_private.h"
 
 enum { FACTOR_MAX = RING_MEMBERS_MAX };
@@ -20,11 +24,11 @@ enum { FACTOR_MAX = RING_MEMBERS_MAX };
 /* Names of data centres and racks as small numbers, and what a walk knows of each data centre. */
 struct walk_dc {
     struct base_slice name;
-    unsigned rf;         /* wanted */
-    unsigned members;    /* that own tokens */
+    unsigned rf;      /* wanted */
+    unsigned members; /* that own tokens */
     unsigned racks;
-    unsigned left;       /* of this walk: replicas to find */
-    int repeats_left;    /* of this walk: how often a rack may come again */
+    unsigned left;    /* of this walk: replicas to find */
+    int repeats_left; /* of this walk: how often a rack may come again */
 };
 struct walk {
     const struct ring_state *state;
@@ -33,10 +37,10 @@ struct walk {
     uint16_t *member_dc, *member_rack; /* by member; racks are numbered over all data centres */
     uint32_t *member_seen, *rack_seen; /* the last walk that took one */
     uint32_t number;                   /* of this walk */
-    bool by_dc;                        /* else all members are as of one data centre and each its own rack */
+    bool by_dc; /* else all members are as of one data centre and each its own rack */
 };
 
-/* --- options ------------------------------------------------------------------------------------------------- */
+/* Options. */
 
 static bool parse_factor(struct base_slice text, unsigned *factor)
 {
@@ -55,11 +59,12 @@ static bool parse_factor(struct base_slice text, unsigned *factor)
 
 static int bad_factor(struct base_err *err, struct base_slice of, struct base_slice text)
 {
-    return base_err_set(err, BASE_E_INVALID, "replication: %.*s: %.*s is no replication factor (0 to %d)", BASE_SLICE_ARG(of),
-                        BASE_SLICE_ARG(text), FACTOR_MAX);
+    return base_err_set(err, BASE_E_INVALID,
+                        "replication: %.*s: %.*s is no replication factor (0 to %d)",
+                        BASE_SLICE_ARG(of), BASE_SLICE_ARG(text), FACTOR_MAX);
 }
 
-/* --- numbering members' data centres and racks ------------------------------------------------------------------ */
+/* Numbering members' data centres and racks. */
 
 struct rack {
     struct base_slice dc, name;
@@ -100,7 +105,8 @@ static int walk_init(struct walk *w, const struct ring_state *state, bool by_dc)
     }
     for (size_t i = 0; i < count; i++)
         if (state->members[i].state == RING_MEMBER_NORMAL)
-            all[owners++] = by_dc ? (struct rack){state->members[i].dc, state->members[i].rack, i} : (struct rack){.member = i};
+            all[owners++] = by_dc ? (struct rack){state->members[i].dc, state->members[i].rack, i}
+                                  : (struct rack){.member = i};
     qsort(all, owners, sizeof *all, compare_racks);
     for (size_t i = 0; i < owners; i++) {
         bool new_dc = i == 0 || !base_slice_equal(all[i].dc, all[i - 1].dc);
@@ -117,9 +123,10 @@ static int walk_init(struct walk *w, const struct ring_state *state, bool by_dc)
     return BASE_OK;
 }
 
-/* --- one range's replicas --------------------------------------------------------------------------------------- */
+/* One range's replicas. */
 
-/* Members in the order in which the walk from entry `at` takes them; `out` has room for all that are wanted. */
+/* Members in the order in which the walk from entry `at` takes them; `out` has room for all that
+ * are wanted. */
 static uint16_t walk_from(struct walk *w, size_t at, uint16_t *out)
 {
     const struct ring_state *state = w->state;
@@ -157,7 +164,8 @@ static int ranges_by_walk(struct ring_placement *p, struct walk *w)
 {
     const struct ring_state *state = p->state;
     size_t count = state->ring_count, replicas = 0;
-    bool wraps = count == 0 || state->ring[count - 1].token != INT64_MAX; /* the last range is the first's other part */
+    bool wraps = count == 0 || state->ring[count - 1].token !=
+                                   INT64_MAX; /* the last range is the first's other part */
     for (size_t d = 0; d < w->dc_count; d++)
         replicas += w->dcs[d].rf < w->dcs[d].members ? w->dcs[d].rf : w->dcs[d].members;
     struct ring_range *ranges = base_arena_alloc(&p->arena, (count + 1) * sizeof *ranges);
@@ -178,9 +186,10 @@ static int ranges_by_walk(struct ring_placement *p, struct walk *w)
     return BASE_OK;
 }
 
-/* --- strategies -------------------------------------------------------------------------------------------------- */
+/* Strategies. */
 
-static int simple(struct ring_placement *p, const struct base_options *options, struct base_uuid local, struct base_err *err)
+static int simple(struct ring_placement *p, const struct base_options *options,
+                  struct base_uuid local, struct base_err *err)
 {
     struct walk w;
     unsigned rf;
@@ -211,11 +220,14 @@ static int dc_add(struct ring_placement *p, struct base_slice name, unsigned rf)
 
 static int compare_dcs(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct ring_dc_rf *)a)->dc, ((const struct ring_dc_rf *)b)->dc);
+    return base_slice_compare(((const struct ring_dc_rf *)a)->dc,
+                              ((const struct ring_dc_rf *)b)->dc);
 }
 
-/* The factors: each data centre's that is named; replication_factor is that of all others there are. */
-static int topology_factors(struct ring_placement *p, struct walk *w, const struct base_options *options, struct base_err *err)
+/* The factors: each data centre's that is named; replication_factor is that of all others there
+ * are. */
+static int topology_factors(struct ring_placement *p, struct walk *w,
+                            const struct base_options *options, struct base_err *err)
 {
     int rc = BASE_OK;
     unsigned rf, rf_others = 0;
@@ -249,7 +261,8 @@ static int topology_factors(struct ring_placement *p, struct walk *w, const stru
     return rc;
 }
 
-static int topology(struct ring_placement *p, const struct base_options *options, struct base_uuid local, struct base_err *err)
+static int topology(struct ring_placement *p, const struct base_options *options,
+                    struct base_uuid local, struct base_err *err)
 {
     struct walk w;
     (void)local;
@@ -269,13 +282,15 @@ static int one_range(struct ring_placement *p, const uint16_t *members, uint16_t
     struct ring_range *range = base_arena_alloc(&p->arena, sizeof *range);
     if (!range)
         return BASE_E_NOMEM;
-    *range = (struct ring_range){.upto = INT64_MAX, .read = {members, count}, .write = {members, count}};
+    *range =
+        (struct ring_range){.upto = INT64_MAX, .read = {members, count}, .write = {members, count}};
     p->ranges = range;
     p->range_count = 1;
     return BASE_OK;
 }
 
-static int local_only(struct ring_placement *p, const struct base_options *options, struct base_uuid local, struct base_err *err)
+static int local_only(struct ring_placement *p, const struct base_options *options,
+                      struct base_uuid local, struct base_err *err)
 {
     (void)options;
     (void)err;
@@ -288,12 +303,14 @@ static int local_only(struct ring_placement *p, const struct base_options *optio
     return one_range(p, members, member >= 0);
 }
 
-static int everywhere(struct ring_placement *p, const struct base_options *options, struct base_uuid local, struct base_err *err)
+static int everywhere(struct ring_placement *p, const struct base_options *options,
+                      struct base_uuid local, struct base_err *err)
 {
     (void)options;
     (void)local;
     (void)err;
-    uint16_t count = 0, *members = base_arena_alloc(&p->arena, (p->state->member_count + 1) * sizeof *members);
+    uint16_t count = 0,
+             *members = base_arena_alloc(&p->arena, (p->state->member_count + 1) * sizeof *members);
     if (!members)
         return BASE_E_NOMEM;
     for (size_t i = 0; i < p->state->member_count; i++)
@@ -305,7 +322,8 @@ static int everywhere(struct ring_placement *p, const struct base_options *optio
 
 static const struct {
     const char *name;
-    int (*make)(struct ring_placement *p, const struct base_options *options, struct base_uuid local, struct base_err *err);
+    int (*make)(struct ring_placement *p, const struct base_options *options,
+                struct base_uuid local, struct base_err *err);
 } strategies[] = {
     {"SimpleStrategy", simple},
     {"NetworkTopologyStrategy", topology},
@@ -313,18 +331,20 @@ static const struct {
     {"EverywhereStrategy", everywhere},
 };
 
-/* --- placements --------------------------------------------------------------------------------------------------- */
+/* Placements. */
 
-int ring_placement_new(struct ring_state *state, const struct base_options *replication, struct base_uuid local,
-                       struct ring_placement **out, struct base_err *err)
+int ring_placement_new(struct ring_state *state, const struct base_options *replication,
+                       struct base_uuid local, struct ring_placement **out, struct base_err *err)
 {
     struct base_slice class = base_options_get(replication, "class");
     size_t k = 0;
     *out = NULL;
-    while (k < BASE_COUNT(strategies) && !base_slice_equal(class, base_slice_str(strategies[k].name)))
+    while (k < BASE_COUNT(strategies) &&
+           !base_slice_equal(class, base_slice_str(strategies[k].name)))
         k++;
     if (k == BASE_COUNT(strategies))
-        return base_err_set(err, BASE_E_INVALID, "replication: there is no strategy \"%.*s\"", BASE_SLICE_ARG(class));
+        return base_err_set(err, BASE_E_INVALID, "replication: there is no strategy \"%.*s\"",
+                            BASE_SLICE_ARG(class));
     struct ring_placement *p = calloc(1, sizeof *p);
     if (!p)
         return base_err_set(err, BASE_E_NOMEM, "replication: out of memory");

@@ -1,10 +1,12 @@
-/* Token arithmetic. Distances on the ring are unsigned 64-bit differences: they wrap as the ring does. */
+/* Token arithmetic. Distances on the ring are unsigned 64-bit differences: they wrap as the ring
+ * does. */
 #include "ring/ring.h"
 
 void ring_allocate_first(size_t count, int64_t *tokens)
 {
     BASE_ASSERT(count >= 1 && count <= RING_TOKENS_MAX);
-    for (size_t i = 0; i < count; i++) { /* the (i + 1)-th of `count` equal parts of 2^64, and its last token */
+    for (size_t i = 0; i < count;
+         i++) { /* the (i + 1)-th of `count` equal parts of 2^64, and its last token */
         unsigned __int128 end = ((unsigned __int128)(i + 1) << 64) / count;
         tokens[i] = (int64_t)((uint64_t)(end - 1) ^ (UINT64_C(1) << 63));
     }

@@ -1,18 +1,22 @@
-/* Snapshots of the cluster: references, lookup, and the form in which they are kept and sent (docs/formats/catalog.md).
+/* Snapshots of the cluster: references, lookup, and the form in which they are kept and sent
+ * (docs/formats/catalog.md).
  *
- * Invariants, all looked at by ring_state_check and by ring_state_decode alike, for the bytes come from a disk or a peer:
+ * Invariants, all looked at by ring_state_check and by ring_state_decode alike, for the bytes come
+ * from a disk or a peer:
  *  1. members ascend by host id, none twice, none zero; no two listen at one address;
  *  2. a member's tokens ascend, and no token is anybody else's; none is INT64_MIN;
- *  3. `ring` holds the tokens of the NORMAL members and no others, ascending; ring_members says whose they are;
+ *  3. `ring` holds the tokens of the NORMAL members and no others, ascending; ring_members says
+ *     whose they are;
  *  4. at most one member is JOINING, and `freeze` names it;
- *  5. where there are members, at least one is NORMAL and a voter, at most RING_VOTERS_MAX are voters, all of them NORMAL,
- *     and the cluster has its id and name; where there are none, it has neither. */
+ *  5. where there are members, at least one is NORMAL and a voter, at most RING_VOTERS_MAX are
+ *     voters, all of them NORMAL, and the cluster has its id and name; where there are none, it has
+ *     neither. */
 #include "base/json.h"
 #include "ring/ring_private.h"
 
 enum { VERSION = 1, FLAG_VOTER = 1 };
 
-/* --- references and lookup --------------------------------------------------------------------------------- */
+/* References and lookup. */
 
 struct ring_state *ring_state_new(void)
 {
@@ -75,7 +79,7 @@ size_t ring_voter_count(const struct ring_state *state)
     return count;
 }
 
-/* --- what may stand in a member ------------------------------------------------------------------------------ */
+/* What may stand in a member. */
 
 bool ringi_uuid_is_zero(struct base_uuid id)
 {
@@ -109,7 +113,8 @@ bool ringi_address_valid(struct base_slice address)
         return false;
     size_t at = address.len;
     unsigned port = 0, scale = 1;
-    for (; at > 0 && address.data[at - 1] >= '0' && address.data[at - 1] <= '9' && scale <= 10000; at--, scale *= 10)
+    for (; at > 0 && address.data[at - 1] >= '0' && address.data[at - 1] <= '9' && scale <= 10000;
+         at--, scale *= 10)
         port += (unsigned)(address.data[at - 1] - '0') * scale;
     if (port == 0 || port > 65535 || at < 2 || address.data[at - 1] != ':')
         return false;
@@ -178,28 +183,32 @@ static int members_fault(const struct ring_state *state, const char **fault)
         *fault = "no member votes";
     else if (voters > RING_VOTERS_MAX)
         *fault = "too many members vote";
-    else if (count && (ringi_uuid_is_zero(state->cluster_id) || !ringi_cluster_name_valid(state->cluster_name)))
+    else if (count && (ringi_uuid_is_zero(state->cluster_id) ||
+                       !ringi_cluster_name_valid(state->cluster_name)))
         *fault = "the cluster has no id or no name";
     else if (!count && (!ringi_uuid_is_zero(state->cluster_id) || state->cluster_name.len))
         *fault = "a cluster without members";
     return BASE_OK;
 }
 
-/* --- making ---------------------------------------------------------------------------------------------------- */
+/* Making. */
 
-int ringi_member_copy(struct base_arena *arena, const struct ring_member *from, struct ring_member *out)
+int ringi_member_copy(struct base_arena *arena, const struct ring_member *from,
+                      struct ring_member *out)
 {
     *out = *from;
     int64_t *tokens = base_arena_alloc(arena, from->token_count * sizeof *tokens);
     if (!tokens || base_arena_copy(arena, from->address, &out->address) != BASE_OK ||
-        base_arena_copy(arena, from->dc, &out->dc) != BASE_OK || base_arena_copy(arena, from->rack, &out->rack) != BASE_OK)
+        base_arena_copy(arena, from->dc, &out->dc) != BASE_OK ||
+        base_arena_copy(arena, from->rack, &out->rack) != BASE_OK)
         return BASE_E_NOMEM;
     memcpy(tokens, from->tokens, from->token_count * sizeof *tokens);
     out->tokens = tokens;
     return BASE_OK;
 }
 
-int ringi_ring_reserve(struct ring_state *state, size_t count, struct ring_owner **ring, uint16_t **members)
+int ringi_ring_reserve(struct ring_state *state, size_t count, struct ring_owner **ring,
+                       uint16_t **members)
 {
     *ring = base_arena_alloc(&state->arena, count * sizeof **ring);
     *members = base_arena_alloc(&state->arena, count * sizeof **members);
@@ -222,7 +231,8 @@ static int compare_owned(const void *a, const void *b)
     return (x->token > y->token) - (x->token < y->token);
 }
 
-/* The ring of the members. False in *distinct: a token is somebody else's too, JOINING members' included. NOMEM. */
+/* The ring of the members. False in *distinct: a token is somebody else's too, JOINING members'
+ * included. NOMEM. */
 static int ring_make(struct ring_state *state, bool *distinct)
 {
     size_t count = 0, normal = 0, at = 0;
@@ -257,7 +267,7 @@ out:
     return rc;
 }
 
-/* --- bytes ------------------------------------------------------------------------------------------------------- */
+/* Bytes. */
 
 bool ringi_get_uuid(struct base_reader *in, struct base_uuid *id)
 {
@@ -277,12 +287,14 @@ int ringi_put_tokens(struct base_buf *out, const int64_t *tokens, size_t count)
     return rc;
 }
 
-int ringi_get_tokens(struct base_reader *in, struct base_arena *arena, const int64_t **tokens, size_t *count)
+int ringi_get_tokens(struct base_reader *in, struct base_arena *arena, const int64_t **tokens,
+                     size_t *count)
 {
     uint64_t wanted;
     *tokens = NULL;
     *count = 0;
-    if (!base_get_varint(in, &wanted) || wanted > RING_TOKENS_MAX || base_reader_left(in) < wanted * sizeof **tokens)
+    if (!base_get_varint(in, &wanted) || wanted > RING_TOKENS_MAX ||
+        base_reader_left(in) < wanted * sizeof **tokens)
         return BASE_E_CORRUPT;
     int64_t *copy = base_arena_alloc(arena, (size_t)(wanted ? wanted : 1) * sizeof *copy);
     if (!copy)
@@ -338,8 +350,9 @@ static int get_member(struct base_reader *in, struct base_arena *arena, struct r
     uint8_t member_state, flags;
     struct base_slice address, dc, rack;
     size_t token_count;
-    if (!ringi_get_uuid(in, &out->host_id) || !base_get_u8(in, &member_state) || !base_get_u8(in, &flags) ||
-        (flags & ~FLAG_VOTER) || !base_get_bytes(in, &address) || !base_get_bytes(in, &dc) || !base_get_bytes(in, &rack))
+    if (!ringi_get_uuid(in, &out->host_id) || !base_get_u8(in, &member_state) ||
+        !base_get_u8(in, &flags) || (flags & ~FLAG_VOTER) || !base_get_bytes(in, &address) ||
+        !base_get_bytes(in, &dc) || !base_get_bytes(in, &rack))
         return BASE_E_CORRUPT;
     out->state = (enum ring_member_state)member_state;
     out->voter = flags & FLAG_VOTER;
@@ -361,9 +374,10 @@ static int get_members(struct base_reader *in, struct ring_state *state, struct 
     if (!base_get_varint(in, &count))
         return base_err_set(err, BASE_E_CORRUPT, "ring: the bytes end early");
     if (count > RING_MEMBERS_MAX)
-        return base_err_set(err, BASE_E_LIMIT, "ring: %llu members, at most %d are possible", (unsigned long long)count,
-                            RING_MEMBERS_MAX);
-    struct ring_member *members = base_arena_zalloc(&state->arena, (size_t)(count + 1) * sizeof *members);
+        return base_err_set(err, BASE_E_LIMIT, "ring: %llu members, at most %d are possible",
+                            (unsigned long long)count, RING_MEMBERS_MAX);
+    struct ring_member *members =
+        base_arena_zalloc(&state->arena, (size_t)(count + 1) * sizeof *members);
     if (!members)
         return base_err_set(err, BASE_E_NOMEM, "ring: out of memory");
     for (size_t i = 0; i < count; i++) {
@@ -397,7 +411,8 @@ int ring_state_decode(struct base_slice bytes, struct ring_state **out, struct b
         base_err_set(err, rc, "ring: not of version %d", VERSION);
         goto out;
     }
-    if (!base_get_varint(&in, &state->epoch) || !ringi_get_uuid(&in, &state->cluster_id) || !base_get_bytes(&in, &name)) {
+    if (!base_get_varint(&in, &state->epoch) || !ringi_get_uuid(&in, &state->cluster_id) ||
+        !base_get_bytes(&in, &name)) {
         base_err_set(err, rc, "ring: the bytes end early");
         goto out;
     }
@@ -413,7 +428,10 @@ int ring_state_decode(struct base_slice bytes, struct ring_state **out, struct b
         base_err_set(err, rc, "ring: out of memory");
         goto out;
     }
-    fault = fault ? fault : !distinct ? "two members have one token" : base_reader_left(&in) ? "more bytes than members" : NULL;
+    fault = fault                   ? fault
+            : !distinct             ? "two members have one token"
+            : base_reader_left(&in) ? "more bytes than members"
+                                    : NULL;
     if (fault)
         rc = base_err_set(err, BASE_E_CORRUPT, "ring: %s", fault);
 out:
@@ -424,7 +442,7 @@ out:
     return rc;
 }
 
-/* --- check ------------------------------------------------------------------------------------------------------- */
+/* Check. */
 
 /* Is each token of the ring its member's, and are there as many as the NORMAL members have? */
 static bool ring_fits(const struct ring_state *state)
@@ -463,9 +481,11 @@ bool ring_state_check(const struct ring_state *state)
             continue;
         joining = m->host_id;
         for (size_t k = 0; k < m->token_count; k++)
-            if (state->ring_count && ring_lookup(state->ring, state->ring_count, m->tokens[k])->token == m->tokens[k])
+            if (state->ring_count &&
+                ring_lookup(state->ring, state->ring_count, m->tokens[k])->token == m->tokens[k])
                 return false;
     }
-    return __atomic_load_n(&state->refs, __ATOMIC_RELAXED) > 0 && members_fault(state, &fault) == BASE_OK && !fault &&
+    return __atomic_load_n(&state->refs, __ATOMIC_RELAXED) > 0 &&
+           members_fault(state, &fault) == BASE_OK && !fault &&
            base_uuid_equal(state->freeze, joining) && ring_fits(state);
 }

@@ -1,10 +1,11 @@
-/* Collations for types whose values are TEXT to SQL but do not compare as text: '2026-11-23' is midnight,
- * 10 comes after 9 in a varint. Columns are declared with them, so that what SQLite compares by itself (terms
- * of an OR, what it tests again, sorting, min() and max()) follows the type as the keys do.
+/* Collations for types whose values are TEXT to SQL but do not compare as text: '2026-11-23' is
+ * midnight, 10 comes after 9 in a varint. Columns are declared with them, so that what SQLite
+ * compares by itself (terms of an OR, what it tests again, sorting, min() and max()) follows the
+ * type as the keys do.
  *
- * Text that is no value of the type comes after all that is, in the order of its bytes: a total order, whatever a
- * query compares with. (Operands that are no text, milliseconds for a timestamp, SQLite orders by their kind:
- * no collation sees them.) */
+ * Text that is no value of the type comes after all that is, in the order of its bytes: a total
+ * order, whatever a query compares with. (Operands that are no text, milliseconds for a timestamp,
+ * SQLite orders by their kind: no collation sees them.) */
 #include "vtab/vtab_private.h"
 
 static const struct {
@@ -69,8 +70,8 @@ int vtabi_collations_register(sqlite3 *db)
         collation->type = base_type_scalar(collations[i].kind);
         base_buf_init(&collation->a, VTABI_BUF_MAX);
         base_buf_init(&collation->b, VTABI_BUF_MAX);
-        int rc = sqlite3_create_collation_v2(db, collations[i].name, SQLITE_UTF8, collation, collate,
-                                             collation_free);
+        int rc = sqlite3_create_collation_v2(db, collations[i].name, SQLITE_UTF8, collation,
+                                             collate, collation_free);
         if (rc != SQLITE_OK) {
             collation_free(collation); /* unlike others, this one leaves it to us */
             return rc;

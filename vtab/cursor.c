@@ -5,7 +5,8 @@
  * leave it alone.
  * 2. xFilter may run many times on one cursor (joins): every buffer is used again.
  * 3. Refusals come from here, not from the planner, and name the way out.
- * 4. In a cluster the reads of the next parts (IN over partitions) are under way while the first one's rows are taken. */
+ * 4. In a cluster the reads of the next parts (IN over partitions) are under way while the first
+ *    one's rows are taken. */
 #include "vtab/vtab_private.h"
 
 #include <stdio.h>
@@ -25,7 +26,8 @@ struct cursor {
     sqlite3_vtab_cursor base;      /* first */
     struct vtabi_binding *binding; /* NULL before the first xFilter */
     struct vtabi_link *link;       /* counted in it */
-    struct part_read reads[AHEAD_MAX]; /* a ring: `open_count` of them are open, from `open_at` on */
+    struct part_read
+        reads[AHEAD_MAX]; /* a ring: `open_count` of them are open, from `open_at` on */
     unsigned open_at, open_count;
     struct base_read cmd; /* what all parts have in common */
     struct vtabi_plan plan;
@@ -164,7 +166,7 @@ static int cursor_bind(struct cursor *c, struct base_err *err)
     return BASE_OK;
 }
 
-/* --- arguments ------------------------------------------------------------------------------- */
+/* Arguments. */
 
 /* `missing` is what the planner found, or NULL: name the whole key. DELETE and UPDATE with LIMIT,
  * as a connection's first statement on the table, are compiled by SQLite 3.40 before it knows that
@@ -245,7 +247,8 @@ static int keep_echo(struct cursor *c, sqlite3_value **argv, struct base_err *er
     return BASE_OK;
 }
 
-/* Equalities on indexed columns go to the node as well: it leaves out rows for which they do not hold, and judges them as we do. */
+/* Equalities on indexed columns go to the node as well: it leaves out rows for which they do not
+ * hold, and judges them as we do. */
 static int put_equalities(struct cursor *c, struct base_err *err)
 {
     const struct base_table *table = c->binding->table;
@@ -257,12 +260,17 @@ static int put_equalities(struct cursor *c, struct base_err *err)
         return base_err_set(err, BASE_E_NOMEM, "out of memory");
     for (size_t i = 0; i < c->plan.filter_count; i++) {
         const struct vtabi_filter *filter = &c->filters[i];
-        const struct base_column *column = c->binding->columns[filter->column - table_of(c)->column_first];
+        const struct base_column *column =
+            c->binding->columns[filter->column - table_of(c)->column_first];
         bool indexed = false;
-        for (size_t k = 0; column && filter->op == '=' && !filter->always && !filter->never && k < table->index_count; k++)
-            indexed |= table->indexes[k].column == column->id && table->indexes[k].target == BASE_INDEX_VALUE;
+        for (size_t k = 0; column && filter->op == '=' && !filter->always && !filter->never &&
+                           k < table->index_count;
+             k++)
+            indexed |= table->indexes[k].column == column->id &&
+                       table->indexes[k].target == BASE_INDEX_VALUE;
         if (indexed)
-            c->equal[n++] = (struct base_filter){.column = column->id, .op = BASE_FILTER_EQ, .operand = filter->operands[0]};
+            c->equal[n++] = (struct base_filter){
+                .column = column->id, .op = BASE_FILTER_EQ, .operand = filter->operands[0]};
     }
     c->cmd.filters = c->equal;
     c->cmd.filter_count = n;
@@ -297,7 +305,7 @@ static int cursor_arguments(struct cursor *c, const char *idx_str, sqlite3_value
     return rc;
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* Reading. */
 
 /* Address the next part. False when there is none. */
 static bool next_command(struct cursor *c, struct part_read *part)
@@ -337,7 +345,8 @@ static int read_open(struct cursor *c, struct base_err *err)
         struct part_read *part = &c->reads[(c->open_at + c->open_count) % AHEAD_MAX];
         if (!next_command(c, part))
             break;
-        int rc = node_read_open(c->link->session, c->binding->table, &part->cmd, c->consistency, &part->read, err);
+        int rc = node_read_open(c->link->session, c->binding->table, &part->cmd, c->consistency,
+                                &part->read, err);
         if (rc != BASE_OK)
             return rc;
         c->open_count++;
@@ -346,7 +355,8 @@ static int read_open(struct cursor *c, struct base_err *err)
 }
 
 /* k without a clustering key is the row of a partition that has only static values. */
-static bool is_wanted(const struct cursor *c, const struct part_read *part, const struct base_live_row *live)
+static bool is_wanted(const struct cursor *c, const struct part_read *part,
+                      const struct base_live_row *live)
 {
     return c->plan.kind != VTABI_PLAN_KEY || part->cmd.slices.ranges == &part->row_range ||
            live->ckey.len == 0;
@@ -461,7 +471,7 @@ int vtabi_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid)
     return SQLITE_OK;
 }
 
-/* --- columns --------------------------------------------------------------------------------- */
+/* Columns. */
 
 static int times_column(struct cursor *c, sqlite3_context *context, bool want_ttl,
                         struct base_err *err)

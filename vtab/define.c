@@ -7,7 +7,7 @@
 
 #include <ctype.h>
 
-/* --- a small scanner over definitions -------------------------------------------------------- */
+/* A small scanner over definitions. */
 
 static bool is_word(uint8_t c)
 {
@@ -108,7 +108,7 @@ static bool is_identifier(struct base_slice token)
            (token.data[0] == '"' || (is_word(token.data[0]) && !isdigit(token.data[0])));
 }
 
-/* --- the arguments --------------------------------------------------------------------------- */
+/* The arguments. */
 
 /* name = 'value'. False when the item is something else. */
 static bool parse_option(struct base_slice item, struct base_slice *name, struct base_slice *value)
@@ -140,7 +140,9 @@ static int set_option(struct base_arena *arena, struct base_slice name, struct b
                             BASE_SLICE_ARG(name));
     int rc = unquote(arena, value, false, &out->node_dir, err);
     if (rc == BASE_OK && out->node_dir.len == 0)
-        rc = base_err_set(err, BASE_E_INVALID, "node='': name a directory, or http://HOST:PORT[,HOST:PORT…] of a cluster");
+        rc = base_err_set(
+            err, BASE_E_INVALID,
+            "node='': name a directory, or http://HOST:PORT[,HOST:PORT…] of a cluster");
     return rc;
 }
 
@@ -235,7 +237,7 @@ int vtabi_define_parse(struct base_arena *arena, int argc, const char *const *ar
     return rc;
 }
 
-/* --- columns without the node ---------------------------------------------------------------- */
+/* Columns without the node. */
 
 const char *vtabi_sql_type(const struct base_type *type)
 {
@@ -315,7 +317,7 @@ int vtabi_define_columns(struct base_arena *arena, struct base_slice definitions
     return BASE_OK;
 }
 
-/* --- the declaration ------------------------------------------------------------------------- */
+/* The declaration. */
 
 /* `name`, with as many "ringlet_" before it as make it nobody else's. */
 static int put_free_name(const struct vtabi_declared *columns, int count, const char *name,

@@ -29,8 +29,9 @@ static bool is_loaded(sqlite3 *db)
     return loaded;
 }
 
-/* The pointer to SQLite's functions is written once, for other connections' threads may be reading it; who
- * loads at the same time waits for the few instructions that takes. False: it is another SQLite's. */
+/* The pointer to SQLite's functions is written once, for other connections' threads may be reading
+ * it; who loads at the same time waits for the few instructions that takes. False: it is another
+ * SQLite's. */
 static bool take_api(const sqlite3_api_routines *api)
 {
     enum { UNSET, BEING_SET, SET };

@@ -21,7 +21,7 @@ static struct base_slice text_argument(sqlite3_value *value)
     return base_slice(text, text ? (size_t)sqlite3_value_bytes(value) : 0);
 }
 
-/* --- statements ------------------------------------------------------------------------------ */
+/* Statements. */
 
 static void version_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
@@ -103,7 +103,7 @@ static void source_function(sqlite3_context *context, int argc, sqlite3_value **
     base_buf_fini(&script);
 }
 
-/* --- the session ----------------------------------------------------------------------------- */
+/* The session. */
 
 #define OPTIONS_MAX 64
 
@@ -175,34 +175,46 @@ static void open_function(sqlite3_context *context, int argc, sqlite3_value **ar
 }
 
 /* 'secret_file=PATH', 'cacert=PATH', …: the arguments behind the address. */
-static int connect_options(int argc, sqlite3_value **argv, const char *options[VTABI_CONNECT_OPTIONS], struct base_err *err)
+static int connect_options(int argc, sqlite3_value **argv,
+                           const char *options[VTABI_CONNECT_OPTIONS], struct base_err *err)
 {
-    static const char *const names[VTABI_CONNECT_OPTIONS] = {"secret_file=", "cacert=", "cert=", "key="};
+    static const char *const names[VTABI_CONNECT_OPTIONS] = {
+        "secret_file=", "cacert=", "cert=", "key="};
     for (int i = 1; i < argc; i++) {
         const char *text = (const char *)sqlite3_value_text(argv[i]);
         int at = 0;
-        while (at < VTABI_CONNECT_OPTIONS && !(text && strncmp(text, names[at], strlen(names[at])) == 0))
+        while (at < VTABI_CONNECT_OPTIONS &&
+               !(text && strncmp(text, names[at], strlen(names[at])) == 0))
             at++;
         if (at == VTABI_CONNECT_OPTIONS)
-            return base_err_set(err, BASE_E_INVALID, "ringlet_connect has no option \"%s\": there are secret_file=, cacert=, cert=, key=",
+            return base_err_set(err, BASE_E_INVALID,
+                                "ringlet_connect has no option \"%s\": there are secret_file=, "
+                                "cacert=, cert=, key=",
                                 text ? text : "");
         options[at] = text + strlen(names[at]);
     }
     return BASE_OK;
 }
 
-/* TLS files say nothing to nodes that speak plain HTTP; a certificate without its key may hold it. */
-static int check_connect_options(const char *contacts, const char *const options[VTABI_CONNECT_OPTIONS], struct base_err *err)
+/* TLS files say nothing to nodes that speak plain HTTP; a certificate without its key may hold
+ * it. */
+static int check_connect_options(const char *contacts,
+                                 const char *const options[VTABI_CONNECT_OPTIONS],
+                                 struct base_err *err)
 {
     if (strncmp(contacts, "https://", 8) != 0 &&
-        (options[VTABI_CONNECT_CA] || options[VTABI_CONNECT_CERTIFICATE] || options[VTABI_CONNECT_KEY]))
-        return base_err_set(err, BASE_E_INVALID, "cacert=, cert= and key= are for https://, not for http://%s", contacts);
+        (options[VTABI_CONNECT_CA] || options[VTABI_CONNECT_CERTIFICATE] ||
+         options[VTABI_CONNECT_KEY]))
+        return base_err_set(err, BASE_E_INVALID,
+                            "cacert=, cert= and key= are for https://, not for http://%s",
+                            contacts);
     if (options[VTABI_CONNECT_KEY] && !options[VTABI_CONNECT_CERTIFICATE])
         return base_err_set(err, BASE_E_INVALID, "key= is of no use without cert=");
     return BASE_OK;
 }
 
-/* ringlet_connect('http://…' [, 'secret_file=PATH', …]): this connection coordinates; tables without node= live in that cluster. */
+/* ringlet_connect('http://…' [, 'secret_file=PATH', …]): this connection coordinates; tables
+ * without node= live in that cluster. */
 static void connect_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     const char *options[VTABI_CONNECT_OPTIONS] = {NULL};
@@ -211,11 +223,15 @@ static void connect_function(sqlite3_context *context, int argc, sqlite3_value *
     struct base_buf contacts;
     struct vtabi_link *link;
     base_buf_init(&contacts, 4096);
-    int rc = argc >= 1 ? connect_options(argc, argv, options, &err)
-                       : base_err_set(&err, BASE_E_INVALID, "ringlet_connect('http://HOST:PORT[,HOST:PORT…]' [, 'secret_file=PATH', "
-                                                            "'cacert=PATH', 'cert=PATH', 'key=PATH'])");
+    int rc =
+        argc >= 1
+            ? connect_options(argc, argv, options, &err)
+            : base_err_set(&err, BASE_E_INVALID,
+                           "ringlet_connect('http://HOST:PORT[,HOST:PORT…]' [, 'secret_file=PATH', "
+                           "'cacert=PATH', 'cert=PATH', 'key=PATH'])");
     if (rc == BASE_OK && host->default_dir)
-        rc = base_err_set(&err, BASE_E_BUSY, "%s is open: SELECT ringlet_close() first", host->default_dir);
+        rc = base_err_set(&err, BASE_E_BUSY, "%s is open: SELECT ringlet_close() first",
+                          host->default_dir);
     if (rc == BASE_OK)
         rc = node_contacts_parse(text_argument(argv[0]), &contacts, &err);
     if (rc == BASE_OK && base_buf_put_u8(&contacts, 0) != BASE_OK)
@@ -294,7 +310,7 @@ static void batch_function(sqlite3_context *context, int argc, sqlite3_value **a
         sqlite3_result_text(context, host->unlogged ? "unlogged" : "logged", -1, SQLITE_STATIC);
 }
 
-/* --- identifiers and tokens ------------------------------------------------------------------ */
+/* Identifiers and tokens. */
 
 static void result_uuid(sqlite3_context *context, struct base_uuid id)
 {
@@ -415,7 +431,8 @@ static void token_function(sqlite3_context *context, int argc, sqlite3_value **a
         vtabi_fail_function(context, rc, &err);
 }
 
-/* ringlet_endpoints('keyspace.table', key, …): the replicas' addresses as a JSON array, the nearest on the ring first. */
+/* ringlet_endpoints('keyspace.table', key, …): the replicas' addresses as a JSON array, the nearest
+ * on the ring first. */
 static void endpoints_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     struct base_err err = {0};
@@ -424,13 +441,15 @@ static void endpoints_function(sqlite3_context *context, int argc, sqlite3_value
     int64_t token = 0;
     struct base_slice name = argc ? text_argument(argv[0]) : (struct base_slice){0};
     int rc = argc >= 2 ? vtabi_host_default(host_of(context), &link, &err)
-                       : base_err_set(&err, BASE_E_INVALID, "ringlet_endpoints('keyspace.table', key, …)");
+                       : base_err_set(&err, BASE_E_INVALID,
+                                      "ringlet_endpoints('keyspace.table', key, …)");
     base_buf_init(&json, VTABI_BUF_MAX);
     if (rc == BASE_OK) {
         struct base_schema *schema = node_schema(link->node);
         const struct base_table *table = find_table(schema, name);
         rc = table ? compose_token(table, argc - 1, argv + 1, &token, &err)
-                   : base_err_set(&err, BASE_E_NOTFOUND, "ringlet_endpoints: no table %.*s", BASE_SLICE_ARG(name));
+                   : base_err_set(&err, BASE_E_NOTFOUND, "ringlet_endpoints: no table %.*s",
+                                  BASE_SLICE_ARG(name));
         if (rc == BASE_OK)
             rc = node_endpoints(link->node, schema, table->keyspace, token, &json, &err);
         base_schema_release(schema);
@@ -444,7 +463,7 @@ static void endpoints_function(sqlite3_context *context, int argc, sqlite3_value
     base_buf_fini(&json);
 }
 
-/* --- administration -------------------------------------------------------------------------- */
+/* Administration. */
 
 #define NODETOOL_ARGS_MAX 32
 

@@ -95,7 +95,8 @@ static char *relative_to(const char *file, struct base_slice name)
 
 static bool is_url(struct base_slice text)
 {
-    return (text.len >= 7 && memcmp(text.data, "http://", 7) == 0) || (text.len >= 8 && memcmp(text.data, "https://", 8) == 0);
+    return (text.len >= 7 && memcmp(text.data, "http://", 7) == 0) ||
+           (text.len >= 8 && memcmp(text.data, "https://", 8) == 0);
 }
 
 static int resolve_contacts(struct base_slice url, char **out, struct base_err *err)
@@ -111,7 +112,8 @@ static int resolve_contacts(struct base_slice url, char **out, struct base_err *
     return rc;
 }
 
-/* *temporary: the directory is ours alone, and made here. *contacts: it is no directory but a cluster's. */
+/* *temporary: the directory is ours alone, and made here. *contacts: it is no directory but a
+ * cluster's. */
 static int resolve_dir(struct vtabi_host *host, const char *schema, struct base_slice node_dir,
                        char **out, bool *temporary, bool *contacts, struct base_err *err)
 {
@@ -170,8 +172,11 @@ int vtabi_host_link(struct vtabi_host *host, const char *schema, struct base_sli
         sqlite3_free(dir);
         return base_err_set(err, BASE_E_NOMEM, "out of memory");
     }
-    *link =
-        (struct vtabi_link){.next = host->links, .host = host, .dir = dir, .contacts = contacts, .temporary = temporary};
+    *link = (struct vtabi_link){.next = host->links,
+                                .host = host,
+                                .dir = dir,
+                                .contacts = contacts,
+                                .temporary = temporary};
     host->links = link;
     *out = link;
     return BASE_OK;
@@ -226,7 +231,8 @@ int vtabi_link_open(struct vtabi_link *link, const struct node_option *options, 
             err, BASE_E_CLOSED,
             "this connection was opened before fork(): open the database again in the child");
     if (link->contacts) {
-        int rc = node_contacts_allowed(link->dir, (const char *const *)link->host->connected, link->host->connected_count, err);
+        int rc = node_contacts_allowed(link->dir, (const char *const *)link->host->connected,
+                                       link->host->connected_count, err);
         if (rc != BASE_OK)
             return rc;
     }
@@ -291,14 +297,16 @@ int vtabi_host_close(struct vtabi_host *host, struct base_err *err)
     return BASE_OK;
 }
 
-int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *const options[VTABI_CONNECT_OPTIONS],
-                       struct base_err *err)
+int vtabi_host_connect(struct vtabi_host *host, const char *contacts,
+                       const char *const options[VTABI_CONNECT_OPTIONS], struct base_err *err)
 {
-    char **connected = sqlite3_realloc64(host->connected, (host->connected_count + 1) * sizeof *connected);
+    char **connected =
+        sqlite3_realloc64(host->connected, (host->connected_count + 1) * sizeof *connected);
     char *copies[VTABI_CONNECT_OPTIONS] = {NULL};
     if (connected)
         host->connected = connected;
-    char *own = connected ? sqlite3_mprintf("%s", contacts) : NULL, *again = own ? sqlite3_mprintf("%s", contacts) : NULL;
+    char *own = connected ? sqlite3_mprintf("%s", contacts) : NULL,
+         *again = own ? sqlite3_mprintf("%s", contacts) : NULL;
     bool ok = again != NULL;
     for (int i = 0; i < VTABI_CONNECT_OPTIONS && ok; i++) {
         copies[i] = options[i] ? sqlite3_mprintf("%s", options[i]) : NULL;

@@ -49,7 +49,7 @@ void vtabi_plan_decode(int idx_num, struct vtabi_plan *plan)
 struct planner {
     struct vtabi_table *table;
     const struct vtabi_binding
-        *binding; /* NULL: the node cannot be asked; only REFUSED is possible */
+        *binding;  /* NULL: the node cannot be asked; only REFUSED is possible */
     bool by_index; /* a scan that an index of the table serves */
     sqlite3_index_info *info;
     struct vtabi_plan plan;
@@ -151,7 +151,7 @@ static bool take(struct planner *p, int i)
     return in;
 }
 
-/* --- the key --------------------------------------------------------------------------------- */
+/* The key. */
 
 static bool plan_key(struct planner *p)
 {
@@ -235,7 +235,7 @@ static bool plan_partition(struct planner *p)
     return true;
 }
 
-/* --- the whole table ------------------------------------------------------------------------- */
+/* The whole table. */
 
 /* allow_filtering in any form that reaches us: a comparison, or the bare word, which only shows in
  * colUsed (all ones means UPDATE, which tells nothing). */
@@ -296,7 +296,8 @@ static const char *may_filter(const struct planner *p, int i)
     return filter_op(c->op, sqlite3_vtab_in(p->info, i, -1));
 }
 
-/* Is there an equality that an index of the table serves? Then rows are found without their keys, and nobody need allow it. */
+/* Is there an equality that an index of the table serves? Then rows are found without their keys,
+ * and nobody need allow it. */
 static bool has_indexed_equality(const struct planner *p)
 {
     const struct base_table *table = p->binding->table;
@@ -304,9 +305,11 @@ static bool has_indexed_equality(const struct planner *p)
         const char *op = may_filter(p, i);
         if (!op || op[0] != '=')
             continue;
-        const struct base_column *column = p->binding->columns[p->info->aConstraint[i].iColumn - p->table->column_first];
+        const struct base_column *column =
+            p->binding->columns[p->info->aConstraint[i].iColumn - p->table->column_first];
         for (size_t k = 0; k < table->index_count; k++)
-            if (table->indexes[k].column == column->id && table->indexes[k].target == BASE_INDEX_VALUE)
+            if (table->indexes[k].column == column->id &&
+                table->indexes[k].target == BASE_INDEX_VALUE)
                 return true;
     }
     return false;
@@ -331,7 +334,7 @@ static void take_filters(struct planner *p)
     }
 }
 
-/* --- order, limit ---------------------------------------------------------------------------- */
+/* Order, limit. */
 
 /* Is the column the same in all rows of this plan? */
 static bool is_fixed(const struct planner *p, int column)

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum vtabi_plan_kind {
-    VTABI_PLAN_REFUSED,   /* xFilter answers with the way out */
-    VTABI_PLAN_SCAN,      /* the whole table, allowed by allow_filtering, or what an index of it finds */
+    VTABI_PLAN_REFUSED, /* xFilter answers with the way out */
+    VTABI_PLAN_SCAN, /* the whole table, allowed by allow_filtering, or what an index of it finds */
     VTABI_PLAN_PARTITION, /* partitions by key, slices of their rows */
     VTABI_PLAN_KEY,       /* single rows by k */
 };

@@ -1,10 +1,11 @@
-/* Statements of CQL with values from SQL: ringlet_cql(text, value…), and the table-valued ringlet_query(cql, value…), a page at a time. */
+/* Statements of CQL with values from SQL: ringlet_cql(text, value…), and the table-valued
+ * ringlet_query(cql, value…), a page at a time. */
 #include "vtab/vtab_private.h"
 
 #define VALUES_MAX 64
 #define PAGE_ROWS 1000
 
-/* --- values ------------------------------------------------------------------------------------------------------- */
+/* Values. */
 
 /* SQL values for a statement's markers, serialized. The caller's storage; buf owns the bytes. */
 struct values {
@@ -22,20 +23,25 @@ static void values_fini(struct values *v)
     base_buf_fini(&v->bytes);
 }
 
-static int values_set(struct values *v, const struct node_query *query, int argc, sqlite3_value **argv, struct base_err *err)
+static int values_set(struct values *v, const struct node_query *query, int argc,
+                      sqlite3_value **argv, struct base_err *err)
 {
     const struct cql_column_spec *specs;
     size_t ends[VALUES_MAX], count = cql_prepared_binds(node_query_prepared(query), &specs);
     base_buf_reset(&v->bytes);
     if ((size_t)argc != count)
-        return base_err_set(err, BASE_E_INVALID, "the statement has %zu markers, and %d values are given", count, argc);
+        return base_err_set(err, BASE_E_INVALID,
+                            "the statement has %zu markers, and %d values are given", count, argc);
     if (count > VALUES_MAX)
         return base_err_set(err, BASE_E_LIMIT, "more than %d values", VALUES_MAX);
     for (size_t i = 0; i < count; i++) {
         struct base_sql_value value;
         vtabi_value_get(argv[i], &value);
-        v->items[i] = (struct cql_value){.state = value.kind == BASE_SQL_NULL ? CQL_VALUE_NULL : CQL_VALUE_SET};
-        int rc = value.kind == BASE_SQL_NULL ? BASE_OK : base_value_from_sql(specs[i].type, &value, &v->bytes, err);
+        v->items[i] = (struct cql_value){.state = value.kind == BASE_SQL_NULL ? CQL_VALUE_NULL
+                                                                              : CQL_VALUE_SET};
+        int rc = value.kind == BASE_SQL_NULL
+                     ? BASE_OK
+                     : base_value_from_sql(specs[i].type, &value, &v->bytes, err);
         if (rc != BASE_OK)
             return base_err_wrap(err, rc, "value %zu (%.*s)", i + 1, BASE_SLICE_ARG(specs[i].name));
         ends[i] = v->bytes.len;
@@ -53,11 +59,13 @@ static struct base_slice text_of(sqlite3_value *value)
     return base_slice(text, text ? (size_t)sqlite3_value_bytes(value) : 0);
 }
 
-/* --- ringlet_cql ---------------------------------------------------------------------------------------------------- */
+/* ringlet_cql. */
 
-static int run_statement(struct vtabi_host *host, int argc, sqlite3_value **argv, struct base_buf *out, bool *rows, struct base_err *err)
+static int run_statement(struct vtabi_host *host, int argc, sqlite3_value **argv,
+                         struct base_buf *out, bool *rows, struct base_err *err)
 {
-    const struct node_query_options options = {.consistency = host->consistency, .serial_consistency = NODE_CL_SERIAL};
+    const struct node_query_options options = {.consistency = host->consistency,
+                                               .serial_consistency = NODE_CL_SERIAL};
     const struct cql_result *result;
     struct node_query *query;
     struct vtabi_link *link;
@@ -86,19 +94,23 @@ void vtabi_cql_function(sqlite3_context *context, int argc, sqlite3_value **argv
     struct base_buf out;
     bool rows = false;
     if (argc < 1 || sqlite3_value_type(argv[0]) != SQLITE_TEXT) {
-        sqlite3_result_error(context, "ringlet_cql(text [, value…]): one CQL statement, and a value for each ? in it", -1);
+        sqlite3_result_error(
+            context,
+            "ringlet_cql(text [, value…]): one CQL statement, and a value for each ? in it", -1);
         return;
     }
     base_buf_init(&out, VTABI_BUF_MAX);
     int rc = run_statement(sqlite3_user_data(context), argc, argv, &out, &rows, &err);
     if (rc == BASE_OK)
-        vtabi_value_result(context, &(struct base_sql_value){.kind = rows ? BASE_SQL_JSON : BASE_SQL_TEXT, .bytes = base_buf_view(&out)});
+        vtabi_value_result(context,
+                           &(struct base_sql_value){.kind = rows ? BASE_SQL_JSON : BASE_SQL_TEXT,
+                                                    .bytes = base_buf_view(&out)});
     else
         vtabi_fail_function(context, rc, &err);
     base_buf_fini(&out);
 }
 
-/* --- ringlet_query ------------------------------------------------------------------------------------------------------ */
+/* ringlet_query. */
 
 struct query_table {
     sqlite3_vtab base; /* first */
@@ -123,7 +135,8 @@ static void query_table_release(void *host)
     vtabi_host_release(host);
 }
 
-static int query_connect(sqlite3 *db, void *arg, int argc, const char *const *argv, sqlite3_vtab **out, char **message)
+static int query_connect(sqlite3 *db, void *arg, int argc, const char *const *argv,
+                         sqlite3_vtab **out, char **message)
 {
     struct base_buf text;
     (void)argc, (void)argv, (void)message;
@@ -136,7 +149,8 @@ static int query_connect(sqlite3 *db, void *arg, int argc, const char *const *ar
     rc = rc == BASE_OK ? sqlite3_declare_vtab(db, (const char *)text.data) : SQLITE_NOMEM;
     base_buf_fini(&text);
     if (rc == SQLITE_OK)
-        rc = sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY); /* a stranger's view asks nothing of a cluster */
+        rc = sqlite3_vtab_config(
+            db, SQLITE_VTAB_DIRECTONLY); /* a stranger's view asks nothing of a cluster */
     struct query_table *table = rc == SQLITE_OK ? sqlite3_malloc64(sizeof *table) : NULL;
     if (!table)
         return rc == SQLITE_OK ? SQLITE_NOMEM : rc;
@@ -173,7 +187,8 @@ static int query_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
         count++;
     }
     if (count == 0) {
-        vtab->zErrMsg = sqlite3_mprintf("ringlet_query('SELECT …' [, value…]): the statement is missing");
+        vtab->zErrMsg =
+            sqlite3_mprintf("ringlet_query('SELECT …' [, value…]): the statement is missing");
         return SQLITE_ERROR;
     }
     info->idxNum = count;
@@ -253,7 +268,9 @@ static int start(struct query_cursor *c, int argc, sqlite3_value **argv, struct 
     if (rc == BASE_OK)
         rc = node_query_prepare(link->session, text_of(argv[0]), &c->query, err);
     if (rc == BASE_OK && !gives_rows(cql_prepared_kind(node_query_prepared(c->query))))
-        rc = base_err_set(err, BASE_E_INVALID, "ringlet_query takes statements that give rows; SELECT ringlet_cql('…') runs all others");
+        rc = base_err_set(err, BASE_E_INVALID,
+                          "ringlet_query takes statements that give rows; SELECT ringlet_cql('…') "
+                          "runs all others");
     c->value_count = (size_t)argc - 1;
     if (rc == BASE_OK)
         rc = values_set(&c->values, c->query, argc - 1, argv + 1, err);
@@ -265,7 +282,8 @@ static int start(struct query_cursor *c, int argc, sqlite3_value **argv, struct 
     return advance(c, err);
 }
 
-static int query_filter(sqlite3_vtab_cursor *cursor, int idx_num, const char *idx_str, int argc, sqlite3_value **argv)
+static int query_filter(sqlite3_vtab_cursor *cursor, int idx_num, const char *idx_str, int argc,
+                        sqlite3_value **argv)
 {
     struct query_cursor *c = (struct query_cursor *)cursor;
     struct base_err err = {0};
@@ -294,7 +312,8 @@ static int query_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, i
 {
     struct query_cursor *c = (struct query_cursor *)cursor;
     if (column == COLUMN_ROW)
-        vtabi_value_result(context, &(struct base_sql_value){.kind = BASE_SQL_JSON, .bytes = base_buf_view(&c->row)});
+        vtabi_value_result(context, &(struct base_sql_value){.kind = BASE_SQL_JSON,
+                                                             .bytes = base_buf_view(&c->row)});
     return SQLITE_OK;
 }
 
@@ -320,5 +339,6 @@ static const sqlite3_module query_module = {
 int vtabi_query_register(struct vtabi_host *host)
 {
     vtabi_host_acquire(host);
-    return sqlite3_create_module_v2(host->db, "ringlet_query", &query_module, host, query_table_release);
+    return sqlite3_create_module_v2(host->db, "ringlet_query", &query_module, host,
+                                    query_table_release);
 }

@@ -73,7 +73,7 @@ static int add_part(struct vtabi_request *request, size_t at, size_t pkey_len)
     return rc;
 }
 
-/* --- rows by k ------------------------------------------------------------------------------- */
+/* Rows by k. */
 
 /* What is no key of ours matches nothing. */
 static int add_key(struct vtabi_request *request, sqlite3_value *in)
@@ -105,7 +105,7 @@ static int build_keys(struct vtabi_request *request, const struct vtabi_plan *pl
     return rc == BASE_OK ? rc : no_memory(err);
 }
 
-/* --- values of key columns ------------------------------------------------------------------- */
+/* Values of key columns. */
 
 static int add_value(struct vtabi_request *request, struct lists *lists, struct list *list,
                      const struct base_column *column, sqlite3_value *in, struct base_err *err)
@@ -196,7 +196,7 @@ static int too_many(struct base_err *err)
                         PRODUCT_MAX);
 }
 
-/* --- partitions ------------------------------------------------------------------------------ */
+/* Partitions. */
 
 static int build_partitions(struct vtabi_request *request, struct lists *lists, size_t n,
                             struct base_err *err)
@@ -245,7 +245,7 @@ static void sort_parts(struct vtabi_request *request)
     request->part_count = kept;
 }
 
-/* --- slices ---------------------------------------------------------------------------------- */
+/* Slices. */
 
 /* One end of a range on the column after the prefix, encoded. */
 struct bound {
@@ -419,7 +419,7 @@ static int build_slices(struct vtabi_request *request, struct lists *lists,
     return rc;
 }
 
-/* --- all ------------------------------------------------------------------------------------- */
+/* All. */
 
 static int convert_bounds(const struct vtabi_table *table, const struct vtabi_plan *plan,
                           const struct base_table *schema, sqlite3_value **argv, int *used,

@@ -133,7 +133,7 @@ static int clustering_value(struct vtabi_row *row, uint32_t position, struct bas
     return BASE_OK;
 }
 
-/* --- cells ----------------------------------------------------------------------------------- */
+/* Cells. */
 
 /* Index cells until the column `id` is passed or found. The iterator stays in registers while it
  * runs: a copy of what was just written piecewise would wait for the store buffer, a third of a
@@ -228,7 +228,7 @@ static int cell_value(struct vtabi_row *row, const struct base_column *column,
     return BASE_OK;
 }
 
-/* --- values ---------------------------------------------------------------------------------- */
+/* Values. */
 
 int vtabi_row_value(struct vtabi_row *row, const struct base_column *column,
                     struct base_slice *value, bool *present, struct base_err *err)

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* --- binding --------------------------------------------------------------------------------- */
+/* Binding. */
 
 struct vtabi_binding *vtabi_binding_acquire(struct vtabi_binding *binding)
 {
@@ -143,7 +143,7 @@ struct base_slice vtabi_column_name(const struct vtabi_table *table, int column)
     return table->columns[index];
 }
 
-/* --- the shadow table of the attach form ----------------------------------------------------- */
+/* The shadow table of the attach form. */
 
 static bool has_shadow(const struct vtabi_table *table)
 {
@@ -232,7 +232,7 @@ static int shadow_read(struct vtabi_table *table, struct vtabi_declared **out, i
     return rc == BASE_OK ? rc : base_err_set(err, rc, "out of memory");
 }
 
-/* --- create and connect ---------------------------------------------------------------------- */
+/* Create and connect. */
 
 static void table_free(struct vtabi_table *table)
 {
@@ -277,7 +277,8 @@ static int create_in_node(struct vtabi_table *table, const struct vtabi_definiti
                              definition->columns, definition->with, &attached, err);
 }
 
-/* xConnect: no network I/O. A cluster's columns are had only if this connection talks to it already. */
+/* xConnect: no network I/O. A cluster's columns are had only if this connection talks to it
+ * already. */
 static int connect_to_node(struct vtabi_table *table, struct base_err *err)
 {
     if (table->link->contacts && !table->link->node)

@@ -1,6 +1,6 @@
-/* Eponymous tables about the connection's default node: ringlet_tables, ringlet_metrics, and, from the answers of nodetool's
- * commands, ringlet_status, ringlet_ring, ringlet_peers. The rows are made whole by xFilter: there are as many as tables,
- * metrics, members or tokens. */
+/* Eponymous tables about the connection's default node: ringlet_tables, ringlet_metrics, and, from
+ * the answers of nodetool's commands, ringlet_status, ringlet_ring, ringlet_peers. The rows are
+ * made whole by xFilter: there are as many as tables, metrics, members or tokens. */
 #include "vtab/vtab_private.h"
 
 #include <stdio.h>
@@ -56,7 +56,7 @@ static bool get_cell(struct base_reader *reader, struct base_sql_value *out)
     return true;
 }
 
-/* --- ringlet_tables -------------------------------------------------------------------------- */
+/* ringlet_tables. */
 
 static int put_names(struct base_buf *rows, const struct base_column *columns, size_t n)
 {
@@ -128,7 +128,8 @@ static int put_sizes(struct base_buf *rows, struct vtabi_link *link, const struc
         rc = put_integer(rows, sum_members(stats, "number_of_rows_estimate", "memtable_row_count"));
         if (rc == BASE_OK)
             rc = put_integer(rows, sum_members(stats, "space_used_live", NULL));
-    } else if (rc != BASE_E_NOMEM) { /* a coordinator stores nothing, or the table was dropped just now: not known */
+    } else if (rc != BASE_E_NOMEM) { /* a coordinator stores nothing, or the table was dropped just
+                                        now: not known */
         rc = base_buf_put_u8(rows, BASE_SQL_NULL);
         if (rc == BASE_OK)
             rc = base_buf_put_u8(rows, BASE_SQL_NULL);
@@ -168,7 +169,8 @@ static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *c
     for (size_t k = 0; k < schema->keyspace_count; k++) {
         struct base_slice name = schema->keyspaces[k].name;
         if (name.len > 7 && memcmp(name.data, "system_", 7) == 0)
-            continue; /* the cluster's own: no more a user's business than sqlite_schema; tablestats has them */
+            continue; /* the cluster's own: no more a user's business than sqlite_schema; tablestats
+                         has them */
         for (size_t t = 0; rc == BASE_OK && t < schema->keyspaces[k].table_count; t++) {
             rc = put_table(rows, link, schema->keyspaces[k].tables[t]);
             (*count)++;
@@ -178,7 +180,7 @@ static int fill_tables(struct vtabi_link *link, struct base_buf *rows, size_t *c
     return rc == BASE_OK ? rc : base_err_set(err, rc, "ringlet_tables: %s", base_err_words(rc));
 }
 
-/* --- ringlet_metrics ------------------------------------------------------------------------- */
+/* ringlet_metrics. */
 
 struct metrics {
     struct base_buf *rows;
@@ -205,16 +207,20 @@ static int fill_metrics(struct vtabi_link *link, struct base_buf *rows, size_t *
     return rc == BASE_OK ? rc : base_err_set(err, rc, "ringlet_metrics: %s", base_err_words(rc));
 }
 
-/* --- ringlet_status, ringlet_ring, ringlet_peers ------------------------------------------------ */
+/* ringlet_status, ringlet_ring, ringlet_peers. */
 
 /* A column for each key of an answer's elements, in this order. */
-static const char *const status_columns[] = {"datacenter", "rack",    "address", "status", "state", "load_bytes",
-                                             "tokens",     "owns",    "host_id", "epoch",  "self"};
+static const char *const status_columns[] = {"datacenter", "rack",       "address", "status",
+                                             "state",      "load_bytes", "tokens",  "owns",
+                                             "host_id",    "epoch",      "self"};
 static const char *const ring_columns[] = {"token", "address", "datacenter"};
-static const char *const peer_columns[] = {"address", "datacenter",   "rack",  "host_id",    "alive",      "status",     "generation", "heartbeat",
-                                           "phi",     "down_seconds", "epoch", "load_bytes", "latency_ms", "hint_count", "hints_bytes"};
+static const char *const peer_columns[] = {"address",    "datacenter",   "rack",       "host_id",
+                                           "alive",      "status",       "generation", "heartbeat",
+                                           "phi",        "down_seconds", "epoch",      "load_bytes",
+                                           "latency_ms", "hint_count",   "hints_bytes"};
 
-/* A JSON scalar as a cell: numbers as INTEGER where they are, else REAL; true and false as 1 and 0. */
+/* A JSON scalar as a cell: numbers as INTEGER where they are, else REAL; true and false as 1 and
+ * 0. */
 static int put_json(struct base_buf *rows, struct base_slice value)
 {
     struct base_json_reader reader;
@@ -231,7 +237,8 @@ static int put_json(struct base_buf *rows, struct base_slice value)
         return put_integer(rows, 0);
     case BASE_JSON_NUMBER:
         snprintf(number, sizeof number, "%.*s", BASE_SLICE_ARG(token.text));
-        return strpbrk(number, ".eE") ? put_real(rows, strtod(number, NULL)) : put_integer(rows, strtoll(number, NULL, 10));
+        return strpbrk(number, ".eE") ? put_real(rows, strtod(number, NULL))
+                                      : put_integer(rows, strtoll(number, NULL, 10));
     case BASE_JSON_STRING:
         base_buf_init(&text, VTABI_BUF_MAX);
         int rc = base_json_unescape(&token, &text);
@@ -245,8 +252,9 @@ static int put_json(struct base_buf *rows, struct base_slice value)
 }
 
 /* The rows of a command's answer: the elements of its array, or of its member `array`. */
-static int fill_answer(struct vtabi_link *link, const char *command, const char *array, const char *const *columns,
-                       size_t column_count, struct base_buf *rows, size_t *count, struct base_err *err)
+static int fill_answer(struct vtabi_link *link, const char *command, const char *array,
+                       const char *const *columns, size_t column_count, struct base_buf *rows,
+                       size_t *count, struct base_err *err)
 {
     struct base_json_walk walk;
     struct base_buf json;
@@ -265,25 +273,33 @@ static int fill_answer(struct vtabi_link *link, const char *command, const char 
         (*count)++;
     }
     base_buf_fini(&json);
-    return rc == BASE_OK || err->code ? rc : base_err_set(err, rc, "%s: %s", command, base_err_words(rc));
+    return rc == BASE_OK || err->code
+               ? rc
+               : base_err_set(err, rc, "%s: %s", command, base_err_words(rc));
 }
 
-static int fill_status(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+static int fill_status(struct vtabi_link *link, struct base_buf *rows, size_t *count,
+                       struct base_err *err)
 {
-    return fill_answer(link, "status", "nodes", status_columns, BASE_COUNT(status_columns), rows, count, err);
+    return fill_answer(link, "status", "nodes", status_columns, BASE_COUNT(status_columns), rows,
+                       count, err);
 }
 
-static int fill_ring(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+static int fill_ring(struct vtabi_link *link, struct base_buf *rows, size_t *count,
+                     struct base_err *err)
 {
-    return fill_answer(link, "ring", "ring", ring_columns, BASE_COUNT(ring_columns), rows, count, err);
+    return fill_answer(link, "ring", "ring", ring_columns, BASE_COUNT(ring_columns), rows, count,
+                       err);
 }
 
-static int fill_peers(struct vtabi_link *link, struct base_buf *rows, size_t *count, struct base_err *err)
+static int fill_peers(struct vtabi_link *link, struct base_buf *rows, size_t *count,
+                      struct base_err *err)
 {
-    return fill_answer(link, "gossipinfo", NULL, peer_columns, BASE_COUNT(peer_columns), rows, count, err);
+    return fill_answer(link, "gossipinfo", NULL, peer_columns, BASE_COUNT(peer_columns), rows,
+                       count, err);
 }
 
-/* --- the module ------------------------------------------------------------------------------ */
+/* The module. */
 
 static const struct listing listings[] = {
     {"ringlet_tables",
@@ -293,13 +309,17 @@ static const struct listing listings[] = {
      9, fill_tables},
     {"ringlet_metrics", "CREATE TABLE x(name TEXT, labels TEXT, value REAL)", 3, fill_metrics},
     {"ringlet_status",
-     "CREATE TABLE x(datacenter TEXT, rack TEXT, address TEXT, status TEXT, state TEXT, load_bytes INTEGER, tokens INTEGER, "
+     "CREATE TABLE x(datacenter TEXT, rack TEXT, address TEXT, status TEXT, state TEXT, load_bytes "
+     "INTEGER, tokens INTEGER, "
      "owns REAL, host_id TEXT, epoch INTEGER, self INTEGER)",
      BASE_COUNT(status_columns), fill_status},
-    {"ringlet_ring", "CREATE TABLE x(token INTEGER, address TEXT, datacenter TEXT)", BASE_COUNT(ring_columns), fill_ring},
+    {"ringlet_ring", "CREATE TABLE x(token INTEGER, address TEXT, datacenter TEXT)",
+     BASE_COUNT(ring_columns), fill_ring},
     {"ringlet_peers",
-     "CREATE TABLE x(address TEXT, datacenter TEXT, rack TEXT, host_id TEXT, alive INTEGER, state TEXT, generation INTEGER, "
-     "heartbeat INTEGER, phi REAL, down_seconds INTEGER, epoch INTEGER, load_bytes INTEGER, latency_ms REAL, hint_count INTEGER, "
+     "CREATE TABLE x(address TEXT, datacenter TEXT, rack TEXT, host_id TEXT, alive INTEGER, state "
+     "TEXT, generation INTEGER, "
+     "heartbeat INTEGER, phi REAL, down_seconds INTEGER, epoch INTEGER, load_bytes INTEGER, "
+     "latency_ms REAL, hint_count INTEGER, "
      "hints_bytes INTEGER)",
      BASE_COUNT(peer_columns), fill_peers},
 };
@@ -448,7 +468,8 @@ int vtabi_tables_register(struct vtabi_host *host)
             return SQLITE_NOMEM;
         *aux = (struct listing_aux){host, &listings[i]};
         vtabi_host_acquire(host);
-        int rc = sqlite3_create_module_v2(host->db, listings[i].name, &listing_module, aux, aux_free);
+        int rc =
+            sqlite3_create_module_v2(host->db, listings[i].name, &listing_module, aux, aux_free);
         if (rc != SQLITE_OK)
             return rc;
     }

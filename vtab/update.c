@@ -37,8 +37,7 @@ void vtabi_writer_init(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value,      &writer->pk,        &writer->pkey,
                                &writer->ckey,       &writer->originals, &writer->row,
-                               &writer->static_row, &writer->mutation,
-                               &writer->condition};
+                               &writer->static_row, &writer->mutation,  &writer->condition};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_init(bufs[i], VTABI_BUF_MAX);
 }
@@ -47,8 +46,7 @@ void vtabi_writer_fini(struct vtabi_writer *writer)
 {
     struct base_buf *bufs[] = {&writer->value,      &writer->pk,        &writer->pkey,
                                &writer->ckey,       &writer->originals, &writer->row,
-                               &writer->static_row, &writer->mutation,
-                               &writer->condition};
+                               &writer->static_row, &writer->mutation,  &writer->condition};
     for (size_t i = 0; i < BASE_COUNT(bufs); i++)
         base_buf_fini(bufs[i]);
 }
@@ -78,7 +76,7 @@ static int constraint(struct write *w, int rc)
     return rc;
 }
 
-/* --- hidden columns -------------------------------------------------------------------------- */
+/* Hidden columns. */
 
 static int set_ttl(struct write *w)
 {
@@ -150,7 +148,7 @@ static int set_hidden(struct write *w)
     return rc == BASE_OK ? set_ttl(w) : rc;
 }
 
-/* --- reading the row as it is ---------------------------------------------------------------- */
+/* Reading the row as it is. */
 
 /* The live row at a key; *found false: none. With an empty ckey: a partition's static row. */
 static int probe(struct write *w, struct base_slice pkey, struct base_slice ckey,
@@ -180,7 +178,7 @@ static void probe_end(struct write *w)
     w->table->link->probing = false;
 }
 
-/* --- keys ------------------------------------------------------------------------------------ */
+/* Keys. */
 
 /* The value of a key column for the new row, appended to w->value: as given, or the old row's. */
 static int key_value(struct write *w, int column)
@@ -264,7 +262,7 @@ static int build_ckey(struct write *w)
     return rc == BASE_OK ? base_ckey_end(BASE_KEY_AT, &b->ckey) : rc;
 }
 
-/* --- rows ------------------------------------------------------------------------------------ */
+/* Rows. */
 
 static int64_t expires_s(const struct write *w)
 {
@@ -425,7 +423,7 @@ static int submit(struct write *w, size_t count)
                       w->consistency, w->err);
 }
 
-/* --- INSERT ---------------------------------------------------------------------------------- */
+/* INSERT. */
 
 /* SQLite's own words for it. */
 static int unique_failed(struct write *w)
@@ -452,17 +450,20 @@ static int check_absent(struct write *w, struct base_slice pkey, struct base_sli
     return rc == BASE_OK && found ? unique_failed(w) : rc;
 }
 
-/* INSERT OR IGNORE and its kin in a cluster, outside of BEGIN: the replica judges and writes, one after the other. */
+/* INSERT OR IGNORE and its kin in a cluster, outside of BEGIN: the replica judges and writes, one
+ * after the other. */
 static int submit_if_absent(struct write *w)
 {
     struct vtabi_writer *b = w->w;
     base_buf_reset(&b->condition);
     int rc = base_buf_put_varint(&b->condition, 1);
     if (rc == BASE_OK)
-        rc = base_condition_put_row(&b->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&b->ckey));
+        rc = base_condition_put_row(&b->condition, BASE_CONDITION_NOT_EXISTS,
+                                    base_buf_view(&b->ckey));
     if (rc != BASE_OK)
         return base_err_set(w->err, rc, "%s: %s", w->table->name, base_err_words(rc));
-    const struct node_conditional what = {.mutation = base_buf_view(&b->mutation), .conditions = base_buf_view(&b->condition),
+    const struct node_conditional what = {.mutation = base_buf_view(&b->mutation),
+                                          .conditions = base_buf_view(&b->condition),
                                           .consistency = w->consistency};
     rc = node_write_if(w->table->link->session, w->schema, &what, w->err);
     return rc == BASE_E_CONDITION ? unique_failed(w) : rc;
@@ -524,7 +525,8 @@ static int insert(struct write *w)
         return constraint(w, base_err_set(w->err, BASE_E_INVALID,
                                           "%s: give the clustering columns, or a static column",
                                           w->table->name));
-    bool condition = w->conflict == SQLITE_IGNORE || w->conflict == SQLITE_FAIL || w->conflict == SQLITE_ROLLBACK;
+    bool condition = w->conflict == SQLITE_IGNORE || w->conflict == SQLITE_FAIL ||
+                     w->conflict == SQLITE_ROLLBACK;
     if (condition)
         rc = node_check_conditions(w->table->link->session, w->schema, w->err);
     bool at_replica = condition && node_conditions_at_replica(w->table->link->session) &&
@@ -538,7 +540,7 @@ static int insert(struct write *w)
     return at_replica ? submit_if_absent(w) : submit(w, 1);
 }
 
-/* --- DELETE ---------------------------------------------------------------------------------- */
+/* DELETE. */
 
 static int no_key(const struct write *w)
 {
@@ -604,7 +606,7 @@ static int delete (struct write *w, sqlite3_value *k)
     return rc == BASE_OK ? submit(w, 1) : rc;
 }
 
-/* --- UPDATE ---------------------------------------------------------------------------------- */
+/* UPDATE. */
 
 static bool names_key_column(const struct write *w)
 {
@@ -715,7 +717,7 @@ static int update(struct write *w, sqlite3_value *old_k, sqlite3_value *new_k)
     return rc == BASE_OK ? update_cells(w, pkey, ckey) : rc;
 }
 
-/* --- xUpdate --------------------------------------------------------------------------------- */
+/* xUpdate. */
 
 int vtabi_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid)
 {

@@ -40,7 +40,13 @@ struct vtabi_link {
 };
 
 /* What ringlet_connect may be told, in this order: secret_file=, cacert=, cert=, key=. */
-enum { VTABI_CONNECT_SECRET, VTABI_CONNECT_CA, VTABI_CONNECT_CERTIFICATE, VTABI_CONNECT_KEY, VTABI_CONNECT_OPTIONS };
+enum {
+    VTABI_CONNECT_SECRET,
+    VTABI_CONNECT_CA,
+    VTABI_CONNECT_CERTIFICATE,
+    VTABI_CONNECT_KEY,
+    VTABI_CONNECT_OPTIONS
+};
 
 struct vtabi_host {
     sqlite3 *db;
@@ -48,9 +54,10 @@ struct vtabi_host {
     struct vtabi_link *links;
     char *default_dir; /* what ringlet_open or ringlet_connect set, or NULL */
     bool default_contacts;
-    char **connected;  /* what ringlet_connect was called with in this session, parsed */
+    char **connected; /* what ringlet_connect was called with in this session, parsed */
     size_t connected_count;
-    char *connect_options[VTABI_CONNECT_OPTIONS]; /* of the latest ringlet_connect; NULL: not given */
+    char *
+        connect_options[VTABI_CONNECT_OPTIONS]; /* of the latest ringlet_connect; NULL: not given */
     int consistency;
     bool unlogged;
     uint64_t uuid_ticks; /* the last timeuuid's time */
@@ -105,7 +112,7 @@ struct vtabi_table {
     struct cursor *spare_cursor; /* a closed one: statements that run again allocate nothing */
 };
 
-/* --- host.c: connections, links -------------------------------------------------------------- */
+/* host.c: connections, links. */
 
 struct vtabi_host *vtabi_host_new(sqlite3 *db);
 void vtabi_host_acquire(struct vtabi_host *host);
@@ -118,8 +125,10 @@ BASE_MUST int vtabi_host_link(struct vtabi_host *host, const char *schema,
 /* Open the link's node; `create` allows a directory that does not exist yet. Refuses after fork. */
 BASE_MUST int vtabi_link_open(struct vtabi_link *link, const struct node_option *options,
                               size_t option_count, bool create, struct base_err *err);
-/* ringlet_connect: remember that this session may connect there, make it the default. `contacts` is parsed. */
-BASE_MUST int vtabi_host_connect(struct vtabi_host *host, const char *contacts, const char *const options[VTABI_CONNECT_OPTIONS],
+/* ringlet_connect: remember that this session may connect there, make it the default. `contacts` is
+ * parsed. */
+BASE_MUST int vtabi_host_connect(struct vtabi_host *host, const char *contacts,
+                                 const char *const options[VTABI_CONNECT_OPTIONS],
                                  struct base_err *err);
 /* Close every link's node. BUSY while a cursor or a transaction uses one. */
 BASE_MUST int vtabi_host_close(struct vtabi_host *host, struct base_err *err);
@@ -127,7 +136,7 @@ BASE_MUST int vtabi_host_close(struct vtabi_host *host, struct base_err *err);
 BASE_MUST int vtabi_host_default(struct vtabi_host *host, struct vtabi_link **out,
                                  struct base_err *err);
 
-/* --- define.c: arguments and declarations ---------------------------------------------------- */
+/* define.c: arguments and declarations. */
 
 struct vtabi_definition {
     struct base_slice keyspace, table; /* the CQL names */
@@ -152,7 +161,7 @@ const char *vtabi_sql_type(const struct base_type *type);
 BASE_MUST int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *columns,
                             int count, struct base_err *err);
 
-/* --- table.c --------------------------------------------------------------------------------- */
+/* table.c. */
 
 extern const sqlite3_module vtabi_module;
 /* Link and binding are there and current. CLOSED, NOTFOUND, STALE, and what opening says. */
@@ -162,7 +171,7 @@ void vtabi_binding_release(struct vtabi_binding *binding);
 /* "readings.celsius" for messages. */
 struct base_slice vtabi_column_name(const struct vtabi_table *table, int column);
 
-/* --- filter.c: terms that no key took, tested here ------------------------------------------- */
+/* filter.c: terms that no key took, tested here. */
 
 struct vtabi_filter {
     int column;             /* declared index */
@@ -190,7 +199,7 @@ BASE_MUST int vtabi_operand_equal(const struct vtabi_table *table, const struct 
                                   sqlite3_value *in, struct base_buf *out, bool *none,
                                   struct base_err *err);
 
-/* --- request.c: a plan and its arguments as keys and slices ---------------------------------- */
+/* request.c: a plan and its arguments as keys and slices. */
 
 struct vtabi_span {
     size_t at, len, pkey_len; /* in `keys`; a key of a single row: its first pkey_len bytes are the
@@ -213,7 +222,7 @@ BASE_MUST int vtabi_request_build(struct vtabi_request *request, const struct vt
                                   const struct vtabi_plan *plan, sqlite3_value **argv, int *used,
                                   struct base_err *err);
 
-/* --- cursor.c -------------------------------------------------------------------------------- */
+/* cursor.c. */
 
 int vtabi_cursor_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
 int vtabi_cursor_close(sqlite3_vtab_cursor *cursor);
@@ -225,7 +234,7 @@ int vtabi_cursor_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, i
 void vtabi_cursor_free(struct cursor *cursor); /* a spare one; NULL is fine */
 int vtabi_cursor_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *rowid);
 
-/* --- row.c: one live row, decoded column by column ------------------------------------------- */
+/* row.c: one live row, decoded column by column. */
 
 struct vtabi_slot {
     uint64_t number;         /* of the row this was found in */
@@ -278,7 +287,7 @@ bool vtabi_row_quick(struct vtabi_row *row, const struct base_column *column,
 BASE_MUST bool vtabi_row_times(struct vtabi_row *row, int64_t now_s, int64_t *ttl_s,
                                int64_t *writetime_us);
 
-/* --- collection.c ---------------------------------------------------------------------------- */
+/* collection.c. */
 
 /* Assign a serialized value: deletion of what was, then the elements. `like` has column, ts, and
  * EXPIRING with ttl and expiry (else local_s is now). */
@@ -286,13 +295,13 @@ BASE_MUST int vtabi_collection_put(struct base_row_builder *row, const struct ba
                                    struct base_slice value, const struct base_cell *like,
                                    struct base_err *err);
 
-/* --- update.c -------------------------------------------------------------------------------- */
+/* update.c. */
 
 int vtabi_update(sqlite3_vtab *vtab, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
 void vtabi_writer_init(struct vtabi_writer *writer);
 void vtabi_writer_fini(struct vtabi_writer *writer);
 
-/* --- txn.c ----------------------------------------------------------------------------------- */
+/* txn.c. */
 
 BASE_MUST int vtabi_txn_join(struct vtabi_table *table, struct base_err *err);
 void vtabi_txn_leave(struct vtabi_table *table);
@@ -304,7 +313,7 @@ int vtabi_txn_savepoint(sqlite3_vtab *vtab, int level);
 int vtabi_txn_release(sqlite3_vtab *vtab, int level);
 int vtabi_txn_rollback_to(sqlite3_vtab *vtab, int level);
 
-/* --- value.c: between SQLite's values and codes and ours ------------------------------------- */
+/* value.c: between SQLite's values and codes and ours. */
 
 void vtabi_value_get(sqlite3_value *in, struct base_sql_value *out);
 void vtabi_value_result(sqlite3_context *context, const struct base_sql_value *value);
@@ -317,22 +326,23 @@ char *vtabi_strdup(struct base_slice text);
 /* Append an SQL identifier in double quotes. */
 BASE_MUST int vtabi_put_quoted(struct base_slice name, struct base_buf *out);
 
-/* --- collation.c ------------------------------------------------------------------------------ */
+/* collation.c. */
 
 int vtabi_collations_register(sqlite3 *db);
 /* The collation that compares the SQL form of the type's values. */
 const char *vtabi_collation(const struct base_type *type);
 
-/* --- functions.c, import.c, tables.c --------------------------------------------------------- */
+/* functions.c, import.c, tables.c. */
 
 int vtabi_functions_register(struct vtabi_host *host);
 void vtabi_import(sqlite3_context *context, int argc, sqlite3_value **argv);
 int vtabi_tables_register(struct vtabi_host *host);
 
-/* --- query.c: CQL with values ------------------------------------------------------------------- */
+/* query.c: CQL with values. */
 
-void vtabi_cql_function(sqlite3_context *context, int argc, sqlite3_value **argv); /* ringlet_cql; its user data is the host */
-int vtabi_query_register(struct vtabi_host *host);                                   /* ringlet_query */
+void vtabi_cql_function(sqlite3_context *context, int argc,
+                        sqlite3_value **argv);     /* ringlet_cql; its user data is the host */
+int vtabi_query_register(struct vtabi_host *host); /* ringlet_query */
 
 #define VTABI_BUF_MAX ((size_t)1 << 30) /* SQLite's own limit on a value is below this */
 

@@ -1,5 +1,5 @@
-/* Fuzz target: bytes as two commit-log segments (le16: the first one's length), checksums off. A log that replays
- * must take an append, close, and replay again. */
+/* Fuzz target: bytes as two commit-log segments (le16: the first one's length), checksums off. A
+ * log that replays must take an append, close, and replay again. */
 #include "lsm/commitlog.h"
 #include "tests/fuzz/fuzz_lib.h"
 #include "tests/lib/sim_random.h"
@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sim_fs *disk = sim_fs_new(1);
     struct sim_random random;
     sim_random_init(&random, 1);
-    struct lsmi_log_config config = {.fs = sim_fs_port(disk), .random = &random.base, .dir = "log", .segment_size = 4096};
+    struct lsmi_log_config config = {
+        .fs = sim_fs_port(disk), .random = &random.base, .dir = "log", .segment_size = 4096};
     size_t first = base_get_le16(data), left = size - 2;
     first = first < left ? first : left;
     require(base_fs_mkdir(config.fs, "log", NULL) == BASE_OK);

@@ -1,15 +1,17 @@
-/* Any text through CQL's lexer, grammar, analysis, application and description. Finds what no list of
- * cases does: reads past the text, unbounded work, a description that does not parse, a schema that does
- * not survive its own bytes. */
+/* Any text through CQL's lexer, grammar, analysis, application and description. Finds what no list
+ * of cases does: reads past the text, unbounded work, a description that does not parse, a schema
+ * that does not survive its own bytes. */
 #include "cql/exec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A keyspace with a type and a table to alter, made once per input: cheap enough, and no state stays. */
+/* A keyspace with a type and a table to alter, made once per input: cheap enough, and no state
+ * stays. */
 static const char *const prelude[] = {
     "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
     "CREATE TYPE k.u (a int, b list<text>)",
-    "CREATE TABLE k.t (p int, c text, s int static, v map<text, frozen<u>>, PRIMARY KEY (p, c)) WITH CLUSTERING ORDER BY (c DESC)",
+    "CREATE TABLE k.t (p int, c text, s int static, v map<text, frozen<u>>, PRIMARY KEY (p, c)) "
+    "WITH CLUSTERING ORDER BY (c DESC)",
 };
 
 static bool run(struct base_arena *arena, struct base_schema **schema, struct base_slice text)
@@ -18,9 +20,12 @@ static bool run(struct base_arena *arena, struct base_schema **schema, struct ba
     struct cql_ddl ddl;
     struct base_err err;
     struct base_schema *after;
-    struct cql_context context = {.schema = *schema, .keyspace = BASE_SLICE_LIT("k"),
-                                  .new_id = {{(uint8_t)(*schema)->epoch, 7}}, .now_us = 1};
-    if (cql_parse(arena, text, &statement, &err) != BASE_OK || cql_statement_kind(statement) == CQL_USE)
+    struct cql_context context = {.schema = *schema,
+                                  .keyspace = BASE_SLICE_LIT("k"),
+                                  .new_id = {{(uint8_t)(*schema)->epoch, 7}},
+                                  .now_us = 1};
+    if (cql_parse(arena, text, &statement, &err) != BASE_OK ||
+        cql_statement_kind(statement) == CQL_USE)
         return false;
     if (cql_analyze_ddl(arena, statement, &context, &ddl, &err) != BASE_OK || ddl.nothing)
         return false;
@@ -42,12 +47,14 @@ static struct base_slice next_text(const uint8_t **cell)
     return text;
 }
 
-static void describe(struct base_arena *arena, const struct base_schema *schema, struct cql_result *result)
+static void describe(struct base_arena *arena, const struct base_schema *schema,
+                     struct cql_result *result)
 {
     static const struct cql_describe_facts facts = {.cluster_name = "c", .snitch = "s"};
     struct cql_context context = {.schema = schema};
     struct cql_statement *statement;
-    BASE_ASSERT(cql_parse(arena, BASE_SLICE_LIT("DESCRIBE SCHEMA WITH INTERNALS"), &statement, NULL) == BASE_OK);
+    BASE_ASSERT(cql_parse(arena, BASE_SLICE_LIT("DESCRIBE SCHEMA WITH INTERNALS"), &statement,
+                          NULL) == BASE_OK);
     cql_result_init(result, 1 << 26);
     BASE_ASSERT(cql_describe_run(arena, statement, &context, &facts, result, NULL) == BASE_OK);
 }
@@ -63,7 +70,8 @@ static void check_described(const struct base_schema *schema)
     const uint8_t *cell = first.rows.data;
     for (uint32_t i = 0; i < first.row_count; i++) {
         struct base_slice rest = next_text(&cell);
-        for (size_t len; (len = cql_split(rest)) > 0; rest = base_slice(rest.data + len, rest.len - len))
+        for (size_t len; (len = cql_split(rest)) > 0;
+             rest = base_slice(rest.data + len, rest.len - len))
             BASE_ASSERT(len > CQL_TEXT_LEN_MAX || run(&arena, &again, base_slice(rest.data, len)));
     }
     describe(&arena, again, &second);
@@ -92,7 +100,8 @@ static void check(const struct base_schema *schema)
         base_arena_init(&arena);
         base_buf_reset(&bytes);
         BASE_ASSERT(cql_describe_table(schema->tables_by_id[i], &bytes) == BASE_OK);
-        BASE_ASSERT(bytes.len > CQL_TEXT_LEN_MAX || cql_parse(&arena, base_buf_view(&bytes), &statement, NULL) == BASE_OK);
+        BASE_ASSERT(bytes.len > CQL_TEXT_LEN_MAX ||
+                    cql_parse(&arena, base_buf_view(&bytes), &statement, NULL) == BASE_OK);
         base_arena_fini(&arena);
     }
     base_buf_fini(&bytes);
@@ -108,16 +117,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < BASE_COUNT(prelude); i++)
         (void)run(&arena, &schema, base_slice_str(prelude[i]));
     struct base_slice rest = base_slice(data, size);
-    for (size_t len; (len = cql_split(rest)) > 0; rest = base_slice(rest.data + len, rest.len - len)) {
+    for (size_t len; (len = cql_split(rest)) > 0;
+         rest = base_slice(rest.data + len, rest.len - len)) {
         BASE_ASSERT(len <= rest.len);
         if (run(&arena, &schema, base_slice(rest.data, len)))
             check(schema);
     }
-    struct cql_context context = {.schema = schema, .keyspace = BASE_SLICE_LIT("k"), .new_id = {{9}}, .now_us = 1};
+    struct cql_context context = {
+        .schema = schema, .keyspace = BASE_SLICE_LIT("k"), .new_id = {{9}}, .now_us = 1};
     struct cql_ddl ddl;
     struct base_err err;
-    if (cql_analyze_table(&arena, BASE_SLICE_LIT("k"), BASE_SLICE_LIT("x"), base_slice(data, size), BASE_SLICE_LIT(""), &context,
-                          &ddl, &err) == BASE_OK)
+    if (cql_analyze_table(&arena, BASE_SLICE_LIT("k"), BASE_SLICE_LIT("x"), base_slice(data, size),
+                          BASE_SLICE_LIT(""), &context, &ddl, &err) == BASE_OK)
         BASE_ASSERT(ddl.nothing || ddl.change.kind == BASE_CHANGE_TABLE_CREATE);
     base_arena_fini(&arena);
     base_schema_release(schema);

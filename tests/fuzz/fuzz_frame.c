@@ -1,5 +1,6 @@
-/* Fuzz target: bytes as frames (first byte 0), or as a POST's body (1), MACs and checksums off. What is read must be what would be
- * written; nothing is larger than it may be; what is refused must only not crash. */
+/* Fuzz target: bytes as frames (first byte 0), or as a POST's body (1), MACs and checksums off.
+ * What is read must be what would be written; nothing is larger than it may be; what is refused
+ * must only not crash. */
 #include "tests/fuzz/fuzz_internode.h"
 
 static void fuzz_body(struct base_slice bytes)

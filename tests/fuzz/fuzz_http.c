@@ -1,5 +1,6 @@
-/* Fuzz target: what comes in HTTP bodies around the frames: a hello (first byte 0), the answer to one (1), a response's chunks (2),
- * MACs off. What is taken must be whole; what is refused must leave nothing behind. */
+/* Fuzz target: what comes in HTTP bodies around the frames: a hello (first byte 0), the answer to
+ * one (1), a response's chunks (2), MACs off. What is taken must be whole; what is refused must
+ * leave nothing behind. */
 #include "tests/fuzz/fuzz_internode.h"
 
 static void fuzz_hello(struct base_slice bytes)
@@ -41,12 +42,15 @@ static void fuzz_chunks(struct base_slice bytes)
         const uint8_t *at = in.p;
         int rc = neti_chunk_get(&in, NULL, 1, 1, number, FUZZ_SIZE_MAX, &chunk, NULL);
         if (rc != BASE_OK) {
-            require(in.p == at && (rc == BASE_E_BUSY || rc == BASE_E_CORRUPT || rc == BASE_E_LIMIT));
+            require(in.p == at &&
+                    (rc == BASE_E_BUSY || rc == BASE_E_CORRUPT || rc == BASE_E_LIMIT));
             break;
         }
-        struct base_reader shorter = base_reader(base_slice(at, (size_t)(in.p - at) - 1)); /* a byte less: wait for it */
+        struct base_reader shorter =
+            base_reader(base_slice(at, (size_t)(in.p - at) - 1)); /* a byte less: wait for it */
         struct neti_chunk none;
-        require(neti_chunk_get(&shorter, NULL, 1, 1, number, FUZZ_SIZE_MAX, &none, NULL) == BASE_E_BUSY);
+        require(neti_chunk_get(&shorter, NULL, 1, 1, number, FUZZ_SIZE_MAX, &none, NULL) ==
+                BASE_E_BUSY);
         fuzz_payload(chunk.payload, (chunk.flags & NETI_CHUNK_LZ4) != 0, chunk.raw_size);
     }
 }

@@ -26,7 +26,9 @@ static inline void fuzz_frames(struct base_slice frames)
         const uint8_t *at = in.p;
         int rc = net_frame_get(&in, FUZZ_SIZE_MAX, &message, &err);
         if (rc != BASE_OK) {
-            require(in.p == at && !message.body.data && (rc == BASE_E_BUSY || rc == BASE_E_VERSION || rc == BASE_E_LIMIT || rc == BASE_E_CORRUPT));
+            require(in.p == at && !message.body.data &&
+                    (rc == BASE_E_BUSY || rc == BASE_E_VERSION || rc == BASE_E_LIMIT ||
+                     rc == BASE_E_CORRUPT));
             break;
         }
         base_buf_reset(&again);

@@ -1,4 +1,5 @@
-/* What the targets over files share: a file system that holds the input, and a word for "must be so". */
+/* What the targets over files share: a file system that holds the input, and a word for "must be
+ * so". */
 #ifndef TESTS_FUZZ_LIB_H
 #define TESTS_FUZZ_LIB_H
 

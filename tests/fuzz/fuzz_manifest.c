@@ -1,5 +1,5 @@
-/* Fuzz target: bytes as a manifest, checksums off. A manifest that opens must take an edit, and say so after it was
- * opened again. */
+/* Fuzz target: bytes as a manifest, checksums off. A manifest that opens must take an edit, and say
+ * so after it was opened again. */
 #include "lsm/manifest.h"
 #include "tests/fuzz/fuzz_lib.h"
 #include "tests/lib/sim_random.h"

@@ -1,6 +1,7 @@
-/* Fuzz target: a body of any verb comes to a member from a peer (replication/). The first byte: the verb; the second: 1: one-way, 2: of an
- * older epoch. Nothing may crash, what reaches the store must be sound (the simulated store checks it), what was asked must be answered or
- * dropped, and the member must still take a good write afterwards. */
+/* Fuzz target: a body of any verb comes to a member from a peer (replication/). The first byte: the
+ * verb; the second: 1: one-way, 2: of an older epoch. Nothing may crash, what reaches the store
+ * must be sound (the simulated store checks it), what was asked must be answered or dropped, and
+ * the member must still take a good write afterwards. */
 #include "base/key.h"
 #include "replication/wire.h"
 #include "tests/lib/make_table.h"
@@ -8,7 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define INPUTS_A_WORLD 64u /* what some leave behind (batches, hints) is there for the next ones */
+#define INPUTS_A_WORLD                                                                             \
+    64u /* what some leave behind (batches, hints) is there for the next ones                      \
+         */
 
 static struct cluster_world w;
 static struct base_arena arena;
@@ -39,7 +42,10 @@ static void begin(void)
     cluster_world_change(&w, &change);
     struct base_table *made = make_table(&arena, "wt", "rows", "p k int; c c int; r v text");
     table = made;
-    change = (struct base_change){.kind = BASE_CHANGE_TABLE_CREATE, .keyspace = made->keyspace, .name = made->name, .table_new = made,
+    change = (struct base_change){.kind = BASE_CHANGE_TABLE_CREATE,
+                                  .keyspace = made->keyspace,
+                                  .name = made->name,
+                                  .table_new = made,
                                   .table_id = made->id};
     cluster_world_change(&w, &change);
     for (size_t i = 0; i < 2; i++)
@@ -73,11 +79,16 @@ static void write_something(struct cluster_node *node)
     base_buf_init(&pkey, 256);
     base_buf_init(&row, 256);
     base_buf_init(&mutation, 1024);
-    require(base_pkey_put(base_slice(pk, 4), &pkey) == BASE_OK && base_row_begin(&b, &row, 1) == BASE_OK);
+    require(base_pkey_put(base_slice(pk, 4), &pkey) == BASE_OK &&
+            base_row_begin(&b, &row, 1) == BASE_OK);
     require(base_row_put_liveness(&b, 0, 0) == BASE_OK);
     base_row_end(&b);
-    require(base_mutation_put_row(&mutation, table->id, base_buf_view(&pkey), base_slice(ckey, sizeof ckey), base_buf_view(&row)) == BASE_OK);
-    struct repl_write write = {.mutations = base_buf_view(&mutation), .mutation_count = 1, .consistency = REPL_CL_ONE, .done = written,
+    require(base_mutation_put_row(&mutation, table->id, base_buf_view(&pkey),
+                                  base_slice(ckey, sizeof ckey), base_buf_view(&row)) == BASE_OK);
+    struct repl_write write = {.mutations = base_buf_view(&mutation),
+                               .mutation_count = 1,
+                               .consistency = REPL_CL_ONE,
+                               .done = written,
                                .ctx = &done};
     cluster_node_sync_clock(node);
     repl_write_start(node->repl, &write);
@@ -108,7 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .timeout_ms = 1000,
         .body = base_slice(data + 2, size - 2),
     };
-    require(cluster_transport_ops.send(&peer->transport, member->addresses, member->host_id, REPL_LANE_POINT, &message) == BASE_OK);
+    require(cluster_transport_ops.send(&peer->transport, member->addresses, member->host_id,
+                                       REPL_LANE_POINT, &message) == BASE_OK);
     cluster_run(&w, 100 * CLUSTER_MS);
     if (inputs % 16 == 0) { /* batches are replayed, hints handed over */
         cluster_run(&w, 10 * CLUSTER_S);

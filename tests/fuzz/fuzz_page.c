@@ -1,6 +1,8 @@
-/* Fuzz target: what a replica answers a READ with, and what it is asked (replication/). The first byte: 0, 1: a page, 1 reversed;
- * else a read command. A page that passes the check is walked to its end, up to any of its own positions, and written again, without
- * an error; a command that is understood says the same when it is put into bytes again, and what follows its position is a command. */
+/* Fuzz target: what a replica answers a READ with, and what it is asked (replication/). The first
+ * byte: 0, 1: a page, 1 reversed; else a read command. A page that passes the check is walked to
+ * its end, up to any of its own positions, and written again, without an error; a command that is
+ * understood says the same when it is put into bytes again, and what follows its position is a
+ * command. */
 #include "replication/reads_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,7 +16,8 @@ static void require(bool holds)
 #define POSITIONS_MAX 16
 
 /* Walk; note positions on the way. */
-static size_t walk(struct base_slice page, bool reversed, const struct repl_page_end *upto, struct repl_page_end *positions)
+static size_t walk(struct base_slice page, bool reversed, const struct repl_page_end *upto,
+                   struct repl_page_end *positions)
 {
     struct base_source *source;
     struct base_partition part;
@@ -33,7 +36,8 @@ static size_t walk(struct base_slice page, bool reversed, const struct repl_page
                 open = reversed ? item.before : item.after;
             }
             if (positions && n < POSITIONS_MAX)
-                positions[n++] = (struct repl_page_end){.more = true, .pkey = part.pkey, .ckey = item.ckey};
+                positions[n++] =
+                    (struct repl_page_end){.more = true, .pkey = part.pkey, .ckey = item.ckey};
         } while (item.kind != BASE_ITEM_END);
         require(base_deletion_is_none(open));
     }
@@ -53,7 +57,8 @@ static void fuzz_page(struct base_slice page, bool reversed)
         (void)walk(page, reversed, &positions[i], NULL);
     base_buf_init(&out, 1 << 26);
     require(repl_page_source(page, reversed, NULL, &source, NULL) == BASE_OK);
-    require(repl_page_write(source, reversed, 1000, 500, &REPL_PAGE_LIMITS_NONE, &out, NULL) == BASE_OK);
+    require(repl_page_write(source, reversed, 1000, 500, &REPL_PAGE_LIMITS_NONE, &out, NULL) ==
+            BASE_OK);
     source->ops->close(source);
     require(repl_page_check(base_buf_view(&out), reversed, &again));
     base_buf_reset(&out);
@@ -92,10 +97,11 @@ static void fuzz_command(struct base_slice body)
     if (repli_read_decode(body, &arena, &request, NULL) == BASE_OK) {
         require_command(&request, &out);
         if (request.after_pkey.len) {
-            struct repli_read_request rest = {.limits = request.limits}, behind = {.limits = request.limits};
+            struct repli_read_request rest = {.limits = request.limits},
+                                      behind = {.limits = request.limits};
             bool has_rest, has_behind;
-            require(repl_page_continue(&request.cmd, request.after_pkey, request.after_ckey, &arena, &rest.cmd, &has_rest, &behind.cmd,
-                                       &has_behind) == BASE_OK);
+            require(repl_page_continue(&request.cmd, request.after_pkey, request.after_ckey, &arena,
+                                       &rest.cmd, &has_rest, &behind.cmd, &has_behind) == BASE_OK);
             if (has_rest)
                 require_command(&rest, &out);
             if (has_behind)

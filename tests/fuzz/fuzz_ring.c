@@ -1,6 +1,6 @@
-/* Fuzz target: bytes as a snapshot of the ring and a topology change: le16 length of the first, first, second. What is
- * decoded must be sound, encode to bytes that say the same, take the change or refuse it, and give placements and
- * tokens; what is refused must only not crash. */
+/* Fuzz target: bytes as a snapshot of the ring and a topology change: le16 length of the first,
+ * first, second. What is decoded must be sound, encode to bytes that say the same, take the change
+ * or refuse it, and give placements and tokens; what is refused must only not crash. */
 #include "ring/cluster.h"
 #include "tests/fuzz/fuzz_lib.h"
 
@@ -23,10 +23,12 @@ static void same_again(const struct ring_state *state)
 
 static void place(struct ring_state *state)
 {
-    struct base_option options[] = {{BASE_SLICE_LIT("class"), BASE_SLICE_LIT("NetworkTopologyStrategy")},
-                                    {BASE_SLICE_LIT("replication_factor"), BASE_SLICE_LIT("2")}};
+    struct base_option options[] = {
+        {BASE_SLICE_LIT("class"), BASE_SLICE_LIT("NetworkTopologyStrategy")},
+        {BASE_SLICE_LIT("replication_factor"), BASE_SLICE_LIT("2")}};
     struct ring_placement *p;
-    require(ring_placement_new(state, &(struct base_options){options, 2}, (struct base_uuid){{1}}, &p, NULL) == BASE_OK);
+    require(ring_placement_new(state, &(struct base_options){options, 2}, (struct base_uuid){{1}},
+                               &p, NULL) == BASE_OK);
     for (size_t i = 0; i < p->range_count; i++) {
         require(i == 0 || p->ranges[i - 1].upto < p->ranges[i].upto);
         require(ring_placement_find(p, p->ranges[i].upto) == &p->ranges[i]);
@@ -43,8 +45,13 @@ static void grow(const struct ring_state *state)
 {
     int64_t tokens[3];
     const struct ring_member *first = state->members;
-    struct ring_change join = {.kind = RING_CHANGE_JOIN, .host_id = {{0xfe, 1}}, .address = BASE_SLICE_LIT("fuzz:1"),
-                               .dc = first->dc, .rack = first->rack, .tokens = tokens, .token_count = 3};
+    struct ring_change join = {.kind = RING_CHANGE_JOIN,
+                               .host_id = {{0xfe, 1}},
+                               .address = BASE_SLICE_LIT("fuzz:1"),
+                               .dc = first->dc,
+                               .rack = first->rack,
+                               .tokens = tokens,
+                               .token_count = 3};
     struct ring_state *next;
     require(ring_allocate(state, join.dc, join.rack, 3, 3, tokens, NULL) == BASE_OK);
     int rc = ring_state_apply(state, &join, state->epoch, &next, NULL);

@@ -1,5 +1,6 @@
-/* Fuzz target: bytes as a row, as two rows to merge, as a mutation. What check accepts must merge, purge and
- * be counted without CORRUPT, and the result must pass check again; what it refuses must only not crash. */
+/* Fuzz target: bytes as a row, as two rows to merge, as a mutation. What check accepts must merge,
+ * purge and be counted without CORRUPT, and the result must pass check again; what it refuses must
+ * only not crash. */
 #include "base/mutation.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

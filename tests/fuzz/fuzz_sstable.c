@@ -1,5 +1,6 @@
-/* Fuzz target: bytes as an SSTable, checksums off. What verification accepts must read without an error,
- * forwards and backwards, whole and by partition, and its rows must be well-formed; what it refuses may give errors, no more. */
+/* Fuzz target: bytes as an SSTable, checksums off. What verification accepts must read without an
+ * error, forwards and backwards, whole and by partition, and its rows must be well-formed; what it
+ * refuses may give errors, no more. */
 #include "base/row.h"
 #include "lsm/sstable.h"
 #include "tests/fuzz/fuzz_lib.h"
@@ -18,9 +19,11 @@ static void walk(struct lsm_sstable *sst, const struct base_read *cmd, bool soun
     if (rc != BASE_OK)
         return;
     struct base_source *source = &src.source;
-    while (rc == BASE_OK && (rc = source->ops->partition(source, &partition, &err)) == BASE_OK && partition.pkey.len) {
+    while (rc == BASE_OK && (rc = source->ops->partition(source, &partition, &err)) == BASE_OK &&
+           partition.pkey.len) {
         require(!sound || !partition.static_row.len || base_row_check(partition.static_row));
-        while ((rc = source->ops->next(source, &item, &err)) == BASE_OK && item.kind != BASE_ITEM_END)
+        while ((rc = source->ops->next(source, &item, &err)) == BASE_OK &&
+               item.kind != BASE_ITEM_END)
             require(!sound || item.kind != BASE_ITEM_ROW || base_row_check(item.row));
     }
     require(!sound || rc == BASE_OK);
@@ -34,7 +37,9 @@ static void read_in_every_way(struct lsm_sstable *sst, bool sound)
     cmd.slices = (struct base_slices){&everything, 1};
     for (int way = 0; way < 6; way++) {
         cmd.reversed = way % 2;
-        cmd.pkey = way < 2 ? (struct base_slice){0} : way < 4 ? lsmi_sst_pkey_min(sst) : lsmi_sst_pkey_max(sst);
+        cmd.pkey = way < 2   ? (struct base_slice){0}
+                   : way < 4 ? lsmi_sst_pkey_min(sst)
+                             : lsmi_sst_pkey_max(sst);
         if (way < 2 || (cmd.pkey.len && lsmi_sst_may_contain(sst, cmd.pkey)))
             walk(sst, &cmd, sound);
     }

@@ -1,5 +1,6 @@
-/* Any text through CQL's lexer and grammar, and what it says through analysis. Finds what no list of cases does: reads past the text,
- * unbounded work or depth, a tree that is not what its promises say, a term that means something else when it stands alone. */
+/* Any text through CQL's lexer and grammar, and what it says through analysis. Finds what no list
+ * of cases does: reads past the text, unbounded work or depth, a tree that is not what its promises
+ * say, a term that means something else when it stands alone. */
 #include "cql/exec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,7 +13,8 @@ static void check_term(const struct cql_term *term, struct base_slice text)
     uint32_t count = 0;
     BASE_ASSERT(term->depth <= CQL_TERM_DEPTH_MAX);
     if (term->source.len)
-        BASE_ASSERT(term->source.data >= text.data && term->source.data + term->source.len <= text.data + text.len);
+        BASE_ASSERT(term->source.data >= text.data &&
+                    term->source.data + term->source.len <= text.data + text.len);
     if (term->kind == CQL_TERM_BIND)
         BASE_ASSERT(term->number == next_bind++);
     for (const struct cql_term *item = term->items; item; item = item->next, count++) {
@@ -52,9 +54,11 @@ static void check_relations(const struct cql_relation *relation, struct base_sli
 
 static bool same_term(const struct cql_term *a, const struct cql_term *b)
 {
-    if (a->kind != b->kind || !base_slice_equal(a->text, b->text) || !base_slice_equal(a->name.name, b->name.name) ||
-        !base_slice_equal(a->name.keyspace, b->name.keyspace) || !base_slice_equal(a->field, b->field) || a->op != b->op ||
-        a->item_count != b->item_count || a->depth != b->depth)
+    if (a->kind != b->kind || !base_slice_equal(a->text, b->text) ||
+        !base_slice_equal(a->name.name, b->name.name) ||
+        !base_slice_equal(a->name.keyspace, b->name.keyspace) ||
+        !base_slice_equal(a->field, b->field) || a->op != b->op || a->item_count != b->item_count ||
+        a->depth != b->depth)
         return false;
     for (a = a->items, b = b->items; a; a = a->next, b = b->next)
         if (!same_term(a, b))
@@ -69,17 +73,22 @@ static void check_elsewhere(struct base_arena *arena, const struct cql_term *ter
     struct cql_statement *alone;
     struct base_err err;
     base_buf_init(&text, 2 * CQL_TEXT_LEN_MAX);
-    BASE_ASSERT(base_buf_put_slice(&text, BASE_SLICE_LIT("SELECT a, ")) == BASE_OK && base_buf_put_slice(&text, term->source) == BASE_OK &&
+    BASE_ASSERT(base_buf_put_slice(&text, BASE_SLICE_LIT("SELECT a, ")) == BASE_OK &&
+                base_buf_put_slice(&text, term->source) == BASE_OK &&
                 base_buf_put_slice(&text, BASE_SLICE_LIT(" FROM t")) == BASE_OK);
-    BASE_ASSERT(text.len > CQL_TEXT_LEN_MAX || cql_parse(arena, base_buf_view(&text), &alone, &err) == BASE_OK);
-    BASE_ASSERT(text.len > CQL_TEXT_LEN_MAX || same_term(term, alone->select.selectors->next->term));
+    BASE_ASSERT(text.len > CQL_TEXT_LEN_MAX ||
+                cql_parse(arena, base_buf_view(&text), &alone, &err) == BASE_OK);
+    BASE_ASSERT(text.len > CQL_TEXT_LEN_MAX ||
+                same_term(term, alone->select.selectors->next->term));
     base_buf_fini(&text);
 }
 
-static void check_select(struct base_arena *arena, const struct cql_statement *s, struct base_slice text)
+static void check_select(struct base_arena *arena, const struct cql_statement *s,
+                         struct base_slice text)
 {
     BASE_ASSERT(s->select.star == !s->select.selectors);
-    for (const struct cql_selector *selector = s->select.selectors; selector; selector = selector->next) {
+    for (const struct cql_selector *selector = s->select.selectors; selector;
+         selector = selector->next) {
         check_term(selector->term, text);
         check_elsewhere(arena, selector->term);
     }
@@ -98,7 +107,8 @@ static void check_assignments(const struct cql_assignment *a, struct base_slice 
     }
 }
 
-static void check_statement(struct base_arena *arena, const struct cql_statement *s, struct base_slice text)
+static void check_statement(struct base_arena *arena, const struct cql_statement *s,
+                            struct base_slice text)
 {
     const struct cql_modify *m = &s->modify;
     switch (s->kind) {
@@ -137,8 +147,10 @@ static void check_statement(struct base_arena *arena, const struct cql_statement
 static const char *const prelude[] = {
     "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
     "CREATE TYPE k.u (a int, b frozen<list<text>>)",
-    "CREATE TABLE k.t (a int, b text, c timestamp, s int static, d double, l list<int>, m map<text, int>, st set<uuid>, u u, f frozen<u>, "
-    "tu tuple<int, text>, v vector<float, 2>, bl blob, n varint, PRIMARY KEY (a, b, c)) WITH CLUSTERING ORDER BY (b DESC, c ASC)",
+    "CREATE TABLE k.t (a int, b text, c timestamp, s int static, d double, l list<int>, m "
+    "map<text, int>, st set<uuid>, u u, f frozen<u>, "
+    "tu tuple<int, text>, v vector<float, 2>, bl blob, n varint, PRIMARY KEY (a, b, c)) WITH "
+    "CLUSTERING ORDER BY (b DESC, c ASC)",
     "CREATE INDEX ON k.t (d)",
 };
 
@@ -200,7 +212,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct base_arena arena;
     base_arena_init(&arena);
     struct base_slice rest = base_slice(data, size);
-    for (size_t len; (len = cql_split(rest)) > 0; rest = base_slice(rest.data + len, rest.len - len)) {
+    for (size_t len; (len = cql_split(rest)) > 0;
+         rest = base_slice(rest.data + len, rest.len - len)) {
         struct base_slice text = base_slice(rest.data, len);
         struct cql_statement *statement;
         struct base_err err;
@@ -214,8 +227,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_statement(&arena, statement, text);
         else if (statement->modify.timestamp || statement->modify.ttl)
             next_bind = statement->bind_count; /* their order is not kept */
-        for (const struct cql_statement *item = statement->modify.statements; item && !next_bind; item = item->next)
-            BASE_ASSERT(item->kind == CQL_INSERT || item->kind == CQL_UPDATE || item->kind == CQL_DELETE);
+        for (const struct cql_statement *item = statement->modify.statements; item && !next_bind;
+             item = item->next)
+            BASE_ASSERT(item->kind == CQL_INSERT || item->kind == CQL_UPDATE ||
+                        item->kind == CQL_DELETE);
         prepare(&arena, statement);
         if (statement->kind == CQL_DESCRIBE)
             check_described(&arena, statement);

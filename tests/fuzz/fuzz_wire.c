@@ -1,7 +1,8 @@
-/* Fuzz target: bytes as one side of a native protocol's connection. The first byte says how: its low three bits the version, compression
- * and whether there are segments; 8: they are a server's answers; 32: what is too big is passed over; 16: what follows are payloads (a length byte each, times 16) that are
- * put into segments with right checksums, so that changes get behind them. Each message's body is decoded; a request that is read must,
- * written again, be read as the same. */
+/* Fuzz target: bytes as one side of a native protocol's connection. The first byte says how: its
+ * low three bits the version, compression and whether there are segments; 8: they are a server's
+ * answers; 32: what is too big is passed over; 16: what follows are payloads (a length byte each,
+ * times 16) that are put into segments with right checksums, so that changes get behind them. Each
+ * message's body is decoded; a request that is read must, written again, be read as the same. */
 #include "cql/wire.h"
 #include "tests/fuzz/fuzz_lib.h"
 
@@ -12,11 +13,13 @@ static const struct {
     enum cql_wire_compression compression;
     bool segments;
 } modes[8] = {
-    {3, CQL_WIRE_PLAIN, false}, {4, CQL_WIRE_PLAIN, false}, {4, CQL_WIRE_LZ4, false}, {4, CQL_WIRE_SNAPPY, false},
-    {5, CQL_WIRE_PLAIN, false}, {5, CQL_WIRE_PLAIN, true},  {5, CQL_WIRE_LZ4, true},  {0, CQL_WIRE_PLAIN, false},
+    {3, CQL_WIRE_PLAIN, false},  {4, CQL_WIRE_PLAIN, false}, {4, CQL_WIRE_LZ4, false},
+    {4, CQL_WIRE_SNAPPY, false}, {5, CQL_WIRE_PLAIN, false}, {5, CQL_WIRE_PLAIN, true},
+    {5, CQL_WIRE_LZ4, true},     {0, CQL_WIRE_PLAIN, false},
 };
 
-static int recode(struct base_arena *arena, const struct cql_message *m, struct base_slice body, struct base_buf *out)
+static int recode(struct base_arena *arena, const struct cql_message *m, struct base_slice body,
+                  struct base_buf *out)
 {
     struct base_err err = {0};
     struct cql_query q;
@@ -52,7 +55,8 @@ static void fuzz_request(struct base_arena *arena, struct cql_message *m)
     size_t count;
     base_buf_init(&once, 1u << 20);
     base_buf_init(&twice, 1u << 20);
-    if (cql_get_prefix(m, arena, &prefix, NULL) == BASE_OK && recode(arena, m, m->body, &once) == BASE_OK) {
+    if (cql_get_prefix(m, arena, &prefix, NULL) == BASE_OK &&
+        recode(arena, m, m->body, &once) == BASE_OK) {
         require(recode(arena, m, base_buf_view(&once), &twice) == BASE_OK);
         require(base_slice_equal(base_buf_view(&once), base_buf_view(&twice)));
     }
@@ -77,7 +81,8 @@ static void fuzz_response(struct base_arena *arena, struct cql_message *m)
     if (cql_get_prefix(m, arena, &prefix, NULL) != BASE_OK)
         return;
     struct base_reader r = base_reader(m->body);
-    if (m->opcode == CQL_OPCODE_RESULT && cql_get_result(arena, m->version, m->body, &result, NULL) == BASE_OK &&
+    if (m->opcode == CQL_OPCODE_RESULT &&
+        cql_get_result(arena, m->version, m->body, &result, NULL) == BASE_OK &&
         result.kind == CQL_RESULT_ROWS && result.column_count > 0 && result.column_count < 64) {
         struct base_reader rows = base_reader(result.rows);
         struct cql_value cells[64];
@@ -85,7 +90,8 @@ static void fuzz_response(struct base_arena *arena, struct cql_message *m)
             require(cql_next_row(&rows, cells, result.column_count));
         require(base_reader_left(&rows) == 0);
     }
-    if (m->opcode == CQL_OPCODE_ERROR && cql_get_error(arena, m->version, m->body, &error, NULL) == BASE_OK)
+    if (m->opcode == CQL_OPCODE_ERROR &&
+        cql_get_error(arena, m->version, m->body, &error, NULL) == BASE_OK)
         require(error.message.len <= m->body.len);
     if (m->opcode == CQL_OPCODE_EVENT && cql_get_event(m->body, &event, NULL) == BASE_OK)
         require(event.kind < CQL_EVENT_KINDS);
@@ -122,8 +128,8 @@ static void feed(struct cql_wire_in *in, struct base_slice bytes)
     base_arena_fini(&arena);
 }
 
-/* Payloads → segments with right checksums. A payload's length is its first byte (without the top bit, which says that it is
- * self-contained) times 16; compressed ones claim 200 bytes. */
+/* Payloads → segments with right checksums. A payload's length is its first byte (without the top
+ * bit, which says that it is self-contained) times 16; compressed ones claim 200 bytes. */
 static void put_segments(struct base_slice in, bool lz4, struct base_buf *out)
 {
     while (in.len > 0) {
@@ -132,13 +138,14 @@ static void put_segments(struct base_slice in, bool lz4, struct base_buf *out)
         in = base_slice(in.data + 1, in.len - 1);
         if (len > in.len)
             len = in.len;
-        uint64_t word = lz4 ? len | (uint64_t)200 << 17 | (uint64_t)self_contained << 34 : len | (uint64_t)self_contained << 17;
+        uint64_t word = lz4 ? len | (uint64_t)200 << 17 | (uint64_t)self_contained << 34
+                            : len | (uint64_t)self_contained << 17;
         uint8_t header[16], crc[8];
         base_put_le64(header, word);
         base_put_le32(header + header_len, cql_wire_crc24(header, header_len));
         base_put_le32(crc, cql_wire_crc32(in.data, len));
-        require(base_buf_put(out, header, header_len + 3) == BASE_OK && base_buf_put(out, in.data, len) == BASE_OK &&
-                base_buf_put(out, crc, 4) == BASE_OK);
+        require(base_buf_put(out, header, header_len + 3) == BASE_OK &&
+                base_buf_put(out, in.data, len) == BASE_OK && base_buf_put(out, crc, 4) == BASE_OK);
         in = base_slice(in.data + len, in.len - len);
     }
 }

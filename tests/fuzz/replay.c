@@ -1,5 +1,5 @@
-/* Runs a fuzz target without a fuzzer: every file of its corpus (CORPUS_DIR), as it is and with bytes changed
- * by a fixed seed. Part of make check, so that a target and its corpus do not rot. */
+/* Runs a fuzz target without a fuzzer: every file of its corpus (CORPUS_DIR), as it is and with
+ * bytes changed by a fixed seed. Part of make check, so that a target and its corpus do not rot. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

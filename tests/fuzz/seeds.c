@@ -1,5 +1,7 @@
-/* Writes the corpora's seeds of the targets whose checksums are off: SSTables of several shapes, a commit log, a manifest, peers' bytes,
- * as the real writers make them; and of those that need several bytes to fit: snapshots of the ring with a change. Only for when a format changes: make -C build tests/fuzz/seeds && build/tests/fuzz/seeds tests/fuzz/corpus */
+/* Writes the corpora's seeds of the targets whose checksums are off: SSTables of several shapes, a
+ * commit log, a manifest, peers' bytes, as the real writers make them; and of those that need
+ * several bytes to fit: snapshots of the ring with a change. Only for when a format changes: make
+ * -C build tests/fuzz/seeds && build/tests/fuzz/seeds tests/fuzz/corpus */
 #include <stdio.h>
 
 #include "base/compress.h"
@@ -7,21 +9,22 @@
 #include "cql/select_private.h"
 #include "lsm/commitlog.h"
 #include "lsm/manifest.h"
-#include "tests/fuzz/fuzz_internode.h"
+#include "replication/reads_private.h"
 #include "ring/cluster.h"
+#include "tests/fuzz/fuzz_internode.h"
 #include "tests/lib/sim_fs.h"
 #include "tests/lib/sim_random.h"
 #include "tests/unit/lsm/sst_lib.h"
 #include "tests/unit/replication/read_lib.h"
-#include "replication/reads_private.h"
 
-static void save(const char *folder, const char *name, struct base_slice head, struct base_slice bytes)
+static void save(const char *folder, const char *name, struct base_slice head,
+                 struct base_slice bytes)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "wb");
-    if (!file || fwrite(head.data, 1, head.len, file) != head.len || fwrite(bytes.data, 1, bytes.len, file) != bytes.len ||
-        fclose(file) != 0) {
+    if (!file || fwrite(head.data, 1, head.len, file) != head.len ||
+        fwrite(bytes.data, 1, bytes.len, file) != bytes.len || fclose(file) != 0) {
         perror(path);
         exit(1);
     }
@@ -36,13 +39,39 @@ static void sstables(const char *folder)
         uint32_t block_size;
     } seeds[] = {
         {"sstable/empty", {0}, BASE_COMPRESS_NONE, 256},
-        {"sstable/narrow", {.partitions = 12, .items_max = 1, .value_max = 20}, BASE_COMPRESS_NONE, 256},
-        {"sstable/wide", {.partitions = 3, .items_max = 40, .value_max = 20, .marker_percent = 20, .static_percent = 100,
-                  .deletion_percent = 50, .wide_first = true, .components = 2}, BASE_COMPRESS_NONE, 256},
-        {"sstable/one_block", {.partitions = 2, .items_max = 5, .value_max = 10, .marker_percent = 30, .static_percent = 50,
-                       .deletion_percent = 50, .components = 1}, BASE_COMPRESS_NONE, 4096},
-        {"sstable/lz4", {.partitions = 4, .items_max = 8, .value_max = 30, .components = 1}, BASE_COMPRESS_LZ4, 512},
-        {"sstable/zstd", {.partitions = 4, .items_max = 8, .value_max = 30, .components = 1}, BASE_COMPRESS_ZSTD, 512},
+        {"sstable/narrow",
+         {.partitions = 12, .items_max = 1, .value_max = 20},
+         BASE_COMPRESS_NONE,
+         256},
+        {"sstable/wide",
+         {.partitions = 3,
+          .items_max = 40,
+          .value_max = 20,
+          .marker_percent = 20,
+          .static_percent = 100,
+          .deletion_percent = 50,
+          .wide_first = true,
+          .components = 2},
+         BASE_COMPRESS_NONE,
+         256},
+        {"sstable/one_block",
+         {.partitions = 2,
+          .items_max = 5,
+          .value_max = 10,
+          .marker_percent = 30,
+          .static_percent = 50,
+          .deletion_percent = 50,
+          .components = 1},
+         BASE_COMPRESS_NONE,
+         4096},
+        {"sstable/lz4",
+         {.partitions = 4, .items_max = 8, .value_max = 30, .components = 1},
+         BASE_COMPRESS_LZ4,
+         512},
+        {"sstable/zstd",
+         {.partitions = 4, .items_max = 8, .value_max = 30, .components = 1},
+         BASE_COMPRESS_ZSTD,
+         512},
     };
     for (size_t i = 0; i < BASE_COUNT(seeds); i++) {
         struct sim_fs *disk = sim_fs_new(1);
@@ -71,7 +100,8 @@ static int ignore(void *ctx, uint64_t position, struct base_slice group, struct 
 static void commitlog(const char *folder, struct base_random *random)
 {
     struct sim_fs *disk = sim_fs_new(1);
-    struct lsmi_log_config config = {.fs = sim_fs_port(disk), .random = random, .dir = "log", .segment_size = 1024};
+    struct lsmi_log_config config = {
+        .fs = sim_fs_port(disk), .random = random, .dir = "log", .segment_size = 1024};
     struct lsmi_log_sink sink = {ignore, NULL};
     struct base_err err;
     struct lsmi_log *log;
@@ -81,13 +111,17 @@ static void commitlog(const char *folder, struct base_random *random)
     ck_ok(lsmi_log_open(&config, &log, &err), err);
     ck_ok(lsmi_log_replay(log, &sink, &err), err);
     for (int i = 0; i < 20; i++) {
-        ck_ok(lsmi_log_append(log, base_slice("0123456789012345678901234567890123456789", (size_t)(i * 2 + 1)), 1, &position, &err), err);
+        ck_ok(lsmi_log_append(
+                  log, base_slice("0123456789012345678901234567890123456789", (size_t)(i * 2 + 1)),
+                  1, &position, &err),
+              err);
         if (i == 5)
             ck_ok(lsmi_log_cancel(log, position, &err), err);
         if (i == 8)
             ck_ok(lsmi_log_sync(log, position, &err), err);
     }
-    struct base_slice first = sim_fs_bytes(disk, "log/0000000001.log"), second = sim_fs_bytes(disk, "log/0000000002.log");
+    struct base_slice first = sim_fs_bytes(disk, "log/0000000001.log"),
+                      second = sim_fs_bytes(disk, "log/0000000002.log");
     base_put_le16(length, (uint16_t)first.len);
     save(folder, "commitlog/open", base_slice(length, 2), first);
     ck_ok(lsmi_log_close(log, &err), err);
@@ -113,12 +147,16 @@ static void manifest(const char *folder, struct base_random *random)
     struct lsmi_manifest m;
     ck_ok(base_fs_mkdir(sim_fs_port(disk), "dir", &err), err);
     ck_ok(lsmi_manifest_open(sim_fs_port(disk), random, "dir", &m, &err), err);
-    save(folder, "manifest/new", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
+    save(folder, "manifest/new", (struct base_slice){0},
+         sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
     for (uint8_t n = 1; n < 8; n++) {
-        struct lsmi_manifest_sstable sstable = {.id = n, .file_size = 100u * n, .table_id = {{n % 3}}};
+        struct lsmi_manifest_sstable sstable = {
+            .id = n, .file_size = 100u * n, .table_id = {{n % 3}}};
         struct base_buf edit;
         base_buf_init(&edit, 4096);
-        int rc = lsmi_edit_add(&edit, &sstable) | lsmi_edit_flushed(&edit, sstable.table_id, 50u * n) | lsmi_edit_log_low(&edit, 20u * n);
+        int rc = lsmi_edit_add(&edit, &sstable) |
+                 lsmi_edit_flushed(&edit, sstable.table_id, 50u * n) |
+                 lsmi_edit_log_low(&edit, 20u * n);
         if (n == 4)
             rc |= lsmi_edit_remove(&edit, 2);
         if (n == 6)
@@ -127,13 +165,15 @@ static void manifest(const char *folder, struct base_random *random)
         ck_ok(lsmi_manifest_commit(&m, base_buf_view(&edit), &err), err);
         base_buf_fini(&edit);
     }
-    save(folder, "manifest/edits", (struct base_slice){0}, sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
+    save(folder, "manifest/edits", (struct base_slice){0},
+         sim_fs_bytes(disk, "dir/MANIFEST-0000000001"));
     lsmi_manifest_close(&m);
     sim_fs_free(disk);
 }
 
 /* A snapshot and what is to become of it. */
-static void save_ring(const char *folder, const char *name, const struct ring_state *state, const struct ring_change *change)
+static void save_ring(const char *folder, const char *name, const struct ring_state *state,
+                      const struct ring_change *change)
 {
     struct base_buf head, bytes;
     uint8_t length[2];
@@ -141,7 +181,8 @@ static void save_ring(const char *folder, const char *name, const struct ring_st
     base_buf_init(&bytes, 1 << 16);
     ck_assert_int_eq(ring_state_encode(state, &bytes), BASE_OK);
     base_put_le16(length, (uint16_t)bytes.len);
-    ck_assert_int_eq(base_buf_put(&head, length, 2) | base_buf_put_slice(&head, base_buf_view(&bytes)), BASE_OK);
+    ck_assert_int_eq(
+        base_buf_put(&head, length, 2) | base_buf_put_slice(&head, base_buf_view(&bytes)), BASE_OK);
     base_buf_reset(&bytes);
     ck_assert_int_eq(ring_change_encode(change, &bytes), BASE_OK);
     save(folder, name, base_buf_view(&head), base_buf_view(&bytes));
@@ -151,13 +192,17 @@ static void save_ring(const char *folder, const char *name, const struct ring_st
 
 static void rings(const char *folder)
 {
-    static const int64_t tokens[][3] = {{-100, 0, 100}, {-50, 50, INT64_MAX}, {INT64_MIN + 1, 7, 8}};
+    static const int64_t tokens[][3] = {
+        {-100, 0, 100}, {-50, 50, INT64_MAX}, {INT64_MIN + 1, 7, 8}};
     struct ring_state *state = ring_state_new(), *next;
     struct base_err err;
-    struct ring_change change = {.cluster_id = {{9}}, .cluster_name = BASE_SLICE_LIT("Test Cluster"), .dc = BASE_SLICE_LIT("dc1"),
+    struct ring_change change = {.cluster_id = {{9}},
+                                 .cluster_name = BASE_SLICE_LIT("Test Cluster"),
+                                 .dc = BASE_SLICE_LIT("dc1"),
                                  .token_count = 3};
     for (uint8_t n = 0; n < 3; n++) {
-        static const char *const addresses[] = {"a:1", "[::1]:7000", "c:9"}, *const racks[] = {"r1", "r2", "r1"};
+        static const char *const addresses[] = {"a:1", "[::1]:7000", "c:9"}, *const racks[] = {
+                                                                                 "r1", "r2", "r1"};
         static const char *const join_names[] = {"ring/form", "ring/join", "ring/join2"},
                                  *const finish_names[] = {"", "ring/finish", "ring/abort"};
         change.kind = n ? RING_CHANGE_JOIN : RING_CHANGE_FORM;
@@ -187,13 +232,16 @@ static void rings(const char *folder)
 /* Pages of both directions, whole and cut; read commands (fuzz_page.c). */
 static void pages(const char *folder)
 {
-    static const char *const names[] = {"page/forward", "page/reversed", "page/cut", "page/cut_reversed"};
-    static const char *const commands[] = {"page/partition", "page/range", "page/partition_goes_on", "page/range_goes_on"};
+    static const char *const names[] = {"page/forward", "page/reversed", "page/cut",
+                                        "page/cut_reversed"};
+    static const char *const commands[] = {"page/partition", "page/range", "page/partition_goes_on",
+                                           "page/range_goes_on"};
     struct rng rng = rng_seeded(5);
     struct base_buf buf;
     struct lib_store store;
     const struct lib_store *stores = &store;
-    struct base_range ranges[2] = {{lib_ckey(0), lib_ckey(1)}, {lib_bound(3, false), lib_bound(4, true)}};
+    struct base_range ranges[2] = {{lib_ckey(0), lib_ckey(1)},
+                                   {lib_bound(3, false), lib_bound(4, true)}};
     base_buf_init(&buf, 1 << 20);
     lib_store_init(&store);
     for (int i = 0; i < 12; i++)
@@ -208,12 +256,14 @@ static void pages(const char *folder)
         limits.rows_max = i < 2 ? UINT64_MAX : 3;
         struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
         base_buf_reset(&buf);
-        ck_assert_int_eq(repl_page_write(source, cmd.reversed, 25, INT64_MIN, &limits, &buf, NULL), BASE_OK);
+        ck_assert_int_eq(repl_page_write(source, cmd.reversed, 25, INT64_MIN, &limits, &buf, NULL),
+                         BASE_OK);
         source->ops->close(source);
         save(folder, names[i], base_slice(head, 1), base_buf_view(&buf));
     }
     for (unsigned i = 0; i < BASE_COUNT(commands); i++) {
-        struct repli_read_request request = {.cmd = BASE_READ_INIT, .limits = {100, UINT64_MAX, 1 << 20, false}};
+        struct repli_read_request request = {.cmd = BASE_READ_INIT,
+                                             .limits = {100, UINT64_MAX, 1 << 20, false}};
         request.cmd.table_id = lib_table_id;
         request.cmd.slices = (struct base_slices){ranges, 2};
         request.cmd.now_s = 1767225600;
@@ -226,7 +276,10 @@ static void pages(const char *folder)
             request.rows_before = 2;
         }
         request.by_index = i == 1;
-        request.index = (struct base_filter){.column = 4, .op = BASE_FILTER_ENTRY, .operand = BASE_SLICE_LIT("v"), .element = BASE_SLICE_LIT("k")};
+        request.index = (struct base_filter){.column = 4,
+                                             .op = BASE_FILTER_ENTRY,
+                                             .operand = BASE_SLICE_LIT("v"),
+                                             .element = BASE_SLICE_LIT("k")};
         base_buf_reset(&buf);
         ck_assert_int_eq(repli_read_encode(&request, &buf), BASE_OK);
         save(folder, commands[i], BASE_SLICE_LIT("\2"), base_buf_view(&buf));
@@ -235,7 +288,8 @@ static void pages(const char *folder)
     base_buf_fini(&buf);
 }
 
-/* Frames; POST bodies; hellos, answers, chunks: the first byte says which (fuzz_frame.c, fuzz_http.c). */
+/* Frames; POST bodies; hellos, answers, chunks: the first byte says which (fuzz_frame.c,
+ * fuzz_http.c). */
 static void internode(const char *folder)
 {
     static uint8_t long_body[2000];
@@ -243,7 +297,8 @@ static void internode(const char *folder)
     struct neti_sessions sessions;
     struct neti_session *session;
     struct neti_hello hello = {.credential = {.kind = NETI_KIND_SECRET, .len = 32}};
-    struct base_message message = {.verb = 20, .id = 7, .sender = {{1}}, .generation = 1, .epoch = 3, .timeout_ms = 2000};
+    struct base_message message = {
+        .verb = 20, .id = 7, .sender = {{1}}, .generation = 1, .epoch = 3, .timeout_ms = 2000};
     struct base_buf buf, answer;
     base_buf_init(&buf, 1 << 20);
     base_buf_init(&answer, 1 << 20);
@@ -251,14 +306,24 @@ static void internode(const char *folder)
     neti_sessions_init(&sessions);
     memcpy(hello.credential.bytes, config.secret.data, 32);
     ck_assert_int_eq(neti_hello_begin(&hello, &config, NULL), BASE_OK);
-    ck_assert_int_eq(neti_hello_answer(&sessions, &config, false, base_slice(hello.request, hello.request_len), 1, &answer, NULL), BASE_OK);
+    ck_assert_int_eq(neti_hello_answer(&sessions, &config, false,
+                                       base_slice(hello.request, hello.request_len), 1, &answer,
+                                       NULL),
+                     BASE_OK);
     save(folder, "http/hello", BASE_SLICE_LIT("\0"), base_slice(hello.request, hello.request_len));
     save(folder, "http/answer", BASE_SLICE_LIT("\1"), base_buf_view(&answer));
-    ck_assert_int_eq(neti_hello_end(&hello, &config, base_buf_view(&answer), &session, NULL), BASE_OK);
+    ck_assert_int_eq(neti_hello_end(&hello, &config, base_buf_view(&answer), &session, NULL),
+                     BASE_OK);
 
-    static const struct { const char *name; bool lz4; size_t head; } seeds[] = {
-        {"frame/frames", false, 0}, {"frame/body", false, NETI_BODY_HEADER}, {"frame/body_lz4", true, NETI_BODY_HEADER},
-        {"http/chunk", false, NETI_CHUNK_HEADER}, {"http/chunk_lz4", true, NETI_CHUNK_HEADER}};
+    static const struct {
+        const char *name;
+        bool lz4;
+        size_t head;
+    } seeds[] = {{"frame/frames", false, 0},
+                 {"frame/body", false, NETI_BODY_HEADER},
+                 {"frame/body_lz4", true, NETI_BODY_HEADER},
+                 {"http/chunk", false, NETI_CHUNK_HEADER},
+                 {"http/chunk_lz4", true, NETI_CHUNK_HEADER}};
     for (size_t i = 0; i < BASE_COUNT(seeds); i++) {
         bool chunk = seeds[i].head == NETI_CHUNK_HEADER;
         base_buf_reset(&buf);
@@ -269,10 +334,15 @@ static void internode(const char *folder)
             ck_assert_int_eq(net_frame_put(&message, &buf), BASE_OK);
         }
         if (chunk)
-            ck_assert_int_eq(neti_chunk_seal(&buf, session, 1, 1, 0, NETI_CHUNK_END, seeds[i].lz4), BASE_OK);
+            ck_assert_int_eq(neti_chunk_seal(&buf, session, 1, 1, 0, NETI_CHUNK_END, seeds[i].lz4),
+                             BASE_OK);
         else if (seeds[i].head)
             ck_assert_int_eq(neti_body_seal(&buf, session, 1, 1, seeds[i].lz4), BASE_OK);
-        save(folder, seeds[i].name, chunk ? BASE_SLICE_LIT("\2") : seeds[i].head ? BASE_SLICE_LIT("\1") : BASE_SLICE_LIT("\0"), base_buf_view(&buf));
+        save(folder, seeds[i].name,
+             chunk           ? BASE_SLICE_LIT("\2")
+             : seeds[i].head ? BASE_SLICE_LIT("\1")
+                             : BASE_SLICE_LIT("\0"),
+             base_buf_view(&buf));
     }
     neti_session_release(session);
     neti_sessions_fini(&sessions);
@@ -282,11 +352,14 @@ static void internode(const char *folder)
 
 static const char *corpus;
 
-/* Places in fuzz_paging.c's tables: partition 1 with a row ("b", 1.5), with a static row alone, and a partition of two components. */
-static void paging_state(const char *name, uint8_t statement, struct base_slice pkey, struct base_slice ckey, uint64_t rows, uint64_t partition_rows)
+/* Places in fuzz_paging.c's tables: partition 1 with a row ("b", 1.5), with a static row alone, and
+ * a partition of two components. */
+static void paging_state(const char *name, uint8_t statement, struct base_slice pkey,
+                         struct base_slice ckey, uint64_t rows, uint64_t partition_rows)
 {
     struct base_buf out;
-    struct cqli_paging paging = {.pkey = pkey, .ckey = ckey, .rows_left = rows, .partition_rows_left = partition_rows};
+    struct cqli_paging paging = {
+        .pkey = pkey, .ckey = ckey, .rows_left = rows, .partition_rows_left = partition_rows};
     base_buf_init(&out, 1 << 20);
     ck_assert_int_eq(cqli_paging_encode(&paging, &out), BASE_OK);
     save(corpus, name, base_slice(&statement, 1), base_buf_view(&out));
@@ -303,23 +376,31 @@ static void paging(void)
     for (size_t i = 0; i < BASE_COUNT(all); i++)
         base_buf_init(all[i], 1 << 16);
     ck_assert_int_eq(base_pkey_put(base_slice(one, 4), &pkey), BASE_OK);
-    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), true, BASE_SLICE_LIT("b"), &ckey, &exact, NULL), BASE_OK);
-    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_DECIMAL), false, base_slice(decimal, 5), &ckey, &exact, NULL), BASE_OK);
+    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), true, BASE_SLICE_LIT("b"),
+                                   &ckey, &exact, NULL),
+                     BASE_OK);
+    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_DECIMAL), false,
+                                   base_slice(decimal, 5), &ckey, &exact, NULL),
+                     BASE_OK);
     ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey), BASE_OK);
     ck_assert_int_eq(base_pk_compose(both, 2, &pk, NULL), BASE_OK);
     ck_assert_int_eq(base_pkey_put(base_buf_view(&pk), &pkey_of_two), BASE_OK);
-    paging_state("paging/scan", 0, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX, UINT64_MAX);
-    paging_state("paging/partitions", 1, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX, UINT64_MAX);
+    paging_state("paging/scan", 0, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX,
+                 UINT64_MAX);
+    paging_state("paging/partitions", 1, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX,
+                 UINT64_MAX);
     paging_state("paging/rows", 2, base_buf_view(&pkey), base_buf_view(&ckey), 7, 1);
     paging_state("paging/reversed", 3, base_buf_view(&pkey), base_buf_view(&ckey), 4, UINT64_MAX);
     paging_state("paging/static", 4, base_buf_view(&pkey), (struct base_slice){0}, UINT64_MAX, 0);
     paging_state("paging/group", 5, base_buf_view(&pkey), base_buf_view(&ckey), UINT64_MAX, 2);
-    paging_state("paging/two", 6, base_buf_view(&pkey_of_two), BASE_SLICE_LIT("\x20"), 1, UINT64_MAX);
+    paging_state("paging/two", 6, base_buf_view(&pkey_of_two), BASE_SLICE_LIT("\x20"), 1,
+                 UINT64_MAX);
     for (size_t i = 0; i < BASE_COUNT(all); i++)
         base_buf_fini(all[i]);
 }
 
-START_TEST(write_all) /* not a test: Check's assertions, by which sst_lib reports, work in nothing else */
+START_TEST(
+    write_all) /* not a test: Check's assertions, by which sst_lib reports, work in nothing else */
 {
     struct sim_random random;
     sim_random_init(&random, 1);

@@ -50,15 +50,16 @@ static int column_order(const void *a, const void *b)
     return base_slice_compare(x->name, y->name);
 }
 
-static void add_column(struct base_arena *arena, struct base_table *table, struct base_column *columns,
-                       struct base_slice text)
+static void add_column(struct base_arena *arena, struct base_table *table,
+                       struct base_column *columns, struct base_slice text)
 {
     struct base_slice rest = text, kind = cut(&rest, ' '), name = cut(&rest, ' ');
     const char *k = kind.len == 1 ? strchr(kinds, kind.data[0]) : NULL;
     if (!k || !*k || !name.len)
         DIE("column '%.*s'", BASE_SLICE_ARG(text));
     struct base_column *c = &columns[table->column_count++];
-    *c = (struct base_column){.id = table->next_column_id++, .name = name, .type = parse_type(arena, trim(rest))};
+    *c = (struct base_column){
+        .id = table->next_column_id++, .name = name, .type = parse_type(arena, trim(rest))};
     if (base_arena_copy(arena, name, &c->name) != BASE_OK)
         DIE("out of memory");
     switch (*k) {
@@ -89,7 +90,8 @@ static size_t count_parts(const char *text)
     return n;
 }
 
-struct base_table *make_table(struct base_arena *arena, const char *keyspace, const char *name, const char *columns)
+struct base_table *make_table(struct base_arena *arena, const char *keyspace, const char *name,
+                              const char *columns)
 {
     struct base_table *table = base_arena_zalloc(arena, sizeof *table);
     struct base_column *list = base_arena_zalloc(arena, count_parts(columns) * sizeof *list);
@@ -100,9 +102,12 @@ struct base_table *make_table(struct base_arena *arena, const char *keyspace, co
     snprintf((char *)table->id.b, sizeof table->id.b, "%.7s.%.7s", keyspace, name);
     table->next_column_id = 1;
     table->truncated_us = INT64_MIN;
-    table->options = (struct base_table_options){.gc_grace_s = 864000, .bloom_filter_fp_chance = 0.01,
-                                                 .crc_check_chance = 1.0, .min_index_interval = 128,
-                                                 .max_index_interval = 2048, .allow_auto_snapshot = true,
+    table->options = (struct base_table_options){.gc_grace_s = 864000,
+                                                 .bloom_filter_fp_chance = 0.01,
+                                                 .crc_check_chance = 1.0,
+                                                 .min_index_interval = 128,
+                                                 .max_index_interval = 2048,
+                                                 .allow_auto_snapshot = true,
                                                  .incremental_backups = true};
     struct base_slice rest = base_slice_str(columns);
     while (trim(rest).len)
@@ -112,18 +117,21 @@ struct base_table *make_table(struct base_arena *arena, const char *keyspace, co
     return table;
 }
 
-const struct base_type *make_type_ref(struct base_arena *arena, const char *keyspace, const char *name, bool frozen)
+const struct base_type *make_type_ref(struct base_arena *arena, const char *keyspace,
+                                      const char *name, bool frozen)
 {
     struct base_type *type = base_arena_zalloc(arena, sizeof *type);
     if (!type)
         DIE("out of memory");
-    *type = (struct base_type){.kind = BASE_TYPE_UDT, .frozen = frozen, .keyspace = base_slice_str(keyspace),
+    *type = (struct base_type){.kind = BASE_TYPE_UDT,
+                               .frozen = frozen,
+                               .keyspace = base_slice_str(keyspace),
                                .name = base_slice_str(name)};
     return type;
 }
 
-const struct base_type *make_user_type(struct base_arena *arena, const char *keyspace, const char *name,
-                                       const char *fields)
+const struct base_type *make_user_type(struct base_arena *arena, const char *keyspace,
+                                       const char *name, const char *fields)
 {
     size_t max = count_parts(fields);
     struct base_type *type = base_arena_zalloc(arena, sizeof *type);
@@ -131,8 +139,11 @@ const struct base_type *make_user_type(struct base_arena *arena, const char *key
     const struct base_type **params = base_arena_zalloc(arena, max * sizeof *params);
     if (!type || !names || !params)
         DIE("out of memory");
-    *type = (struct base_type){.kind = BASE_TYPE_UDT, .params = params, .field_names = names,
-                               .keyspace = base_slice_str(keyspace), .name = base_slice_str(name)};
+    *type = (struct base_type){.kind = BASE_TYPE_UDT,
+                               .params = params,
+                               .field_names = names,
+                               .keyspace = base_slice_str(keyspace),
+                               .name = base_slice_str(name)};
     for (struct base_slice rest = base_slice_str(fields); trim(rest).len;) {
         struct base_slice field = cut(&rest, ';'), field_name = cut(&field, ' ');
         names[type->param_count] = field_name;
@@ -141,7 +152,8 @@ const struct base_type *make_user_type(struct base_arena *arena, const char *key
     return type;
 }
 
-struct base_change make_create_keyspace(struct base_arena *arena, const struct base_schema *schema, const char *name)
+struct base_change make_create_keyspace(struct base_arena *arena, const struct base_schema *schema,
+                                        const char *name)
 {
     static const struct base_option replication[] = {
         {BASE_SLICE_LIT("class"), BASE_SLICE_LIT("SimpleStrategy")},
@@ -150,15 +162,22 @@ struct base_change make_create_keyspace(struct base_arena *arena, const struct b
     struct base_keyspace *ks = base_arena_zalloc(arena, sizeof *ks);
     if (!ks)
         DIE("out of memory");
-    *ks = (struct base_keyspace){.name = base_slice_str(name), .replication = {replication, 2}, .durable_writes = true};
-    return (struct base_change){.kind = BASE_CHANGE_KEYSPACE_CREATE, .expected_epoch = schema->epoch,
-                                .keyspace = ks->name, .keyspace_new = ks};
+    *ks = (struct base_keyspace){
+        .name = base_slice_str(name), .replication = {replication, 2}, .durable_writes = true};
+    return (struct base_change){.kind = BASE_CHANGE_KEYSPACE_CREATE,
+                                .expected_epoch = schema->epoch,
+                                .keyspace = ks->name,
+                                .keyspace_new = ks};
 }
 
-struct base_change make_create_table(const struct base_schema *schema, const struct base_table *table)
+struct base_change make_create_table(const struct base_schema *schema,
+                                     const struct base_table *table)
 {
-    return (struct base_change){.kind = BASE_CHANGE_TABLE_CREATE, .expected_epoch = schema->epoch,
-                                .keyspace = table->keyspace, .name = table->name, .table_new = table,
+    return (struct base_change){.kind = BASE_CHANGE_TABLE_CREATE,
+                                .expected_epoch = schema->epoch,
+                                .keyspace = table->keyspace,
+                                .name = table->name,
+                                .table_new = table,
                                 .table_id = table->id};
 }
 

@@ -1,5 +1,5 @@
-/* A sorted array of pairs under a mutex. A write checks all of its pairs before it touches the first, and
- * nothing can fail after that (out of memory aborts the test): it is all or nothing. */
+/* A sorted array of pairs under a mutex. A write checks all of its pairs before it touches the
+ * first, and nothing can fail after that (out of memory aborts the test): it is all or nothing. */
 #include "tests/lib/mem_catalog.h"
 
 #include <pthread.h>
@@ -66,21 +66,25 @@ static int check_value(const struct entry *e, struct base_err *err)
 {
     if (!e->damaged)
         return BASE_OK;
-    return base_err_set(err, BASE_E_CORRUPT, "catalog (memory): key %.*s: checksum mismatch", BASE_SLICE_ARG(key_of(e)));
+    return base_err_set(err, BASE_E_CORRUPT, "catalog (memory): key %.*s: checksum mismatch",
+                        BASE_SLICE_ARG(key_of(e)));
 }
 
-static int mem_get(struct cat_catalog *cat, struct base_slice key, struct base_buf *out, struct base_err *err)
+static int mem_get(struct cat_catalog *cat, struct base_slice key, struct base_buf *out,
+                   struct base_err *err)
 {
     struct mem_catalog *store = store_of(cat);
     pthread_mutex_lock(&store->lock);
     bool found;
     size_t i = find(store, key, &found);
     int rc = found ? check_value(&store->entries[i], err)
-                   : base_err_set(err, BASE_E_NOTFOUND, "catalog (memory): key %.*s: not found", BASE_SLICE_ARG(key));
+                   : base_err_set(err, BASE_E_NOTFOUND, "catalog (memory): key %.*s: not found",
+                                  BASE_SLICE_ARG(key));
     if (rc == BASE_OK) {
         rc = base_buf_put(out, store->entries[i].value, store->entries[i].value_len);
         if (rc != BASE_OK)
-            rc = base_err_set(err, rc, "catalog (memory): key %.*s: %s", BASE_SLICE_ARG(key), base_err_words(rc));
+            rc = base_err_set(err, rc, "catalog (memory): key %.*s: %s", BASE_SLICE_ARG(key),
+                              base_err_words(rc));
     }
     pthread_mutex_unlock(&store->lock);
     return rc;
@@ -90,7 +94,8 @@ static void remove_at(struct mem_catalog *store, size_t i)
 {
     free(store->entries[i].key);
     free(store->entries[i].value);
-    memmove(&store->entries[i], &store->entries[i + 1], (store->count - i - 1) * sizeof *store->entries);
+    memmove(&store->entries[i], &store->entries[i + 1],
+            (store->count - i - 1) * sizeof *store->entries);
     store->count--;
 }
 
@@ -103,25 +108,31 @@ static void apply_pair(struct mem_catalog *store, const struct cat_pair *pair)
     if (!pair->value.data)
         return;
     store->entries = need(realloc(store->entries, (store->count + 1) * sizeof *store->entries));
-    memmove(&store->entries[i + 1], &store->entries[i], (store->count - i) * sizeof *store->entries);
-    store->entries[i] = (struct entry){copy_bytes(pair->key), copy_bytes(pair->value), pair->key.len, pair->value.len, false};
+    memmove(&store->entries[i + 1], &store->entries[i],
+            (store->count - i) * sizeof *store->entries);
+    store->entries[i] = (struct entry){copy_bytes(pair->key), copy_bytes(pair->value),
+                                       pair->key.len, pair->value.len, false};
     store->count++;
 }
 
-static int check_pairs(const struct mem_catalog *store, const struct cat_pair *pairs, size_t n, struct base_err *err)
+static int check_pairs(const struct mem_catalog *store, const struct cat_pair *pairs, size_t n,
+                       struct base_err *err)
 {
     for (size_t i = 0; i < n; i++) {
         bool found;
         if (pairs[i].key.len == 0 || pairs[i].key.len > CAT_KEY_LEN_MAX)
-            return base_err_set(err, BASE_E_LIMIT, "catalog (memory): a key of %zu bytes", pairs[i].key.len);
+            return base_err_set(err, BASE_E_LIMIT, "catalog (memory): a key of %zu bytes",
+                                pairs[i].key.len);
         find(store, pairs[i].key, &found);
         if (pairs[i].must_be_new && found)
-            return base_err_set(err, BASE_E_EXISTS, "catalog (memory): key %.*s is there already", BASE_SLICE_ARG(pairs[i].key));
+            return base_err_set(err, BASE_E_EXISTS, "catalog (memory): key %.*s is there already",
+                                BASE_SLICE_ARG(pairs[i].key));
     }
     return BASE_OK;
 }
 
-static int mem_write(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n, struct base_err *err)
+static int mem_write(struct cat_catalog *cat, const struct cat_pair *pairs, size_t n,
+                     struct base_err *err)
 {
     struct mem_catalog *store = store_of(cat);
     pthread_mutex_lock(&store->lock);
@@ -142,8 +153,8 @@ static int mem_write(struct cat_catalog *cat, const struct cat_pair *pairs, size
 }
 
 static int mem_scan(struct cat_catalog *cat, struct base_slice prefix,
-                    int (*each)(void *ctx, struct base_slice key, struct base_slice value), void *ctx,
-                    struct base_err *err)
+                    int (*each)(void *ctx, struct base_slice key, struct base_slice value),
+                    void *ctx, struct base_err *err)
 {
     struct mem_catalog *store = store_of(cat);
     pthread_mutex_lock(&store->lock);

@@ -1,5 +1,6 @@
-/* How much a randomized test does by default: with RINGLET_TEST_SCALE=sanitized (runtests sets it where a sanitizer makes
- * everything five to fifteen times slower) an eighth. What is asked for by an argument is done as asked. */
+/* How much a randomized test does by default: with RINGLET_TEST_SCALE=sanitized (runtests sets it
+ * where a sanitizer makes everything five to fifteen times slower) an eighth. What is asked for by
+ * an argument is done as asked. */
 #ifndef TESTS_SCALE_H
 #define TESTS_SCALE_H
 

@@ -24,7 +24,7 @@ static char *copy_name(const char *name, size_t len)
     return copy;
 }
 
-/* --- bytes ----------------------------------------------------------------------------------- */
+/* Bytes. */
 
 static void bytes_resize(struct disk_bytes *b, size_t size)
 {
@@ -50,7 +50,7 @@ static void bytes_copy_sector(struct disk_bytes *to, const struct disk_bytes *fr
         to->data[at] = at < from->size ? from->data[at] : 0;
 }
 
-/* --- nodes ----------------------------------------------------------------------------------- */
+/* Nodes. */
 
 struct disk_node *disk_node_new(bool is_dir)
 {
@@ -103,14 +103,14 @@ void disk_node_release(struct disk_node *node)
     free(node);
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* Files. */
 
 static void mark_dirty(struct disk_node *file, uint64_t offset, uint64_t end)
 {
     if (offset >= end)
         return;
     size_t from = (size_t)(offset / SIM_SECTOR),
-        upto = (size_t)((end + SIM_SECTOR - 1) / SIM_SECTOR);
+           upto = (size_t)((end + SIM_SECTOR - 1) / SIM_SECTOR);
     if (upto > file->dirty_cap) {
         size_t cap = file->dirty_cap ? file->dirty_cap : 64;
         while (cap < upto)
@@ -221,7 +221,7 @@ static void file_lose_power(struct disk_node *file, struct rng *rng)
     clean(file);
 }
 
-/* --- directories ----------------------------------------------------------------------------- */
+/* Directories. */
 
 static size_t names_find(const struct disk_names *names, const char *name, size_t len)
 {

@@ -36,8 +36,8 @@ struct disk_change {
 };
 
 struct disk_node {
-    int refs;    /* names now and kept, changes, handles */
-    int in_use;  /* names now and handles: while positive it takes space */
+    int refs;   /* names now and kept, changes, handles */
+    int in_use; /* names now and handles: while positive it takes space */
     bool is_dir;
     /* a file */
     struct disk_bytes now, kept;

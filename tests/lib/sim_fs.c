@@ -54,10 +54,9 @@ static struct sim_file *sim_file_of(struct base_file *base)
 
 static const char *op_name(unsigned op)
 {
-    static const char *const names[] = {"open", "create", "read", "write", "sync", "size",
-                                        "truncate",
-                                        "preallocate", "remove", "rename", "link", "mkdir", "rmdir",
-                                        "list", "sync_dir", "free_bytes"};
+    static const char *const names[] = {
+        "open",   "create", "read", "write", "sync",  "size", "truncate", "preallocate",
+        "remove", "rename", "link", "mkdir", "rmdir", "list", "sync_dir", "free_bytes"};
     return names[__builtin_ctz(op)];
 }
 
@@ -66,7 +65,7 @@ static uint64_t sectors_bytes(uint64_t size)
     return (size + SIM_SECTOR - 1) / SIM_SECTOR * SIM_SECTOR;
 }
 
-/* --- one operation --------------------------------------------------------------------------- */
+/* One operation. */
 
 /* Locks; returns 0 to go on, or the code the operation fails with. *cut: the power goes at this
  * one. */
@@ -97,8 +96,7 @@ static int op_begin(struct sim_fs *fs, unsigned op, const char *path, bool *cut,
 }
 
 static int op_end(struct sim_fs *fs, unsigned op, const char *path, bool cut, uint64_t a,
-                  uint64_t b,
-                  struct base_slice data, int rc)
+                  uint64_t b, struct base_slice data, int rc)
 {
     if (cut)
         fs->off = true;
@@ -110,7 +108,7 @@ static int op_end(struct sim_fs *fs, unsigned op, const char *path, bool cut, ui
 
 #define NO_BYTES ((struct base_slice){0})
 
-/* --- paths ----------------------------------------------------------------------------------- */
+/* Paths. */
 
 /* The directory that holds the last component, and that component; NULL when there is none. */
 static struct disk_node *walk(struct sim_fs *fs, const char *path, char *last)
@@ -171,7 +169,7 @@ static uint64_t size_limit(const struct sim_fs *fs, const struct disk_node *node
     return sectors_bytes(node->now.size) + free_bytes / SIM_SECTOR * SIM_SECTOR;
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* Files. */
 
 static int file_begin(struct sim_file *f, unsigned op, int flag, bool *cut, struct base_err *err)
 {
@@ -184,8 +182,7 @@ static int file_begin(struct sim_file *f, unsigned op, int flag, bool *cut, stru
 }
 
 static int sim_file_read(struct base_file *base, uint64_t offset, void *buf, size_t len,
-                         size_t *got,
-                         struct base_err *err)
+                         size_t *got, struct base_err *err)
 {
     struct sim_file *f = sim_file_of(base);
     bool cut;
@@ -298,7 +295,7 @@ static const struct base_file_ops sim_file_ops = {
     sim_file_truncate, sim_file_preallocate, sim_file_close,
 };
 
-/* --- names ----------------------------------------------------------------------------------- */
+/* Names. */
 
 static int sim_open(struct base_fs *base, const char *path, int flags, struct base_file **out,
                     struct base_err *err)
@@ -349,8 +346,8 @@ static int sim_remove_op(struct sim_fs *fs, unsigned op, const char *path, struc
     if (rc == BASE_OK && !node)
         rc = not_found(err, op, path);
     else if (rc == BASE_OK && node->is_dir != (op == SIM_FS_RMDIR))
-        rc = base_err_set(err, BASE_E_IO, "%s %s: %s a directory", op_name(op), path, node->is_dir
-                          ? "is" : "not");
+        rc = base_err_set(err, BASE_E_IO, "%s %s: %s a directory", op_name(op), path,
+                          node->is_dir ? "is" : "not");
     else if (rc == BASE_OK && node->is_dir && node->names.count)
         rc = base_err_set(err, BASE_E_IO, "rmdir %s: directory not empty", path);
     if (rc == BASE_OK || (cut && node && !node->is_dir)) {
@@ -440,8 +437,7 @@ static int sim_mkdir(struct base_fs *base, const char *path, struct base_err *er
 
 /* Copies the names first, in an order of the seed: `each` may call us. */
 static int sim_list(struct base_fs *base, const char *path, int (*each)(void *, const char *),
-                    void *ctx,
-                    struct base_err *err)
+                    void *ctx, struct base_err *err)
 {
     struct sim_fs *fs = sim_fs_of(base);
     bool cut;
@@ -492,19 +488,19 @@ static int sim_free_bytes(struct base_fs *base, const char *path, uint64_t *free
     struct sim_fs *fs = sim_fs_of(base);
     bool cut;
     int rc = op_begin(fs, SIM_FS_FREE, path, &cut, err);
-    *free_bytes = rc != BASE_OK                 ? 0
-                  : fs->capacity == UINT64_MAX  ? UINT64_C(1) << 50
-                  : fs->capacity > fs->used     ? fs->capacity - fs->used
-                                                : 0;
+    *free_bytes = rc != BASE_OK                ? 0
+                  : fs->capacity == UINT64_MAX ? UINT64_C(1) << 50
+                  : fs->capacity > fs->used    ? fs->capacity - fs->used
+                                               : 0;
     return op_end(fs, SIM_FS_FREE, path, cut, *free_bytes, 0, NO_BYTES, rc);
 }
 
 static const struct base_fs_ops sim_fs_ops = {
-    sim_open, sim_remove, sim_rename, sim_link, sim_mkdir, sim_rmdir, sim_list, sim_sync_dir,
-    sim_free_bytes,
+    sim_open,  sim_remove, sim_rename,   sim_link,       sim_mkdir,
+    sim_rmdir, sim_list,   sim_sync_dir, sim_free_bytes,
 };
 
-/* --- the test's side ------------------------------------------------------------------------- */
+/* The test's side. */
 
 struct sim_fs *sim_fs_new(uint64_t seed)
 {
@@ -579,8 +575,8 @@ void sim_fs_fail(struct sim_fs *fs, unsigned ops, uint64_t k, uint64_t times, in
 {
     pthread_mutex_lock(&fs->lock);
     BASE_ASSERT(fs->fault_count < SIM_FAULTS_MAX && ops != 0);
-    fs->faults[fs->fault_count++] = (struct sim_fault){.ops = ops, .from = k, .times = times,
-                                                       .code = code};
+    fs->faults[fs->fault_count++] =
+        (struct sim_fault){.ops = ops, .from = k, .times = times, .code = code};
     pthread_mutex_unlock(&fs->lock);
 }
 

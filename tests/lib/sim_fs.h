@@ -46,7 +46,7 @@ void sim_fs_set_trace(struct sim_fs *fs, struct trace *trace);
 /* A copy of what is there now, all of it synced, with no faults set. */
 struct sim_fs *sim_fs_clone(struct sim_fs *fs, uint64_t seed);
 
-/* --- faults ---------------------------------------------------------------------------------- */
+/* Faults. */
 
 /* The operations of these kinds are counted from now (0 is the next one); those from the k-th
  * on, `times` of them, fail with `code` (BASE_E_IO, BASE_E_NOSPACE). A write that fails may have
@@ -75,7 +75,7 @@ void sim_fs_crash(struct sim_fs *fs);
 /* Flip one bit of a file; false when the file has no such byte. */
 BASE_MUST bool sim_fs_flip(struct sim_fs *fs, const char *path, uint64_t offset, unsigned bit);
 
-/* --- looking on ------------------------------------------------------------------------------ */
+/* Looking on. */
 
 /* Operations of these kinds so far, failed ones included. */
 uint64_t sim_fs_count(struct sim_fs *fs, unsigned ops);

@@ -41,8 +41,8 @@ static uint64_t seed = 1;
 
 _Noreturn static void fail(const char *what, const struct base_err *err)
 {
-    fprintf(stderr, "FAILED (seed %" PRIu64 ", %s is kept): %s%s%s\n", seed, dir, what, err ? ": "
-            : "", err ? err->text : "");
+    fprintf(stderr, "FAILED (seed %" PRIu64 ", %s is kept): %s%s%s\n", seed, dir, what,
+            err ? ": " : "", err ? err->text : "");
     exit(1);
 }
 
@@ -71,11 +71,18 @@ static void place_open(struct place *p, enum lsm_sync sync)
         fail("open", &err);
     for (unsigned i = 0; i < 2; i++) {
         struct lsm_table_desc d = {
-            .id = table_id(i), .name = i ? "kill.b" : "kill.a", .gc_grace_s = 864000,
-            .bloom_fp_chance = 0.01, .compressor = 1,
-            .compaction_enabled = true, .min_threshold = 3, .max_threshold = 32, .bucket_low = 0.5,
+            .id = table_id(i),
+            .name = i ? "kill.b" : "kill.a",
+            .gc_grace_s = 864000,
+            .bloom_fp_chance = 0.01,
+            .compressor = 1,
+            .compaction_enabled = true,
+            .min_threshold = 3,
+            .max_threshold = 32,
+            .bucket_low = 0.5,
             .bucket_high = 1.5,
-            .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+            .min_sstable_size = 50 << 20,
+            .truncated_us = INT64_MIN,
         };
         if (lsm_table_open(p->store, &d, &p->tables[i], &err))
             fail("table", &err);
@@ -92,7 +99,7 @@ static void place_close(struct place *p)
     node_executor_close(p->executor);
 }
 
-/* --- the child ------------------------------------------------------------------------------- */
+/* The child. */
 
 struct writer {
     struct place *place;
@@ -153,7 +160,7 @@ _Noreturn static void child(const uint64_t *seqs, int out, uint64_t round)
     }
 }
 
-/* --- the parent ------------------------------------------------------------------------------ */
+/* The parent. */
 
 /* The values of a table's rows in one partition: seen[row] = value; returns how many rows. */
 static uint64_t read_partition(struct place *p, unsigned table, uint32_t partition,
@@ -201,8 +208,8 @@ static uint64_t check_thread(struct place *p, uint64_t t, uint64_t acked)
     uint64_t n = last[0];
     if (n != acked && n != acked + 1) {
         char text[128];
-        snprintf(text, sizeof text, "thread %" PRIu64 " was told %" PRIu64 ", the store has %"
-                 PRIu64, t, acked, n);
+        snprintf(text, sizeof text,
+                 "thread %" PRIu64 " was told %" PRIu64 ", the store has %" PRIu64, t, acked, n);
         fail(text, NULL);
     }
     uint64_t *a = calloc(n + 2, sizeof *a), rows = 0;
@@ -262,18 +269,27 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'r'}, {"seed", required_argument, NULL, 's'},
-        {"dir", required_argument, NULL, 'd'}, {NULL, 0, NULL, 0},
+        {"rounds", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},
+        {"dir", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0},
     };
     uint64_t rounds = scale_rounds(24), seqs[THREADS] = {0}, total = 0;
     const char *tmp = getenv("TMPDIR");
     snprintf(dir, sizeof dir, "%s/ringlet-kill-XXXXXX", tmp ? tmp : "/tmp");
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 'r': rounds = strtoull(optarg, NULL, 0); break;
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'd': snprintf(dir, sizeof dir, "%s/ringlet-kill-XXXXXX", optarg); break;
-        default: return 2;
+        case 'r':
+            rounds = strtoull(optarg, NULL, 0);
+            break;
+        case 's':
+            seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'd':
+            snprintf(dir, sizeof dir, "%s/ringlet-kill-XXXXXX", optarg);
+            break;
+        default:
+            return 2;
         }
     }
     if (!mkdtemp(dir))
@@ -288,8 +304,9 @@ int main(int argc, char **argv)
         place_close(&place);
         total = seqs[0] + seqs[1];
     }
-    printf("kill_test: %" PRIu64 " rounds, %"
-           PRIu64 " groups, all that was acknowledged is there\n", rounds, total);
+    printf("kill_test: %" PRIu64 " rounds, %" PRIu64
+           " groups, all that was acknowledged is there\n",
+           rounds, total);
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
 }

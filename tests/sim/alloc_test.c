@@ -66,10 +66,18 @@ static int open_all(struct scene *s, struct base_err *err)
 {
     struct lsm_options o;
     struct lsm_table_desc d = {
-        .id = table_id, .name = "alloc.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
-        .compressor = 1, .compaction_enabled = true,
-        .min_threshold = 2, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+        .id = table_id,
+        .name = "alloc.t",
+        .gc_grace_s = 864000,
+        .bloom_fp_chance = 0.01,
+        .compressor = 1,
+        .compaction_enabled = true,
+        .min_threshold = 2,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
+        .bucket_high = 1.5,
+        .min_sstable_size = 50 << 20,
+        .truncated_us = INT64_MIN,
     };
     lsm_options_init(&o);
     o.dir = s->dir;
@@ -174,8 +182,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static void scene_begin(struct scene *s, uint64_t k)
 {
     *s = (struct scene){.k = k, .gen.rng = rng_seeded(1)};
-    snprintf(s->dir, sizeof s->dir, "%s/ringlet-alloc-XXXXXX", access("/dev/shm", W_OK) == 0
-             ? "/dev/shm" : "/tmp");
+    snprintf(s->dir, sizeof s->dir, "%s/ringlet-alloc-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(s->dir))
         fail(s, "mkdtemp", 0, NULL);
     sim_clock_init(&s->clock, 0);
@@ -202,7 +210,7 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"stride", required_argument, NULL, 'k'},
                                             {"from", required_argument, NULL, 'f'},
-                                                {NULL, 0, NULL, 0}};
+                                            {NULL, 0, NULL, 0}};
     uint64_t stride = scale_stride(1), k = 0, failures = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'k')

@@ -27,13 +27,13 @@ void canonical_put_live(struct base_buf *out, int64_t ts, int32_t ttl, int64_t e
 void canonical_put_cell(struct base_buf *out, const struct w_cell *c)
 {
     put_number(out, c->column);
-    canonical_put_live(out, c->ts, c->kind == CELL_EXPIRING ? c->ttl : 0, c->kind == CELL_EXPIRING
-             ? c->local_s : 0);
+    canonical_put_live(out, c->ts, c->kind == CELL_EXPIRING ? c->ttl : 0,
+                       c->kind == CELL_EXPIRING ? c->local_s : 0);
     put_bytes(out, c->path);
     put_bytes(out, c->value);
 }
 
-/* --- views ----------------------------------------------------------------------------------- */
+/* Views. */
 
 void view_init(struct view *view)
 {
@@ -54,8 +54,8 @@ void view_reset(struct view *view)
 }
 
 bool canonical_row(struct base_slice encoded, int64_t now_s,
-                   const struct base_dropped_column *dropped,
-                   size_t dropped_count, struct base_buf *out, bool *empty)
+                   const struct base_dropped_column *dropped, size_t dropped_count,
+                   struct base_buf *out, bool *empty)
 {
     struct base_row row;
     *empty = false;
@@ -64,8 +64,8 @@ bool canonical_row(struct base_slice encoded, int64_t now_s,
     bool live = row.flags & BASE_ROW_LIVENESS, ttl = row.flags & BASE_ROW_LIVENESS_TTL;
     if (!base_deletion_is_none(row.deletion) || (ttl && row.expires_s <= now_s))
         return false;
-    canonical_put_live(out, live ? row.row_ts : BASE_TS_NONE, ttl ? row.ttl : 0, ttl ? row.expires_s
-                       : 0);
+    canonical_put_live(out, live ? row.row_ts : BASE_TS_NONE, ttl ? row.ttl : 0,
+                       ttl ? row.expires_s : 0);
     struct base_cells it = base_cells_begin(&row);
     struct base_cell cell;
     int more;
@@ -78,10 +78,9 @@ bool canonical_row(struct base_slice encoded, int64_t now_s,
         for (size_t i = 0; i < dropped_count; i++)
             is_dropped |= dropped[i].id == cell.column && cell.ts <= dropped[i].dropped_us;
         if (!is_dropped)
-            canonical_put_cell(out, &(struct w_cell){cell.column, expiring ? CELL_EXPIRING
-                                                     : CELL_LIVE,
-                                           cell.ts, cell.ttl,
-                                       cell.local_s, cell.path, cell.value});
+            canonical_put_cell(
+                out, &(struct w_cell){cell.column, expiring ? CELL_EXPIRING : CELL_LIVE, cell.ts,
+                                      cell.ttl, cell.local_s, cell.path, cell.value});
     }
     *empty = dropped_count && !live && out->len == 3 * 8;
     return more == 0;
@@ -117,8 +116,9 @@ void canonical_print(FILE *out, struct base_slice canonical)
     while (base_reader_left(&in)) {
         int64_t column = get_number(&in);
         ts = get_number(&in), ttl = get_number(&in), expires = get_number(&in);
-        fprintf(out, "    column %" PRId64 " ts %" PRId64 " ttl %" PRId64 " expires %"
-                PRId64 " path ", column, ts, ttl, expires);
+        fprintf(out,
+                "    column %" PRId64 " ts %" PRId64 " ttl %" PRId64 " expires %" PRId64 " path ",
+                column, ts, ttl, expires);
         print_bytes(out, &in);
         fprintf(out, " value ");
         print_bytes(out, &in);
@@ -126,13 +126,14 @@ void canonical_print(FILE *out, struct base_slice canonical)
     }
 }
 
-/* --- the store's encoding -------------------------------------------------------------------- */
+/* The store's encoding. */
 
 static void row_encode(const struct w_row *row, struct base_buf *out)
 {
     struct base_row_builder b;
-    int64_t row_ts = row->live_ts != BASE_TS_NONE ? row->live_ts : row->cell_count
-        ? row->cells[0].ts : row->deletion.ts;
+    int64_t row_ts = row->live_ts != BASE_TS_NONE ? row->live_ts
+                     : row->cell_count            ? row->cells[0].ts
+                                                  : row->deletion.ts;
     int rc = base_row_begin(&b, out, row_ts);
     if (!rc && row->live_ts != BASE_TS_NONE)
         rc = base_row_put_liveness(&b, row->live_ttl, row->live_expires_s);
@@ -142,10 +143,13 @@ static void row_encode(const struct w_row *row, struct base_buf *out)
         static const uint8_t flags[] = {0, BASE_CELL_EXPIRING, BASE_CELL_DEAD,
                                         BASE_CELL_COMPLEX_DELETION};
         const struct w_cell *c = &row->cells[i];
-        rc = base_row_put_cell(&b, &(struct base_cell){.column = c->column, .flags = flags[c->kind],
+        rc = base_row_put_cell(&b, &(struct base_cell){.column = c->column,
+                                                       .flags = flags[c->kind],
                                                        .ts = c->ts,
-                                                       .ttl = c->ttl, .local_s = c->local_s,
-                                                           .path = c->path, .value = c->value});
+                                                       .ttl = c->ttl,
+                                                       .local_s = c->local_s,
+                                                       .path = c->path,
+                                                       .value = c->value});
     }
     BASE_ASSERT(rc == BASE_OK);
     base_row_end(&b);
@@ -166,11 +170,10 @@ void w_mutation_encode(const struct w_mutation *m, struct base_buf *out)
         ends[i + 1] = rows.len;
     }
     for (size_t i = 0; i < n; i++)
-        parts[i] = (struct base_mutation_row_part){m->rows[i].ckey, base_slice(rows.data + ends[i],
-            ends[i + 1] - ends[i])};
-    int rc = base_mutation_put(out, m->table_id, m->pkey, m->deletion, base_slice(rows.data,
-        ends[0]), m->ranges,
-                               m->range_count, parts, n);
+        parts[i] = (struct base_mutation_row_part){
+            m->rows[i].ckey, base_slice(rows.data + ends[i], ends[i + 1] - ends[i])};
+    int rc = base_mutation_put(out, m->table_id, m->pkey, m->deletion,
+                               base_slice(rows.data, ends[0]), m->ranges, m->range_count, parts, n);
     BASE_ASSERT(rc == BASE_OK);
     free(parts);
     free(ends);

@@ -125,8 +125,8 @@ struct base_source *checked_source_new(struct base_source *inner, bool reversed,
     static const struct base_source_ops ops = {checked_partition, checked_next, checked_close};
     struct checked_source *c = calloc(1, sizeof *c);
     BASE_ASSERT(c);
-    *c = (struct checked_source){.base = {&ops}, .inner = inner, .reversed = reversed,
-                                 .complaint = complaint};
+    *c = (struct checked_source){
+        .base = {&ops}, .inner = inner, .reversed = reversed, .complaint = complaint};
     base_buf_init(&c->pkey, SIZE_MAX);
     base_buf_init(&c->ckey, SIZE_MAX);
     c->open = BASE_DELETION_NONE;

@@ -1,8 +1,9 @@
 /* Changes of the schema by clients, and the metadata log's own checks.
  *
- * The log is what was first appended by anybody: every other node must append the same bytes at the same epoch, each entry must
- * follow from the one before (applied here by base/ and ring/ to snapshots of our own), every placement of every keyspace must
- * cover all tokens exactly. At the end: what was acknowledged is in it at the place that was told, what was refused is not in it. */
+ * The log is what was first appended by anybody: every other node must append the same bytes at the
+ * same epoch, each entry must follow from the one before (applied here by base/ and ring/ to
+ * snapshots of our own), every placement of every keyspace must cover all tokens exactly. At the
+ * end: what was acknowledged is in it at the place that was told, what was refused is not in it. */
 #include "tests/sim/cluster_load.h"
 
 #include <inttypes.h>
@@ -15,7 +16,7 @@ static struct rng *rng_of(struct cl_client *c)
     return &c->load->w->rng;
 }
 
-/* --- placements ------------------------------------------------------------------------------------------------- */
+/* Placements. */
 
 static unsigned number_of(const struct base_options *options, const char *key)
 {
@@ -23,11 +24,13 @@ static unsigned number_of(const struct base_options *options, const char *key)
     return value.len == 1 ? (unsigned)(value.data[0] - '0') : 0;
 }
 
-static void read_replication(const struct cl_load *load, const struct base_keyspace *keyspace, struct cm_replication *out)
+static void read_replication(const struct cl_load *load, const struct base_keyspace *keyspace,
+                             struct cm_replication *out)
 {
     const struct cluster_options *o = &load->w->options;
     *out = (struct cm_replication){.dc_count = 1};
-    out->per_dc = base_slice_equal(base_options_get(&keyspace->replication, "class"), BASE_SLICE_LIT("NetworkTopologyStrategy"));
+    out->per_dc = base_slice_equal(base_options_get(&keyspace->replication, "class"),
+                                   BASE_SLICE_LIT("NetworkTopologyStrategy"));
     if (!out->per_dc) {
         out->rf[0] = number_of(&keyspace->replication, "replication_factor");
         out->owners[0] = out->rf[0] < o->nodes ? out->rf[0] : o->nodes;
@@ -44,10 +47,12 @@ static void read_replication(const struct cl_load *load, const struct base_keysp
 }
 
 /* How many of the members count for this keyspace's range. */
-static void check_set(struct cluster_world *w, const struct ring_state *ring, const struct ring_set *set, unsigned expected)
+static void check_set(struct cluster_world *w, const struct ring_state *ring,
+                      const struct ring_set *set, unsigned expected)
 {
     if (set->count != expected)
-        cluster_fail(w, "a range has %u owners, not %u (epoch %" PRIu64 ")", set->count, expected, ring->epoch);
+        cluster_fail(w, "a range has %u owners, not %u (epoch %" PRIu64 ")", set->count, expected,
+                     ring->epoch);
     for (size_t i = 0; i < set->count; i++) {
         if (set->members[i] >= ring->member_count)
             cluster_fail(w, "a range has an owner that is no member");
@@ -57,16 +62,19 @@ static void check_set(struct cluster_world *w, const struct ring_state *ring, co
     }
 }
 
-static unsigned expected_owners(const struct ring_state *ring, const struct base_keyspace *keyspace, const struct cluster_options *o)
+static unsigned expected_owners(const struct ring_state *ring, const struct base_keyspace *keyspace,
+                                const struct cluster_options *o)
 {
     unsigned all = 0, expected = 0;
-    bool per_dc = base_slice_equal(base_options_get(&keyspace->replication, "class"), BASE_SLICE_LIT("NetworkTopologyStrategy"));
+    bool per_dc = base_slice_equal(base_options_get(&keyspace->replication, "class"),
+                                   BASE_SLICE_LIT("NetworkTopologyStrategy"));
     for (unsigned dc = 0; dc < o->dcs; dc++) {
         char name[16];
         unsigned members = 0, rf;
         snprintf(name, sizeof name, "dc%u", dc + 1);
         for (size_t i = 0; i < ring->member_count; i++)
-            members += ring->members[i].state == RING_MEMBER_NORMAL && base_slice_equal(ring->members[i].dc, base_slice_str(name));
+            members += ring->members[i].state == RING_MEMBER_NORMAL &&
+                       base_slice_equal(ring->members[i].dc, base_slice_str(name));
         rf = number_of(&keyspace->replication, name);
         expected += rf < members ? rf : members;
         all += members;
@@ -81,7 +89,8 @@ static void check_placement(struct cl_load *load, const struct base_keyspace *ke
     struct ring_placement *placement;
     struct base_err err = {0};
     struct ring_state *ring = load->log.ring;
-    if (ring_placement_new(ring, &keyspace->replication, w->nodes[0].host_id, &placement, &err) != BASE_OK)
+    if (ring_placement_new(ring, &keyspace->replication, w->nodes[0].host_id, &placement, &err) !=
+        BASE_OK)
         cluster_fail(w, "placement: %s", err.text);
     unsigned expected = expected_owners(ring, keyspace, &w->options);
     int64_t upto = INT64_MIN;
@@ -98,7 +107,7 @@ static void check_placement(struct cl_load *load, const struct base_keyspace *ke
     ring_placement_release(placement);
 }
 
-/* --- the log ---------------------------------------------------------------------------------------------------- */
+/* The log. */
 
 static struct base_slice copy_bytes(struct base_slice s)
 {
@@ -110,7 +119,8 @@ static struct base_slice copy_bytes(struct base_slice s)
 
 static void table_made(struct cl_load *load, const struct base_change *change)
 {
-    const struct base_table *table = base_schema_table(load->log.schema, change->keyspace, change->name);
+    const struct base_table *table =
+        base_schema_table(load->log.schema, change->keyspace, change->name);
     const struct base_keyspace *keyspace = base_schema_keyspace(load->log.schema, change->keyspace);
     BASE_ASSERT(table && keyspace);
     struct cm_table *t = cm_table_add(&load->model, table->id);
@@ -143,7 +153,8 @@ static void apply(struct cl_load *load, struct base_slice entry)
         rc = ring_state_advance(load->log.ring, schema->epoch, &ring, &err);
     }
     if (rc != BASE_OK)
-        cluster_fail(load->w, "entry %zu of the log does not follow from what is before it: %s", load->log.count, err.text);
+        cluster_fail(load->w, "entry %zu of the log does not follow from what is before it: %s",
+                     load->log.count, err.text);
     base_schema_release(load->log.schema);
     ring_state_release(load->log.ring);
     load->log.schema = schema;
@@ -162,10 +173,12 @@ void cl_on_append(struct cluster_node *node, uint64_t epoch, struct base_slice e
     struct cl_load *load = node->world->ctx;
     struct cl_log *log = &load->log;
     if (epoch > log->count + 1)
-        cluster_fail(load->w, "%s appends entry %" PRIu64 ", and nobody has %zu", node->address, epoch, log->count + 1);
+        cluster_fail(load->w, "%s appends entry %" PRIu64 ", and nobody has %zu", node->address,
+                     epoch, log->count + 1);
     if (epoch <= log->count) {
         if (!base_slice_equal(log->entries[epoch - 1].bytes, entry))
-            cluster_fail(load->w, "%s has another entry %" PRIu64 " than the others", node->address, epoch);
+            cluster_fail(load->w, "%s has another entry %" PRIu64 " than the others", node->address,
+                         epoch);
         return;
     }
     if (log->count == log->cap) {
@@ -205,15 +218,17 @@ static bool is_change(struct base_slice entry, const struct cl_asked *asked)
     base_arena_init(&arena);
     CL_OK(base_change_decode(&arena, entry, &a, &err));
     CL_OK(base_change_decode(&arena, asked->bytes, &b, &err));
-    bool same = a.kind == b.kind && a.expected_epoch == b.expected_epoch && base_slice_equal(a.keyspace, b.keyspace) &&
-                base_slice_equal(a.name, b.name) && base_uuid_equal(a.table_id, b.table_id) && a.time_us == b.time_us &&
+    bool same = a.kind == b.kind && a.expected_epoch == b.expected_epoch &&
+                base_slice_equal(a.keyspace, b.keyspace) && base_slice_equal(a.name, b.name) &&
+                base_uuid_equal(a.table_id, b.table_id) && a.time_us == b.time_us &&
                 (a.kind != BASE_CHANGE_TABLE_ALTER ||
                  base_slice_equal(a.table_new->options.comment, b.table_new->options.comment));
     base_arena_fini(&arena);
     return same;
 }
 
-/* Two clients may ask for the same at the same epoch (to drop a table): then one of them may be refused. */
+/* Two clients may ask for the same at the same epoch (to drop a table): then one of them may be
+ * refused. */
 static bool is_asked_again(const struct cl_load *load, const struct cl_asked *asked)
 {
     for (const struct cl_asked *a = load->asked; a; a = a->next)
@@ -232,46 +247,58 @@ void cl_check_log(struct cl_load *load)
         if (times > 1)
             cluster_fail(load->w, "a change is in the log %zu times", times);
         if (a->outcome == CM_REFUSED && times && !is_asked_again(load, a))
-            cluster_fail(load->w, "a change that was refused (%s) is in the log", base_err_words(a->rc));
+            cluster_fail(load->w, "a change that was refused (%s) is in the log",
+                         base_err_words(a->rc));
         if (a->outcome != CM_ACKED)
             continue;
-        if (a->epoch == 0 || a->epoch > log->count || !is_change(log->entries[a->epoch - 1].bytes, a))
-            cluster_fail(load->w, "a change that was acknowledged at epoch %" PRIu64 " is not there", a->epoch);
+        if (a->epoch == 0 || a->epoch > log->count ||
+            !is_change(log->entries[a->epoch - 1].bytes, a))
+            cluster_fail(load->w,
+                         "a change that was acknowledged at epoch %" PRIu64 " is not there",
+                         a->epoch);
     }
 }
 
-/* --- changes ---------------------------------------------------------------------------------------------------- */
+/* Changes. */
 
-static const struct base_keyspace *make_keyspace(struct base_arena *arena, const struct cl_options *o, unsigned index, unsigned dcs)
+static const struct base_keyspace *
+make_keyspace(struct base_arena *arena, const struct cl_options *o, unsigned index, unsigned dcs)
 {
     struct base_keyspace *ks = cluster_must(base_arena_zalloc(arena, sizeof *ks));
-    struct base_option *options = cluster_must(base_arena_zalloc(arena, (CM_DCS_MAX + 2) * sizeof *options));
+    struct base_option *options =
+        cluster_must(base_arena_zalloc(arena, (CM_DCS_MAX + 2) * sizeof *options));
     char text[32];
     size_t n = 0;
     snprintf(text, sizeof text, "ks%u", index);
     ks->name = base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))));
     ks->durable_writes = true;
-    options[n++] = (struct base_option){BASE_SLICE_LIT("class"), o->per_dc[index] ? BASE_SLICE_LIT("NetworkTopologyStrategy")
-                                                                                   : BASE_SLICE_LIT("SimpleStrategy")};
+    options[n++] = (struct base_option){BASE_SLICE_LIT("class"),
+                                        o->per_dc[index] ? BASE_SLICE_LIT("NetworkTopologyStrategy")
+                                                         : BASE_SLICE_LIT("SimpleStrategy")};
     for (unsigned dc = 0; o->per_dc[index] && dc < dcs; dc++) {
         snprintf(text, sizeof text, "dc%u", dc + 1);
-        options[n].key = base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))));
+        options[n].key =
+            base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))));
         snprintf(text, sizeof text, "%u", o->rf[index]);
-        options[n++].value = base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))));
+        options[n++].value =
+            base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))));
     }
     if (!o->per_dc[index]) {
         snprintf(text, sizeof text, "%u", o->rf[index]);
-        options[n++] = (struct base_option){BASE_SLICE_LIT("replication_factor"),
-                                            base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))))};
+        options[n++] = (struct base_option){
+            BASE_SLICE_LIT("replication_factor"),
+            base_slice_str(cluster_must(base_arena_strdup(arena, base_slice_str(text))))};
     }
     ks->replication = (struct base_options){options, n};
     return ks;
 }
 
-static const struct base_table *make(struct cl_load *load, struct base_arena *arena, const char *keyspace, const char *name)
+static const struct base_table *make(struct cl_load *load, struct base_arena *arena,
+                                     const char *keyspace, const char *name)
 {
     struct rng *rng = &load->w->rng;
-    struct base_table *table = make_table(arena, keyspace, name, rng_chance(rng, 50) ? CM_COLUMNS : CM_COLUMNS_DESC);
+    struct base_table *table =
+        make_table(arena, keyspace, name, rng_chance(rng, 50) ? CM_COLUMNS : CM_COLUMNS_DESC);
     rng_fill(rng, table->id.b, sizeof table->id.b);
     table->options.speculative_retry = base_slice_str(load->options.speculative_retry);
     table->options.additional_write_policy = BASE_SLICE_LIT("99p");
@@ -284,13 +311,19 @@ void cl_schema_before_start(struct cl_load *load)
     struct base_arena arena;
     base_arena_init(&arena);
     for (unsigned i = 0; i < load->options.keyspaces; i++) {
-        const struct base_keyspace *ks = make_keyspace(&arena, &load->options, i, load->w->options.dcs);
+        const struct base_keyspace *ks =
+            make_keyspace(&arena, &load->options, i, load->w->options.dcs);
         char name[32];
         snprintf(name, sizeof name, "ks%u", i);
-        cluster_world_change(load->w, &(struct base_change){.kind = BASE_CHANGE_KEYSPACE_CREATE, .keyspace = ks->name, .keyspace_new = ks});
+        cluster_world_change(load->w, &(struct base_change){.kind = BASE_CHANGE_KEYSPACE_CREATE,
+                                                            .keyspace = ks->name,
+                                                            .keyspace_new = ks});
         const struct base_table *table = make(load, &arena, name, "t0");
-        cluster_world_change(load->w, &(struct base_change){.kind = BASE_CHANGE_TABLE_CREATE, .keyspace = table->keyspace,
-                                                            .name = table->name, .table_new = table, .table_id = table->id});
+        cluster_world_change(load->w, &(struct base_change){.kind = BASE_CHANGE_TABLE_CREATE,
+                                                            .keyspace = table->keyspace,
+                                                            .name = table->name,
+                                                            .table_new = table,
+                                                            .table_id = table->id});
     }
     base_arena_fini(&arena);
 }
@@ -301,7 +334,9 @@ static void change_done(struct repl_change *change)
     struct cl_load *load = c->load;
     const struct repl_outcome *o = &change->outcome;
     bool dying = c->node->state == CLUSTER_NODE_DYING;
-    enum cm_outcome outcome = o->rc == BASE_OK ? CM_ACKED : dying || base_err_outcome(o->rc) == BASE_OUTCOME_MAYBE ? CM_UNKNOWN : CM_REFUSED;
+    enum cm_outcome outcome = o->rc == BASE_OK                                         ? CM_ACKED
+                              : dying || base_err_outcome(o->rc) == BASE_OUTCOME_MAYBE ? CM_UNKNOWN
+                                                                                       : CM_REFUSED;
     switch ((enum base_error)o->rc) {
     case BASE_OK:
     case BASE_E_UNAVAILABLE:
@@ -315,27 +350,33 @@ static void change_done(struct repl_change *change)
         break;
     default:
         if (!dying)
-            cluster_fail(load->w, "a change through %s ends with %s: %s", c->node->address, base_err_words(o->rc), o->err.text);
+            cluster_fail(load->w, "a change through %s ends with %s: %s", c->node->address,
+                         base_err_words(o->rc), o->err.text);
     }
     if (load->calm && o->rc != BASE_OK && o->rc != BASE_E_STALE)
-        cluster_fail(load->w, "a change through %s ends with %s although nothing is wrong: %s", c->node->address, base_err_words(o->rc),
-                     o->err.text);
+        cluster_fail(load->w, "a change through %s ends with %s although nothing is wrong: %s",
+                     c->node->address, base_err_words(o->rc), o->err.text);
     struct cl_asked *asked = cluster_must(calloc(1, sizeof *asked));
-    *asked = (struct cl_asked){load->asked, copy_bytes(base_buf_view(&c->bytes)), outcome, change->epoch, o->rc};
+    *asked = (struct cl_asked){load->asked, copy_bytes(base_buf_view(&c->bytes)), outcome,
+                               change->epoch, o->rc};
     load->asked = asked;
     if (outcome == CM_ACKED && !dying && repl_epoch(c->node->repl) < change->epoch)
-        cluster_fail(load->w, "a change is acknowledged at epoch %" PRIu64 " and its node is at %" PRIu64, change->epoch,
-                     repl_epoch(c->node->repl));
+        cluster_fail(load->w,
+                     "a change is acknowledged at epoch %" PRIu64 " and its node is at %" PRIu64,
+                     change->epoch, repl_epoch(c->node->repl));
     if (c->op)
         cm_end(&load->model, c->op, outcome, o->rc);
     cl_request_ends(c, o);
 }
 
-static bool draw_table_change(struct cl_client *c, const struct base_keyspace *ks, const char *keyspace, const char *name)
+static bool draw_table_change(struct cl_client *c, const struct base_keyspace *ks,
+                              const char *keyspace, const char *name)
 {
     struct cl_load *load = c->load;
     const struct base_table *table = base_schema_table(c->schema, ks->name, base_slice_str(name));
-    c->body = (struct base_change){.keyspace = ks->name, .name = base_slice_str(cluster_must(base_arena_strdup(&c->arena, base_slice_str(name))))};
+    c->body = (struct base_change){
+        .keyspace = ks->name,
+        .name = base_slice_str(cluster_must(base_arena_strdup(&c->arena, base_slice_str(name))))};
     if (!table) {
         size_t tables = 0;
         for (const struct cm_table *t = load->model.tables; t; t = t->next)
@@ -354,7 +395,8 @@ static bool draw_table_change(struct cl_client *c, const struct base_keyspace *k
         snprintf(comment, sizeof comment, "change %" PRIu64, ++load->next_value);
         *altered = *table;
         altered->columns_by_id = NULL;
-        altered->options.comment = base_slice_str(cluster_must(base_arena_strdup(&c->arena, base_slice_str(comment))));
+        altered->options.comment =
+            base_slice_str(cluster_must(base_arena_strdup(&c->arena, base_slice_str(comment))));
         c->body.kind = BASE_CHANGE_TABLE_ALTER;
         c->body.table_new = altered;
         return true;
@@ -388,7 +430,8 @@ void cl_start_change(struct cl_client *c)
     bool drawn = true;
     if (!ks) {
         ks = make_keyspace(&c->arena, &load->options, index, load->w->options.dcs);
-        c->body = (struct base_change){.kind = BASE_CHANGE_KEYSPACE_CREATE, .keyspace = ks->name, .keyspace_new = ks};
+        c->body = (struct base_change){
+            .kind = BASE_CHANGE_KEYSPACE_CREATE, .keyspace = ks->name, .keyspace_new = ks};
     } else {
         drawn = draw_table_change(c, ks, keyspace, name);
     }

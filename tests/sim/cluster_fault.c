@@ -1,4 +1,5 @@
-/* Faults, one after another; several are there at a time. Each ends by itself, or at the latest by cf_heal. */
+/* Faults, one after another; several are there at a time. Each ends by itself, or at the latest by
+ * cf_heal. */
 #include "tests/sim/cluster_fault.h"
 
 #include <inttypes.h>
@@ -14,7 +15,9 @@ void cf_options_draw(struct cf_options *o, struct rng *rng, const struct cluster
     *o = (struct cf_options){
         .every_max_ns = (500 + rng_below(rng, 8000)) * CLUSTER_MS,
         .lasts_max_ns = (500 + rng_below(rng, 15000)) * CLUSTER_MS,
-        .down_max = rng_one_in(rng, 4) ? world->nodes : world->nodes > 2 ? (world->nodes - 1) / 2 : 1,
+        .down_max = rng_one_in(rng, 4) ? world->nodes
+                    : world->nodes > 2 ? (world->nodes - 1) / 2
+                                       : 1,
         .jump_max_us = rng_chance(rng, 50) ? 100000 : 30000000,
     };
     if (rng_one_in(rng, 8))
@@ -30,8 +33,8 @@ void cf_options_draw(struct cf_options *o, struct rng *rng, const struct cluster
 
 void cf_options_print(const struct cf_options *o, FILE *out)
 {
-    fprintf(out, "  faults: every %" PRIu64 " ms for %" PRIu64 " ms, down at most %u:", o->every_max_ns / CLUSTER_MS,
-            o->lasts_max_ns / CLUSTER_MS, o->down_max);
+    fprintf(out, "  faults: every %" PRIu64 " ms for %" PRIu64 " ms, down at most %u:",
+            o->every_max_ns / CLUSTER_MS, o->lasts_max_ns / CLUSTER_MS, o->down_max);
     for (size_t i = 0; i < CF_KINDS; i++)
         if (o->allowed[i])
             fprintf(out, " %s", names[i]);
@@ -48,11 +51,11 @@ bool cf_any(const struct cf_options *o)
 
 bool cf_loses_duties(const struct cf_options *o)
 {
-    return o->allowed[CF_kill] || o->allowed[CF_power] || o->allowed[CF_disk_error] || o->allowed[CF_full_disk] ||
-           o->allowed[CF_catalog_error];
+    return o->allowed[CF_kill] || o->allowed[CF_power] || o->allowed[CF_disk_error] ||
+           o->allowed[CF_full_disk] || o->allowed[CF_catalog_error];
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------------ */
+/* Nodes. */
 
 static uint64_t draw_duration(struct cf_faults *f)
 {
@@ -106,8 +109,12 @@ static size_t down_count(const struct cluster_world *w)
 static struct cluster_node *pick(struct cf_faults *f, bool guests)
 {
     struct cluster_world *w = f->w;
-    struct cluster_node *node = &w->nodes[rng_below(&w->rng, guests ? w->node_count : w->options.nodes)];
-    return cluster_node_is_up(node) && !node->paused && !cluster_is_posted(&f->nodes[node->index].event) ? node : NULL;
+    struct cluster_node *node =
+        &w->nodes[rng_below(&w->rng, guests ? w->node_count : w->options.nodes)];
+    return cluster_node_is_up(node) && !node->paused &&
+                   !cluster_is_posted(&f->nodes[node->index].event)
+               ? node
+               : NULL;
 }
 
 static bool take_down(struct cf_faults *f, enum cf_kind kind)
@@ -148,7 +155,8 @@ static bool restart_stopped(struct cf_faults *f)
 
 static bool harm_disk(struct cf_faults *f, enum cf_kind kind)
 {
-    static const unsigned ops[] = {SIM_FS_WRITE, SIM_FS_SYNC, SIM_FS_READ, SIM_FS_CREATE, SIM_FS_SYNC_DIR, SIM_FS_ANY};
+    static const unsigned ops[] = {SIM_FS_WRITE,  SIM_FS_SYNC,     SIM_FS_READ,
+                                   SIM_FS_CREATE, SIM_FS_SYNC_DIR, SIM_FS_ANY};
     struct rng *rng = &f->w->rng;
     struct cluster_node *node = pick(f, false);
     if (!node || !node->fs || cluster_is_posted(&f->nodes[node->index].disk))
@@ -156,9 +164,11 @@ static bool harm_disk(struct cf_faults *f, enum cf_kind kind)
     switch (kind) {
     case CF_disk_error:
         if (rng_chance(rng, 30))
-            sim_fs_fail(node->fs, SIM_FS_WRITE | SIM_FS_CREATE, rng_below(rng, 20), 1 + rng_below(rng, 3), BASE_E_NOSPACE);
+            sim_fs_fail(node->fs, SIM_FS_WRITE | SIM_FS_CREATE, rng_below(rng, 20),
+                        1 + rng_below(rng, 3), BASE_E_NOSPACE);
         else
-            sim_fs_fail(node->fs, ops[rng_below(rng, BASE_COUNT(ops))], rng_below(rng, 20), 1 + rng_below(rng, 3), BASE_E_IO);
+            sim_fs_fail(node->fs, ops[rng_below(rng, BASE_COUNT(ops))], rng_below(rng, 20),
+                        1 + rng_below(rng, 3), BASE_E_IO);
         break;
     case CF_full_disk:
         sim_fs_set_capacity(node->fs, sim_fs_used_bytes(node->fs) + rng_below(rng, 40000));
@@ -167,8 +177,8 @@ static bool harm_disk(struct cf_faults *f, enum cf_kind kind)
         node->slow_disk = 2 + rng_below(rng, 500);
         break;
     default:
-        mem_catalog_fail_at(node->disk_catalog, (long)rng_below(rng, 3), rng_chance(rng, 50) ? MEM_CATALOG_REFUSE : MEM_CATALOG_LOSE,
-                            BASE_E_IO);
+        mem_catalog_fail_at(node->disk_catalog, (long)rng_below(rng, 3),
+                            rng_chance(rng, 50) ? MEM_CATALOG_REFUSE : MEM_CATALOG_LOSE, BASE_E_IO);
     }
     cluster_post(f->w, &f->nodes[node->index].disk, NULL, draw_duration(f), disk_event);
     return true;
@@ -180,11 +190,12 @@ static bool jump_clock(struct cf_faults *f)
     if (!node)
         return false;
     cm_see_clocks(&f->load->model, f->w);
-    sim_clock_jump_wall(&node->clock, rng_between(&f->w->rng, -(int64_t)f->options.jump_max_us, (int64_t)f->options.jump_max_us));
+    sim_clock_jump_wall(&node->clock, rng_between(&f->w->rng, -(int64_t)f->options.jump_max_us,
+                                                  (int64_t)f->options.jump_max_us));
     return true;
 }
 
-/* --- links ------------------------------------------------------------------------------------------------------ */
+/* Links. */
 
 static void links_heal(struct cluster_world *w, struct cluster_event *event)
 {
@@ -222,7 +233,7 @@ static bool harm_links(struct cf_faults *f, enum cf_kind kind)
     return true;
 }
 
-/* --- the moment when an entry of the log is chosen, and few know it --------------------------------------------- */
+/* The moment when an entry of the log is chosen, and few know it. */
 
 static void strike_one(struct cf_faults *f, size_t index, uint64_t for_ns)
 {
@@ -238,7 +249,8 @@ static void strike(struct cluster_world *w, struct cluster_event *event)
     struct cf_faults *f = BASE_CONTAINER(event, struct cf_faults, strike);
     strike_one(f, f->struck, 100 * CLUSTER_MS + draw_duration(f));
     if (f->strike_two)
-        strike_one(f, rng_below(&w->rng, w->options.nodes), 1 + rng_below(&w->rng, 20 * CLUSTER_MS));
+        strike_one(f, rng_below(&w->rng, w->options.nodes),
+                   1 + rng_below(&w->rng, 20 * CLUSTER_MS));
 }
 
 static void on_new_entry(void *ctx, struct cluster_node *node)
@@ -258,11 +270,12 @@ static void on_batch(void *ctx, struct cluster_node *node)
         return;
     f->struck = node->index;
     f->strike_two = false;
-    uint64_t trip = f->w->options.delay_min_ns + f->w->options.delay_max_ns + f->w->options.disk_max_ns;
+    uint64_t trip =
+        f->w->options.delay_min_ns + f->w->options.delay_max_ns + f->w->options.disk_max_ns;
     cluster_post(f->w, &f->strike, NULL, cluster_draw_ns(f->w, 3 * trip), strike);
 }
 
-/* --- the dice --------------------------------------------------------------------------------------------------- */
+/* The dice. */
 
 static bool do_fault(struct cf_faults *f, enum cf_kind kind)
 {
@@ -303,7 +316,8 @@ static void next_fault(struct cluster_world *w, struct cluster_event *event)
     cluster_post(w, event, NULL, cluster_draw_ns(w, f->options.every_max_ns), next_fault);
 }
 
-void cf_begin(struct cf_faults *f, struct cluster_world *w, struct cl_load *load, const struct cf_options *options)
+void cf_begin(struct cf_faults *f, struct cluster_world *w, struct cl_load *load,
+              const struct cf_options *options)
 {
     *f = (struct cf_faults){.w = w, .load = load, .options = *options};
     f->nodes = cluster_must(calloc(w->node_count, sizeof *f->nodes));
@@ -343,7 +357,8 @@ void cf_heal(struct cf_faults *f)
         if (cluster_node_is_up(node) && is_stopped(node))
             end_process(f, node, false);
         if (!cluster_node_is_up(node) && !cluster_node_start(node, &err))
-            cluster_fail(w, "%s does not start although its disk is whole: %s", node->address, err.text);
+            cluster_fail(w, "%s does not start although its disk is whole: %s", node->address,
+                         err.text);
     }
 }
 

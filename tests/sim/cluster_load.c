@@ -1,5 +1,5 @@
-/* Clients, and what they write. A request's outcome is told to the model as base/err.h classes it: what was refused must never be
- * seen, what may have happened may be seen at any time. */
+/* Clients, and what they write. A request's outcome is told to the model as base/err.h classes it:
+ * what was refused must never be seen, what may have happened may be seen at any time. */
 #include "tests/sim/cluster_load.h"
 
 #include <inttypes.h>
@@ -15,7 +15,7 @@ void cl_must_(int rc, const char *what)
     abort();
 }
 
-/* --- options ---------------------------------------------------------------------------------------------------- */
+/* Options. */
 
 void cl_options_draw(struct cl_options *o, struct rng *rng, const struct cluster_options *world)
 {
@@ -46,7 +46,8 @@ void cl_options_draw(struct cl_options *o, struct rng *rng, const struct cluster
         if (rng_one_in(rng, 2) && world->nodes >= 3)
             o->rf[i] = 3;
         o->per_dc[i] = world->dcs > 1 ? true : rng_chance(rng, 50);
-        unsigned members = o->per_dc[i] ? world->nodes / world->dcs : world->nodes; /* with fewer, ALL is never reached */
+        unsigned members = o->per_dc[i] ? world->nodes / world->dcs
+                                        : world->nodes; /* with fewer, ALL is never reached */
         if (o->rf[i] > members)
             o->rf[i] = members;
     }
@@ -54,14 +55,19 @@ void cl_options_draw(struct cl_options *o, struct rng *rng, const struct cluster
 
 void cl_options_print(const struct cl_options *o, FILE *out)
 {
-    fprintf(out, "  load: clients %u think %" PRIu64 " ms partitions %u rows %u keyspaces %u rf %u%s/%u%s reads %u ranges %u logged %u"
-                 " unlogged %u if_absent %u changes %u ttl %u deletes %u any %u weak %u coarse %" PRIu64 " values %u retry %s\n",
-            o->clients, o->think_max_ns / CLUSTER_MS, o->partitions, o->rows, o->keyspaces, o->rf[0], o->per_dc[0] ? " per dc" : "",
-            o->rf[1], o->per_dc[1] ? " per dc" : "", o->reads, o->range_reads, o->logged, o->unlogged, o->if_absent, o->changes,
-            o->ttl_percent, o->delete_percent, o->any_percent, o->weak_percent, o->coarse_us, o->value_len_max, o->speculative_retry);
+    fprintf(out,
+            "  load: clients %u think %" PRIu64
+            " ms partitions %u rows %u keyspaces %u rf %u%s/%u%s reads %u ranges %u logged %u"
+            " unlogged %u if_absent %u changes %u ttl %u deletes %u any %u weak %u coarse %" PRIu64
+            " values %u retry %s\n",
+            o->clients, o->think_max_ns / CLUSTER_MS, o->partitions, o->rows, o->keyspaces,
+            o->rf[0], o->per_dc[0] ? " per dc" : "", o->rf[1], o->per_dc[1] ? " per dc" : "",
+            o->reads, o->range_reads, o->logged, o->unlogged, o->if_absent, o->changes,
+            o->ttl_percent, o->delete_percent, o->any_percent, o->weak_percent, o->coarse_us,
+            o->value_len_max, o->speculative_retry);
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------------- */
+/* Keys. */
 
 void cl_put_pkey(const struct cm_table *t, unsigned partition, struct base_buf *out)
 {
@@ -70,7 +76,8 @@ void cl_put_pkey(const struct cm_table *t, unsigned partition, struct base_buf *
     CL_OK(base_pkey_put(base_slice(key, 8), out));
 }
 
-void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte position, struct base_buf *out)
+void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte position,
+                 struct base_buf *out)
 {
     static const struct base_type type = {.kind = BASE_TYPE_INT};
     uint8_t value[4];
@@ -80,7 +87,7 @@ void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte posi
     CL_OK(base_ckey_end(position, out));
 }
 
-/* --- choices ---------------------------------------------------------------------------------------------------- */
+/* Choices. */
 
 static struct rng *rng_of(struct cl_client *c)
 {
@@ -129,7 +136,8 @@ int cl_pick_consistency(struct cl_client *c, bool is_write)
 {
     struct cl_load *load = c->load;
     const struct cm_replication *r = &c->of->replication;
-    unsigned local = r->per_dc ? cl_node_dc(c->node) : 0, dice = (unsigned)rng_below(rng_of(c), 100);
+    unsigned local = r->per_dc ? cl_node_dc(c->node) : 0,
+             dice = (unsigned)rng_below(rng_of(c), 100);
     bool has_local = r->rf[local] > 0;
     if (is_write && rng_chance(rng_of(c), load->options.any_percent))
         return REPL_CL_ANY;
@@ -147,7 +155,7 @@ int cl_pick_consistency(struct cl_client *c, bool is_write)
     return dice < 40 ? REPL_CL_ALL : REPL_CL_QUORUM;
 }
 
-/* --- a client's life -------------------------------------------------------------------------------------------- */
+/* A client's life. */
 
 static void client_next(struct cluster_world *w, struct cluster_event *event);
 
@@ -155,15 +163,17 @@ static void barks(struct cluster_world *w, struct cluster_event *event)
 {
     struct cl_client *c = BASE_CONTAINER(event, struct cl_client, watchdog);
     static const char *const names[] = {"", "write", "read", "change"};
-    if (c->node->resumed_ns > c->began_ns) { /* it was paused in the meantime: what it does next has its whole time */
+    if (c->node->resumed_ns >
+        c->began_ns) { /* it was paused in the meantime: what it does next has its whole time */
         cl_request_begins(c, c->request, c->timeout_ns);
         return;
     }
-    /* Where the bytes are the caller's, and only the node's own disk is asked, the answer comes when the disk is through. */
+    /* Where the bytes are the caller's, and only the node's own disk is asked, the answer comes
+     * when the disk is through. */
     c->watched++;
     if (c->watched > 1 && (!c->node->ops || c->watched > 20))
-        cluster_fail(w, "client %zu: its %s through %s never ends (operation %" PRIu64 ")", c->index, names[c->request], c->node->address,
-                     c->op ? c->op->number : 0);
+        cluster_fail(w, "client %zu: its %s through %s never ends (operation %" PRIu64 ")",
+                     c->index, names[c->request], c->node->address, c->op ? c->op->number : 0);
     cluster_post(w, event, c->node, WATCH_SLACK_NS, barks);
 }
 
@@ -183,7 +193,8 @@ void cl_request_ends(struct cl_client *c, const struct repl_outcome *outcome)
     struct cl_load *load = c->load;
     struct cluster_world *w = load->w;
     BASE_ASSERT(c->request != CL_NONE);
-    trace_add(&w->trace, "client", c->node->address, c->index, (uint64_t)outcome->rc, base_slice_str(outcome->err.text));
+    trace_add(&w->trace, "client", c->node->address, c->index, (uint64_t)outcome->rc,
+              base_slice_str(outcome->err.text));
     load->outcomes[outcome->rc < 31 ? outcome->rc : 31]++;
     c->request = CL_NONE;
     c->between_pages = false;
@@ -202,7 +213,7 @@ static void forget_request(struct cl_client *c)
     c->op = NULL;
 }
 
-/* --- writes ----------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
 static int64_t draw_timestamp(struct cl_client *c)
 {
@@ -221,7 +232,8 @@ static struct base_slice value_bytes(struct cl_client *c, uint64_t value)
     return base_slice(bytes, len);
 }
 
-static void put_cell(struct cl_client *c, struct base_row_builder *b, uint32_t column, const struct cm_write *w, uint64_t value)
+static void put_cell(struct cl_client *c, struct base_row_builder *b, uint32_t column,
+                     const struct cm_write *w, uint64_t value)
 {
     struct base_cell cell = {.column = column, .ts = w->ts};
     if (w->kind == CM_DELETE_CELL) {
@@ -236,14 +248,16 @@ static void put_cell(struct cl_client *c, struct base_row_builder *b, uint32_t c
     CL_OK(base_row_put_cell(b, &cell));
 }
 
-static void put_row(struct cl_client *c, const struct cm_write *w, bool whole_row, struct base_buf *out)
+static void put_row(struct cl_client *c, const struct cm_write *w, bool whole_row,
+                    struct base_buf *out)
 {
     struct base_row_builder b;
     CL_OK(base_row_begin(&b, out, w->ts));
     if (w->liveness)
         CL_OK(base_row_put_liveness(&b, w->ttl, w->expires_s));
     if (whole_row)
-        CL_OK(base_row_put_deletion(&b, (struct base_deletion){w->ts, base_clock_wall_s(&c->node->clock.base)}));
+        CL_OK(base_row_put_deletion(
+            &b, (struct base_deletion){w->ts, base_clock_wall_s(&c->node->clock.base)}));
     if (w->kind == CM_STATIC_ROW)
         put_cell(c, &b, CM_COLUMN_STATIC, w, w->value[0]);
     for (unsigned i = 0; i < 2 && (w->kind == CM_ROW || w->kind == CM_DELETE_CELL); i++)
@@ -261,7 +275,8 @@ static void draw_values(struct cl_client *c, struct cm_write *w)
 }
 
 /* One partition's changes into c->bytes and the model: one row or more, or a deletion. */
-static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned partition, int64_t ts, bool data_only)
+static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned partition, int64_t ts,
+                         bool data_only)
 {
     struct rng *rng = rng_of(c);
     const struct cl_options *o = &c->load->options;
@@ -284,7 +299,8 @@ static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned parti
         struct cm_write *w = cm_add(t, partition, c->op, CM_DELETE_ROWS, ts);
         w->row_lo = lowest;
         w->row_hi = lowest + (unsigned)rng_below(rng, t->row_count - lowest);
-        unsigned first = t->descending ? w->row_hi : w->row_lo, last = t->descending ? w->row_lo : w->row_hi;
+        unsigned first = t->descending ? w->row_hi : w->row_lo,
+                 last = t->descending ? w->row_lo : w->row_hi;
         cl_put_ckey(t, first, BASE_KEY_BEFORE, &lo);
         cl_put_ckey(t, last, BASE_KEY_AFTER, &hi);
         range = (struct base_range_deletion){base_buf_view(&lo), base_buf_view(&hi), {ts, now_s}};
@@ -295,7 +311,8 @@ static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned parti
         put_row(c, w, false, &fixed);
     } else {
         unsigned n = dice < 3 ? 1 + (unsigned)rng_below(rng, t->row_count) : 1;
-        int32_t ttl = !deletes && rng_chance(rng, o->ttl_percent) ? 1 + (int32_t)rng_below(rng, 30) : 0;
+        int32_t ttl =
+            !deletes && rng_chance(rng, o->ttl_percent) ? 1 + (int32_t)rng_below(rng, 30) : 0;
         for (unsigned k = 0; k < n && lowest + k < t->row_count; k++, row_count++) {
             unsigned row = t->descending ? t->row_count - 1 - (lowest + k) : lowest + k;
             enum cm_kind kind = !deletes ? CM_ROW : dice < 7 ? CM_DELETE_ROWS : CM_DELETE_CELL;
@@ -310,11 +327,12 @@ static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned parti
             base_buf_init(&ckeys[row_count], 1024);
             put_row(c, w, kind == CM_DELETE_ROWS, &rows[row_count]);
             cl_put_ckey(t, row, BASE_KEY_AT, &ckeys[row_count]);
-            parts[row_count] = (struct base_mutation_row_part){base_buf_view(&ckeys[row_count]), base_buf_view(&rows[row_count])};
+            parts[row_count] = (struct base_mutation_row_part){base_buf_view(&ckeys[row_count]),
+                                                               base_buf_view(&rows[row_count])};
         }
     }
-    CL_OK(base_mutation_put(&c->bytes, t->id, base_buf_view(&pkey), deletion, base_buf_view(&fixed), &range, range_count, parts,
-                            row_count));
+    CL_OK(base_mutation_put(&c->bytes, t->id, base_buf_view(&pkey), deletion, base_buf_view(&fixed),
+                            &range, range_count, parts, row_count));
     c->write.mutation_count++;
     for (size_t i = 0; i < BASE_COUNT(all); i++)
         base_buf_fini(all[i]);
@@ -324,7 +342,8 @@ static void put_mutation(struct cl_client *c, struct cm_table *t, unsigned parti
     }
 }
 
-/* What a condition on `a` found: never the value that it asked for, and only what somebody wrote. */
+/* What a condition on `a` found: never the value that it asked for, and only what somebody
+ * wrote. */
 static void check_found(struct cl_client *c)
 {
     struct base_reader in = base_reader(c->write.current);
@@ -333,7 +352,8 @@ static void check_found(struct cl_client *c)
     struct base_cell cell;
     uint64_t count = 0, found = 0;
     if (!base_conditions_current_check(c->write.current) || !base_get_varint(&in, &count))
-        cluster_fail(c->load->w, "condition: what was found is damaged (operation %" PRIu64 ")", c->op->number);
+        cluster_fail(c->load->w, "condition: what was found is damaged (operation %" PRIu64 ")",
+                     c->op->number);
     while (count-- > 0 && base_get_bytes(&in, &ckey) && base_get_bytes(&in, &encoded)) {
         if (ckey.len == 0 || !base_row_decode(encoded, &row))
             continue;
@@ -343,13 +363,18 @@ static void check_found(struct cl_client *c)
                 found = base_get_be64(cell.value.data);
     }
     if (found == c->expected)
-        cluster_fail(c->load->w, "condition: a = %" PRIu64 " was found, and asked for (operation %" PRIu64 ")", found, c->op->number);
+        cluster_fail(c->load->w,
+                     "condition: a = %" PRIu64 " was found, and asked for (operation %" PRIu64 ")",
+                     found, c->op->number);
     for (unsigned p = 0; p < c->of->partition_count; p++)
         for (const struct cm_write *w = c->of->partitions[p].writes; w; w = w->next)
             if (w->kind == CM_ROW && w->value[0] == found && w->op != c->op)
                 return;
     if (found)
-        cluster_fail(c->load->w, "condition: a = %" PRIu64 " was found, which nobody wrote (operation %" PRIu64 ")", found, c->op->number);
+        cluster_fail(c->load->w,
+                     "condition: a = %" PRIu64 " was found, which nobody wrote (operation %" PRIu64
+                     ")",
+                     found, c->op->number);
 }
 
 /* A condition that is false: somebody's row was there, or may have been. */
@@ -363,18 +388,24 @@ static void check_condition(struct cl_client *c)
         for (const struct cm_write *w = c->of->partitions[p].writes; w; w = w->next)
             if (w->op != c->op && w->kind == CM_ROW && w->op->outcome != CM_REFUSED)
                 return;
-    cluster_fail(c->load->w, "if absent: refused (operation %" PRIu64 "), and nobody wrote any row", c->op->number);
+    cluster_fail(c->load->w, "if absent: refused (operation %" PRIu64 "), and nobody wrote any row",
+                 c->op->number);
 }
 
-static enum cm_outcome outcome_of(struct cl_client *c, const struct repl_outcome *o, const char *what)
+static enum cm_outcome outcome_of(struct cl_client *c, const struct repl_outcome *o,
+                                  const char *what)
 {
     struct cl_load *load = c->load;
     struct cluster_node *node = c->node;
     if (node->state == CLUSTER_NODE_DYING)
-        return o->rc == BASE_OK ? CM_ACKED : CM_UNKNOWN; /* nobody hears it any more; what was done stays done */
-    bool table_gone = !base_schema_table_by_id(load->log.schema, c->table->id) || load->log.schema->epoch > c->schema->epoch;
+        return o->rc == BASE_OK
+                   ? CM_ACKED
+                   : CM_UNKNOWN; /* nobody hears it any more; what was done stays done */
+    bool table_gone = !base_schema_table_by_id(load->log.schema, c->table->id) ||
+                      load->log.schema->epoch > c->schema->epoch;
     switch ((enum base_error)o->rc) {
-    case BASE_OK: return CM_ACKED;
+    case BASE_OK:
+        return CM_ACKED;
     case BASE_E_TIMEOUT:
     case BASE_E_UNKNOWN:
         break;
@@ -391,12 +422,13 @@ static enum cm_outcome outcome_of(struct cl_client *c, const struct repl_outcome
             break;
         /* fall through */
     default:
-        cluster_fail(load->w, "%s at level %d through %s ends with %s: %s", what, o->consistency, node->address, base_err_words(o->rc),
-                     o->err.text);
+        cluster_fail(load->w, "%s at level %d through %s ends with %s: %s", what, o->consistency,
+                     node->address, base_err_words(o->rc), o->err.text);
     }
     if (load->calm && o->rc != BASE_E_CONDITION && !table_gone)
-        cluster_fail(load->w, "%s at level %d through %s ends with %s although nothing is wrong: %s", what, o->consistency, node->address,
-                     base_err_words(o->rc), o->err.text);
+        cluster_fail(load->w,
+                     "%s at level %d through %s ends with %s although nothing is wrong: %s", what,
+                     o->consistency, node->address, base_err_words(o->rc), o->err.text);
     return base_err_outcome(o->rc) == BASE_OUTCOME_MAYBE ? CM_UNKNOWN : CM_REFUSED;
 }
 
@@ -413,12 +445,13 @@ static void write_done(struct repl_write *write)
 /* Other partitions of the table, and of the keyspace's other tables: a batch's. */
 static void put_batch(struct cl_client *c, int64_t ts)
 {
-    unsigned n = 2 + (unsigned)rng_below(rng_of(c), 3), first = (unsigned)rng_below(rng_of(c), c->of->partition_count);
+    unsigned n = 2 + (unsigned)rng_below(rng_of(c), 3),
+             first = (unsigned)rng_below(rng_of(c), c->of->partition_count);
     for (unsigned i = 0; i < n && i < c->of->partition_count; i++)
         put_mutation(c, c->of, (first + i) % c->of->partition_count, ts, rng_chance(rng_of(c), 80));
     for (struct cm_table *t = c->load->model.tables; t; t = t->next)
-        if (t != c->of && strcmp(t->keyspace, c->of->keyspace) == 0 && base_schema_table_by_id(c->schema, t->id) &&
-            rng_chance(rng_of(c), 50))
+        if (t != c->of && strcmp(t->keyspace, c->of->keyspace) == 0 &&
+            base_schema_table_by_id(c->schema, t->id) && rng_chance(rng_of(c), 50))
             put_mutation(c, t, (unsigned)rng_below(rng_of(c), t->partition_count), ts, true);
 }
 
@@ -446,15 +479,18 @@ static void put_if_absent(struct cl_client *c, int64_t ts)
     cl_put_pkey(c->of, partition, &pkey);
     cl_put_ckey(c->of, w->row_lo, BASE_KEY_AT, &ckey);
     put_row(c, w, false, &row);
-    CL_OK(base_mutation_put_row(&c->bytes, c->of->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)));
+    CL_OK(base_mutation_put_row(&c->bytes, c->of->id, base_buf_view(&pkey), base_buf_view(&ckey),
+                                base_buf_view(&row)));
     c->expected = w->value[0] && w->value[0] % 2 ? value_of_row(c, partition, w) : 0;
     CL_OK(base_buf_put_varint(&c->condition, 1));
     if (c->expected) {
         const struct base_condition_operand operand = {.value = value_bytes(c, c->expected)};
-        CL_OK(base_condition_put_column(&c->condition, base_buf_view(&ckey), CM_COLUMN_A, BASE_CONDITION_EQ, BASE_CONDITION_WHOLE,
+        CL_OK(base_condition_put_column(&c->condition, base_buf_view(&ckey), CM_COLUMN_A,
+                                        BASE_CONDITION_EQ, BASE_CONDITION_WHOLE,
                                         (struct base_slice){0}, 0, &operand, 1));
     } else {
-        CL_OK(base_condition_put_row(&c->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&ckey)));
+        CL_OK(
+            base_condition_put_row(&c->condition, BASE_CONDITION_NOT_EXISTS, base_buf_view(&ckey)));
     }
     c->write.mutation_count = 1;
     c->write.condition = base_buf_view(&c->condition);
@@ -481,13 +517,15 @@ static void start_write(struct cl_client *c, const char *what)
         put_mutation(c, c->of, (unsigned)rng_below(rng_of(c), c->of->partition_count), ts, false);
     c->op->logged = logged && c->write.mutation_count > 1;
     c->write.logged = c->op->logged;
-    c->op->strength = cm_strength_of(&c->of->replication, c->write.consistency, cl_node_dc(c->node));
+    c->op->strength =
+        cm_strength_of(&c->of->replication, c->write.consistency, cl_node_dc(c->node));
     c->write.mutations = base_buf_view(&c->bytes);
     const struct repl_config *config = &load->w->options.config;
-    /* A batch writes its log first; ANY, and a guest, wait for hints to be kept when replicas have not answered; a guest asks up to
-     * three members for that. */
+    /* A batch writes its log first; ANY, and a guest, wait for hints to be kept when replicas have
+     * not answered; a guest asks up to three members for that. */
     unsigned times = 1u + logged + (c->node->guest ? 3 : c->write.consistency == REPL_CL_ANY);
-    cl_request_begins(c, CL_WRITE, if_absent ? config->conditional_timeout_ns : config->write_timeout_ns * times);
+    cl_request_begins(
+        c, CL_WRITE, if_absent ? config->conditional_timeout_ns : config->write_timeout_ns * times);
     if (c->op->logged && load->on_batch)
         load->on_batch(load->hooks_ctx, c->node);
     repl_write_start(c->node->repl, &c->write);
@@ -534,7 +572,7 @@ static void client_next(struct cluster_world *w, struct cluster_event *event)
                                                                     : "write");
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------------- */
+/* The whole. */
 
 void cl_init(struct cl_load *load, struct cluster_world *w, const struct cl_options *options)
 {
@@ -561,7 +599,8 @@ void cl_init(struct cl_load *load, struct cluster_world *w, const struct cl_opti
 void cl_begin(struct cl_load *load)
 {
     for (size_t i = 0; i < load->options.clients; i++)
-        cluster_post(load->w, &load->clients[i].event, NULL, cluster_draw_ns(load->w, load->options.think_max_ns), client_next);
+        cluster_post(load->w, &load->clients[i].event, NULL,
+                     cluster_draw_ns(load->w, load->options.think_max_ns), client_next);
 }
 
 void cl_stop(struct cl_load *load)

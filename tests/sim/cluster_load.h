@@ -1,5 +1,6 @@
-/* Clients of a simulated cluster: they write, read and change the schema through random nodes and tell the model what became of
- * it (tests/sim/cluster_model.h). Each has one request under way at a time. What they find wrong ends the run.
+/* Clients of a simulated cluster: they write, read and change the schema through random nodes and
+ * tell the model what became of it (tests/sim/cluster_model.h). Each has one request under way at a
+ * time. What they find wrong ends the run.
  *
  * cluster_load.c    the clients; writes and batches
  * cluster_read.c    reads: what a page says, judged
@@ -17,14 +18,15 @@
 struct cl_options {
     unsigned clients;
     uint64_t think_max_ns;
-    unsigned partitions, rows;    /* of a table */
+    unsigned partitions, rows; /* of a table */
     unsigned keyspaces;
     unsigned rf[CL_KEYSPACES_MAX]; /* in one data centre */
     bool per_dc[CL_KEYSPACES_MAX]; /* NetworkTopologyStrategy */
     /* shares of a hundred; the rest are plain writes of one partition */
     unsigned reads, range_reads, logged, unlogged, if_absent, changes;
-    unsigned ttl_percent, delete_percent, any_percent, weak_percent; /* of writes; of levels below QUORUM */
-    uint64_t coarse_us;           /* timestamps are multiples of it: ties; 0: as they come */
+    unsigned ttl_percent, delete_percent, any_percent,
+        weak_percent;   /* of writes; of levels below QUORUM */
+    uint64_t coarse_us; /* timestamps are multiples of it: ties; 0: as they come */
     unsigned value_len_max;
     const char *speculative_retry;
 };
@@ -36,14 +38,14 @@ struct cl_client {
     struct cl_load *load;
     size_t index;
     struct cluster_event event, watchdog;
-    unsigned watched;          /* times the watchdog has barked */
+    unsigned watched; /* times the watchdog has barked */
     uint64_t began_ns, timeout_ns;
-    enum cl_request request;   /* under way */
+    enum cl_request request; /* under way */
     bool between_pages;
-    struct cluster_node *node; /* its coordinator */
+    struct cluster_node *node;  /* its coordinator */
     struct base_schema *schema; /* the snapshot the request was made with */
     const struct base_table *table;
-    struct cm_table *of;       /* the model's */
+    struct cm_table *of; /* the model's */
     struct cm_op *op;
     struct base_arena arena;
     struct base_buf bytes;     /* mutations; an encoded change */
@@ -56,17 +58,18 @@ struct cl_client {
     struct repl_read read;
     struct base_read cmd;
     struct base_range range;
-    unsigned row_lo, row_hi;   /* the slice, both included; all: 0 … rows-1 with `whole` */
-    bool whole, final;         /* final: of the last check: it must succeed */
-    int one_partition;         /* or -1 */
+    unsigned row_lo, row_hi; /* the slice, both included; all: 0 … rows-1 with `whole` */
+    bool whole, final;       /* final: of the last check: it must succeed */
+    int one_partition;       /* or -1 */
     struct cm_read judged;
     struct cm_view views[CM_PARTITIONS_MAX];
     unsigned partition_rows[CM_PARTITIONS_MAX];
-    bool partition_cut[CM_PARTITIONS_MAX]; /* partition_row_limit: what is behind its last row is not covered */
+    bool partition_cut[CM_PARTITIONS_MAX]; /* partition_row_limit: what is behind its last row is
+                                              not covered */
     bool static_counted[CM_PARTITIONS_MAX];
-    struct base_buf last_pkey, last_ckey;  /* the last row that was seen */
-    struct base_buf end_pkey, end_ckey;    /* covered up to here, inclusive */
-    bool end_known;            /* else: to the end of the command */
+    struct base_buf last_pkey, last_ckey; /* the last row that was seen */
+    struct base_buf end_pkey, end_ckey;   /* covered up to here, inclusive */
+    bool end_known;                       /* else: to the end of the command */
     uint64_t rows_seen, pages;
 };
 
@@ -97,9 +100,10 @@ struct cl_load {
     struct cl_asked *asked;
     struct cl_client *clients;
     bool stopping;
-    bool calm;                /* no faults: nothing may be refused */
+    bool calm; /* no faults: nothing may be refused */
     void (*on_new_entry)(void *ctx, struct cluster_node *node); /* who has it first; may be NULL */
-    void (*on_batch)(void *ctx, struct cluster_node *node);     /* its coordinator begins with it; may be NULL */
+    void (*on_batch)(void *ctx,
+                     struct cluster_node *node); /* its coordinator begins with it; may be NULL */
     void *hooks_ctx;
     uint64_t next_value, outcomes[32]; /* by code */
     uint64_t truncations, drops, creates;
@@ -120,19 +124,21 @@ void cl_node_ends(struct cl_load *load, struct cluster_node *node);
 void cl_schema_before_start(struct cl_load *load);
 /* Every replica's own store holds what was acknowledged. */
 void cl_check_replicas(struct cl_load *load);
-/* Read everything of every table at ALL (each through a random node), judge it; then whole batches. */
+/* Read everything of every table at ALL (each through a random node), judge it; then whole
+ * batches. */
 void cl_check_everything(struct cl_load *load);
 /* The changes that were asked for are in the log, or are not. */
 void cl_check_log(struct cl_load *load);
 
-/* --- between the files ------------------------------------------------------------------------------------------ */
+/* Between the files. */
 
 void cl_request_begins(struct cl_client *c, enum cl_request request, uint64_t timeout_ns);
 void cl_request_ends(struct cl_client *c, const struct repl_outcome *outcome);
 bool cl_pick_node(struct cl_client *c);
 bool cl_pick_table(struct cl_client *c); /* of the node's snapshot */
 void cl_put_pkey(const struct cm_table *t, unsigned partition, struct base_buf *out);
-void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte position, struct base_buf *out);
+void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte position,
+                 struct base_buf *out);
 int cl_pick_consistency(struct cl_client *c, bool is_write);
 unsigned cl_node_dc(const struct cluster_node *node);
 void cl_start_read(struct cl_client *c);

@@ -1,15 +1,16 @@
 /* The plain model of a cluster's tables: see the header.
  *
- * The rule for an atom: of all writes that were acknowledged before the read began and that the read must meet, the
- * greatest is the least that the read may show. It may show any greater one that was not refused. Nothing (absent) is
- * right where the least is a deletion or has expired (by anybody's clock: an earlier read may have made it a tombstone), or
- * where such a one that is greater may be there. */
+ * The rule for an atom: of all writes that were acknowledged before the read began and that the
+ * read must meet, the greatest is the least that the read may show. It may show any greater one
+ * that was not refused. Nothing (absent) is right where the least is a deletion or has expired (by
+ * anybody's clock: an earlier read may have made it a tombstone), or where such a one that is
+ * greater may be there. */
 #include "tests/sim/cluster_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-/* --- levels ----------------------------------------------------------------------------------------------------- */
+/* Levels. */
 
 static unsigned quorum(unsigned n)
 {
@@ -24,32 +25,47 @@ static unsigned sum(const unsigned *n)
     return all;
 }
 
-struct cm_strength cm_strength_of(const struct cm_replication *r, int consistency, unsigned local_dc)
+struct cm_strength cm_strength_of(const struct cm_replication *r, int consistency,
+                                  unsigned local_dc)
 {
     struct cm_strength s = {0};
     unsigned local = r->per_dc ? local_dc : 0;
     switch (consistency) {
-    case REPL_CL_ONE: s.total = 1; break;
-    case REPL_CL_TWO: s.total = 2; break;
-    case REPL_CL_THREE: s.total = 3; break;
-    case REPL_CL_QUORUM: s.total = quorum(sum(r->rf)); break;
+    case REPL_CL_ONE:
+        s.total = 1;
+        break;
+    case REPL_CL_TWO:
+        s.total = 2;
+        break;
+    case REPL_CL_THREE:
+        s.total = 3;
+        break;
+    case REPL_CL_QUORUM:
+        s.total = quorum(sum(r->rf));
+        break;
     case REPL_CL_ALL:
         s.total = sum(r->owners);
         memcpy(s.by_dc, r->owners, sizeof s.by_dc);
         break;
-    case REPL_CL_LOCAL_ONE: s.total = s.by_dc[local] = 1; break;
-    case REPL_CL_LOCAL_QUORUM: s.total = s.by_dc[local] = quorum(r->rf[local]); break;
+    case REPL_CL_LOCAL_ONE:
+        s.total = s.by_dc[local] = 1;
+        break;
+    case REPL_CL_LOCAL_QUORUM:
+        s.total = s.by_dc[local] = quorum(r->rf[local]);
+        break;
     case REPL_CL_EACH_QUORUM:
         for (unsigned i = 0; i < r->dc_count; i++)
             s.by_dc[i] = r->rf[i] ? quorum(r->rf[i]) : 0;
         s.total = sum(s.by_dc);
         break;
-    default: break; /* ANY: nobody for sure */
+    default:
+        break; /* ANY: nobody for sure */
     }
     return s;
 }
 
-bool cm_meet(const struct cm_replication *r, const struct cm_strength *a, const struct cm_strength *b)
+bool cm_meet(const struct cm_replication *r, const struct cm_strength *a,
+             const struct cm_strength *b)
 {
     if (a->total + b->total > sum(r->owners))
         return true;
@@ -59,7 +75,7 @@ bool cm_meet(const struct cm_replication *r, const struct cm_strength *a, const 
     return false;
 }
 
-/* --- what was written ------------------------------------------------------------------------------------------- */
+/* What was written. */
 
 void cm_init(struct cm_model *m)
 {
@@ -142,7 +158,8 @@ void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome, int r
     m->refused += outcome == CM_REFUSED;
 }
 
-struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op, enum cm_kind kind, int64_t ts)
+struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op, enum cm_kind kind,
+                        int64_t ts)
 {
     struct cm_write *w = cluster_must(calloc(1, sizeof *w));
     w->op = op;
@@ -153,7 +170,7 @@ struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op
     return w;
 }
 
-/* --- what a write does to an atom ------------------------------------------------------------------------------- */
+/* What a write does to an atom. */
 
 struct effect {
     bool any, deletion;
@@ -218,7 +235,7 @@ static bool is_gone(const struct effect *e, int64_t now_s)
     return e->deletion || (e->ttl && e->expires_s <= now_s);
 }
 
-/* --- judging one atom ------------------------------------------------------------------------------------------- */
+/* Judging one atom. */
 
 struct judge {
     int64_t latest_s;
@@ -231,7 +248,8 @@ struct judge {
     const char *least_why;
 };
 
-static void raise_least(struct judge *j, const struct effect *e, const struct cm_write *by, const char *why)
+static void raise_least(struct judge *j, const struct effect *e, const struct cm_write *by,
+                        const char *why)
 {
     if (e->any && (!j->least.any || compare(e, &j->least) > 0)) {
         j->least = *e;
@@ -253,27 +271,35 @@ static void find_least(struct judge *j)
         if (j->syncs_fail && s->write->op->outcome != CM_ACKED)
             continue;
         struct effect e = effect_of(s->write, j->atom);
-        if (s->tick < j->read->begin && cm_meet(&j->table->replication, &s->strength, &j->read->strength))
+        if (s->tick < j->read->begin &&
+            cm_meet(&j->table->replication, &s->strength, &j->read->strength))
             raise_least(j, &e, s->write, "seen before");
     }
     if (j->read->truncated_us != INT64_MIN)
-        raise_least(j, &(struct effect){.any = true, .deletion = true, .ts = j->read->truncated_us}, NULL, "truncated");
+        raise_least(j, &(struct effect){.any = true, .deletion = true, .ts = j->read->truncated_us},
+                    NULL, "truncated");
 }
 
-static bool complain(const struct judge *j, char complaint[512], const char *what, const struct cm_observed *o)
+static bool complain(const struct judge *j, char complaint[512], const char *what,
+                     const struct cm_observed *o)
 {
     const struct cm_write *by = j->least_by;
     unsigned row = j->atom ? (j->atom - 1) / 3 : 0;
     static const char *const names[] = {"liveness", "a", "b"};
     char seen[128] = "nothing", least[256] = "nothing";
     if (o->present)
-        snprintf(seen, sizeof seen, "value %" PRIu64 " at %" PRId64 " ttl %d", o->value, o->ts, o->ttl);
+        snprintf(seen, sizeof seen, "value %" PRIu64 " at %" PRId64 " ttl %d", o->value, o->ts,
+                 o->ttl);
     if (j->least.any)
-        snprintf(least, sizeof least, "%s %" PRIu64 " at %" PRId64 " (%s) by operation %" PRIu64 " (%s: %" PRIu64 ", %" PRIu64 ")",
-                 j->least.deletion ? "deletion" : "value", j->least.value, j->least.ts, j->least_why, by ? by->op->number : 0,
-                 by ? by->op->what : "truncation", by ? by->value[0] : 0, by ? by->value[1] : 0);
-    snprintf(complaint, 512, "%s.%s partition %u %s %u %s: %s: seen %s, at least %s", j->table->keyspace, j->table->name,
-             j->partition, j->atom ? "row" : "static", row, j->atom ? names[(j->atom - 1) % 3] : "", what, seen, least);
+        snprintf(least, sizeof least,
+                 "%s %" PRIu64 " at %" PRId64 " (%s) by operation %" PRIu64 " (%s: %" PRIu64
+                 ", %" PRIu64 ")",
+                 j->least.deletion ? "deletion" : "value", j->least.value, j->least.ts,
+                 j->least_why, by ? by->op->number : 0, by ? by->op->what : "truncation",
+                 by ? by->value[0] : 0, by ? by->value[1] : 0);
+    snprintf(complaint, 512, "%s.%s partition %u %s %u %s: %s: seen %s, at least %s",
+             j->table->keyspace, j->table->name, j->partition, j->atom ? "row" : "static", row,
+             j->atom ? names[(j->atom - 1) % 3] : "", what, seen, least);
     return false;
 }
 
@@ -284,11 +310,13 @@ static bool may_be_gone(const struct judge *j)
         return true;
     for (const struct cm_write *w = j->table->partitions[j->partition].writes; w; w = w->next) {
         struct effect e = effect_of(w, j->atom);
-        if (e.any && w->op->outcome != CM_REFUSED && is_gone(&e, j->latest_s) && compare(&e, &j->least) > 0)
+        if (e.any && w->op->outcome != CM_REFUSED && is_gone(&e, j->latest_s) &&
+            compare(&e, &j->least) > 0)
             return true;
     }
     for (size_t i = 0; i < j->table->truncation_count; i++)
-        if (j->table->truncations[i]->outcome != CM_REFUSED && j->table->truncation_us[i] >= j->least.ts)
+        if (j->table->truncations[i]->outcome != CM_REFUSED &&
+            j->table->truncation_us[i] >= j->least.ts)
             return true;
     return false;
 }
@@ -304,7 +332,8 @@ static void note_seen(struct cm_model *m, struct judge *j, const struct cm_write
     p->seen[j->atom] = s;
 }
 
-static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_observed *o, char complaint[512])
+static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_observed *o,
+                       char complaint[512])
 {
     m->atoms_checked++;
     find_least(j);
@@ -315,7 +344,8 @@ static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_obse
     struct effect e = {0};
     for (const struct cm_write *w = j->table->partitions[j->partition].writes; w; w = w->next) {
         struct effect one = effect_of(w, j->atom);
-        if (!one.any || one.deletion || one.ts != o->ts || one.value != o->value || one.ttl != o->ttl)
+        if (!one.any || one.deletion || one.ts != o->ts || one.value != o->value ||
+            one.ttl != o->ttl)
             continue;
         if (found && found->op->outcome != CM_REFUSED)
             continue;
@@ -326,7 +356,8 @@ static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_obse
         return complain(j, complaint, "nobody wrote this", o);
     if (found->op->outcome == CM_REFUSED) {
         char what[64];
-        snprintf(what, sizeof what, "operation %" PRIu64 " was refused (%s)", found->op->number, base_err_words(found->op->rc));
+        snprintf(what, sizeof what, "operation %" PRIu64 " was refused (%s)", found->op->number,
+                 base_err_words(found->op->rc));
         return complain(j, complaint, what, o);
     }
     if (is_gone(&e, j->read->now_s))
@@ -338,11 +369,12 @@ static bool check_atom(struct cm_model *m, struct judge *j, const struct cm_obse
     return true;
 }
 
-/* --- whole or not at all ---------------------------------------------------------------------------------------- */
+/* Whole or not at all. */
 
-/* Does the atom tell whether this write is there? Only if nothing else may stand above it. 1: there, -1: not, 0: it does not tell. */
-static int tells(const struct cm_table *t, unsigned partition, unsigned atom, const struct cm_write *own,
-                 const struct cm_observed *o, int64_t now_s)
+/* Does the atom tell whether this write is there? Only if nothing else may stand above it. 1:
+ * there, -1: not, 0: it does not tell. */
+static int tells(const struct cm_table *t, unsigned partition, unsigned atom,
+                 const struct cm_write *own, const struct cm_observed *o, int64_t now_s)
 {
     struct effect e = effect_of(own, atom);
     if (!e.any || !o->covered || is_gone(&e, now_s))
@@ -364,8 +396,8 @@ struct tally {
     unsigned partition, atom;
 };
 
-static void tally_op(const struct cm_table *t, unsigned partition, const struct cm_op *op, const struct cm_view *view,
-                     int64_t now_s, struct tally *tally)
+static void tally_op(const struct cm_table *t, unsigned partition, const struct cm_op *op,
+                     const struct cm_view *view, int64_t now_s, struct tally *tally)
 {
     for (const struct cm_write *w = t->partitions[partition].writes; w; w = w->next) {
         for (unsigned a = 0; w->op == op && a < 1 + 3 * t->row_count; a++) {
@@ -381,7 +413,8 @@ static void tally_op(const struct cm_table *t, unsigned partition, const struct 
     }
 }
 
-bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, size_t count, char complaint[512])
+bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, size_t count,
+                    char complaint[512])
 {
     for (const struct cm_op *op = m->ops; op; op = op->next) {
         struct tally tally = {0};
@@ -392,22 +425,30 @@ bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, siz
                 tally_op(finals[i].table, p, op, &finals[i].views[p], m->latest_s, &tally);
         bool lost = op->outcome == CM_ACKED && tally.not_there;
         if (lost || (tally.there && tally.not_there)) {
-            snprintf(complaint, 512, "logged batch %" PRIu64 " (%s): %d of its values are there, %d are not: %s.%s partition %u atom %u",
-                     op->number, op->outcome == CM_ACKED ? "acknowledged" : "unknown", tally.there, tally.not_there,
-                     tally.table->keyspace, tally.table->name, tally.partition, tally.atom);
+            snprintf(complaint, 512,
+                     "logged batch %" PRIu64
+                     " (%s): %d of its values are there, %d are not: %s.%s partition %u atom %u",
+                     op->number, op->outcome == CM_ACKED ? "acknowledged" : "unknown", tally.there,
+                     tally.not_there, tally.table->keyspace, tally.table->name, tally.partition,
+                     tally.atom);
             return false;
         }
     }
     return true;
 }
 
-bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition, const struct cm_read *read, const struct cm_view *view,
-              char complaint[512])
+bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition,
+              const struct cm_read *read, const struct cm_view *view, char complaint[512])
 {
     m->tick++;
     m->reads_checked++;
     for (unsigned a = 0; a < 1 + 3 * t->row_count; a++) {
-        struct judge j = {.latest_s = m->latest_s, .syncs_fail = m->syncs_fail, .table = t, .partition = partition, .atom = a, .read = read};
+        struct judge j = {.latest_s = m->latest_s,
+                          .syncs_fail = m->syncs_fail,
+                          .table = t,
+                          .partition = partition,
+                          .atom = a,
+                          .read = read};
         if (view->atoms[a].covered && !check_atom(m, &j, &view->atoms[a], complaint))
             return false;
     }

@@ -1,10 +1,12 @@
-/* What a cluster's tables may hold: every write that clients made, with what became of it, and the judgement of reads.
+/* What a cluster's tables may hold: every write that clients made, with what became of it, and the
+ * judgement of reads.
  *
- * Independent of the code under test: no merge, no placement of tokens; a cell's possible values are found by looking at all
- * writes. Times are the model's own ticks, one for every beginning and end, so that "before" means before.
+ * Independent of the code under test: no merge, no placement of tokens; a cell's possible values
+ * are found by looking at all writes. Times are the model's own ticks, one for every beginning and
+ * end, so that "before" means before.
  *
- * A table is partitions 0 … partition_count-1 of rows 0 … row_count-1; a partition has one static cell, a row its
- * liveness and cells a and b. Each of them is an atom, and judged alone. */
+ * A table is partitions 0 … partition_count-1 of rows 0 … row_count-1; a partition has one static
+ * cell, a row its liveness and cells a and b. Each of them is an atom, and judged alone. */
 #ifndef TESTS_SIM_CLUSTER_MODEL_H
 #define TESTS_SIM_CLUSTER_MODEL_H
 
@@ -15,9 +17,18 @@
 #define CM_PARTITIONS_MAX 8
 #define CM_ATOMS_MAX (1 + 3 * CM_ROWS_MAX)
 #define CM_STATIC 0u
-static inline unsigned cm_atom(unsigned row, unsigned which) { return 1 + 3 * row + which; } /* which: liveness, a, b */
+static inline unsigned cm_atom(unsigned row, unsigned which)
+{
+    return 1 + 3 * row + which;
+} /* which: liveness, a, b */
 
-enum { CM_COLUMN_KEY = 1, CM_COLUMN_ROW, CM_COLUMN_STATIC, CM_COLUMN_A, CM_COLUMN_B }; /* column ids */
+enum {
+    CM_COLUMN_KEY = 1,
+    CM_COLUMN_ROW,
+    CM_COLUMN_STATIC,
+    CM_COLUMN_A,
+    CM_COLUMN_B
+}; /* column ids */
 #define CM_COLUMNS "p k bigint; c c int; s st blob; r a blob; r b blob"
 #define CM_COLUMNS_DESC "p k bigint; d c int; s st blob; r a blob; r b blob"
 
@@ -27,13 +38,16 @@ struct cm_strength {
 };
 struct cm_replication {
     bool per_dc;
-    unsigned rf[CM_DCS_MAX];       /* not per_dc: rf[0] */
-    unsigned owners[CM_DCS_MAX];   /* how many there can be: not more than members. Not per_dc: owners[0] */
+    unsigned rf[CM_DCS_MAX];     /* not per_dc: rf[0] */
+    unsigned owners[CM_DCS_MAX]; /* how many there can be: not more than members. Not per_dc:
+                                    owners[0] */
     unsigned dc_count;
 };
-struct cm_strength cm_strength_of(const struct cm_replication *r, int consistency, unsigned local_dc);
+struct cm_strength cm_strength_of(const struct cm_replication *r, int consistency,
+                                  unsigned local_dc);
 /* Does every such read meet every such write? */
-bool cm_meet(const struct cm_replication *r, const struct cm_strength *a, const struct cm_strength *b);
+bool cm_meet(const struct cm_replication *r, const struct cm_strength *a,
+             const struct cm_strength *b);
 
 enum cm_outcome { CM_PENDING, CM_ACKED, CM_UNKNOWN, CM_REFUSED };
 
@@ -42,21 +56,22 @@ struct cm_op { /* one request: one or more mutations */
     uint64_t number, begin, end; /* ticks; end 0: not over */
     enum cm_outcome outcome;
     struct cm_strength strength;
-    bool logged;                 /* all of it or nothing, in the end */
+    bool logged; /* all of it or nothing, in the end */
     bool if_absent;
     const char *what;
-    int rc;                      /* how it ended */
+    int rc; /* how it ended */
 };
 enum cm_kind { CM_ROW, CM_STATIC_ROW, CM_DELETE_PARTITION, CM_DELETE_ROWS, CM_DELETE_CELL };
 struct cm_write {
-    struct cm_write *next;   /* of its partition */
+    struct cm_write *next; /* of its partition */
     struct cm_op *op;
     enum cm_kind kind;
     int64_t ts;
     unsigned row_lo, row_hi; /* both included */
     bool liveness;
-    uint64_t value[2];       /* ROW: a, b; 0: not written. STATIC: [0]. DELETE_CELL: not 0 where it is deleted */
-    int32_t ttl;             /* 0: none */
+    uint64_t value[2]; /* ROW: a, b; 0: not written. STATIC: [0]. DELETE_CELL: not 0 where it is
+                          deleted */
+    int32_t ttl;       /* 0: none */
     int64_t expires_s;
 };
 struct cm_seen { /* a read has seen this: what came after must too */
@@ -84,8 +99,10 @@ struct cm_table {
 struct cm_model {
     struct cm_table *tables;
     struct cm_op *ops;
-    bool syncs_fail;  /* then a read may have seen what was never synced, and a power loss take it back (lsm/lsm.h says so) */
-    int64_t latest_s; /* the latest that any wall clock has shown: what has expired there may be a tombstone everywhere */
+    bool syncs_fail;  /* then a read may have seen what was never synced, and a power loss take it
+                         back (lsm/lsm.h says so) */
+    int64_t latest_s; /* the latest that any wall clock has shown: what has expired there may be a
+                         tombstone everywhere */
     uint64_t tick, op_count, acked, unknown, refused, atoms_checked, reads_checked, seen_values;
 };
 void cm_init(struct cm_model *m);
@@ -95,9 +112,10 @@ struct cm_table *cm_table_add(struct cm_model *m, struct base_uuid id);
 struct cm_table *cm_table_find(const struct cm_model *m, struct base_uuid id);
 struct cm_op *cm_begin(struct cm_model *m, const char *what);
 void cm_end(struct cm_model *m, struct cm_op *op, enum cm_outcome outcome, int rc);
-struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op, enum cm_kind kind, int64_t ts);
+struct cm_write *cm_add(struct cm_table *t, unsigned partition, struct cm_op *op, enum cm_kind kind,
+                        int64_t ts);
 
-/* --- reads ------------------------------------------------------------------------------------------------------ */
+/* Reads. */
 
 struct cm_observed {
     bool covered; /* the read says something of it */
@@ -107,23 +125,25 @@ struct cm_observed {
     int32_t ttl;
 };
 struct cm_read {
-    uint64_t begin;          /* tick */
+    uint64_t begin; /* tick */
     struct cm_strength strength;
     int64_t now_s;
-    int64_t truncated_us;    /* of the snapshot that it was made with */
-    bool look;               /* not a read: one replica's store; nothing is concluded from it for later reads */
+    int64_t truncated_us; /* of the snapshot that it was made with */
+    bool look; /* not a read: one replica's store; nothing is concluded from it for later reads */
 };
 struct cm_view { /* of one partition */
     struct cm_observed atoms[CM_ATOMS_MAX];
 };
 /* Judge what a read has seen of a partition. False: `complaint` says what is wrong. */
-bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition, const struct cm_read *read, const struct cm_view *view,
-              char complaint[512]);
-/* After everything: is each logged operation there as a whole, or not at all? views: of all tables' partitions, at the end. */
+bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition,
+              const struct cm_read *read, const struct cm_view *view, char complaint[512]);
+/* After everything: is each logged operation there as a whole, or not at all? views: of all tables'
+ * partitions, at the end. */
 struct cm_final {
     const struct cm_table *table;
     struct cm_view views[CM_PARTITIONS_MAX];
 };
-bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, size_t count, char complaint[512]);
+bool cm_check_whole(const struct cm_model *m, const struct cm_final *finals, size_t count,
+                    char complaint[512]);
 
 #endif

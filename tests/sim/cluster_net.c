@@ -1,8 +1,9 @@
 /* Messages between nodes: copied as bytes, carried with delay, lost, repeated, late, in any order.
  *
- * A request lives until its receiver has given it back; a message to a dead process is lost or its sender hears that it was not
- * delivered; a reply to a process that has ended reaches nobody (its connection is gone). What a blocked link carries is lost, or
- * comes after all, much later (a retransmission), as the dice say. */
+ * A request lives until its receiver has given it back; a message to a dead process is lost or its
+ * sender hears that it was not delivered; a reply to a process that has ended reaches nobody (its
+ * connection is gone). What a blocked link carries is lost, or comes after all, much later (a
+ * retransmission), as the dice say. */
 #include <stdio.h>
 
 #include "tests/sim/cluster_world.h"
@@ -11,12 +12,12 @@
 
 struct cluster_message {
     struct cluster_event event;
-    struct repl_inbound in;      /* the message; its body is below */
-    size_t from, to;             /* nodes */
-    uint32_t from_generation;    /* the process that sent it */
-    uint32_t to_generation;      /* of a reply: whom it is for */
-    struct base_uuid expected;   /* of a request: who should answer; zero: anybody */
-    bool unsent;                 /* its process ended before it was on the wire */
+    struct repl_inbound in;               /* the message; its body is below */
+    size_t from, to;                      /* nodes */
+    uint32_t from_generation;             /* the process that sent it */
+    uint32_t to_generation;               /* of a reply: whom it is for */
+    struct base_uuid expected;            /* of a request: who should answer; zero: anybody */
+    bool unsent;                          /* its process ended before it was on the wire */
     struct cluster_message *next, **prev; /* of the receiver's inbounds */
     uint8_t body[];
 };
@@ -39,7 +40,7 @@ void cluster_heal_links(struct cluster_world *w)
     w->links = NULL;
 }
 
-/* --- arriving --------------------------------------------------------------------------------------------------- */
+/* Arriving. */
 
 static void undelivered_fired(struct cluster_world *w, struct cluster_event *event)
 {
@@ -58,12 +59,14 @@ static void nobody_there(struct cluster_world *w, struct cluster_message *m)
 {
     struct cluster_node *from = &w->nodes[m->from], *to = &w->nodes[m->to];
     bool one_way = m->in.message.flags & (BASE_MESSAGE_ONE_WAY | BASE_MESSAGE_REPLY);
-    if (one_way || !cluster_node_is_up(from) || to->power_off || !rng_chance(&w->rng, w->options.refused_percent)) {
+    if (one_way || !cluster_node_is_up(from) || to->power_off ||
+        !rng_chance(&w->rng, w->options.refused_percent)) {
         free(m);
         return;
     }
     w->net.refused++;
-    cluster_post(w, &m->event, from, cluster_draw_ns(w, w->options.delay_max_ns), undelivered_fired);
+    cluster_post(w, &m->event, from, cluster_draw_ns(w, w->options.delay_max_ns),
+                 undelivered_fired);
 }
 
 static void pretend_to_repair(struct cluster_node *node, struct repl_inbound *in)
@@ -80,7 +83,8 @@ static void pretend_to_repair(struct cluster_node *node, struct repl_inbound *in
 
 static void request_arrives(struct cluster_node *node, struct cluster_message *m)
 {
-    m->in.deadline_ns = base_clock_mono(&node->clock.base).ns + m->in.message.timeout_ms * CLUSTER_MS;
+    m->in.deadline_ns =
+        base_clock_mono(&node->clock.base).ns + m->in.message.timeout_ms * CLUSTER_MS;
     m->in.next = NULL;
     m->next = node->inbounds;
     m->prev = &node->inbounds;
@@ -88,7 +92,8 @@ static void request_arrives(struct cluster_node *node, struct cluster_message *m
         m->next->prev = &m->next;
     node->inbounds = m;
     node->inbound_count++;
-    if (node->world->options.canary == CLUSTER_CANARY_NO_REPAIR && m->in.message.verb == REPL_VERB_REPAIR)
+    if (node->world->options.canary == CLUSTER_CANARY_NO_REPAIR &&
+        m->in.message.verb == REPL_VERB_REPAIR)
         pretend_to_repair(node, &m->in);
     else
         repl_on_request(node->repl, &m->in);
@@ -107,7 +112,8 @@ static void inbound_remove(struct cluster_node *node, struct repl_inbound *in)
 
 static bool is_awaited(const struct base_message *message)
 {
-    return !(message->flags & BASE_MESSAGE_REPLY) && message->verb >= REPL_VERB_META_PREPARE && message->verb != REPL_VERB_ECHO;
+    return !(message->flags & BASE_MESSAGE_REPLY) && message->verb >= REPL_VERB_META_PREPARE &&
+           message->verb != REPL_VERB_ECHO;
 }
 
 static void message_fired(struct cluster_world *w, struct cluster_event *event)
@@ -125,7 +131,8 @@ static void message_fired(struct cluster_world *w, struct cluster_event *event)
         nobody_there(w, m);
         return;
     }
-    trace_add(&w->trace, reply ? "reply" : "request", node->address, message->verb, message->id, message->body);
+    trace_add(&w->trace, reply ? "reply" : "request", node->address, message->verb, message->id,
+              message->body);
     if (!reply) {
         request_arrives(node, m);
         return;
@@ -145,12 +152,13 @@ void cluster_messages_cut(struct cluster_node *node)
         if (w->heap[i]->fire != message_fired)
             continue;
         struct cluster_message *m = BASE_CONTAINER(w->heap[i], struct cluster_message, event);
-        if (m->from == node->index && m->from_generation == node->generation && rng_chance(&w->rng, percent))
+        if (m->from == node->index && m->from_generation == node->generation &&
+            rng_chance(&w->rng, percent))
             m->unsent = true;
     }
 }
 
-/* --- on the way ------------------------------------------------------------------------------------------------- */
+/* On the way. */
 
 static struct cluster_message *copy(const struct base_message *message, struct base_slice body)
 {
@@ -192,8 +200,16 @@ static void carry(struct cluster_world *w, struct cluster_message *m)
     w->net.bytes += message->body.len;
     w->net.by_verb[message->verb]++;
     w->net.bytes_by_verb[message->verb] += message->body.len;
-    cluster_tell(&w->nodes[m->from], lost ? "lost to" : blocked ? "blocked to" : "sends to", m->to, message->verb, message->body);
-    trace_add(&w->trace, lost ? "lost" : blocked ? "blocked" : "send", w->nodes[m->from].address, m->to, message->id, message->body);
+    cluster_tell(&w->nodes[m->from],
+                 lost      ? "lost to"
+                 : blocked ? "blocked to"
+                           : "sends to",
+                 m->to, message->verb, message->body);
+    trace_add(&w->trace,
+              lost      ? "lost"
+              : blocked ? "blocked"
+                        : "send",
+              w->nodes[m->from].address, m->to, message->id, message->body);
     if (!w->quiet_net && !lost && rng_below(&w->rng, 1000) < o->repeat_permille) {
         struct cluster_message *again = copy(message, message->body);
         again->from = m->from;
@@ -218,7 +234,8 @@ static void carry(struct cluster_world *w, struct cluster_message *m)
     on_the_way(w, m, delay);
 }
 
-/* "10.0.A.B:7000" → A * 250 + B - 1: the form that machine_init gives; a test may have moved nodes since. */
+/* "10.0.A.B:7000" → A * 250 + B - 1: the form that machine_init gives; a test may have moved nodes
+ * since. */
 static bool find_address(struct cluster_world *w, struct base_slice address, size_t *index)
 {
     char text[40];
@@ -244,8 +261,8 @@ static void check_sender(struct cluster_node *node, const struct base_message *m
         cluster_fail(node->world, "%s: sends a message in another's name", node->address);
 }
 
-static int transport_send(struct repl_transport *t, struct base_slice address, struct base_uuid to, enum repl_lane lane,
-                          const struct base_message *message)
+static int transport_send(struct repl_transport *t, struct base_slice address, struct base_uuid to,
+                          enum repl_lane lane, const struct base_message *message)
 {
     struct cluster_node *node = transport_node(t);
     struct cluster_world *w = node->world;
@@ -265,13 +282,15 @@ static int transport_send(struct repl_transport *t, struct base_slice address, s
     return BASE_OK;
 }
 
-static void transport_reply(struct repl_transport *t, struct repl_inbound *in, const struct base_message *message)
+static void transport_reply(struct repl_transport *t, struct repl_inbound *in,
+                            const struct base_message *message)
 {
     struct cluster_node *node = transport_node(t);
     const struct cluster_message *request = BASE_CONTAINER(in, struct cluster_message, in);
     if (node->state == CLUSTER_NODE_UP) {
         check_sender(node, message);
-        if (!(message->flags & BASE_MESSAGE_REPLY) || message->id != in->message.id || in->message.flags & BASE_MESSAGE_ONE_WAY)
+        if (!(message->flags & BASE_MESSAGE_REPLY) || message->id != in->message.id ||
+            in->message.flags & BASE_MESSAGE_ONE_WAY)
             cluster_fail(node->world, "%s: a reply that is none", node->address);
         struct cluster_message *m = copy(message, message->body);
         m->from = node->index;
@@ -289,7 +308,8 @@ static void transport_drop(struct repl_transport *t, struct repl_inbound *in)
     inbound_remove(transport_node(t), in);
 }
 
-const struct repl_transport_ops cluster_transport_ops = {transport_send, transport_reply, transport_drop};
+const struct repl_transport_ops cluster_transport_ops = {transport_send, transport_reply,
+                                                         transport_drop};
 
 void cluster_inbounds_free(struct cluster_node *node)
 {

@@ -1,8 +1,10 @@
-/* The store's and the metadata's ports: lsm/ on the node's simulated disk, catalog/ over mem_catalog. What node/ does with threads
- * is done here by events: an operation that is PENDING is carried out at one moment and answered at a later one.
+/* The store's and the metadata's ports: lsm/ on the node's simulated disk, catalog/ over
+ * mem_catalog. What node/ does with threads is done here by events: an operation that is PENDING is
+ * carried out at one moment and answered at a later one.
  *
- * A change of the log reaches the store as in node/: a table that is made is opened first, then the entry is appended, then
- * tables are altered, truncated (by what the description says of its time) and dropped. */
+ * A change of the log reaches the store as in node/: a table that is made is opened first, then the
+ * entry is appended, then tables are altered, truncated (by what the description says of its time)
+ * and dropped. */
 #include <stdio.h>
 
 #include "tests/sim/cluster_world.h"
@@ -18,15 +20,24 @@ struct cluster_op {
     bool carried_out;
 };
 
-/* --- tables ----------------------------------------------------------------------------------------------------- */
+/* Tables. */
 
-static int table_open(struct cluster_node *node, struct base_uuid id, const char *name, int32_t gc_grace_s,
-                      const struct base_table *table, struct base_err *err)
+static int table_open(struct cluster_node *node, struct base_uuid id, const char *name,
+                      int32_t gc_grace_s, const struct base_table *table, struct base_err *err)
 {
     struct lsm_table *place;
     struct lsm_table_desc desc = {
-        .id = id, .name = name, .gc_grace_s = gc_grace_s, .bloom_fp_chance = 0.01, .compaction_enabled = true, .min_threshold = 4,
-        .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5, .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+        .id = id,
+        .name = name,
+        .gc_grace_s = gc_grace_s,
+        .bloom_fp_chance = 0.01,
+        .compaction_enabled = true,
+        .min_threshold = 4,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
+        .bucket_high = 1.5,
+        .min_sstable_size = 50 << 20,
+        .truncated_us = INT64_MIN,
     };
     if (table) {
         desc.dropped = table->dropped;
@@ -34,13 +45,16 @@ static int table_open(struct cluster_node *node, struct base_uuid id, const char
         desc.truncated_us = table->truncated_us;
     }
     place = lsm_table_find(node->store, id);
-    return place ? lsm_table_alter(place, &desc, err) : lsm_table_open(node->store, &desc, &place, err);
+    return place ? lsm_table_alter(place, &desc, err)
+                 : lsm_table_open(node->store, &desc, &place, err);
 }
 
-static int user_table_open(struct cluster_node *node, const struct base_table *table, struct base_err *err)
+static int user_table_open(struct cluster_node *node, const struct base_table *table,
+                           struct base_err *err)
 {
     char name[2 * BASE_NAME_LEN_MAX + 2];
-    snprintf(name, sizeof name, "%.*s.%.*s", BASE_SLICE_ARG(table->keyspace), BASE_SLICE_ARG(table->name));
+    snprintf(name, sizeof name, "%.*s.%.*s", BASE_SLICE_ARG(table->keyspace),
+             BASE_SLICE_ARG(table->name));
     return table_open(node, table->id, name, table->options.gc_grace_s, table, err);
 }
 
@@ -50,7 +64,8 @@ static int table_drop(struct cluster_node *node, struct base_uuid id, struct bas
     return place ? lsm_table_drop(node->store, place, err) : BASE_OK;
 }
 
-int cluster_store_open(struct cluster_node *node, const struct base_schema *schema, struct base_err *err)
+int cluster_store_open(struct cluster_node *node, const struct base_schema *schema,
+                       struct base_err *err)
 {
     if (!node->fs)
         return BASE_OK;
@@ -83,14 +98,16 @@ void cluster_store_close(struct cluster_node *node, bool crash)
     int rc = lsm_close(node->store, crash ? UINT64_MAX : 0, &err);
     node->store = NULL;
     if (node->executor.job_count)
-        cluster_fail(node->world, "%s: %zu background jobs are left after the store's close", node->address, node->executor.job_count);
+        cluster_fail(node->world, "%s: %zu background jobs are left after the store's close",
+                     node->address, node->executor.job_count);
     if (rc == BASE_E_BUSY)
         cluster_fail(node->world, "%s: the store closes with a stream open", node->address);
     if (crash)
         sim_fs_kill(node->fs); /* files are dead; after a power loss sim_fs_crash follows */
 }
 
-int cluster_store_read(struct cluster_node *node, const struct base_read *cmd, struct base_source **out, struct base_err *err)
+int cluster_store_read(struct cluster_node *node, const struct base_read *cmd,
+                       struct base_source **out, struct base_err *err)
 {
     static const struct base_merge_options keep = {.keep_tombstones = true};
     if (!node->fs)
@@ -98,10 +115,13 @@ int cluster_store_read(struct cluster_node *node, const struct base_read *cmd, s
     struct lsm_table *table = lsm_table_find(node->store, cmd->table_id);
     if (!table)
         return base_err_set(err, BASE_E_NOTFOUND, "no such table in the store");
-    return lsm_read(table, cmd, cmd->filter_count == 0 && node->world->options.canary != CLUSTER_CANARY_TOMBSTONE, NULL, 0, NULL, out, err);
+    return lsm_read(table, cmd,
+                    cmd->filter_count == 0 &&
+                        node->world->options.canary != CLUSTER_CANARY_TOMBSTONE,
+                    NULL, 0, NULL, out, err);
 }
 
-/* --- the store's operations ------------------------------------------------------------------------------------- */
+/* The store's operations. */
 
 /* A canary's share: is this write one of those that are lost? */
 static bool write_is_lost(struct cluster_node *node, const struct repl_store_op *op)
@@ -110,12 +130,17 @@ static bool write_is_lost(struct cluster_node *node, const struct repl_store_op 
     struct base_mutation m;
     if (!base_mutation_decode(&in, &m))
         return false;
-    bool hint = base_uuid_equal(m.table_id, repl_hints_table_id), batch = base_uuid_equal(m.table_id, repl_batches_table_id);
+    bool hint = base_uuid_equal(m.table_id, repl_hints_table_id),
+         batch = base_uuid_equal(m.table_id, repl_batches_table_id);
     switch (node->world->options.canary) {
-    case CLUSTER_CANARY_EARLY_ACK: return !hint && !batch && rng_one_in(&node->world->rng, 4);
-    case CLUSTER_CANARY_HINTS_DROPPED: return hint;
-    case CLUSTER_CANARY_BATCHLOG: return batch;
-    default: return false;
+    case CLUSTER_CANARY_EARLY_ACK:
+        return !hint && !batch && rng_one_in(&node->world->rng, 4);
+    case CLUSTER_CANARY_HINTS_DROPPED:
+        return hint;
+    case CLUSTER_CANARY_BATCHLOG:
+        return batch;
+    default:
+        return false;
     }
 }
 
@@ -126,14 +151,17 @@ static int store_write(struct cluster_node *node, struct repl_store_op *op)
     size_t count = 0;
     while (base_reader_left(&in)) {
         if (!base_mutation_decode(&in, &m) || !base_mutation_check(&m))
-            cluster_fail(node->world, "%s: a damaged mutation was given to the store", node->address);
+            cluster_fail(node->world, "%s: a damaged mutation was given to the store",
+                         node->address);
         count++;
     }
     if (count != op->mutation_count || !count)
-        cluster_fail(node->world, "%s: %zu mutations in a group that says %zu", node->address, count, op->mutation_count);
+        cluster_fail(node->world, "%s: %zu mutations in a group that says %zu", node->address,
+                     count, op->mutation_count);
     if (!node->fs || write_is_lost(node, op))
         return BASE_OK;
-    return lsm_write(node->store, op->group, op->mutation_count, (enum lsm_durability)op->durability, op->timeout_ns, &op->err);
+    return lsm_write(node->store, op->group, op->mutation_count,
+                     (enum lsm_durability)op->durability, op->timeout_ns, &op->err);
 }
 
 static int store_read(struct cluster_node *node, struct repl_store_op *op)
@@ -181,21 +209,28 @@ static void store_carry_out(struct cluster_node *node, struct repl_store_op *op)
         op->rc = store_write(node, op);
         cluster_tell(node, op->rc ? "fails to store" : "stores", node->index, 0, op->group);
         break;
-    case REPL_STORE_READ: op->rc = store_read(node, op); break;
-    case REPL_STORE_PROBE: op->rc = store_probe(node, op); break;
+    case REPL_STORE_READ:
+        op->rc = store_read(node, op);
+        break;
+    case REPL_STORE_PROBE:
+        op->rc = store_probe(node, op);
+        break;
     }
-    if (op->kind == REPL_STORE_WRITE && (op->rc == BASE_E_IO || op->rc == BASE_E_STOPPED) && !node->stopped.code)
+    if (op->kind == REPL_STORE_WRITE && (op->rc == BASE_E_IO || op->rc == BASE_E_STOPPED) &&
+        !node->stopped.code)
         node->stopped = op->err;
     cluster_work_post(node);
 }
 
-/* --- the metadata's --------------------------------------------------------------------------------------------- */
+/* The metadata's. */
 
-static int before_append(struct cluster_node *node, const struct repl_meta_op *op, struct base_err *err)
+static int before_append(struct cluster_node *node, const struct repl_meta_op *op,
+                         struct base_err *err)
 {
     if (op->change->kind != BASE_CHANGE_TABLE_CREATE || !node->fs)
         return BASE_OK;
-    const struct base_table *table = base_schema_table(op->schema_after, op->change->keyspace, op->change->name);
+    const struct base_table *table =
+        base_schema_table(op->schema_after, op->change->keyspace, op->change->name);
     BASE_ASSERT(table);
     return user_table_open(node, table, err);
 }
@@ -206,12 +241,14 @@ static int follow(struct cluster_node *node, const struct repl_meta_op *op, stru
     enum base_change_kind kind = op->change->kind;
     if (!node->fs || (kind != BASE_CHANGE_TABLE_ALTER && kind != BASE_CHANGE_TABLE_TRUNCATE))
         return BASE_OK;
-    const struct base_table *table = base_schema_table(op->schema_after, op->change->keyspace, op->change->name);
+    const struct base_table *table =
+        base_schema_table(op->schema_after, op->change->keyspace, op->change->name);
     BASE_ASSERT(table);
     return user_table_open(node, table, err);
 }
 
-static int drop_dropped(struct cluster_node *node, const struct repl_meta_op *op, const struct base_schema *before, struct base_err *err)
+static int drop_dropped(struct cluster_node *node, const struct repl_meta_op *op,
+                        const struct base_schema *before, struct base_err *err)
 {
     int rc = BASE_OK;
     for (size_t i = 0; node->fs && rc == BASE_OK && i < before->table_count; i++)
@@ -225,23 +262,26 @@ static int meta_append(struct cluster_node *node, struct repl_meta_op *op)
     struct base_schema *before;
     struct base_buf ring;
     if (op->schema_after->epoch != op->epoch || op->ring_after->epoch != op->epoch)
-        cluster_fail(node->world, "%s: appends entry %llu with snapshots of %llu and %llu", node->address,
-                     (unsigned long long)op->epoch, (unsigned long long)op->schema_after->epoch,
+        cluster_fail(node->world, "%s: appends entry %llu with snapshots of %llu and %llu",
+                     node->address, (unsigned long long)op->epoch,
+                     (unsigned long long)op->schema_after->epoch,
                      (unsigned long long)op->ring_after->epoch);
     int rc = cat_schema_load(node->catalog, &before, &op->err);
     if (rc != BASE_OK)
         return rc;
     if (before->epoch + 1 != op->epoch)
-        cluster_fail(node->world, "%s: appends entry %llu after %llu", node->address, (unsigned long long)op->epoch,
-                     (unsigned long long)before->epoch);
+        cluster_fail(node->world, "%s: appends entry %llu after %llu", node->address,
+                     (unsigned long long)op->epoch, (unsigned long long)before->epoch);
     base_buf_init(&ring, 64u << 20);
     rc = ring_state_encode(op->ring_after, &ring);
     if (rc == BASE_OK)
         rc = before_append(node, op, &op->err);
     if (rc == BASE_OK)
-        rc = cat_log_append(node->catalog, op->epoch, op->entry, op->schema_after, base_buf_view(&ring), &op->err);
+        rc = cat_log_append(node->catalog, op->epoch, op->entry, op->schema_after,
+                            base_buf_view(&ring), &op->err);
     base_buf_reset(&ring);
-    bool is_there = cat_log_get(node->catalog, op->epoch, &ring, NULL) == BASE_OK; /* also if the answer was an error */
+    bool is_there = cat_log_get(node->catalog, op->epoch, &ring, NULL) ==
+                    BASE_OK; /* also if the answer was an error */
     base_buf_fini(&ring);
     if (is_there && node->world->on_append)
         node->world->on_append(node, op->epoch, op->entry);
@@ -259,7 +299,9 @@ static int meta_read_log(struct cluster_node *node, struct repl_meta_op *op)
     size_t start = op->buf->len;
     int rc = BASE_OK;
     base_buf_init(&entry, REPL_ENTRY_SIZE_MAX);
-    for (uint64_t epoch = op->epoch; rc == BASE_OK && (op->buf->len == start || op->buf->len - start < op->bytes_max); epoch++) {
+    for (uint64_t epoch = op->epoch;
+         rc == BASE_OK && (op->buf->len == start || op->buf->len - start < op->bytes_max);
+         epoch++) {
         base_buf_reset(&entry);
         rc = cat_log_get(node->catalog, epoch, &entry, &op->err);
         if (rc == BASE_OK)
@@ -273,16 +315,22 @@ static void meta_carry_out(struct cluster_node *node, struct repl_meta_op *op)
 {
     base_err_clear(&op->err);
     switch (op->kind) {
-    case REPL_META_APPEND: op->rc = meta_append(node, op); break;
-    case REPL_META_PUT: op->rc = cat_local_put(node->catalog, op->key, op->value, &op->err); break;
-    case REPL_META_READ_LOG: op->rc = meta_read_log(node, op); break;
+    case REPL_META_APPEND:
+        op->rc = meta_append(node, op);
+        break;
+    case REPL_META_PUT:
+        op->rc = cat_local_put(node->catalog, op->key, op->value, &op->err);
+        break;
+    case REPL_META_READ_LOG:
+        op->rc = meta_read_log(node, op);
+        break;
     }
     if (op->rc != BASE_OK && !node->stopped.code)
         node->stopped = op->err;
     cluster_work_post(node);
 }
 
-/* --- DONE or PENDING -------------------------------------------------------------------------------------------- */
+/* DONE or PENDING. */
 
 static void carry_out(struct cluster_op *op)
 {
@@ -297,8 +345,9 @@ static void answer(struct cluster_op *op)
 {
     struct repl_store_op *store = op->store;
     struct repl_meta_op *meta = op->meta;
-    trace_add(&op->node->world->trace, store ? "store" : "meta", op->node->address, store ? store->kind : meta->kind,
-              (uint64_t)(store ? store->rc : meta->rc), (struct base_slice){0});
+    trace_add(&op->node->world->trace, store ? "store" : "meta", op->node->address,
+              store ? store->kind : meta->kind, (uint64_t)(store ? store->rc : meta->rc),
+              (struct base_slice){0});
     *op->prev = op->next;
     if (op->next)
         op->next->prev = op->prev;
@@ -317,7 +366,8 @@ static void op_fired(struct cluster_world *w, struct cluster_event *event)
         return;
     }
     carry_out(op);
-    cluster_post(w, event, op->node, rng_one_in(&w->rng, 4) ? cluster_draw_ns(w, w->options.disk_max_ns) : 0, op_fired);
+    cluster_post(w, event, op->node,
+                 rng_one_in(&w->rng, 4) ? cluster_draw_ns(w, w->options.disk_max_ns) : 0, op_fired);
 }
 
 static struct cluster_op *op_new(struct cluster_node *node)
@@ -330,7 +380,8 @@ static struct cluster_op *op_new(struct cluster_node *node)
     if (op->next)
         op->next->prev = &op->next;
     node->ops = op;
-    cluster_post(w, &op->event, node, cluster_draw_ns(w, w->options.disk_max_ns) * node->slow_disk, op_fired);
+    cluster_post(w, &op->event, node, cluster_draw_ns(w, w->options.disk_max_ns) * node->slow_disk,
+                 op_fired);
     return op;
 }
 

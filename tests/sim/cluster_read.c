@@ -1,7 +1,9 @@
-/* Reads: a partition, a slice of it, a range of tokens, either direction, with limits, page by page; and what the pages say.
+/* Reads: a partition, a slice of it, a range of tokens, either direction, with limits, page by
+ * page; and what the pages say.
  *
- * A page says all about its bounds. So an atom is covered when the command asks for it and it is not behind the end of what was
- * read: the last page's end, or the last row that a limit let through. */
+ * A page says all about its bounds. So an atom is covered when the command asks for it and it is
+ * not behind the end of what was read: the last page's end, or the last row that a limit let
+ * through. */
 #include "tests/sim/cluster_load.h"
 
 #include <inttypes.h>
@@ -14,7 +16,7 @@ static struct rng *rng_of(struct cl_client *c)
     return &c->load->w->rng;
 }
 
-/* --- what is asked ---------------------------------------------------------------------------------------------- */
+/* What is asked. */
 
 static struct base_slice keep(struct cl_client *c, struct base_buf *buf)
 {
@@ -61,7 +63,8 @@ static void draw_range(struct cl_client *c)
     c->one_partition = -1;
     if (c->final || rng_chance(rng_of(c), 40))
         return;
-    int64_t a = token_of(c->of, (unsigned)rng_below(rng_of(c), c->of->partition_count)), b = (int64_t)rng_u64(rng_of(c));
+    int64_t a = token_of(c->of, (unsigned)rng_below(rng_of(c), c->of->partition_count)),
+            b = (int64_t)rng_u64(rng_of(c));
     c->cmd.token_after = a < b ? a : b;
     c->cmd.token_upto = a < b ? b : a;
     if (c->cmd.token_after == c->cmd.token_upto)
@@ -113,7 +116,10 @@ static void start(struct cl_client *c, bool ranges, int consistency)
         .truncated_us = c->table->truncated_us,
     };
     c->read = (struct repl_read){
-        .cmd = &c->cmd, .table = c->table, .consistency = consistency, .done = read_done,
+        .cmd = &c->cmd,
+        .table = c->table,
+        .consistency = consistency,
+        .done = read_done,
         .page_rows_max = rng_chance(rng_of(c), 50) ? 1 + rng_below(rng_of(c), 6) : 1000,
     };
     cl_request_begins(c, CL_READ, ranges ? config->range_timeout_ns : config->read_timeout_ns);
@@ -122,12 +128,13 @@ static void start(struct cl_client *c, bool ranges, int consistency)
 
 void cl_start_read(struct cl_client *c)
 {
-    bool ranges = rng_below(rng_of(c), c->load->options.reads + c->load->options.range_reads) >= c->load->options.reads;
+    bool ranges = rng_below(rng_of(c), c->load->options.reads + c->load->options.range_reads) >=
+                  c->load->options.reads;
     c->final = false;
     start(c, ranges, cl_pick_consistency(c, false));
 }
 
-/* --- what a page says ------------------------------------------------------------------------------------------- */
+/* What a page says. */
 
 static unsigned partition_of(struct cl_client *c, struct base_slice pkey)
 {
@@ -164,13 +171,19 @@ static void see_cell(struct cl_client *c, struct cm_observed *o, const struct ba
     if (o->present)
         cluster_fail(c->load->w, "a read shows a cell twice");
     if (cell->value.len < 8 || cell->flags & ~(BASE_CELL_EXPIRING | BASE_CELL_OWN_TS))
-        cluster_fail(c->load->w, "a read shows a cell that nobody wrote (flags %x, %zu bytes)", cell->flags, cell->value.len);
-    *o = (struct cm_observed){.present = true, .ts = cell->ts, .value = base_get_be64(cell->value.data), .ttl = cell->ttl};
-    if (cell->value.len != 8 + (size_t)(o->value * 2654435761u % (c->load->options.value_len_max + 1)))
+        cluster_fail(c->load->w, "a read shows a cell that nobody wrote (flags %x, %zu bytes)",
+                     cell->flags, cell->value.len);
+    *o = (struct cm_observed){.present = true,
+                              .ts = cell->ts,
+                              .value = base_get_be64(cell->value.data),
+                              .ttl = cell->ttl};
+    if (cell->value.len !=
+        8 + (size_t)(o->value * 2654435761u % (c->load->options.value_len_max + 1)))
         cluster_fail(c->load->w, "a read shows a value of another length than it was written with");
 }
 
-static void see_row(struct cl_client *c, struct cm_view *view, unsigned row, bool is_static, struct base_slice encoded)
+static void see_row(struct cl_client *c, struct cm_view *view, unsigned row, bool is_static,
+                    struct base_slice encoded)
 {
     struct base_row r;
     struct base_cell cell;
@@ -178,18 +191,24 @@ static void see_row(struct cl_client *c, struct cm_view *view, unsigned row, boo
     if (!base_row_check(encoded) || !base_row_decode(encoded, &r))
         cluster_fail(c->load->w, "a read shows a damaged row");
     if (r.flags & BASE_ROW_LIVENESS)
-        view->atoms[cm_atom(row, 0)] = (struct cm_observed){.present = true, .ts = r.row_ts, .ttl = r.ttl};
+        view->atoms[cm_atom(row, 0)] =
+            (struct cm_observed){.present = true, .ts = r.row_ts, .ttl = r.ttl};
     struct base_cells it = base_cells_begin(&r);
     while ((more = base_cells_next(&it, &cell)) > 0) {
-        bool fits = is_static ? cell.column == CM_COLUMN_STATIC : cell.column == CM_COLUMN_A || cell.column == CM_COLUMN_B;
+        bool fits = is_static ? cell.column == CM_COLUMN_STATIC
+                              : cell.column == CM_COLUMN_A || cell.column == CM_COLUMN_B;
         if (!fits)
             cluster_fail(c->load->w, "a read shows column %u where it cannot be", cell.column);
-        see_cell(c, &view->atoms[is_static ? CM_STATIC : cm_atom(row, cell.column == CM_COLUMN_A ? 1 : 2)], &cell);
+        see_cell(
+            c,
+            &view->atoms[is_static ? CM_STATIC : cm_atom(row, cell.column == CM_COLUMN_A ? 1 : 2)],
+            &cell);
     }
     BASE_ASSERT(more == 0);
 }
 
-static int compare_place(const struct cl_client *c, struct base_slice a_pkey, struct base_slice a_ckey, struct base_slice b_pkey,
+static int compare_place(const struct cl_client *c, struct base_slice a_pkey,
+                         struct base_slice a_ckey, struct base_slice b_pkey,
                          struct base_slice b_ckey)
 {
     int way = base_slice_compare(a_pkey, b_pkey);
@@ -213,26 +232,31 @@ static void limit_reached(struct cl_client *c, struct base_slice pkey, struct ba
 }
 
 /* False: the command's limit is reached; nothing behind it is looked at. */
-static bool see_live_row(struct cl_client *c, unsigned p, struct base_slice pkey, struct base_slice ckey, struct base_slice row)
+static bool see_live_row(struct cl_client *c, unsigned p, struct base_slice pkey,
+                         struct base_slice ckey, struct base_slice row)
 {
-    if (c->last_pkey.len && compare_place(c, base_buf_view(&c->last_pkey), base_buf_view(&c->last_ckey), pkey, ckey) >= 0)
+    if (c->last_pkey.len && compare_place(c, base_buf_view(&c->last_pkey),
+                                          base_buf_view(&c->last_ckey), pkey, ckey) >= 0)
         cluster_fail(c->load->w, "a read shows rows out of order, or one twice");
     remember(&c->last_pkey, pkey);
     remember(&c->last_ckey, ckey);
     if (c->partition_rows[p] >= c->cmd.partition_row_limit)
         return true; /* more than was asked for: whoever consumes the page skips it */
     see_row(c, &c->views[p], row_of(c, ckey), false, row);
-    c->partition_cut[p] = ++c->partition_rows[p] == c->cmd.partition_row_limit; /* what is behind it is not covered */
+    c->partition_cut[p] =
+        ++c->partition_rows[p] == c->cmd.partition_row_limit; /* what is behind it is not covered */
     if (++c->rows_seen < c->cmd.row_limit)
         return true;
     limit_reached(c, pkey, ckey);
     return false;
 }
 
-/* A partition that has a live static row alone counts as a row when the whole of it is asked for (base/read.h). */
+/* A partition that has a live static row alone counts as a row when the whole of it is asked for
+ * (base/read.h). */
 static bool see_end_of_partition(struct cl_client *c, unsigned p, struct base_slice pkey)
 {
-    if (!c->whole || c->partition_rows[p] || c->static_counted[p] || !c->views[p].atoms[CM_STATIC].present)
+    if (!c->whole || c->partition_rows[p] || c->static_counted[p] ||
+        !c->views[p].atoms[CM_STATIC].present)
         return true;
     c->static_counted[p] = true;
     if (++c->rows_seen < c->cmd.row_limit)
@@ -241,7 +265,8 @@ static bool see_end_of_partition(struct cl_client *c, unsigned p, struct base_sl
     return false;
 }
 
-static bool see_partition(struct cl_client *c, struct base_source *source, const struct base_partition *partition)
+static bool see_partition(struct cl_client *c, struct base_source *source,
+                          const struct base_partition *partition)
 {
     struct base_err err;
     struct base_item item = {0};
@@ -263,7 +288,8 @@ static bool see_partition(struct cl_client *c, struct base_source *source, const
         if (item.kind == BASE_ITEM_ROW)
             on = see_live_row(c, p, base_buf_view(&pkey), item.ckey, item.row);
     }
-    bool complete = !c->read.end_ckey.len || !base_slice_equal(c->read.end_pkey, base_buf_view(&pkey));
+    bool complete =
+        !c->read.end_ckey.len || !base_slice_equal(c->read.end_pkey, base_buf_view(&pkey));
     if (on && complete)
         on = see_end_of_partition(c, p, base_buf_view(&pkey));
     base_buf_fini(&pkey);
@@ -276,7 +302,8 @@ static bool see_stream(struct cl_client *c, struct base_source *stream)
     struct base_err err = {0};
     struct base_source *live;
     struct base_partition partition;
-    struct base_merge_options options = {.reversed = c->cmd.reversed, .purge = {.now_s = c->cmd.now_s, .gc_before_s = INT64_MIN}};
+    struct base_merge_options options = {
+        .reversed = c->cmd.reversed, .purge = {.now_s = c->cmd.now_s, .gc_before_s = INT64_MIN}};
     CL_OK(base_merge_open(&stream, 1, &options, &live, &err));
     bool on = true;
     while (on) {
@@ -311,7 +338,7 @@ static bool see_page(struct cl_client *c)
     return true;
 }
 
-/* --- what is covered -------------------------------------------------------------------------------------------- */
+/* What is covered. */
 
 static bool partition_asked(const struct cl_client *c, unsigned p)
 {
@@ -328,7 +355,8 @@ static void cover(struct cl_client *c, unsigned p)
     base_buf_init(&pkey, 1024);
     base_buf_init(&ckey, 1024);
     cl_put_pkey(c->of, p, &pkey);
-    int way = c->end_known ? base_slice_compare(base_buf_view(&pkey), base_buf_view(&c->end_pkey)) : -1;
+    int way =
+        c->end_known ? base_slice_compare(base_buf_view(&pkey), base_buf_view(&c->end_pkey)) : -1;
     bool cut = way == 0 && c->end_ckey.len; /* the end is inside */
     view->atoms[CM_STATIC].covered = way <= 0 && c->whole;
     bool behind_last = false; /* of a partition's limit: in the order of reading */
@@ -338,10 +366,12 @@ static void cover(struct cl_client *c, unsigned p)
         base_buf_reset(&ckey);
         cl_put_ckey(c->of, row, BASE_KEY_AT, &ckey);
         int place = base_slice_compare(base_buf_view(&ckey), base_buf_view(&c->end_ckey));
-        bool before_end = way < 0 || (way == 0 && (!cut || (c->cmd.reversed ? place >= 0 : place <= 0)));
+        bool before_end =
+            way < 0 || (way == 0 && (!cut || (c->cmd.reversed ? place >= 0 : place <= 0)));
         bool present = false;
         for (unsigned which = 0; which < 3; which++) {
-            view->atoms[cm_atom(row, which)].covered = before_end && row >= c->row_lo && row <= c->row_hi && !behind_last;
+            view->atoms[cm_atom(row, which)].covered =
+                before_end && row >= c->row_lo && row <= c->row_hi && !behind_last;
             present |= view->atoms[cm_atom(row, which)].present;
         }
         left -= present && left != UINT32_MAX;
@@ -360,18 +390,24 @@ static const char *limit_text(uint64_t limit, char text[24])
 _Noreturn static void wrong(struct cl_client *c, const char *complaint)
 {
     char rows[24], partition_rows[24];
-    fprintf(stderr, "the read: %s at level %d through %s%s, partition %d, tokens %" PRId64 " to %" PRId64 ", rows %u to %u, limits %s and %s,"
-                    " %" PRIu64 " pages, %" PRIu64 " rows, %s, now %" PRId64 "\n",
-            c->one_partition >= 0 ? "a partition" : "a range", c->read.consistency, c->node->address, c->cmd.reversed ? ", reversed" : "",
-            c->one_partition, c->cmd.token_after, c->cmd.token_upto, c->row_lo, c->row_hi, limit_text(c->cmd.row_limit, rows),
-            limit_text(c->cmd.partition_row_limit, partition_rows), c->pages, c->rows_seen, c->end_known ? "up to a place" : "to the end",
-            c->cmd.now_s);
+    fprintf(stderr,
+            "the read: %s at level %d through %s%s, partition %d, tokens %" PRId64 " to %" PRId64
+            ", rows %u to %u, limits %s and %s,"
+            " %" PRIu64 " pages, %" PRIu64 " rows, %s, now %" PRId64 "\n",
+            c->one_partition >= 0 ? "a partition" : "a range", c->read.consistency,
+            c->node->address, c->cmd.reversed ? ", reversed" : "", c->one_partition,
+            c->cmd.token_after, c->cmd.token_upto, c->row_lo, c->row_hi,
+            limit_text(c->cmd.row_limit, rows),
+            limit_text(c->cmd.partition_row_limit, partition_rows), c->pages, c->rows_seen,
+            c->end_known ? "up to a place" : "to the end", c->cmd.now_s);
     for (unsigned p = 0; p < c->of->partition_count; p++) {
         fprintf(stderr, "  partition %u, token %" PRId64 ":", p, token_of(c->of, p));
         for (unsigned a = 0; a < 1 + 3 * c->of->row_count; a++)
             if (c->views[p].atoms[a].present || c->views[p].atoms[a].covered)
                 fprintf(stderr, " %u%c%s", a ? (a - 1) / 3 : 0, a ? "lab"[(a - 1) % 3] : 's',
-                        !c->views[p].atoms[a].present ? "-" : c->views[p].atoms[a].covered ? "+" : "!");
+                        !c->views[p].atoms[a].present  ? "-"
+                        : c->views[p].atoms[a].covered ? "+"
+                                                       : "!");
         fprintf(stderr, "\n");
     }
     cluster_fail(c->load->w, "client %zu: %s", c->index, complaint);
@@ -391,18 +427,22 @@ static void judge(struct cl_client *c)
     }
 }
 
-/* --- its life --------------------------------------------------------------------------------------------------- */
+/* Its life. */
 
 static void check_outcome(struct cl_client *c)
 {
     struct cl_load *load = c->load;
     const struct repl_outcome *o = &c->read.outcome;
     bool moved = load->log.schema->epoch > c->schema->epoch;
-    bool allowed = o->rc == BASE_E_UNAVAILABLE || o->rc == BASE_E_TIMEOUT || o->rc == BASE_E_UNKNOWN || o->rc == BASE_E_OVERLOADED ||
-                   o->rc == BASE_E_CLOSED || o->rc == BASE_E_IO || o->rc == BASE_E_STOPPED || (moved && (o->rc == BASE_E_STALE || o->rc == BASE_E_NOTFOUND || o->rc == BASE_E_INVALID));
+    bool allowed =
+        o->rc == BASE_E_UNAVAILABLE || o->rc == BASE_E_TIMEOUT || o->rc == BASE_E_UNKNOWN ||
+        o->rc == BASE_E_OVERLOADED || o->rc == BASE_E_CLOSED || o->rc == BASE_E_IO ||
+        o->rc == BASE_E_STOPPED ||
+        (moved && (o->rc == BASE_E_STALE || o->rc == BASE_E_NOTFOUND || o->rc == BASE_E_INVALID));
     if (!allowed || ((load->calm || c->final) && !moved))
-        cluster_fail(load->w, "a read at level %d through %s ends with %s%s: %s", c->read.consistency, c->node->address,
-                     base_err_words(o->rc), allowed ? " although nothing is wrong" : "", o->err.text);
+        cluster_fail(load->w, "a read at level %d through %s ends with %s%s: %s",
+                     c->read.consistency, c->node->address, base_err_words(o->rc),
+                     allowed ? " although nothing is wrong" : "", o->err.text);
 }
 
 static void next_page(struct cluster_world *w, struct cluster_event *event)
@@ -411,7 +451,8 @@ static void next_page(struct cluster_world *w, struct cluster_event *event)
     (void)w;
     c->between_pages = false;
     const struct repl_config *config = &w->options.config;
-    cl_request_begins(c, CL_READ, c->one_partition >= 0 ? config->read_timeout_ns : config->range_timeout_ns);
+    cl_request_begins(c, CL_READ,
+                      c->one_partition >= 0 ? config->read_timeout_ns : config->range_timeout_ns);
     repl_read_next(c->node->repl, &c->read);
 }
 
@@ -428,7 +469,8 @@ static void read_done(struct repl_read *read)
     if (read->outcome.rc != BASE_OK)
         check_outcome(c);
     bool more = read->outcome.rc == BASE_OK && see_page(c) && read->more;
-    if (more && (c->final || !rng_one_in(rng_of(c), 12))) { /* now and then a client has seen enough */
+    if (more &&
+        (c->final || !rng_one_in(rng_of(c), 12))) { /* now and then a client has seen enough */
         c->between_pages = true;
         cluster_cancel(w, &c->watchdog);
         cluster_post(w, &c->event, c->node, cluster_draw_ns(w, 200 * CLUSTER_MS), next_page);
@@ -454,9 +496,10 @@ void cl_node_ends(struct cl_load *load, struct cluster_node *node)
     }
 }
 
-/* --- the last check --------------------------------------------------------------------------------------------- */
+/* The last check. */
 
-static void read_all(struct cl_load *load, struct cl_client *c, struct cm_table *t, struct cm_final *final)
+static void read_all(struct cl_load *load, struct cl_client *c, struct cm_table *t,
+                     struct cm_final *final)
 {
     struct cluster_world *w = load->w;
     c->final = true;
@@ -500,14 +543,18 @@ static void check_replica(struct cl_client *c, struct cluster_node *node, unsign
     c->whole = true;
     c->one_partition = (int)partition;
     c->read = (struct repl_read){.more = false};
-    c->judged = (struct cm_read){.begin = ++load->model.tick, .strength = cm_strength_of(&c->of->replication, REPL_CL_ALL, 0),
-                                 .now_s = c->cmd.now_s, .truncated_us = INT64_MIN, .look = true};
+    c->judged = (struct cm_read){.begin = ++load->model.tick,
+                                 .strength = cm_strength_of(&c->of->replication, REPL_CL_ALL, 0),
+                                 .now_s = c->cmd.now_s,
+                                 .truncated_us = INT64_MIN,
+                                 .look = true};
     if (cluster_store_read(node, &c->cmd, &stored, &err) != BASE_OK)
         cluster_fail(load->w, "%s: its own table cannot be read: %s", node->address, err.text);
     see_stream(c, stored);
     cover(c, partition);
     if (!cm_check(&load->model, c->of, partition, &c->judged, &c->views[partition], complaint))
-        cluster_fail(load->w, "the replica %s did not get what was written: %s", node->address, complaint);
+        cluster_fail(load->w, "the replica %s did not get what was written: %s", node->address,
+                     complaint);
     base_buf_fini(&pkey);
 }
 
@@ -516,18 +563,22 @@ void cl_check_replicas(struct cl_load *load)
     struct cluster_world *w = load->w;
     struct cl_client *c = &load->clients[0];
     for (struct cm_table *t = load->model.tables; t; t = t->next) {
-        const struct base_keyspace *ks = base_schema_keyspace(load->log.schema, base_slice_str(t->keyspace));
+        const struct base_keyspace *ks =
+            base_schema_keyspace(load->log.schema, base_slice_str(t->keyspace));
         struct ring_placement *placement;
         if (!ks || !base_schema_table_by_id(load->log.schema, t->id))
             continue;
-        CL_OK(ring_placement_new(load->log.ring, &ks->replication, w->nodes[0].host_id, &placement, NULL));
+        CL_OK(ring_placement_new(load->log.ring, &ks->replication, w->nodes[0].host_id, &placement,
+                                 NULL));
         c->of = t;
         for (unsigned p = 0; p < t->partition_count; p++) {
             const struct ring_range *range = ring_placement_find(placement, token_of(t, p));
             for (size_t i = 0; i < w->options.nodes; i++) {
                 bool owner = false;
                 for (size_t k = 0; k < range->write.count; k++)
-                    owner |= base_uuid_equal(load->log.ring->members[range->write.members[k]].host_id, w->nodes[i].host_id);
+                    owner |=
+                        base_uuid_equal(load->log.ring->members[range->write.members[k]].host_id,
+                                        w->nodes[i].host_id);
                 if (owner)
                     check_replica(c, &w->nodes[i], p);
             }

@@ -1,11 +1,14 @@
-/* Whole clusters from a seed: a safety phase with faults, then everything is mended and must come together again.
+/* Whole clusters from a seed: a safety phase with faults, then everything is mended and must come
+ * together again.
  *
- *   cluster_sim [--seed N] [--runs N] [--nodes N] [--steps N] [--canary NAME] [--trace FILE] [--needle VALUE] [--twice] [--quiet]
+ *   cluster_sim [--seed N] [--runs N] [--nodes N] [--steps N] [--canary NAME] [--trace FILE]
+ *   [--needle VALUE] [--twice] [--quiet]
  *
- * Without arguments: the seeds that once failed, a few seeds twice (the same trace both times), then two thousand. A
- * failure prints the seed; --seed N repeats it.
+ * Without arguments: the seeds that once failed, a few seeds twice (the same trace both times),
+ * then two thousand. A failure prints the seed; --seed N repeats it.
  *
- * What would break without it: everything that docs/architecture.md says of a cluster under faults. */
+ * What would break without it: everything that docs/architecture.md says of a cluster under
+ * faults. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +16,8 @@
 #include "tests/lib/scale.h"
 #include "tests/sim/cluster_end.h"
 
-#define STEPS_MAX 15000 /* of a safety phase, unless --steps says otherwise: all seeds are of a size */
+#define STEPS_MAX                                                                                  \
+    15000 /* of a safety phase, unless --steps says otherwise: all seeds are of a size */
 
 struct settings {
     uint64_t seed, runs, steps, needle;
@@ -23,17 +27,24 @@ struct settings {
     bool twice, quiet;
 };
 
-/* Seeds that once failed, and what was wrong. (A seed draws another run when the drawing changes: each has a unit test where one fits.) */
+/* Seeds that once failed, and what was wrong. (A seed draws another run when the drawing changes:
+ * each has a unit test where one fits.) */
 static const uint64_t regressions[] = {
-    4,    /* a range read went on among the rows of its last partition (page.c) */
-    254,  /* hints stayed for ever when their deletion had failed (hint_dispatch.c) */
+    4,   /* a range read went on among the rows of its last partition (page.c) */
+    254, /* hints stayed for ever when their deletion had failed (hint_dispatch.c) */
     325,
-    283,  /* a batch over two tables, one of them dropped: what went along to the same replicas was lost (writes.c) */
-    1054, /* a range read that began again after a change of the schema left out what it had (range.c) */
-    1626, /* hints and batches were given up for a truncation by when they were kept, not by their timestamps (late.c) */
-    3810, /* a partition's deletion was not in a page that went on in the partition (page_write.c) */
-    1548, /* if-absent, delivered twice: the second time it said that the row was there (replication/conditional.c) */
-    22104, /* who had started anew was taken for dead for a moment when others told of the start that had answered already (gossip.c) */
+    283,   /* a batch over two tables, one of them dropped: what went along to the same replicas was
+              lost (writes.c) */
+    1054,  /* a range read that began again after a change of the schema left out what it had
+              (range.c) */
+    1626,  /* hints and batches were given up for a truncation by when they were kept, not by their
+              timestamps (late.c) */
+    3810,  /* a partition's deletion was not in a page that went on in the partition (page_write.c)
+            */
+    1548,  /* if-absent, delivered twice: the second time it said that the row was there
+              (replication/conditional.c) */
+    22104, /* who had started anew was taken for dead for a moment when others told of the start
+              that had answered already (gossip.c) */
 };
 
 struct run {
@@ -41,10 +52,12 @@ struct run {
     struct cl_options load;
     struct cf_options faults;
     uint64_t safety_ns;
-    bool formed; /* the cluster and its schema are there from the start; else nodes find each other, and clients make the tables */
+    bool formed; /* the cluster and its schema are there from the start; else nodes find each other,
+                    and clients make the tables */
 };
 
-static void draw_world(struct cluster_options *o, struct rng *rng, const struct settings *s, uint64_t seed)
+static void draw_world(struct cluster_options *o, struct rng *rng, const struct settings *s,
+                       uint64_t seed)
 {
     static const uint64_t delays_us[] = {200, 1000, 5000, 30000};
     cluster_options_init(o);
@@ -82,7 +95,8 @@ static void draw_world(struct cluster_options *o, struct rng *rng, const struct 
 
 static bool is_calm(const struct run *r)
 {
-    return !cf_any(&r->faults) && !r->world.loss_permille && !r->world.repeat_permille && !r->world.late_permille;
+    return !cf_any(&r->faults) && !r->world.loss_permille && !r->world.repeat_permille &&
+           !r->world.late_permille;
 }
 
 /* A run that torments the metadata log: many changes at once, processes that end all the time. */
@@ -123,30 +137,36 @@ static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
 static void print_run(const struct run *r)
 {
     const struct cluster_options *o = &r->world;
-    printf("seed %" PRIu64 ": nodes %u guests %u dcs %u racks %u tokens %u done %u%% delay %" PRIu64 " us loss %u repeat %u late %u"
-           " disk %" PRIu64 " us skew %" PRIu64 " us drift %u sync %s memtables %" PRIu64 " timeouts %" PRIu64 "/%" PRIu64 "/%" PRIu64
-           " ms pages %" PRIu64 " gossip %" PRIu64 " ms safety %" PRIu64 " s%s%s\n",
-           o->seed, o->nodes, o->guests, o->dcs, o->racks, o->config.num_tokens, o->done_percent, o->delay_max_ns / 1000,
-           o->loss_permille, o->repeat_permille, o->late_permille, o->disk_max_ns / 1000, o->skew_max_us, o->drift_ppm,
-           o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.memtable_size_max, o->config.read_timeout_ns / CLUSTER_MS,
-           o->config.write_timeout_ns / CLUSTER_MS, o->config.metadata_timeout_ns / CLUSTER_MS, o->config.page_size_bytes,
-           o->config.gossip_interval_ns / CLUSTER_MS, r->safety_ns / CLUSTER_S, r->formed ? "" : " not formed",
-           is_calm(r) ? " calm" : "");
+    printf("seed %" PRIu64 ": nodes %u guests %u dcs %u racks %u tokens %u done %u%% delay %" PRIu64
+           " us loss %u repeat %u late %u"
+           " disk %" PRIu64 " us skew %" PRIu64 " us drift %u sync %s memtables %" PRIu64
+           " timeouts %" PRIu64 "/%" PRIu64 "/%" PRIu64 " ms pages %" PRIu64 " gossip %" PRIu64
+           " ms safety %" PRIu64 " s%s%s\n",
+           o->seed, o->nodes, o->guests, o->dcs, o->racks, o->config.num_tokens, o->done_percent,
+           o->delay_max_ns / 1000, o->loss_permille, o->repeat_permille, o->late_permille,
+           o->disk_max_ns / 1000, o->skew_max_us, o->drift_ppm,
+           o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.memtable_size_max,
+           o->config.read_timeout_ns / CLUSTER_MS, o->config.write_timeout_ns / CLUSTER_MS,
+           o->config.metadata_timeout_ns / CLUSTER_MS, o->config.page_size_bytes,
+           o->config.gossip_interval_ns / CLUSTER_MS, r->safety_ns / CLUSTER_S,
+           r->formed ? "" : " not formed", is_calm(r) ? " calm" : "");
     cl_options_print(&r->load, stdout);
     cf_options_print(&r->faults, stdout);
 }
 
 static void print_end(const struct cluster_world *w, const struct cl_load *load)
 {
-    printf("  %" PRIu64 " events %" PRIu64 " messages; %" PRIu64 " acknowledged %" PRIu64 " unknown %" PRIu64 " refused; %" PRIu64
-           " reads judged, %" PRIu64 " values seen; epoch %zu; trace %016" PRIx64 "\n",
-           w->events, w->net.messages, load->model.acked, load->model.unknown, load->model.refused, load->model.reads_checked,
-           load->model.seen_values, load->log.count, w->trace.hash);
+    printf("  %" PRIu64 " events %" PRIu64 " messages; %" PRIu64 " acknowledged %" PRIu64
+           " unknown %" PRIu64 " refused; %" PRIu64 " reads judged, %" PRIu64
+           " values seen; epoch %zu; trace %016" PRIx64 "\n",
+           w->events, w->net.messages, load->model.acked, load->model.unknown, load->model.refused,
+           load->model.reads_checked, load->model.seen_values, load->log.count, w->trace.hash);
 }
 
 static void on_fail(struct cluster_world *w)
 {
-    fprintf(stderr, "repeat it: tests/sim/cluster_sim --seed %" PRIu64 "%s%s\n", w->options.seed, w->options.canary ? " --canary " : "",
+    fprintf(stderr, "repeat it: tests/sim/cluster_sim --seed %" PRIu64 "%s%s\n", w->options.seed,
+            w->options.canary ? " --canary " : "",
             w->options.canary ? cluster_canary_names[w->options.canary] : "");
 }
 
@@ -195,7 +215,9 @@ static uint64_t run_seed(const struct settings *s, uint64_t seed)
     safety_phase(w, &r, s);
     cl_stop(&load);
     cf_heal(&faults);
-    ce_converge(w, &load, cf_loses_duties(&r.faults) || r.world.guests); /* a guest that is cut off finds nobody to keep its hints */
+    ce_converge(w, &load,
+                cf_loses_duties(&r.faults) ||
+                    r.world.guests); /* a guest that is cut off finds nobody to keep its hints */
     if (!s->quiet)
         print_end(w, &load);
     uint64_t hash = w->trace.hash;
@@ -211,7 +233,9 @@ static void run_twice(const struct settings *s, uint64_t seed)
     uint64_t first = run_seed(s, seed), second = run_seed(s, seed);
     if (first == second)
         return;
-    fprintf(stderr, "seed %" PRIu64 " does not run the same twice: %016" PRIx64 " and %016" PRIx64 "\n", seed, first, second);
+    fprintf(stderr,
+            "seed %" PRIu64 " does not run the same twice: %016" PRIx64 " and %016" PRIx64 "\n",
+            seed, first, second);
     exit(1);
 }
 
@@ -238,24 +262,44 @@ static enum cluster_canary canary_named(const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},   {"runs", required_argument, NULL, 'r'},  {"nodes", required_argument, NULL, 'n'},
-        {"steps", required_argument, NULL, 'k'},  {"canary", required_argument, NULL, 'c'}, {"trace", required_argument, NULL, 't'},
-        {"needle", required_argument, NULL, 'e'},
-        {"twice", no_argument, NULL, '2'},        {"quiet", no_argument, NULL, 'q'},        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},   {"runs", required_argument, NULL, 'r'},
+        {"nodes", required_argument, NULL, 'n'},  {"steps", required_argument, NULL, 'k'},
+        {"canary", required_argument, NULL, 'c'}, {"trace", required_argument, NULL, 't'},
+        {"needle", required_argument, NULL, 'e'}, {"twice", no_argument, NULL, '2'},
+        {"quiet", no_argument, NULL, 'q'},        {NULL, 0, NULL, 0},
     };
     struct settings s = {0};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 's': s.seed = strtoull(optarg, NULL, 0); break;
-        case 'r': s.runs = strtoull(optarg, NULL, 0); break;
-        case 'n': s.nodes = (unsigned)strtoul(optarg, NULL, 0); break;
-        case 'k': s.steps = strtoull(optarg, NULL, 0); break;
-        case 'c': s.canary = canary_named(optarg); break;
-        case 't': s.trace = fopen(optarg, "w"); break;
-        case 'e': s.needle = strtoull(optarg, NULL, 0); break;
-        case '2': s.twice = true; break;
-        case 'q': s.quiet = true; break;
-        default: return 2;
+        case 's':
+            s.seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'r':
+            s.runs = strtoull(optarg, NULL, 0);
+            break;
+        case 'n':
+            s.nodes = (unsigned)strtoul(optarg, NULL, 0);
+            break;
+        case 'k':
+            s.steps = strtoull(optarg, NULL, 0);
+            break;
+        case 'c':
+            s.canary = canary_named(optarg);
+            break;
+        case 't':
+            s.trace = fopen(optarg, "w");
+            break;
+        case 'e':
+            s.needle = strtoull(optarg, NULL, 0);
+            break;
+        case '2':
+            s.twice = true;
+            break;
+        case 'q':
+            s.quiet = true;
+            break;
+        default:
+            return 2;
         }
     }
     if (argc == 1) {

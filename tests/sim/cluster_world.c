@@ -1,10 +1,12 @@
 /* The world's clockwork: the queue of events; machines and their processes; clocks; pauses.
  *
  * Invariants:
- *  1. Time is the world's; a node's clocks follow it (with skew and drift) before anything of the node runs.
+ *  1. Time is the world's; a node's clocks follow it (with skew and drift) before anything of the
+ *     node runs.
  *  2. An event that is posted is in the heap or on its paused node's list, never both, and once.
- *  3. What a process had under way ends with it: its port operations are answered with STOPPED while it is DYING (a state in which
- *     it can neither send nor store), then its repl is closed. Messages on the wire live on (some of its last ones never got there).
+ *  3. What a process had under way ends with it: its port operations are answered with STOPPED
+ *     while it is DYING (a state in which it can neither send nor store), then its repl is closed.
+ *     Messages on the wire live on (some of its last ones never got there).
  *  4. All chance comes from the world's generator: same seed, same run. */
 #include "tests/sim/cluster_world.h"
 
@@ -28,8 +30,8 @@ void cluster_fail(struct cluster_world *w, const char *what, ...)
 {
     va_list args;
     fflush(stdout);
-    fprintf(stderr, "FAILED at %" PRIu64 ".%06" PRIu64 " s of seed %" PRIu64 ": ", w->now_ns / CLUSTER_S,
-            w->now_ns % CLUSTER_S / 1000, w->options.seed);
+    fprintf(stderr, "FAILED at %" PRIu64 ".%06" PRIu64 " s of seed %" PRIu64 ": ",
+            w->now_ns / CLUSTER_S, w->now_ns % CLUSTER_S / 1000, w->options.seed);
     va_start(args, what);
     vfprintf(stderr, what, args);
     va_end(args);
@@ -41,17 +43,19 @@ void cluster_fail(struct cluster_world *w, const char *what, ...)
     _Exit(1);
 }
 
-void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsigned verb, struct base_slice bytes)
+void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsigned verb,
+                  struct base_slice bytes)
 {
     const struct cluster_world *w = node->world;
     uint8_t needle[8];
     base_put_be64(needle, w->options.needle);
     if (w->options.needle && memmem(bytes.data, bytes.len, needle, sizeof needle))
-        fprintf(stderr, "%" PRIu64 ".%06" PRIu64 " %s: %s %zu verb %u, %zu bytes\n", w->now_ns / CLUSTER_S, w->now_ns % CLUSTER_S / 1000,
-                node->address, what, peer + 1, verb, bytes.len);
+        fprintf(stderr, "%" PRIu64 ".%06" PRIu64 " %s: %s %zu verb %u, %zu bytes\n",
+                w->now_ns / CLUSTER_S, w->now_ns % CLUSTER_S / 1000, node->address, what, peer + 1,
+                verb, bytes.len);
 }
 
-/* --- the queue: a binary heap by (at_ns, seq) ------------------------------------------------------------------- */
+/* The queue: a binary heap by (at_ns, seq). */
 
 static bool before(const struct cluster_event *a, const struct cluster_event *b)
 {
@@ -98,7 +102,8 @@ static void heap_remove(struct cluster_world *w, struct cluster_event *event)
     }
 }
 
-void cluster_post(struct cluster_world *w, struct cluster_event *event, struct cluster_node *node, uint64_t after_ns,
+void cluster_post(struct cluster_world *w, struct cluster_event *event, struct cluster_node *node,
+                  uint64_t after_ns,
                   void (*fire)(struct cluster_world *w, struct cluster_event *event))
 {
     BASE_ASSERT(!cluster_is_posted(event));
@@ -164,7 +169,8 @@ void cluster_run(struct cluster_world *w, uint64_t for_ns)
     w->now_ns = until;
 }
 
-bool cluster_run_until(struct cluster_world *w, bool (*is_so)(struct cluster_world *w, void *ctx), void *ctx, uint64_t max_ns)
+bool cluster_run_until(struct cluster_world *w, bool (*is_so)(struct cluster_world *w, void *ctx),
+                       void *ctx, uint64_t max_ns)
 {
     uint64_t until = w->now_ns + max_ns;
     while (!is_so(w, ctx)) {
@@ -183,7 +189,7 @@ uint64_t cluster_draw_ns(struct cluster_world *w, uint64_t max_ns)
     return max_ns ? rng_below(&w->rng, (max_ns >> cut) + 1) : 0;
 }
 
-/* --- clocks, alarm ---------------------------------------------------------------------------------------------- */
+/* Clocks, alarm. */
 
 void cluster_node_sync_clock(struct cluster_node *node)
 {
@@ -230,13 +236,15 @@ static void alarm_set(struct repl_alarm *alarm, uint64_t at_ns)
     node->alarm_at_ns = at_ns;
     if (at_ns == UINT64_MAX || node->state != CLUSTER_NODE_UP)
         return;
-    uint64_t mono = mono_of(node), late = rng_one_in(&w->rng, 16) ? cluster_draw_ns(w, 20 * CLUSTER_MS) : 0;
-    cluster_post(w, &node->alarm_event, node, (at_ns > mono ? at_ns - mono : 0) + late, alarm_fired);
+    uint64_t mono = mono_of(node),
+             late = rng_one_in(&w->rng, 16) ? cluster_draw_ns(w, 20 * CLUSTER_MS) : 0;
+    cluster_post(w, &node->alarm_event, node, (at_ns > mono ? at_ns - mono : 0) + late,
+                 alarm_fired);
 }
 
 static const struct repl_alarm_ops alarm_ops = {alarm_set};
 
-/* --- background work -------------------------------------------------------------------------------------------- */
+/* Background work. */
 
 static void work_fired(struct cluster_world *w, struct cluster_event *event)
 {
@@ -253,10 +261,11 @@ void cluster_work_post(struct cluster_node *node)
     uint64_t due = UINT64_MAX, mono = mono_of(node);
     for (const struct base_job *job = node->executor.jobs; job; job = job->next)
         due = job->due_ns < due ? job->due_ns : due;
-    cluster_post(w, &node->work_event, node, (due > mono ? due - mono : 0) + cluster_draw_ns(w, 4 * CLUSTER_MS), work_fired);
+    cluster_post(w, &node->work_event, node,
+                 (due > mono ? due - mono : 0) + cluster_draw_ns(w, 4 * CLUSTER_MS), work_fired);
 }
 
-/* --- the process ------------------------------------------------------------------------------------------------ */
+/* The process. */
 
 static int64_t port_timestamp(void *ctx)
 {
@@ -270,7 +279,8 @@ static void port_changed(void *ctx)
         node->world->on_changed(node);
 }
 
-static int read_ring(struct cluster_node *node, uint64_t epoch, struct ring_state **out, struct base_err *err)
+static int read_ring(struct cluster_node *node, uint64_t epoch, struct ring_state **out,
+                     struct base_err *err)
 {
     struct base_buf bytes;
     base_buf_init(&bytes, 64u << 20);
@@ -291,7 +301,8 @@ static int read_paxos(struct cluster_node *node, struct base_buf *paxos, struct 
     return rc == BASE_E_NOTFOUND ? BASE_OK : rc;
 }
 
-static int open_repl(struct cluster_node *node, const struct repl_initial *initial, struct base_err *err)
+static int open_repl(struct cluster_node *node, const struct repl_initial *initial,
+                     struct base_err *err)
 {
     struct cluster_world *w = node->world;
     struct repl_config config = w->options.config;
@@ -397,9 +408,11 @@ void cluster_node_kill(struct cluster_node *node, bool power)
 {
     struct cluster_world *w = node->world;
     BASE_ASSERT(node->state == CLUSTER_NODE_UP);
-    trace_add(&w->trace, power ? "power" : "kill", node->address, w->now_ns, 0, (struct base_slice){0});
+    trace_add(&w->trace, power ? "power" : "kill", node->address, w->now_ns, 0,
+              (struct base_slice){0});
     if (node->paused)
-        cluster_node_resume(node); /* held events are posted again; what is the process's own is cancelled below */
+        cluster_node_resume(
+            node); /* held events are posted again; what is the process's own is cancelled below */
     cluster_node_sync_clock(node);
     cluster_messages_cut(node);
     if (node->fs && power)
@@ -425,7 +438,8 @@ void cluster_node_stop(struct cluster_node *node)
 
 void cluster_node_pause(struct cluster_node *node)
 {
-    trace_add(&node->world->trace, "pause", node->address, node->world->now_ns, 0, (struct base_slice){0});
+    trace_add(&node->world->trace, "pause", node->address, node->world->now_ns, 0,
+              (struct base_slice){0});
     node->paused = true;
 }
 
@@ -450,18 +464,28 @@ bool cluster_all_members_serve(struct cluster_world *w, void *unused)
 {
     (void)unused;
     for (size_t i = 0; i < w->node_count; i++)
-        if (!w->nodes[i].guest && (!cluster_node_is_up(&w->nodes[i]) || repl_stage(w->nodes[i].repl) != REPL_MEMBER))
+        if (!w->nodes[i].guest &&
+            (!cluster_node_is_up(&w->nodes[i]) || repl_stage(w->nodes[i].repl) != REPL_MEMBER))
             return false;
     return true;
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------------- */
+/* The whole. */
 
 void cluster_options_init(struct cluster_options *o)
 {
     *o = (struct cluster_options){
-        .seed = 1, .nodes = 3, .dcs = 1, .racks = 1, .seeds = 1, .stores = true, .done_percent = 50,
-        .delay_min_ns = 50000, .delay_max_ns = 2 * CLUSTER_MS, .late_max_ns = 20 * CLUSTER_S, .refused_percent = 80,
+        .seed = 1,
+        .nodes = 3,
+        .dcs = 1,
+        .racks = 1,
+        .seeds = 1,
+        .stores = true,
+        .done_percent = 50,
+        .delay_min_ns = 50000,
+        .delay_max_ns = 2 * CLUSTER_MS,
+        .late_max_ns = 20 * CLUSTER_S,
+        .refused_percent = 80,
         .disk_max_ns = 2 * CLUSTER_MS,
     };
     lsm_options_init(&o->lsm);
@@ -481,7 +505,8 @@ static void machine_init(struct cluster_world *w, size_t index)
     node->world = w;
     node->index = index;
     node->guest = index >= o->nodes;
-    snprintf(node->address, sizeof node->address, "10.0.%zu.%zu:7000", index / 250, index % 250 + 1);
+    snprintf(node->address, sizeof node->address, "10.0.%zu.%zu:7000", index / 250,
+             index % 250 + 1);
     node->addresses = base_slice_str(node->address);
     snprintf(node->dc, sizeof node->dc, "dc%zu", 1 + index % o->dcs);
     snprintf(node->rack, sizeof node->rack, "rack%zu", 1 + index / o->dcs % o->racks);
@@ -489,7 +514,9 @@ static void machine_init(struct cluster_world *w, size_t index)
     sim_clock_init(&node->clock, 0);
     int64_t skew = (int64_t)cluster_draw_ns(w, o->skew_max_us);
     sim_clock_jump_wall(&node->clock, rng_chance(&w->rng, 50) ? skew : -skew);
-    sim_clock_advance(&node->clock, rng_below(&w->rng, 1000 * CLUSTER_S)); /* monotonic clocks have nothing in common */
+    sim_clock_advance(
+        &node->clock,
+        rng_below(&w->rng, 1000 * CLUSTER_S)); /* monotonic clocks have nothing in common */
     sim_clock_jump_wall(&node->clock, -(int64_t)((mono_of(node) - 1000000000u) / 1000));
     node->held_end = &node->held;
     node->slow_disk = 1;
@@ -504,11 +531,13 @@ static void machine_init(struct cluster_world *w, size_t index)
         node->fs = sim_fs_new(rng_u64(&w->rng));
 }
 
-void cluster_world_init(struct cluster_world *w, const struct cluster_options *options, FILE *trace_out)
+void cluster_world_init(struct cluster_world *w, const struct cluster_options *options,
+                        FILE *trace_out)
 {
     BASE_ASSERT(options->nodes && options->dcs && options->racks && options->seeds);
     BASE_ASSERT(options->seeds <= options->nodes && options->seeds <= BASE_COUNT(w->seeds));
-    *w = (struct cluster_world){.options = *options, .rng = rng_seeded(options->seed), .trace = trace_begin(trace_out)};
+    *w = (struct cluster_world){
+        .options = *options, .rng = rng_seeded(options->seed), .trace = trace_begin(trace_out)};
     w->node_count = options->nodes + options->guests;
     w->nodes = cluster_must(calloc(w->node_count, sizeof *w->nodes));
     for (size_t i = 0; i < w->node_count; i++)
@@ -545,10 +574,10 @@ void cluster_world_fini(struct cluster_world *w)
     *w = (struct cluster_world){0};
 }
 
-/* --- a cluster that is there already ---------------------------------------------------------------------------- */
+/* A cluster that is there already. */
 
-static void append_everywhere(struct cluster_world *w, struct base_slice entry, const struct base_schema *schema,
-                              const struct ring_state *ring)
+static void append_everywhere(struct cluster_world *w, struct base_slice entry,
+                              const struct base_schema *schema, const struct ring_state *ring)
 {
     struct base_buf bytes;
     struct base_err err = {0};
@@ -615,11 +644,13 @@ static void topology_change(struct cluster_world *w, const struct ring_change *c
     base_buf_init(&bytes, 1u << 20);
     int rc = ring_change_encode(change, &bytes);
     BASE_ASSERT(rc == BASE_OK);
-    cluster_world_change(w, &(struct base_change){.kind = BASE_CHANGE_TOPOLOGY, .topology = base_buf_view(&bytes)});
+    cluster_world_change(
+        w, &(struct base_change){.kind = BASE_CHANGE_TOPOLOGY, .topology = base_buf_view(&bytes)});
     base_buf_fini(&bytes);
 }
 
-static void draw_tokens(struct cluster_world *w, struct cluster_node *node, size_t count, int64_t *tokens)
+static void draw_tokens(struct cluster_world *w, struct cluster_node *node, size_t count,
+                        int64_t *tokens)
 {
     struct ring_state *ring;
     struct base_err err = {0};
@@ -628,7 +659,8 @@ static void draw_tokens(struct cluster_world *w, struct cluster_node *node, size
     cat_close(node->catalog);
     node->catalog = NULL;
     if (rc == BASE_OK) {
-        rc = ring_allocate(ring, base_slice_str(node->dc), base_slice_str(node->rack), count, 3, tokens, &err);
+        rc = ring_allocate(ring, base_slice_str(node->dc), base_slice_str(node->rack), count, 3,
+                           tokens, &err);
         ring_state_release(ring);
     }
     if (rc != BASE_OK)
@@ -642,8 +674,13 @@ void cluster_world_form(struct cluster_world *w)
     for (size_t i = 0; i < w->options.nodes; i++) {
         struct cluster_node *node = &w->nodes[i];
         struct ring_change change = {
-            .kind = i ? RING_CHANGE_JOIN : RING_CHANGE_FORM, .host_id = node->host_id, .cluster_name = base_slice_str("simulated"),
-            .address = node->addresses, .dc = base_slice_str(node->dc), .rack = base_slice_str(node->rack), .tokens = tokens,
+            .kind = i ? RING_CHANGE_JOIN : RING_CHANGE_FORM,
+            .host_id = node->host_id,
+            .cluster_name = base_slice_str("simulated"),
+            .address = node->addresses,
+            .dc = base_slice_str(node->dc),
+            .rack = base_slice_str(node->rack),
+            .tokens = tokens,
             .token_count = count,
         };
         rng_fill(&w->rng, change.cluster_id.b, sizeof change.cluster_id.b);
@@ -653,7 +690,8 @@ void cluster_world_form(struct cluster_world *w)
             ring_allocate_first(count, tokens);
         topology_change(w, &change);
         if (i)
-            topology_change(w, &(struct ring_change){.kind = RING_CHANGE_JOIN_FINISH, .host_id = node->host_id});
+            topology_change(w, &(struct ring_change){.kind = RING_CHANGE_JOIN_FINISH,
+                                                     .host_id = node->host_id});
     }
     free(tokens);
 }

@@ -1,8 +1,10 @@
-/* A whole cluster in one thread, from one seed: nodes that are each a `struct repl` as shipped, over an lsm store on a
- * simulated disk and a catalog in memory, and everything between them in one queue of events (tests/sim/README.md).
+/* A whole cluster in one thread, from one seed: nodes that are each a `struct repl` as shipped,
+ * over an lsm store on a simulated disk and a catalog in memory, and everything between them in one
+ * queue of events (tests/sim/README.md).
  *
- * A node is a machine (disk, catalog, clock: they outlive its process) and a process (repl, store, executor: ended by kill and
- * power loss). Nothing is shared between nodes: messages are copied as bytes.
+ * A node is a machine (disk, catalog, clock: they outlive its process) and a process (repl, store,
+ * executor: ended by kill and power loss). Nothing is shared between nodes: messages are copied as
+ * bytes.
  *
  * cluster_world.c   the queue, machines and processes, clocks, pauses
  * cluster_ports.c   the store's and the metadata's ports
@@ -26,24 +28,30 @@
 struct cluster_world;
 struct cluster_node;
 
-/* --- events ----------------------------------------------------------------------------------------------------- */
+/* Events. */
 
-/* Something that will happen. The owner's storage, zeroed before its first use. Events of one moment happen in the order they
- * were posted. An event of a paused node is held back until it goes on. */
+/* Something that will happen. The owner's storage, zeroed before its first use. Events of one
+ * moment happen in the order they were posted. An event of a paused node is held back until it goes
+ * on. */
 struct cluster_event {
     uint64_t at_ns, seq;
-    size_t place;                /* in the heap, from 1; 0: not posted */
+    size_t place; /* in the heap, from 1; 0: not posted */
     bool held;
-    struct cluster_node *node;   /* NULL: the world's own */
-    struct cluster_event *next;  /* of a node's held ones */
+    struct cluster_node *node;  /* NULL: the world's own */
+    struct cluster_event *next; /* of a node's held ones */
     void (*fire)(struct cluster_world *w, struct cluster_event *event);
 };
-void cluster_post(struct cluster_world *w, struct cluster_event *event, struct cluster_node *node, uint64_t after_ns,
+void cluster_post(struct cluster_world *w, struct cluster_event *event, struct cluster_node *node,
+                  uint64_t after_ns,
                   void (*fire)(struct cluster_world *w, struct cluster_event *event));
-void cluster_cancel(struct cluster_world *w, struct cluster_event *event); /* no effect when it is not posted */
-static inline bool cluster_is_posted(const struct cluster_event *event) { return event->place || event->held; }
+void cluster_cancel(struct cluster_world *w,
+                    struct cluster_event *event); /* no effect when it is not posted */
+static inline bool cluster_is_posted(const struct cluster_event *event)
+{
+    return event->place || event->held;
+}
 
-/* --- options ---------------------------------------------------------------------------------------------------- */
+/* Options. */
 
 /* Planted mistakes, which the checkers must find (cluster_canary.sh). */
 enum cluster_canary {
@@ -61,27 +69,28 @@ extern const char *const cluster_canary_names[CLUSTER_CANARY_COUNT];
 struct cluster_options {
     uint64_t seed;
     unsigned nodes, guests, dcs, racks, seeds; /* node i is in dc 1 + i % dcs */
-    bool stores;                /* false: nodes keep no rows (thousands of nodes that only gossip and agree) */
-    unsigned done_percent;      /* of port calls that are answered at once */
+    bool stores; /* false: nodes keep no rows (thousands of nodes that only gossip and agree) */
+    unsigned done_percent; /* of port calls that are answered at once */
     /* messages */
     uint64_t delay_min_ns, delay_max_ns;
     unsigned loss_permille, repeat_permille, late_permille;
     uint64_t late_max_ns;
-    unsigned refused_percent;   /* of messages to a dead process whose sender hears of it */
+    unsigned refused_percent; /* of messages to a dead process whose sender hears of it */
     /* disk */
-    uint64_t disk_max_ns;       /* a store operation takes up to this (most far less) */
-    struct lsm_options lsm;     /* ports are filled in */
+    uint64_t disk_max_ns;   /* a store operation takes up to this (most far less) */
+    struct lsm_options lsm; /* ports are filled in */
     /* clocks */
-    uint64_t skew_max_us;       /* of wall clocks, each way */
+    uint64_t skew_max_us; /* of wall clocks, each way */
     unsigned drift_ppm;
-    struct repl_config config;  /* timeouts and limits; what names a node is filled in */
+    struct repl_config config; /* timeouts and limits; what names a node is filled in */
     enum cluster_canary canary;
-    uint64_t needle;            /* not 0: messages and writes that hold these 8 bytes (big-endian) are told of on stderr */
+    uint64_t needle; /* not 0: messages and writes that hold these 8 bytes (big-endian) are told of
+                        on stderr */
 };
 /* A quiet world: three nodes, a good network, no faults, small stores. */
 void cluster_options_init(struct cluster_options *o);
 
-/* --- nodes ------------------------------------------------------------------------------------------------------ */
+/* Nodes. */
 
 enum cluster_node_state { CLUSTER_NODE_DOWN, CLUSTER_NODE_UP, CLUSTER_NODE_DYING };
 
@@ -93,21 +102,22 @@ struct cluster_node {
     size_t index;
     bool guest;
     char address[32], dc[16], rack[16];
-    const char *cluster_name;    /* NULL: "simulated" */
+    const char *cluster_name;           /* NULL: "simulated" */
     const struct base_slice *own_seeds; /* NULL: the world's */
     size_t own_seed_count;
     struct base_slice addresses; /* as a slice */
     struct base_uuid host_id;
     /* the machine */
-    struct sim_fs *fs;           /* NULL: stores nothing */
+    struct sim_fs *fs; /* NULL: stores nothing */
     struct mem_catalog *disk_catalog;
     struct sim_clock clock;
-    uint64_t clock_at_ns;        /* the world's time when the clock was last moved */
+    uint64_t clock_at_ns; /* the world's time when the clock was last moved */
     int64_t drift_rest;
-    int64_t timestamp_us;        /* the last given out; kept over restarts, as node/timestamp.c keeps a floor */
+    int64_t timestamp_us; /* the last given out; kept over restarts, as node/timestamp.c keeps a
+                             floor */
     uint32_t generation;
-    uint64_t slow_disk;          /* store operations take this many times as long; 1 */
-    bool power_off;              /* down by power loss: nobody answers */
+    uint64_t slow_disk; /* store operations take this many times as long; 1 */
+    bool power_off;     /* down by power loss: nobody answers */
     /* the process */
     enum cluster_node_state state;
     struct repl *repl;
@@ -115,13 +125,14 @@ struct cluster_node {
     struct cat_catalog *catalog;
     struct sim_executor executor;
     struct sim_random random;
-    struct base_err stopped;     /* the first metadata or store operation that failed for good: it wants a restart */
+    struct base_err stopped; /* the first metadata or store operation that failed for good: it wants
+                                a restart */
     bool paused;
-    uint64_t resumed_ns;         /* when it went on last */
+    uint64_t resumed_ns; /* when it went on last */
     struct cluster_event *held, **held_end;
     struct cluster_event alarm_event, work_event;
-    uint64_t alarm_at_ns;        /* by the node's own clock */
-    struct cluster_op *ops;      /* pending port operations */
+    uint64_t alarm_at_ns;             /* by the node's own clock */
+    struct cluster_op *ops;           /* pending port operations */
     struct cluster_message *inbounds; /* requests it has, neither answered nor dropped */
     size_t inbound_count;
     struct repl_alarm alarm;
@@ -156,21 +167,25 @@ struct cluster_world {
     struct cluster_net_stats net;
     struct base_slice seeds[8];
     /* what a program adds */
-    void (*on_changed)(struct cluster_node *node);  /* the node's snapshots or its view of liveness changed */
+    void (*on_changed)(
+        struct cluster_node *node); /* the node's snapshots or its view of liveness changed */
     /* a node appends an entry to its log, and then has it */
     void (*on_append)(struct cluster_node *node, uint64_t epoch, struct base_slice entry);
-    void (*on_fail)(struct cluster_world *w);        /* before the end: print more */
+    void (*on_fail)(struct cluster_world *w); /* before the end: print more */
     void *ctx;
 };
 
-/* Everything is made and nothing runs. Members' machines are empty. trace_out (may be NULL): a line for each event. */
-void cluster_world_init(struct cluster_world *w, const struct cluster_options *options, FILE *trace_out);
+/* Everything is made and nothing runs. Members' machines are empty. trace_out (may be NULL): a line
+ * for each event. */
+void cluster_world_init(struct cluster_world *w, const struct cluster_options *options,
+                        FILE *trace_out);
 /* Processes are killed first. */
 void cluster_world_fini(struct cluster_world *w);
 /* Print what, the seed and the time, and end with status 1. */
 _Noreturn void cluster_fail(struct cluster_world *w, const char *what, ...) BASE_PRINTF(2, 3);
 
-/* Before any node was started: a change as an entry of every member's log, as if it had been agreed upon. */
+/* Before any node was started: a change as an entry of every member's log, as if it had been agreed
+ * upon. */
 void cluster_world_change(struct cluster_world *w, const struct base_change *change);
 /* Likewise: the cluster is formed, all members are NORMAL. */
 void cluster_world_form(struct cluster_world *w);
@@ -183,8 +198,12 @@ void cluster_node_kill(struct cluster_node *node, bool power);
 void cluster_node_stop(struct cluster_node *node);
 void cluster_node_pause(struct cluster_node *node);
 void cluster_node_resume(struct cluster_node *node);
-static inline bool cluster_node_is_up(const struct cluster_node *node) { return node->state == CLUSTER_NODE_UP; }
-/* Its clocks as they are now. Call it before anything of its repl is called from outside of an event. */
+static inline bool cluster_node_is_up(const struct cluster_node *node)
+{
+    return node->state == CLUSTER_NODE_UP;
+}
+/* Its clocks as they are now. Call it before anything of its repl is called from outside of an
+ * event. */
 void cluster_node_sync_clock(struct cluster_node *node);
 int64_t cluster_node_timestamp(struct cluster_node *node);
 
@@ -193,24 +212,26 @@ bool cluster_step(struct cluster_world *w);
 /* All events up to this moment, which is now then. */
 void cluster_run(struct cluster_world *w, uint64_t for_ns);
 /* Until it is so (asked after every event that happened); false: it was not within the time. */
-bool cluster_run_until(struct cluster_world *w, bool (*is_so)(struct cluster_world *w, void *ctx), void *ctx, uint64_t max_ns);
+bool cluster_run_until(struct cluster_world *w, bool (*is_so)(struct cluster_world *w, void *ctx),
+                       void *ctx, uint64_t max_ns);
 bool cluster_all_members_serve(struct cluster_world *w, void *unused); /* for cluster_run_until */
 
 /* Links, one way. */
 struct cluster_link *cluster_link(struct cluster_world *w, size_t from, size_t to);
 void cluster_heal_links(struct cluster_world *w);
 
-/* --- between the world's files ---------------------------------------------------------------------------------- */
+/* Between the world's files. */
 
 extern const struct repl_store_ops cluster_store_ops;
 extern const struct repl_meta_ops cluster_meta_ops;
 extern const struct repl_transport_ops cluster_transport_ops;
 
 /* Open the store and its tables as the catalog says, or end it as a crash does. */
-BASE_MUST int cluster_store_open(struct cluster_node *node, const struct base_schema *schema, struct base_err *err);
+BASE_MUST int cluster_store_open(struct cluster_node *node, const struct base_schema *schema,
+                                 struct base_err *err);
 void cluster_store_close(struct cluster_node *node, bool crash);
-/* The process is dying: every pending port operation ends: after a crash with STOPPED (what it does may have been done), else it is
- * carried out first. */
+/* The process is dying: every pending port operation ends: after a crash with STOPPED (what it does
+ * may have been done), else it is carried out first. */
 void cluster_ops_end(struct cluster_node *node, bool crash);
 /* The power goes in the middle of a pending write, if there is one. */
 void cluster_ops_tear(struct cluster_node *node);
@@ -218,12 +239,13 @@ void cluster_ops_tear(struct cluster_node *node);
 void cluster_messages_cut(struct cluster_node *node);
 void cluster_inbounds_free(struct cluster_node *node);
 /* A stream of cmd over the node's own store, for checkers. */
-BASE_MUST int cluster_store_read(struct cluster_node *node, const struct base_read *cmd, struct base_source **out,
-                                 struct base_err *err);
+BASE_MUST int cluster_store_read(struct cluster_node *node, const struct base_read *cmd,
+                                 struct base_source **out, struct base_err *err);
 /* Background work goes on some time soon. */
 void cluster_work_post(struct cluster_node *node);
 uint64_t cluster_draw_ns(struct cluster_world *w, uint64_t max_ns); /* small ones more often */
 void *cluster_must(void *p);
-void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsigned verb, struct base_slice bytes);
+void cluster_tell(struct cluster_node *node, const char *what, size_t peer, unsigned verb,
+                  struct base_slice bytes);
 
 #endif

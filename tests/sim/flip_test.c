@@ -163,9 +163,14 @@ int main(int argc, char **argv)
     uint64_t seed = 1, stride = scale_stride(61);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'k': stride = strtoull(optarg, NULL, 0); break;
-        default: return 2;
+        case 's':
+            seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'k':
+            stride = strtoull(optarg, NULL, 0);
+            break;
+        default:
+            return 2;
         }
     }
     struct world_options o;
@@ -184,10 +189,10 @@ int main(int argc, char **argv)
         for (uint64_t at = 0; at < files->size[i]; at++)
             if (at < EDGE || at + EDGE >= files->size[i] || at % stride == 0)
                 flip_one(w, files->path[i], at, (unsigned)((at + at / 8) % 8), &counts);
-        printf("  %-32s %8" PRIu64 " bytes: %" PRIu64 " flips: %" PRIu64 " refused at open, %"
-               PRIu64 " named by a read, %" PRIu64 " harmless\n",
+        printf("  %-32s %8" PRIu64 " bytes: %" PRIu64 " flips: %" PRIu64
+               " refused at open, %" PRIu64 " named by a read, %" PRIu64 " harmless\n",
                files->path[i], files->size[i], counts.flips, counts.refused, counts.read_errors,
-                   counts.harmless);
+               counts.harmless);
         fflush(stdout);
     }
     world_fini(w);

@@ -12,7 +12,7 @@ static const uint32_t plain_columns[] = {10, 11, 12, 13}, collections[] = {20, 2
 void gen_options_draw(struct gen_options *o, struct rng *rng)
 {
     static const uint32_t partitions[] = {1, 3, 20, 200, 2000}, as[] = {1, 3, 8, 40},
-        bs[] = {1, 4, 30};
+                          bs[] = {1, 4, 30};
     static const uint32_t values[] = {0, 8, 40, 300, 3000};
     *o = (struct gen_options){
         .partitions = partitions[rng_below(rng, BASE_COUNT(partitions))],
@@ -33,8 +33,7 @@ void gen_options_print(const struct gen_options *o, FILE *out)
             "  partitions %u rows %ux%u value_max %u rows_max %u hot %u%% ttl %u%% ties %u%% "
             "tombstones %u%%\n",
             o->partitions, o->a_count, o->b_count, o->value_max, o->rows_max, o->hot_percent,
-                o->ttl_percent,
-            o->tie_percent, o->tombstone_percent);
+            o->ttl_percent, o->tie_percent, o->tombstone_percent);
 }
 
 static void *take(struct gen *g, size_t size)
@@ -44,7 +43,7 @@ static void *take(struct gen *g, size_t size)
     return p;
 }
 
-/* --- keys ------------------------------------------------------------------------------------ */
+/* Keys. */
 
 struct base_slice gen_pkey(struct gen *g, uint32_t number)
 {
@@ -55,7 +54,11 @@ struct base_slice gen_pkey(struct gen *g, uint32_t number)
     uint8_t *p = take(g, 8 + 2 * 8 + 2), *q = p;
     base_put_be64(q, token);
     q += 8;
-    uint8_t pk[6] = {'k', (uint8_t)(number % 3), 0, (uint8_t)(number >> 16), (uint8_t)(number >> 8),
+    uint8_t pk[6] = {'k',
+                     (uint8_t)(number % 3),
+                     0,
+                     (uint8_t)(number >> 16),
+                     (uint8_t)(number >> 8),
                      (uint8_t)number};
     for (size_t i = 0; i < sizeof pk; i++) {
         *q++ = pk[i];
@@ -113,7 +116,7 @@ static struct base_slice random_bound(struct gen *g, bool at)
                 (uint32_t)rng_below(&g->rng, g->options.b_count + 1u), position);
 }
 
-/* --- times ----------------------------------------------------------------------------------- */
+/* Times. */
 
 void gen_times_init(struct gen_times *times, int32_t gc_grace_s)
 {
@@ -128,8 +131,8 @@ static int64_t next_ts(struct gen *g, struct gen_times *t, bool expiring)
     if (t->window_us == 0) {
         ts = t->last_ts >= g->now_us ? t->last_ts + 1 : g->now_us;
     } else {
-        ts = g->now_us - (rng_chance(&g->rng, 60) ? 0 : (int64_t)rng_below(&g->rng,
-            (uint64_t)t->window_us));
+        ts = g->now_us -
+             (rng_chance(&g->rng, 60) ? 0 : (int64_t)rng_below(&g->rng, (uint64_t)t->window_us));
         if (expiring) {
             ts = (ts & ~INT64_C(0xfffff)) | (int64_t)(t->expiring_count++ & 0xfffff);
         } else if (rng_chance(&g->rng, g->options.tie_percent)) {
@@ -147,7 +150,7 @@ static struct base_deletion next_deletion(struct gen *g, struct gen_times *t)
     return (struct base_deletion){next_ts(g, t, false), g->now_us / 1000000};
 }
 
-/* --- writes ---------------------------------------------------------------------------------- */
+/* Writes. */
 
 static struct base_slice random_value(struct gen *g)
 {
@@ -183,7 +186,9 @@ static void add_cell(struct gen *g, struct gen_times *t, const struct row_times 
     bool dead = !own.ttl && rng_chance(&g->rng, g->options.tombstone_percent / 2);
     *out = (struct w_cell){
         .column = column,
-        .kind = dead ? CELL_DEAD : own.ttl ? CELL_EXPIRING : CELL_LIVE,
+        .kind = dead      ? CELL_DEAD
+                : own.ttl ? CELL_EXPIRING
+                          : CELL_LIVE,
         .ts = own.ts,
         .ttl = own.ttl,
         .local_s = dead ? g->now_us / 1000000 : own.expires_s,
@@ -195,13 +200,13 @@ static void add_cell(struct gen *g, struct gen_times *t, const struct row_times 
 /* Cells of a collection: perhaps a complex deletion (one older: an overwrite), then elements by
  * path. */
 static size_t add_collection(struct gen *g, struct gen_times *t, const struct row_times *r,
-                             uint32_t column,
-                             struct w_cell *out)
+                             uint32_t column, struct w_cell *out)
 {
     size_t n = 0;
     if (rng_chance(&g->rng, 10 + g->options.tombstone_percent / 2))
-        out[n++] = (struct w_cell){.column = column, .kind = CELL_COMPLEX, .ts = t->window_us &&
-                                   !r->ttl ? r->ts - 1 : next_ts(g, t, false),
+        out[n++] = (struct w_cell){.column = column,
+                                   .kind = CELL_COMPLEX,
+                                   .ts = t->window_us && !r->ttl ? r->ts - 1 : next_ts(g, t, false),
                                    .local_s = g->now_us / 1000000};
     for (uint8_t path = 0; path < 5; path++) {
         if (!rng_chance(&g->rng, 30))
@@ -215,9 +220,8 @@ static size_t add_collection(struct gen *g, struct gen_times *t, const struct ro
 }
 
 static void fill_cells(struct gen *g, struct gen_times *t, const struct row_times *r,
-                       const uint32_t *plain,
-                       size_t plain_count, const uint32_t *complex, size_t complex_count,
-                           struct w_row *row)
+                       const uint32_t *plain, size_t plain_count, const uint32_t *complex,
+                       size_t complex_count, struct w_row *row)
 {
     struct w_cell *cells = take(g, (plain_count + complex_count * 6) * sizeof *cells);
     size_t n = 0;
@@ -280,8 +284,8 @@ static void fill_ranges(struct gen *g, struct gen_times *t, struct w_mutation *m
         struct base_slice lo = random_bound(g, false), hi = random_bound(g, false);
         int c = base_slice_compare(lo, hi);
         if (c != 0)
-            ranges[n++] = (struct base_range_deletion){c < 0 ? lo : hi, c < 0 ? hi : lo,
-                                                       next_deletion(g, t)};
+            ranges[n++] =
+                (struct base_range_deletion){c < 0 ? lo : hi, c < 0 ? hi : lo, next_deletion(g, t)};
     }
     m->ranges = ranges;
     m->range_count = n;
@@ -300,8 +304,8 @@ static void fill_static(struct gen *g, struct gen_times *t, struct w_mutation *m
 void gen_mutation(struct gen *g, struct base_uuid table, struct gen_times *times,
                   struct w_mutation *out)
 {
-    *out = (struct w_mutation){.table_id = table, .pkey = gen_random_pkey(g),
-                               .deletion = BASE_DELETION_NONE};
+    *out = (struct w_mutation){
+        .table_id = table, .pkey = gen_random_pkey(g), .deletion = BASE_DELETION_NONE};
     unsigned t = g->options.tombstone_percent;
     if (rng_chance(&g->rng, t / 4))
         fill_ranges(g, times, out);
@@ -315,21 +319,20 @@ void gen_mutation(struct gen *g, struct base_uuid table, struct gen_times *times
 }
 
 void gen_simple(struct gen *g, struct base_uuid table, struct base_slice pkey, uint32_t row,
-                uint64_t v, int64_t ts,
-                struct w_mutation *out)
+                uint64_t v, int64_t ts, struct w_mutation *out)
 {
     struct w_row *r = take(g, sizeof *r);
     struct w_cell *cell = take(g, sizeof *cell);
     uint8_t *value = take(g, 8);
     base_put_le64(value, v);
-    *cell = (struct w_cell){.column = 10, .kind = CELL_LIVE, .ts = ts, .value = base_slice(value,
-        8)};
+    *cell =
+        (struct w_cell){.column = 10, .kind = CELL_LIVE, .ts = ts, .value = base_slice(value, 8)};
     *r = (struct w_row){ckey(g, 2, row, 0, BASE_KEY_AT), ts, 0, 0, BASE_DELETION_NONE, cell, 1};
-    *out = (struct w_mutation){.table_id = table, .pkey = pkey, .deletion = BASE_DELETION_NONE,
-                               .rows = r, .row_count = 1};
+    *out = (struct w_mutation){
+        .table_id = table, .pkey = pkey, .deletion = BASE_DELETION_NONE, .rows = r, .row_count = 1};
 }
 
-/* --- reads ----------------------------------------------------------------------------------- */
+/* Reads. */
 
 static int by_bound(const void *a, const void *b)
 {
@@ -378,8 +381,8 @@ void gen_read(struct gen *g, struct base_uuid table, struct base_read *cmd)
 {
     *cmd = BASE_READ_INIT;
     cmd->table_id = table;
-    cmd->now_s = g->now_us / 1000000 + (rng_chance(&g->rng, 10) ? (int64_t)rng_below(&g->rng, 30)
-                                        : 0);
+    cmd->now_s =
+        g->now_us / 1000000 + (rng_chance(&g->rng, 10) ? (int64_t)rng_below(&g->rng, 30) : 0);
     cmd->reversed = rng_chance(&g->rng, 30);
     cmd->slices = base_slices_all;
     unsigned shape = (unsigned)rng_below(&g->rng, 20);

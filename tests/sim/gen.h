@@ -8,7 +8,7 @@
 #include "tests/sim/model.h"
 
 struct gen_options {
-    uint32_t partitions;  /* of a table */
+    uint32_t partitions;       /* of a table */
     uint32_t a_count, b_count; /* rows of a partition: (a, b), two clustering columns */
     uint32_t value_max;
     uint32_t rows_max;    /* of a mutation */
@@ -44,7 +44,6 @@ void gen_mutation(struct gen *g, struct base_uuid table, struct gen_times *times
 void gen_read(struct gen *g, struct base_uuid table, struct base_read *cmd);
 /* One row's write with fixed contents: value `v` in column 10 at ts. */
 void gen_simple(struct gen *g, struct base_uuid table, struct base_slice pkey, uint32_t row,
-                uint64_t v, int64_t ts,
-                struct w_mutation *out);
+                uint64_t v, int64_t ts, struct w_mutation *out);
 
 #endif

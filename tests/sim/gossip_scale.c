@@ -1,6 +1,7 @@
-/* Gossip in a large cluster, over the simulated network: rounds until all know something new, until all have convicted a
- * machine that is gone, until all see it again; what it costs. Fails when a live node is called dead, or when something takes
- * far longer than the logarithm of the number of nodes.
+/* Gossip in a large cluster, over the simulated network: rounds until all know something new, until
+ * all have convicted a machine that is gone, until all see it again; what it costs. Fails when a
+ * live node is called dead, or when something takes far longer than the logarithm of the number of
+ * nodes.
  *
  *   gossip_scale [--nodes N] [--seed S] [--loss PERMILLE] [--quiet-s SECONDS] */
 #include <getopt.h>
@@ -55,7 +56,8 @@ static bool sees_all(size_t i)
     return true;
 }
 
-/* Run until so many of the running nodes do; looked at once in a tenth of a second. The time, in seconds. */
+/* Run until so many of the running nodes do; looked at once in a tenth of a second. The time, in
+ * seconds. */
 static double until(bool (*does)(size_t i), double share, double max_s, const char *what)
 {
     uint64_t from = w.now_ns;
@@ -94,7 +96,8 @@ static void print_cost(const char *what, struct totals from)
 {
     struct totals to = totals();
     double node_s = (double)(to.at_ns - from.at_ns) / (double)CLUSTER_S * (double)w.node_count;
-    printf("%s: a node sends %.2f messages and %.0f bytes a second\n", what, (double)(to.messages - from.messages) / node_s,
+    printf("%s: a node sends %.2f messages and %.0f bytes a second\n", what,
+           (double)(to.messages - from.messages) / node_s,
            (double)(to.bytes - from.bytes) / node_s);
 }
 
@@ -142,14 +145,16 @@ static void run(uint64_t quiet_s)
     news = 4242;
     cluster_node_sync_clock(&w.nodes[chosen]);
     repl_set_load(w.nodes[chosen].repl, news);
-    double half = until(knows_news, 0.5, rounds, "news"), all = half + until(knows_news, 1, 2 * rounds, "news");
+    double half = until(knows_news, 0.5, rounds, "news"),
+           all = half + until(knows_news, 1, 2 * rounds, "news");
     printf("news: half know after %.1f rounds, all after %.1f\n", half, all);
 
     cluster_node_kill(&w.nodes[chosen], true);
     double first = until(sees_it_gone, 1.0 / (double)w.node_count, 60, "conviction");
     half = first + until(sees_it_gone, 0.5, 60, "conviction");
     all = half + until(sees_it_gone, 1, 60, "conviction");
-    printf("gone: convicted by the first after %.1f s, by half after %.1f s, by all after %.1f s\n", first, half, all);
+    printf("gone: convicted by the first after %.1f s, by half after %.1f s, by all after %.1f s\n",
+           first, half, all);
     if (first < 8)
         cluster_fail(&w, "it was convicted before phi could know");
     cluster_run(&w, 30 * CLUSTER_S);
@@ -165,8 +170,11 @@ static void run(uint64_t quiet_s)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"nodes", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'}, {"loss", required_argument, NULL, 'l'},
-        {"quiet-s", required_argument, NULL, 'q'}, {0},
+        {"nodes", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"loss", required_argument, NULL, 'l'},
+        {"quiet-s", required_argument, NULL, 'q'},
+        {0},
     };
     struct cluster_options o;
     uint64_t quiet_s = 60;
@@ -191,15 +199,18 @@ int main(int argc, char **argv)
     o.stores = false;
     o.seeds = 3;
     o.config.num_tokens = 1;
-    printf("%u nodes, seed %" PRIu64 ", %u of 1000 messages lost\n", o.nodes, o.seed, o.loss_permille);
+    printf("%u nodes, seed %" PRIu64 ", %u of 1000 messages lost\n", o.nodes, o.seed,
+           o.loss_permille);
     cluster_world_init(&w, &o, NULL);
     w.on_changed = count_change;
     cluster_world_form(&w);
     clock_t cpu = clock();
     run(quiet_s);
-    double cpu_s = (double)(clock() - cpu) / CLOCKS_PER_SEC, world_s = (double)w.now_ns / (double)CLUSTER_S;
-    printf("%.0f s of %u nodes took %.1f s of CPU: %.0f µs a node and second, the simulation included\n", world_s, o.nodes, cpu_s,
-           cpu_s / world_s / o.nodes * 1e6);
+    double cpu_s = (double)(clock() - cpu) / CLOCKS_PER_SEC,
+           world_s = (double)w.now_ns / (double)CLUSTER_S;
+    printf("%.0f s of %u nodes took %.1f s of CPU: %.0f µs a node and second, the simulation "
+           "included\n",
+           world_s, o.nodes, cpu_s, cpu_s / world_s / o.nodes * 1e6);
     cluster_world_fini(&w);
     return 0;
 }

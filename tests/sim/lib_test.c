@@ -41,8 +41,9 @@ START_TEST(files_read_what_was_written)
     ck_assert_uint_eq(size, 100);
     ck_ok(base_file_read(f, 5, buf, 3, &got, &err), err);
     ck_assert_mem_eq(buf, "h\0\0", 3);
-    ck_fails(base_fs_open(fs, "d/a", BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE, &g,
-                          &err), BASE_E_EXISTS, err);
+    ck_fails(
+        base_fs_open(fs, "d/a", BASE_OPEN_WRITE | BASE_OPEN_CREATE | BASE_OPEN_EXCLUSIVE, &g, &err),
+        BASE_E_EXISTS, err);
     ck_fails(base_fs_open(fs, "d/none", BASE_OPEN_READ, &g, &err), BASE_E_NOTFOUND, err);
     ck_ok(base_fs_rename(fs, "d/a", "d/b", &err), err);
     ck_ok(base_fs_link(fs, "d/b", "d/c", &err), err);
@@ -239,7 +240,7 @@ START_TEST(flips_and_clones)
 }
 END_TEST
 
-/* --- executor -------------------------------------------------------------------------------- */
+/* Executor. */
 
 struct counted_job {
     struct base_job job;
@@ -269,7 +270,8 @@ static uint64_t run_jobs(uint64_t seed)
     ex.trace = &trace;
     struct counted_job jobs[3] = {
         {.job = {counted_step, counted_cancel, "a", 0, BASE_LANE_SYNC, NULL, 0}, .limit = 5},
-        {.job = {counted_step, counted_cancel, "b", 1000, BASE_LANE_FLUSH, NULL, 0}, .limit = 3,
+        {.job = {counted_step, counted_cancel, "b", 1000, BASE_LANE_FLUSH, NULL, 0},
+         .limit = 3,
          .wait_ns = 500},
         {.job = {counted_step, counted_cancel, "c", 0, BASE_LANE_COMPACT, NULL, 0}, .limit = 1000},
     };

@@ -33,9 +33,13 @@ static struct lsmi_sst_params sst_params(struct run *run, char path[32])
     const struct lsm_table_desc *desc = &w->tables[1].desc;
     snprintf(path, 32, "%" PRIu64 ".sst", ++run->files);
     return (struct lsmi_sst_params){
-        .fs = sim_fs_port(w->fs), .path = path, .id = run->files, .table_id = desc->id,
+        .fs = sim_fs_port(w->fs),
+        .path = path,
+        .id = run->files,
+        .table_id = desc->id,
         .table_name = desc->name,
-        .compressor = desc->compressor, .block_size = w->options.lsm.block_size,
+        .compressor = desc->compressor,
+        .block_size = w->options.lsm.block_size,
         .bloom_fp_chance = desc->bloom_fp_chance,
         .partition_count_hint = 100,
     };
@@ -51,7 +55,7 @@ static struct lsm_sstable *sst_open(struct run *run, const char *path)
     return sst;
 }
 
-/* --- compaction ------------------------------------------------------------------------------ */
+/* Compaction. */
 
 struct outside {
     struct run *run;
@@ -96,9 +100,14 @@ static void compact(struct run *run, bool all)
         return;
     int64_t now_s = world_now_s(w);
     struct lsmi_compaction_config config = {
-        .out = sst_params(run, path), .inputs = inputs, .input_count = n, .now_s = now_s,
-        .gc_before_s = now_s - w->tables[1].desc.gc_grace_s, .overlap_ts = overlap_ts,
-        .ctx = &outside, .truncated_us = INT64_MIN,
+        .out = sst_params(run, path),
+        .inputs = inputs,
+        .input_count = n,
+        .now_s = now_s,
+        .gc_before_s = now_s - w->tables[1].desc.gc_grace_s,
+        .overlap_ts = overlap_ts,
+        .ctx = &outside,
+        .truncated_us = INT64_MIN,
     };
     WORLD_OK(w, lsmi_compaction_open(&config, &c, &w->err));
     for (bool done = false; !done;)
@@ -122,16 +131,16 @@ static void compact(struct run *run, bool all)
     run->compactions++;
 }
 
-/* --- flush ----------------------------------------------------------------------------------- */
+/* Flush. */
 
 /* Write an overlay as an SSTable in a free place, and begin an empty one. */
 static void flush(struct run *run, size_t at)
 {
     struct world *w = &run->w;
     struct base_read cmd = BASE_READ_INIT;
-    struct base_merge_options o = {.keep_tombstones = true,
-                                   .purge = {.now_s = world_now_s(w), .gc_before_s = INT64_MIN,
-                                             .purgeable_ts = INT64_MIN}};
+    struct base_merge_options o = {
+        .keep_tombstones = true,
+        .purge = {.now_s = world_now_s(w), .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN}};
     struct base_source *raw, *merged;
     struct lsmi_sst_writer *writer;
     struct lsm_sstable_info info;
@@ -187,9 +196,10 @@ static void check_read(struct run *run, const struct base_read *cmd)
         sources[n++] = &run->sst_sources[i].source;
     }
     if (rng_chance(&w->rng, 50)) { /* two merges, one over the other: it must not matter */
-        struct base_merge_options o = {.reversed = cmd->reversed, .keep_tombstones = true,
-                                       .purge = {.now_s = cmd->now_s, .gc_before_s = INT64_MIN,
-                                                 .purgeable_ts = INT64_MIN}};
+        struct base_merge_options o = {
+            .reversed = cmd->reversed,
+            .keep_tombstones = true,
+            .purge = {.now_s = cmd->now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN}};
         size_t half = 1 + (size_t)rng_below(&w->rng, n - 1);
         struct base_source *merged;
         WORLD_OK(w, base_merge_open(sources, half, &o, &merged, &w->err));
@@ -250,7 +260,7 @@ static void one_op(struct run *run)
     size_t at = (size_t)rng_below(&w->rng, OVERLAYS);
     world_forget(w);
     world_advance(w, rng_one_in(&w->rng, 100) ? rng_below(&w->rng, 90) * 1000000000
-                  : rng_skewed(&w->rng, 100000000));
+                                              : rng_skewed(&w->rng, 100000000));
     if (rng_one_in(&w->rng, 300)) {
         flush(run, at);
     } else if (rng_one_in(&w->rng, 600)) {
@@ -312,9 +322,9 @@ static void run_seed(uint64_t seed, uint64_t ops, enum canary canary)
     for (run->w.op = 1; run->w.op <= ops; run->w.op++)
         one_op(run);
     check_nothing_dead_is_kept(run);
-    printf("  %" PRIu64 " writes, %" PRIu64 " reads of %" PRIu64 " rows, %" PRIu64 " SSTables, %"
-           PRIu64 " compactions\n", run->w.seq, run->reads, run->rows,
-           run->flushes, run->compactions);
+    printf("  %" PRIu64 " writes, %" PRIu64 " reads of %" PRIu64 " rows, %" PRIu64
+           " SSTables, %" PRIu64 " compactions\n",
+           run->w.seq, run->reads, run->rows, run->flushes, run->compactions);
     for (size_t i = 0; i < OVERLAYS; i++)
         lsm_overlay_release(run->overlays[i]);
     for (size_t i = 0; i < SSTABLES; i++) {
@@ -333,8 +343,10 @@ static const uint64_t regressions[] = {132};
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"ops", required_argument, NULL, 'o'},
-        {"runs", required_argument, NULL, 'r'}, {"canary", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 's'},
+        {"ops", required_argument, NULL, 'o'},
+        {"runs", required_argument, NULL, 'r'},
+        {"canary", required_argument, NULL, 'c'},
         {NULL, 0, NULL, 0},
     };
     bool chosen = false;
@@ -342,11 +354,20 @@ int main(int argc, char **argv)
     unsigned canary = CANARY_NONE;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 's': seed = strtoull(optarg, NULL, 0), chosen = true; break;
-        case 'o': ops = strtoull(optarg, NULL, 0); break;
-        case 'r': runs = strtoull(optarg, NULL, 0); break;
-        case 'c': canary = (unsigned)strtoul(optarg, NULL, 0); break;
-        default: return 2;
+        case 's':
+            seed = strtoull(optarg, NULL, 0), chosen = true;
+            break;
+        case 'o':
+            ops = strtoull(optarg, NULL, 0);
+            break;
+        case 'r':
+            runs = strtoull(optarg, NULL, 0);
+            break;
+        case 'c':
+            canary = (unsigned)strtoul(optarg, NULL, 0);
+            break;
+        default:
+            return 2;
         }
     }
     if (canary >= CANARY_COUNT)

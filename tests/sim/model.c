@@ -97,7 +97,7 @@ static void disown(struct base_slice s)
     free((void *)(uintptr_t)s.data);
 }
 
-/* --- tables and partitions ------------------------------------------------------------------- */
+/* Tables and partitions. */
 
 static void row_fini(struct m_row *row)
 {
@@ -223,8 +223,8 @@ static size_t partition_at(const struct m_table *table, struct base_slice pkey, 
         else
             hi = mid;
     }
-    *found = lo < table->partitions.count && base_slice_equal(table->partitions.items[lo]->pkey,
-                                                              pkey);
+    *found =
+        lo < table->partitions.count && base_slice_equal(table->partitions.items[lo]->pkey, pkey);
     return lo;
 }
 
@@ -247,7 +247,7 @@ size_t model_partition_count(const struct m_table *table)
     return table->partitions.count;
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* Writing. */
 
 static bool same_cell(const struct w_cell *a, const struct w_cell *b)
 {
@@ -265,7 +265,7 @@ static void row_prune(struct model *model, struct m_row *row)
         for (size_t j = 0; j < row->cells.count && !beaten; j++) {
             const struct m_cell *o = &row->cells.items[j];
             beaten = j != i && o->cell.value.data && o->seq <= model->floor &&
-                o->cell.ts > c->cell.ts && same_cell(&o->cell, &c->cell);
+                     o->cell.ts > c->cell.ts && same_cell(&o->cell, &c->cell);
         }
         if (beaten) {
             disown(c->cell.path);
@@ -282,7 +282,7 @@ static void row_prune(struct model *model, struct m_row *row)
         bool beaten = false;
         for (size_t j = 0; j < row->lives.count && !beaten; j++)
             beaten = row->lives.items[j].seq <= model->floor &&
-                row->lives.items[j].ts > row->lives.items[i].ts;
+                     row->lives.items[j].ts > row->lives.items[i].ts;
         if (!beaten)
             row->lives.items[live_kept++] = row->lives.items[i];
     }
@@ -300,7 +300,7 @@ static void ranges_prune(struct model *model, struct m_partition *p)
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < p->deletions.count && !beaten[i]; j++)
             beaten[i] = p->deletions.items[j].seq <= model->floor &&
-                p->deletions.items[j].d.ts > all[i].d.ts;
+                        p->deletions.items[j].d.ts > all[i].d.ts;
         for (size_t j = 0; j < n && !beaten[i]; j++)
             beaten[i] = all[j].seq <= model->floor && all[j].d.ts > all[i].d.ts &&
                         base_slice_compare(all[j].lo, all[i].lo) <= 0 &&
@@ -423,7 +423,7 @@ void model_set_floor(struct model *model, uint64_t n)
     model->journal.count -= gone;
 }
 
-/* --- evaluating ------------------------------------------------------------------------------ */
+/* Evaluating. */
 
 /* Does a beat b? Both are versions of one cell; Cassandra's Cells.resolveRegular, read from its
  * rules. */
@@ -460,7 +460,7 @@ static bool expired(const struct model *model, int64_t expires_s, int64_t now_s)
 static int by_column_and_path(const void *a, const void *b)
 {
     const struct w_cell *x = *(const struct w_cell *const *)a,
-        *y = *(const struct w_cell *const *)b;
+                        *y = *(const struct w_cell *const *)b;
     return x->column != y->column ? (x->column > y->column) - (x->column < y->column)
                                   : base_slice_compare(x->path, y->path);
 }
@@ -496,25 +496,23 @@ static int64_t dropped_at(const struct m_table *table, uint32_t column)
 
 /* Append the row if it is live at now_s, under deletions up to `covering`. */
 static bool row_eval(const struct model *model, const struct m_table *table,
-                     const struct m_row *row,
-                     int64_t covering, int64_t now_s, struct base_buf *out)
+                     const struct m_row *row, int64_t covering, int64_t now_s, struct base_buf *out)
 {
     if (row->cells.count + row->lives.count == 0)
         return false;
     size_t start = out->len;
     for (size_t i = 0; i < row->deletions.count; i++)
-        covering = row->deletions.items[i].d.ts > covering ? row->deletions.items[i].d.ts
-            : covering;
+        covering =
+            row->deletions.items[i].d.ts > covering ? row->deletions.items[i].d.ts : covering;
     covering = table->truncated_us > covering ? table->truncated_us : covering;
     const struct m_live *live = NULL;
     for (size_t i = 0; i < row->lives.count; i++)
         if (!live || live_beats(&row->lives.items[i], live))
             live = &row->lives.items[i];
-    bool is_live = live && live->ts > covering && !(live->ttl && expired(model, live->expires_s,
-        now_s));
-    canonical_put_live(out, is_live ? live->ts : BASE_TS_NONE, is_live ? live->ttl : 0, is_live &&
-                       live->ttl
-             ? live->expires_s : 0);
+    bool is_live =
+        live && live->ts > covering && !(live->ttl && expired(model, live->expires_s, now_s));
+    canonical_put_live(out, is_live ? live->ts : BASE_TS_NONE, is_live ? live->ttl : 0,
+                       is_live && live->ttl ? live->expires_s : 0);
     const struct w_cell **best = calloc(row->cells.count + 1, sizeof *best);
     BASE_ASSERT(best);
     size_t n = winners(model, row, best);
@@ -553,8 +551,8 @@ static int64_t range_deleted(const struct model *model, const struct m_partition
     for (size_t i = 0; i < p->ranges.count; i++) {
         const struct m_deletion *r = &p->ranges.items[i];
         int64_t deletes = model->canary == CANARY_RANGE ? r->d.ts - 1 : r->d.ts;
-        if (deletes > ts && base_slice_compare(r->lo, ckey) < 0 && base_slice_compare(ckey,
-            r->hi) < 0)
+        if (deletes > ts && base_slice_compare(r->lo, ckey) < 0 &&
+            base_slice_compare(ckey, r->hi) < 0)
             ts = deletes;
     }
     return ts;
@@ -564,13 +562,13 @@ static void view_add(struct view *view, struct base_slice pkey, struct base_slic
                      size_t row_from)
 {
     size_t row_len = view->bytes.len - row_from, pkey_at = view->bytes.len,
-        ckey_at = pkey_at + pkey.len;
+           ckey_at = pkey_at + pkey.len;
     int rc = base_buf_put_slice(&view->bytes, pkey);
     rc = rc ? rc : base_buf_put_slice(&view->bytes, ckey);
     BASE_ASSERT(rc == BASE_OK);
     view->entries = grown(view->entries, view->count, &view->cap, sizeof *view->entries);
-    view->entries[view->count++] = (struct view_entry){pkey_at, pkey.len, ckey_at, ckey.len,
-                                                       row_from, row_len};
+    view->entries[view->count++] =
+        (struct view_entry){pkey_at, pkey.len, ckey_at, ckey.len, row_from, row_len};
 }
 
 static bool in_slices(struct base_slices slices, struct base_slice ckey)
@@ -585,8 +583,8 @@ static bool in_slices(struct base_slices slices, struct base_slice ckey)
 }
 
 static void partition_read(const struct model *model, const struct m_table *table,
-                           const struct m_partition *p,
-                           const struct base_read *cmd, struct view *view)
+                           const struct m_partition *p, const struct base_read *cmd,
+                           struct view *view)
 {
     int64_t deleted = partition_deleted(p);
     size_t from = view->bytes.len;
@@ -621,8 +619,8 @@ void model_read(const struct model *model, const struct m_table *table, const st
         int64_t token = (int64_t)(base_get_be64(p->pkey.data) ^ (UINT64_C(1) << 63));
         if (token <= cmd->token_after && !(cmd->token_after == INT64_MIN && token == INT64_MIN))
             continue;
-        if (token > cmd->token_upto || (cmd->start_pkey.len && base_slice_compare(p->pkey,
-            cmd->start_pkey) < 0))
+        if (token > cmd->token_upto ||
+            (cmd->start_pkey.len && base_slice_compare(p->pkey, cmd->start_pkey) < 0))
             continue;
         partition_read(model, table, p, cmd, view);
     }

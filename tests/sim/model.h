@@ -13,7 +13,7 @@
 #include "base/mutation.h"
 #include "base/read.h"
 
-/* --- a write, as the generator makes it and the model takes it ------------------------------- */
+/* A write, as the generator makes it and the model takes it. */
 
 enum cell_kind { CELL_LIVE, CELL_EXPIRING, CELL_DEAD, CELL_COMPLEX };
 
@@ -47,7 +47,7 @@ struct w_mutation {
 /* Append the mutation in the store's encoding. */
 void w_mutation_encode(const struct w_mutation *m, struct base_buf *out);
 
-/* --- the model ------------------------------------------------------------------------------- */
+/* The model. */
 
 /* Deliberate mistakes, one at a time: a run with one of them must fail (tests/sim/canary.sh). */
 enum canary {
@@ -82,7 +82,7 @@ void model_rollback(struct model *model, uint64_t n);
 /* Writes up to n will never be rolled back. */
 void model_set_floor(struct model *model, uint64_t n);
 
-/* --- what a reader must see ------------------------------------------------------------------ */
+/* What a reader must see. */
 
 /* The expected answer: entries in order; a partition's live static row first, with an empty
  * ckey. Rows are in the canonical bytes of view_put_row. */
@@ -116,8 +116,8 @@ void canonical_put_cell(struct base_buf *out, const struct w_cell *c);
  * dead at now_s. Cells of dropped columns may still be there until a compaction (base_rows
  * ignores them): they are skipped, and *empty says that nothing else was there. */
 BASE_MUST bool canonical_row(struct base_slice encoded, int64_t now_s,
-                             const struct base_dropped_column *dropped,
-                             size_t dropped_count, struct base_buf *out, bool *empty);
+                             const struct base_dropped_column *dropped, size_t dropped_count,
+                             struct base_buf *out, bool *empty);
 void canonical_print(FILE *out, struct base_slice canonical);
 
 #endif

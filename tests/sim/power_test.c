@@ -45,7 +45,7 @@ static void options_make(struct world_options *o, uint64_t seed)
     }
 }
 
-/* --- the workload ---------------------------------------------------------------------------- */
+/* The workload. */
 
 /* A truncation that failed may have happened or not: found out after the restart. */
 static struct world_table *truncating;
@@ -137,7 +137,7 @@ static void check_recovered(struct world *w)
     WORLD_OK(w, world_close(w, 0, &w->err));
 }
 
-/* --- power, kill ----------------------------------------------------------------------------- */
+/* Power, kill. */
 
 /* Ends the workload when the power goes; true when it went. */
 static bool run_until_off(struct world *w)
@@ -193,7 +193,7 @@ static uint64_t sweep_death(uint64_t seed, bool power)
     return k;
 }
 
-/* --- EIO ------------------------------------------------------------------------------------- */
+/* EIO. */
 
 /* After a write that failed with IO: either nothing had reached the log, and writing goes on as
  * if it had not been tried; or the store has stopped writing, and goes on reading. */
@@ -260,7 +260,7 @@ static uint64_t sweep_eio(uint64_t seed, bool twice)
     return k;
 }
 
-/* --- ENOSPC ---------------------------------------------------------------------------------- */
+/* ENOSPC. */
 
 static uint64_t sweep_enospc(uint64_t seed)
 {
@@ -296,8 +296,8 @@ static uint64_t sweep_enospc(uint64_t seed)
 static uint64_t sweep_full(uint64_t seed)
 {
     uint64_t runs = 0;
-    for (uint64_t capacity = 16 << 10; capacity <= 160 << 10; capacity += (3 << 10) * stride,
-         runs++) {
+    for (uint64_t capacity = 16 << 10; capacity <= 160 << 10;
+         capacity += (3 << 10) * stride, runs++) {
         struct world_options o;
         struct world *w = calloc(1, sizeof *w);
         BASE_ASSERT(w);
@@ -331,7 +331,7 @@ static uint64_t sweep_full(uint64_t seed)
     return runs;
 }
 
-/* --- a torn tail ----------------------------------------------------------------------------- */
+/* A torn tail. */
 
 struct newest {
     char path[256];
@@ -391,22 +391,30 @@ static uint64_t sweep_torn(uint64_t seed)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"stride", required_argument, NULL, 'k'},
-        {"k", required_argument, NULL, 'f'},
-        {"trace", required_argument, NULL, 't'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},   {"seeds", required_argument, NULL, 'n'},
+        {"stride", required_argument, NULL, 'k'}, {"k", required_argument, NULL, 'f'},
+        {"trace", required_argument, NULL, 't'},  {NULL, 0, NULL, 0},
     };
     stride = scale_stride(stride);
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 's': first_seed = strtoull(optarg, NULL, 0); break;
-        case 'n': seed_count = strtoull(optarg, NULL, 0); break;
-        case 'k': stride = strtoull(optarg, NULL, 0); break;
-        case 'f': first_k = strtoull(optarg, NULL, 0); break;
-        case 't': trace_out = fopen(optarg, "w"); break;
-        default: return 2;
+        case 's':
+            first_seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'n':
+            seed_count = strtoull(optarg, NULL, 0);
+            break;
+        case 'k':
+            stride = strtoull(optarg, NULL, 0);
+            break;
+        case 'f':
+            first_k = strtoull(optarg, NULL, 0);
+            break;
+        case 't':
+            trace_out = fopen(optarg, "w");
+            break;
+        default:
+            return 2;
         }
     }
     const char *what = optind < argc ? argv[optind] : "all";

@@ -22,7 +22,7 @@ struct run {
     uint64_t flushes, compactions; /* of stores that are closed by now */
 };
 
-/* --- readers --------------------------------------------------------------------------------- */
+/* Readers. */
 
 static void close_readers(struct run *run)
 {
@@ -47,10 +47,10 @@ static void op_read(struct run *run)
         return;
     world_forget(w);
     gen_read(&w->gen, t->desc.id, &cmd);
-    int flags = (rng_chance(&w->rng, 25) ? READER_TOMBSTONES : 0) | (rng_chance(&w->rng, 50)
-        ? READER_REUSE : 0);
-    reader_open(w, &r, t, &cmd, NULL, flags, flags & READER_TOMBSTONES ? "read with tombstones"
-                : "read");
+    int flags = (rng_chance(&w->rng, 25) ? READER_TOMBSTONES : 0) |
+                (rng_chance(&w->rng, 50) ? READER_REUSE : 0);
+    reader_open(w, &r, t, &cmd, NULL, flags,
+                flags & READER_TOMBSTONES ? "read with tombstones" : "read");
     /* A limit: a part of the rows, then close. */
     size_t limit = rng_chance(&w->rng, 25) ? 1 + (size_t)rng_below(&w->rng, 10) : SIZE_MAX;
     reader_step(w, &r, limit);
@@ -122,7 +122,7 @@ static void op_overlay(struct run *run)
     run->overlays++;
 }
 
-/* --- life, death, schema --------------------------------------------------------------------- */
+/* Life, death, schema. */
 
 static void note_stats(struct run *run)
 {
@@ -211,8 +211,8 @@ static void op_maintain(struct run *run, unsigned what)
     if (!t || rng_chance(&w->rng, 30))
         t = NULL;
     if (what == 0) {
-        WORLD_OK(w, t ? lsm_flush(w->store, t->handle, NULL, &w->err) : world_flush_all(w,
-            &w->err));
+        WORLD_OK(w,
+                 t ? lsm_flush(w->store, t->handle, NULL, &w->err) : world_flush_all(w, &w->err));
     } else if (what == 1) {
         WORLD_OK(w, lsm_compact(w->store, t ? t->handle : NULL, NULL, &w->err));
     } else {
@@ -242,8 +242,8 @@ static void one_op(struct run *run)
     if (d < 300) {
         WORLD_OK(w, world_write_memory(w, (size_t)rng_skewed(&w->rng, 3), &w->err));
     } else if (d < 6000) {
-        enum lsm_durability durability = rng_one_in(&w->rng, 50) ? LSM_DURABLE_SYNCED
-            : LSM_DURABLE_LOG;
+        enum lsm_durability durability =
+            rng_one_in(&w->rng, 50) ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG;
         WORLD_OK(w, world_write(w, (size_t)rng_skewed(&w->rng, 5), durability, &w->err));
         run->writes++;
     } else if (d < 8800) {
@@ -297,13 +297,13 @@ static uint64_t run_seed(uint64_t seed, uint64_t ops, enum canary canary, bool q
     WORLD_OK(w, world_close(w, 0, &w->err));
     uint64_t hash = w->trace.hash;
     if (!quiet)
-        printf("  %" PRIu64 " operations: %" PRIu64 " groups, %" PRIu64 " reads of %"
-               PRIu64 " rows, %" PRIu64 " transactions, %" PRIu64 " flushes, %" PRIu64
-               " compactions, %" PRIu64 " restarts, %" PRIu64 " crashes, %" PRIu64 " truncations, %"
-                   PRIu64 " drops; %" PRIu64 " port calls, trace %016" PRIx64 "\n",
+        printf("  %" PRIu64 " operations: %" PRIu64 " groups, %" PRIu64 " reads of %" PRIu64
+               " rows, %" PRIu64 " transactions, %" PRIu64 " flushes, %" PRIu64
+               " compactions, %" PRIu64 " restarts, %" PRIu64 " crashes, %" PRIu64
+               " truncations, %" PRIu64 " drops; %" PRIu64 " port calls, trace %016" PRIx64 "\n",
                ops, run->writes, run->reads, run->rows_read, run->overlays, run->flushes,
-                   run->compactions, run->reopens,
-               run->crashes, run->truncates, run->drops, w->trace.count, hash);
+               run->compactions, run->reopens, run->crashes, run->truncates, run->drops,
+               w->trace.count, hash);
     fflush(stdout);
     world_fini(w);
     free(run);
@@ -318,8 +318,8 @@ static const struct {
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"ops", required_argument, NULL, 'o'},
-        {"runs", required_argument, NULL, 'r'}, {"canary", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 's'},  {"ops", required_argument, NULL, 'o'},
+        {"runs", required_argument, NULL, 'r'},  {"canary", required_argument, NULL, 'c'},
         {"trace", required_argument, NULL, 't'}, {NULL, 0, NULL, 0},
     };
     bool chosen = false;
@@ -328,12 +328,23 @@ int main(int argc, char **argv)
     FILE *trace = NULL;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
-        case 's': seed = strtoull(optarg, NULL, 0), chosen = true; break;
-        case 'o': ops = strtoull(optarg, NULL, 0); break;
-        case 'r': runs = strtoull(optarg, NULL, 0); break;
-        case 'c': canary = (unsigned)strtoul(optarg, NULL, 0); break;
-        case 't': trace = fopen(optarg, "w"); break;
-        default: return 2;
+        case 's':
+            seed = strtoull(optarg, NULL, 0), chosen = true;
+            break;
+        case 'o':
+            ops = strtoull(optarg, NULL, 0);
+            break;
+        case 'r':
+            runs = strtoull(optarg, NULL, 0);
+            break;
+        case 'c':
+            canary = (unsigned)strtoul(optarg, NULL, 0);
+            break;
+        case 't':
+            trace = fopen(optarg, "w");
+            break;
+        default:
+            return 2;
         }
     }
     if (canary >= CANARY_COUNT)

@@ -42,11 +42,18 @@ static struct base_uuid table_id(uint64_t n)
 static struct lsm_table_desc desc_of(uint64_t n)
 {
     return (struct lsm_table_desc){
-        .id = table_id(n), .name = "threads.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
+        .id = table_id(n),
+        .name = "threads.t",
+        .gc_grace_s = 864000,
+        .bloom_fp_chance = 0.01,
         .compressor = 1,
-        .compaction_enabled = true, .min_threshold = 2, .max_threshold = 32, .bucket_low = 0.5,
+        .compaction_enabled = true,
+        .min_threshold = 2,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
         .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20, .truncated_us = INT64_MIN,
+        .min_sstable_size = 50 << 20,
+        .truncated_us = INT64_MIN,
     };
 }
 
@@ -238,10 +245,10 @@ int main(int argc, char **argv)
     atomic_store(&stop, true);
     for (size_t i = 0; i < WRITERS + READERS; i++)
         pthread_join(threads[i], NULL);
-    printf("threads_test: %" PRIu64 " and %" PRIu64 " mutations, %" PRIu64 " reads (%"
-           PRIu64 " held open), %" PRIu64 " rounds of maintenance\n",
+    printf("threads_test: %" PRIu64 " and %" PRIu64 " mutations, %" PRIu64 " reads (%" PRIu64
+           " held open), %" PRIu64 " rounds of maintenance\n",
            atomic_load(&acked[0]), atomic_load(&acked[1]), atomic_load(&reads), atomic_load(&held),
-               rounds);
+           rounds);
     if (lsm_close(store, 0, &err))
         fail("close", &err);
     node_executor_close(executor);

@@ -10,7 +10,7 @@
 
 #define MEMORY_JOURNAL 999999u /* the number of a partition that no random write hits */
 
-/* --- options --------------------------------------------------------------------------------- */
+/* Options. */
 
 static void desc_draw(struct lsm_table_desc *d, struct rng *rng)
 {
@@ -34,8 +34,8 @@ static void desc_draw(struct lsm_table_desc *d, struct rng *rng)
 
 void world_options_draw(struct world_options *o, uint64_t seed)
 {
-    static const uint64_t memtables[] = {128 << 10, 512 << 10, 4 << 20}, segments[] = {8 << 10,
-        64 << 10, 512 << 10};
+    static const uint64_t memtables[] = {128 << 10, 512 << 10, 4 << 20},
+                          segments[] = {8 << 10, 64 << 10, 512 << 10};
     static const uint64_t caches[] = {16 << 10, 256 << 10, 8 << 20};
     static const uint32_t blocks[] = {256, 1024, 4096};
     struct rng rng = rng_seeded(seed);
@@ -59,25 +59,24 @@ void world_options_print(const struct world_options *o, FILE *out)
 {
     fprintf(out, "seed %" PRIu64 "\n", o->seed);
     gen_options_print(&o->gen, out);
-    fprintf(out, "  sync %s period %" PRIu64 " us memtable %" PRIu64 " segment %" PRIu64 " log %"
-            PRIu64
-                 " cache %" PRIu64 " block %u rate %" PRIu64 " steps %u%%\n",
+    fprintf(out,
+            "  sync %s period %" PRIu64 " us memtable %" PRIu64 " segment %" PRIu64 " log %" PRIu64
+            " cache %" PRIu64 " block %u rate %" PRIu64 " steps %u%%\n",
             o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.sync_period_ns / 1000,
-                o->lsm.memtable_size_max,
-            o->lsm.commitlog_segment_size, o->lsm.commitlog_total_size, o->lsm.cache_size_max,
-                o->lsm.block_size,
-            o->lsm.compaction_rate_bytes_s, o->steps_percent);
+            o->lsm.memtable_size_max, o->lsm.commitlog_segment_size, o->lsm.commitlog_total_size,
+            o->lsm.cache_size_max, o->lsm.block_size, o->lsm.compaction_rate_bytes_s,
+            o->steps_percent);
     for (size_t i = 1; i <= o->table_count; i++)
         fprintf(out,
                 "  table %zu: gc_grace %d s bloom %.2f compressor %d compaction %d "
                 "thresholds %u-%u min_sstable_size %" PRIu64 "\n",
                 i, o->desc[i].gc_grace_s, o->desc[i].bloom_fp_chance, o->desc[i].compressor,
-                o->desc[i].compaction_enabled,
-                o->desc[i].min_threshold, o->desc[i].max_threshold, o->desc[i].min_sstable_size);
+                o->desc[i].compaction_enabled, o->desc[i].min_threshold, o->desc[i].max_threshold,
+                o->desc[i].min_sstable_size);
     fflush(out);
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+/* Life. */
 
 void world_fail(struct world *w, const char *what, ...)
 {
@@ -211,13 +210,16 @@ static void settle(struct world *w, uint64_t n)
     uint64_t most = w->seq + (w->maybe ? 1 : 0);
     if (n < least || n > most)
         world_fail(w, "after %s the journal says %" PRIu64 ", not %" PRIu64 " to %" PRIu64,
-                   w->ended == WORLD_POWER_LOST ? "a power loss" : w->ended == WORLD_KILLED
-                       ? "a kill" : "a close", n, least, most);
+                   w->ended == WORLD_POWER_LOST ? "a power loss"
+                   : w->ended == WORLD_KILLED   ? "a kill"
+                                                : "a close",
+                   n, least, most);
     if (n > w->seq && !w->maybe_visible)
         for (size_t i = 0; i < w->mutation_count; i++)
             model_apply(w->model, n, &w->mutations[i]);
-    model_rollback(w->model, w->options.canary == CANARY_LAST_LOST && n > 1 &&
-                   w->ended != WORLD_CLOSED ? n - 1 : n);
+    model_rollback(
+        w->model,
+        w->options.canary == CANARY_LAST_LOST && n > 1 && w->ended != WORLD_CLOSED ? n - 1 : n);
     w->seq = n;
     w->maybe = w->maybe_visible = w->unsure = false;
     if (w->ended == WORLD_POWER_LOST)
@@ -231,8 +233,10 @@ static void settle_memory(struct world *w, uint64_t n)
 {
     uint64_t least = w->ended == WORLD_CLOSED ? w->memory_seq : w->memory_kept;
     if (n < least || n > w->memory_seq)
-        world_fail(w, "the journal of the table that is not logged says %" PRIu64 ", not %"
-                   PRIu64 " to %" PRIu64, n, least, w->memory_seq);
+        world_fail(w,
+                   "the journal of the table that is not logged says %" PRIu64 ", not %" PRIu64
+                   " to %" PRIu64,
+                   n, least, w->memory_seq);
     model_rollback(w->memory_model, n);
     model_set_floor(w->memory_model, n);
     w->memory_seq = w->memory_kept = n;
@@ -320,7 +324,7 @@ void world_crash(struct world *w, bool power)
     w->ended = power ? WORLD_POWER_LOST : WORLD_KILLED;
 }
 
-/* --- tables ---------------------------------------------------------------------------------- */
+/* Tables. */
 
 struct world_table *world_random_table(struct world *w)
 {
@@ -346,7 +350,7 @@ void world_table_drop(struct world *w, size_t slot)
     WORLD_OK(w, lsm_table_drop(w->store, handle, &w->err));
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* Writing. */
 
 int world_write(struct world *w, size_t n, enum lsm_durability durability, struct base_err *err)
 {
@@ -431,7 +435,7 @@ int world_sync(struct world *w, struct base_err *err)
     return rc;
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* Reading. */
 
 static struct base_slice copy_slice(struct base_arena *arena, struct base_slice s)
 {
@@ -447,8 +451,8 @@ static void copy_cmd(struct reader *r, const struct base_read *cmd)
     r->cmd = *cmd;
     r->cmd.pkey = copy_slice(&r->arena, cmd->pkey);
     r->cmd.start_pkey = copy_slice(&r->arena, cmd->start_pkey);
-    struct base_range *ranges = base_arena_alloc(&r->arena,
-                                                 (cmd->slices.count + 1) * sizeof *ranges);
+    struct base_range *ranges =
+        base_arena_alloc(&r->arena, (cmd->slices.count + 1) * sizeof *ranges);
     BASE_ASSERT(ranges);
     for (size_t i = 0; i < cmd->slices.count; i++)
         ranges[i] = (struct base_range){copy_slice(&r->arena, cmd->slices.ranges[i].lo),
@@ -483,7 +487,9 @@ void reader_feed_raw(struct world *w, struct reader *r, struct base_source *cons
 {
     struct base_merge_options o = {
         .reversed = r->cmd.reversed,
-        .purge = {.now_s = r->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN,
+        .purge = {.now_s = r->cmd.now_s,
+                  .gc_before_s = INT64_MIN,
+                  .purgeable_ts = INT64_MIN,
                   .live_only = true},
     };
     struct base_source *checked[8];
@@ -494,8 +500,8 @@ void reader_feed_raw(struct world *w, struct reader *r, struct base_source *cons
 }
 
 void reader_open(struct world *w, struct reader *r, struct world_table *t,
-                 const struct base_read *cmd,
-                 struct base_source *extra, int flags, const char *what)
+                 const struct base_read *cmd, struct base_source *extra, int flags,
+                 const char *what)
 {
     reader_begin(w, r, t, cmd, what);
     struct base_source *reuse = flags & READER_REUSE ? w->reuse : NULL;
@@ -561,8 +567,8 @@ static void compare(struct world *w, struct reader *r, struct base_slice ckey,
 {
     base_buf_reset(&w->scratch);
     bool empty;
-    bool ok = canonical_row(encoded, r->cmd.now_s, r->dropped, r->dropped_count, &w->scratch,
-                            &empty);
+    bool ok =
+        canonical_row(encoded, r->cmd.now_s, r->dropped, r->dropped_count, &w->scratch, &empty);
     if (ok && empty)
         return;
     struct base_slice got = base_buf_view(&w->scratch);
@@ -654,8 +660,8 @@ void world_check_all(struct world *w)
             cmd.slices = base_slices_all;
             cmd.now_s = world_now_s(w);
             cmd.reversed = rng_chance(&w->rng, 50);
-            reader_open(w, &r, t, &cmd, NULL, pass ? READER_TOMBSTONES : 0, pass
-                        ? "all with tombstones" : "all");
+            reader_open(w, &r, t, &cmd, NULL, pass ? READER_TOMBSTONES : 0,
+                        pass ? "all with tombstones" : "all");
             while (reader_step(w, &r, 1000))
                 continue;
             reader_close(w, &r, false);

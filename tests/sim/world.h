@@ -58,18 +58,18 @@ struct world {
     struct world_table memory;
     struct model *memory_model;
     uint64_t memory_seq, memory_kept; /* groups up to memory_kept are flushed */
-    uint64_t table_ids;      /* made so far */
-    uint64_t seq;            /* of the last acknowledged group */
-    uint64_t synced_seq;     /* groups up to here must survive a power loss */
+    uint64_t table_ids;               /* made so far */
+    uint64_t seq;                     /* of the last acknowledged group */
+    uint64_t synced_seq;              /* groups up to here must survive a power loss */
     struct base_buf group;
     struct w_mutation mutations[8]; /* of the last group; in the gen's arena */
     size_t mutation_count;
     /* the last group was not acknowledged, but may be there after a crash … */
     bool maybe;
-    bool maybe_visible;      /* … and readers see it (a failed sync); the model has it then */
+    bool maybe_visible; /* … and readers see it (a failed sync); the model has it then */
     /* whether they do could not be read: compare nothing until the restart */
     bool unsure;
-    bool faulty;             /* faults are set: calls may fail, readers may end with an error */
+    bool faulty; /* faults are set: calls may fail, readers may end with an error */
     enum world_end { WORLD_CLOSED, WORLD_KILLED, WORLD_POWER_LOST } ended;
     struct view view;
     struct base_buf scratch;
@@ -140,8 +140,8 @@ struct reader {
 enum reader_flag { READER_TOMBSTONES = 1, READER_REUSE = 2 };
 /* extra (may be NULL) is taken over. The expected answer is the model's now. */
 void reader_open(struct world *w, struct reader *r, struct world_table *t,
-                 const struct base_read *cmd,
-                 struct base_source *extra, int flags, const char *what);
+                 const struct base_read *cmd, struct base_source *extra, int flags,
+                 const char *what);
 /* The same in two steps, for a stream that is not a store's: begin, then give the raw stream
  * (tombstones kept). */
 void reader_begin(struct world *w, struct reader *r, struct world_table *t,

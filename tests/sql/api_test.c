@@ -310,7 +310,8 @@ START_TEST(test_interrupt_in_a_scan)
         sqlite3_create_function(db, "interrupt_now", 0, SQLITE_UTF8, NULL, interrupt_now, 0, 0),
         SQLITE_OK);
     clock_t cut = clock();
-    sqlite3_stmt *scan = prepare(db, "SELECT count(*) FROM r WHERE a = 'y' AND v < interrupt_now()");
+    sqlite3_stmt *scan =
+        prepare(db, "SELECT count(*) FROM r WHERE a = 'y' AND v < interrupt_now()");
     ck_assert_int_eq(sqlite3_step(scan), SQLITE_INTERRUPT);
     cut = clock() - cut;
     ck_assert_int_eq(sqlite3_finalize(scan), SQLITE_INTERRUPT);

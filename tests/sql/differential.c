@@ -14,8 +14,9 @@
  *
  * The seed is printed first; the same seed gives the same run.
  *
- * This file has over 800 lines because one generator draws everything from one stream of numbers: schema, values, statement
- * and mirror share that state. The seam, when it grows again, is "values" and "predicates" against the rest. */
+ * This file has over 800 lines because one generator draws everything from one stream of numbers:
+ * schema, values, statement and mirror share that state. The seam, when it grows again, is "values"
+ * and "predicates" against the rest. */
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -134,7 +135,7 @@ static void remember(struct test *t, const char *sql)
         printf("%s;\n", sql);
 }
 
-/* --- values ---------------------------------------------------------------------------------- */
+/* Values. */
 
 static const char *const texts[] = {"''",    "'A'",    "'a'", "'a b'", "'ab'",
                                     "'abc'", "'b''c'", "'z'", "'é'",   "'日本'"};
@@ -286,7 +287,7 @@ static void value(struct test *t, struct pair *p, int column)
     put(p, a, b);
 }
 
-/* --- running --------------------------------------------------------------------------------- */
+/* Running. */
 
 struct outcome {
     int rc; /* primary code */
@@ -414,7 +415,7 @@ static void check_all(struct test *t)
     check_same(t, &p, false, false);
 }
 
-/* --- predicates ------------------------------------------------------------------------------ */
+/* Predicates. */
 
 static void equals_or_in(struct test *t, struct pair *p, int column)
 {
@@ -539,7 +540,7 @@ static void predicate(struct test *t, struct pair *p)
         scan_predicate(t, p);
 }
 
-/* --- statements ------------------------------------------------------------------------------ */
+/* Statements. */
 
 static int key_count(const struct test *t)
 {
@@ -700,7 +701,7 @@ static void delete_statement(struct test *t)
     check_same(t, &p, false, true);
 }
 
-/* --- queries --------------------------------------------------------------------------------- */
+/* Queries. */
 
 static void order_by_clustering(const struct test *t, struct pair *p, bool reversed)
 {
@@ -865,7 +866,7 @@ static void query(struct test *t)
     }
 }
 
-/* --- transactions ---------------------------------------------------------------------------- */
+/* Transactions. */
 
 static void transaction_step(struct test *t)
 {
@@ -896,7 +897,7 @@ static void transaction_step(struct test *t)
     }
 }
 
-/* --- rounds ---------------------------------------------------------------------------------- */
+/* Rounds. */
 
 static void open_database(struct test *t)
 {

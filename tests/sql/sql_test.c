@@ -121,7 +121,7 @@ static void disconnect(struct session *s)
     }
 }
 
-/* --- statements ------------------------------------------------------------------------------ */
+/* Statements. */
 
 static void put_row(struct session *s, sqlite3_stmt *statement, char **row)
 {
@@ -269,7 +269,7 @@ static char *read_whole(const char *path)
     return text;
 }
 
-/* --- Check ----------------------------------------------------------------------------------- */
+/* Check. */
 
 static glob_t cases;
 

@@ -6,7 +6,8 @@
 
 START_TEST(varint_round_trip)
 {
-    static const uint64_t values[] = {0, 1, 127, 128, 16383, 16384, UINT32_MAX, INT64_MAX, UINT64_MAX};
+    static const uint64_t values[] = {0,     1,          127,       128,       16383,
+                                      16384, UINT32_MAX, INT64_MAX, UINT64_MAX};
     for (size_t i = 0; i < BASE_COUNT(values); i++) {
         uint8_t bytes[BASE_VARINT_LEN_MAX];
         size_t len = (size_t)(base_put_varint(bytes, values[i]) - bytes);
@@ -54,7 +55,8 @@ START_TEST(buffer_has_a_maximum)
 }
 END_TEST
 
-/* A buffer in an arena keeps its bytes while it grows, in place where it can, and leaves nothing to free. */
+/* A buffer in an arena keeps its bytes while it grows, in place where it can, and leaves nothing to
+ * free. */
 START_TEST(buffer_in_an_arena)
 {
     struct base_arena arena;
@@ -76,7 +78,7 @@ START_TEST(buffer_in_an_arena)
     for (unsigned i = 0; i < 5000; i++)
         ck_assert_uint_eq(buf.data[i], (uint8_t)i);
     for (unsigned i = 0; i < other.len; i++)
-        ck_assert_uint_eq(other.data[i], (uint8_t)~(200 + 100 * i));
+        ck_assert_uint_eq(other.data[i], (uint8_t) ~(200 + 100 * i));
     base_buf_fini(&buf);
     ck_assert_uint_eq(buf.len, 0);
     ck_assert_int_eq(base_buf_put_u8(&buf, 7), BASE_OK);

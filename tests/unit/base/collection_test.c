@@ -3,8 +3,8 @@
 #include <check.h>
 
 #include "base/collection.h"
-#include "value_random.h"
 #include "tests/lib/scale.h"
+#include "value_random.h"
 
 static uint64_t iterations = 300;
 

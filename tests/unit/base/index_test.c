@@ -1,5 +1,6 @@
-/* Terms of indexes. Without these an index would miss rows that its filter holds for: equal values with unequal bytes, an element
- * of a collection, a static row's partition, a long value, an empty one. */
+/* Terms of indexes. Without these an index would miss rows that its filter holds for: equal values
+ * with unequal bytes, an element of a collection, a static row's partition, a long value, an empty
+ * one. */
 #include <stdio.h>
 
 #include "base/collection.h"
@@ -26,7 +27,7 @@ static void teardown(void)
 
 #define S(text) base_slice_str(text)
 
-/* --- terms that came, as sets of (index, bytes) ------------------------------------------------------------- */
+/* Terms that came, as sets of (index, bytes). */
 
 struct seen {
     struct base_buf terms[8];
@@ -64,7 +65,8 @@ static bool has_term(size_t index, struct base_slice term)
     return false;
 }
 
-static struct base_indexer *indexer(struct base_table *table, const struct base_index *indexes, size_t count)
+static struct base_indexer *indexer(struct base_table *table, const struct base_index *indexes,
+                                    size_t count)
 {
     struct base_indexer *ix;
     table->indexes = indexes;
@@ -75,8 +77,8 @@ static struct base_indexer *indexer(struct base_table *table, const struct base_
 }
 
 /* All terms of a partition with one row. */
-static void walk(const struct base_indexer *ix, struct base_slice pkey, struct base_slice static_row, struct base_slice ckey,
-                 struct base_slice row)
+static void walk(const struct base_indexer *ix, struct base_slice pkey,
+                 struct base_slice static_row, struct base_slice ckey, struct base_slice row)
 {
     struct base_buf scratch;
     base_buf_init(&scratch, 1 << 24);
@@ -91,7 +93,8 @@ static void walk(const struct base_indexer *ix, struct base_slice pkey, struct b
 }
 
 /* Does the filter's term lie among them? */
-static bool finds(const struct base_indexer *ix, uint32_t column, enum base_filter_op op, struct base_slice operand)
+static bool finds(const struct base_indexer *ix, uint32_t column, enum base_filter_op op,
+                  struct base_slice operand)
 {
     struct base_filter filter = {.column = column, .op = op, .operand = operand};
     struct base_buf term;
@@ -103,9 +106,11 @@ static bool finds(const struct base_indexer *ix, uint32_t column, enum base_filt
     return found;
 }
 
-static bool finds_entry(const struct base_indexer *ix, uint32_t column, struct base_slice key, struct base_slice value)
+static bool finds_entry(const struct base_indexer *ix, uint32_t column, struct base_slice key,
+                        struct base_slice value)
 {
-    struct base_filter filter = {.column = column, .op = BASE_FILTER_ENTRY, .operand = value, .element = key};
+    struct base_filter filter = {
+        .column = column, .op = BASE_FILTER_ENTRY, .operand = value, .element = key};
     struct base_buf term;
     size_t index;
     base_buf_init(&term, 1 << 24);
@@ -129,7 +134,8 @@ static struct base_slice row_of(uint32_t column, struct base_slice value, bool d
     base_buf_init(out, 1 << 24);
     struct base_cell cell = {.column = column, .ts = 10, .value = value};
     if (dead)
-        cell = (struct base_cell){.column = column, .ts = 10, .flags = BASE_CELL_DEAD, .local_s = 1};
+        cell =
+            (struct base_cell){.column = column, .ts = 10, .flags = BASE_CELL_DEAD, .local_s = 1};
     ck_assert_int_eq(base_row_begin(&b, out, 10), BASE_OK);
     ck_assert_int_eq(base_row_put_cell(&b, &cell), BASE_OK);
     base_row_end(&b);
@@ -141,10 +147,12 @@ static struct base_slice row_of(uint32_t column, struct base_slice value, bool d
 
 START_TEST(every_kind_of_column_gives_its_terms)
 {
-    struct base_table *t = make_table(&arena, "lab", "t", "p a int; p b text; d c int; c e text; s st int; r v int");
-    struct base_index indexes[] = {{7, S("i7"), 6, BASE_INDEX_VALUE, {0}}, {1, S("i1"), 1, BASE_INDEX_VALUE, {0}},
-                                   {2, S("i2"), 2, BASE_INDEX_VALUE, {0}}, {3, S("i3"), 3, BASE_INDEX_VALUE, {0}},
-                                   {4, S("i4"), 4, BASE_INDEX_VALUE, {0}}, {5, S("i5"), 5, BASE_INDEX_VALUE, {0}}};
+    struct base_table *t =
+        make_table(&arena, "lab", "t", "p a int; p b text; d c int; c e text; s st int; r v int");
+    struct base_index indexes[] = {
+        {7, S("i7"), 6, BASE_INDEX_VALUE, {0}}, {1, S("i1"), 1, BASE_INDEX_VALUE, {0}},
+        {2, S("i2"), 2, BASE_INDEX_VALUE, {0}}, {3, S("i3"), 3, BASE_INDEX_VALUE, {0}},
+        {4, S("i4"), 4, BASE_INDEX_VALUE, {0}}, {5, S("i5"), 5, BASE_INDEX_VALUE, {0}}};
     struct base_indexer *ix = indexer(t, indexes, 6);
     struct base_buf pk, pkey, ckey;
     base_buf_init(&pk, 1 << 16);
@@ -153,10 +161,14 @@ START_TEST(every_kind_of_column_gives_its_terms)
     struct base_slice key[2] = {int32(5), S("five")};
     ck_assert_int_eq(base_pk_compose(key, 2, &pk, &err), BASE_OK);
     ck_assert_int_eq(base_pkey_put(base_buf_view(&pk), &pkey), BASE_OK);
-    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_INT), true, int32(-3), &ckey, NULL, &err), BASE_OK);
-    ck_assert_int_eq(base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), false, S(""), &ckey, NULL, &err), BASE_OK);
+    ck_assert_int_eq(
+        base_ckey_put(base_type_scalar(BASE_TYPE_INT), true, int32(-3), &ckey, NULL, &err),
+        BASE_OK);
+    ck_assert_int_eq(
+        base_ckey_put(base_type_scalar(BASE_TYPE_TEXT), false, S(""), &ckey, NULL, &err), BASE_OK);
     ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey), BASE_OK);
-    walk(ix, base_buf_view(&pkey), row_of(5, int32(8), false), base_buf_view(&ckey), row_of(6, int32(9), false));
+    walk(ix, base_buf_view(&pkey), row_of(5, int32(8), false), base_buf_view(&ckey),
+         row_of(6, int32(9), false));
     ck_assert(finds(ix, 1, BASE_FILTER_EQ, int32(5)) && !finds(ix, 1, BASE_FILTER_EQ, int32(6)));
     ck_assert(finds(ix, 2, BASE_FILTER_EQ, S("five")) && !finds(ix, 2, BASE_FILTER_EQ, S("fiv")));
     ck_assert(finds(ix, 3, BASE_FILTER_EQ, int32(-3)) && !finds(ix, 3, BASE_FILTER_EQ, int32(3)));
@@ -169,7 +181,8 @@ START_TEST(every_kind_of_column_gives_its_terms)
         ck_assert(base_indexer_of_partition(ix, i) == (i < 2 || i == 4));
     }
     /* A dead cell has no term; nor has a row that is nothing but dead, not even by its key. */
-    walk(ix, (struct base_slice){0}, row_of(5, int32(8), true), base_buf_view(&ckey), row_of(6, int32(9), true));
+    walk(ix, (struct base_slice){0}, row_of(5, int32(8), true), base_buf_view(&ckey),
+         row_of(6, int32(9), true));
     for (size_t i = 0; i < 6; i++)
         ck_assert_uint_eq(seen.count[i], 0);
     base_buf_fini(&pk);
@@ -180,7 +193,8 @@ START_TEST(every_kind_of_column_gives_its_terms)
 END_TEST
 
 /* A column's value as the row that INSERT writes. */
-static struct base_slice exploded_row(uint32_t column, const struct base_type *type, struct base_slice value)
+static struct base_slice exploded_row(uint32_t column, const struct base_type *type,
+                                      struct base_slice value)
 {
     struct base_buf out;
     struct base_row_builder b;
@@ -193,7 +207,9 @@ static struct base_slice exploded_row(uint32_t column, const struct base_type *t
         struct base_uuid item = {{0, 0, 0, i, 0, 0, 0x10, 0, 0x80}};
         struct base_cell cell = {.column = column, .ts = 10};
         bool end;
-        ck_assert_msg(base_explode_next(&it, type->kind == BASE_TYPE_LIST ? &item : NULL, &cell, &end, &err) == BASE_OK, "%s", err.text);
+        ck_assert_msg(base_explode_next(&it, type->kind == BASE_TYPE_LIST ? &item : NULL, &cell,
+                                        &end, &err) == BASE_OK,
+                      "%s", err.text);
         if (end)
             break;
         ck_assert_int_eq(base_row_put_cell(&b, &cell), BASE_OK);
@@ -213,7 +229,8 @@ static struct base_slice random_normal(const struct base_type *type)
     base_buf_init(&raw, 1 << 24);
     base_buf_init(&normal, 1 << 24);
     random_value(&rng, type, false, &raw);
-    ck_assert_msg(base_value_normalize(type, base_buf_view(&raw), &normal, &err) == BASE_OK, "%s", err.text);
+    ck_assert_msg(base_value_normalize(type, base_buf_view(&raw), &normal, &err) == BASE_OK, "%s",
+                  err.text);
     ck_assert_int_eq(base_arena_copy(&arena, base_buf_view(&normal), &copy), BASE_OK);
     base_buf_fini(&raw);
     base_buf_fini(&normal);
@@ -229,7 +246,8 @@ static void check_collection(struct base_table *t, const struct base_type *type)
     ((struct base_column *)(uintptr_t)&t->columns[1])->type = type;
     struct base_indexer *ix = indexer(t, indexes, map ? 3 : 1);
     struct base_slice value = random_normal(type), element;
-    walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"), exploded_row(2, type, value));
+    walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"),
+         exploded_row(2, type, value));
     struct base_elements it;
     ck_assert(base_elements_begin(&it, type, value));
     uint32_t count = it.left;
@@ -254,13 +272,15 @@ START_TEST(elements_of_collections_are_found)
         static const enum base_type_kind kinds[] = {BASE_TYPE_LIST, BASE_TYPE_SET, BASE_TYPE_MAP};
         params[0] = base_type_freeze(&arena, random_type(&rng, &arena, 1, true));
         params[1] = base_type_freeze(&arena, random_type(&rng, &arena, 1, true));
-        *type = (struct base_type){.kind = kinds[i % 3], .params = params, .param_count = i % 3 == 2 ? 2 : 1};
+        *type = (struct base_type){
+            .kind = kinds[i % 3], .params = params, .param_count = i % 3 == 2 ? 2 : 1};
         check_collection(t, type);
     }
 }
 END_TEST
 
-/* Equal by base_value_compare: equal terms. Unequal and short: unequal terms, in the values' order. */
+/* Equal by base_value_compare: equal terms. Unequal and short: unequal terms, in the values'
+ * order. */
 START_TEST(terms_are_equal_as_values_are)
 {
     struct base_table *t = make_table(&arena, "lab", "t", "p k int; r v int");
@@ -276,13 +296,15 @@ START_TEST(terms_are_equal_as_values_are)
         random_value(&rng, type, true, &a);
         random_value(&rng, type, true, &b);
         int c = base_value_compare(type, base_buf_view(&a), base_buf_view(&b));
-        walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"), row_of(2, base_buf_view(&a), false));
+        walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"),
+             row_of(2, base_buf_view(&a), false));
         ck_assert_uint_eq(seen.count[0], 1);
         ck_assert(finds(ix, 2, BASE_FILTER_EQ, base_buf_view(&a)));
         bool found = finds(ix, 2, BASE_FILTER_EQ, base_buf_view(&b));
         equal += c == 0;
         ck_assert_msg(c != 0 || found, "equal values, unequal terms");
-        ck_assert_msg(c == 0 || !found || a.len > 300 || b.len > 300, "unequal values, equal terms");
+        ck_assert_msg(c == 0 || !found || a.len > 300 || b.len > 300,
+                      "unequal values, equal terms");
         base_buf_fini(&a);
         base_buf_fini(&b);
         base_indexer_release(ix);
@@ -294,7 +316,8 @@ END_TEST
 START_TEST(long_values_are_cut_alike_on_both_sides)
 {
     struct base_table *t = make_table(&arena, "lab", "t", "p k int; r v text; r s set<text>");
-    struct base_index indexes[] = {{1, S("i"), 2, BASE_INDEX_VALUE, {0}}, {2, S("j"), 3, BASE_INDEX_VALUES, {0}}};
+    struct base_index indexes[] = {{1, S("i"), 2, BASE_INDEX_VALUE, {0}},
+                                   {2, S("j"), 3, BASE_INDEX_VALUES, {0}}};
     struct base_indexer *ix = indexer(t, indexes, 2);
     for (size_t len = 1000; len < 1100; len++) {
         char *text = base_arena_zalloc(&arena, 4 + 4 + len);
@@ -303,7 +326,8 @@ START_TEST(long_values_are_cut_alike_on_both_sides)
         base_put_be32((uint8_t *)text, 1);
         base_put_be32((uint8_t *)text + 4, (uint32_t)len);
         struct base_slice value = base_slice(text + 8, len);
-        walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"), row_of(2, value, false));
+        walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"),
+             row_of(2, value, false));
         ck_assert(finds(ix, 2, BASE_FILTER_EQ, value));
         walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"),
              exploded_row(3, base_table_column(t, S("s"))->type, base_slice(text, 8 + len)));
@@ -316,22 +340,25 @@ END_TEST
 START_TEST(what_no_index_serves_is_not_looked_up)
 {
     struct base_table *t = make_table(&arena, "lab", "t", "p k int; r v int; r m map<int, int>");
-    struct base_index indexes[] = {{1, S("i"), 2, BASE_INDEX_VALUE, {0}}, {2, S("j"), 3, BASE_INDEX_KEYS, {0}}};
+    struct base_index indexes[] = {{1, S("i"), 2, BASE_INDEX_VALUE, {0}},
+                                   {2, S("j"), 3, BASE_INDEX_KEYS, {0}}};
     struct base_indexer *ix = indexer(t, indexes, 2);
     struct base_buf term;
     size_t index;
     base_buf_init(&term, 4096);
-    struct base_filter filters[] = {{.column = 2, .op = BASE_FILTER_LT, .operand = int32(1)},
-                                    {.column = 2, .op = BASE_FILTER_NE, .operand = int32(1)},
-                                    {.column = 3, .op = BASE_FILTER_CONTAINS, .operand = int32(1)},
-                                    {.column = 9, .op = BASE_FILTER_EQ, .operand = int32(1)},
-                                    {.column = 2, .op = BASE_FILTER_EQ, .operand = S("not an int")}};
+    struct base_filter filters[] = {
+        {.column = 2, .op = BASE_FILTER_LT, .operand = int32(1)},
+        {.column = 2, .op = BASE_FILTER_NE, .operand = int32(1)},
+        {.column = 3, .op = BASE_FILTER_CONTAINS, .operand = int32(1)},
+        {.column = 9, .op = BASE_FILTER_EQ, .operand = int32(1)},
+        {.column = 2, .op = BASE_FILTER_EQ, .operand = S("not an int")}};
     for (size_t i = 0; i < BASE_COUNT(filters); i++) {
         ck_assert_msg(!base_indexer_lookup(ix, &filters[i], &index, &term), "filter %zu", i);
         ck_assert_uint_eq(term.len, 0);
     }
     /* a stored value that is no int has no term, and hurts nobody */
-    walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"), row_of(2, S("not an int"), false));
+    walk(ix, (struct base_slice){0}, (struct base_slice){0}, S("\x20"),
+         row_of(2, S("not an int"), false));
     ck_assert_uint_eq(seen.count[0], 0);
     base_buf_fini(&term);
     base_indexer_release(ix);

@@ -26,20 +26,51 @@ static int parse_all(struct base_slice json, char *kinds, size_t size)
 START_TEST(tokens)
 {
     char kinds[100];
-    ck_assert_int_eq(parse_all(BASE_SLICE_LIT(" {\"a\": [1, -2.5e+3, true,false , null], \"b\":{}, \"\": \"x\"} "), kinds, sizeof kinds), BASE_OK);
+    ck_assert_int_eq(
+        parse_all(
+            BASE_SLICE_LIT(" {\"a\": [1, -2.5e+3, true,false , null], \"b\":{}, \"\": \"x\"} "),
+            kinds, sizeof kinds),
+        BASE_OK);
     ck_assert_str_eq(kinds, "{k[##tfn]k{}ks}.");
-    ck_assert_int_eq(parse_all(BASE_SLICE_LIT("12345678901234567890.000"), kinds, sizeof kinds), BASE_OK);
+    ck_assert_int_eq(parse_all(BASE_SLICE_LIT("12345678901234567890.000"), kinds, sizeof kinds),
+                     BASE_OK);
     ck_assert_str_eq(kinds, "#.");
 }
 END_TEST
 
 START_TEST(refusals)
 {
-    static const char *const bad[] = {"", "{", "[1,]", "{\"a\"}", "{\"a\":}", "{a:1}", "01", "-", "1.", "1e", "tru", "\"", "\"\\x\"", "\"\\u12g4\"", "\"\n\"",
-                                      "\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "[1 2]", "1 2", "]", "{\"a\":1,}", "[1}", "{\"a\":1]", "nan", "+1", "'a'"};
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "[1,]",
+                                      "{\"a\"}",
+                                      "{\"a\":}",
+                                      "{a:1}",
+                                      "01",
+                                      "-",
+                                      "1.",
+                                      "1e",
+                                      "tru",
+                                      "\"",
+                                      "\"\\x\"",
+                                      "\"\\u12g4\"",
+                                      "\"\n\"",
+                                      "\"\xff\"",
+                                      "\"\xed\xa0\x80\"",
+                                      "\"\xc0\x80\"",
+                                      "[1 2]",
+                                      "1 2",
+                                      "]",
+                                      "{\"a\":1,}",
+                                      "[1}",
+                                      "{\"a\":1]",
+                                      "nan",
+                                      "+1",
+                                      "'a'"};
     char kinds[100];
     for (size_t i = 0; i < BASE_COUNT(bad); i++)
-        ck_assert_msg(parse_all(base_slice_str(bad[i]), kinds, sizeof kinds) == BASE_E_SYNTAX, "%s", bad[i]);
+        ck_assert_msg(parse_all(base_slice_str(bad[i]), kinds, sizeof kinds) == BASE_E_SYNTAX, "%s",
+                      bad[i]);
     char deep[200];
     memset(deep, '[', sizeof deep);
     ck_assert_int_eq(parse_all(base_slice(deep, sizeof deep), kinds, sizeof kinds), BASE_E_LIMIT);
@@ -55,10 +86,15 @@ START_TEST(strings)
     base_json_begin(&r, BASE_SLICE_LIT("\"a\\n\\u00e9\\ud83d\\ude00\\ud83d\\\"\\/\""));
     ck_assert_int_eq(base_json_next(&r, &token, NULL), BASE_OK);
     ck_assert_int_eq(base_json_unescape(&token, &out), BASE_OK);
-    ck_assert(base_slice_equal(base_buf_view(&out), BASE_SLICE_LIT("a\n\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\"/")));
+    ck_assert(base_slice_equal(base_buf_view(&out),
+                               BASE_SLICE_LIT("a\n\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\"/")));
     base_buf_reset(&out);
-    ck_assert_int_eq(base_json_put_string(&out, BASE_SLICE_LIT("a\"\\\n\x01\xc3\xa9\xff" "b")), BASE_OK);
-    ck_assert(base_slice_equal(base_buf_view(&out), BASE_SLICE_LIT("\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd" "b\"")));
+    ck_assert_int_eq(base_json_put_string(&out, BASE_SLICE_LIT("a\"\\\n\x01\xc3\xa9\xff"
+                                                               "b")),
+                     BASE_OK);
+    ck_assert(base_slice_equal(base_buf_view(&out),
+                               BASE_SLICE_LIT("\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd"
+                                              "b\"")));
     base_buf_fini(&out);
 }
 END_TEST
@@ -70,7 +106,8 @@ START_TEST(values_and_members)
     struct base_slice value;
     struct base_buf out;
     base_buf_init(&out, 1000);
-    struct base_slice doc = BASE_SLICE_LIT("{\"x\": [1, {\"y\": 2}], \"error\": \"no \\\"way\\\"\"}");
+    struct base_slice doc =
+        BASE_SLICE_LIT("{\"x\": [1, {\"y\": 2}], \"error\": \"no \\\"way\\\"\"}");
     base_json_begin(&r, doc);
     ck_assert_int_eq(base_json_next(&r, &token, NULL), BASE_OK);
     ck_assert_int_eq(base_json_next(&r, &token, NULL), BASE_OK);
@@ -104,14 +141,17 @@ START_TEST(writer)
     base_json_str(&w, "x");
     base_json_close_object(&w);
     ck_assert_int_eq(base_json_finish(&w), BASE_OK);
-    ck_assert(base_slice_equal(base_buf_view(&out), BASE_SLICE_LIT("{\"a\": [-9223372036854775808, 0.1, {}], \"b\": true, \"c\": \"x\"}")));
+    ck_assert(base_slice_equal(
+        base_buf_view(&out),
+        BASE_SLICE_LIT("{\"a\": [-9223372036854775808, 0.1, {}], \"b\": true, \"c\": \"x\"}")));
     base_buf_fini(&out);
 }
 END_TEST
 
 START_TEST(walk)
 {
-    struct base_slice doc = BASE_SLICE_LIT(" {\"a\": [1, \"x\", {}, []], \"b\": {\"a\": 2}, \"c\": null}");
+    struct base_slice doc =
+        BASE_SLICE_LIT(" {\"a\": [1, \"x\", {}, []], \"b\": {\"a\": 2}, \"c\": null}");
     struct base_json_walk w;
     struct base_err err = {0};
     bool more;
@@ -131,7 +171,8 @@ START_TEST(walk)
     ck_assert_int_eq(w.first.kind, BASE_JSON_NULL);
     ck_assert_int_eq(base_json_walk_next(&w, &more, &err), BASE_OK);
     ck_assert(!more);
-    ck_assert(base_slice_equal(base_json_member(base_json_member(doc, "b"), "a"), BASE_SLICE_LIT("2")));
+    ck_assert(
+        base_slice_equal(base_json_member(base_json_member(doc, "b"), "a"), BASE_SLICE_LIT("2")));
     ck_assert_uint_eq(base_json_member(doc, "x").len, 0);
     ck_assert_uint_eq(base_json_member(BASE_SLICE_LIT("[1]"), "x").len, 0);
     ck_assert_uint_eq(base_json_member(BASE_SLICE_LIT(""), "x").len, 0);

@@ -4,8 +4,8 @@
 #include <check.h>
 
 #include "base/key.h"
-#include "value_random.h"
 #include "tests/lib/scale.h"
+#include "value_random.h"
 
 static uint64_t iterations = 300;
 

@@ -1,5 +1,5 @@
-/* Mutations: their bytes and what is refused. Without these a torn log record or a hostile peer could
- * put a mutation into the store that no reader can merge. */
+/* Mutations: their bytes and what is refused. Without these a torn log record or a hostile peer
+ * could put a mutation into the store that no reader can merge. */
 #include "base/key.h"
 #include "base/mutation.h"
 #include "tests/lib/ck.h"
@@ -20,12 +20,20 @@ static void put_example(struct base_buf *out)
     row_parse("9=s@4", &static_row);
     const struct base_range_deletion ranges[] = {
         {BASE_SLICE_LIT("\x10"), BASE_SLICE_LIT("\x30g\x40"), {3, 2}},
-        {BASE_SLICE_LIT("\x30" "c\x10"), BASE_SLICE_LIT("\x40"), {-9, 4}},
+        {BASE_SLICE_LIT("\x30"
+                        "c\x10"),
+         BASE_SLICE_LIT("\x40"),
+         {-9, 4}},
     };
-    const struct base_mutation_row_part parts[] = {
-        {CKEY("\x30" "a"), base_buf_view(&rows[0])}, {CKEY("\x30" "b"), base_buf_view(&rows[1])}};
-    ck_assert_int_eq(base_mutation_put(out, table_id, PKEY, (struct base_deletion){-2, 1}, base_buf_view(&static_row),
-                                       ranges, 2, parts, 2), BASE_OK);
+    const struct base_mutation_row_part parts[] = {{CKEY("\x30"
+                                                         "a"),
+                                                    base_buf_view(&rows[0])},
+                                                   {CKEY("\x30"
+                                                         "b"),
+                                                    base_buf_view(&rows[1])}};
+    ck_assert_int_eq(base_mutation_put(out, table_id, PKEY, (struct base_deletion){-2, 1},
+                                       base_buf_view(&static_row), ranges, 2, parts, 2),
+                     BASE_OK);
     base_buf_fini(&rows[0]);
     base_buf_fini(&rows[1]);
     base_buf_fini(&static_row);
@@ -57,7 +65,8 @@ START_TEST(round_trip)
         ck_assert(!base_mutation_range(&m.ranges, &range));
         struct base_slice ckey, row;
         ck_assert(base_mutation_row(&m.rows, &ckey, &row));
-        ck_assert(base_slice_equal(ckey, CKEY("\x30" "a")));
+        ck_assert(base_slice_equal(ckey, CKEY("\x30"
+                                              "a")));
         base_buf_reset(&text);
         row_print(row, &text);
         ck_assert_str_eq((char *)text.data, "live@5 1=a@5 2x@6/9");
@@ -76,9 +85,13 @@ START_TEST(one_row_is_the_same_bytes)
     base_buf_init(&b, 1000);
     base_buf_init(&row, 1000);
     row_parse("live@5 1=a@5", &row);
-    struct base_mutation_row_part part = {CKEY("\x30" "a"), base_buf_view(&row)};
+    struct base_mutation_row_part part = {CKEY("\x30"
+                                               "a"),
+                                          base_buf_view(&row)};
     ck_assert_int_eq(base_mutation_put_row(&a, table_id, PKEY, part.ckey, part.row), BASE_OK);
-    ck_assert_int_eq(base_mutation_put(&b, table_id, PKEY, BASE_DELETION_NONE, (struct base_slice){0}, NULL, 0, &part, 1), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(&b, table_id, PKEY, BASE_DELETION_NONE,
+                                       (struct base_slice){0}, NULL, 0, &part, 1),
+                     BASE_OK);
     ck_assert(base_slice_equal(base_buf_view(&a), base_buf_view(&b)));
     base_buf_fini(&a);
     base_buf_fini(&b);
@@ -86,7 +99,8 @@ START_TEST(one_row_is_the_same_bytes)
 }
 END_TEST
 
-static bool accepted(struct base_slice pkey, const char *static_row, const struct base_range_deletion *range,
+static bool accepted(struct base_slice pkey, const char *static_row,
+                     const struct base_range_deletion *range,
                      const struct base_mutation_row_part *rows, size_t row_count)
 {
     struct base_buf out, static_buf;
@@ -94,8 +108,10 @@ static bool accepted(struct base_slice pkey, const char *static_row, const struc
     base_buf_init(&static_buf, 10000);
     if (static_row)
         row_parse(static_row, &static_buf);
-    ck_assert_int_eq(base_mutation_put(&out, table_id, pkey, BASE_DELETION_NONE, base_buf_view(&static_buf), range,
-                                       range ? 1 : 0, rows, row_count), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(&out, table_id, pkey, BASE_DELETION_NONE,
+                                       base_buf_view(&static_buf), range, range ? 1 : 0, rows,
+                                       row_count),
+                     BASE_OK);
     struct base_reader in = base_reader(base_buf_view(&out));
     struct base_mutation m;
     bool ok = base_mutation_decode(&in, &m) && base_mutation_check(&m);
@@ -110,20 +126,29 @@ START_TEST(check_refuses)
     base_buf_init(&row, 1000);
     row_parse("live@5 1=a@5", &row);
     struct base_slice good = base_buf_view(&row), cut = base_slice(row.data, row.len - 1);
-    struct base_mutation_row_part part = {CKEY("\x30" "a"), good};
+    struct base_mutation_row_part part = {CKEY("\x30"
+                                               "a"),
+                                          good};
     ck_assert(accepted(PKEY, "1=a@5", NULL, &part, 1));
     ck_assert(!accepted(BASE_SLICE_LIT("tokentokpk"), NULL, NULL, &part, 1)); /* no terminator */
-    ck_assert(!accepted(PKEY, "live@5 1=a@5", NULL, &part, 1));            /* a static row has cells only */
+    ck_assert(!accepted(PKEY, "live@5 1=a@5", NULL, &part, 1)); /* a static row has cells only */
     ck_assert(!accepted(PKEY, "del@5/1", NULL, &part, 1));
     part.row = cut;
     ck_assert(!accepted(PKEY, NULL, NULL, &part, 1));
-    part = (struct base_mutation_row_part){BASE_SLICE_LIT("\x30" "a\x10"), good}; /* a bound is no row */
+    part = (struct base_mutation_row_part){BASE_SLICE_LIT("\x30"
+                                                          "a\x10"),
+                                           good}; /* a bound is no row */
     ck_assert(!accepted(PKEY, NULL, NULL, &part, 1));
-    struct base_range_deletion range = {BASE_SLICE_LIT("\x30" "a\x10"), BASE_SLICE_LIT("\x30" "a\x40"), {3, 2}};
+    struct base_range_deletion range = {BASE_SLICE_LIT("\x30"
+                                                       "a\x10"),
+                                        BASE_SLICE_LIT("\x30"
+                                                       "a\x40"),
+                                        {3, 2}};
     ck_assert(accepted(PKEY, NULL, &range, NULL, 0));
     range.lo = range.hi;
     ck_assert(!accepted(PKEY, NULL, &range, NULL, 0));
-    range.lo = CKEY("\x30" "a"); /* a row is no bound */
+    range.lo = CKEY("\x30"
+                    "a"); /* a row is no bound */
     ck_assert(!accepted(PKEY, NULL, &range, NULL, 0));
     base_buf_fini(&row);
 }

@@ -1,5 +1,6 @@
-/* The consumer of a read: filters, limits, partitions with only a static row; and cell paths. Without
- * these SELECT would give rows that its conditions exclude, or lose partitions that have no rows. */
+/* The consumer of a read: filters, limits, partitions with only a static row; and cell paths.
+ * Without these SELECT would give rows that its conditions exclude, or lose partitions that have no
+ * rows. */
 #include <stdio.h>
 
 #include "base/key.h"
@@ -13,7 +14,7 @@
 static struct base_arena arena;
 static struct base_err err;
 static const struct base_table *table;
-static bool without_liveness; /* rows with cells as UPDATE makes them */
+static bool without_liveness;                            /* rows with cells as UPDATE makes them */
 enum { PK = 1, CK, ST, V, TAGS, SCORES, ITEMS, FROZEN }; /* column ids, in the order below */
 
 static struct base_slice put(struct base_buf *buf)
@@ -56,7 +57,8 @@ static struct base_slice ckey_of(int32_t ck)
     struct base_buf buf;
     base_buf_init(&buf, 1000);
     bool exact = true;
-    ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_INT), true, int_value(ck), &buf, &exact, &err), err);
+    ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_INT), true, int_value(ck), &buf, &exact, &err),
+          err);
     ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &buf), BASE_OK);
     return put(&buf);
 }
@@ -65,13 +67,16 @@ static struct base_slice path_of(uint32_t column, struct base_slice element)
 {
     struct base_buf buf;
     base_buf_init(&buf, 1000);
-    ck_ok(base_path_put(base_table_column_by_id(table, column)->type, element, &buf, NULL, &err), err);
+    ck_ok(base_path_put(base_table_column_by_id(table, column)->type, element, &buf, NULL, &err),
+          err);
     return put(&buf);
 }
 
-static void put_element(struct base_row_builder *b, uint32_t column, struct base_slice element, struct base_slice value)
+static void put_element(struct base_row_builder *b, uint32_t column, struct base_slice element,
+                        struct base_slice value)
 {
-    struct base_cell cell = {.column = column, .ts = 1, .path = path_of(column, element), .value = value};
+    struct base_cell cell = {
+        .column = column, .ts = 1, .path = path_of(column, element), .value = value};
     ck_assert_int_eq(base_row_put_cell(b, &cell), BASE_OK);
 }
 
@@ -86,7 +91,8 @@ static struct base_slice row_of(int32_t v)
     if (!without_liveness || v < 0)
         ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     if (v >= 0) {
-        static const uint8_t id[2][16] = {{0, 0, 0, 1, 0, 0, 0x10, 0, 0x80}, {0, 0, 0, 2, 0, 0, 0x10, 0, 0x80}};
+        static const uint8_t id[2][16] = {{0, 0, 0, 1, 0, 0, 0x10, 0, 0x80},
+                                          {0, 0, 0, 2, 0, 0, 0x10, 0, 0x80}};
         ck_assert_int_eq(base_row_put_value(&b, V, int_value(v)), BASE_OK);
         put_element(&b, TAGS, S(""), S(""));
         snprintf(name, sizeof name, "t%d", v);
@@ -95,7 +101,8 @@ static struct base_slice row_of(int32_t v)
         put_element(&b, SCORES, S(name), int_value(v));
         put_element(&b, ITEMS, base_slice(id[0], 16), int_value(v));
         put_element(&b, ITEMS, base_slice(id[1], 16), int_value(7));
-        ck_assert_int_eq(base_row_put_value(&b, FROZEN, ints_value((int32_t[]){v, 100}, 2)), BASE_OK);
+        ck_assert_int_eq(base_row_put_value(&b, FROZEN, ints_value((int32_t[]){v, 100}, 2)),
+                         BASE_OK);
     }
     base_row_end(&b);
     ck_assert(base_row_check(base_buf_view(&buf)));
@@ -126,7 +133,9 @@ struct data_source {
 static const struct {
     int32_t pk;
     const char *text;
-    struct { int32_t ck, v; } rows[3];
+    struct {
+        int32_t ck, v;
+    } rows[3];
     int row_count;
 } data[] = {
     {1, "one", {{3, 30}, {2, 20}, {1, -1}}, 3},
@@ -139,7 +148,9 @@ static int data_partition(struct base_source *src, struct base_partition *out, s
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
-    s->event += s->partition < 0 || s->partition >= (int)BASE_COUNT(data) ? 0 : data[s->partition].row_count - s->row; /* what is skipped */
+    s->event += s->partition < 0 || s->partition >= (int)BASE_COUNT(data)
+                    ? 0
+                    : data[s->partition].row_count - s->row; /* what is skipped */
     for (;;) {
         s->row = 0;
         if (++s->partition >= (int)BASE_COUNT(data) || s->event >= s->to) {
@@ -216,7 +227,8 @@ static const char *read_pages(const struct base_read *cmd, bool *stopped, unsign
                 break;
             int from = to;
             to = page_end(cuts, from);
-            source = (struct data_source){.source = {&data_ops}, .partition = -1, .from = from, .to = to};
+            source = (struct data_source){
+                .source = {&data_ops}, .partition = -1, .from = from, .to = to};
             base_rows_page(&rows, &source.source, to < EVENTS);
             continue;
         }
@@ -228,7 +240,9 @@ static const char *read_pages(const struct base_read *cmd, bool *stopped, unsign
             struct base_reader in = base_reader(row.ckey);
             bool empty;
             uint8_t position;
-            ck_ok(base_ckey_get(base_type_scalar(BASE_TYPE_INT), true, &in, &ck, &empty, &position, &err), err);
+            ck_ok(base_ckey_get(base_type_scalar(BASE_TYPE_INT), true, &in, &ck, &empty, &position,
+                                &err),
+                  err);
             ck_assert_int_eq(base_buf_printf(&out, "%u ", base_get_be32(ck.data)), BASE_OK);
         } else {
             ck_assert_uint_gt(row.static_row.len, 0);
@@ -269,8 +283,12 @@ static const char *filtered_rows(const struct base_read *cmd, uint64_t budget, b
             uint8_t position;
             base_buf_reset(&words);
             ck_ok(base_pkey_decode(p.pkey, &words, &err), err);
-            ck_ok(base_ckey_get(base_type_scalar(BASE_TYPE_INT), true, &in, &words, &empty, &position, &err), err);
-            ck_assert_int_eq(base_buf_printf(&out, "%u:%u ", base_get_be32(words.data), base_get_be32(words.data + 4)), BASE_OK);
+            ck_ok(base_ckey_get(base_type_scalar(BASE_TYPE_INT), true, &in, &words, &empty,
+                                &position, &err),
+                  err);
+            ck_assert_int_eq(base_buf_printf(&out, "%u:%u ", base_get_be32(words.data),
+                                             base_get_be32(words.data + 4)),
+                             BASE_OK);
         }
     }
     *stopped = f.stopped;
@@ -289,8 +307,10 @@ static void check_filtered(const struct base_read *cmd, const char *whole)
     if (!strstr(whole, "static"))
         ck_assert_str_eq(filtered_rows(cmd, 1000, &stopped), whole);
     for (uint64_t budget = 1; budget < 4; budget++) {
-        const char *some = filtered_rows(cmd, budget, &stopped), *all = filtered_rows(cmd, 1000, &less);
-        ck_assert(!less && strncmp(all, some, strlen(some)) == 0 && (stopped || strcmp(all, some) == 0));
+        const char *some = filtered_rows(cmd, budget, &stopped),
+                   *all = filtered_rows(cmd, 1000, &less);
+        ck_assert(!less && strncmp(all, some, strlen(some)) == 0 &&
+                  (stopped || strcmp(all, some) == 0));
     }
 }
 
@@ -299,7 +319,8 @@ static const char *read_rows(const struct base_read *cmd, bool *stopped)
 {
     const char *whole = read_pages(cmd, stopped, 0);
     for (unsigned cuts = 1; cuts < 1u << (EVENTS - 1); cuts++)
-        ck_assert_msg(strcmp(read_pages(cmd, NULL, cuts), whole) == 0, "cuts %x: %s", cuts, read_pages(cmd, NULL, cuts));
+        ck_assert_msg(strcmp(read_pages(cmd, NULL, cuts), whole) == 0, "cuts %x: %s", cuts,
+                      read_pages(cmd, NULL, cuts));
     if (cmd->filter_count && cmd->row_limit == UINT64_MAX && cmd->partition_row_limit == UINT64_MAX)
         check_filtered(cmd, whole);
     return whole;
@@ -308,9 +329,10 @@ static const char *read_rows(const struct base_read *cmd, bool *stopped)
 static void setup(void)
 {
     base_arena_init(&arena);
-    table = make_table(&arena, "ks", "t",
-                       "p pk int; d ck int; s st text; r v int; r tags set<text>; r scores map<text, int>; "
-                       "r items list<int>; r frozen frozen<set<int>>");
+    table = make_table(
+        &arena, "ks", "t",
+        "p pk int; d ck int; s st text; r v int; r tags set<text>; r scores map<text, int>; "
+        "r items list<int>; r frozen frozen<set<int>>");
 }
 static void teardown(void)
 {
@@ -353,7 +375,8 @@ START_TEST(static_rows_alone)
 {
     struct base_read cmd = BASE_READ_INIT;
     struct base_range range = {ckey_of(2), ckey_of(2)};
-    cmd.slices = (struct base_slices){&range, 1}; /* the source gives all its rows: slices are its matter */
+    cmd.slices =
+        (struct base_slices){&range, 1}; /* the source gives all its rows: slices are its matter */
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 ");
     cmd.slices = base_slices_all;
     struct base_filter filter = {.column = V, .op = BASE_FILTER_EQ, .operand = int_value(20)};
@@ -368,15 +391,18 @@ END_TEST
 START_TEST(rows_of_dropped_columns_are_gone)
 {
     struct base_read cmd = BASE_READ_INIT;
-    struct base_dropped_column dropped[] = {{.id = ST}, {.id = V}, {.id = TAGS}, {.id = SCORES}, {.id = ITEMS}, {.id = FROZEN}};
+    struct base_dropped_column dropped[] = {{.id = ST},     {.id = V},     {.id = TAGS},
+                                            {.id = SCORES}, {.id = ITEMS}, {.id = FROZEN}};
     struct base_table after = *table;
     cmd.slices = base_slices_all;
     after.dropped = dropped;
     after.dropped_count = 1;
     table = &after;
-    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* no static row alone any more */
+    ck_assert_str_eq(read_rows(&cmd, NULL),
+                     "1:3 1:2 1:1 3:9 3:8 "); /* no static row alone any more */
     after.dropped_count = 6;
-    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* INSERTed: they live without cells */
+    ck_assert_str_eq(read_rows(&cmd, NULL),
+                     "1:3 1:2 1:1 3:9 3:8 "); /* INSERTed: they live without cells */
     without_liveness = true;
     after.dropped_count = 5;
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* FROZEN is still there */
@@ -422,16 +448,19 @@ START_TEST(filters_hold)
         {PK, BASE_FILTER_IN, in_values((int32_t[]){2, 3}, 2), "2:static 3:9 3:8 "},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
-        filters[0] = (struct base_filter){.column = cases[i].column, .op = cases[i].op, .operand = cases[i].operand};
+        filters[0] = (struct base_filter){
+            .column = cases[i].column, .op = cases[i].op, .operand = cases[i].operand};
         const char *got = read_rows(&cmd, NULL);
-        ck_assert_msg(strcmp(got, cases[i].expected) == 0, "case %zu: %s, expected %s", i, got, cases[i].expected);
+        ck_assert_msg(strcmp(got, cases[i].expected) == 0, "case %zu: %s, expected %s", i, got,
+                      cases[i].expected);
     }
     cmd.filter_count = 2;
     filters[0] = (struct base_filter){.column = V, .op = BASE_FILTER_EQ, .operand = int_value(20)};
     filters[1] = (struct base_filter){.column = PK, .op = BASE_FILTER_EQ, .operand = int_value(1)};
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:2 ");
     cmd.filter_count = 1;
-    filters[0] = (struct base_filter){.column = SCORES, .op = BASE_FILTER_ENTRY, .operand = int_value(90), .element = S("k90")};
+    filters[0] = (struct base_filter){
+        .column = SCORES, .op = BASE_FILTER_ENTRY, .operand = int_value(90), .element = S("k90")};
     ck_assert_str_eq(read_rows(&cmd, NULL), "3:9 ");
     filters[0].element = S("k30"); /* a key that is there, with another value */
     ck_assert_str_eq(read_rows(&cmd, NULL), "");

@@ -1,6 +1,6 @@
 /* Rows for tests: see row_lib.h. */
-#include "tests/lib/scale.h"
 #include "tests/unit/base/row_lib.h"
+#include "tests/lib/scale.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -28,8 +28,9 @@ struct base_deletion deletion_random(struct rng *rng, uint32_t none_percent)
     return (struct base_deletion){(int64_t)below(rng, 12), below(rng, 50)};
 }
 
-/* The columns' kinds are the table's, not the row's: 4 and 5 are simple, 6 and 7 are collections. Counters have
- * rows of their own in the laws (deletions and counters do not commute: Cassandra's do not either). */
+/* The columns' kinds are the table's, not the row's: 4 and 5 are simple, 6 and 7 are collections.
+ * Counters have rows of their own in the laws (deletions and counters do not commute: Cassandra's
+ * do not either). */
 static void random_value(struct rng *rng, struct base_cell *cell, uint8_t *value)
 {
     uint32_t kind = below(rng, 10);
@@ -57,14 +58,17 @@ static int random_cells(struct rng *rng, struct base_row_builder *b, int64_t row
         struct base_cell cell = {.column = column};
         if (complex && below(rng, 3) == 0) {
             struct base_deletion deletion = deletion_random(rng, 0);
-            cell = (struct base_cell){.column = column, .flags = BASE_CELL_COMPLEX_DELETION,
-                                      .ts = deletion.ts, .local_s = deletion.local_s};
+            cell = (struct base_cell){.column = column,
+                                      .flags = BASE_CELL_COMPLEX_DELETION,
+                                      .ts = deletion.ts,
+                                      .local_s = deletion.local_s};
             rc = base_row_put_cell(b, &cell);
         }
         for (size_t i = 0; i < (complex ? BASE_COUNT(paths) : 1) && rc == BASE_OK; i++) {
             if (below(rng, 2))
                 continue;
-            cell = (struct base_cell){.column = column, .ts = below(rng, 2) ? row_ts : below(rng, 12)};
+            cell =
+                (struct base_cell){.column = column, .ts = below(rng, 2) ? row_ts : below(rng, 12)};
             if (complex) {
                 cell.path = base_slice_str(paths[i]);
                 cell.path_original = base_slice_str(originals[below(rng, 3)]);
@@ -87,7 +91,8 @@ void row_random_plain(struct rng *rng, struct base_buf *out)
             rc = base_row_put_liveness(&b, 0, 0);
         for (uint32_t column = 4; column < 8 && rc == BASE_OK; column++) {
             if (below(rng, 4))
-                rc = base_row_put_value(&b, column, base_slice(letters + below(rng, 3), below(rng, 2)));
+                rc = base_row_put_value(&b, column,
+                                        base_slice(letters + below(rng, 3), below(rng, 2)));
         }
         ck_assert_int_eq(rc, BASE_OK);
         base_row_end(&b);
@@ -121,7 +126,7 @@ void row_random(struct rng *rng, struct base_buf *out)
     }
 }
 
-/* --- text ---------------------------------------------------------------------------------------------- */
+/* Text. */
 
 static long long number(const char **p)
 {
@@ -257,9 +262,11 @@ void row_print(struct base_slice encoded, struct base_buf *out)
         if (row.flags & BASE_ROW_LIVENESS_TTL)
             rc |= base_buf_printf(out, "~%d/%lld", row.ttl, (long long)row.expires_s);
         if (row.flags & BASE_ROW_DELETION)
-            rc |= base_buf_printf(out, "%sdel@%lld/%lld", out->len ? " " : "", (long long)row.deletion.ts, (long long)row.deletion.local_s);
+            rc |= base_buf_printf(out, "%sdel@%lld/%lld", out->len ? " " : "",
+                                  (long long)row.deletion.ts, (long long)row.deletion.local_s);
         if (row.originals.len)
-            rc |= base_buf_printf(out, "%sorig=%.*s", out->len ? " " : "", BASE_SLICE_ARG(row.originals));
+            rc |= base_buf_printf(out, "%sorig=%.*s", out->len ? " " : "",
+                                  BASE_SLICE_ARG(row.originals));
         ck_assert_int_eq(rc, BASE_OK);
         struct base_cells it = base_cells_begin(&row);
         while ((more = base_cells_next(&it, &cell)) > 0)

@@ -1,11 +1,11 @@
-/* Rows: codec, builder, the tie rules, the laws of merging, purging. Without these two replicas could keep
- * different cells for ever, or a deleted value come back. */
+/* Rows: codec, builder, the tie rules, the laws of merging, purging. Without these two replicas
+ * could keep different cells for ever, or a deleted value come back. */
 #include <check.h>
 #include <stdio.h>
 
 #include "tests/unit/base/row_lib.h"
 
-/* --- codec ------------------------------------------------------------------------------------------ */
+/* Codec. */
 
 START_TEST(codec_round_trip)
 {
@@ -20,9 +20,18 @@ START_TEST(codec_round_trip)
         {.column = 0, .ts = 1000, .value = BASE_SLICE_LIT("plain")},
         {.column = 3, .ts = INT64_MAX, .value = {0}},
         {.column = 3 + 200, .flags = BASE_CELL_DEAD, .ts = -5, .local_s = 9},
-        {.column = 300, .flags = BASE_CELL_EXPIRING, .ts = 1000, .ttl = 60, .local_s = 70, .value = BASE_SLICE_LIT("v")},
+        {.column = 300,
+         .flags = BASE_CELL_EXPIRING,
+         .ts = 1000,
+         .ttl = 60,
+         .local_s = 70,
+         .value = BASE_SLICE_LIT("v")},
         {.column = 301, .flags = BASE_CELL_COMPLEX_DELETION, .ts = 999, .local_s = 8},
-        {.column = 301, .ts = 1000, .path = BASE_SLICE_LIT("a"), .path_original = BASE_SLICE_LIT("A"), .value = BASE_SLICE_LIT("x")},
+        {.column = 301,
+         .ts = 1000,
+         .path = BASE_SLICE_LIT("a"),
+         .path_original = BASE_SLICE_LIT("A"),
+         .value = BASE_SLICE_LIT("x")},
         {.column = 301, .ts = INT64_MIN + 1, .path = BASE_SLICE_LIT("b")},
         {.column = UINT32_MAX, .flags = BASE_CELL_COUNTER, .ts = 1000},
     };
@@ -54,7 +63,7 @@ START_TEST(codec_round_trip)
     }
     ck_assert_int_eq(base_cells_next(&it, &cell), 0);
 
-        for (size_t cut = 0; cut < BASE_ROW_HEAD_LEN; cut++)
+    for (size_t cut = 0; cut < BASE_ROW_HEAD_LEN; cut++)
         ck_assert(!base_row_decode(base_slice(out.data, cut), &row));
     base_buf_fini(&out);
 }
@@ -110,33 +119,41 @@ START_TEST(check_refuses)
         {"empty value not flagged", {0x01, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0}, 12},
         {"value past the end", {0x01, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 9, 'x'}, 13},
         {"paths descend", {0x01, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x18, 1, 'b', 0, 0x18, 1, 'a'}, 17},
-        {"complex deletion after a cell", {0x11, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x18, 1, 'b', 0, 0x40, 3}, 16},
+        {"complex deletion after a cell",
+         {0x11, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x18, 1, 'b', 0, 0x40, 3},
+         16},
         {"half a shard", {0x01, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x80, 3, 1, 2, 3}, 15},
         {"liveness without a timestamp", {0x01, 0, 0, 0, 0, 0, 0, 0, 0x80}, 9},
         {"empty originals", {0x09, 1, 0, 0, 0, 0, 0, 0, 0, 0}, 10},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++)
-        ck_assert_msg(!base_row_check(base_slice(cases[i].bytes, cases[i].len)), "accepted: %s", cases[i].what);
+        ck_assert_msg(!base_row_check(base_slice(cases[i].bytes, cases[i].len)), "accepted: %s",
+                      cases[i].what);
     static const uint8_t good[] = {0x01, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x18, 1, 'a', 0, 0x18, 1, 'b'};
     ck_assert(base_row_check(base_slice(good, sizeof good)));
 }
 END_TEST
 
-/* --- tie rules ---------------------------------------------------------------------------------------- */
+/* Tie rules. */
 
 static void wins(const struct base_cell *a, const struct base_cell *b, int line)
 {
     ck_assert_msg(base_cell_compare(a, b) < 0, "line %d", line);
     ck_assert_msg(base_cell_compare(b, a) > 0, "line %d, turned round", line);
-    ck_assert_msg(base_cell_compare(a, a) == 0 && base_cell_compare(b, b) == 0, "line %d, itself", line);
+    ck_assert_msg(base_cell_compare(a, a) == 0 && base_cell_compare(b, b) == 0, "line %d, itself",
+                  line);
 }
-#define CELL(...) {.ts = 10, __VA_ARGS__}
+#define CELL(...)                                                                                  \
+    {                                                                                              \
+        .ts = 10, __VA_ARGS__                                                                      \
+    }
 
 START_TEST(cell_ties)
 {
     struct base_cell live = CELL(.value = BASE_SLICE_LIT("m"));
     struct base_cell dead = CELL(.flags = BASE_CELL_DEAD, .local_s = 5);
-    struct base_cell expiring = CELL(.flags = BASE_CELL_EXPIRING, .ttl = 10, .local_s = 50, .value = BASE_SLICE_LIT("m"));
+    struct base_cell expiring =
+        CELL(.flags = BASE_CELL_EXPIRING, .ttl = 10, .local_s = 50, .value = BASE_SLICE_LIT("m"));
     struct base_cell other = live;
     other.ts = 11, other.value = BASE_SLICE_LIT("a");
     wins(&other, &live, __LINE__); /* the greater timestamp, whatever else */
@@ -168,7 +185,8 @@ START_TEST(cell_ties)
 END_TEST
 
 /* Rows in a few letters (row_lib.h): merge them and compare with the expected text. */
-static void merges_to(const char *a, const char *b, struct base_deletion covering, const char *expected, int line)
+static void merges_to(const char *a, const char *b, struct base_deletion covering,
+                      const char *expected, int line)
 {
     struct base_buf rows[3], text;
     for (int i = 0; i < 3; i++)
@@ -182,8 +200,9 @@ static void merges_to(const char *a, const char *b, struct base_deletion coverin
         base_buf_reset(&text);
         ck_assert_int_eq(base_row_merge(versions, 2, covering, &rows[2]), BASE_OK);
         row_print(base_buf_view(&rows[2]), &text);
-        ck_assert_msg(strcmp((char *)text.data, expected) == 0, "line %d, turn %d: %s + %s = %s, expected %s",
-                      line, turn, a, b, (char *)text.data, expected);
+        ck_assert_msg(strcmp((char *)text.data, expected) == 0,
+                      "line %d, turn %d: %s + %s = %s, expected %s", line, turn, a, b,
+                      (char *)text.data, expected);
         ck_assert(rows[2].len == 0 || base_row_check(base_buf_view(&rows[2])));
     }
     for (int i = 0; i < 3; i++)
@@ -201,7 +220,7 @@ START_TEST(row_merge_known_answers)
     MERGES("live@5", "live@5~10/50", "live@5~10/50");       /* expiring over not expiring */
     MERGES("live@5~10/50", "live@5~10/60", "live@5~10/60"); /* the later expiry */
     MERGES("live@5~10/50", "live@5~9/50", "live@5~9/50");   /* the smaller TTL */
-    MERGES("live@5 1=a@5", "del@5/9", "del@5/9");           /* a deletion covers its own timestamp */
+    MERGES("live@5 1=a@5", "del@5/9", "del@5/9"); /* a deletion covers its own timestamp */
     MERGES("live@6 1=a@4 2=b@7", "del@5/9", "live@6 del@5/9 2=b@7");
     MERGES("del@5/9", "del@5/8", "del@5/9");
     MERGES("del@5/9", "del@6/8", "del@6/8");
@@ -209,11 +228,12 @@ START_TEST(row_merge_known_answers)
     MERGES("1![@5/9", "1[k]=a@5 1[l]=b@6", "1![@5/9 1[l]=b@6");
     MERGES("1![@5/9 1[a]=x@6", "1![@7/3 2=c@1", "1![@7/3 2=c@1");
     MERGES("del@9/1 1![@10/9", "1![@8/9 1[l]=b@11", "del@9/1 1![@10/9 1[l]=b@11");
-    MERGES("del@9/1", "1![@8/9 1[l]=b@11", "del@9/1 1[l]=b@11"); /* a weaker complex deletion says nothing */
+    MERGES("del@9/1", "1![@8/9 1[l]=b@11",
+           "del@9/1 1[l]=b@11"); /* a weaker complex deletion says nothing */
     MERGES("1[a]=x@1 1[c]=y@1", "1[b]=z@1 1[c]=w@2", "1[a]=x@1 1[b]=z@1 1[c]=w@2");
     MERGES_UNDER(5, 9, "live@5 1=a@5", "1=b@6", "1=b@6");
     MERGES_UNDER(5, 9, "live@5 1=a@5", "1=b@4", "");
-    MERGES_UNDER(5, 9, "del@5/9", "1=b@6", "1=b@6");         /* equal to what covers it: gone */
+    MERGES_UNDER(5, 9, "del@5/9", "1=b@6", "1=b@6");           /* equal to what covers it: gone */
     MERGES_UNDER(5, 9, "del@5/10", "1=b@6", "del@5/10 1=b@6"); /* a later local time: stays */
     MERGES_UNDER(5, 9, "1![@4/9", "1![@5/9 1[l]=b@6", "1[l]=b@6");
     /* originals: of the newest; on a tie the greatest; none is the lowest */
@@ -234,17 +254,21 @@ START_TEST(counters_merge_by_shard)
     shard_put(&b, 2, 2, 4), shard_put(&b, 3, 1, 100), shard_put(&b, 4, 7, 2);
     for (int turn = 0; turn < 2; turn++) {
         base_buf_reset(&out);
-        ck_assert_int_eq(base_counter_merge(base_buf_view(turn ? &b : &a), base_buf_view(turn ? &a : &b), &out), BASE_OK);
+        ck_assert_int_eq(
+            base_counter_merge(base_buf_view(turn ? &b : &a), base_buf_view(turn ? &a : &b), &out),
+            BASE_OK);
         int64_t total;
         ck_assert(base_counter_total(base_buf_view(&out), &total));
         ck_assert_int_eq(total, 30 + 4 + 100 + 2);
     }
     base_buf_reset(&out);
-    ck_assert_int_eq(base_counter_merge(base_slice(a.data, a.len - 1), base_buf_view(&b), &out), BASE_E_CORRUPT);
+    ck_assert_int_eq(base_counter_merge(base_slice(a.data, a.len - 1), base_buf_view(&b), &out),
+                     BASE_E_CORRUPT);
     ck_assert_uint_eq(out.len, 0);
     base_buf_reset(&a);
     shard_put(&a, 2, 1, 1), shard_put(&a, 1, 1, 1);
-    ck_assert_int_eq(base_counter_merge(base_buf_view(&a), base_buf_view(&b), &out), BASE_E_CORRUPT);
+    ck_assert_int_eq(base_counter_merge(base_buf_view(&a), base_buf_view(&b), &out),
+                     BASE_E_CORRUPT);
     base_buf_fini(&a);
     base_buf_fini(&b);
     base_buf_fini(&out);
@@ -261,9 +285,13 @@ static void counter_random(struct rng *rng, struct base_buf *out)
         if (below(rng, 2))
             shard_put(&context, host, below(rng, 3), below(rng, 3));
     }
-    struct base_cell cell = {.column = 3, .ts = below(rng, 3), .flags = BASE_CELL_COUNTER, .value = base_buf_view(&context)};
+    struct base_cell cell = {.column = 3,
+                             .ts = below(rng, 3),
+                             .flags = BASE_CELL_COUNTER,
+                             .value = base_buf_view(&context)};
     if (below(rng, 8) == 0)
-        cell = (struct base_cell){.column = 3, .ts = below(rng, 3), .flags = BASE_CELL_DEAD, .local_s = below(rng, 3)};
+        cell = (struct base_cell){
+            .column = 3, .ts = below(rng, 3), .flags = BASE_CELL_DEAD, .local_s = below(rng, 3)};
     ck_assert_int_eq(base_row_begin(&b, out, 1), BASE_OK);
     ck_assert_int_eq(base_row_put_cell(&b, &cell), BASE_OK);
     base_row_end(&b);
@@ -274,7 +302,8 @@ START_TEST(counter_laws_hold)
 {
     struct rng rng = rng_seeded(test_seed() ^ 3);
     struct base_buf rows[3], left[2], right[2];
-    struct base_buf *all[] = {&rows[0], &rows[1], &rows[2], &left[0], &left[1], &right[0], &right[1]};
+    struct base_buf *all[] = {&rows[0], &rows[1],  &rows[2], &left[0],
+                              &left[1], &right[0], &right[1]};
     for (size_t i = 0; i < BASE_COUNT(all); i++)
         base_buf_init(all[i], 1000);
     for (unsigned round = 0; round < test_rounds(20000); round++) {
@@ -286,11 +315,13 @@ START_TEST(counter_laws_hold)
         struct base_slice cb[2] = {base_buf_view(&rows[2]), base_buf_view(&rows[1])};
         ck_assert_int_eq(base_row_merge(ab, 2, BASE_DELETION_NONE, &left[0]), BASE_OK);
         ck_assert_int_eq(base_row_merge(cb, 2, BASE_DELETION_NONE, &right[0]), BASE_OK);
-        struct base_slice ab_c[3] = {base_buf_view(&left[0]), base_buf_view(&rows[2]), base_buf_view(&left[0])};
+        struct base_slice ab_c[3] = {base_buf_view(&left[0]), base_buf_view(&rows[2]),
+                                     base_buf_view(&left[0])};
         struct base_slice cb_a[2] = {base_buf_view(&right[0]), base_buf_view(&rows[0])};
         ck_assert_int_eq(base_row_merge(ab_c, 3, BASE_DELETION_NONE, &left[1]), BASE_OK);
         ck_assert_int_eq(base_row_merge(cb_a, 2, BASE_DELETION_NONE, &right[1]), BASE_OK);
-        ck_assert_msg(base_slice_equal(base_buf_view(&left[1]), base_buf_view(&right[1])), "round %u", round);
+        ck_assert_msg(base_slice_equal(base_buf_view(&left[1]), base_buf_view(&right[1])),
+                      "round %u", round);
         ck_assert(base_row_check(base_buf_view(&left[1])));
     }
     for (size_t i = 0; i < BASE_COUNT(all); i++)
@@ -298,11 +329,11 @@ START_TEST(counter_laws_hold)
 }
 END_TEST
 
-/* --- laws ----------------------------------------------------------------------------------------------- */
+/* Laws. */
 
 /* Merge in a random tree of groups; under the covering deletion only at the root, or everywhere. */
-static void merge_tree(struct rng *rng, const struct base_slice *rows, size_t n, struct base_deletion covering,
-                       bool early, struct base_buf *out)
+static void merge_tree(struct rng *rng, const struct base_slice *rows, size_t n,
+                       struct base_deletion covering, bool early, struct base_buf *out)
 {
     struct base_deletion inner = early ? covering : BASE_DELETION_NONE;
     if (n == 1 || below(rng, 4) == 0) {
@@ -360,7 +391,8 @@ START_TEST(merge_laws_hold)
         for (size_t i = 0; i < n; i++) {
             base_buf_reset(&rows[i]);
             plain ? row_random_plain(&rng, &rows[i]) : row_random(&rng, &rows[i]);
-            ck_assert_msg(base_row_check(base_buf_view(&rows[i])), "seed %llu round %u", (unsigned long long)seed, round);
+            ck_assert_msg(base_row_check(base_buf_view(&rows[i])), "seed %llu round %u",
+                          (unsigned long long)seed, round);
             views[i] = base_buf_view(&rows[i]);
         }
         struct base_deletion covering = deletion_random(&rng, 60);
@@ -379,7 +411,8 @@ START_TEST(merge_laws_hold)
         if (!base_slice_equal(base_buf_view(&expected), base_buf_view(&got)))
             merge_explain(views, n + 1, covering, &expected, &got);
         ck_assert_msg(base_slice_equal(base_buf_view(&expected), base_buf_view(&got)),
-                      "commutative and associative: seed %llu round %u", (unsigned long long)seed, round);
+                      "commutative and associative: seed %llu round %u", (unsigned long long)seed,
+                      round);
         if (expected.len == 0)
             continue;
         struct base_slice twice[2] = {base_buf_view(&expected), base_buf_view(&expected)};
@@ -395,9 +428,10 @@ START_TEST(merge_laws_hold)
 }
 END_TEST
 
-/* --- time ------------------------------------------------------------------------------------------------ */
+/* Time. */
 
-static void purges_to(const char *row, struct base_purge purge, const char *expected, bool expected_live, int line)
+static void purges_to(const char *row, struct base_purge purge, const char *expected,
+                      bool expected_live, int line)
 {
     struct base_buf in, out, text;
     base_buf_init(&in, 1 << 20);
@@ -409,23 +443,35 @@ static void purges_to(const char *row, struct base_purge purge, const char *expe
     if (!changed)
         ck_assert_uint_eq(out.len, 0);
     row_print(base_buf_view(changed ? &out : &in), &text);
-    ck_assert_msg(strcmp((char *)text.data, expected) == 0, "line %d: %s became %s, expected %s", line, row,
-                  (char *)text.data, expected);
+    ck_assert_msg(strcmp((char *)text.data, expected) == 0, "line %d: %s became %s, expected %s",
+                  line, row, (char *)text.data, expected);
     ck_assert_msg(changed == (strcmp(row, expected) != 0), "line %d: changed", line);
     ck_assert_msg(live == expected_live, "line %d: live", line);
     base_buf_reset(&out);
     ck_assert_int_eq(base_row_purge(base_buf_view(&in), &purge, &out, NULL, NULL), BASE_OK);
     base_buf_reset(&text);
     row_print(base_buf_view(&out), &text);
-    ck_assert_msg(strcmp((char *)text.data, expected) == 0, "line %d: without changed: %s", line, (char *)text.data);
+    ck_assert_msg(strcmp((char *)text.data, expected) == 0, "line %d: without changed: %s", line,
+                  (char *)text.data);
     base_buf_fini(&in);
     base_buf_fini(&out);
     base_buf_fini(&text);
 }
-#define READ(now) (struct base_purge){.now_s = now, .live_only = true}
-#define KEEP(now) (struct base_purge){.now_s = now, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MAX}
+#define READ(now)                                                                                  \
+    (struct base_purge)                                                                            \
+    {                                                                                              \
+        .now_s = now, .live_only = true                                                            \
+    }
+#define KEEP(now)                                                                                  \
+    (struct base_purge)                                                                            \
+    {                                                                                              \
+        .now_s = now, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MAX                          \
+    }
 #define COMPACT(now, gc_before, purgeable)                                                         \
-    (struct base_purge){.now_s = now, .gc_before_s = gc_before, .purgeable_ts = purgeable}
+    (struct base_purge)                                                                            \
+    {                                                                                              \
+        .now_s = now, .gc_before_s = gc_before, .purgeable_ts = purgeable                          \
+    }
 #define PURGES(row, purge, expected, live) purges_to(row, purge, expected, live, __LINE__)
 
 START_TEST(purge_known_answers)
@@ -451,7 +497,8 @@ START_TEST(purge_known_answers)
     PURGES("1x@5/40 2=b@5", COMPACT(50, 41, 100), "2=b@5", true);
     PURGES("1=a@5~10/50 2=b@5", COMPACT(50, 41, 100), "2=b@5", true);
     PURGES("1=a@5~10/50 2=b@5", COMPACT(50, 40, 100), "1x@5/40 2=b@5", true);
-    PURGES("live@5~10/50 2=b@5", COMPACT(60, 50, 100), "live@5~10/50 2=b@5", true); /* liveness: its expiry counts */
+    PURGES("live@5~10/50 2=b@5", COMPACT(60, 50, 100), "live@5~10/50 2=b@5",
+           true); /* liveness: its expiry counts */
     PURGES("live@5~10/50 2=b@5", COMPACT(60, 51, 100), "2=b@5", true);
     PURGES("1![@5/3 1[a]x@6/40 1[b]=c@7", COMPACT(50, 41, 100), "1[b]=c@7", true);
     PURGES("1![@5/3 1[a]x@6/40 1[b]=c@7", COMPACT(50, 40, 100), "1[a]x@6/40 1[b]=c@7", true);
@@ -485,14 +532,16 @@ START_TEST(purge_laws_hold)
             continue;
         int64_t now = below(&rng, 60), then = now + below(&rng, 60);
         bool gc = below(&rng, 2);
-        struct base_purge compact = {.now_s = now, .gc_before_s = gc ? now - 5 : INT64_MIN, .purgeable_ts = below(&rng, 30)};
+        struct base_purge compact = {
+            .now_s = now, .gc_before_s = gc ? now - 5 : INT64_MIN, .purgeable_ts = below(&rng, 30)};
         struct base_purge read = {.now_s = then, .live_only = true};
         bool changed, live, live_direct;
         ck_assert_int_eq(base_row_purge(one, &compact, &kept, NULL, NULL), BASE_OK);
         ck_assert_int_eq(base_row_purge(one, &read, &direct, NULL, &live_direct), BASE_OK);
         ck_assert(live_direct == (direct.len > 0));
         if (kept.len == 0) {
-            ck_assert_msg(direct.len == 0, "live rows purged: seed %llu round %u", (unsigned long long)seed, round);
+            ck_assert_msg(direct.len == 0, "live rows purged: seed %llu round %u",
+                          (unsigned long long)seed, round);
             continue;
         }
         ck_assert(base_row_check(base_buf_view(&kept)));
@@ -500,8 +549,10 @@ START_TEST(purge_laws_hold)
         ck_assert_msg(base_slice_equal(base_buf_view(&later), base_buf_view(&direct)),
                       "read after purge: seed %llu round %u", (unsigned long long)seed, round);
         base_buf_reset(&later);
-        ck_assert_int_eq(base_row_purge(base_buf_view(&kept), &compact, &later, &changed, &live), BASE_OK);
-        ck_assert_msg(!changed, "purge is idempotent: seed %llu round %u", (unsigned long long)seed, round);
+        ck_assert_int_eq(base_row_purge(base_buf_view(&kept), &compact, &later, &changed, &live),
+                         BASE_OK);
+        ck_assert_msg(!changed, "purge is idempotent: seed %llu round %u", (unsigned long long)seed,
+                      round);
     }
     for (size_t i = 0; i < BASE_COUNT(all); i++)
         base_buf_fini(all[i]);
@@ -526,9 +577,10 @@ START_TEST(stats_of_a_row)
 }
 END_TEST
 
-/* --- damage ----------------------------------------------------------------------------------------------- */
+/* Damage. */
 
-/* Flipped, cut and random bytes: nothing crashes (run under ASan in CI), and what check accepts merges. */
+/* Flipped, cut and random bytes: nothing crashes (run under ASan in CI), and what check accepts
+ * merges. */
 START_TEST(damage_is_survived)
 {
     struct rng rng = rng_seeded(test_seed() ^ 99);

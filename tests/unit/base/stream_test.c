@@ -1,5 +1,6 @@
-/* The merge of streams against a naive model, markers against brute force, damage. Without these a range deletion could
- * leak past its end, or a read of several SSTables give rows that no history made. */
+/* The merge of streams against a naive model, markers against brute force, damage. Without these a
+ * range deletion could leak past its end, or a read of several SSTables give rows that no history
+ * made. */
 #include <check.h>
 #include <stdio.h>
 
@@ -7,15 +8,16 @@
 #include "base/stream.h"
 #include "tests/unit/base/row_lib.h"
 
-#define KEYS 6       /* clustering values a .. f */
+#define KEYS 6 /* clustering values a .. f */
 #define RANGES_MAX 4
 #define SOURCES_MAX 5
 #define PARTITIONS 3
 #define ITEMS_MAX 64
 
-/* --- positions -------------------------------------------------------------------------------------------- */
+/* Positions. */
 
-/* Every position of a one-component clustering: 0 the very first, then before, at, after each key, then the last. */
+/* Every position of a one-component clustering: 0 the very first, then before, at, after each key,
+ * then the last. */
 #define POSITIONS (KEYS * 3 + 2)
 static uint8_t position_bytes[POSITIONS][4];
 
@@ -45,7 +47,7 @@ static uint32_t bound_random(struct rng *rng) /* never AT */
     return i;
 }
 
-/* --- a model of data, and a source over it ------------------------------------------------------------------ */
+/* A model of data, and a source over it. */
 
 struct model_partition {
     bool there;
@@ -76,7 +78,8 @@ static void model_random(struct rng *rng, struct model *model)
                 row_random(rng, &part->rows[k]);
         }
         for (size_t r = 0; r < part->range_count; r++)
-            part->ranges[r] = (struct base_range_deletion){position(bound_random(rng)), position(bound_random(rng)), deletion_random(rng, 0)};
+            part->ranges[r] = (struct base_range_deletion){
+                position(bound_random(rng)), position(bound_random(rng)), deletion_random(rng, 0)};
     }
 }
 
@@ -94,9 +97,11 @@ static struct base_slice slice_min(struct base_slice a, struct base_slice b)
     return base_slice_compare(a, b) < 0 ? a : b;
 }
 
-/* Rows (those that are not empty) and the normalized markers of ranges, clipped to the slices, in key order. */
-static void items_make(struct items *out, const struct base_slice *rows, const struct base_range_deletion *ranges,
-                       size_t range_count, const struct base_slices *slices)
+/* Rows (those that are not empty) and the normalized markers of ranges, clipped to the slices, in
+ * key order. */
+static void items_make(struct items *out, const struct base_slice *rows,
+                       const struct base_range_deletion *ranges, size_t range_count,
+                       const struct base_slices *slices)
 {
     struct base_arena arena;
     base_arena_init(&arena);
@@ -116,16 +121,25 @@ static void items_make(struct items *out, const struct base_slice *rows, const s
         }
         struct base_range_deletion clipped[RANGES_MAX * SOURCES_MAX];
         for (size_t r = 0; r < range_count; r++)
-            clipped[r] = (struct base_range_deletion){slice_max(ranges[r].lo, clip_lo), slice_min(ranges[r].hi, clip_hi), ranges[r].deletion};
+            clipped[r] =
+                (struct base_range_deletion){slice_max(ranges[r].lo, clip_lo),
+                                             slice_min(ranges[r].hi, clip_hi), ranges[r].deletion};
         struct base_marker *markers;
         size_t marker_count, m = 0;
-        ck_assert_int_eq(base_markers_normalize(&arena, clipped, range_count, &markers, &marker_count), BASE_OK);
+        ck_assert_int_eq(
+            base_markers_normalize(&arena, clipped, range_count, &markers, &marker_count), BASE_OK);
         for (uint32_t k = 0; k <= KEYS; k++) {
-            for (; m < marker_count && (k == KEYS || base_slice_compare(markers[m].ckey, key(k)) < 0); m++)
-                out->items[out->count++] = (struct base_item){.kind = BASE_ITEM_MARKER, .ckey = markers[m].ckey,
-                                                              .before = markers[m].before, .after = markers[m].after};
-            if (k < KEYS && rows[k].len && base_slice_compare(lo, key(k)) <= 0 && base_slice_compare(key(k), hi) <= 0)
-                out->items[out->count++] = (struct base_item){.kind = BASE_ITEM_ROW, .ckey = key(k), .row = rows[k]};
+            for (;
+                 m < marker_count && (k == KEYS || base_slice_compare(markers[m].ckey, key(k)) < 0);
+                 m++)
+                out->items[out->count++] = (struct base_item){.kind = BASE_ITEM_MARKER,
+                                                              .ckey = markers[m].ckey,
+                                                              .before = markers[m].before,
+                                                              .after = markers[m].after};
+            if (k < KEYS && rows[k].len && base_slice_compare(lo, key(k)) <= 0 &&
+                base_slice_compare(key(k), hi) <= 0)
+                out->items[out->count++] =
+                    (struct base_item){.kind = BASE_ITEM_ROW, .ckey = key(k), .row = rows[k]};
         }
     }
     for (size_t i = 0; i < out->count; i++) { /* the keys must outlive the arena */
@@ -174,7 +188,8 @@ static struct base_slice hand_out(void **memory, struct base_slice s)
     return base_slice(*memory, s.len);
 }
 
-static int model_source_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int model_source_partition(struct base_source *src, struct base_partition *out,
+                                  struct base_err *err)
 {
     struct model_source *s = BASE_CONTAINER(src, struct model_source, source);
     (void)err;
@@ -224,15 +239,21 @@ static void model_source_close(struct base_source *src)
         free(s->partition_memory[i]);
     }
 }
-static const struct base_source_ops model_source_ops = {model_source_partition, model_source_next, model_source_close};
+static const struct base_source_ops model_source_ops = {model_source_partition, model_source_next,
+                                                        model_source_close};
 
-static void model_source_init(struct model_source *s, const struct model *model, const struct base_slices *slices, bool reversed)
+static void model_source_init(struct model_source *s, const struct model *model,
+                              const struct base_slices *slices, bool reversed)
 {
-    *s = (struct model_source){.source = {&model_source_ops}, .model = model, .slices = slices,
-                               .reversed = reversed, .partition = -1, .fail_after = -1};
+    *s = (struct model_source){.source = {&model_source_ops},
+                               .model = model,
+                               .slices = slices,
+                               .reversed = reversed,
+                               .partition = -1,
+                               .fail_after = -1};
 }
 
-/* --- what the merge should give ---------------------------------------------------------------------------------- */
+/* What the merge should give. */
 
 struct world {
     struct model models[SOURCES_MAX];
@@ -268,9 +289,12 @@ static bool supersedes(struct base_deletion a, struct base_deletion b)
     return a.ts > b.ts || (a.ts == b.ts && a.local_s > b.local_s);
 }
 
-static struct base_deletion purged(const struct base_purge *purge, bool keep, struct base_deletion d)
+static struct base_deletion purged(const struct base_purge *purge, bool keep,
+                                   struct base_deletion d)
 {
-    return !keep || (d.local_s < purge->gc_before_s && d.ts < purge->purgeable_ts) ? BASE_DELETION_NONE : d;
+    return !keep || (d.local_s < purge->gc_before_s && d.ts < purge->purgeable_ts)
+               ? BASE_DELETION_NONE
+               : d;
 }
 
 static void expect_row(const struct base_slice *versions, size_t n, struct base_deletion covering,
@@ -314,7 +338,8 @@ static void expect_partition(const struct world *w, int p, struct expected *e)
     for (uint32_t k = 0; k < KEYS; k++) {
         struct base_deletion covering = deletion;
         for (size_t r = 0; r < range_count; r++) {
-            if (base_slice_compare(ranges[r].lo, key(k)) < 0 && base_slice_compare(key(k), ranges[r].hi) < 0)
+            if (base_slice_compare(ranges[r].lo, key(k)) < 0 &&
+                base_slice_compare(key(k), ranges[r].hi) < 0)
                 covering = base_deletion_max(covering, ranges[r].deletion);
         }
         n = 0;
@@ -331,8 +356,10 @@ static void expect_partition(const struct world *w, int p, struct expected *e)
     for (size_t i = 0; i < e->items.count; i++) {
         struct base_item item = e->items.items[i];
         if (item.kind == BASE_ITEM_MARKER) {
-            item.before = supersedes(item.before, deletion) ? purged(&purge, keep, item.before) : BASE_DELETION_NONE;
-            item.after = supersedes(item.after, deletion) ? purged(&purge, keep, item.after) : BASE_DELETION_NONE;
+            item.before = supersedes(item.before, deletion) ? purged(&purge, keep, item.before)
+                                                            : BASE_DELETION_NONE;
+            item.after = supersedes(item.after, deletion) ? purged(&purge, keep, item.after)
+                                                          : BASE_DELETION_NONE;
             if (base_deletion_equal(item.before, item.after))
                 continue;
         }
@@ -351,7 +378,8 @@ static void world_random(struct rng *rng, struct world *w)
     for (size_t s = 0; s < w->count; s++)
         model_random(rng, &w->models[s]);
     w->slices = (struct base_slices){w->ranges, below(rng, 3)};
-    uint32_t cuts[4] = {below(rng, POSITIONS), below(rng, POSITIONS), below(rng, POSITIONS), below(rng, POSITIONS)};
+    uint32_t cuts[4] = {below(rng, POSITIONS), below(rng, POSITIONS), below(rng, POSITIONS),
+                        below(rng, POSITIONS)};
     for (int i = 0; i < 4; i++) {
         for (int j = i + 1; j < 4; j++) {
             if (cuts[j] < cuts[i]) {
@@ -363,14 +391,19 @@ static void world_random(struct rng *rng, struct world *w)
     }
     w->ranges[0] = (struct base_range){position(cuts[0]), position(cuts[1])};
     w->ranges[1] = (struct base_range){position(cuts[2]), position(cuts[3])};
-    if (cuts[1] + 1 >= cuts[2] || below(rng, 3) == 0) /* beside each other, or at random: the whole partition */
+    if (cuts[1] + 1 >= cuts[2] ||
+        below(rng, 3) == 0) /* beside each other, or at random: the whole partition */
         w->slices = base_slices_all;
     bool keep = below(rng, 2);
     int64_t now = below(rng, 60);
     w->options = (struct base_merge_options){
-        .reversed = below(rng, 2), .keep_tombstones = keep,
-        .purge = {.now_s = now, .gc_before_s = keep && below(rng, 2) ? now - 5 : INT64_MIN, .purgeable_ts = below(rng, 14)},
-        .purgeable_ts = below(rng, 2) ? world_purgeable : NULL, .ctx = w,
+        .reversed = below(rng, 2),
+        .keep_tombstones = keep,
+        .purge = {.now_s = now,
+                  .gc_before_s = keep && below(rng, 2) ? now - 5 : INT64_MIN,
+                  .purgeable_ts = below(rng, 14)},
+        .purgeable_ts = below(rng, 2) ? world_purgeable : NULL,
+        .ctx = w,
     };
     for (int p = 0; p < PARTITIONS; p++) {
         w->purgeable[p] = below(rng, 14);
@@ -378,7 +411,8 @@ static void world_random(struct rng *rng, struct world *w)
     }
 }
 
-/* The same content: a row that is passed through may have another row_ts than one that was merged. */
+/* The same content: a row that is passed through may have another row_ts than one that was
+ * merged. */
 static bool same_row(struct base_slice a, struct base_slice b)
 {
     struct base_buf text[2];
@@ -394,18 +428,21 @@ static bool same_row(struct base_slice a, struct base_slice b)
     return same;
 }
 
-static void check_item(const struct base_item *got, const struct base_item *expected, unsigned round)
+static void check_item(const struct base_item *got, const struct base_item *expected,
+                       unsigned round)
 {
     ck_assert_msg(got->kind == expected->kind, "round %u: kind", round);
     ck_assert_msg(base_slice_equal(got->ckey, expected->ckey), "round %u: ckey", round);
     ck_assert_msg(same_row(got->row, expected->row), "round %u: row", round);
     if (got->kind == BASE_ITEM_MARKER)
-        ck_assert_msg(base_deletion_equal(got->before, expected->before) && base_deletion_equal(got->after, expected->after),
+        ck_assert_msg(base_deletion_equal(got->before, expected->before) &&
+                          base_deletion_equal(got->after, expected->after),
                       "round %u: marker", round);
 }
 
 /* Read the merge, now and then leaving a partition early, and compare with the model. */
-static void check_merge(struct rng *rng, struct world *w, struct expected *e, struct base_source *merge, unsigned round)
+static void check_merge(struct rng *rng, struct world *w, struct expected *e,
+                        struct base_source *merge, unsigned round)
 {
     struct base_partition got;
     for (int p = 0; p < PARTITIONS; p++) {
@@ -413,8 +450,10 @@ static void check_merge(struct rng *rng, struct world *w, struct expected *e, st
         if (!e->there)
             continue;
         ck_assert_int_eq(merge->ops->partition(merge, &got, NULL), BASE_OK);
-        ck_assert_msg(base_slice_equal(got.pkey, base_slice_str(pkeys[p])), "round %u: pkey", round);
-        ck_assert_msg(base_deletion_equal(got.deletion, e->deletion), "round %u: partition deletion", round);
+        ck_assert_msg(base_slice_equal(got.pkey, base_slice_str(pkeys[p])), "round %u: pkey",
+                      round);
+        ck_assert_msg(base_deletion_equal(got.deletion, e->deletion),
+                      "round %u: partition deletion", round);
         size_t upto = below(rng, 6) ? e->items.count : below(rng, (uint32_t)e->items.count + 1);
         for (size_t i = 0; i < upto; i++) {
             struct base_item item;
@@ -426,7 +465,8 @@ static void check_merge(struct rng *rng, struct world *w, struct expected *e, st
             ck_assert_int_eq(merge->ops->next(merge, &item, NULL), BASE_OK);
             ck_assert_msg(item.kind == BASE_ITEM_END, "round %u: more than expected", round);
         }
-        ck_assert_msg(same_row(got.static_row, base_buf_view(&e->static_row)), "round %u: static row", round);
+        ck_assert_msg(same_row(got.static_row, base_buf_view(&e->static_row)),
+                      "round %u: static row", round);
     }
     for (int again = 0; again < 2; again++) {
         ck_assert_int_eq(merge->ops->partition(merge, &got, NULL), BASE_OK);
@@ -482,9 +522,11 @@ START_TEST(merge_equals_the_model)
             list[s] = &sources[s].source;
         }
         if (!merge)
-            ck_assert_int_eq(base_merge_open(list, world.count, &world.options, &merge, NULL), BASE_OK);
+            ck_assert_int_eq(base_merge_open(list, world.count, &world.options, &merge, NULL),
+                             BASE_OK);
         else
-            ck_assert_int_eq(base_merge_reopen(merge, list, world.count, &world.options, NULL), BASE_OK);
+            ck_assert_int_eq(base_merge_reopen(merge, list, world.count, &world.options, NULL),
+                             BASE_OK);
         check_merge(&rng, &world, &expected, merge, round);
         if (below(&rng, 10) == 0) {
             merge->ops->close(merge);
@@ -520,7 +562,8 @@ START_TEST(an_error_ends_the_stream)
         struct base_item item;
         int rc;
         while ((rc = merge->ops->partition(merge, &part, NULL)) == BASE_OK && part.pkey.len) {
-            while ((rc = merge->ops->next(merge, &item, NULL)) == BASE_OK && item.kind != BASE_ITEM_END)
+            while ((rc = merge->ops->next(merge, &item, NULL)) == BASE_OK &&
+                   item.kind != BASE_ITEM_END)
                 continue;
             if (rc != BASE_OK)
                 break;
@@ -539,9 +582,10 @@ START_TEST(an_error_ends_the_stream)
 }
 END_TEST
 
-/* --- damage ---------------------------------------------------------------------------------------------------- */
+/* Damage. */
 
-/* One partition with these items, merged alone and with an empty second source: CORRUPT both times. */
+/* One partition with these items, merged alone and with an empty second source: CORRUPT both
+ * times. */
 static void is_damage(const struct base_item *items, size_t n, bool reversed, int line)
 {
     static struct model empty;
@@ -573,18 +617,25 @@ static void is_damage(const struct base_item *items, size_t n, bool reversed, in
 START_TEST(inconsistent_streams_are_corrupt)
 {
     struct base_deletion d = {5, 5}, other = {6, 5};
-#define MARK(at, b, a) {.kind = BASE_ITEM_MARKER, .ckey = position(at), .before = b, .after = a}
+#define MARK(at, b, a)                                                                             \
+    {                                                                                              \
+        .kind = BASE_ITEM_MARKER, .ckey = position(at), .before = b, .after = a                    \
+    }
     const struct base_item not_closed[] = {MARK(1, BASE_DELETION_NONE, d)};
     is_damage(not_closed, 1, false, __LINE__);
     const struct base_item not_opened[] = {MARK(3, d, BASE_DELETION_NONE)};
     is_damage(not_opened, 1, false, __LINE__);
-    is_damage(not_closed, 1, true, __LINE__); /* backwards its end comes first: something is open after all */
-    const struct base_item mismatch[] = {MARK(1, BASE_DELETION_NONE, d), MARK(3, other, BASE_DELETION_NONE)};
+    is_damage(not_closed, 1, true,
+              __LINE__); /* backwards its end comes first: something is open after all */
+    const struct base_item mismatch[] = {MARK(1, BASE_DELETION_NONE, d),
+                                         MARK(3, other, BASE_DELETION_NONE)};
     is_damage(mismatch, 2, false, __LINE__);
     uint8_t bytes[] = {BASE_ROW_MORTAL, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x03, 9}; /* dead and expiring */
-    const struct base_item bad_row[] = {{.kind = BASE_ITEM_ROW, .ckey = key(1), .row = {bytes, sizeof bytes}}};
+    const struct base_item bad_row[] = {
+        {.kind = BASE_ITEM_ROW, .ckey = key(1), .row = {bytes, sizeof bytes}}};
     is_damage(bad_row, 1, false, __LINE__);
-    const struct base_item short_row[] = {{.kind = BASE_ITEM_ROW, .ckey = key(1), .row = {bytes, 4}}};
+    const struct base_item short_row[] = {
+        {.kind = BASE_ITEM_ROW, .ckey = key(1), .row = {bytes, 4}}};
     is_damage(short_row, 1, false, __LINE__);
 }
 END_TEST
@@ -601,7 +652,7 @@ START_TEST(no_sources_no_partitions)
 }
 END_TEST
 
-/* --- markers ----------------------------------------------------------------------------------------------------- */
+/* Markers. */
 
 START_TEST(markers_equal_brute_force)
 {
@@ -615,7 +666,8 @@ START_TEST(markers_equal_brute_force)
         size_t n = below(&rng, 13);
         for (size_t i = 0; i < n; i++) {
             lo[i] = bound_random(&rng), hi[i] = bound_random(&rng);
-            ranges[i] = (struct base_range_deletion){position(lo[i]), position(hi[i]), deletion_random(&rng, 5)};
+            ranges[i] = (struct base_range_deletion){position(lo[i]), position(hi[i]),
+                                                     deletion_random(&rng, 5)};
         }
         for (uint32_t g = 0; g < POSITIONS; g++) {
             gaps[g] = BASE_DELETION_NONE;
@@ -632,8 +684,10 @@ START_TEST(markers_equal_brute_force)
         for (uint32_t g = 0; g < POSITIONS; g++) {
             if (base_deletion_equal(open, gaps[g]))
                 continue;
-            ck_assert_msg(m < count && base_slice_equal(markers[m].ckey, position(g)), "round %u: marker %zu", round, m);
-            ck_assert_msg(base_deletion_equal(markers[m].before, open) && base_deletion_equal(markers[m].after, gaps[g]),
+            ck_assert_msg(m < count && base_slice_equal(markers[m].ckey, position(g)),
+                          "round %u: marker %zu", round, m);
+            ck_assert_msg(base_deletion_equal(markers[m].before, open) &&
+                              base_deletion_equal(markers[m].after, gaps[g]),
                           "round %u: marker %zu's deletions", round, m);
             open = gaps[g];
             m++;

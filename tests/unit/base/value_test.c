@@ -5,8 +5,8 @@
 #include <math.h>
 
 #include "base/key.h"
-#include "value_random.h"
 #include "tests/lib/scale.h"
+#include "value_random.h"
 
 static uint64_t iterations = 200;
 
@@ -29,18 +29,24 @@ static void teardown(void)
     base_arena_fini(&arena);
 }
 
-static const struct base_type *find_point(void *ctx, struct base_slice keyspace, struct base_slice name)
+static const struct base_type *find_point(void *ctx, struct base_slice keyspace,
+                                          struct base_slice name)
 {
     static const struct base_slice names[] = {{(const uint8_t *)"x", 1}, {(const uint8_t *)"Y", 1}};
     static const struct base_type *params[2];
     static struct base_type point;
     (void)ctx;
-    if (!base_slice_equal(name, BASE_SLICE_LIT("point")) || (keyspace.len && !base_slice_equal(keyspace, BASE_SLICE_LIT("ks"))))
+    if (!base_slice_equal(name, BASE_SLICE_LIT("point")) ||
+        (keyspace.len && !base_slice_equal(keyspace, BASE_SLICE_LIT("ks"))))
         return NULL;
     params[0] = base_type_scalar(BASE_TYPE_INT);
     params[1] = base_type_scalar(BASE_TYPE_TEXT);
-    point = (struct base_type){.kind = BASE_TYPE_UDT, .param_count = 2, .params = params, .keyspace = BASE_SLICE_LIT("ks"),
-                               .name = BASE_SLICE_LIT("point"), .field_names = names};
+    point = (struct base_type){.kind = BASE_TYPE_UDT,
+                               .param_count = 2,
+                               .params = params,
+                               .keyspace = BASE_SLICE_LIT("ks"),
+                               .name = BASE_SLICE_LIT("point"),
+                               .field_names = names};
     return &point;
 }
 
@@ -90,7 +96,8 @@ START_TEST(type_syntax)
     }
     ck_assert(!base_type_equal(type_of("list<int>"), type_of("frozen<list<int>>")));
     ck_assert(base_type_is_multicell(type_of("point")));
-    ck_assert(base_type_equal(base_type_freeze(&arena, type_of("set<int>")), type_of("frozen<set<int>>")));
+    ck_assert(base_type_equal(base_type_freeze(&arena, type_of("set<int>")),
+                              type_of("frozen<set<int>>")));
 }
 END_TEST
 
@@ -100,21 +107,35 @@ START_TEST(type_refusals)
         const char *text;
         int code;
     } bad[] = {
-        {"", BASE_E_SYNTAX},           {"list<int", BASE_E_SYNTAX},        {"list<>", BASE_E_SYNTAX},
-        {"int<int>", BASE_E_SYNTAX},   {"int int", BASE_E_SYNTAX},         {"nosuch", BASE_E_NOTFOUND},
-        {"list<list<int>>", BASE_E_INVALID}, {"set<point>", BASE_E_INVALID}, {"frozen<int>", BASE_E_INVALID},
-        {"set<duration>", BASE_E_INVALID}, {"map<duration, int>", BASE_E_INVALID}, {"list<counter>", BASE_E_INVALID},
-        {"vector<float, 0>", BASE_E_INVALID}, {"vector<float, 8193>", BASE_E_INVALID}, {"'org.x'", BASE_E_INVALID},
-        {"\"int", BASE_E_SYNTAX}, {"vector<float>", BASE_E_SYNTAX},
+        {"", BASE_E_SYNTAX},
+        {"list<int", BASE_E_SYNTAX},
+        {"list<>", BASE_E_SYNTAX},
+        {"int<int>", BASE_E_SYNTAX},
+        {"int int", BASE_E_SYNTAX},
+        {"nosuch", BASE_E_NOTFOUND},
+        {"list<list<int>>", BASE_E_INVALID},
+        {"set<point>", BASE_E_INVALID},
+        {"frozen<int>", BASE_E_INVALID},
+        {"set<duration>", BASE_E_INVALID},
+        {"map<duration, int>", BASE_E_INVALID},
+        {"list<counter>", BASE_E_INVALID},
+        {"vector<float, 0>", BASE_E_INVALID},
+        {"vector<float, 8193>", BASE_E_INVALID},
+        {"'org.x'", BASE_E_INVALID},
+        {"\"int", BASE_E_SYNTAX},
+        {"vector<float>", BASE_E_SYNTAX},
     };
     static const struct base_type_resolver resolver = {find_point, NULL};
     const struct base_type *type;
     for (size_t i = 0; i < BASE_COUNT(bad); i++)
-        ck_assert_msg(base_type_parse(&arena, base_slice_str(bad[i].text), &resolver, &type, &err) == bad[i].code, "%s", bad[i].text);
+        ck_assert_msg(base_type_parse(&arena, base_slice_str(bad[i].text), &resolver, &type,
+                                      &err) == bad[i].code,
+                      "%s", bad[i].text);
     char deep[4000] = "";
     for (int i = 0; i < 300; i++)
         strcat(deep, "tuple<");
-    ck_assert_int_eq(base_type_parse(&arena, base_slice_str(deep), NULL, &type, &err), BASE_E_LIMIT);
+    ck_assert_int_eq(base_type_parse(&arena, base_slice_str(deep), NULL, &type, &err),
+                     BASE_E_LIMIT);
     ck_assert_int_eq(base_type_check_key(type_of("tuple<int, duration>"), &err), BASE_E_INVALID);
     ck_assert_int_eq(base_type_check_key(type_of("set<int>"), &err), BASE_E_INVALID);
     ck_assert_int_eq(base_type_check_key(type_of("counter"), &err), BASE_E_INVALID);
@@ -128,11 +149,26 @@ struct conversion {
     struct base_sql_value in;
     const char *want; /* what comes out, as a literal: kind and value */
 };
-#define T(s) {.kind = BASE_SQL_TEXT, .bytes = {(const uint8_t *)(s), sizeof(s) - 1}}
-#define J(s) {.kind = BASE_SQL_JSON, .bytes = {(const uint8_t *)(s), sizeof(s) - 1}}
-#define B(s) {.kind = BASE_SQL_BLOB, .bytes = {(const uint8_t *)(s), sizeof(s) - 1}}
-#define I(v) {.kind = BASE_SQL_INTEGER, .integer = (v)}
-#define R(v) {.kind = BASE_SQL_REAL, .real = (v)}
+#define T(s)                                                                                       \
+    {                                                                                              \
+        .kind = BASE_SQL_TEXT, .bytes = {(const uint8_t *)(s), sizeof(s) - 1 }                     \
+    }
+#define J(s)                                                                                       \
+    {                                                                                              \
+        .kind = BASE_SQL_JSON, .bytes = {(const uint8_t *)(s), sizeof(s) - 1 }                     \
+    }
+#define B(s)                                                                                       \
+    {                                                                                              \
+        .kind = BASE_SQL_BLOB, .bytes = {(const uint8_t *)(s), sizeof(s) - 1 }                     \
+    }
+#define I(v)                                                                                       \
+    {                                                                                              \
+        .kind = BASE_SQL_INTEGER, .integer = (v)                                                   \
+    }
+#define R(v)                                                                                       \
+    {                                                                                              \
+        .kind = BASE_SQL_REAL, .real = (v)                                                         \
+    }
 
 static const char *show(const struct base_sql_value *v, struct base_buf *buf)
 {
@@ -161,7 +197,8 @@ static const struct conversion conversions[] = {
     {"bigint", T("9223372036854775807"), "I 9223372036854775807"},
     {"counter", I(5), "I 5"},
     {"varint", T("123456789012345678901234567890"), "T 123456789012345678901234567890"},
-    {"varint", T("-340282366920938463463374607431768211456"), "T -340282366920938463463374607431768211456"},
+    {"varint", T("-340282366920938463463374607431768211456"),
+     "T -340282366920938463463374607431768211456"},
     {"varint", I(-1), "T -1"},
     {"varint", R(1e20), "T 100000000000000000000"},
     {"decimal", T("1.00"), "T 1.00"},
@@ -191,7 +228,8 @@ static const struct conversion conversions[] = {
     {"blob", T("0xCAfe"), "B 0xcafe"},
     {"uuid", T("123E4567-e89b-12d3-a456-426614174000"), "T 123e4567-e89b-12d3-a456-426614174000"},
     {"uuid", B("0123456789abcdef"), "T 30313233-3435-3637-3839-616263646566"},
-    {"timeuuid", T("123e4567-e89b-12d3-a456-426614174000"), "T 123e4567-e89b-12d3-a456-426614174000"},
+    {"timeuuid", T("123e4567-e89b-12d3-a456-426614174000"),
+     "T 123e4567-e89b-12d3-a456-426614174000"},
     {"inet", T("192.0.2.1"), "T 192.0.2.1"},
     {"inet", T("2001:DB8::1"), "T 2001:db8::1"},
     {"date", T("2026-11-23"), "T 2026-11-23"},
@@ -225,7 +263,8 @@ static const struct conversion conversions[] = {
     {"map<int, text>", T("{\"10\": \"x\", \"9\": \"y\"}"), "J {\"9\": \"y\", \"10\": \"x\"}"},
     {"map<int, text>", T("[[10, \"x\"], [9, \"y\"]]"), "J {\"9\": \"y\", \"10\": \"x\"}"},
     {"map<frozen<list<int>>, text>", T("{\"[1, 2]\": \"x\"}"), "J {\"[1, 2]\": \"x\"}"},
-    {"list<timestamp>", T("[0, \"2026-11-23\"]"), "J [\"1970-01-01T00:00:00.000Z\", \"2026-11-23T00:00:00.000Z\"]"},
+    {"list<timestamp>", T("[0, \"2026-11-23\"]"),
+     "J [\"1970-01-01T00:00:00.000Z\", \"2026-11-23T00:00:00.000Z\"]"},
     {"list<double>", T("[1.5, \"NaN\", 1e300]"), "J [1.5, \"NaN\", 1e+300]"},
     {"list<varint>", T("[123456789012345678901234567890]"), "J [123456789012345678901234567890]"},
     {"list<blob>", T("[\"0xff\"]"), "J [\"0xff\"]"},
@@ -250,12 +289,16 @@ START_TEST(sql_round_trips)
         base_buf_init(&again, 10000);
         int rc = base_value_from_sql(type, &c->in, &out, &err);
         ck_assert_msg(rc == BASE_OK, "%zu %s: %s", i, c->type, err.text);
-        ck_assert_msg(base_value_validate(type, base_buf_view(&out), &err) == BASE_OK, "%s", err.text);
-        ck_assert_int_eq(base_value_to_sql(type, base_buf_view(&out), &got, &scratch, &err), BASE_OK);
+        ck_assert_msg(base_value_validate(type, base_buf_view(&out), &err) == BASE_OK, "%s",
+                      err.text);
+        ck_assert_int_eq(base_value_to_sql(type, base_buf_view(&out), &got, &scratch, &err),
+                         BASE_OK);
         ck_assert_str_eq(show(&got, &shown), c->want);
-        rc = base_value_from_sql(type, &got, &again, &err); /* what comes out goes in, to the same bytes */
+        rc = base_value_from_sql(type, &got, &again,
+                                 &err); /* what comes out goes in, to the same bytes */
         ck_assert_msg(rc == BASE_OK, "%zu %s: %s", i, c->type, err.text);
-        ck_assert_msg(base_slice_equal(base_buf_view(&again), base_buf_view(&out)), "%zu %s", i, c->type);
+        ck_assert_msg(base_slice_equal(base_buf_view(&again), base_buf_view(&out)), "%zu %s", i,
+                      c->type);
         base_buf_fini(&shown);
         base_buf_fini(&again);
     }
@@ -266,34 +309,75 @@ START_TEST(sql_refusals)
 {
     static const struct conversion bad[] = {
         {"tinyint", I(300), "cannot take INTEGER 300 as tinyint: give a whole number in -128..127"},
-        {"int", T("abc"), "cannot take TEXT 'abc' as int: give a whole number in -2147483648..2147483647"},
-        {"int", R(7.5), "cannot take REAL 7.5 as int: give a whole number in -2147483648..2147483647"},
-        {"int", T("7.5"), NULL}, {"int", T(""), NULL}, {"int", B("x"), NULL}, {"int", T("1 2"), NULL},
-        {"bigint", T("9223372036854775808"), NULL}, {"bigint", R(1e19), NULL},
-        {"varint", T("1.5"), NULL}, {"decimal", T("1.2.3"), NULL}, {"decimal", T("1e9999999999"), NULL},
-        {"float", R(1e300), NULL}, {"float", T("1e39"), NULL}, {"double", T("1e999"), NULL}, {"double", T("0x10"), NULL},
+        {"int", T("abc"),
+         "cannot take TEXT 'abc' as int: give a whole number in -2147483648..2147483647"},
+        {"int", R(7.5),
+         "cannot take REAL 7.5 as int: give a whole number in -2147483648..2147483647"},
+        {"int", T("7.5"), NULL},
+        {"int", T(""), NULL},
+        {"int", B("x"), NULL},
+        {"int", T("1 2"), NULL},
+        {"bigint", T("9223372036854775808"), NULL},
+        {"bigint", R(1e19), NULL},
+        {"varint", T("1.5"), NULL},
+        {"decimal", T("1.2.3"), NULL},
+        {"decimal", T("1e9999999999"), NULL},
+        {"float", R(1e300), NULL},
+        {"float", T("1e39"), NULL},
+        {"double", T("1e999"), NULL},
+        {"double", T("0x10"), NULL},
         {"boolean", I(2), "cannot take INTEGER 2 as boolean: give 0, 1, 'true' or 'false'"},
-        {"text", T("\xff"), NULL}, {"text", B("abc"), "cannot take BLOB of 3 bytes as text: give TEXT in UTF-8"},
-        {"ascii", T("\xc3\xa9"), NULL}, {"blob", T("abc"), "cannot take TEXT 'abc' as blob: give a BLOB, or TEXT of hexadecimal digits after 0x"},
-        {"blob", T("0xabc"), NULL}, {"blob", I(1), NULL},
-        {"uuid", T("123"), NULL}, {"uuid", B("abc"), NULL},
+        {"text", T("\xff"), NULL},
+        {"text", B("abc"), "cannot take BLOB of 3 bytes as text: give TEXT in UTF-8"},
+        {"ascii", T("\xc3\xa9"), NULL},
+        {"blob", T("abc"),
+         "cannot take TEXT 'abc' as blob: give a BLOB, or TEXT of hexadecimal digits after 0x"},
+        {"blob", T("0xabc"), NULL},
+        {"blob", I(1), NULL},
+        {"uuid", T("123"), NULL},
+        {"uuid", B("abc"), NULL},
         {"timeuuid", T("123e4567-e89b-42d3-a456-426614174000"), NULL},
-        {"inet", T("300.1.1.1"), NULL}, {"inet", T("localhost"), NULL},
-        {"date", T("2026-02-29"), NULL}, {"date", I(-1), NULL}, {"date", T("2026-1"), NULL},
-        {"time", T("24:00:00"), NULL}, {"time", I(86400000000000), NULL},
-        {"timestamp", T("2026-13-01"), NULL}, {"timestamp", T("2026-11-23T10"), NULL}, {"timestamp", T("2026-11-23 10:00 CET"), NULL},
+        {"inet", T("300.1.1.1"), NULL},
+        {"inet", T("localhost"), NULL},
+        {"date", T("2026-02-29"), NULL},
+        {"date", I(-1), NULL},
+        {"date", T("2026-1"), NULL},
+        {"time", T("24:00:00"), NULL},
+        {"time", I(86400000000000), NULL},
+        {"timestamp", T("2026-13-01"), NULL},
+        {"timestamp", T("2026-11-23T10"), NULL},
+        {"timestamp", T("2026-11-23 10:00 CET"), NULL},
         {"timestamp", T("now"), NULL},
-        {"duration", T("1d1y"), NULL}, {"duration", T("1"), NULL}, {"duration", T("P"), NULL}, {"duration", T("PT"), NULL},
-        {"duration", T("9999999999mo"), NULL}, {"duration", T("-"), NULL}, {"duration", T("1y1y"), NULL},
+        {"duration", T("1d1y"), NULL},
+        {"duration", T("1"), NULL},
+        {"duration", T("P"), NULL},
+        {"duration", T("PT"), NULL},
+        {"duration", T("9999999999mo"), NULL},
+        {"duration", T("-"), NULL},
+        {"duration", T("1y1y"), NULL},
         {"list<int>", I(1), "cannot take INTEGER 1 as list<int>: give a JSON array"},
-        {"list<int>", T("{}"), NULL}, {"list<int>", T("[null]"), NULL}, {"list<int>", T("[1"), NULL}, {"list<int>", T("[1] 2"), NULL},
-        {"list<int>", T("[\"x\"]"), "list<int>: element 1: cannot take JSON 'x' as int: give a whole number in -2147483648..2147483647"},
-        {"list<text>", T("[1]"), NULL}, {"list<int>", T("[true]"), NULL}, {"list<int>", T("[[1]]"), NULL},
-        {"tuple<int, text>", T("[1]"), NULL}, {"tuple<int, text>", T("[1, \"a\", 2]"), NULL},
-        {"vector<float, 2>", T("[1]"), NULL}, {"vector<float, 2>", T("[1, null]"), NULL}, {"vector<float, 1>", T("[\"\"]"), NULL},
-        {"map<text, int>", T("{\"a\": null}"), NULL}, {"map<text, int>", T("[[1]]"), NULL}, {"map<text, int>", T("[[]]"), NULL},
-        {"map<text, int>", T("[[\"a\", 1, 2]]"), NULL}, {"map<int, int>", T("{\"x\": 1}"), NULL},
-        {"point", T("{\"z\": 1}"), "point: user type point has no field 'z'"}, {"point", T("[1]"), NULL},
+        {"list<int>", T("{}"), NULL},
+        {"list<int>", T("[null]"), NULL},
+        {"list<int>", T("[1"), NULL},
+        {"list<int>", T("[1] 2"), NULL},
+        {"list<int>", T("[\"x\"]"),
+         "list<int>: element 1: cannot take JSON 'x' as int: give a whole number in "
+         "-2147483648..2147483647"},
+        {"list<text>", T("[1]"), NULL},
+        {"list<int>", T("[true]"), NULL},
+        {"list<int>", T("[[1]]"), NULL},
+        {"tuple<int, text>", T("[1]"), NULL},
+        {"tuple<int, text>", T("[1, \"a\", 2]"), NULL},
+        {"vector<float, 2>", T("[1]"), NULL},
+        {"vector<float, 2>", T("[1, null]"), NULL},
+        {"vector<float, 1>", T("[\"\"]"), NULL},
+        {"map<text, int>", T("{\"a\": null}"), NULL},
+        {"map<text, int>", T("[[1]]"), NULL},
+        {"map<text, int>", T("[[]]"), NULL},
+        {"map<text, int>", T("[[\"a\", 1, 2]]"), NULL},
+        {"map<int, int>", T("{\"x\": 1}"), NULL},
+        {"point", T("{\"z\": 1}"), "point: user type point has no field 'z'"},
+        {"point", T("[1]"), NULL},
         {"int", {.kind = BASE_SQL_NULL}, NULL},
     };
     for (size_t i = 0; i < BASE_COUNT(bad); i++) {
@@ -346,7 +430,8 @@ START_TEST(operands)
         {"boolean", I(1), BASE_OPERAND_EXACT, "true"},
         {"boolean", I(2), BASE_OPERAND_HIGH, NULL},
         {"boolean", R(0.5), BASE_OPERAND_BELOW, "false"},
-        {"timestamp", T("1970-01-01T00:00:00.0005Z"), BASE_OPERAND_BELOW, "1970-01-01T00:00:00.000Z"},
+        {"timestamp", T("1970-01-01T00:00:00.0005Z"), BASE_OPERAND_BELOW,
+         "1970-01-01T00:00:00.000Z"},
         {"timestamp", I(1000), BASE_OPERAND_EXACT, "1970-01-01T00:00:01.000Z"},
         {"date", I(4294967296), BASE_OPERAND_HIGH, NULL},
         {"time", I(-1), BASE_OPERAND_LOW, NULL},
@@ -368,9 +453,12 @@ START_TEST(operands)
     }
     enum base_operand operand;
     struct base_sql_value abc = text_value("abc"), blob = B("x");
-    ck_assert_int_eq(base_operand_from_sql(type_of("int"), &abc, &operand, &out, &err), BASE_E_INVALID);
-    ck_assert_int_eq(base_operand_from_sql(type_of("uuid"), &abc, &operand, &out, &err), BASE_E_INVALID);
-    ck_assert_int_eq(base_operand_from_sql(type_of("int"), &blob, &operand, &out, &err), BASE_E_INVALID);
+    ck_assert_int_eq(base_operand_from_sql(type_of("int"), &abc, &operand, &out, &err),
+                     BASE_E_INVALID);
+    ck_assert_int_eq(base_operand_from_sql(type_of("uuid"), &abc, &operand, &out, &err),
+                     BASE_E_INVALID);
+    ck_assert_int_eq(base_operand_from_sql(type_of("int"), &blob, &operand, &out, &err),
+                     BASE_E_INVALID);
 }
 END_TEST
 
@@ -380,8 +468,10 @@ START_TEST(literals_and_cassandra_json)
         const char *type, *json, *literal, *cassandra;
     } cases[] = {
         {"list<text>", "[\"it's\"]", "['it''s']", "[\"it's\"]"},
-        {"map<text, uuid>", "{\"a\": \"123e4567-e89b-12d3-a456-426614174000\"}", "{'a': 123e4567-e89b-12d3-a456-426614174000}", NULL},
-        {"tuple<int, timestamp>", "[1, 0]", "(1, '1970-01-01T00:00:00.000Z')", "[1, \"1970-01-01 00:00:00.000Z\"]"},
+        {"map<text, uuid>", "{\"a\": \"123e4567-e89b-12d3-a456-426614174000\"}",
+         "{'a': 123e4567-e89b-12d3-a456-426614174000}", NULL},
+        {"tuple<int, timestamp>", "[1, 0]", "(1, '1970-01-01T00:00:00.000Z')",
+         "[1, \"1970-01-01 00:00:00.000Z\"]"},
         {"point", "{\"x\": 1}", "{x: 1, \"Y\": null}", "{\"x\": 1, \"\\\"Y\\\"\": null}"},
         {"set<blob>", "[\"0x01\"]", "{0x01}", "[\"0x01\"]"},
         {"vector<double, 2>", "[\"NaN\", 2]", "[NaN, 2.0]", "[null, 2.0]"},
@@ -398,7 +488,8 @@ START_TEST(literals_and_cassandra_json)
         ck_assert_str_eq(text_of(&scratch), cases[i].literal);
         scratch.len = 0;
         if (cases[i].cassandra) {
-            ck_assert_int_eq(base_value_to_json(type, base_buf_view(&out), &scratch, &err), BASE_OK);
+            ck_assert_int_eq(base_value_to_json(type, base_buf_view(&out), &scratch, &err),
+                             BASE_OK);
             ck_assert_str_eq(text_of(&scratch), cases[i].cassandra);
         }
     }
@@ -410,7 +501,8 @@ static bool same_but_nan(const struct base_type *type, struct base_slice a, stru
     return base_slice_equal(a, b) || base_value_compare(type, a, b) == 0;
 }
 
-/* Every scalar's bytes through SQL, and (but for NaN's bits and shorter varints) the same bytes back. */
+/* Every scalar's bytes through SQL, and (but for NaN's bits and shorter varints) the same bytes
+ * back. */
 START_TEST(random_values_round_trip)
 {
     struct rng r = {10};
@@ -443,20 +535,50 @@ START_TEST(damaged_values_are_refused)
         const char *type, *bytes;
         size_t len;
     } bad[] = {
-        {"int", "abc", 3}, {"text", "\xff", 1}, {"ascii", "\x80", 1}, {"inet", "12345", 5}, {"decimal", "\0\0\0\0", 4},
-        {"time", "\xff\xff\xff\xff\xff\xff\xff\xff", 8}, {"timeuuid", "0123456789abcdef", 16}, {"duration", "\x01\x02\x02", 3},
-        {"duration", "\x02", 1}, {"date", "", 0}, {"tinyint", "", 0}, {"counter", "", 0},
-        {"list<int>", "", 0}, {"list<int>", "\0\0\0\x01", 4}, {"list<int>", "\xff\xff\xff\xff", 4}, {"list<int>", "\0\0\0\x01\xff\xff\xff\xff", 8},
-        {"list<int>", "\0\0\0\x01\0\0\0\x03" "abc", 11}, {"list<int>", "\0\0\0\0x", 5}, {"tuple<int>", "\0\0\0\x04" "abcdx", 9},
-        {"vector<int, 2>", "1234", 4}, {"vector<text, 1>", "\x05" "abc", 4}, {"map<int, int>", "\0\0\0\x01\0\0\0\x04" "abcd", 12},
+        {"int", "abc", 3},
+        {"text", "\xff", 1},
+        {"ascii", "\x80", 1},
+        {"inet", "12345", 5},
+        {"decimal", "\0\0\0\0", 4},
+        {"time", "\xff\xff\xff\xff\xff\xff\xff\xff", 8},
+        {"timeuuid", "0123456789abcdef", 16},
+        {"duration", "\x01\x02\x02", 3},
+        {"duration", "\x02", 1},
+        {"date", "", 0},
+        {"tinyint", "", 0},
+        {"counter", "", 0},
+        {"list<int>", "", 0},
+        {"list<int>", "\0\0\0\x01", 4},
+        {"list<int>", "\xff\xff\xff\xff", 4},
+        {"list<int>", "\0\0\0\x01\xff\xff\xff\xff", 8},
+        {"list<int>",
+         "\0\0\0\x01\0\0\0\x03"
+         "abc",
+         11},
+        {"list<int>", "\0\0\0\0x", 5},
+        {"tuple<int>",
+         "\0\0\0\x04"
+         "abcdx",
+         9},
+        {"vector<int, 2>", "1234", 4},
+        {"vector<text, 1>",
+         "\x05"
+         "abc",
+         4},
+        {"map<int, int>",
+         "\0\0\0\x01\0\0\0\x04"
+         "abcd",
+         12},
     };
     struct base_sql_value sql;
     for (size_t i = 0; i < BASE_COUNT(bad); i++) {
         const struct base_type *type = type_of(bad[i].type);
         struct base_slice value = base_slice(bad[i].bytes, bad[i].len);
         scratch.len = 0;
-        ck_assert_msg(base_value_validate(type, value, &err) == BASE_E_INVALID, "%zu %s", i, bad[i].type);
-        ck_assert_msg(base_value_to_sql(type, value, &sql, &scratch, &err) == BASE_E_CORRUPT, "%zu %s", i, bad[i].type);
+        ck_assert_msg(base_value_validate(type, value, &err) == BASE_E_INVALID, "%zu %s", i,
+                      bad[i].type);
+        ck_assert_msg(base_value_to_sql(type, value, &sql, &scratch, &err) == BASE_E_CORRUPT,
+                      "%zu %s", i, bad[i].type);
         ck_assert_int_eq(sql.kind, BASE_SQL_NULL);
         ck_assert_uint_eq(scratch.len, 0);
     }

@@ -1,6 +1,7 @@
-/* The catalog, on LMDB and in memory. Without these a node could forget who it is, count an epoch twice,
- * load a schema that its log did not lead to, take a flipped bit for a schema, or end its host with
- * SIGBUS on a shortened file; and the simulator's filling could promise more than LMDB keeps. */
+/* The catalog, on LMDB and in memory. Without these a node could forget who it is, count an epoch
+ * twice, load a schema that its log did not lead to, take a flipped bit for a schema, or end its
+ * host with SIGBUS on a shortened file; and the simulator's filling could promise more than LMDB
+ * keeps. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -84,12 +85,13 @@ static int get_code(const char *key)
     return rc;
 }
 
-/* --- the port, with each filling ---------------------------------------------------------------------- */
+/* The port, with each filling. */
 
 static int gather(void *ctx, struct base_slice key, struct base_slice value)
 {
     struct base_buf *out = ctx;
-    ck_assert_int_eq(base_buf_printf(out, "%.*s=%.*s ", BASE_SLICE_ARG(key), BASE_SLICE_ARG(value)), BASE_OK);
+    ck_assert_int_eq(base_buf_printf(out, "%.*s=%.*s ", BASE_SLICE_ARG(key), BASE_SLICE_ARG(value)),
+                     BASE_OK);
     return BASE_OK;
 }
 
@@ -109,7 +111,9 @@ START_TEST(the_port_keeps_pairs)
     ck_assert_int_eq(put("p/1", "one"), BASE_OK);
     ck_assert_int_eq(put("p", "short"), BASE_OK);
     ck_assert_int_eq(put("q/1", "other"), BASE_OK);
-    struct cat_pair pairs[] = {{.key = S("p/2")}, {.key = S("p/3"), .value = S("three")}, {.key = S("absent")},
+    struct cat_pair pairs[] = {{.key = S("p/2")},
+                               {.key = S("p/3"), .value = S("three")},
+                               {.key = S("absent")},
                                {.key = S("p/0"), .value = S("")}};
     ck_ok(cat->ops->write(cat, pairs, BASE_COUNT(pairs), &err), err);
     reopen();
@@ -121,7 +125,8 @@ START_TEST(the_port_keeps_pairs)
     int calls = 0;
     ck_assert_int_eq(cat->ops->scan(cat, S("p/"), stop_at_once, &calls, &err), 77);
     ck_assert_int_eq(calls, 1);
-    struct cat_pair both[] = {{.key = S("new"), .value = S("x")}, {.key = S("p/1"), .value = S("y"), .must_be_new = true}};
+    struct cat_pair both[] = {{.key = S("new"), .value = S("x")},
+                              {.key = S("p/1"), .value = S("y"), .must_be_new = true}};
     ck_fails(cat->ops->write(cat, both, 2, &err), BASE_E_EXISTS, err);
     ck_assert_int_eq(get_code("new"), BASE_E_NOTFOUND); /* all or nothing */
     check_get("p/1", "one");
@@ -136,7 +141,10 @@ START_TEST(identity_is_kept_and_starts_are_counted)
     struct cat_identity id;
     ck_fails(cat_identity_get(cat, &id, &err), BASE_E_NOTFOUND, err);
     ck_fails(cat_identity_bump(cat, &id, &err), BASE_E_NOTFOUND, err);
-    id = (struct cat_identity){.host_id = {{1, 2, 3}}, .cluster_name = "Test Cluster", .generation = 7, .format_version = 1};
+    id = (struct cat_identity){.host_id = {{1, 2, 3}},
+                               .cluster_name = "Test Cluster",
+                               .generation = 7,
+                               .format_version = 1};
     ck_ok(cat_identity_put(cat, &id, &err), err);
     reopen();
     struct cat_identity got;
@@ -164,7 +172,7 @@ START_TEST(local_state)
 }
 END_TEST
 
-/* --- the log ------------------------------------------------------------------------------------------ */
+/* The log. */
 
 /* Apply "create keyspace kN" and append it. Takes the schema over. */
 static struct base_schema *append_keyspace(struct base_schema *schema, unsigned n)
@@ -220,7 +228,8 @@ START_TEST(the_log_leads_to_the_schema)
         schema = append_keyspace(schema, n);
     reopen();
     ck_assert_uint_eq(check_log(), 5);
-    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &err), BASE_E_STALE, err); /* the epoch is taken */
+    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &err), BASE_E_STALE,
+             err); /* the epoch is taken */
     schema->epoch = 7;
     ck_fails(cat_log_append(cat, 7, S("a gap"), schema, S(""), &err), BASE_E_STALE, err);
     base_schema_release(schema);
@@ -228,7 +237,8 @@ START_TEST(the_log_leads_to_the_schema)
 }
 END_TEST
 
-/* Whatever write fails, and whether it took effect or not, the log and the schema agree afterwards. */
+/* Whatever write fails, and whether it took effect or not, the log and the schema agree
+ * afterwards. */
 START_TEST(a_failed_append_is_all_or_nothing)
 {
     in_memory = true;
@@ -244,7 +254,8 @@ START_TEST(a_failed_append_is_all_or_nothing)
         base_buf_init(&bytes, 1 << 20);
         ck_assert_int_eq(base_change_encode(&c, &bytes), BASE_OK);
         mem_catalog_fail_at(store, 0, (enum mem_catalog_fault)fault, BASE_E_IO);
-        ck_fails(cat_log_append(cat, after->epoch, base_buf_view(&bytes), after, S(""), &err), BASE_E_IO, err);
+        ck_fails(cat_log_append(cat, after->epoch, base_buf_view(&bytes), after, S(""), &err),
+                 BASE_E_IO, err);
         ck_assert(mem_catalog_was_hit(store));
         base_buf_fini(&bytes);
         base_schema_release(after);
@@ -255,7 +266,7 @@ START_TEST(a_failed_append_is_all_or_nothing)
 }
 END_TEST
 
-/* --- LMDB only ---------------------------------------------------------------------------------------- */
+/* LMDB only. */
 
 START_TEST(the_map_grows)
 {
@@ -314,7 +325,8 @@ static void *write_and_read(void *arg)
         struct cat_pair pair = {.key = S(key), .value = S(value)};
         struct base_buf out;
         base_buf_init(&out, 1 << 20);
-        if (cat->ops->write(cat, &pair, 1, NULL) != BASE_OK || cat->ops->get(cat, S(key), &out, NULL) != BASE_OK ||
+        if (cat->ops->write(cat, &pair, 1, NULL) != BASE_OK ||
+            cat->ops->get(cat, S(key), &out, NULL) != BASE_OK ||
             !base_slice_equal(base_buf_view(&out), S(value)))
             w->failures++;
         base_buf_fini(&out);
@@ -434,7 +446,8 @@ START_TEST(damage_to_schema_log_and_identity_is_named)
 }
 END_TEST
 
-/* A file cut at every page: an error or what was committed, never a signal (Check would report it). */
+/* A file cut at every page: an error or what was committed, never a signal (Check would report
+ * it). */
 START_TEST(a_shortened_file_is_an_error_not_a_signal)
 {
     reopen();
@@ -470,7 +483,10 @@ START_TEST(a_strangers_or_newer_directory_is_refused)
     reopen();
     uint8_t version[4];
     base_put_le32(version, 2);
-    ck_ok(cat->ops->write(cat, &(struct cat_pair){.key = S("format"), .value = base_slice(version, 4)}, 1, &err), err);
+    ck_ok(cat->ops->write(cat,
+                          &(struct cat_pair){.key = S("format"), .value = base_slice(version, 4)},
+                          1, &err),
+          err);
     cat_close(cat);
     cat = NULL;
     ck_fails(cat_open_lmdb(dir, &cat, &err), BASE_E_VERSION, err);
@@ -530,7 +546,8 @@ START_TEST(sigkill_loses_nothing_acknowledged)
         close(fds[0]);
         int status;
         ck_assert_int_eq(waitpid(child, &status, 0), child);
-        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child ended by itself: %x", status);
+        ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+                      "the child ended by itself: %x", status);
         reopen();
         uint64_t last = check_log();
         ck_assert_uint_ge(last, acknowledged);

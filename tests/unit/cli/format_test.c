@@ -1,5 +1,5 @@
-/* How values, names and tables look. Without these a column could be a letter off, a control character reach the terminal, or what
- * COPY TO wrote not come back. */
+/* How values, names and tables look. Without these a column could be a letter off, a control
+ * character reach the terminal, or what COPY TO wrote not come back. */
 #include "cli/csv.h"
 #include "cli/format.h"
 #include "tests/lib/ck.h"
@@ -23,9 +23,14 @@ static void teardown(void)
 
 static const struct base_type *type_of(const char *text)
 {
-    static const struct base_slice names[] = {{(const uint8_t *)"street", 6}, {(const uint8_t *)"num", 3}};
+    static const struct base_slice names[] = {{(const uint8_t *)"street", 6},
+                                              {(const uint8_t *)"num", 3}};
     static const struct base_type *params[2];
-    static struct base_type address = {.kind = BASE_TYPE_UDT, .frozen = true, .param_count = 2, .params = params, .field_names = names};
+    static struct base_type address = {.kind = BASE_TYPE_UDT,
+                                       .frozen = true,
+                                       .param_count = 2,
+                                       .params = params,
+                                       .field_names = names};
     const struct base_type *type;
     struct base_err err = {0};
     params[0] = base_type_scalar(BASE_TYPE_TEXT);
@@ -38,7 +43,8 @@ static const struct base_type *type_of(const char *text)
     return type;
 }
 
-static const char *show(const struct cli_format *format, const struct base_type *type, struct base_slice value, size_t *width)
+static const char *show(const struct cli_format *format, const struct base_type *type,
+                        struct base_slice value, size_t *width)
 {
     struct cql_value v = {.state = CQL_VALUE_SET, .bytes = value};
     struct cli_text text = {.out = &shown};
@@ -50,7 +56,8 @@ static const char *show(const struct cli_format *format, const struct base_type 
     return (const char *)shown.data;
 }
 
-/* A field of CSV → value → as the shell shows it, and as COPY TO writes it; that is the same field again. */
+/* A field of CSV → value → as the shell shows it, and as COPY TO writes it; that is the same field
+ * again. */
 START_TEST(values_look_as_in_cqlsh_and_come_back_from_csv)
 {
     static const struct {
@@ -89,13 +96,15 @@ START_TEST(values_look_as_in_cqlsh_and_come_back_from_csv)
         {"duration", "-1mo", NULL, NULL},
         {"list<int>", "[1, 2, 3]", NULL, NULL},
         {"list<double>", "[1, 2.5, 1e+20]", NULL, NULL},
-        {"list<timestamp>", "['2024-02-29 12:34:56.000+0000']", "['2024-02-29 12:34:56.000000+0000']", NULL},
+        {"list<timestamp>", "['2024-02-29 12:34:56.000+0000']",
+         "['2024-02-29 12:34:56.000000+0000']", NULL},
         {"set<text>", "{'x', 'y''z'}", NULL, NULL},
         {"set<text>", "{z, 'a, b', a}", "{'a', 'a, b', 'z'}", "{'a', 'a, b', 'z'}"},
         {"set<inet>", "{'10.0.0.1'}", NULL, NULL},
         {"map<text, int>", "{'a': 1, 'b': 2}", NULL, NULL},
         {"map<text, frozen<list<text>>>", "{'k': ['a', 'b\\']}", "{'k': ['a', 'b\\\\']}", NULL},
-        {"map<timestamp, text>", "{'2024-02-29 12:34:56.000+0000': 'x: {y'}", "{'2024-02-29 12:34:56.000000+0000': 'x: {y'}", NULL},
+        {"map<timestamp, text>", "{'2024-02-29 12:34:56.000+0000': 'x: {y'}",
+         "{'2024-02-29 12:34:56.000000+0000': 'x: {y'}", NULL},
         {"tuple<int, text>", "(1, 'two')", NULL, NULL},
         {"tuple<int, text>", "(1, null)", NULL, "(1, )"},
         {"addr", "{street: 'Main', num: 5}", NULL, NULL},
@@ -103,7 +112,8 @@ START_TEST(values_look_as_in_cqlsh_and_come_back_from_csv)
         {"vector<float, 3>", "[1.5, 2.25, -3]", NULL, NULL},
         {"set<int>", "{}", NULL, NULL},
     };
-    const struct cli_csv_forms forms = {.decimal_separator = '.', .yes = "True", .no = "False", .null = ""};
+    const struct cli_csv_forms forms = {
+        .decimal_separator = '.', .yes = "True", .no = "False", .null = ""};
     struct base_err err = {0};
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
         const struct base_type *type = type_of(cases[i].type);
@@ -119,7 +129,8 @@ START_TEST(values_look_as_in_cqlsh_and_come_back_from_csv)
         base_buf_init(&again, 1 << 20);
         ck_ok(cli_csv_value(&forms, type, base_slice_str(csv), &again, &err), err);
         if (strcmp(in_csv, "1.2346e+05") != 0)
-            ck_assert_msg(base_slice_equal(base_buf_view(&again), base_buf_view(&bytes)), "%s", csv);
+            ck_assert_msg(base_slice_equal(base_buf_view(&again), base_buf_view(&bytes)), "%s",
+                          csv);
         base_buf_fini(&again);
     }
 }
@@ -130,17 +141,37 @@ START_TEST(fields_that_are_no_value_are_refused)
     static const struct {
         const char *type, *field;
     } cases[] = {
-        {"int", "x"}, {"int", "1 2"}, {"int", ""}, {"int", "3000000000"}, {"boolean", "maybe"}, {"blob", "xyz"}, {"blob", "0x123"}, {"blob", "0xzz"},
-        {"timestamp", "yesterday"}, {"uuid", "123"}, {"inet", "1.2.3"}, {"list<int>", "1, 2"}, {"list<int>", "[1, 2"}, {"list<int>", "[1, x]"},
-        {"map<int, int>", "{1}"}, {"map<int, int>", "{1: }"}, {"tuple<int, int>", "(1, 2, 3)"}, {"addr", "{nosuch: 1}"},
-        {"vector<float, 3>", "[1, 2]"}, {"text", "\xff"}, {"ascii", "\xC3\xA9"}, {"set<int>", "[1}"},
+        {"int", "x"},
+        {"int", "1 2"},
+        {"int", ""},
+        {"int", "3000000000"},
+        {"boolean", "maybe"},
+        {"blob", "xyz"},
+        {"blob", "0x123"},
+        {"blob", "0xzz"},
+        {"timestamp", "yesterday"},
+        {"uuid", "123"},
+        {"inet", "1.2.3"},
+        {"list<int>", "1, 2"},
+        {"list<int>", "[1, 2"},
+        {"list<int>", "[1, x]"},
+        {"map<int, int>", "{1}"},
+        {"map<int, int>", "{1: }"},
+        {"tuple<int, int>", "(1, 2, 3)"},
+        {"addr", "{nosuch: 1}"},
+        {"vector<float, 3>", "[1, 2]"},
+        {"text", "\xff"},
+        {"ascii", "\xC3\xA9"},
+        {"set<int>", "[1}"},
     };
-    const struct cli_csv_forms forms = {.decimal_separator = '.', .yes = "True", .no = "False", .null = ""};
+    const struct cli_csv_forms forms = {
+        .decimal_separator = '.', .yes = "True", .no = "False", .null = ""};
     struct base_err err = {0};
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
         base_buf_reset(&bytes);
         base_err_clear(&err);
-        int rc = cli_csv_value(&forms, type_of(cases[i].type), base_slice_str(cases[i].field), &bytes, &err);
+        int rc = cli_csv_value(&forms, type_of(cases[i].type), base_slice_str(cases[i].field),
+                               &bytes, &err);
         ck_assert_msg(rc != BASE_OK, "%s took \"%s\"", cases[i].type, cases[i].field);
         ck_assert_msg(err.text[0], "%s: \"%s\": no text", cases[i].type, cases[i].field);
     }
@@ -149,7 +180,11 @@ END_TEST
 
 START_TEST(separators_and_styles_are_read_and_written)
 {
-    const struct cli_csv_forms forms = {.decimal_separator = ',', .thousands_separator = '.', .yes = "ja", .no = "nein", .null = "",
+    const struct cli_csv_forms forms = {.decimal_separator = ',',
+                                        .thousands_separator = '.',
+                                        .yes = "ja",
+                                        .no = "nein",
+                                        .null = "",
                                         .date_time_format = "%d.%m.%Y %H:%M"};
     struct cli_format format = cli_format_copy;
     struct base_err err = {0};
@@ -160,7 +195,12 @@ START_TEST(separators_and_styles_are_read_and_written)
     format.date_time_format = "%d.%m.%Y %H:%M";
     static const struct {
         const char *type, *field;
-    } cases[] = {{"double", "1.234.567,5"}, {"decimal", "-12.345,670"}, {"int", "1.000"}, {"int", "-999"}, {"boolean", "ja"}, {"boolean", "nein"},
+    } cases[] = {{"double", "1.234.567,5"},
+                 {"decimal", "-12.345,670"},
+                 {"int", "1.000"},
+                 {"int", "-999"},
+                 {"boolean", "ja"},
+                 {"boolean", "nein"},
                  {"timestamp", "29.02.2024 12:34"}};
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
         const struct base_type *type = type_of(cases[i].type);
@@ -176,11 +216,19 @@ START_TEST(widths_are_columns_of_the_screen)
     static const struct {
         const char *text;
         size_t width;
-    } cases[] = {{"", 0}, {"abc", 3}, {"h\xC3\xA9llo", 5}, {"\xE6\x97\xA5\xE6\x9C\xAC", 4}, {"e\xCC\x81", 1}, {"\xF0\x9F\x98\x80", 2}, {"\xff\xfe", 2}};
+    } cases[] = {{"", 0},
+                 {"abc", 3},
+                 {"h\xC3\xA9llo", 5},
+                 {"\xE6\x97\xA5\xE6\x9C\xAC", 4},
+                 {"e\xCC\x81", 1},
+                 {"\xF0\x9F\x98\x80", 2},
+                 {"\xff\xfe", 2}};
     for (size_t i = 0; i < BASE_COUNT(cases); i++)
         ck_assert_uint_eq(cli_format_width(base_slice_str(cases[i].text)), cases[i].width);
     size_t width;
-    ck_assert_str_eq(show(&cli_format_shell, type_of("text"), BASE_SLICE_LIT("\xE6\x97\xA5\n"), &width), "\xE6\x97\xA5\\n");
+    ck_assert_str_eq(
+        show(&cli_format_shell, type_of("text"), BASE_SLICE_LIT("\xE6\x97\xA5\n"), &width),
+        "\xE6\x97\xA5\\n");
     ck_assert_uint_eq(width, 4);
 }
 END_TEST
@@ -192,9 +240,13 @@ START_TEST(colours_take_no_room_and_bad_bytes_are_shown_as_a_blob)
     ck_assert_int_eq(cli_format_value(&cli_format_shell, type_of("int"), &v, &text), BASE_OK);
     ck_assert_uint_eq(text.width, 1);
     ck_assert(base_slice_equal(base_buf_view(&shown), BASE_SLICE_LIT(CLI_GREEN "5" CLI_PLAIN)));
-    ck_assert_str_eq(show(&cli_format_shell, type_of("int"), BASE_SLICE_LIT("\x01\x02"), NULL), "0x0102");
-    ck_assert_str_eq(show(&cli_format_shell, type_of("list<int>"), BASE_SLICE_LIT("\0\0\0\x09"), NULL), "0x00000009");
-    ck_assert_str_eq(show(&cli_format_shell, type_of("int"), BASE_SLICE_LIT(""), NULL), ""); /* the empty value */
+    ck_assert_str_eq(show(&cli_format_shell, type_of("int"), BASE_SLICE_LIT("\x01\x02"), NULL),
+                     "0x0102");
+    ck_assert_str_eq(
+        show(&cli_format_shell, type_of("list<int>"), BASE_SLICE_LIT("\0\0\0\x09"), NULL),
+        "0x00000009");
+    ck_assert_str_eq(show(&cli_format_shell, type_of("int"), BASE_SLICE_LIT(""), NULL),
+                     ""); /* the empty value */
     v.state = CQL_VALUE_NULL;
     text = (struct cli_text){.out = &shown};
     base_buf_reset(&shown);
@@ -203,7 +255,7 @@ START_TEST(colours_take_no_room_and_bad_bytes_are_shown_as_a_blob)
 }
 END_TEST
 
-/* --- records of CSV ----------------------------------------------------------------------------------------------------------- */
+/* Records of CSV. */
 
 static void read_all(const struct cli_csv_dialect *d, const char *text, const char *want)
 {
@@ -218,7 +270,9 @@ static void read_all(const struct cli_csv_dialect *d, const char *text, const ch
         if (!more)
             break;
         for (size_t i = 0; i < record.count; i++)
-            ck_assert_int_eq(base_buf_printf(&shown, "%s<%.*s>", i ? " " : "", BASE_SLICE_ARG(cli_csv_field(&record, i))), BASE_OK);
+            ck_assert_int_eq(base_buf_printf(&shown, "%s<%.*s>", i ? " " : "",
+                                             BASE_SLICE_ARG(cli_csv_field(&record, i))),
+                             BASE_OK);
         ck_assert_int_eq(base_buf_put_u8(&shown, '|'), BASE_OK);
     }
     ck_assert_int_eq(base_buf_put_u8(&shown, 0), BASE_OK);
@@ -244,8 +298,11 @@ END_TEST
 
 START_TEST(what_is_written_is_read)
 {
-    static const struct cli_csv_dialect dialects[] = {{',', '"', '\\'}, {';', '"', '"'}, {'\t', '\'', '\\'}};
-    static const char *const texts[] = {"plain", "", "a,b;c\td", "quote\" and ' here", "back\\slash", "line\nline\r\nline", " blanks ", "\\", "\""};
+    static const struct cli_csv_dialect dialects[] = {
+        {',', '"', '\\'}, {';', '"', '"'}, {'\t', '\'', '\\'}};
+    static const char *const texts[] = {
+        "plain",    "",   "a,b;c\td", "quote\" and ' here", "back\\slash", "line\nline\r\nline",
+        " blanks ", "\\", "\""};
     for (size_t d = 0; d < BASE_COUNT(dialects); d++) {
         struct cli_csv_record record;
         struct base_err err = {0};
@@ -253,7 +310,8 @@ START_TEST(what_is_written_is_read)
         bool more;
         base_buf_init(&line, 1 << 20);
         for (size_t i = 0; i < BASE_COUNT(texts); i++)
-            ck_assert_int_eq(cli_csv_put(&dialects[d], base_slice_str(texts[i]), i == 0, &line), BASE_OK);
+            ck_assert_int_eq(cli_csv_put(&dialects[d], base_slice_str(texts[i]), i == 0, &line),
+                             BASE_OK);
         ck_assert_int_eq(base_buf_put_u8(&line, '\n'), BASE_OK);
         FILE *file = fmemopen(line.data, line.len, "r");
         cli_csv_record_init(&record);
@@ -261,7 +319,8 @@ START_TEST(what_is_written_is_read)
         ck_assert(more);
         ck_assert_uint_eq(record.count, BASE_COUNT(texts));
         for (size_t i = 0; i < BASE_COUNT(texts); i++)
-            ck_assert_msg(base_slice_equal(cli_csv_field(&record, i), base_slice_str(texts[i])), "dialect %zu: \"%s\" is \"%.*s\"", d, texts[i],
+            ck_assert_msg(base_slice_equal(cli_csv_field(&record, i), base_slice_str(texts[i])),
+                          "dialect %zu: \"%s\" is \"%.*s\"", d, texts[i],
                           BASE_SLICE_ARG(cli_csv_field(&record, i)));
         ck_ok(cli_csv_read(&dialects[d], file, &record, &more, &err), err);
         ck_assert(!more);

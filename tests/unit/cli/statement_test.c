@@ -1,5 +1,5 @@
-/* Where statements end. Without these a semicolon in a text could cut a statement in two, a batch be sent in pieces, or the shell wait
- * for ever for a line's end that was there. */
+/* Where statements end. Without these a semicolon in a text could cut a statement in two, a batch
+ * be sent in pieces, or the shell wait for ever for a line's end that was there. */
 #include "cli/statement.h"
 #include "tests/lib/ck.h"
 
@@ -15,7 +15,8 @@ static void splits(const char *text, const char *want)
     if (step == CLI_STATEMENT_OPEN)
         ck_assert_int_eq(base_buf_printf(&got, "~%.*s", BASE_SLICE_ARG(rest)), BASE_OK);
     ck_assert_int_eq(base_buf_put_u8(&got, 0), BASE_OK);
-    ck_assert_msg(strcmp((const char *)got.data, want) == 0, "\"%s\" splits into \"%s\", not \"%s\"", text, (const char *)got.data, want);
+    ck_assert_msg(strcmp((const char *)got.data, want) == 0,
+                  "\"%s\" splits into \"%s\", not \"%s\"", text, (const char *)got.data, want);
     base_buf_fini(&got);
 }
 
@@ -26,21 +27,26 @@ START_TEST(statements_end_at_semicolons_outside_of_quotes_and_comments)
     splits("SELECT 1;", "SELECT 1|");
     splits(";;SELECT 1;;SELECT 2 ; ", "SELECT 1|SELECT 2|");
     splits("SELECT 1", "~SELECT 1");
-    splits("INSERT INTO t VALUES (';', \"a;b\", $$x;y$$);SELECT", "INSERT INTO t VALUES (';', \"a;b\", $$x;y$$)|~SELECT");
+    splits("INSERT INTO t VALUES (';', \"a;b\", $$x;y$$);SELECT",
+           "INSERT INTO t VALUES (';', \"a;b\", $$x;y$$)|~SELECT");
     splits("SELECT 'it''s;' ; x", "SELECT 'it''s;'|~ x");
     splits("SELECT 1 -- ;\n ; ", "SELECT 1|");
     splits("SELECT /* ; */ 1; ", "SELECT /* ; */ 1|");
     splits("SELECT 'open;", "~SELECT 'open;");
     splits("SELECT /* open;", "~SELECT /* open;");
-    splits("SELECT a - 1, b -1, 123e4567-e89b-12d3-a456-426614174000;", "SELECT a - 1, b -1, 123e4567-e89b-12d3-a456-426614174000|");
+    splits("SELECT a - 1, b -1, 123e4567-e89b-12d3-a456-426614174000;",
+           "SELECT a - 1, b -1, 123e4567-e89b-12d3-a456-426614174000|");
 }
 END_TEST
 
 START_TEST(a_batch_is_one_statement)
 {
-    splits("BEGIN BATCH INSERT INTO a (k) VALUES (1); UPDATE b SET c = 1 WHERE k = 2; APPLY BATCH; SELECT 1;",
-           "BEGIN BATCH INSERT INTO a (k) VALUES (1); UPDATE b SET c = 1 WHERE k = 2; APPLY BATCH|SELECT 1|");
-    splits("begin unlogged batch insert into a (k) values (1);", "~begin unlogged batch insert into a (k) values (1);");
+    splits("BEGIN BATCH INSERT INTO a (k) VALUES (1); UPDATE b SET c = 1 WHERE k = 2; APPLY BATCH; "
+           "SELECT 1;",
+           "BEGIN BATCH INSERT INTO a (k) VALUES (1); UPDATE b SET c = 1 WHERE k = 2; APPLY "
+           "BATCH|SELECT 1|");
+    splits("begin unlogged batch insert into a (k) values (1);",
+           "~begin unlogged batch insert into a (k) values (1);");
     splits("BEGIN BATCH INSERT INTO a (k, t) VALUES (1, 'apply batch;'); apply\n batch;",
            "BEGIN BATCH INSERT INTO a (k, t) VALUES (1, 'apply batch;'); apply\n batch|");
 }
@@ -63,8 +69,12 @@ START_TEST(tokens_lose_their_quotes)
 {
     static const struct {
         const char *text, *plain, *identifier;
-    } cases[] = {{"Name", "Name", "name"}, {"\"Na\"\"me\"", "Na\"me", "Na\"me"}, {"'it''s'", "it's", "it's"}, {"$$a'b$$", "a'b", "a'b"},
-                 {"''", "", ""}, {"12", "12", "12"}};
+    } cases[] = {{"Name", "Name", "name"},
+                 {"\"Na\"\"me\"", "Na\"me", "Na\"me"},
+                 {"'it''s'", "it's", "it's"},
+                 {"$$a'b$$", "a'b", "a'b"},
+                 {"''", "", ""},
+                 {"12", "12", "12"}};
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
         struct base_slice rest = base_slice_str(cases[i].text);
         struct cli_token token = cli_token_next(&rest);

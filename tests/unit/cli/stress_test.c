@@ -1,5 +1,5 @@
-/* ringlet stress without a node. Without these a percentile could be told too low, or what a read is compared with could be another
- * value than what was written, of a type's invalid form. */
+/* ringlet stress without a node. Without these a percentile could be told too low, or what a read
+ * is compared with could be another value than what was written, of a type's invalid form. */
 #include "cli/histogram.h"
 #include "cli/stress_private.h"
 #include "tests/lib/ck.h"
@@ -33,10 +33,12 @@ START_TEST(percentiles_are_never_told_too_low_and_at_most_a_128th_too_high)
     static const double percents[] = {0, 1, 50, 95, 99, 99.9, 99.99, 100};
     for (size_t i = 0; i < BASE_COUNT(percents); i++) {
         size_t rank = (size_t)((double)BASE_COUNT(values) * percents[i] / 100.0 + 0.9999);
-        uint64_t exact = values[rank ? rank - 1 : 0], told = cli_histogram_percentile(&h, percents[i]);
-        ck_assert_msg(told >= exact, "%g: %llu is below %llu", percents[i], (unsigned long long)told, (unsigned long long)exact);
-        ck_assert_msg(told <= exact + exact / 128 + 1, "%g: %llu is far above %llu", percents[i], (unsigned long long)told,
-                      (unsigned long long)exact);
+        uint64_t exact = values[rank ? rank - 1 : 0],
+                 told = cli_histogram_percentile(&h, percents[i]);
+        ck_assert_msg(told >= exact, "%g: %llu is below %llu", percents[i],
+                      (unsigned long long)told, (unsigned long long)exact);
+        ck_assert_msg(told <= exact + exact / 128 + 1, "%g: %llu is far above %llu", percents[i],
+                      (unsigned long long)told, (unsigned long long)exact);
     }
     cli_histogram_record(&h, UINT64_MAX);
     ck_assert_uint_eq(cli_histogram_percentile(&h, 100), UINT64_MAX);
@@ -56,16 +58,42 @@ START_TEST(a_distribution_is_written_as_the_plotter_takes_it)
     ck_assert_ptr_nonnull(strstr(text, "Percentile TotalCount 1/(1-Percentile)"));
     ck_assert_ptr_nonnull(strstr(text, "0.250000000000          1           1.33\n"));
     ck_assert_ptr_nonnull(strstr(text, "    4.000000 1.000000000000          4\n"));
-    ck_assert_ptr_nonnull(strstr(text, "#[Mean    =     2.500000, Max =     4.000000, Total count = 4]"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "#[Mean    =     2.500000, Max =     4.000000, Total count = 4]"));
 }
 END_TEST
 
 START_TEST(values_of_every_type_are_valid_and_come_again)
 {
     static const char *const types[] = {
-        "ascii", "bigint", "blob", "boolean", "counter", "decimal", "double", "float", "int", "timestamp", "uuid", "text", "varint",
-        "timeuuid", "inet", "date", "time", "smallint", "tinyint", "duration", "list<int>", "map<text, frozen<list<varint>>>", "set<text>",
-        "tuple<int, text, blob>", "vector<float, 3>", "vector<text, 2>", "vector<frozen<list<bigint>>, 70>", "frozen<map<int, inet>>",
+        "ascii",
+        "bigint",
+        "blob",
+        "boolean",
+        "counter",
+        "decimal",
+        "double",
+        "float",
+        "int",
+        "timestamp",
+        "uuid",
+        "text",
+        "varint",
+        "timeuuid",
+        "inet",
+        "date",
+        "time",
+        "smallint",
+        "tinyint",
+        "duration",
+        "list<int>",
+        "map<text, frozen<list<varint>>>",
+        "set<text>",
+        "tuple<int, text, blob>",
+        "vector<float, 3>",
+        "vector<text, 2>",
+        "vector<frozen<list<bigint>>, 70>",
+        "frozen<map<int, inet>>",
     };
     struct base_arena arena;
     struct base_buf one, two;
@@ -82,7 +110,8 @@ START_TEST(values_of_every_type_are_valid_and_come_again)
             ck_ok(cli_stress_value(type, cli_stress_mix(seed), 34, &one), err);
             ck_ok(cli_stress_value(type, cli_stress_mix(seed), 34, &two), err);
             ck_ok(base_value_validate(type, base_buf_view(&one), &err), err);
-            ck_assert_msg(base_slice_equal(base_buf_view(&one), base_buf_view(&two)), "%s", types[i]);
+            ck_assert_msg(base_slice_equal(base_buf_view(&one), base_buf_view(&two)), "%s",
+                          types[i]);
         }
     }
     base_buf_fini(&one);
@@ -94,7 +123,8 @@ END_TEST
 START_TEST(keys_of_partitions_differ)
 {
     struct cli_stress_options o = {.key_size = 10, .value_size = 34};
-    struct cli_stress_column key = {.type = base_type_scalar(BASE_TYPE_BLOB), .role = CLI_STRESS_PARTITION_KEY, .salt = 77};
+    struct cli_stress_column key = {
+        .type = base_type_scalar(BASE_TYPE_BLOB), .role = CLI_STRESS_PARTITION_KEY, .salt = 77};
     struct cli_stress_column c0 = {.type = key.type, .role = CLI_STRESS_REGULAR, .salt = 78};
     struct base_buf out;
     uint64_t seen[2000];

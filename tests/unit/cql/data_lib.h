@@ -1,4 +1,5 @@
-/* A table in memory behind fake ports, which answer DONE or PENDING as a seed says: what the tests of SELECT and WHERE talk to. */
+/* A table in memory behind fake ports, which answer DONE or PENDING as a seed says: what the tests
+ * of SELECT and WHERE talk to. */
 #ifndef TESTS_UNIT_CQL_DATA_LIB_H
 #define TESTS_UNIT_CQL_DATA_LIB_H
 
@@ -8,10 +9,10 @@
 #include "tests/lib/rng.h"
 #include "tests/unit/cql/script.h"
 
-/* --- the data ------------------------------------------------------------------------------------------------------- */
+/* The data. */
 
 struct stored {
-    struct base_uuid table; /* its id: a change of the schema makes all tables anew */
+    struct base_uuid table;            /* its id: a change of the schema makes all tables anew */
     struct base_slice pkey, ckey, row; /* ckey one byte, STATIC: the static row */
 };
 static struct stored stored[20000];
@@ -56,7 +57,8 @@ static inline struct base_slice as_value(const struct base_type *type, struct ba
     return base_buf_view(&buf);
 }
 
-static inline void put_cells(struct base_row_builder *b, const struct base_column *column, struct base_slice value, int32_t ttl)
+static inline void put_cells(struct base_row_builder *b, const struct base_column *column,
+                             struct base_slice value, int32_t ttl)
 {
     struct base_cell cell = {.column = column->id, .ts = write_us, .value = value};
     if (ttl) {
@@ -74,7 +76,8 @@ static inline void put_cells(struct base_row_builder *b, const struct base_colum
     for (uint32_t i = 0;; i++) {
         uint8_t node[8] = {0};
         struct base_uuid place = base_list_place(1000 + i, node);
-        int rc = base_explode_next(&it, column->type->kind == BASE_TYPE_LIST ? &place : NULL, &cell, &end, &err);
+        int rc = base_explode_next(&it, column->type->kind == BASE_TYPE_LIST ? &place : NULL, &cell,
+                                   &end, &err);
         ck_assert_msg(rc == BASE_OK, "%s", err.text);
         if (end)
             break;
@@ -84,7 +87,8 @@ static inline void put_cells(struct base_row_builder *b, const struct base_colum
 }
 
 /* The columns of a kind that are said, as a row; empty when none is. */
-static inline struct base_slice as_row(const struct base_table *t, const char *text, bool statics, int32_t ttl, bool liveness)
+static inline struct base_slice as_row(const struct base_table *t, const char *text, bool statics,
+                                       int32_t ttl, bool liveness)
 {
     struct base_buf buf;
     struct base_row_builder b;
@@ -104,7 +108,8 @@ static inline struct base_slice as_row(const struct base_table *t, const char *t
     return base_buf_view(&buf);
 }
 
-static inline void store(const struct base_table *t, struct base_slice pkey, struct base_slice ckey, struct base_slice row)
+static inline void store(const struct base_table *t, struct base_slice pkey, struct base_slice ckey,
+                         struct base_slice row)
 {
     ck_assert_uint_lt(stored_count, BASE_COUNT(stored));
     stored[stored_count++] = (struct stored){t->id, pkey, ckey, row};
@@ -124,7 +129,8 @@ static inline struct base_slice pkey_said(const struct base_table *t, const char
     return base_buf_view(&pkey);
 }
 
-/* INSERT: "k=1;c=2;v=hello;tags=[\"a\"]". A row when all clustering columns are given; a static row when a static column is. */
+/* INSERT: "k=1;c=2;v=hello;tags=[\"a\"]". A row when all clustering columns are given; a static row
+ * when a static column is. */
 static inline void insert_ttl(const char *name, const char *text, int32_t ttl, bool liveness)
 {
     const struct base_table *t = table(name);
@@ -137,7 +143,9 @@ static inline void insert_ttl(const char *name, const char *text, int32_t ttl, b
         struct base_slice value = said(text, column->name);
         whole = whole && value.data;
         if (whole)
-            ck_assert_int_eq(base_ckey_put(column->type, column->descending, as_value(column->type, value), &ckey, &exact, &err), BASE_OK);
+            ck_assert_int_eq(base_ckey_put(column->type, column->descending,
+                                           as_value(column->type, value), &ckey, &exact, &err),
+                             BASE_OK);
     }
     ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey), BASE_OK);
     if (whole)
@@ -152,14 +160,14 @@ static inline void insert(const char *name, const char *text)
     insert_ttl(name, text, 0, true);
 }
 
-/* --- a stream of it --------------------------------------------------------------------------------------------------- */
+/* A stream of it. */
 
 struct data_source {
     struct base_source source;
     const struct base_read *cmd;
     const struct base_table *table;
-    size_t at;            /* the next partition's first */
-    size_t first, count;  /* the current partition's rows */
+    size_t at;           /* the next partition's first */
+    size_t first, count; /* the current partition's rows */
     size_t given;
 };
 
@@ -168,14 +176,16 @@ static bool in_range(const struct base_read *cmd, struct base_slice pkey)
     if (cmd->pkey.len)
         return base_slice_equal(cmd->pkey, pkey);
     int64_t token = base_token_get(pkey.data);
-    return token > cmd->token_after && token <= cmd->token_upto && base_slice_compare(pkey, cmd->start_pkey) >= 0;
+    return token > cmd->token_after && token <= cmd->token_upto &&
+           base_slice_compare(pkey, cmd->start_pkey) >= 0;
 }
 
 static bool in_slices(const struct base_slices *slices, struct base_slice ckey)
 {
     for (size_t i = 0; i < slices->count; i++) {
         const struct base_range *r = &slices->ranges[i];
-        if (base_slice_compare(ckey, r->lo) >= 0 && (r->hi.len == 0 || base_slice_compare(ckey, r->hi) <= 0))
+        if (base_slice_compare(ckey, r->lo) >= 0 &&
+            (r->hi.len == 0 || base_slice_compare(ckey, r->hi) <= 0))
             return true;
     }
     return false;
@@ -186,14 +196,16 @@ static int data_partition(struct base_source *src, struct base_partition *out, s
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
-    while (s->at < stored_count && (!base_uuid_equal(stored[s->at].table, s->table->id) || !in_range(s->cmd, stored[s->at].pkey)))
+    while (s->at < stored_count && (!base_uuid_equal(stored[s->at].table, s->table->id) ||
+                                    !in_range(s->cmd, stored[s->at].pkey)))
         s->at++;
     if (s->at == stored_count)
         return BASE_OK;
     s->first = s->at;
     s->given = 0;
     out->pkey = stored[s->first].pkey;
-    while (s->at < stored_count && base_uuid_equal(stored[s->at].table, s->table->id) && base_slice_equal(stored[s->at].pkey, out->pkey))
+    while (s->at < stored_count && base_uuid_equal(stored[s->at].table, s->table->id) &&
+           base_slice_equal(stored[s->at].pkey, out->pkey))
         s->at++;
     s->count = s->at - s->first;
     if (stored[s->first].ckey.data[0] == BASE_KEY_STATIC) {
@@ -214,7 +226,8 @@ static int data_next(struct base_source *src, struct base_item *out, struct base
         s->given++;
         if (!in_slices(&s->cmd->slices, stored[i].ckey))
             continue;
-        *out = (struct base_item){.kind = BASE_ITEM_ROW, .ckey = stored[i].ckey, .row = stored[i].row};
+        *out =
+            (struct base_item){.kind = BASE_ITEM_ROW, .ckey = stored[i].ckey, .row = stored[i].row};
         break;
     }
     return BASE_OK;
@@ -226,7 +239,7 @@ static void data_close(struct base_source *src)
 }
 static const struct base_source_ops data_ops = {data_partition, data_next, data_close};
 
-/* --- ports -------------------------------------------------------------------------------------------------------------- */
+/* Ports. */
 
 struct data_read {
     struct base_rows rows;
@@ -240,7 +253,7 @@ static struct {
     struct data_read *pending[64];
     size_t pending_count;
     size_t open, opened, asked, rows_read; /* reads that are open; were opened; calls; rows given */
-    int fail_after;                 /* rows until a read fails; -1: never */
+    int fail_after;                        /* rows until a read fails; -1: never */
 } world;
 static int64_t data_now_us = 1000000000; /* second 1000 */
 
@@ -259,7 +272,8 @@ static void data_fetch(struct data_read *r)
 {
     base_err_clear(&r->read->err);
     if (world.fail_after >= 0 && world.fail_after-- == 0) {
-        r->read->rc = base_err_set(&r->read->err, BASE_E_UNAVAILABLE, "Cannot achieve consistency level ONE");
+        r->read->rc =
+            base_err_set(&r->read->err, BASE_E_UNAVAILABLE, "Cannot achieve consistency level ONE");
         r->read->outcome = (struct cql_outcome){.required = 1, .alive = 0};
         return;
     }
@@ -275,8 +289,9 @@ static enum cql_answer data_read_next(struct cql_ports *ports, struct cql_read *
     if (!r) {
         struct data_source *s = calloc(1, sizeof *s);
         struct base_source *source = &s->source, *merged;
-        struct base_merge_options options = {.reversed = read->cmd->reversed,
-                                             .purge = {.now_s = read->cmd->now_s, .live_only = true}};
+        struct base_merge_options options = {
+            .reversed = read->cmd->reversed,
+            .purge = {.now_s = read->cmd->now_s, .live_only = true}};
         *s = (struct data_source){.source.ops = &data_ops, .cmd = read->cmd, .table = read->table};
         ck_assert_int_eq(base_merge_open(&source, 1, &options, &merged, &err), BASE_OK);
         r = calloc(1, sizeof *r);
@@ -333,9 +348,12 @@ static void data_trace(struct cql_ports *ports, const char *fmt, ...)
 {
     (void)ports, (void)fmt;
 }
-static const struct cql_port_ops data_port_ops = {
-    .timestamp = data_clock, .now_us = data_clock, .random = data_random, .read_next = data_read_next, .read_close = data_read_close,
-    .trace = data_trace};
+static const struct cql_port_ops data_port_ops = {.timestamp = data_clock,
+                                                  .now_us = data_clock,
+                                                  .random = data_random,
+                                                  .read_next = data_read_next,
+                                                  .read_close = data_read_close,
+                                                  .trace = data_trace};
 
 static inline void world_reset(uint64_t seed, unsigned pending_percent)
 {
@@ -346,7 +364,7 @@ static inline void world_reset(uint64_t seed, unsigned pending_percent)
     world.fail_after = -1;
 }
 
-/* --- statements -------------------------------------------------------------------------------------------------------------- */
+/* Statements. */
 
 static struct cql_prepared *prepared;
 static struct base_arena prepare_arena;
@@ -415,11 +433,19 @@ static inline void print_rows(const struct cql_result *result, struct base_buf *
 }
 
 /* One page into `out`; the state for the next (or empty) into `state`. */
-static inline int one_page(size_t values, int32_t page_size, struct base_buf *state, struct base_buf *out, size_t rows_max)
+static inline int one_page(size_t values, int32_t page_size, struct base_buf *state,
+                           struct base_buf *out, size_t rows_max)
 {
     base_arena_init(&exec_arena);
-    exec = (struct cql_exec){.arena = &exec_arena, .prepared = prepared, .ports = &world.ports, .values = bound, .value_count = values,
-                             .consistency = 1, .page_size = page_size, .paging_state = base_buf_view(state), .done = exec_done};
+    exec = (struct cql_exec){.arena = &exec_arena,
+                             .prepared = prepared,
+                             .ports = &world.ports,
+                             .values = bound,
+                             .value_count = values,
+                             .consistency = 1,
+                             .page_size = page_size,
+                             .paging_state = base_buf_view(state),
+                             .done = exec_done};
     cql_result_init(&exec.result, rows_max);
     exec_ended = false;
     if (cql_exec_start(&exec) == CQL_PENDING) {
@@ -430,7 +456,8 @@ static inline int one_page(size_t values, int32_t page_size, struct base_buf *st
     ck_assert_uint_eq(world.pending_count, 0);
     if (exec.rc == BASE_OK) {
         print_rows(&exec.result, out);
-        ck_assert_msg(!exec.result.has_more || exec.result.row_count, "an empty page with more to come");
+        ck_assert_msg(!exec.result.has_more || exec.result.row_count,
+                      "an empty page with more to come");
         ck_assert(!page_size || exec.result.row_count <= (uint32_t)page_size);
     }
     err = exec.err;
@@ -438,7 +465,8 @@ static inline int one_page(size_t values, int32_t page_size, struct base_buf *st
     struct base_buf next;
     base_buf_init(&next, 1 << 20);
     if (exec.rc == BASE_OK && exec.result.has_more)
-        ck_assert_int_eq(base_buf_put_slice(&next, base_buf_view(&exec.result.paging_state)), BASE_OK);
+        ck_assert_int_eq(base_buf_put_slice(&next, base_buf_view(&exec.result.paging_state)),
+                         BASE_OK);
     base_buf_fini(state);
     *state = next;
     cql_result_fini(&exec.result);

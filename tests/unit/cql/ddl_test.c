@@ -1,27 +1,32 @@
-/* What DDL means. Without these a table could get another key than it was given, an option be taken and
- * ignored, a dropped column come back with its old cells, a type change under its tables' feet, or DESCRIBE
- * write what makes another table. */
+/* What DDL means. Without these a table could get another key than it was given, an option be taken
+ * and ignored, a dropped column come back with its old cells, a type change under its tables' feet,
+ * or DESCRIBE write what makes another table. */
 #include "tests/unit/cql/script.h"
 
-/* --- keyspaces -------------------------------------------------------------------------------------------- */
+/* Keyspaces. */
 
 START_TEST(keyspaces)
 {
-    must("CREATE KEYSPACE Lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': '3'} AND durable_writes = false");
+    must("CREATE KEYSPACE Lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': "
+         "'3'} AND durable_writes = false");
     const struct base_keyspace *ks = base_schema_keyspace(schema, S("lab"));
     ck_assert_ptr_nonnull(ks);
     ck_assert(!ks->durable_writes);
     ck_assert(base_slice_equal(base_options_get(&ks->replication, "class"), S("SimpleStrategy")));
     ck_assert(base_slice_equal(base_options_get(&ks->replication, "replication_factor"), S("3")));
-    refuses("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}", BASE_E_EXISTS,
-            "Cannot add existing keyspace \"lab\"");
-    must("CREATE KEYSPACE IF NOT EXISTS lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    refuses("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+            "'replication_factor': 1}",
+            BASE_E_EXISTS, "Cannot add existing keyspace \"lab\"");
+    must("CREATE KEYSPACE IF NOT EXISTS lab WITH replication = {'class': 'SimpleStrategy', "
+         "'replication_factor': 1}");
     ck_assert(ddl.nothing);
-    must("ALTER KEYSPACE lab WITH replication = {'class': 'org.apache.cassandra.locator.NetworkTopologyStrategy', 'dc1': 2, "
+    must("ALTER KEYSPACE lab WITH replication = {'class': "
+         "'org.apache.cassandra.locator.NetworkTopologyStrategy', 'dc1': 2, "
          "'dc2': '0'}");
     ks = base_schema_keyspace(schema, S("lab"));
     ck_assert(!ks->durable_writes); /* what ALTER does not name stays */
-    ck_assert(base_slice_equal(base_options_get(&ks->replication, "class"), S("NetworkTopologyStrategy")));
+    ck_assert(base_slice_equal(base_options_get(&ks->replication, "class"),
+                               S("NetworkTopologyStrategy")));
     must("DROP KEYSPACE lab");
     refuses("DROP KEYSPACE lab", BASE_E_NOTFOUND, "Keyspace 'lab' doesn't exist");
     must("DROP KEYSPACE IF EXISTS lab");
@@ -39,38 +44,50 @@ START_TEST(keyspaces_that_are_refused)
         {"durable_writes = true", BASE_E_INVALID, "Missing mandatory option 'replication'"},
         {"replication = {}", BASE_E_CONFIG, "Missing mandatory replication strategy class"},
         {"replication = 'SimpleStrategy'", BASE_E_SYNTAX, "It should be a map"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 'x'}", BASE_E_CONFIG, "must be numeric; found x"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 0}", BASE_E_CONFIG, "must be positive"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': -1}", BASE_E_CONFIG, "must be non-negative, found -1"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': '3/1'}", BASE_E_CONFIG, "Transient"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 99999999999999999999}", BASE_E_CONFIG, "numeric"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1, 'dc1': 1}", BASE_E_CONFIG, "{dc1}"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 'x'}", BASE_E_CONFIG,
+         "must be numeric; found x"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 0}", BASE_E_CONFIG,
+         "must be positive"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': -1}", BASE_E_CONFIG,
+         "must be non-negative, found -1"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': '3/1'}", BASE_E_CONFIG,
+         "Transient"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 99999999999999999999}",
+         BASE_E_CONFIG, "numeric"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1, 'dc1': 1}",
+         BASE_E_CONFIG, "{dc1}"},
         {"replication = {'class': 'NetworkTopologyStrategy', 'dc1': 'many'}", BASE_E_CONFIG, "dc1"},
         {"replication = {'class': 'LocalStrategy'}", BASE_E_INVALID, "reserved for internal use"},
-        {"replication = {'class': 'MyStrategy'}", BASE_E_CONFIG, "Unable to find replication strategy class 'MyStrategy'"},
+        {"replication = {'class': 'MyStrategy'}", BASE_E_CONFIG,
+         "Unable to find replication strategy class 'MyStrategy'"},
         {"replication = {'class': 'SimpleStrategy', 'class': 'x'}", BASE_E_SYNTAX, "given twice"},
         {"replication = {'class': {'a': 1}}", BASE_E_SYNTAX, "may not hold a map"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1} AND durable_writes = maybe", BASE_E_SYNTAX,
-         "Invalid boolean value maybe"},
-        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1} AND colour = 1", BASE_E_SYNTAX,
-         "Unknown property 'colour'"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1} AND durable_writes = "
+         "maybe",
+         BASE_E_SYNTAX, "Invalid boolean value maybe"},
+        {"replication = {'class': 'SimpleStrategy', 'replication_factor': 1} AND colour = 1",
+         BASE_E_SYNTAX, "Unknown property 'colour'"},
     };
     char text[512];
     for (size_t i = 0; i < BASE_COUNT(bad); i++) {
         snprintf(text, sizeof text, "CREATE KEYSPACE k WITH %s", bad[i].with);
         refuses(text, bad[i].code, bad[i].part);
     }
-    refuses("CREATE KEYSPACE \"a-b\" WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}", BASE_E_INVALID,
-            "non-alphanumeric-underscore characters (got \"a-b\")");
-    refuses("CREATE KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    refuses("CREATE KEYSPACE \"a-b\" WITH replication = {'class': 'SimpleStrategy', "
+            "'replication_factor': 1}",
+            BASE_E_INVALID, "non-alphanumeric-underscore characters (got \"a-b\")");
+    refuses("CREATE KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', "
+            "'replication_factor': 1}",
             BASE_E_UNAUTHORIZED, "system_auth keyspace is not user-modifiable");
     refuses("DROP KEYSPACE system", BASE_E_UNAUTHORIZED, "not user-modifiable");
-    refuses("CREATE TABLE system.t (a int PRIMARY KEY)", BASE_E_UNAUTHORIZED, "not user-modifiable");
-    must("CREATE KEYSPACE systemx WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    refuses("CREATE TABLE system.t (a int PRIMARY KEY)", BASE_E_UNAUTHORIZED,
+            "not user-modifiable");
+    must("CREATE KEYSPACE systemx WITH replication = {'class': 'SimpleStrategy', "
+         "'replication_factor': 1}");
 }
 END_TEST
 
-/* --- CREATE TABLE ----------------------------------------------------------------------------------------- */
+/* CREATE TABLE. */
 
 /* "p a text, c b int DESC, s …": the columns in the table's own order. */
 static void check_columns(const char *name, const char *want)
@@ -81,28 +98,34 @@ static void check_columns(const char *name, const char *want)
     base_buf_init(&got, 4096);
     for (size_t i = 0; i < t->column_count; i++) {
         const struct base_column *c = &t->columns[i];
-        ck_assert_int_eq(base_buf_printf(&got, "%s%s %.*s ", i ? ", " : "", kinds[c->kind], BASE_SLICE_ARG(c->name)), BASE_OK);
+        ck_assert_int_eq(base_buf_printf(&got, "%s%s %.*s ", i ? ", " : "", kinds[c->kind],
+                                         BASE_SLICE_ARG(c->name)),
+                         BASE_OK);
         ck_assert_int_eq(base_type_print(c->type, &got), BASE_OK);
         if (c->descending)
             ck_assert_int_eq(base_buf_printf(&got, " DESC"), BASE_OK);
     }
-    ck_assert_msg(base_slice_equal(base_buf_view(&got), S(want)), "%.*s", BASE_SLICE_ARG(base_buf_view(&got)));
+    ck_assert_msg(base_slice_equal(base_buf_view(&got), S(want)), "%.*s",
+                  BASE_SLICE_ARG(base_buf_view(&got)));
     base_buf_fini(&got);
 }
 
 START_TEST(tables_get_their_columns_in_order)
 {
     lab();
-    must("CREATE TABLE t (z int, y text static, x uuid, b map<text, text>, a frozen<set<int>>, k2 date, k1 varchar, "
+    must("CREATE TABLE t (z int, y text static, x uuid, b map<text, text>, a frozen<set<int>>, k2 "
+         "date, k1 varchar, "
          "PRIMARY KEY ((k1, k2), x, z)) WITH CLUSTERING ORDER BY (x DESC, z ASC)");
-    check_columns("t", "p k1 text, p k2 date, c x uuid DESC, c z int, s y text, r a frozen<set<int>>, r b map<text, text>");
+    check_columns("t", "p k1 text, p k2 date, c x uuid DESC, c z int, s y text, r a "
+                       "frozen<set<int>>, r b map<text, text>");
     ck_assert_uint_eq(base_table_column(table("t"), S("z"))->id, 1); /* ids as declared */
     ck_assert_uint_eq(table("t")->next_column_id, 8);
     must("CREATE TABLE u (a int PRIMARY KEY, b double)");
     check_columns("u", "p a int, r b double");
     must("CREATE TABLE lab.v (a int, b int, PRIMARY KEY (a, b))");
     check_columns("v", "p a int, c b int");
-    refuses("CREATE TABLE u (a int PRIMARY KEY)", BASE_E_EXISTS, "Cannot add already existing table \"u\" to keyspace \"lab\"");
+    refuses("CREATE TABLE u (a int PRIMARY KEY)", BASE_E_EXISTS,
+            "Cannot add already existing table \"u\" to keyspace \"lab\"");
     must("CREATE TABLE IF NOT EXISTS u (other text PRIMARY KEY)");
     ck_assert(ddl.nothing);
     must("DROP TABLE u");
@@ -121,9 +144,12 @@ END_TEST
 START_TEST(every_type_is_a_column)
 {
     lab();
-    must("CREATE TABLE t (k int PRIMARY KEY, a ascii, b bigint, c blob, d boolean, e date, f decimal, g double, h duration, "
-         "i float, j inet, l smallint, m text, n time, o timestamp, p timeuuid, q tinyint, r uuid, s varchar, u varint, "
-         "v list<int>, w SET<text>, x map<text, frozen<list<int>>>, y tuple<int, text>, z vector<float, 3>)");
+    must("CREATE TABLE t (k int PRIMARY KEY, a ascii, b bigint, c blob, d boolean, e date, f "
+         "decimal, g double, h duration, "
+         "i float, j inet, l smallint, m text, n time, o timestamp, p timeuuid, q tinyint, r uuid, "
+         "s varchar, u varint, "
+         "v list<int>, w SET<text>, x map<text, frozen<list<int>>>, y tuple<int, text>, z "
+         "vector<float, 3>)");
     ck_assert_uint_eq(table("t")->column_count, 25);
 }
 END_TEST
@@ -135,30 +161,41 @@ START_TEST(tables_that_are_refused)
         int code;
         const char *part;
     } bad[] = {
-        {"(a int)", BASE_E_INVALID, "No PRIMARY KEY specified for table 't' (exactly one required)"},
-        {"(a int PRIMARY KEY, b int PRIMARY KEY)", BASE_E_INVALID, "Multiple PRIMARY KEY specified"},
-        {"(a int PRIMARY KEY, b int, PRIMARY KEY (b))", BASE_E_INVALID, "Multiple PRIMARY KEY specified"},
-        {"(a int, PRIMARY KEY (b))", BASE_E_INVALID, "Unknown column 'b' referenced in PRIMARY KEY for table 't'"},
+        {"(a int)", BASE_E_INVALID,
+         "No PRIMARY KEY specified for table 't' (exactly one required)"},
+        {"(a int PRIMARY KEY, b int PRIMARY KEY)", BASE_E_INVALID,
+         "Multiple PRIMARY KEY specified"},
+        {"(a int PRIMARY KEY, b int, PRIMARY KEY (b))", BASE_E_INVALID,
+         "Multiple PRIMARY KEY specified"},
+        {"(a int, PRIMARY KEY (b))", BASE_E_INVALID,
+         "Unknown column 'b' referenced in PRIMARY KEY for table 't'"},
         {"(a int, PRIMARY KEY (a, a))", BASE_E_INVALID, "Duplicate column 'a' in PRIMARY KEY"},
         {"(a int, A text, PRIMARY KEY (a))", BASE_E_INVALID, "Duplicate column 'a' declaration"},
-        {"(a int static, b int, PRIMARY KEY (a, b))", BASE_E_INVALID, "Static column 'a' cannot be part of the PRIMARY KEY"},
+        {"(a int static, b int, PRIMARY KEY (a, b))", BASE_E_INVALID,
+         "Static column 'a' cannot be part of the PRIMARY KEY"},
         {"(a int PRIMARY KEY, b int static)", BASE_E_INVALID, "Static columns are only useful"},
         {"(a list<int> PRIMARY KEY)", BASE_E_INVALID, "PRIMARY KEY column 'a'"},
         {"(a duration PRIMARY KEY)", BASE_E_INVALID, "PRIMARY KEY column 'a'"},
-        {"(a int PRIMARY KEY, b counter)", BASE_E_INVALID, "column b: counter tables are not supported yet"},
-        {"(a int PRIMARY KEY, b integer)", BASE_E_INVALID, "column b: unknown type integer: did you mean int or bigint?"},
+        {"(a int PRIMARY KEY, b counter)", BASE_E_INVALID,
+         "column b: counter tables are not supported yet"},
+        {"(a int PRIMARY KEY, b integer)", BASE_E_INVALID,
+         "column b: unknown type integer: did you mean int or bigint?"},
         {"(a int PRIMARY KEY, b REAL)", BASE_E_INVALID, "did you mean double or float?"},
         {"(a int PRIMARY KEY, b list<string>)", BASE_E_INVALID, "did you mean text?"},
         {"(a int PRIMARY KEY, b thing)", BASE_E_INVALID, "Unknown type lab.thing"},
-        {"(a int PRIMARY KEY, b other.thing)", BASE_E_INVALID, "cannot refer to a user type in keyspace other"},
+        {"(a int PRIMARY KEY, b other.thing)", BASE_E_INVALID,
+         "cannot refer to a user type in keyspace other"},
         {"(a int PRIMARY KEY, b list<list<int>>)", BASE_E_INVALID, "column b: "},
-        {"(a int, b int, c int, PRIMARY KEY (a, b, c)) WITH CLUSTERING ORDER BY (b DESC)", BASE_E_INVALID,
-         "Missing CLUSTERING ORDER for column c"},
-        {"(a int, b int, c int, PRIMARY KEY (a, b, c)) WITH CLUSTERING ORDER BY (c DESC, b ASC)", BASE_E_INVALID,
-         "must exactly match"},
-        {"(a int, b int, PRIMARY KEY (a, b)) WITH CLUSTERING ORDER BY (b DESC, b DESC)", BASE_E_INVALID, "must exactly match"},
-        {"(a int PRIMARY KEY) WITH CLUSTERING ORDER BY (a DESC)", BASE_E_INVALID, "[a] are not clustering columns"},
-        {"(a int PRIMARY KEY) WITH CLUSTERING ORDER BY (q DESC)", BASE_E_INVALID, "[q] are not clustering columns"},
+        {"(a int, b int, c int, PRIMARY KEY (a, b, c)) WITH CLUSTERING ORDER BY (b DESC)",
+         BASE_E_INVALID, "Missing CLUSTERING ORDER for column c"},
+        {"(a int, b int, c int, PRIMARY KEY (a, b, c)) WITH CLUSTERING ORDER BY (c DESC, b ASC)",
+         BASE_E_INVALID, "must exactly match"},
+        {"(a int, b int, PRIMARY KEY (a, b)) WITH CLUSTERING ORDER BY (b DESC, b DESC)",
+         BASE_E_INVALID, "must exactly match"},
+        {"(a int PRIMARY KEY) WITH CLUSTERING ORDER BY (a DESC)", BASE_E_INVALID,
+         "[a] are not clustering columns"},
+        {"(a int PRIMARY KEY) WITH CLUSTERING ORDER BY (q DESC)", BASE_E_INVALID,
+         "[q] are not clustering columns"},
         {"(a int PRIMARY KEY) WITH COMPACT STORAGE", BASE_E_INVALID, "COMPACT STORAGE"},
     };
     char text[512];
@@ -167,15 +204,17 @@ START_TEST(tables_that_are_refused)
         snprintf(text, sizeof text, "CREATE TABLE t %s", bad[i].text);
         refuses(text, bad[i].code, bad[i].part);
     }
-    refuses("CREATE TABLE nowhere.t (a int PRIMARY KEY)", BASE_E_NOTFOUND, "Keyspace 'nowhere' doesn't exist");
-    refuses("CREATE TABLE \"t t\" (a int PRIMARY KEY)", BASE_E_INVALID, "Table name must not be empty");
+    refuses("CREATE TABLE nowhere.t (a int PRIMARY KEY)", BASE_E_NOTFOUND,
+            "Keyspace 'nowhere' doesn't exist");
+    refuses("CREATE TABLE \"t t\" (a int PRIMARY KEY)", BASE_E_INVALID,
+            "Table name must not be empty");
     keyspace = "";
     refuses("CREATE TABLE t (a int PRIMARY KEY)", BASE_E_INVALID, "No keyspace has been specified");
     keyspace = "lab";
 }
 END_TEST
 
-/* --- options ---------------------------------------------------------------------------------------------- */
+/* Options. */
 
 START_TEST(options_have_cassandras_defaults)
 {
@@ -186,7 +225,8 @@ START_TEST(options_have_cassandras_defaults)
     ck_assert_double_eq(o->bloom_filter_fp_chance, 0.01);
     ck_assert_int_eq(o->default_time_to_live_s, 0);
     ck_assert(base_slice_equal(base_options_get(&o->compression, "class"), S("LZ4Compressor")));
-    ck_assert(base_slice_equal(base_options_get(&o->compaction, "class"), S("SizeTieredCompactionStrategy")));
+    ck_assert(base_slice_equal(base_options_get(&o->compaction, "class"),
+                               S("SizeTieredCompactionStrategy")));
     struct cql_storage storage;
     cql_table_storage(o, &storage);
     ck_assert_int_eq(storage.compressor, 1);
@@ -201,14 +241,19 @@ END_TEST
 START_TEST(options_are_set_and_altered)
 {
     lab();
-    must("CREATE TABLE t (a int PRIMARY KEY) WITH comment = 'it''s' AND gc_grace_seconds = '60' AND "
-         "bloom_filter_fp_chance = 0.1 AND default_time_to_live = 3600 AND "
-         "compaction = {'class': 'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', 'min_threshold': 6, "
-         "'enabled': 'false', 'bucket_high': 1.75} AND "
-         "compression = {'class': 'ZstdCompressor', 'compression_level': 5, 'chunk_length_in_kb': 4} AND "
-         "caching = {'keys': 'NONE', 'rows_per_partition': '10'} AND speculative_retry = 'MIN(99p,50ms)' AND "
-         "additional_write_policy = NEVER AND read_repair = none AND memtable = 'default' AND cdc = false AND "
-         "id = 123e4567-e89b-12d3-a456-426614174000");
+    must(
+        "CREATE TABLE t (a int PRIMARY KEY) WITH comment = 'it''s' AND gc_grace_seconds = '60' AND "
+        "bloom_filter_fp_chance = 0.1 AND default_time_to_live = 3600 AND "
+        "compaction = {'class': 'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', "
+        "'min_threshold': 6, "
+        "'enabled': 'false', 'bucket_high': 1.75} AND "
+        "compression = {'class': 'ZstdCompressor', 'compression_level': 5, 'chunk_length_in_kb': "
+        "4} AND "
+        "caching = {'keys': 'NONE', 'rows_per_partition': '10'} AND speculative_retry = "
+        "'MIN(99p,50ms)' AND "
+        "additional_write_policy = NEVER AND read_repair = none AND memtable = 'default' AND cdc = "
+        "false AND "
+        "id = 123e4567-e89b-12d3-a456-426614174000");
     const struct base_table_options *o = &table("t")->options;
     ck_assert_uint_eq(table("t")->id.b[0], 0x12);
     ck_assert(base_slice_equal(o->comment, S("it's")));
@@ -243,27 +288,43 @@ START_TEST(options_are_kept_as_cassandra_shows_them)
         {"speculative_retry = '99PERCENTILE'", "speculative_retry = '99p'"},
         {"speculative_retry = '99.50percentile'", "speculative_retry = '99.5p'"},
         {"speculative_retry = none", "speculative_retry = 'NEVER'"},
-        {"additional_write_policy = 'min(99.9P, 50.0MS)'", "additional_write_policy = 'MIN(99.9p,50ms)'"},
+        {"additional_write_policy = 'min(99.9P, 50.0MS)'",
+         "additional_write_policy = 'MIN(99.9p,50ms)'"},
         {"speculative_retry = 'ALWAYS'", "speculative_retry = 'ALWAYS'"},
         {"speculative_retry = 'MAX(50ms,99p)'", "speculative_retry = 'MAX(99p,50ms)'"},
-        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': 'ROW'}",
-         "compaction = {'class': 'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', 'max_threshold': '32', "
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': "
+         "'ROW'}",
+         "compaction = {'class': "
+         "'org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy', 'max_threshold': "
+         "'32', "
          "'min_threshold': '4', 'provide_overlapping_tombstones': 'ROW'}"},
-        {"compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 160, 'fanout_size': '10', 'max_threshold': 16}",
-         "compaction = {'class': 'org.apache.cassandra.db.compaction.LeveledCompactionStrategy', 'fanout_size': '10', "
+        {"compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 160, "
+         "'fanout_size': '10', 'max_threshold': 16}",
+         "compaction = {'class': 'org.apache.cassandra.db.compaction.LeveledCompactionStrategy', "
+         "'fanout_size': '10', "
          "'max_threshold': '16', 'min_threshold': '4', 'sstable_size_in_mb': '160'}"},
-        {"compaction = {'class': 'org.apache.cassandra.db.compaction.TimeWindowCompactionStrategy', 'compaction_window_unit': 'days', "
-         "'compaction_window_size': 1, 'timestamp_resolution': 'MILLISECONDS', 'unsafe_aggressive_sstable_expiration': false}",
-         "compaction = {'class': 'org.apache.cassandra.db.compaction.TimeWindowCompactionStrategy', 'compaction_window_size': '1', "
-         "'compaction_window_unit': 'days', 'max_threshold': '32', 'min_threshold': '4', 'timestamp_resolution': 'MILLISECONDS', "
+        {"compaction = {'class': "
+         "'org.apache.cassandra.db.compaction.TimeWindowCompactionStrategy', "
+         "'compaction_window_unit': 'days', "
+         "'compaction_window_size': 1, 'timestamp_resolution': 'MILLISECONDS', "
+         "'unsafe_aggressive_sstable_expiration': false}",
+         "compaction = {'class': "
+         "'org.apache.cassandra.db.compaction.TimeWindowCompactionStrategy', "
+         "'compaction_window_size': '1', "
+         "'compaction_window_unit': 'days', 'max_threshold': '32', 'min_threshold': '4', "
+         "'timestamp_resolution': 'MILLISECONDS', "
          "'unsafe_aggressive_sstable_expiration': 'false'}"},
-        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4, N, L10, -2', 'target_sstable_size': '1 GiB', "
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4, N, L10, "
+         "-2', 'target_sstable_size': '1 GiB', "
          "'base_shard_count': 4, 'sstable_growth': 0.5, 'overlap_inclusion_method': 'TRANSITIVE'}",
-         "compaction = {'base_shard_count': '4', 'class': 'org.apache.cassandra.db.compaction.UnifiedCompactionStrategy', "
-         "'overlap_inclusion_method': 'TRANSITIVE', 'scaling_parameters': 'T4, N, L10, -2', 'sstable_growth': '0.5', "
+         "compaction = {'base_shard_count': '4', 'class': "
+         "'org.apache.cassandra.db.compaction.UnifiedCompactionStrategy', "
+         "'overlap_inclusion_method': 'TRANSITIVE', 'scaling_parameters': 'T4, N, L10, -2', "
+         "'sstable_growth': '0.5', "
          "'target_sstable_size': '1 GiB'}"},
         {"compression = {'sstable_compression': 'SnappyCompressor', 'chunk_length_kb': 64}",
-         "compression = {'chunk_length_in_kb': '64', 'class': 'org.apache.cassandra.io.compress.SnappyCompressor'}"},
+         "compression = {'chunk_length_in_kb': '64', 'class': "
+         "'org.apache.cassandra.io.compress.SnappyCompressor'}"},
         {"compression = {'sstable_compression': ''}", "compression = {'enabled': 'false'}"},
         {"compression = {}", "compression = {'enabled': 'false'}"},
     };
@@ -275,18 +336,28 @@ START_TEST(options_are_kept_as_cassandra_shows_them)
         base_buf_init(&out, 1 << 16);
         snprintf(text, sizeof text, "ALTER TABLE t WITH %s", cases[i].option);
         must(text);
-        snprintf(want, sizeof want, "\n    AND %s%s", cases[i].shown, strstr(cases[i].shown, "speculative") ? ";" : "\n");
+        snprintf(want, sizeof want, "\n    AND %s%s", cases[i].shown,
+                 strstr(cases[i].shown, "speculative") ? ";" : "\n");
         if (strstr(cases[i].shown, "additional")) /* the first one */
             snprintf(want, sizeof want, " WITH %s\n", cases[i].shown);
         ck_assert_int_eq(cql_describe_table(table("t"), &out), BASE_OK);
         ck_assert_int_eq(base_buf_put_u8(&out, 0), BASE_OK);
-        ck_assert_msg(strstr((char *)out.data, want) != NULL, "%s\ngave %s", want, (char *)out.data);
+        ck_assert_msg(strstr((char *)out.data, want) != NULL, "%s\ngave %s", want,
+                      (char *)out.data);
         base_buf_fini(&out);
     }
-    must("CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy'}"); /* default_keyspace_rf is 1 */
-    ck_assert(base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("one"))->replication, "replication_factor"), S("1")));
+    must(
+        "CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy'}"); /* default_keyspace_rf
+                                                                                  is 1 */
+    ck_assert(
+        base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("one"))->replication,
+                                          "replication_factor"),
+                         S("1")));
     must("CREATE KEYSPACE each WITH replication = {'class': 'NetworkTopologyStrategy'}");
-    ck_assert(base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("each"))->replication, "replication_factor"), S("1")));
+    ck_assert(
+        base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("each"))->replication,
+                                          "replication_factor"),
+                         S("1")));
 }
 END_TEST
 
@@ -297,19 +368,24 @@ START_TEST(options_that_are_refused)
         int code;
         const char *part;
     } bad[] = {
-        {"gc_grace_seconds = -1", BASE_E_CONFIG, "gc_grace_seconds must be greater than or equal to 0 (got -1)"},
+        {"gc_grace_seconds = -1", BASE_E_CONFIG,
+         "gc_grace_seconds must be greater than or equal to 0 (got -1)"},
         {"gc_grace_seconds = 'x'", BASE_E_SYNTAX, "Invalid integer value x for 'gc_grace_seconds'"},
         {"gc_grace_seconds = {'a': 1}", BASE_E_SYNTAX, "It should be a string"},
-        {"default_time_to_live = 630720001", BASE_E_CONFIG, "must be less than or equal to 630720000"},
+        {"default_time_to_live = 630720001", BASE_E_CONFIG,
+         "must be less than or equal to 630720000"},
         {"bloom_filter_fp_chance = 0", BASE_E_CONFIG, "bloom_filter_fp_chance must be larger than"},
         {"bloom_filter_fp_chance = 1.1", BASE_E_CONFIG, "bloom_filter_fp_chance"},
         {"bloom_filter_fp_chance = 'nan'", BASE_E_SYNTAX, "Invalid double value"},
         {"crc_check_chance = 2", BASE_E_CONFIG, "crc_check_chance"},
-        {"min_index_interval = 0", BASE_E_CONFIG, "min_index_interval must be greater than or equal to 1"},
-        {"max_index_interval = 5", BASE_E_CONFIG, "max_index_interval must be greater than or equal to min_index_interval"},
+        {"min_index_interval = 0", BASE_E_CONFIG,
+         "min_index_interval must be greater than or equal to 1"},
+        {"max_index_interval = 5", BASE_E_CONFIG,
+         "max_index_interval must be greater than or equal to min_index_interval"},
         {"cdc = true", BASE_E_CONFIG, "change data capture is not supported yet"},
         {"cdc = 'perhaps'", BASE_E_SYNTAX, "Invalid boolean value"},
-        {"speculative_retry = 'sometimes'", BASE_E_CONFIG, "Invalid value sometimes for option 'speculative_retry'"},
+        {"speculative_retry = 'sometimes'", BASE_E_CONFIG,
+         "Invalid value sometimes for option 'speculative_retry'"},
         {"speculative_retry = 'MIN(99p)'", BASE_E_CONFIG, "Invalid value MIN(99p)"},
         {"speculative_retry = '101p'", BASE_E_CONFIG, "Invalid value 101p"},
         {"read_repair = 'maybe'", BASE_E_CONFIG, "read_repair must be BLOCKING or NONE"},
@@ -320,29 +396,52 @@ START_TEST(options_that_are_refused)
         {"compaction = {}", BASE_E_CONFIG, "Missing sub-option 'class'"},
         {"compaction = {'class': 'LeveledCompactionStrategy', 'window': 1}", BASE_E_CONFIG,
          "Properties specified [window] are not understood by LeveledCompactionStrategy"},
-        {"compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 0}", BASE_E_CONFIG, "out of range"},
-        {"compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'WEEKS'}", BASE_E_CONFIG,
+        {"compaction = {'class': 'LeveledCompactionStrategy', 'sstable_size_in_mb': 0}",
+         BASE_E_CONFIG, "out of range"},
+        {"compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': "
+         "'WEEKS'}",
+         BASE_E_CONFIG,
          "WEEKS is not valid for compaction_window_unit: give one of MINUTES HOURS DAYS"},
-        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4, X'}", BASE_E_CONFIG, "Scaling parameter X must be"},
-        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T1'}", BASE_E_CONFIG, "Scaling parameter T1"},
-        {"compaction = {'class': 'UnifiedCompactionStrategy', 'target_sstable_size': '1 parsec'}", BASE_E_CONFIG, "not a valid size"},
-        {"compaction = {'class': 'UnifiedCompactionStrategy', 'bucket_low': 0.5}", BASE_E_CONFIG, "not understood"},
-        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': 'MOST'}", BASE_E_CONFIG, "not valid"},
-        {"compression = {'class': 'LZ4Compressor', 'sstable_compression': 'LZ4Compressor'}", BASE_E_CONFIG, "must not be used"},
-        {"compaction = {'class': 'Nonsense'}", BASE_E_CONFIG, "Unable to find compaction strategy class 'Nonsense'"},
-        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'sstable_size_in_mb': 5}", BASE_E_CONFIG,
-         "[sstable_size_in_mb] are not understood"},
-        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'min_threshold': 1}", BASE_E_CONFIG, "Min compaction threshold cannot be less than 2 (got 1)"},
-        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'min_threshold': 40}", BASE_E_CONFIG, "Min compaction threshold (got 40) cannot be greater than max compaction threshold (got 32)"},
-        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'bucket_low': 'low'}", BASE_E_CONFIG, "not a number"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4, X'}",
+         BASE_E_CONFIG, "Scaling parameter X must be"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T1'}",
+         BASE_E_CONFIG, "Scaling parameter T1"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'target_sstable_size': '1 parsec'}",
+         BASE_E_CONFIG, "not a valid size"},
+        {"compaction = {'class': 'UnifiedCompactionStrategy', 'bucket_low': 0.5}", BASE_E_CONFIG,
+         "not understood"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'provide_overlapping_tombstones': "
+         "'MOST'}",
+         BASE_E_CONFIG, "not valid"},
+        {"compression = {'class': 'LZ4Compressor', 'sstable_compression': 'LZ4Compressor'}",
+         BASE_E_CONFIG, "must not be used"},
+        {"compaction = {'class': 'Nonsense'}", BASE_E_CONFIG,
+         "Unable to find compaction strategy class 'Nonsense'"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'sstable_size_in_mb': 5}",
+         BASE_E_CONFIG, "[sstable_size_in_mb] are not understood"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'min_threshold': 1}",
+         BASE_E_CONFIG, "Min compaction threshold cannot be less than 2 (got 1)"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'min_threshold': 40}",
+         BASE_E_CONFIG,
+         "Min compaction threshold (got 40) cannot be greater than max compaction threshold (got "
+         "32)"},
+        {"compaction = {'class': 'SizeTieredCompactionStrategy', 'bucket_low': 'low'}",
+         BASE_E_CONFIG, "not a number"},
         {"compression = {'chunk_length_in_kb': 16}", BASE_E_CONFIG, "Missing sub-option 'class'"},
-        {"compression = {'class': 'ShrinkCompressor'}", BASE_E_CONFIG, "Could not create Compression for type ShrinkCompressor"},
-        {"compression = {'class': 'LZ4Compressor', 'chunk_length_in_kb': 3}", BASE_E_CONFIG, "power of 2"},
-        {"compression = {'class': 'LZ4Compressor', 'lz4_compressor_type': 'high'}", BASE_E_CONFIG, "only fast is supported"},
-        {"compression = {'class': 'LZ4Compressor', 'speed': 'high'}", BASE_E_CONFIG, "[speed] are not understood"},
-        {"compression = {'class': 'ZstdCompressor', 'compression_level': 23}", BASE_E_CONFIG, "out of range"},
-        {"compression = {'enabled': false, 'class': 'LZ4Compressor'}", BASE_E_CONFIG, "no other options must be specified"},
-        {"dclocal_read_repair_chance = 0.1", BASE_E_SYNTAX, "Unknown property 'dclocal_read_repair_chance'"},
+        {"compression = {'class': 'ShrinkCompressor'}", BASE_E_CONFIG,
+         "Could not create Compression for type ShrinkCompressor"},
+        {"compression = {'class': 'LZ4Compressor', 'chunk_length_in_kb': 3}", BASE_E_CONFIG,
+         "power of 2"},
+        {"compression = {'class': 'LZ4Compressor', 'lz4_compressor_type': 'high'}", BASE_E_CONFIG,
+         "only fast is supported"},
+        {"compression = {'class': 'LZ4Compressor', 'speed': 'high'}", BASE_E_CONFIG,
+         "[speed] are not understood"},
+        {"compression = {'class': 'ZstdCompressor', 'compression_level': 23}", BASE_E_CONFIG,
+         "out of range"},
+        {"compression = {'enabled': false, 'class': 'LZ4Compressor'}", BASE_E_CONFIG,
+         "no other options must be specified"},
+        {"dclocal_read_repair_chance = 0.1", BASE_E_SYNTAX,
+         "Unknown property 'dclocal_read_repair_chance'"},
         {"id = 123e4567-e89b-12d3-a456-426614174000", BASE_E_CONFIG, "Cannot alter table id"},
     };
     char text[512];
@@ -355,7 +454,7 @@ START_TEST(options_that_are_refused)
 }
 END_TEST
 
-/* --- ALTER TABLE ------------------------------------------------------------------------------------------ */
+/* ALTER TABLE. */
 
 START_TEST(columns_are_added_dropped_and_renamed)
 {
@@ -376,7 +475,8 @@ START_TEST(columns_are_added_dropped_and_renamed)
     must("ALTER TABLE t DROP y USING TIMESTAMP 99");
     ck_assert_int_eq(table("t")->dropped[2].dropped_us, 99);
     must("ALTER TABLE t ADD x int");
-    ck_assert_uint_gt(base_table_column(table("t"), S("x"))->id, x); /* a new column under an old name */
+    ck_assert_uint_gt(base_table_column(table("t"), S("x"))->id,
+                      x); /* a new column under an old name */
     ck_assert_uint_eq(table("t")->dropped_count, 3);
     must("ALTER TABLE t RENAME k TO key AND c TO \"C\"");
     check_columns("t", "p key int, c C int, r v text, r x int");
@@ -394,19 +494,27 @@ START_TEST(alterations_that_are_refused)
     must("CREATE TABLE flat (k int PRIMARY KEY, v text)");
     must("ALTER TABLE t DROP (v, w)");
     refuses("ALTER TABLE t DROP k", BASE_E_INVALID, "Cannot drop PRIMARY KEY column k");
-    refuses("ALTER TABLE t DROP nope", BASE_E_INVALID, "Column nope was not found in table 'lab.t'");
+    refuses("ALTER TABLE t DROP nope", BASE_E_INVALID,
+            "Column nope was not found in table 'lab.t'");
     refuses("ALTER TABLE t DROP v", BASE_E_INVALID, "Column v was not found");
-    refuses("ALTER TABLE t ADD v int", BASE_E_INVALID, "Cannot re-add previously dropped column 'v'");
+    refuses("ALTER TABLE t ADD v int", BASE_E_INVALID,
+            "Cannot re-add previously dropped column 'v'");
     refuses("ALTER TABLE t ADD v text static", BASE_E_INVALID, "kind REGULAR");
-    refuses("ALTER TABLE t ADD w list<text>", BASE_E_INVALID, "incompatible with previous type list<int>");
+    refuses("ALTER TABLE t ADD w list<text>", BASE_E_INVALID,
+            "incompatible with previous type list<int>");
     must("ALTER TABLE t ADD v text");
     refuses("ALTER TABLE flat ADD s int static", BASE_E_INVALID, "Static columns are only useful");
-    refuses("ALTER TABLE flat ADD c counter", BASE_E_INVALID, "counter tables are not supported yet");
-    refuses("ALTER TABLE flat RENAME v TO w", BASE_E_INVALID, "Cannot rename non PRIMARY KEY column v");
-    refuses("ALTER TABLE flat RENAME k TO v", BASE_E_INVALID, "another column with that name already exists");
-    refuses("ALTER TABLE flat ALTER v TYPE blob", BASE_E_INVALID, "Altering column types is no longer supported");
+    refuses("ALTER TABLE flat ADD c counter", BASE_E_INVALID,
+            "counter tables are not supported yet");
+    refuses("ALTER TABLE flat RENAME v TO w", BASE_E_INVALID,
+            "Cannot rename non PRIMARY KEY column v");
+    refuses("ALTER TABLE flat RENAME k TO v", BASE_E_INVALID,
+            "another column with that name already exists");
+    refuses("ALTER TABLE flat ALTER v TYPE blob", BASE_E_INVALID,
+            "Altering column types is no longer supported");
     refuses("ALTER TABLE nope ADD v int", BASE_E_NOTFOUND, "Table 'lab.nope' doesn't exist");
-    refuses("ALTER TABLE t DROP v USING TIMESTAMP 99999999999999999999", BASE_E_INVALID, "out of range");
+    refuses("ALTER TABLE t DROP v USING TIMESTAMP 99999999999999999999", BASE_E_INVALID,
+            "out of range");
 }
 END_TEST
 
@@ -432,15 +540,17 @@ START_TEST(a_table_has_no_more_columns_than_allowed)
 }
 END_TEST
 
-/* --- types ------------------------------------------------------------------------------------------------ */
+/* Types. */
 
 START_TEST(types)
 {
     lab();
     must("CREATE TYPE address (street text, numbers list<int>)");
     must("CREATE TYPE person (name text, home frozen<address>)");
-    must("CREATE TABLE t (k int PRIMARY KEY, who frozen<person>, friends list<frozen<lab.person>>, last person)");
-    check_columns("t", "p k int, r friends list<frozen<person>>, r last person, r who frozen<person>");
+    must("CREATE TABLE t (k int PRIMARY KEY, who frozen<person>, friends list<frozen<lab.person>>, "
+         "last person)");
+    check_columns("t",
+                  "p k int, r friends list<frozen<person>>, r last person, r who frozen<person>");
     must("ALTER TYPE address ADD zip int");
     must("ALTER TYPE address RENAME street TO road AND zip TO postcode");
     const struct base_type *who = base_table_column(table("t"), S("who"))->type;
@@ -471,39 +581,47 @@ START_TEST(types_that_are_refused)
     must("CREATE TABLE keyed (k frozen<a> PRIMARY KEY)");
     refuses("CREATE TYPE a (x int)", BASE_E_INVALID, "A user type with name 'a' already exists");
     refuses("CREATE TYPE int (x int)", BASE_E_INVALID, "Invalid (reserved) user type name int");
-    refuses("CREATE TYPE b (x int, X text)", BASE_E_INVALID, "Duplicate field name 'x' in type 'b'");
+    refuses("CREATE TYPE b (x int, X text)", BASE_E_INVALID,
+            "Duplicate field name 'x' in type 'b'");
     refuses("CREATE TYPE b (x counter)", BASE_E_INVALID, "cannot contain counters");
     refuses("CREATE TYPE b (x a)", BASE_E_INVALID, "cannot contain non-frozen UDTs");
     refuses("CREATE TYPE b (x nope)", BASE_E_INVALID, "field x: Unknown type lab.nope");
     refuses("ALTER TYPE a ADD x int", BASE_E_INVALID, "partition key of table keyed");
     refuses("ALTER TYPE lists ADD x int", BASE_E_INVALID, "a field with name x already exists");
     refuses("ALTER TYPE lists ADD me frozen<lists>", BASE_E_INVALID, "contain itself");
-    refuses("ALTER TYPE lists RENAME y TO z", BASE_E_INVALID, "Unknown field y in user type lab.lists");
+    refuses("ALTER TYPE lists RENAME y TO z", BASE_E_INVALID,
+            "Unknown field y in user type lab.lists");
     refuses("ALTER TYPE lists RENAME x TO x", BASE_E_INVALID, "Duplicate field name x");
-    refuses("ALTER TYPE lists ALTER x TYPE text", BASE_E_INVALID, "Altering field types is no longer supported");
+    refuses("ALTER TYPE lists ALTER x TYPE text", BASE_E_INVALID,
+            "Altering field types is no longer supported");
     refuses("ALTER TYPE lists DROP x", BASE_E_INVALID, "cannot be dropped");
     refuses("ALTER TYPE nope ADD x int", BASE_E_NOTFOUND, "Type lab.nope doesn't exist");
-    refuses("CREATE TABLE t (k int PRIMARY KEY, l lists)", BASE_E_INVALID, "nested non-frozen collections");
+    refuses("CREATE TABLE t (k int PRIMARY KEY, l lists)", BASE_E_INVALID,
+            "nested non-frozen collections");
     must("CREATE TABLE t (k int PRIMARY KEY, l frozen<lists>)");
 }
 END_TEST
 
-/* --- definitions from CREATE VIRTUAL TABLE ---------------------------------------------------------------- */
+/* Definitions from CREATE VIRTUAL TABLE. */
 
 static int define(const char *definitions, const char *with)
 {
     struct cql_context at = context();
     base_err_clear(&err);
-    return finish(cql_analyze_table(&arena, S("lab"), S("readings"), S(definitions), S(with), &at, &ddl, &err));
+    return finish(cql_analyze_table(&arena, S("lab"), S("readings"), S(definitions), S(with), &at,
+                                    &ddl, &err));
 }
 
 START_TEST(definitions_of_a_virtual_table)
 {
     lab();
-    ck_ok(define("sensor TEXT, day DATE, ts TIMESTAMP,celsius DOUBLE,tags MAP<TEXT,TEXT>,PRIMARY KEY ((sensor, day), ts)",
+    ck_ok(define("sensor TEXT, day DATE, ts TIMESTAMP,celsius DOUBLE,tags MAP<TEXT,TEXT>,PRIMARY "
+                 "KEY ((sensor, day), ts)",
                  "CLUSTERING ORDER BY (ts DESC) AND comment = 'x'"),
           err);
-    check_columns("readings", "p sensor text, p day date, c ts timestamp DESC, r celsius double, r tags map<text, text>");
+    check_columns(
+        "readings",
+        "p sensor text, p day date, c ts timestamp DESC, r celsius double, r tags map<text, text>");
     ck_assert(base_slice_equal(table("readings")->options.comment, S("x")));
     ck_fails(define("a int PRIMARY KEY", ""), BASE_E_EXISTS, err);
     must("DROP TABLE readings");
@@ -512,7 +630,8 @@ START_TEST(definitions_of_a_virtual_table)
     ck_fails(define("a INTEGER PRIMARY KEY", ""), BASE_E_INVALID, err);
     ck_assert_str_eq(err.text, "column a: unknown type integer: did you mean int or bigint?");
     ck_fails(define("a int PRIMARY KEY NOT NULL", ""), BASE_E_SYNTAX, err);
-    ck_assert_ptr_nonnull(strstr(err.text, "column definitions: line 1:18 no viable alternative at input 'NOT'"));
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "column definitions: line 1:18 no viable alternative at input 'NOT'"));
     ck_fails(define("a int PRIMARY KEY) WITH comment = 'x'", ""), BASE_E_SYNTAX, err);
     ck_fails(define("a int PRIMARY KEY", "comment"), BASE_E_SYNTAX, err);
     ck_assert_ptr_nonnull(strstr(err.text, "with: line 1:7"));
@@ -527,20 +646,26 @@ START_TEST(types_by_their_classes)
     must("CREATE TYPE u (a int)");
     must("CREATE TABLE t (a 'org.apache.cassandra.db.marshal.UTF8Type', b 'Int32Type', "
          "c 'org.apache.cassandra.db.marshal.ListType(org.apache.cassandra.db.marshal.Int32Type)', "
-         "d 'org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType , 3)', "
+         "d 'org.apache.cassandra.db.marshal.VectorType(org.apache.cassandra.db.marshal.FloatType "
+         ", 3)', "
          "e 'FrozenType(MapType(UUIDType,UserType(lab,75,61:Int32Type)))', PRIMARY KEY (a, b))");
-    check_columns("t", "p a text, c b int, r c list<int>, r d vector<float, 3>, r e frozen<map<uuid, frozen<u>>>");
-    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>b)')", BASE_E_INVALID,
-            "custom types are not supported");
+    check_columns(
+        "t",
+        "p a text, c b int, r c list<int>, r d vector<float, 3>, r e frozen<map<uuid, frozen<u>>>");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b "
+            "'org.apache.cassandra.db.marshal.DynamicCompositeType(a=>b)')",
+            BASE_E_INVALID, "custom types are not supported");
     must("CREATE TYPE custom (a int)");
-    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'ListType(com.acme.Foo)')", BASE_E_INVALID, "there is no class 'ListType(com.acme.Foo)'");
-    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'UserType(lab,76,61:Int32Type)')", BASE_E_INVALID, "Unknown type lab.v");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'ListType(com.acme.Foo)')", BASE_E_INVALID,
+            "there is no class 'ListType(com.acme.Foo)'");
+    refuses("CREATE TABLE x (a int PRIMARY KEY, b 'UserType(lab,76,61:Int32Type)')", BASE_E_INVALID,
+            "Unknown type lab.v");
     refuses("CREATE TABLE x (a int PRIMARY KEY, b '((')", BASE_E_INVALID, "not well-formed");
     refuses("CREATE TABLE x (a int PRIMARY KEY, b '')", BASE_E_INVALID, "custom types");
 }
 END_TEST
 
-/* --- DESCRIBE --------------------------------------------------------------------------------------------- */
+/* DESCRIBE. */
 
 static char *described(int (*describe)(const void *, struct base_buf *), const void *thing)
 {
@@ -552,18 +677,31 @@ static char *described(int (*describe)(const void *, struct base_buf *), const v
     return text;
 }
 
-static int describe_table(const void *thing, struct base_buf *out) { return cql_describe_table(thing, out); }
-static int describe_type(const void *thing, struct base_buf *out) { return cql_describe_type(thing, out); }
-static int describe_keyspace(const void *thing, struct base_buf *out) { return cql_describe_keyspace(thing, out); }
+static int describe_table(const void *thing, struct base_buf *out)
+{
+    return cql_describe_table(thing, out);
+}
+static int describe_type(const void *thing, struct base_buf *out)
+{
+    return cql_describe_type(thing, out);
+}
+static int describe_keyspace(const void *thing, struct base_buf *out)
+{
+    return cql_describe_keyspace(thing, out);
+}
 
 START_TEST(what_describe_writes_makes_the_same_again)
 {
-    must("CREATE KEYSPACE \"Lab\" WITH replication = {'class': 'NetworkTopologyStrategy', 'it''s': 2} AND durable_writes = false");
+    must("CREATE KEYSPACE \"Lab\" WITH replication = {'class': 'NetworkTopologyStrategy', 'it''s': "
+         "2} AND durable_writes = false");
     keyspace = "Lab";
     must("CREATE TYPE \"Odd \"\"type\" (\"select\" text, plain list<int>)");
-    must("CREATE TABLE \"T\" (\"Key\" int, \"from\" frozen<\"Odd \"\"type\">, true_ text static, v double, m map<text, frozen<set<int>>>, "
-         "\"true\" vector<float, 3>, PRIMARY KEY ((\"Key\", v), \"from\")) WITH CLUSTERING ORDER BY (\"from\" DESC) AND comment = 'it''s; $$' "
-         "AND bloom_filter_fp_chance = 0.001 AND compaction = {'class': 'SizeTieredCompactionStrategy', 'min_threshold': 3} "
+    must("CREATE TABLE \"T\" (\"Key\" int, \"from\" frozen<\"Odd \"\"type\">, true_ text static, v "
+         "double, m map<text, frozen<set<int>>>, "
+         "\"true\" vector<float, 3>, PRIMARY KEY ((\"Key\", v), \"from\")) WITH CLUSTERING ORDER "
+         "BY (\"from\" DESC) AND comment = 'it''s; $$' "
+         "AND bloom_filter_fp_chance = 0.001 AND compaction = {'class': "
+         "'SizeTieredCompactionStrategy', 'min_threshold': 3} "
          "AND compression = {'enabled': 'false'}");
     must("CREATE TABLE one (k int PRIMARY KEY, v text)");
     must("CREATE TABLE two (k int, v text, PRIMARY KEY (k, v))");
@@ -591,7 +729,8 @@ START_TEST(describe_reads_well)
     lab();
     must("CREATE TABLE t (a int, b text, PRIMARY KEY (a, b)) WITH CLUSTERING ORDER BY (b DESC)");
     const char *text = described(describe_table, table("t"));
-    const char *want = "CREATE TABLE lab.t (\n    a int,\n    b text,\n    PRIMARY KEY (a, b)\n) WITH CLUSTERING ORDER BY (b DESC)\n"
+    const char *want = "CREATE TABLE lab.t (\n    a int,\n    b text,\n    PRIMARY KEY (a, b)\n) "
+                       "WITH CLUSTERING ORDER BY (b DESC)\n"
                        "    AND additional_write_policy = '99p'\n";
     ck_assert_msg(strncmp(text, want, strlen(want)) == 0, "%s", text);
     ck_assert_ptr_nonnull(strstr(text, "\n    AND bloom_filter_fp_chance = 0.01\n"));
@@ -603,9 +742,12 @@ START_TEST(identifiers_are_quoted_when_they_must_be)
 {
     static const struct {
         const char *name, *want;
-    } cases[] = {{"abc", "abc"},         {"a_1", "a_1"},         {"Abc", "\"Abc\""}, {"1a", "\"1a\""},
-                 {"_a", "\"_a\""},       {"a b", "\"a b\""},     {"a\"b", "\"a\"\"b\""}, {"select", "\"select\""},
-                 {"key", "key"},         {"timestamp", "timestamp"}, {"true", "\"true\""}, {"", "\"\""}};
+    } cases[] = {{"abc", "abc"},         {"a_1", "a_1"},
+                 {"Abc", "\"Abc\""},     {"1a", "\"1a\""},
+                 {"_a", "\"_a\""},       {"a b", "\"a b\""},
+                 {"a\"b", "\"a\"\"b\""}, {"select", "\"select\""},
+                 {"key", "key"},         {"timestamp", "timestamp"},
+                 {"true", "\"true\""},   {"", "\"\""}};
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
         struct base_buf out;
         base_buf_init(&out, 4096);

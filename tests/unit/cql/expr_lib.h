@@ -1,4 +1,5 @@
-/* Terms as text to values as text, against a table whose row the test sets: what the tests of expressions talk to. */
+/* Terms as text to values as text, against a table whose row the test sets: what the tests of
+ * expressions talk to. */
 #ifndef TESTS_UNIT_CQL_EXPR_LIB_H
 #define TESTS_UNIT_CQL_EXPR_LIB_H
 
@@ -11,7 +12,7 @@ static struct cql_value bound[BINDS_MAX];
 static size_t bound_count;
 static const struct base_table *of_table;
 
-/* --- the row that selectors read ------------------------------------------------------------------------ */
+/* The row that selectors read. */
 
 struct cqli_row {
     struct cql_value cells[CELLS_MAX], writetimes[CELLS_MAX], ttls[CELLS_MAX]; /* by column id */
@@ -19,30 +20,36 @@ struct cqli_row {
 static struct cqli_row the_row;
 
 /* Linked in place of cql/row.c's (-Wl,--wrap). */
-int __wrap_cqli_row_value(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *e);
-int __wrap_cqli_row_writetime(struct cqli_row *row, const struct base_column *column, bool max, struct cql_value *out, struct base_err *e);
-int __wrap_cqli_row_ttl(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *e);
+int __wrap_cqli_row_value(struct cqli_row *row, const struct base_column *column,
+                          struct cql_value *out, struct base_err *e);
+int __wrap_cqli_row_writetime(struct cqli_row *row, const struct base_column *column, bool max,
+                              struct cql_value *out, struct base_err *e);
+int __wrap_cqli_row_ttl(struct cqli_row *row, const struct base_column *column,
+                        struct cql_value *out, struct base_err *e);
 
-int __wrap_cqli_row_value(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *e)
+int __wrap_cqli_row_value(struct cqli_row *row, const struct base_column *column,
+                          struct cql_value *out, struct base_err *e)
 {
     (void)e;
     *out = row->cells[column->id];
     return BASE_OK;
 }
-int __wrap_cqli_row_writetime(struct cqli_row *row, const struct base_column *column, bool max, struct cql_value *out, struct base_err *e)
+int __wrap_cqli_row_writetime(struct cqli_row *row, const struct base_column *column, bool max,
+                              struct cql_value *out, struct base_err *e)
 {
     (void)e, (void)max;
     *out = row->writetimes[column->id];
     return BASE_OK;
 }
-int __wrap_cqli_row_ttl(struct cqli_row *row, const struct base_column *column, struct cql_value *out, struct base_err *e)
+int __wrap_cqli_row_ttl(struct cqli_row *row, const struct base_column *column,
+                        struct cql_value *out, struct base_err *e)
 {
     (void)e;
     *out = row->ttls[column->id];
     return BASE_OK;
 }
 
-/* --- ports: a clock that stands, chance that counts ----------------------------------------------------- */
+/* Ports: a clock that stands, chance that counts. */
 
 static int64_t clock_us = 1700000000123456;
 static uint8_t chance;
@@ -64,16 +71,22 @@ static int64_t port_timestamp(struct cql_ports *ports)
     last_us = last_us < clock_us ? clock_us : last_us + 1;
     return last_us;
 }
-static const struct cql_port_ops port_ops = {.timestamp = port_timestamp, .now_us = port_now_us, .random = port_random};
+static const struct cql_port_ops port_ops = {
+    .timestamp = port_timestamp, .now_us = port_now_us, .random = port_random};
 static struct cql_ports ports = {.ops = &port_ops};
 
 static inline struct cqli_eval evaluation(void)
 {
-    return (struct cqli_eval){.arena = &arena, .values = bound, .value_count = bound_count, .row = &the_row, .ports = &ports,
-                              .now_us = clock_us, .err = &err};
+    return (struct cqli_eval){.arena = &arena,
+                              .values = bound,
+                              .value_count = bound_count,
+                              .row = &the_row,
+                              .ports = &ports,
+                              .now_us = clock_us,
+                              .err = &err};
 }
 
-/* --- terms ---------------------------------------------------------------------------------------------- */
+/* Terms. */
 
 static const struct base_type *find_udt(void *ctx, struct base_slice ks, struct base_slice name)
 {
@@ -96,8 +109,13 @@ static inline struct cqli_prepare preparation(const struct cql_statement *statem
     at = context();
     memset(specs, 0, sizeof specs);
     ck_assert_uint_le(statement->bind_count, BINDS_MAX);
-    return (struct cqli_prepare){.arena = &arena, .statement = statement, .context = &at, .table = of_table, .binds = specs,
-                                 .bind_count = statement->bind_count, .err = &err};
+    return (struct cqli_prepare){.arena = &arena,
+                                 .statement = statement,
+                                 .context = &at,
+                                 .table = of_table,
+                                 .binds = specs,
+                                 .bind_count = statement->bind_count,
+                                 .err = &err};
 }
 
 static inline const struct cql_statement *parsed(const char *form, struct base_slice term)
@@ -116,7 +134,8 @@ static inline const struct cql_statement *parsed(const char *form, struct base_s
 }
 
 /* A term for a receiver "v" of the type. */
-static inline int prepare_value(const struct base_type *type, struct base_slice text, struct cqli_expr **out)
+static inline int prepare_value(const struct base_type *type, struct base_slice text,
+                                struct cqli_expr **out)
 {
     const struct cql_statement *statement = parsed("INSERT INTO t (v) VALUES (%.*s)", text);
     struct cqli_prepare p = preparation(statement);
@@ -126,7 +145,8 @@ static inline int prepare_value(const struct base_type *type, struct base_slice 
     return rc;
 }
 
-static inline int value_of(const struct base_type *type, struct base_slice text, struct cql_value *out)
+static inline int value_of(const struct base_type *type, struct base_slice text,
+                           struct cql_value *out)
 {
     struct cqli_expr *expr;
     struct cqli_eval eval = evaluation();
@@ -154,18 +174,21 @@ static inline void is_value(const char *type, const char *term, const char *want
     int rc = value_of(type_of(type), S(term), &value);
     ck_assert_msg(rc == BASE_OK, "%s for %s: %s", term, type, err.text);
     const char *got = printed(type_of(type), &value);
-    ck_assert_msg(strcmp(got, wanted) == 0, "%s for %s\ngave   %s\nwanted %s", term, type, got, wanted);
+    ck_assert_msg(strcmp(got, wanted) == 0, "%s for %s\ngave   %s\nwanted %s", term, type, got,
+                  wanted);
 }
 
 static inline void no_value(const char *type, const char *term, const char *part)
 {
     struct cql_value value;
     int rc = value_of(type_of(type), S(term), &value);
-    ck_assert_msg(rc == BASE_E_INVALID, "%s for %s\ngave %d: %s", term, type, rc, rc == BASE_OK ? printed(type_of(type), &value) : err.text);
-    ck_assert_msg(strstr(err.text, part), "%s for %s\ngave: %s\nwithout: %s", term, type, err.text, part);
+    ck_assert_msg(rc == BASE_E_INVALID, "%s for %s\ngave %d: %s", term, type, rc,
+                  rc == BASE_OK ? printed(type_of(type), &value) : err.text);
+    ck_assert_msg(strstr(err.text, part), "%s for %s\ngave: %s\nwithout: %s", term, type, err.text,
+                  part);
 }
 
-/* --- selectors ------------------------------------------------------------------------------------------ */
+/* Selectors. */
 
 static inline int prepare_selector(const char *text, struct cqli_expr **out, const char **name)
 {
@@ -196,8 +219,8 @@ static inline void selects(const char *text, const char *wanted)
     base_buf_init(&type, 1 << 16);
     ck_assert_int_eq(base_type_print(cqli_expr_type(expr), &type), BASE_OK);
     ck_assert_int_eq(base_buf_printf(&type, " %s", printed(cqli_expr_type(expr), &value)), BASE_OK);
-    ck_assert_msg(base_slice_equal(base_buf_view(&type), S(wanted)), "%s\ngave   %.*s\nwanted %s", text, (int)type.len, (char *)type.data,
-                  wanted);
+    ck_assert_msg(base_slice_equal(base_buf_view(&type), S(wanted)), "%s\ngave   %.*s\nwanted %s",
+                  text, (int)type.len, (char *)type.data, wanted);
     base_buf_fini(&type);
 }
 
@@ -242,7 +265,8 @@ static inline void expr_setup(const char *columns)
     of_table = table("t");
     memset(&the_row, 0, sizeof the_row);
     for (size_t i = 0; i < CELLS_MAX; i++)
-        the_row.cells[i].state = the_row.writetimes[i].state = the_row.ttls[i].state = CQL_VALUE_NULL;
+        the_row.cells[i].state = the_row.writetimes[i].state = the_row.ttls[i].state =
+            CQL_VALUE_NULL;
     bound_count = 0;
     chance = 0;
     last_us = 0;

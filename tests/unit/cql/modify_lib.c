@@ -21,19 +21,22 @@ static void drop(struct base_slice s)
     free((void *)(uintptr_t)s.data);
 }
 
-/* --- the store ------------------------------------------------------------------------------------------------------ */
+/* The store. */
 
-static struct world_row *find(struct world *w, struct base_uuid table, struct base_slice pkey, struct base_slice ckey)
+static struct world_row *find(struct world *w, struct base_uuid table, struct base_slice pkey,
+                              struct base_slice ckey)
 {
     for (size_t i = 0; i < w->row_count; i++) {
         struct world_row *r = &w->rows[i];
-        if (base_uuid_equal(r->table, table) && base_slice_equal(r->pkey, pkey) && base_slice_equal(r->ckey, ckey))
+        if (base_uuid_equal(r->table, table) && base_slice_equal(r->pkey, pkey) &&
+            base_slice_equal(r->ckey, ckey))
             return r;
     }
     return NULL;
 }
 
-static void merge(struct world *w, struct base_uuid table, struct base_slice pkey, struct base_slice ckey, struct base_slice row)
+static void merge(struct world *w, struct base_uuid table, struct base_slice pkey,
+                  struct base_slice ckey, struct base_slice row)
 {
     struct world_row *old = find(w, table, pkey, ckey);
     if (!old) {
@@ -48,14 +51,17 @@ static void merge(struct world *w, struct base_uuid table, struct base_slice pke
     old->row = copy(base_buf_view(&w->scratch));
 }
 
-/* A deletion of the rows at and between two places of a partition (static: of its static row too). */
-static void cover(struct world *w, const struct base_mutation *m, struct base_slice lo, struct base_slice hi, struct base_deletion deletion,
-                  bool statics)
+/* A deletion of the rows at and between two places of a partition (static: of its static row
+ * too). */
+static void cover(struct world *w, const struct base_mutation *m, struct base_slice lo,
+                  struct base_slice hi, struct base_deletion deletion, bool statics)
 {
     for (size_t i = 0; i < w->row_count; i++) {
         struct world_row *r = &w->rows[i];
-        if (!base_uuid_equal(r->table, m->table_id) || !base_slice_equal(r->pkey, m->pkey) || (r->ckey.len == 0 && !statics) ||
-            r->row.len == 0 || (lo.len && r->ckey.len && base_slice_compare(r->ckey, lo) < 0) || (hi.len && base_slice_compare(r->ckey, hi) > 0))
+        if (!base_uuid_equal(r->table, m->table_id) || !base_slice_equal(r->pkey, m->pkey) ||
+            (r->ckey.len == 0 && !statics) || r->row.len == 0 ||
+            (lo.len && r->ckey.len && base_slice_compare(r->ckey, lo) < 0) ||
+            (hi.len && base_slice_compare(r->ckey, hi) > 0))
             continue;
         base_buf_reset(&w->scratch);
         OK(base_row_merge(&r->row, 1, deletion, &w->scratch));
@@ -91,7 +97,10 @@ static void apply(struct world *w, struct base_slice mutations, size_t count)
 /* The row as it is at now, or empty; in w->scratch. */
 static struct base_slice live(struct world *w, const struct world_row *r)
 {
-    const struct base_purge purge = {.now_s = WORLD_NOW_US / 1000000, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN, .live_only = true};
+    const struct base_purge purge = {.now_s = WORLD_NOW_US / 1000000,
+                                     .gc_before_s = INT64_MIN,
+                                     .purgeable_ts = INT64_MIN,
+                                     .live_only = true};
     base_buf_reset(&w->scratch);
     if (!r || r->row.len == 0)
         return (struct base_slice){0};
@@ -100,7 +109,7 @@ static struct base_slice live(struct world *w, const struct world_row *r)
     return base_buf_view(&w->scratch);
 }
 
-/* --- ports ------------------------------------------------------------------------------------------------------------ */
+/* Ports. */
 
 static struct world *world_of(struct cql_ports *ports)
 {
@@ -171,7 +180,8 @@ static void port_read_close(struct cql_ports *ports, struct cql_read *read)
 
 static int by_ckey(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct base_condition_row *)a)->ckey, ((const struct base_condition_row *)b)->ckey);
+    return base_slice_compare(((const struct base_condition_row *)a)->ckey,
+                              ((const struct base_condition_row *)b)->ckey);
 }
 
 static bool judge(struct world *w, struct cql_write *write)
@@ -195,7 +205,9 @@ static bool judge(struct world *w, struct cql_write *write)
     }
     qsort(rows, n, sizeof rows[0], by_ckey);
     ck_ok(base_conditions_check(write->condition, write->table, &write->err), write->err);
-    ck_ok(base_conditions_judge(write->condition, write->table, rows, n, &hold, &write->current, &write->err), write->err);
+    ck_ok(base_conditions_judge(write->condition, write->table, rows, n, &hold, &write->current,
+                                &write->err),
+          write->err);
     ck_assert(hold || base_conditions_current_check(base_buf_view(&write->current)));
     while (n > 0)
         drop(rows[--n].row);
@@ -260,8 +272,12 @@ bool world_step(struct world *w)
 
 void world_init(struct world *w, const struct base_schema *schema)
 {
-    static const struct cql_port_ops ops = {.timestamp = port_timestamp, .now_us = port_now_us, .random = port_random,
-                                            .read_next = port_read_next, .read_close = port_read_close, .write = port_write};
+    static const struct cql_port_ops ops = {.timestamp = port_timestamp,
+                                            .now_us = port_now_us,
+                                            .random = port_random,
+                                            .read_next = port_read_next,
+                                            .read_close = port_read_close,
+                                            .write = port_write};
     *w = (struct world){.ports.ops = &ops, .schema = schema, .timestamp = WORLD_NOW_US};
     base_buf_init(&w->scratch, SIZE_MAX / 2);
     OK(base_buf_reserve(&w->scratch, 1 << 16));
@@ -281,7 +297,7 @@ void world_fini(struct world *w)
     base_buf_fini(&w->condition);
 }
 
-/* --- mutations as text --------------------------------------------------------------------------------------------------- */
+/* Mutations as text. */
 
 static void put_value(const struct base_type *type, struct base_slice value, struct base_buf *out)
 {
@@ -307,7 +323,8 @@ static void put_deletion(struct base_deletion d, struct base_buf *out)
     ck_assert_int_eq(d.local_s, WORLD_NOW_US / 1000000);
 }
 
-static void put_element(const struct base_column *column, const struct base_cell *cell, struct base_buf *out)
+static void put_element(const struct base_column *column, const struct base_cell *cell,
+                        struct base_buf *out)
 {
     const struct base_type *type = column->type;
     struct base_buf scratch;
@@ -328,7 +345,8 @@ static void put_element(const struct base_column *column, const struct base_cell
     base_buf_fini(&scratch);
 }
 
-static void put_cell(const struct base_table *table, const struct base_cell *cell, struct base_buf *out)
+static void put_cell(const struct base_table *table, const struct base_cell *cell,
+                     struct base_buf *out)
 {
     const struct base_column *column = base_table_column_by_id(table, cell->column);
     ck_assert_ptr_nonnull(column);
@@ -397,10 +415,16 @@ static void put_ckey(const struct base_table *table, struct base_slice ckey, str
         base_buf_reset(&value);
         ck_assert_uint_le(i, table->clustering_count);
         /* past the last column comes the position alone: any type will do */
-        const struct base_type *type = i < table->clustering_count ? column->type : base_type_scalar(BASE_TYPE_INT);
-        ck_ok(base_ckey_get(type, i < table->clustering_count && column->descending, &in, &value, &empty, &position, &err), err);
+        const struct base_type *type =
+            i < table->clustering_count ? column->type : base_type_scalar(BASE_TYPE_INT);
+        ck_ok(base_ckey_get(type, i < table->clustering_count && column->descending, &in, &value,
+                            &empty, &position, &err),
+              err);
         if (position) {
-            OK(base_buf_printf(out, "%s", position == BASE_KEY_BEFORE ? "<" : position == BASE_KEY_AFTER ? ">" : ""));
+            OK(base_buf_printf(out, "%s",
+                               position == BASE_KEY_BEFORE  ? "<"
+                               : position == BASE_KEY_AFTER ? ">"
+                                                            : ""));
             break;
         }
         if (i)
@@ -426,7 +450,8 @@ static void put_pkey(const struct base_table *table, struct base_slice pkey, str
     base_buf_fini(&pk);
 }
 
-static void put_mutation(const struct base_table *table, struct base_mutation *m, struct base_buf *out)
+static void put_mutation(const struct base_table *table, struct base_mutation *m,
+                         struct base_buf *out)
 {
     struct base_slice ckey, row;
     OK(base_buf_printf(out, "%.*s[", BASE_SLICE_ARG(table->name)));
@@ -460,7 +485,8 @@ static void put_mutation(const struct base_table *table, struct base_mutation *m
     }
 }
 
-void world_print(const struct base_schema *schema, struct base_slice mutations, struct base_buf *out)
+void world_print(const struct base_schema *schema, struct base_slice mutations,
+                 struct base_buf *out)
 {
     struct base_reader in = base_reader(mutations);
     while (base_reader_left(&in)) {

@@ -1,4 +1,5 @@
-/* Statements that write, from their text to their mutations: the world of modify_lib.h, a few tables, and what a test asks. */
+/* Statements that write, from their text to their mutations: the world of modify_lib.h, a few
+ * tables, and what a test asks. */
 #ifndef TESTS_UNIT_CQL_MODIFY_RUN_H
 #define TESTS_UNIT_CQL_MODIFY_RUN_H
 
@@ -28,10 +29,13 @@ static inline void begin(void)
     must("CREATE TYPE lab.point (x int, y int)");
     must("CREATE TABLE t (k int, c int, s text static, v int, w text, PRIMARY KEY (k, c))");
     must("CREATE TABLE p (k text PRIMARY KEY, v int)");
-    must("CREATE TABLE pp (a int, b text, c decimal, d int, v int, PRIMARY KEY ((a, b), c, d)) WITH CLUSTERING ORDER BY (c DESC, d ASC)");
-    must("CREATE TABLE l (k int PRIMARY KEY, l list<int>, st set<text>, m map<text, int>, u point, fl frozen<list<int>>, fu frozen<point>, "
+    must("CREATE TABLE pp (a int, b text, c decimal, d int, v int, PRIMARY KEY ((a, b), c, d)) "
+         "WITH CLUSTERING ORDER BY (c DESC, d ASC)");
+    must("CREATE TABLE l (k int PRIMARY KEY, l list<int>, st set<text>, m map<text, int>, u point, "
+         "fl frozen<list<int>>, fu frozen<point>, "
          "fm frozen<map<text, int>>, tu tuple<int, text>)");
-    must("CREATE TABLE ttl (k int PRIMARY KEY, v int, m map<int, int>) WITH default_time_to_live = 60");
+    must("CREATE TABLE ttl (k int PRIMARY KEY, v int, m map<int, int>) WITH default_time_to_live = "
+         "60");
     must("CREATE TABLE sl (k int, c int, sl list<int> static, v list<int>, PRIMARY KEY (k, c))");
     base_arena_init(&exec_arena);
     base_buf_init(&printed, 1 << 20);
@@ -64,8 +68,14 @@ static inline void exec_init(void)
 {
     base_arena_reset(&exec_arena);
     cql_result_fini(&exec.result);
-    exec = (struct cql_exec){.arena = &exec_arena, .ports = &world.ports, .consistency = 1, .serial_consistency = 8,
-                             .has_timestamp = client_ts != 0, .timestamp_us = client_ts, .done = finished, .keyspace = S("lab")};
+    exec = (struct cql_exec){.arena = &exec_arena,
+                             .ports = &world.ports,
+                             .consistency = 1,
+                             .serial_consistency = 8,
+                             .has_timestamp = client_ts != 0,
+                             .timestamp_us = client_ts,
+                             .done = finished,
+                             .keyspace = S("lab")};
     cql_result_init(&exec.result, 1 << 20);
     base_buf_reset(&world.written);
     done = false;
@@ -95,12 +105,13 @@ static inline int execute(const char *text, const struct cql_value *values, size
     return finish_exec(cql_exec_start(&exec));
 }
 
-static inline void does_with(const char *text, const struct cql_value *values, size_t count, const char *mutations)
+static inline void does_with(const char *text, const struct cql_value *values, size_t count,
+                             const char *mutations)
 {
     int rc = execute(text, values, count);
     ck_assert_msg(rc == BASE_OK, "%s\n%s", text, err.text);
-    ck_assert_msg(strcmp((const char *)printed.data, mutations) == 0, "%s\ngave      %s\nexpected  %s", text, (const char *)printed.data,
-                  mutations);
+    ck_assert_msg(strcmp((const char *)printed.data, mutations) == 0,
+                  "%s\ngave      %s\nexpected  %s", text, (const char *)printed.data, mutations);
 }
 
 static inline void does(const char *text, const char *mutations)
@@ -108,11 +119,13 @@ static inline void does(const char *text, const char *mutations)
     does_with(text, NULL, 0, mutations);
 }
 
-static inline void fails_with(const char *text, const struct cql_value *values, size_t count, int code, const char *message)
+static inline void fails_with(const char *text, const struct cql_value *values, size_t count,
+                              int code, const char *message)
 {
     int rc = execute(text, values, count);
     ck_assert_msg(rc == code, "%s\ngave %d: %s", text, rc, err.text);
-    ck_assert_msg(strcmp(err.text, message) == 0, "%s\ngave      %s\nexpected  %s", text, err.text, message);
+    ck_assert_msg(strcmp(err.text, message) == 0, "%s\ngave      %s\nexpected  %s", text, err.text,
+                  message);
     ck_assert_uint_eq(world.written.len, 0);
 }
 
@@ -121,20 +134,32 @@ static inline void fails(const char *text, const char *message)
     fails_with(text, NULL, 0, BASE_E_INVALID, message);
 }
 
-#define SET(bytes) {CQL_VALUE_SET, {(const uint8_t *)(bytes), sizeof(bytes) - 1}}
-#define NIL {.state = CQL_VALUE_NULL}
-#define UNSET {.state = CQL_VALUE_UNSET}
+#define SET(bytes)                                                                                 \
+    {                                                                                              \
+        CQL_VALUE_SET,                                                                             \
+        {                                                                                          \
+            (const uint8_t *)(bytes), sizeof(bytes) - 1                                            \
+        }                                                                                          \
+    }
+#define NIL                                                                                        \
+    {                                                                                              \
+        .state = CQL_VALUE_NULL                                                                    \
+    }
+#define UNSET                                                                                      \
+    {                                                                                              \
+        .state = CQL_VALUE_UNSET                                                                   \
+    }
 #define INT1 SET("\0\0\0\1")
 #define INT2 SET("\0\0\0\2")
-#define DOES(text, mutations, ...) \
-    do { \
-        const struct cql_value v_[] = {__VA_ARGS__}; \
-        does_with(text, v_, BASE_COUNT(v_), mutations); \
+#define DOES(text, mutations, ...)                                                                 \
+    do {                                                                                           \
+        const struct cql_value v_[] = {__VA_ARGS__};                                               \
+        does_with(text, v_, BASE_COUNT(v_), mutations);                                            \
     } while (0)
-#define FAILS(text, message, ...) \
-    do { \
-        const struct cql_value v_[] = {__VA_ARGS__}; \
-        fails_with(text, v_, BASE_COUNT(v_), BASE_E_INVALID, message); \
+#define FAILS(text, message, ...)                                                                  \
+    do {                                                                                           \
+        const struct cql_value v_[] = {__VA_ARGS__};                                               \
+        fails_with(text, v_, BASE_COUNT(v_), BASE_E_INVALID, message);                             \
     } while (0)
 
 #endif

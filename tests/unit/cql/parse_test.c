@@ -1,5 +1,6 @@
-/* Lexer, grammar, splitting. Without these a statement could mean something else than it says, an error
- * point nowhere, hostile text end the host by recursion or run for minutes, a script be cut inside a string. */
+/* Lexer, grammar, splitting. Without these a statement could mean something else than it says, an
+ * error point nowhere, hostile text end the host by recursion or run for minutes, a script be cut
+ * inside a string. */
 #include "cql/ast.h"
 #include "tests/unit/cql/script.h"
 
@@ -27,11 +28,13 @@ START_TEST(statements_of_every_kind)
         enum cql_statement_kind kind;
     } cases[] = {
         {"CREATE KEYSPACE a WITH replication = {'class': 'x'};", CQL_CREATE_KEYSPACE},
-        {"create schema if not exists a with durable_writes = false and replication = {}", CQL_CREATE_KEYSPACE},
+        {"create schema if not exists a with durable_writes = false and replication = {}",
+         CQL_CREATE_KEYSPACE},
         {"ALTER KEYSPACE a WITH durable_writes = true", CQL_ALTER_KEYSPACE},
         {"DROP KEYSPACE IF EXISTS a", CQL_DROP_KEYSPACE},
         {"CREATE TABLE a.b (k int PRIMARY KEY)", CQL_CREATE_TABLE},
-        {"CREATE COLUMNFAMILY b (k int, c text, s text STATIC, PRIMARY KEY ((k), c)) WITH CLUSTERING ORDER BY (c DESC) "
+        {"CREATE COLUMNFAMILY b (k int, c text, s text STATIC, PRIMARY KEY ((k), c)) WITH "
+         "CLUSTERING ORDER BY (c DESC) "
          "AND comment = 'x'",
          CQL_CREATE_TABLE},
         {"ALTER TABLE b ADD x int", CQL_ALTER_TABLE},
@@ -52,7 +55,8 @@ START_TEST(statements_of_every_kind)
         {" ; -- first\n USE /* here */ \"A b\" // last", CQL_USE},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++)
-        ck_assert_msg(cql_statement_kind(parse(cases[i].text)) == cases[i].kind, "%s", cases[i].text);
+        ck_assert_msg(cql_statement_kind(parse(cases[i].text)) == cases[i].kind, "%s",
+                      cases[i].text);
     ck_assert(base_slice_equal(cql_use_keyspace(parse("USE \"A b\"")), S("A b")));
     ck_assert(base_slice_equal(cql_use_keyspace(parse("USE MyKs")), S("myks")));
 }
@@ -60,8 +64,9 @@ END_TEST
 
 START_TEST(names_and_strings_lose_their_quotes)
 {
-    struct cql_statement *s = parse("CREATE TABLE \"Ks\".\"a\"\"b\" (Sensor TEXT, \"Day\" date, PRIMARY KEY (sensor)) "
-                                    "WITH comment = 'it''s' AND x = $$it's $ fine$$ AND y = '' AND z = $$$$");
+    struct cql_statement *s =
+        parse("CREATE TABLE \"Ks\".\"a\"\"b\" (Sensor TEXT, \"Day\" date, PRIMARY KEY (sensor)) "
+              "WITH comment = 'it''s' AND x = $$it's $ fine$$ AND y = '' AND z = $$$$");
     ck_assert(base_slice_equal(s->target.keyspace, S("Ks")));
     ck_assert(base_slice_equal(s->target.name, S("a\"b")));
     ck_assert(base_slice_equal(s->columns->name, S("sensor")));
@@ -79,18 +84,28 @@ START_TEST(literals)
         const char *text;
         enum cql_term_kind kind;
     } cases[] = {
-        {"12", CQL_TERM_INTEGER},       {"-12", CQL_TERM_INTEGER},
-        {"1.5", CQL_TERM_FLOAT},        {"1.", CQL_TERM_FLOAT},
-        {"-1e10", CQL_TERM_FLOAT},      {"1.5E-3", CQL_TERM_FLOAT},
-        {"true", CQL_TERM_BOOLEAN},     {"FALSE", CQL_TERM_BOOLEAN},
-        {"1h30m", CQL_TERM_DURATION},   {"-2mo3d", CQL_TERM_DURATION},
-        {"P1Y2M3DT4H", CQL_TERM_DURATION}, {"PT5S", CQL_TERM_DURATION},
-        {"P3W", CQL_TERM_DURATION},     {"P0001-02-03T04:05:06", CQL_TERM_DURATION},
-        {"0xCAFE", CQL_TERM_BLOB},      {"0x", CQL_TERM_BLOB},
+        {"12", CQL_TERM_INTEGER},
+        {"-12", CQL_TERM_INTEGER},
+        {"1.5", CQL_TERM_FLOAT},
+        {"1.", CQL_TERM_FLOAT},
+        {"-1e10", CQL_TERM_FLOAT},
+        {"1.5E-3", CQL_TERM_FLOAT},
+        {"true", CQL_TERM_BOOLEAN},
+        {"FALSE", CQL_TERM_BOOLEAN},
+        {"1h30m", CQL_TERM_DURATION},
+        {"-2mo3d", CQL_TERM_DURATION},
+        {"P1Y2M3DT4H", CQL_TERM_DURATION},
+        {"PT5S", CQL_TERM_DURATION},
+        {"P3W", CQL_TERM_DURATION},
+        {"P0001-02-03T04:05:06", CQL_TERM_DURATION},
+        {"0xCAFE", CQL_TERM_BLOB},
+        {"0x", CQL_TERM_BLOB},
         {"123e4567-e89b-12d3-a456-426614174000", CQL_TERM_UUID},
         {"abcdefab-e89b-12d3-a456-426614174000", CQL_TERM_UUID},
-        {"always", CQL_TERM_WORD},      {"ttl", CQL_TERM_WORD},
-        {"{}", CQL_TERM_MAP},           {"{'a': 1, 'b' : {'c': 2}}", CQL_TERM_MAP},
+        {"always", CQL_TERM_WORD},
+        {"ttl", CQL_TERM_WORD},
+        {"{}", CQL_TERM_MAP},
+        {"{'a': 1, 'b' : {'c': 2}}", CQL_TERM_MAP},
     };
     char text[128];
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
@@ -105,19 +120,21 @@ END_TEST
 
 START_TEST(unreserved_words_are_names)
 {
-    static const char *const words[] = {"key",  "static", "type", "timestamp", "text", "list", "map",  "frozen", "int",
-                                        "uuid", "ttl",    "json", "count",     "values", "exists", "clustering", "ann"};
+    static const char *const words[] = {"key",   "static", "type",   "timestamp",  "text", "list",
+                                        "map",   "frozen", "int",    "uuid",       "ttl",  "json",
+                                        "count", "values", "exists", "clustering", "ann"};
     char text[256];
     for (size_t i = 0; i < BASE_COUNT(words); i++) {
-        snprintf(text, sizeof text, "CREATE TABLE %s.%s (%s int, c text static, PRIMARY KEY (%s))", words[i], words[i],
-                 words[i], words[i]);
+        snprintf(text, sizeof text, "CREATE TABLE %s.%s (%s int, c text static, PRIMARY KEY (%s))",
+                 words[i], words[i], words[i], words[i]);
         struct cql_statement *s = parse(text);
         ck_assert(base_slice_equal(s->target.keyspace, S(words[i])));
         ck_assert(base_slice_equal(s->target.name, S(words[i])));
         ck_assert(base_slice_equal(s->columns->name, S(words[i])));
         ck_assert(s->columns->next->is_static);
     }
-    static const char *const reserved[] = {"table", "select", "from", "where", "primary", "set", "order", "token", "nan"};
+    static const char *const reserved[] = {"table", "select", "from",  "where", "primary",
+                                           "set",   "order",  "token", "nan"};
     for (size_t i = 0; i < BASE_COUNT(reserved); i++) {
         snprintf(text, sizeof text, "USE %s", reserved[i]);
         syntax(text, "line 1:4 no viable alternative at input");
@@ -129,9 +146,12 @@ END_TEST
 
 START_TEST(errors_say_where_and_what_was_expected)
 {
-    syntax("CREATE TABEL x (a int)", "line 1:7 no viable alternative at input 'TABEL': expected AGGREGATE, CUSTOM");
-    syntax("SELECT a b FROM t", "line 1:9 no viable alternative at input 'b': expected '+', '-', '*', '/', '%', AS, '.', '(', ',', '[', FROM");
-    syntax("CREATE TABLE x\n  (a int primary)", "line 2:16 no viable alternative at input ')': expected KEY");
+    syntax("CREATE TABEL x (a int)",
+           "line 1:7 no viable alternative at input 'TABEL': expected AGGREGATE, CUSTOM");
+    syntax("SELECT a b FROM t", "line 1:9 no viable alternative at input 'b': expected '+', '-', "
+                                "'*', '/', '%', AS, '.', '(', ',', '[', FROM");
+    syntax("CREATE TABLE x\n  (a int primary)",
+           "line 2:16 no viable alternative at input ')': expected KEY");
     syntax("CREATE TABLE x (a int", "line 1:21 no viable alternative at input '<EOF>'");
     syntax("USE \xc3\xa4", "line 1:4 ");
     syntax("ALTER TABLE t WITH comment = '\xc3\xa4\xc3\xb6' x", "line 1:34 ");
@@ -143,7 +163,8 @@ START_TEST(errors_say_where_and_what_was_expected)
     syntax("USE a; USE b", "line 1:7 ");
     syntax("", "no viable alternative at input '<EOF>'");
     syntax("ALTER TABLE t WITH a = 1 AND a = 2", "Multiple definitions for property 'a'");
-    syntax("CREATE TABLE t (a varchar(20) PRIMARY KEY)", "line 1:18 CQL types have no length: write varchar");
+    syntax("CREATE TABLE t (a varchar(20) PRIMARY KEY)",
+           "line 1:18 CQL types have no length: write varchar");
     syntax("USE \xff", "UTF-8");
     struct cql_statement *s;
     ck_assert_int_eq(cql_parse(&arena, base_slice("USE a\0b", 7), &s, &err), BASE_E_SYNTAX);
@@ -157,16 +178,20 @@ START_TEST(hostile_text_is_refused_soon)
     ck_assert_int_eq(parse_many("", "((((((", 100000, ""), BASE_E_SYNTAX);
     ck_assert_int_eq(parse_many("USE a /*", "*******", 100000, ""), BASE_E_SYNTAX);
     ck_assert_int_eq(parse_many("USE '", "''", 400000, ""), BASE_E_SYNTAX);
-    ck_assert_int_eq(parse_many("CREATE TABLE t (k int PRIMARY KEY", ", c int", 100000, ")"), BASE_OK); /* analysis refuses */
-    ck_assert_int_eq(parse_many("ALTER TABLE t WITH a = 1", " AND a = 1", 90000, ""), BASE_E_SYNTAX);
+    ck_assert_int_eq(parse_many("CREATE TABLE t (k int PRIMARY KEY", ", c int", 100000, ")"),
+                     BASE_OK); /* analysis refuses */
+    ck_assert_int_eq(parse_many("ALTER TABLE t WITH a = 1", " AND a = 1", 90000, ""),
+                     BASE_E_SYNTAX);
     ck_assert_int_eq(parse_many("USE ", "x", CQL_TEXT_LEN_MAX, ""), BASE_E_LIMIT);
 }
 END_TEST
 
 START_TEST(any_damage_to_a_statement_is_harmless)
 {
-    static const char text[] = "CREATE TABLE a.\"B\" (k int, c frozen<map<text, tuple<int, uuid>>> /*x*/, PRIMARY KEY ((k), c)) "
-                               "WITH CLUSTERING ORDER BY (c DESC) AND x = {'a': 1.5e3, $$b$$: 0xff} AND y = 1h -- end";
+    static const char text[] =
+        "CREATE TABLE a.\"B\" (k int, c frozen<map<text, tuple<int, uuid>>> /*x*/, PRIMARY KEY "
+        "((k), c)) "
+        "WITH CLUSTERING ORDER BY (c DESC) AND x = {'a': 1.5e3, $$b$$: 0xff} AND y = 1h -- end";
     char copy[sizeof text];
     struct cql_statement *s;
     for (size_t i = 0; i < sizeof text - 1; i++) {
@@ -185,16 +210,18 @@ END_TEST
 
 START_TEST(scripts_are_split)
 {
-    static const char script[] = "USE a; -- one; two\n CREATE TABLE \"x;y\" (a int /* ; */) WITH c = 'p;q' AND d = $$;$$;\n"
-                                 "  USE b ";
-    static const char *const parts[] = {"USE a;",
-                                        " -- one; two\n CREATE TABLE \"x;y\" (a int /* ; */) WITH c = 'p;q' AND d = $$;$$;",
-                                        "\n  USE b "};
+    static const char script[] =
+        "USE a; -- one; two\n CREATE TABLE \"x;y\" (a int /* ; */) WITH c = 'p;q' AND d = $$;$$;\n"
+        "  USE b ";
+    static const char *const parts[] = {
+        "USE a;",
+        " -- one; two\n CREATE TABLE \"x;y\" (a int /* ; */) WITH c = 'p;q' AND d = $$;$$;",
+        "\n  USE b "};
     struct base_slice rest = S(script);
     for (size_t i = 0; i < BASE_COUNT(parts); i++) {
         size_t len = cql_split(rest);
-        ck_assert_msg(base_slice_equal(base_slice(rest.data, len), S(parts[i])), "part %zu: %.*s", i, (int)len,
-                      (const char *)rest.data);
+        ck_assert_msg(base_slice_equal(base_slice(rest.data, len), S(parts[i])), "part %zu: %.*s",
+                      i, (int)len, (const char *)rest.data);
         rest = base_slice(rest.data + len, rest.len - len);
     }
     ck_assert_uint_eq(cql_split(rest), 0);

@@ -33,7 +33,9 @@ static inline void teardown(void)
 static inline struct cql_context context(void)
 {
     next_id++;
-    return (struct cql_context){.schema = schema, .keyspace = S(keyspace), .new_id = {{(uint8_t)next_id, (uint8_t)(next_id >> 8), 1}},
+    return (struct cql_context){.schema = schema,
+                                .keyspace = S(keyspace),
+                                .new_id = {{(uint8_t)next_id, (uint8_t)(next_id >> 8), 1}},
                                 .now_us = now_us};
 }
 
@@ -83,7 +85,8 @@ static inline const struct base_table *table(const char *name)
 
 static inline void lab(void)
 {
-    must("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    must("CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': "
+         "1}");
 }
 
 /* Parse `count` times `part`, between head and tail. */

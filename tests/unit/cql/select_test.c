@@ -1,7 +1,8 @@
-/* SELECT over a table in memory, with ports that answer at once or later: rows, order, limits, groups, pages.
+/* SELECT over a table in memory, with ports that answer at once or later: rows, order, limits,
+ * groups, pages.
  *
- * Breaks without it: rows lost or given twice between pages, a page that says there is more when there is not, results that depend on how
- * ports answer. */
+ * Breaks without it: rows lost or given twice between pages, a page that says there is more when
+ * there is not, results that depend on how ports answer. */
 #include "tests/unit/cql/data_lib.h"
 
 static void start(void)
@@ -30,8 +31,9 @@ static void gives_bound(const char *text, const char *values, const char *expect
         for (unsigned pending = 0; pending <= 100; pending += 50) {
             world_reset(i * 3 + pending, pending);
             const char *got = all_rows(values, sizes[i], 1 << 24);
-            ck_assert_msg(strcmp(got, expected) == 0, "%s\nin pages of %d, pending %u:\n%s\nexpected:\n%s", text, (int)sizes[i], pending, got,
-                          expected);
+            ck_assert_msg(strcmp(got, expected) == 0,
+                          "%s\nin pages of %d, pending %u:\n%s\nexpected:\n%s", text, (int)sizes[i],
+                          pending, got, expected);
         }
     }
 }
@@ -42,7 +44,8 @@ static void gives(const char *text, const char *expected)
 
 static void make_events(void)
 {
-    must("CREATE TABLE t (k int, c int, d text, v int, s text static, tags set<text>, scores map<text, int>, items list<int>, "
+    must("CREATE TABLE t (k int, c int, d text, v int, s text static, tags set<text>, scores "
+         "map<text, int>, items list<int>, "
          "PRIMARY KEY (k, c, d))");
     insert("t", "k=1;c=1;d=a;v=10;tags=[\"x\",\"y\"];s=one");
     insert("t", "k=1;c=1;d=b;v=20;scores={\"p\":1,\"q\":2}");
@@ -58,7 +61,8 @@ START_TEST(test_rows)
     make_events();
     gives("SELECT k, c, d, v, s FROM t WHERE k = 1 AND c = 1 AND d = 'b'", "1,1,b,20,one");
     gives("SELECT * FROM t WHERE k = 1 AND c = 1 AND d = 'a'", "1,1,a,one,null,null,{'x', 'y'},10");
-    gives("SELECT items, scores FROM t WHERE k = 1", "null,null / null,{'p': 1, 'q': 2} / [3, 1, 2],null");
+    gives("SELECT items, scores FROM t WHERE k = 1",
+          "null,null / null,{'p': 1, 'q': 2} / [3, 1, 2],null");
     gives("SELECT v FROM t WHERE k = 1 AND c = 9 AND d = 'b'", "");
     gives("SELECT d, v FROM t WHERE k = 1 AND c = 1", "a,10 / b,20");
     gives("SELECT k, c, s FROM t WHERE k = 3", "3,null,three");
@@ -77,9 +81,11 @@ START_TEST(test_slices)
     gives("SELECT c, d FROM t WHERE k = 1 AND c >= 1 AND c < 2", "1,a / 1,b");
     gives("SELECT c, d FROM t WHERE k = 1 AND c = 1 AND d > 'a'", "1,b");
     gives("SELECT c, d FROM t WHERE k = 1 AND (c, d) > (1, 'a')", "1,b / 2,a");
-    gives("SELECT c, d FROM t WHERE k = 1 AND (c, d) >= (1, 'b') AND (c, d) <= (2, 'a')", "1,b / 2,a");
+    gives("SELECT c, d FROM t WHERE k = 1 AND (c, d) >= (1, 'b') AND (c, d) <= (2, 'a')",
+          "1,b / 2,a");
     gives("SELECT c, d FROM t WHERE k = 1 AND (c, d) >= (1, 'b') AND (c) < (2)", "1,b");
-    gives("SELECT c, d FROM t WHERE k = 1 AND (c, d) IN ((2, 'a'), (1, 'b'), (1, 'b'), (7, 'x'))", "1,b / 2,a");
+    gives("SELECT c, d FROM t WHERE k = 1 AND (c, d) IN ((2, 'a'), (1, 'b'), (1, 'b'), (7, 'x'))",
+          "1,b / 2,a");
     gives("SELECT c, d FROM t WHERE k = 1 AND c IN (2, 1) AND d IN ('b', 'a')", "1,a / 1,b / 2,a");
     gives("SELECT c, d FROM t WHERE k = 1 AND c IN (2, 1) AND d >= 'b'", "1,b");
     gives("SELECT c, d FROM t WHERE k = 1 AND c IN ()", "");
@@ -92,15 +98,18 @@ END_TEST
 
 START_TEST(test_mixed_directions)
 {
-    must("CREATE TABLE m (k int, a int, b int, c int, PRIMARY KEY (k, a, b, c)) WITH CLUSTERING ORDER BY (a ASC, b DESC, c ASC)");
+    must("CREATE TABLE m (k int, a int, b int, c int, PRIMARY KEY (k, a, b, c)) WITH CLUSTERING "
+         "ORDER BY (a ASC, b DESC, c ASC)");
     for (int i = 0; i < 27; i++) {
         char text[64];
         snprintf(text, sizeof text, "k=0;a=%d;b=%d;c=%d", i / 9, i / 3 % 3, i % 3);
         insert("m", text);
     }
     gives("SELECT a, b, c FROM m WHERE k = 0 AND (a, b, c) > (1, 1, 1)",
-          "1,2,0 / 1,2,1 / 1,2,2 / 1,1,2 / 2,2,0 / 2,2,1 / 2,2,2 / 2,1,0 / 2,1,1 / 2,1,2 / 2,0,0 / 2,0,1 / 2,0,2");
-    gives("SELECT a, b, c FROM m WHERE k = 0 AND (a, b, c) >= (1, 1, 1) AND (a, b, c) < (1, 2, 1)", "1,2,0 / 1,1,1 / 1,1,2");
+          "1,2,0 / 1,2,1 / 1,2,2 / 1,1,2 / 2,2,0 / 2,2,1 / 2,2,2 / 2,1,0 / 2,1,1 / 2,1,2 / 2,0,0 / "
+          "2,0,1 / 2,0,2");
+    gives("SELECT a, b, c FROM m WHERE k = 0 AND (a, b, c) >= (1, 1, 1) AND (a, b, c) < (1, 2, 1)",
+          "1,2,0 / 1,1,1 / 1,1,2");
     gives("SELECT a, b, c FROM m WHERE k = 0 AND a = 1 AND b > 1", "1,2,0 / 1,2,1 / 1,2,2");
     gives("SELECT a, b, c FROM m WHERE k = 0 AND a = 1 AND (b, c) <= (0, 1)", "1,0,0 / 1,0,1");
     gives("SELECT a, b, c FROM m WHERE k = 0 AND a = 2 AND b <= 1 ORDER BY a DESC, b ASC",
@@ -115,17 +124,23 @@ START_TEST(test_partitions)
     gives("SELECT k, c FROM t WHERE k IN ()", "");
     gives("SELECT k, c FROM t WHERE k IN (4, 1) AND c = 1", "1,1 / 1,1");
     gives_bound("SELECT k, c FROM t WHERE k IN ?", "[2, 3]", "2,1 / 2,3 / 3,null");
-    gives("SELECT k, c FROM t WHERE token(k) > token(1) AND token(k) <= token(4)", "2,1 / 2,3 / 4,5");
+    gives("SELECT k, c FROM t WHERE token(k) > token(1) AND token(k) <= token(4)",
+          "2,1 / 2,3 / 4,5");
     gives("SELECT k, c FROM t WHERE token(k) = token(2)", "2,1 / 2,3");
     gives("SELECT k FROM t WHERE token(k) > 5 AND token(k) < 5", "");
     gives("SELECT k, c FROM t WHERE token(k) > token(1) AND k IN (1, 2)", "2,1 / 2,3");
-    gives("SELECT k, c FROM t WHERE token(k) > token(4) AND token(k) <= token(1) AND k IN (1, 2, 3, 4)", "1,1 / 1,1 / 1,2 / 3,null"); /* round */
+    gives("SELECT k, c FROM t WHERE token(k) > token(4) AND token(k) <= token(1) AND k IN (1, 2, "
+          "3, 4)",
+          "1,1 / 1,1 / 1,2 / 3,null"); /* round */
     gives("SELECT k, c FROM t WHERE token(k) > token(4) AND token(k) <= token(1)", "");
-    gives("SELECT k FROM t WHERE token(k) <= -9223372036854775808 AND token(k) >= token(4)", "4 / 3");
+    gives("SELECT k FROM t WHERE token(k) <= -9223372036854775808 AND token(k) >= token(4)",
+          "4 / 3");
     gives("SELECT DISTINCT k, s FROM t", "1,one / 2,null / 4,four / 3,three");
     gives("SELECT DISTINCT k FROM t WHERE k IN (1, 3, 7)", "1 / 3");
-    gives("SELECT k, c, d FROM t WHERE k IN (1, 2, 4) ORDER BY c DESC", "4,5,q / 2,3,z / 1,2,a / 1,1,b / 1,1,a / 2,1,a");
-    gives("SELECT k, c, d FROM t WHERE k IN (1, 2, 4) ORDER BY c ASC, d ASC LIMIT 2", "1,1,a / 2,1,a");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2, 4) ORDER BY c DESC",
+          "4,5,q / 2,3,z / 1,2,a / 1,1,b / 1,1,a / 2,1,a");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2, 4) ORDER BY c ASC, d ASC LIMIT 2",
+          "1,1,a / 2,1,a");
     gives("SELECT d FROM t WHERE k IN (1, 2, 4) ORDER BY c DESC LIMIT 2", "q / z");
 }
 END_TEST
@@ -136,7 +151,8 @@ START_TEST(test_limits)
     gives("SELECT k, c FROM t LIMIT 3", "1,1 / 1,1 / 1,2");
     gives("SELECT k, c FROM t PER PARTITION LIMIT 1", "1,1 / 2,1 / 4,5 / 3,null");
     gives("SELECT k, c FROM t PER PARTITION LIMIT 2 LIMIT 4", "1,1 / 1,1 / 2,1 / 2,3");
-    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) PER PARTITION LIMIT 2", "1,1,a / 1,1,b / 2,1,a / 2,3,z");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) PER PARTITION LIMIT 2",
+          "1,1,a / 1,1,b / 2,1,a / 2,3,z");
     gives_bound("SELECT k FROM t WHERE k = 1 LIMIT ?", "2", "1 / 1");
     gives_bound("SELECT k FROM t WHERE k = 1 LIMIT ?", "UNSET", "1 / 1 / 1");
     gives_bound("SELECT k FROM t WHERE k = 1 LIMIT ?", "0", "LIMIT must be strictly positive");
@@ -162,8 +178,10 @@ START_TEST(test_filtering)
     gives("SELECT k, d FROM t WHERE items CONTAINS 1 ALLOW FILTERING", "1,a");
     gives("SELECT k, d FROM t WHERE s = 'four' ALLOW FILTERING", "4,q");
     gives("SELECT k, d FROM t WHERE k > 1 AND c > 1 ALLOW FILTERING", "2,z / 4,q");
-    gives_bound("SELECT k FROM t WHERE v = ? ALLOW FILTERING", "NULL", "Unsupported null value for column v");
-    gives_bound("SELECT k FROM t WHERE v = ? ALLOW FILTERING", "UNSET", "Unsupported unset value for column v");
+    gives_bound("SELECT k FROM t WHERE v = ? ALLOW FILTERING", "NULL",
+                "Unsupported null value for column v");
+    gives_bound("SELECT k FROM t WHERE v = ? ALLOW FILTERING", "UNSET",
+                "Unsupported unset value for column v");
 }
 END_TEST
 
@@ -172,14 +190,18 @@ START_TEST(test_groups)
 {
     make_events();
     gives("SELECT k, c, d FROM t GROUP BY k", "1,1,a / 2,1,a / 4,5,q / 3,null,null");
-    gives("SELECT k, c, d FROM t GROUP BY k, c", "1,1,a / 1,2,a / 2,1,a / 2,3,z / 4,5,q / 3,null,null");
+    gives("SELECT k, c, d FROM t GROUP BY k, c",
+          "1,1,a / 1,2,a / 2,1,a / 2,3,z / 4,5,q / 3,null,null");
     gives("SELECT k, c, d FROM t GROUP BY k, c LIMIT 3", "1,1,a / 1,2,a / 2,1,a");
-    gives("SELECT k, c, d FROM t GROUP BY k, c PER PARTITION LIMIT 1", "1,1,a / 2,1,a / 4,5,q / 3,null,null");
+    gives("SELECT k, c, d FROM t GROUP BY k, c PER PARTITION LIMIT 1",
+          "1,1,a / 2,1,a / 4,5,q / 3,null,null");
     gives("SELECT k, c, d FROM t GROUP BY k, c PER PARTITION LIMIT 1 LIMIT 2", "1,1,a / 2,1,a");
-    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c PER PARTITION LIMIT 1", "1,1,a / 2,1,a");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c PER PARTITION LIMIT 1",
+          "1,1,a / 2,1,a");
     gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c", "1,1,a / 1,2,a / 2,1,a / 2,3,z");
     gives("SELECT k, c, d FROM t WHERE k = 1 GROUP BY c ORDER BY c DESC", "1,2,a / 1,1,b");
-    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c ORDER BY c DESC", "2,3,z / 1,2,a / 1,1,b / 2,1,a");
+    gives("SELECT k, c, d FROM t WHERE k IN (1, 2) GROUP BY k, c ORDER BY c DESC",
+          "2,3,z / 1,2,a / 1,1,b / 2,1,a");
     gives("SELECT DISTINCT k, s FROM t GROUP BY k", "1,one / 2,null / 4,four / 3,three");
     gives("SELECT k, c FROM t WHERE k = 9 GROUP BY k", "");
 }
@@ -194,11 +216,13 @@ START_TEST(test_aggregates)
     gives("SELECT max(v), k FROM t WHERE k = 99", "null,null");
     gives("SELECT count(*) FROM t LIMIT 1", "7");
     gives("SELECT k, count(*) FROM t GROUP BY k", "1,3 / 2,2 / 4,1 / 3,1");
-    gives("SELECT k, c, count(*), sum(v) FROM t GROUP BY k, c LIMIT 3", "1,1,2,30 / 1,2,1,0 / 2,1,1,30");
+    gives("SELECT k, c, count(*), sum(v) FROM t GROUP BY k, c LIMIT 3",
+          "1,1,2,30 / 1,2,1,0 / 2,1,1,30");
     gives("SELECT k, max(v) FROM t WHERE k IN (2, 1) GROUP BY k", "1,20 / 2,40");
     gives("SELECT k, count(*) FROM t WHERE k = 99 GROUP BY k", "");
     gives("SELECT JSON k, max(v) AS m FROM t WHERE k = 2 GROUP BY k", "{\"k\": 2, \"m\": 40}");
-    gives("SELECT k, c, max(v) FROM t WHERE k IN (1, 2) GROUP BY k, c ORDER BY c DESC", "2,3,40 / 1,2,null / 1,1,20 / 2,1,30");
+    gives("SELECT k, c, max(v) FROM t WHERE k IN (1, 2) GROUP BY k, c ORDER BY c DESC",
+          "2,3,40 / 1,2,null / 1,1,20 / 2,1,30");
     must("CREATE TABLE h (k int, at timestamp, v int, PRIMARY KEY (k, at))");
     for (int i = 0; i < 12; i++) {
         char text[96];
@@ -217,7 +241,8 @@ START_TEST(test_aggregates_warn)
         const char *text, *warning;
     } cases[] = {
         {"SELECT count(*) FROM t", "Aggregation query used without partition key"},
-        {"SELECT count(*) FROM t WHERE k IN (1, 2)", "Aggregation query used on multiple partition keys (IN restriction)"},
+        {"SELECT count(*) FROM t WHERE k IN (1, 2)",
+         "Aggregation query used on multiple partition keys (IN restriction)"},
         {"SELECT count(*) FROM t WHERE k = 1", NULL},
         {"SELECT k FROM t", NULL},
     };
@@ -240,7 +265,8 @@ END_TEST
 /* The clock says second 1000. */
 START_TEST(test_times)
 {
-    must("CREATE TABLE w (k int PRIMARY KEY, v int, tags set<text>, items list<int>, f frozen<set<int>>)");
+    must("CREATE TABLE w (k int PRIMARY KEY, v int, tags set<text>, items list<int>, f "
+         "frozen<set<int>>)");
     write_us = 5000;
     insert_ttl("w", "k=1;v=7;tags=[\"a\",\"b\"];f=[1,2]", 250, true);
     write_us = 6000;
@@ -248,8 +274,10 @@ START_TEST(test_times)
     write_us = 1000000;
     gives("SELECT writetime(v), ttl(v) FROM w WHERE k = 1", "5000,250");
     gives("SELECT writetime(v), ttl(v) FROM w WHERE k = 2", "6000,null");
-    gives("SELECT writetime(tags), ttl(tags), maxwritetime(tags) FROM w WHERE k = 1", "[5000, 5000],[250, 250],5000");
-    gives("SELECT writetime(items), ttl(items), maxwritetime(items) FROM w WHERE k = 1", "null,null,null");
+    gives("SELECT writetime(tags), ttl(tags), maxwritetime(tags) FROM w WHERE k = 1",
+          "[5000, 5000],[250, 250],5000");
+    gives("SELECT writetime(items), ttl(items), maxwritetime(items) FROM w WHERE k = 1",
+          "null,null,null");
     gives("SELECT writetime(f), ttl(f) FROM w WHERE k = 1", "5000,250");
     gives("SELECT max(writetime(v)) FROM w", "6000");
 }
@@ -267,7 +295,8 @@ START_TEST(test_composite_key)
     gives("SELECT v FROM p WHERE a = 2 ALLOW FILTERING", "3");
     gives_bound("SELECT v FROM p WHERE b = ? AND a = ?", "y;1", "2");
     const uint16_t *binds;
-    ck_assert_int_eq(prepare("SELECT v FROM p WHERE b = ? AND v = ? AND a = ? ALLOW FILTERING"), BASE_OK);
+    ck_assert_int_eq(prepare("SELECT v FROM p WHERE b = ? AND v = ? AND a = ? ALLOW FILTERING"),
+                     BASE_OK);
     ck_assert_uint_eq(cql_prepared_pk_binds(prepared, &binds), 2);
     ck_assert_int_eq(binds[0], 2);
     ck_assert_int_eq(binds[1], 0);
@@ -281,7 +310,8 @@ START_TEST(test_json)
     make_events();
     must("CREATE TABLE j (k int PRIMARY KEY, \"Name\" text)");
     insert("j", "k=1;Name=say \"hi\"");
-    gives("SELECT JSON k, v, tags AS t FROM t WHERE k = 1 AND c = 1 AND d = 'a'", "{\"k\": 1, \"v\": 10, \"t\": [\"x\", \"y\"]}");
+    gives("SELECT JSON k, v, tags AS t FROM t WHERE k = 1 AND c = 1 AND d = 'a'",
+          "{\"k\": 1, \"v\": 10, \"t\": [\"x\", \"y\"]}");
     gives("SELECT JSON * FROM j WHERE k = 1", "{\"k\": 1, \"\\\"Name\\\"\": \"say \\\"hi\\\"\"}");
     gives("SELECT JSON v FROM t WHERE k = 1 AND c = 2", "{\"v\": null}");
 }
@@ -298,7 +328,8 @@ START_TEST(test_point_read_is_lean)
     ck_assert_uint_eq(world.asked, 1);
     ck_assert_uint_eq(pages, 1);
     world_reset(1, 0);
-    ck_assert_int_eq(prepare("SELECT d FROM t WHERE k IN (1, 2) AND c = 1 AND d IN ('a', 'b')"), BASE_OK);
+    ck_assert_int_eq(prepare("SELECT d FROM t WHERE k IN (1, 2) AND c = 1 AND d IN ('a', 'b')"),
+                     BASE_OK);
     ck_assert_str_eq(all_rows(NULL, 5000, 1 << 20), "a / b / a");
     ck_assert_uint_eq(world.asked, 2 + 2); /* the second partition's end must be asked for */
 }
@@ -327,7 +358,8 @@ START_TEST(test_limit_in_bytes)
 {
     make_events();
     ck_assert_int_eq(prepare("SELECT k, c, d FROM t"), BASE_OK);
-    ck_assert_str_eq(all_rows(NULL, 100, 50), "1,1,a / 1,1,b / 1,2,a / 2,1,a / 2,3,z / 4,5,q / 3,null,null");
+    ck_assert_str_eq(all_rows(NULL, 100, 50),
+                     "1,1,a / 1,1,b / 1,2,a / 2,1,a / 2,3,z / 4,5,q / 3,null,null");
     ck_assert_uint_gt(pages, 2);
     ck_assert_str_eq(all_rows(NULL, 0, 50), "The result is larger than 50 bytes: use paging");
     ck_assert_str_eq(all_rows(NULL, 10, 5), "The result is larger than 5 bytes");
@@ -337,10 +369,13 @@ END_TEST
 /* What drivers send need not be sorted; keys and conditions are. */
 START_TEST(test_bound_sets_are_sorted)
 {
-    static const uint8_t unsorted[] = {0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 9};
-    must("CREATE TABLE z (k frozen<set<int>>, c frozen<set<int>>, v frozen<set<int>>, PRIMARY KEY (k, c))");
+    static const uint8_t unsorted[] = {0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 9, 0, 0,
+                                       0, 4, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 9};
+    must("CREATE TABLE z (k frozen<set<int>>, c frozen<set<int>>, v frozen<set<int>>, PRIMARY KEY "
+         "(k, c))");
     insert("z", "k=[1,9];c=[1,9];v=[1,9]");
-    ck_assert_int_eq(prepare("SELECT v FROM z WHERE k = ? AND c = ? AND v = ? ALLOW FILTERING"), BASE_OK);
+    ck_assert_int_eq(prepare("SELECT v FROM z WHERE k = ? AND c = ? AND v = ? ALLOW FILTERING"),
+                     BASE_OK);
     for (size_t i = 0; i < 3; i++)
         bound[i] = (struct cql_value){CQL_VALUE_SET, base_slice(unsorted, sizeof unsorted)};
     struct base_buf state, out;
@@ -359,8 +394,10 @@ START_TEST(test_sorted_is_not_paged)
 {
     make_events();
     ck_assert_int_eq(prepare("SELECT k FROM t WHERE k IN (1, 2) ORDER BY c LIMIT 1"), BASE_OK);
-    ck_assert_str_eq(all_rows(NULL, 100, 1 << 20), "Cannot page queries with both ORDER BY and a IN restriction on the partition key; you must "
-                                                   "either remove the ORDER BY or the IN and sort client side, or disable paging for this query");
+    ck_assert_str_eq(all_rows(NULL, 100, 1 << 20), "Cannot page queries with both ORDER BY and a "
+                                                   "IN restriction on the partition key; you must "
+                                                   "either remove the ORDER BY or the IN and sort "
+                                                   "client side, or disable paging for this query");
     ck_assert_int_eq(prepare("SELECT k FROM t WHERE k IN () ORDER BY c"), BASE_OK);
     ck_assert_str_eq(all_rows(NULL, 100, 1 << 20), "");
 }
@@ -387,7 +424,11 @@ START_TEST(test_cancel)
     for (int steps = 0; steps < 6; steps++) {
         world_reset((uint64_t)steps, 100);
         base_arena_init(&exec_arena);
-        exec = (struct cql_exec){.arena = &exec_arena, .prepared = prepared, .ports = &world.ports, .consistency = 1, .done = exec_done};
+        exec = (struct cql_exec){.arena = &exec_arena,
+                                 .prepared = prepared,
+                                 .ports = &world.ports,
+                                 .consistency = 1,
+                                 .done = exec_done};
         cql_result_init(&exec.result, 1 << 20);
         exec_ended = false;
         ck_assert_int_eq(cql_exec_start(&exec), CQL_PENDING);
@@ -440,7 +481,8 @@ END_TEST
 /* Random data and statements: pages of any size give what one page gives. */
 START_TEST(test_pages_agree)
 {
-    must("CREATE TABLE r (k int, a int, b int, v int, s int static, PRIMARY KEY (k, a, b)) WITH CLUSTERING ORDER BY (a DESC, b ASC)");
+    must("CREATE TABLE r (k int, a int, b int, v int, s int static, PRIMARY KEY (k, a, b)) WITH "
+         "CLUSTERING ORDER BY (a DESC, b ASC)");
     struct rng rng = rng_seeded(7);
     for (int k = 0; k < 12; k++) {
         char text[64];
@@ -454,15 +496,27 @@ START_TEST(test_pages_agree)
         }
     }
     static const char *const texts[] = {
-        "SELECT k, a, b, v, s FROM r", "SELECT k, a, b FROM r WHERE v = 1 ALLOW FILTERING", "SELECT k, a, b FROM r LIMIT 37",
-        "SELECT k, a, b FROM r PER PARTITION LIMIT 3", "SELECT k, a, b FROM r PER PARTITION LIMIT 2 LIMIT 9", "SELECT DISTINCT k, s FROM r",
+        "SELECT k, a, b, v, s FROM r",
+        "SELECT k, a, b FROM r WHERE v = 1 ALLOW FILTERING",
+        "SELECT k, a, b FROM r LIMIT 37",
+        "SELECT k, a, b FROM r PER PARTITION LIMIT 3",
+        "SELECT k, a, b FROM r PER PARTITION LIMIT 2 LIMIT 9",
+        "SELECT DISTINCT k, s FROM r",
         "SELECT k, a, b, s FROM r WHERE k IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)",
         "SELECT k, a, b FROM r WHERE k IN (1, 3, 5, 7, 9, 11) AND a IN (0, 2, 3) AND b > 0",
-        "SELECT k, a, b FROM r WHERE k = 3 ORDER BY a ASC", "SELECT k, a, b FROM r WHERE k = 5 AND (a, b) > (1, 2)",
-        "SELECT k, a, b FROM r GROUP BY k, a", "SELECT k, a, count(*), max(v), max(s) FROM r GROUP BY k, a", "SELECT count(*), sum(v) FROM r",
-        "SELECT k, sum(v) FROM r WHERE k IN (1, 2, 3, 4) GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 5", "SELECT k, a, b, v FROM r GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 11", "SELECT k, a FROM r GROUP BY k",
+        "SELECT k, a, b FROM r WHERE k = 3 ORDER BY a ASC",
+        "SELECT k, a, b FROM r WHERE k = 5 AND (a, b) > (1, 2)",
+        "SELECT k, a, b FROM r GROUP BY k, a",
+        "SELECT k, a, count(*), max(v), max(s) FROM r GROUP BY k, a",
+        "SELECT count(*), sum(v) FROM r",
+        "SELECT k, sum(v) FROM r WHERE k IN (1, 2, 3, 4) GROUP BY k, a PER PARTITION LIMIT 2 LIMIT "
+        "5",
+        "SELECT k, a, b, v FROM r GROUP BY k, a PER PARTITION LIMIT 2 LIMIT 11",
+        "SELECT k, a FROM r GROUP BY k",
         "SELECT k, a, b FROM r WHERE k IN (1, 3, 5, 7, 9, 11) GROUP BY k, a PER PARTITION LIMIT 1",
-        "SELECT k, a, b FROM r WHERE token(k) > token(3)", "SELECT k, a, b FROM r WHERE k IN (2, 4, 6) AND b = 1 PER PARTITION LIMIT 1 ALLOW FILTERING",
+        "SELECT k, a, b FROM r WHERE token(k) > token(3)",
+        "SELECT k, a, b FROM r WHERE k IN (2, 4, 6) AND b = 1 PER PARTITION LIMIT 1 ALLOW "
+        "FILTERING",
     };
     for (size_t i = 0; i < BASE_COUNT(texts); i++) {
         int rc = prepare(texts[i]);
@@ -473,7 +527,9 @@ START_TEST(test_pages_agree)
             for (unsigned pending = 0; pending <= 90; pending += 30) {
                 world_reset(i * 100 + (uint64_t)size + pending, pending);
                 const char *got = all_rows(NULL, size, size % 2 ? 1 << 20 : 200);
-                ck_assert_msg(strcmp(got, whole) == 0, "%s\nin pages of %d, pending %u:\n%s\nexpected:\n%s", texts[i], (int)size, pending, got, whole);
+                ck_assert_msg(strcmp(got, whole) == 0,
+                              "%s\nin pages of %d, pending %u:\n%s\nexpected:\n%s", texts[i],
+                              (int)size, pending, got, whole);
             }
         }
         free(whole);

@@ -69,8 +69,9 @@ static inline void sx_items(struct sexpr *s, const struct cql_term *t)
 static inline void sx_term(struct sexpr *s, const struct cql_term *t)
 {
     static const char *const heads[] = {
-        [CQL_TERM_MAP] = "map", [CQL_TERM_SET] = "set", [CQL_TERM_LIST] = "list", [CQL_TERM_TUPLE] = "tuple", [CQL_TERM_UDT] = "udt",
-        [CQL_TERM_NEGATE] = "neg", [CQL_TERM_ELEMENT] = "at", [CQL_TERM_SLICE] = "slice",
+        [CQL_TERM_MAP] = "map",     [CQL_TERM_SET] = "set",     [CQL_TERM_LIST] = "list",
+        [CQL_TERM_TUPLE] = "tuple", [CQL_TERM_UDT] = "udt",     [CQL_TERM_NEGATE] = "neg",
+        [CQL_TERM_ELEMENT] = "at",  [CQL_TERM_SLICE] = "slice",
     };
     char text[64];
     switch (t->kind) {
@@ -80,7 +81,12 @@ static inline void sx_term(struct sexpr *s, const struct cql_term *t)
         sx_slice(s, t->text);
         sx_put(s, "'");
         break;
-    case CQL_TERM_INTEGER: case CQL_TERM_FLOAT: case CQL_TERM_BOOLEAN: case CQL_TERM_DURATION: case CQL_TERM_UUID: case CQL_TERM_BLOB:
+    case CQL_TERM_INTEGER:
+    case CQL_TERM_FLOAT:
+    case CQL_TERM_BOOLEAN:
+    case CQL_TERM_DURATION:
+    case CQL_TERM_UUID:
+    case CQL_TERM_BLOB:
     case CQL_TERM_WORD:
         sx_word(s, t->text);
         break;
@@ -105,7 +111,9 @@ static inline void sx_term(struct sexpr *s, const struct cql_term *t)
         sx_name(s, &t->name);
         sx_items(s, t);
         break;
-    case CQL_TERM_CAST: case CQL_TERM_HINT: case CQL_TERM_FIELD:
+    case CQL_TERM_CAST:
+    case CQL_TERM_HINT:
+    case CQL_TERM_FIELD:
         sx_open(s, t->kind == CQL_TERM_CAST ? "cast" : t->kind == CQL_TERM_HINT ? "hint" : "field");
         sx_word(s, t->text);
         sx_items(s, t);
@@ -115,8 +123,14 @@ static inline void sx_term(struct sexpr *s, const struct cql_term *t)
         sx_open(s, text);
         sx_items(s, t);
         break;
-    case CQL_TERM_MAP: case CQL_TERM_SET: case CQL_TERM_LIST: case CQL_TERM_TUPLE: case CQL_TERM_UDT: case CQL_TERM_NEGATE:
-    case CQL_TERM_ELEMENT: case CQL_TERM_SLICE:
+    case CQL_TERM_MAP:
+    case CQL_TERM_SET:
+    case CQL_TERM_LIST:
+    case CQL_TERM_TUPLE:
+    case CQL_TERM_UDT:
+    case CQL_TERM_NEGATE:
+    case CQL_TERM_ELEMENT:
+    case CQL_TERM_SLICE:
         sx_open(s, heads[t->kind]);
         sx_items(s, t);
         break;
@@ -161,7 +175,8 @@ static inline void sx_names(struct sexpr *s, const char *head, const struct cql_
 
 static inline void sx_relations(struct sexpr *s, const char *head, const struct cql_relation *list)
 {
-    static const char *const ops[] = {"=", "!=", "<", "<=", ">", ">=", "in", "contains", "contains-key", "like", "not-null"};
+    static const char *const ops[] = {
+        "=", "!=", "<", "<=", ">", ">=", "in", "contains", "contains-key", "like", "not-null"};
     if (!list)
         return;
     sx_open(s, head);
@@ -272,8 +287,10 @@ static inline void sx_modify(struct sexpr *s, const struct cql_statement *st)
 static inline void sx_admin(struct sexpr *s, const struct cql_statement *st)
 {
     static const char *const targets[] = {"plain", "values", "keys", "entries", "full"};
-    static const char *const described[] = {"cluster", "schema", "full-schema", "keyspaces", "keyspace", "tables", "table", "types", "type",
-                                            "index", "view", "functions", "function", "aggregates", "aggregate", "any"};
+    static const char *const described[] = {"cluster",  "schema",     "full-schema", "keyspaces",
+                                            "keyspace", "tables",     "table",       "types",
+                                            "type",     "index",      "view",        "functions",
+                                            "function", "aggregates", "aggregate",   "any"};
     sx_flag(s, st->conditional, "conditional");
     if (st->target.name.data)
         sx_name(s, &st->target);
@@ -291,7 +308,10 @@ static inline void sx_admin(struct sexpr *s, const struct cql_statement *st)
             sx_word(s, st->index.using_class);
         }
         break;
-    case CQL_CREATE_ROLE: case CQL_ALTER_ROLE: case CQL_DROP_ROLE: case CQL_LIST_ROLES:
+    case CQL_CREATE_ROLE:
+    case CQL_ALTER_ROLE:
+    case CQL_DROP_ROLE:
+    case CQL_LIST_ROLES:
         sx_flag(s, st->role.user, "user");
         sx_flag(s, st->role.list_recursive, "recursive");
         if (st->role.of.data) {
@@ -314,9 +334,12 @@ static inline void sx_admin(struct sexpr *s, const struct cql_statement *st)
 static inline void sx_statement(struct sexpr *s, const struct cql_statement *st)
 {
     static const char *const heads[] = {
-        [CQL_SELECT] = "select", [CQL_INSERT] = "insert", [CQL_UPDATE] = "update", [CQL_DELETE] = "delete", [CQL_BATCH] = "batch",
-        [CQL_CREATE_INDEX] = "create-index", [CQL_DROP_INDEX] = "drop-index", [CQL_CREATE_ROLE] = "create-role",
-        [CQL_ALTER_ROLE] = "alter-role", [CQL_DROP_ROLE] = "drop-role", [CQL_LIST_ROLES] = "list-roles", [CQL_DESCRIBE] = "describe",
+        [CQL_SELECT] = "select",         [CQL_INSERT] = "insert",
+        [CQL_UPDATE] = "update",         [CQL_DELETE] = "delete",
+        [CQL_BATCH] = "batch",           [CQL_CREATE_INDEX] = "create-index",
+        [CQL_DROP_INDEX] = "drop-index", [CQL_CREATE_ROLE] = "create-role",
+        [CQL_ALTER_ROLE] = "alter-role", [CQL_DROP_ROLE] = "drop-role",
+        [CQL_LIST_ROLES] = "list-roles", [CQL_DESCRIBE] = "describe",
         [CQL_REFUSED] = "refused",
     };
     static const char *const batches[] = {"logged", "unlogged", "counter"};
@@ -368,10 +391,12 @@ static inline void trees(const struct tree *cases, size_t count)
         int rc = cql_parse(&arena, S(cases[i].text), &statement, &err);
         ck_assert_msg(rc == BASE_OK, "%s\n%s", cases[i].text, err.text);
         const char *got = sexpr(statement);
-        ck_assert_msg(!strcmp(got, cases[i].tree), "%s\n got %s\nnot %s", cases[i].text, got, cases[i].tree);
+        ck_assert_msg(!strcmp(got, cases[i].tree), "%s\n got %s\nnot %s", cases[i].text, got,
+                      cases[i].tree);
     }
 }
-#define TREES(...) trees((const struct tree[]){__VA_ARGS__}, BASE_COUNT(((const struct tree[]){__VA_ARGS__})))
+#define TREES(...)                                                                                 \
+    trees((const struct tree[]){__VA_ARGS__}, BASE_COUNT(((const struct tree[]){__VA_ARGS__})))
 
 static inline void fails(const char *text, int code, const char *part)
 {

@@ -1,8 +1,9 @@
-/* The native protocol's frames and segments. Without these a damaged segment could pass for a message, or a hostile client make us read past
- * its bytes or take memory that it only claims to fill. */
+/* The native protocol's frames and segments. Without these a damaged segment could pass for a
+ * message, or a hostile client make us read past its bytes or take memory that it only claims to
+ * fill. */
 #include "tests/unit/cql/wire_lib.h"
 
-/* --- framing --------------------------------------------------------------------------------------------------------- */
+/* Framing. */
 
 struct mode {
     uint8_t version;
@@ -10,8 +11,9 @@ struct mode {
     bool segments;
 };
 static const struct mode modes[] = {
-    {3, CQL_WIRE_PLAIN, false}, {3, CQL_WIRE_LZ4, false}, {4, CQL_WIRE_PLAIN, false}, {4, CQL_WIRE_LZ4, false},
-    {4, CQL_WIRE_SNAPPY, false}, {5, CQL_WIRE_PLAIN, false}, {5, CQL_WIRE_PLAIN, true}, {5, CQL_WIRE_LZ4, true},
+    {3, CQL_WIRE_PLAIN, false}, {3, CQL_WIRE_LZ4, false},    {4, CQL_WIRE_PLAIN, false},
+    {4, CQL_WIRE_LZ4, false},   {4, CQL_WIRE_SNAPPY, false}, {5, CQL_WIRE_PLAIN, false},
+    {5, CQL_WIRE_PLAIN, true},  {5, CQL_WIRE_LZ4, true},
 };
 
 #define MESSAGES_MAX 64
@@ -45,9 +47,12 @@ static void send_some(struct cql_wire_out *out, size_t count, size_t len_max)
     sent_count = count;
     for (size_t i = 0; i < count; i++) {
         struct sent *m = &sent[i];
-        *m = (struct sent){.opcode = (uint8_t)rng_below(&rng, 17), .flags = rng_chance(&rng, 10) ? CQL_FLAG_TRACING : 0,
-                           .stream = (int16_t)rng_u64(&rng), .body = random_bytes(rng_below(&rng, len_max))};
-        ck_assert_int_eq(cql_wire_begin(out, (enum cql_opcode)m->opcode, m->stream, m->flags), BASE_OK);
+        *m = (struct sent){.opcode = (uint8_t)rng_below(&rng, 17),
+                           .flags = rng_chance(&rng, 10) ? CQL_FLAG_TRACING : 0,
+                           .stream = (int16_t)rng_u64(&rng),
+                           .body = random_bytes(rng_below(&rng, len_max))};
+        ck_assert_int_eq(cql_wire_begin(out, (enum cql_opcode)m->opcode, m->stream, m->flags),
+                         BASE_OK);
         ck_assert_int_eq(base_buf_put_slice(&out->bytes, m->body), BASE_OK);
         if (rng_chance(&rng, 10)) { /* thought better of */
             cql_wire_abandon(out);
@@ -61,7 +66,8 @@ static void send_some(struct cql_wire_out *out, size_t count, size_t len_max)
     ck_assert_int_eq(cql_wire_flush(out), BASE_OK);
 }
 
-static void check_message(const struct cql_message *m, size_t i, const struct mode *mode, bool is_response)
+static void check_message(const struct cql_message *m, size_t i, const struct mode *mode,
+                          bool is_response)
 {
     ck_assert_uint_lt(i, sent_count);
     ck_assert_uint_eq(m->version, mode->version);
@@ -72,9 +78,10 @@ static void check_message(const struct cql_message *m, size_t i, const struct mo
     ck_assert(base_slice_equal(m->body, sent[i].body));
 }
 
-/* Feed `bytes` in pieces; the messages must be those that were sent, in order. Returns how many came; *step is the last one. */
-static size_t receive(struct cql_wire_in *in, const struct mode *mode, bool is_response, struct base_slice bytes, size_t piece_max,
-                      enum cql_wire_step *step)
+/* Feed `bytes` in pieces; the messages must be those that were sent, in order. Returns how many
+ * came; *step is the last one. */
+static size_t receive(struct cql_wire_in *in, const struct mode *mode, bool is_response,
+                      struct base_slice bytes, size_t piece_max, enum cql_wire_step *step)
 {
     size_t front = 0, there = 0, count = 0;
     while (there < bytes.len) {
@@ -122,8 +129,8 @@ END_TEST
 START_TEST(bytes_as_specified)
 {
     static const uint8_t bare[] = {0x04, 0x00, 0x00, 0x07, 0x05, 0, 0, 0, 0};
-    static const uint8_t segment[] = {0x09, 0x00, 0x02, 0xa4, 0xc8, 0xc1, 0x05, 0x00, 0x00, 0x01, 0x05, 0,
-                                      0,    0,    0,    0xb5, 0x55, 0x74, 0x86};
+    static const uint8_t segment[] = {0x09, 0x00, 0x02, 0xa4, 0xc8, 0xc1, 0x05, 0x00, 0x00, 0x01,
+                                      0x05, 0,    0,    0,    0,    0xb5, 0x55, 0x74, 0x86};
     struct cql_wire_out out;
     out_init(&out, &modes[2], true);
     ck_assert_int_eq(cql_wire_begin(&out, CQL_OPCODE_OPTIONS, 7, 0), BASE_OK);
@@ -139,7 +146,8 @@ START_TEST(bytes_as_specified)
 }
 END_TEST
 
-/* Each mode, both directions, many and few at a time, small and over several segments, in pieces of any size. */
+/* Each mode, both directions, many and few at a time, small and over several segments, in pieces of
+ * any size. */
 START_TEST(messages_round_trip)
 {
     static const size_t lens[] = {30, 3000, 500000};
@@ -154,7 +162,8 @@ START_TEST(messages_round_trip)
         in_init(&in, mode, !is_client);
         send_some(&out, 1 + rng_below(&rng, len > 100000 ? 5 : MESSAGES_MAX), len);
         size_t pieces = round < 3 ? 0 : round % 2 ? 50 + len / 100 : out.bytes.len;
-        ck_assert_uint_eq(receive(&in, mode, !is_client, base_buf_view(&out.bytes), pieces, &step), sent_count);
+        ck_assert_uint_eq(receive(&in, mode, !is_client, base_buf_view(&out.bytes), pieces, &step),
+                          sent_count);
         ck_assert_int_eq(step, CQL_WIRE_MORE);
         cql_wire_in_release(&in);
         cql_wire_in_fini(&in);
@@ -205,7 +214,8 @@ START_TEST(every_cut)
 }
 END_TEST
 
-/* One byte of a v5 stream is changed: never is another message read than one that was sent, and never all of them. */
+/* One byte of a v5 stream is changed: never is another message read than one that was sent, and
+ * never all of them. */
 START_TEST(every_damage_of_segments)
 {
     const struct mode *mode = &modes[_i];
@@ -218,7 +228,8 @@ START_TEST(every_damage_of_segments)
         uint8_t was = out.bytes.data[at];
         out.bytes.data[at] ^= (uint8_t)(1 + rng_below(&rng, 255));
         in_init(&in, mode, false);
-        ck_assert_uint_lt(receive(&in, mode, false, base_buf_view(&out.bytes), 0, &step), sent_count);
+        ck_assert_uint_lt(receive(&in, mode, false, base_buf_view(&out.bytes), 0, &step),
+                          sent_count);
         ck_assert_int_eq(step, CQL_WIRE_BAD);
         cql_wire_in_fini(&in);
         out.bytes.data[at] = was;
@@ -227,13 +238,15 @@ START_TEST(every_damage_of_segments)
 }
 END_TEST
 
-static void expect_bad(const struct mode *mode, const void *bytes, size_t len, int code, const char *part)
+static void expect_bad(const struct mode *mode, const void *bytes, size_t len, int code,
+                       const char *part)
 {
     struct cql_wire_in in;
     struct cql_message m;
     size_t used, wanted;
     in_init(&in, mode, false);
-    ck_assert_int_eq(cql_wire_next(&in, base_slice(bytes, len), &used, &wanted, &m, &err), CQL_WIRE_BAD);
+    ck_assert_int_eq(cql_wire_next(&in, base_slice(bytes, len), &used, &wanted, &m, &err),
+                     CQL_WIRE_BAD);
     ck_assert_int_eq(err.code, code);
     ck_assert_msg(strstr(err.text, part) != NULL, "%s", err.text);
     cql_wire_in_fini(&in);
@@ -241,12 +254,16 @@ static void expect_bad(const struct mode *mode, const void *bytes, size_t len, i
 
 START_TEST(what_cannot_be_read)
 {
-    static const uint8_t big[] = {4, 0, 0, 9, 7, 0x7f, 0xff, 0xff, 0xff}, other[] = {3, 0, 0, 9, 7, 0, 0, 0, 0},
-                         response[] = {0x84, 0, 0, 9, 7, 0, 0, 0, 0}, flagged[] = {4, 1, 0, 9, 7, 0, 0, 0, 1, 0},
-                         bomb[] = {4, 1, 0, 9, 7, 0, 0, 0, 5, 0x7f, 0, 0, 0, 0}, lies[] = {4, 1, 0, 9, 7, 0, 0, 0, 5, 0, 0, 0, 9, 0},
+    static const uint8_t big[] = {4, 0, 0, 9, 7, 0x7f, 0xff, 0xff, 0xff},
+                         other[] = {3, 0, 0, 9, 7, 0, 0, 0, 0},
+                         response[] = {0x84, 0, 0, 9, 7, 0, 0, 0, 0},
+                         flagged[] = {4, 1, 0, 9, 7, 0, 0, 0, 1, 0},
+                         bomb[] = {4, 1, 0, 9, 7, 0, 0, 0, 5, 0x7f, 0, 0, 0, 0},
+                         lies[] = {4, 1, 0, 9, 7, 0, 0, 0, 5, 0, 0, 0, 9, 0},
                          cut[] = {4, 1, 0, 9, 7, 0, 0, 0, 2, 0, 0};
     expect_bad(&modes[2], big, sizeof big, BASE_E_LIMIT, "too big");
-    expect_bad(&modes[2], other, sizeof other, BASE_E_INVALID, "previous messages on this connection had version 4");
+    expect_bad(&modes[2], other, sizeof other, BASE_E_INVALID,
+               "previous messages on this connection had version 4");
     expect_bad(&modes[2], response, sizeof response, BASE_E_INVALID, "direction");
     expect_bad(&modes[2], flagged, sizeof flagged, BASE_E_INVALID, "no compression");
     expect_bad(&modes[3], bomb, sizeof bomb, BASE_E_LIMIT, "too big");
@@ -256,7 +273,8 @@ START_TEST(what_cannot_be_read)
 }
 END_TEST
 
-/* Who passes over what is too big reads on behind it, in every mode and however it comes in pieces. */
+/* Who passes over what is too big reads on behind it, in every mode and however it comes in
+ * pieces. */
 START_TEST(too_big_is_passed_over)
 {
     const struct mode *mode = &modes[_i];
@@ -270,7 +288,8 @@ START_TEST(too_big_is_passed_over)
         in.passes_over = true;
         for (size_t i = 0; i < BASE_COUNT(lens); i++) {
             ck_assert_int_eq(cql_wire_begin(&out, CQL_OPCODE_QUERY, (int16_t)i, 0), BASE_OK);
-            ck_assert_int_eq(base_buf_put_slice(&out.bytes, base_slice(take(lens[i]), lens[i])), BASE_OK);
+            ck_assert_int_eq(base_buf_put_slice(&out.bytes, base_slice(take(lens[i]), lens[i])),
+                             BASE_OK);
             ck_assert_int_eq(cql_wire_end(&out), BASE_OK);
         }
         ck_assert_int_eq(cql_wire_flush(&out), BASE_OK);
@@ -280,13 +299,15 @@ START_TEST(too_big_is_passed_over)
             for (enum cql_wire_step step = CQL_WIRE_MESSAGE; step != CQL_WIRE_MORE;) {
                 struct cql_message m;
                 size_t used, wanted;
-                step = cql_wire_next(&in, base_slice(out.bytes.data + at, there - at), &used, &wanted, &m, &err);
+                step = cql_wire_next(&in, base_slice(out.bytes.data + at, there - at), &used,
+                                     &wanted, &m, &err);
                 at += used;
                 ck_assert_int_ne(step, CQL_WIRE_BAD);
                 if (step == CQL_WIRE_MORE)
                     break;
                 ck_assert_int_eq(m.stream, (int)count);
-                ck_assert_int_eq(step, lens[count] > 1u << 20 ? CQL_WIRE_TOO_BIG : CQL_WIRE_MESSAGE);
+                ck_assert_int_eq(step,
+                                 lens[count] > 1u << 20 ? CQL_WIRE_TOO_BIG : CQL_WIRE_MESSAGE);
                 ck_assert(step != CQL_WIRE_MESSAGE || m.body.len == lens[count]);
                 count++;
             }
@@ -316,16 +337,21 @@ static size_t make_segment(uint8_t *out, const void *payload, size_t len, bool s
 
 START_TEST(segments_that_lie)
 {
-    static const uint8_t whole[] = {5, 0, 0, 9, 7, 0, 0, 0, 2, 1, 2}, half[] = {5, 0, 0, 9, 7, 0, 0, 0, 2, 1},
-                         more[] = {5, 0, 0, 9, 7, 0, 0, 0, 2, 1, 2, 3}, big[] = {5, 0, 0, 9, 7, 0x7f, 0, 0, 2, 1};
+    static const uint8_t whole[] = {5, 0, 0, 9, 7, 0, 0, 0, 2, 1, 2},
+                         half[] = {5, 0, 0, 9, 7, 0, 0, 0, 2, 1},
+                         more[] = {5, 0, 0, 9, 7, 0, 0, 0, 2, 1, 2, 3},
+                         big[] = {5, 0, 0, 9, 7, 0x7f, 0, 0, 2, 1};
     uint8_t bytes[64];
     const struct mode *mode = &modes[6];
-    expect_bad(mode, bytes, make_segment(bytes, half, sizeof half, true), BASE_E_INVALID, "ends inside");
+    expect_bad(mode, bytes, make_segment(bytes, half, sizeof half, true), BASE_E_INVALID,
+               "ends inside");
     expect_bad(mode, bytes, make_segment(bytes, half, 5, true), BASE_E_INVALID, "ends inside");
-    expect_bad(mode, bytes, make_segment(bytes, more, sizeof more, false), BASE_E_INVALID, "followed by something else");
+    expect_bad(mode, bytes, make_segment(bytes, more, sizeof more, false), BASE_E_INVALID,
+               "followed by something else");
     expect_bad(mode, bytes, make_segment(bytes, big, sizeof big, false), BASE_E_LIMIT, "too big");
     size_t len = make_segment(bytes, half, sizeof half, false);
-    expect_bad(mode, bytes, len + make_segment(bytes + len, whole, sizeof whole, true), BASE_E_INVALID, "between the segments");
+    expect_bad(mode, bytes, len + make_segment(bytes + len, whole, sizeof whole, true),
+               BASE_E_INVALID, "between the segments");
     /* An empty one is no fault. */
     struct cql_wire_in in;
     struct cql_message m;
@@ -333,7 +359,8 @@ START_TEST(segments_that_lie)
     in_init(&in, mode, false);
     len = make_segment(bytes, "", 0, true);
     len += make_segment(bytes + len, whole, sizeof whole, true);
-    ck_assert_int_eq(cql_wire_next(&in, base_slice(bytes, len), &used, &wanted, &m, &err), CQL_WIRE_MESSAGE);
+    ck_assert_int_eq(cql_wire_next(&in, base_slice(bytes, len), &used, &wanted, &m, &err),
+                     CQL_WIRE_MESSAGE);
     ck_assert_uint_eq(used, len);
     ck_assert_uint_eq(m.body.len, 2);
     cql_wire_in_fini(&in);

@@ -92,19 +92,23 @@ static inline void random_options(struct cql_query_options *o, uint8_t version, 
 
 static inline const struct base_type *random_type(unsigned depth)
 {
-    static const enum base_type_kind compound[] = {BASE_TYPE_LIST, BASE_TYPE_MAP, BASE_TYPE_SET, BASE_TYPE_UDT, BASE_TYPE_TUPLE,
-                                                   BASE_TYPE_VECTOR};
+    static const enum base_type_kind compound[] = {BASE_TYPE_LIST,  BASE_TYPE_MAP,
+                                                   BASE_TYPE_SET,   BASE_TYPE_UDT,
+                                                   BASE_TYPE_TUPLE, BASE_TYPE_VECTOR};
     if (depth > 3 || rng_chance(&rng, 60)) {
         const struct base_type *scalar = NULL;
         while (!scalar)
-            scalar = base_type_scalar((enum base_type_kind)(1 + rng_below(&rng, BASE_TYPE_DURATION)));
+            scalar =
+                base_type_scalar((enum base_type_kind)(1 + rng_below(&rng, BASE_TYPE_DURATION)));
         return scalar;
     }
     struct base_type *type = take(sizeof *type);
     type->kind = compound[rng_below(&rng, BASE_COUNT(compound))];
     type->frozen = depth > 0 || type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_VECTOR;
     bool many = type->kind == BASE_TYPE_UDT || type->kind == BASE_TYPE_TUPLE;
-    type->param_count = type->kind == BASE_TYPE_MAP ? 2 : many ? 1 + (uint32_t)rng_below(&rng, 9) : 1;
+    type->param_count = type->kind == BASE_TYPE_MAP ? 2
+                        : many                      ? 1 + (uint32_t)rng_below(&rng, 9)
+                                                    : 1;
     type->dimension = type->kind == BASE_TYPE_VECTOR ? 1 + (uint32_t)rng_below(&rng, 8192) : 0;
     const struct base_type **params = take(type->param_count * sizeof *params);
     for (uint32_t i = 0; i < type->param_count; i++)
@@ -145,11 +149,13 @@ static inline void random_body(struct base_buf *buf, enum cql_opcode opcode, uin
             p.keyspace = random_bytes(3);
         rc = cql_put_prepare(buf, version, &p);
     } else if (opcode == CQL_OPCODE_EXECUTE) {
-        struct cql_execute e = {.id = random_bytes(16), .result_metadata_id = version >= 5 ? random_bytes(16) : S("")};
+        struct cql_execute e = {.id = random_bytes(16),
+                                .result_metadata_id = version >= 5 ? random_bytes(16) : S("")};
         random_options(&e.options, version, false);
         rc = cql_put_execute(buf, version, &e);
     } else if (opcode == CQL_OPCODE_BATCH) {
-        struct cql_batch_request b = {.kind = (enum cql_batch_kind)rng_below(&rng, 3), .statement_count = rng_below(&rng, 5)};
+        struct cql_batch_request b = {.kind = (enum cql_batch_kind)rng_below(&rng, 3),
+                                      .statement_count = rng_below(&rng, 5)};
         struct cql_batch_statement *statements = take(b.statement_count * sizeof *statements);
         for (size_t i = 0; i < b.statement_count; i++) {
             if (rng_chance(&rng, 50))
@@ -169,7 +175,8 @@ static inline void random_body(struct base_buf *buf, enum cql_opcode opcode, uin
 }
 
 /* Decode a request's body and encode it again, appended. */
-static inline int recode(enum cql_opcode opcode, uint8_t version, struct base_slice body, struct base_buf *out)
+static inline int recode(enum cql_opcode opcode, uint8_t version, struct base_slice body,
+                         struct base_buf *out)
 {
     struct cql_query q;
     struct cql_prepare_request p;
@@ -207,11 +214,13 @@ static inline bool same_type(const struct base_type *a, const struct base_type *
     return true;
 }
 
-static inline bool same_columns(const struct cql_column_spec *a, const struct cql_column_spec *b, size_t count)
+static inline bool same_columns(const struct cql_column_spec *a, const struct cql_column_spec *b,
+                                size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (!base_slice_equal(a[i].keyspace, b[i].keyspace) || !base_slice_equal(a[i].table, b[i].table) ||
-            !base_slice_equal(a[i].name, b[i].name) || !same_type(a[i].type, b[i].type))
+        if (!base_slice_equal(a[i].keyspace, b[i].keyspace) ||
+            !base_slice_equal(a[i].table, b[i].table) || !base_slice_equal(a[i].name, b[i].name) ||
+            !same_type(a[i].type, b[i].type))
             return false;
     return true;
 }

@@ -1,12 +1,14 @@
-/* The native protocol's messages: requests, types, errors, results, events. Without these a driver could be answered in a form it does not
- * read. Frames and segments: wire_frame_test.c. */
+/* The native protocol's messages: requests, types, errors, results, events. Without these a driver
+ * could be answered in a form it does not read. Frames and segments: wire_frame_test.c. */
 #include "tests/unit/cql/wire_lib.h"
 
-/* --- requests ------------------------------------------------------------------------------------------------------------ */
+/* Requests. */
 
-static const enum cql_opcode request_opcodes[] = {CQL_OPCODE_QUERY, CQL_OPCODE_PREPARE, CQL_OPCODE_EXECUTE, CQL_OPCODE_BATCH};
+static const enum cql_opcode request_opcodes[] = {CQL_OPCODE_QUERY, CQL_OPCODE_PREPARE,
+                                                  CQL_OPCODE_EXECUTE, CQL_OPCODE_BATCH};
 
-/* decode(encode(x)) encodes to the same bytes; what is cut off is refused or, cut at an end, shorter; damage only must not harm. */
+/* decode(encode(x)) encodes to the same bytes; what is cut off is refused or, cut at an end,
+ * shorter; damage only must not harm. */
 START_TEST(requests_round_trip)
 {
     enum cql_opcode opcode = request_opcodes[_i % 4];
@@ -25,7 +27,8 @@ START_TEST(requests_round_trip)
             ck_assert_ptr_nonnull(copy);
             memcpy(copy + body.len - len, body.data, len); /* against the block's end */
             base_buf_reset(&again);
-            ck_fails(recode(opcode, version, base_slice(copy + body.len - len, len), &again), BASE_E_INVALID, err);
+            ck_fails(recode(opcode, version, base_slice(copy + body.len - len, len), &again),
+                     BASE_E_INVALID, err);
             memcpy(copy, body.data, body.len);
             copy[len] ^= (uint8_t)(1 + rng_below(&rng, 255));
             base_buf_reset(&again);
@@ -43,10 +46,11 @@ END_TEST
 /* As the Python driver writes it: SELECT with one value, page size, timestamp; v4 and v5. */
 START_TEST(a_query_as_specified)
 {
-    static const uint8_t v4[] = {0, 0, 0, 1, 'q', 0, 10, 0x25, 0, 1, 0xff, 0xff, 0xff, 0xfe, 0, 0, 0x13, 0x88,
-                                 0, 0, 0, 0, 0, 0, 0, 9};
-    static const uint8_t v5[] = {0, 0, 0, 1, 'q', 0, 10, 0, 0, 1, 0xa1, 0, 1, 0xff, 0xff, 0xff, 0xff,
-                                 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 'k', 's', 0, 0, 0, 77};
+    static const uint8_t v4[] = {0,    0, 0, 1,    'q',  0, 10, 0x25, 0, 1, 0xff, 0xff, 0xff,
+                                 0xfe, 0, 0, 0x13, 0x88, 0, 0,  0,    0, 0, 0,    0,    9};
+    static const uint8_t v5[] = {0, 0, 0,    1,    'q',  0,    10,  0, 0, 1, 0xa1,
+                                 0, 1, 0xff, 0xff, 0xff, 0xff, 0,   0, 0, 0, 0,
+                                 0, 0, 9,    0,    2,    'k',  's', 0, 0, 0, 77};
     struct cql_query q;
     ck_ok(cql_get_query(&arena, 4, base_slice(v4, sizeof v4), &q, &err), err);
     ck_assert(base_slice_equal(q.text, S("q")));
@@ -81,20 +85,26 @@ START_TEST(options_that_are_none)
     };
     struct cql_query q;
     for (size_t i = 0; i < BASE_COUNT(bad); i++) {
-        ck_fails(cql_get_query(&arena, bad[i].version, base_slice(bad[i].bytes, bad[i].len), &q, &err), BASE_E_INVALID, err);
+        ck_fails(
+            cql_get_query(&arena, bad[i].version, base_slice(bad[i].bytes, bad[i].len), &q, &err),
+            BASE_E_INVALID, err);
         ck_assert_msg(strstr(err.text, bad[i].part) != NULL, "%s", err.text);
     }
-    static const uint8_t kind[] = {9, 0, 0, 0, 1, 0}, query_kind[] = {0, 0, 1, 2, 0, 0}, named[] = {0, 0, 0, 0, 1, 0x40};
+    static const uint8_t kind[] = {9, 0, 0, 0, 1, 0}, query_kind[] = {0, 0, 1, 2, 0, 0},
+                         named[] = {0, 0, 0, 0, 1, 0x40};
     struct cql_batch_request b;
-    ck_fails(cql_get_batch(&arena, 4, base_slice(kind, sizeof kind), &b, &err), BASE_E_INVALID, err);
-    ck_fails(cql_get_batch(&arena, 4, base_slice(query_kind, sizeof query_kind), &b, &err), BASE_E_INVALID, err);
+    ck_fails(cql_get_batch(&arena, 4, base_slice(kind, sizeof kind), &b, &err), BASE_E_INVALID,
+             err);
+    ck_fails(cql_get_batch(&arena, 4, base_slice(query_kind, sizeof query_kind), &b, &err),
+             BASE_E_INVALID, err);
     ck_assert_str_eq(err.text, "Invalid query kind in BATCH messages. Must be 0 or 1 but got 2");
-    ck_fails(cql_get_batch(&arena, 4, base_slice(named, sizeof named), &b, &err), BASE_E_INVALID, err);
+    ck_fails(cql_get_batch(&arena, 4, base_slice(named, sizeof named), &b, &err), BASE_E_INVALID,
+             err);
     ck_assert_ptr_nonnull(strstr(err.text, "named"));
 }
 END_TEST
 
-/* --- notations, types ----------------------------------------------------------------------------------------------------- */
+/* Notations, types. */
 
 START_TEST(types_round_trip)
 {
@@ -132,7 +142,8 @@ static void expect_class(const char *cql, uint8_t version, const char *class)
     ck_assert_int_eq(cql_wire_put_type(&buf, version, type), BASE_OK);
     ck_assert_uint_gt(buf.len, 4);
     ck_assert_uint_eq(base_get_be16(buf.data), BASE_TYPE_CUSTOM);
-    ck_assert_msg(base_slice_equal(base_slice(buf.data + 4, buf.len - 4), S(class)), "%.*s", (int)buf.len - 4, buf.data + 4);
+    ck_assert_msg(base_slice_equal(base_slice(buf.data + 4, buf.len - 4), S(class)), "%.*s",
+                  (int)buf.len - 4, buf.data + 4);
     ck_ok(cql_wire_parse_class(&arena, S(class), &back, &err), err);
     ck_assert(same_type(type, back));
     base_buf_fini(&buf);
@@ -142,20 +153,34 @@ static void expect_class(const char *cql, uint8_t version, const char *class)
 START_TEST(types_by_class)
 {
     expect_class("vector<float, 3>", 5, M "VectorType(" M "FloatType , 3)");
-    expect_class("vector<frozen<list<int>>, 2>", 4, M "VectorType(" M "FrozenType(" M "ListType(" M "Int32Type)) , 2)");
-    expect_class("vector<vector<double, 4>, 2>", 5, M "VectorType(" M "VectorType(" M "DoubleType , 4) , 2)");
+    expect_class("vector<frozen<list<int>>, 2>", 4,
+                 M "VectorType(" M "FrozenType(" M "ListType(" M "Int32Type)) , 2)");
+    expect_class("vector<vector<double, 4>, 2>", 5,
+                 M "VectorType(" M "VectorType(" M "DoubleType , 4) , 2)");
     expect_class("duration", 4, M "DurationType");
     expect_class("date", 3, M "SimpleDateType");
     expect_class("tinyint", 3, M "ByteType");
     const struct base_type *type;
     ck_ok(cql_wire_parse_class(&arena, S(M "ReversedType(" M "TimestampType)"), &type, &err), err);
     ck_assert_int_eq(type->kind, BASE_TYPE_TIMESTAMP);
-    ck_ok(cql_wire_parse_class(&arena, S(M "TupleType(a.b.Odd(x(y),z)," M "Int32Type)"), &type, &err), err);
+    ck_ok(
+        cql_wire_parse_class(&arena, S(M "TupleType(a.b.Odd(x(y),z)," M "Int32Type)"), &type, &err),
+        err);
     ck_assert_int_eq(type->params[0]->kind, BASE_TYPE_CUSTOM);
     ck_assert(base_slice_equal(type->params[0]->name, S("a.b.Odd(x(y),z)")));
-    static const char *const bad[] = {"", M "ListType", M "ListType(", M "ListType(" M "Int32Type", M "MapType(" M "Int32Type)",
-                                      M "VectorType(" M "Int32Type)", M "VectorType(" M "Int32Type , 0)", M "UserType(ks,6g)",
-                                      M "UserType(ks,61,62)", M "Int32Type)", M "FrozenType(" M "Int32Type", "x(", M "VectorType(" M "Int32Type , 99999999999)"};
+    static const char *const bad[] = {"",
+                                      M "ListType",
+                                      M "ListType(",
+                                      M "ListType(" M "Int32Type",
+                                      M "MapType(" M "Int32Type)",
+                                      M "VectorType(" M "Int32Type)",
+                                      M "VectorType(" M "Int32Type , 0)",
+                                      M "UserType(ks,6g)",
+                                      M "UserType(ks,61,62)",
+                                      M "Int32Type)",
+                                      M "FrozenType(" M "Int32Type",
+                                      "x(",
+                                      M "VectorType(" M "Int32Type , 99999999999)"};
     for (size_t i = 0; i < BASE_COUNT(bad); i++)
         ck_fails(cql_wire_parse_class(&arena, S(bad[i]), &type, &err), BASE_E_INVALID, err);
 }
@@ -216,30 +241,50 @@ START_TEST(maps_and_prefixes)
     ck_assert_int_eq(cql_put_prefix(&buf, &prefix), BASE_OK);
     ck_assert_int_eq(base_buf_put(&buf, "body", 4), BASE_OK);
     for (size_t len = 0; len <= buf.len; len++) {
-        struct cql_message m = {.version = 4, .is_response = true, .flags = cql_prefix_flags(&prefix),
+        struct cql_message m = {.version = 4,
+                                .is_response = true,
+                                .flags = cql_prefix_flags(&prefix),
                                 .body = base_slice(buf.data, len)};
         if (len < buf.len - 4) {
             ck_fails(cql_get_prefix(&m, &arena, &got, &err), BASE_E_INVALID, err);
             continue;
         }
         ck_ok(cql_get_prefix(&m, &arena, &got, &err), err);
-        ck_assert(got.has_tracing_id && got.tracing_id.b[2] == 3 && got.warning_count == 2 && got.payload_count == 2);
-        ck_assert(got.payload[0].value.data == NULL && base_slice_equal(got.payload[1].value, S("v")));
+        ck_assert(got.has_tracing_id && got.tracing_id.b[2] == 3 && got.warning_count == 2 &&
+                  got.payload_count == 2);
+        ck_assert(got.payload[0].value.data == NULL &&
+                  base_slice_equal(got.payload[1].value, S("v")));
         ck_assert_uint_eq(m.body.len, len + 4 - buf.len);
     }
     base_buf_fini(&buf);
 }
 END_TEST
 
-/* --- errors --------------------------------------------------------------------------------------------------------------- */
+/* Errors. */
 
 START_TEST(errors_round_trip)
 {
     static const int codes[] = {
-        CQL_ERROR_SERVER, CQL_ERROR_PROTOCOL, CQL_ERROR_CREDENTIALS, CQL_ERROR_UNAVAILABLE, CQL_ERROR_OVERLOADED,
-        CQL_ERROR_BOOTSTRAPPING, CQL_ERROR_TRUNCATE, CQL_ERROR_WRITE_TIMEOUT, CQL_ERROR_READ_TIMEOUT, CQL_ERROR_READ_FAILURE,
-        CQL_ERROR_FUNCTION_FAILURE, CQL_ERROR_WRITE_FAILURE, CQL_ERROR_CDC_WRITE_FAILURE, CQL_ERROR_CAS_WRITE_UNKNOWN,
-        CQL_ERROR_SYNTAX, CQL_ERROR_UNAUTHORIZED, CQL_ERROR_INVALID, CQL_ERROR_CONFIG, CQL_ERROR_ALREADY_EXISTS, CQL_ERROR_UNPREPARED,
+        CQL_ERROR_SERVER,
+        CQL_ERROR_PROTOCOL,
+        CQL_ERROR_CREDENTIALS,
+        CQL_ERROR_UNAVAILABLE,
+        CQL_ERROR_OVERLOADED,
+        CQL_ERROR_BOOTSTRAPPING,
+        CQL_ERROR_TRUNCATE,
+        CQL_ERROR_WRITE_TIMEOUT,
+        CQL_ERROR_READ_TIMEOUT,
+        CQL_ERROR_READ_FAILURE,
+        CQL_ERROR_FUNCTION_FAILURE,
+        CQL_ERROR_WRITE_FAILURE,
+        CQL_ERROR_CDC_WRITE_FAILURE,
+        CQL_ERROR_CAS_WRITE_UNKNOWN,
+        CQL_ERROR_SYNTAX,
+        CQL_ERROR_UNAUTHORIZED,
+        CQL_ERROR_INVALID,
+        CQL_ERROR_CONFIG,
+        CQL_ERROR_ALREADY_EXISTS,
+        CQL_ERROR_UNPREPARED,
     };
     static const struct base_slice types[] = {{(const uint8_t *)"int", 3}};
     static const struct cql_failure failures[] = {{{(const uint8_t *)"\x7f\0\0\2", 4}, 1}};
@@ -248,10 +293,24 @@ START_TEST(errors_round_trip)
     for (size_t i = 0; i < BASE_COUNT(codes); i++) {
         for (uint8_t version = 3; version <= 5; version++) {
             struct cql_error got, e = {
-                .code = codes[i], .message = S("why"), .failure_map = failures, .failure_map_count = 1, .contentions = 3,
-                .outcome = {.required = 2, .received = 1, .alive = 1, .failures = 1, .write_type = 5, .data_present = true, .consistency = 4},
-                .keyspace = S("ks"), .name = S("t"), .arg_types = types, .arg_type_count = 1, .id = S("0123456789abcdef"),
-            };
+                                      .code = codes[i],
+                                      .message = S("why"),
+                                      .failure_map = failures,
+                                      .failure_map_count = 1,
+                                      .contentions = 3,
+                                      .outcome = {.required = 2,
+                                                  .received = 1,
+                                                  .alive = 1,
+                                                  .failures = 1,
+                                                  .write_type = 5,
+                                                  .data_present = true,
+                                                  .consistency = 4},
+                                      .keyspace = S("ks"),
+                                      .name = S("t"),
+                                      .arg_types = types,
+                                      .arg_type_count = 1,
+                                      .id = S("0123456789abcdef"),
+                                  };
             base_buf_reset(&buf);
             ck_assert_int_eq(cql_put_error(&buf, version, &e), BASE_OK);
             ck_ok(cql_get_error(&arena, version, base_buf_view(&buf), &got, &err), err);
@@ -259,9 +318,11 @@ START_TEST(errors_round_trip)
             bool told_otherwise = got.code != e.code;
             ck_assert_msg(!told_otherwise || version < 5, "0x%x", e.code);
             if (got.code == CQL_ERROR_UNAVAILABLE)
-                ck_assert(got.outcome.required == 2 && got.outcome.alive == 1 && got.outcome.consistency == 4);
+                ck_assert(got.outcome.required == 2 && got.outcome.alive == 1 &&
+                          got.outcome.consistency == 4);
             if (got.code == CQL_ERROR_WRITE_TIMEOUT || got.code == CQL_ERROR_WRITE_FAILURE)
-                ck_assert(got.outcome.required == 2 && got.outcome.received == 1 && got.outcome.write_type == 5);
+                ck_assert(got.outcome.required == 2 && got.outcome.received == 1 &&
+                          got.outcome.write_type == 5);
             if (got.code == CQL_ERROR_WRITE_FAILURE || got.code == CQL_ERROR_READ_FAILURE)
                 ck_assert(got.outcome.failures == 1 && got.failure_map_count == (version == 5));
             if (got.code == CQL_ERROR_WRITE_TIMEOUT && version == 5)
@@ -272,9 +333,12 @@ START_TEST(errors_round_trip)
                 ck_assert(base_slice_equal(got.name, S("t")));
             if (got.code == CQL_ERROR_UNPREPARED)
                 ck_assert(base_slice_equal(got.id, e.id));
-            for (size_t len = 0; len < buf.len; len++) /* shorter: refused, or v5's contentions are not there */
-                ck_assert(cql_get_error(&arena, version, base_slice(buf.data, len), &got, &err) == BASE_E_INVALID ||
-                          (e.code == CQL_ERROR_WRITE_TIMEOUT && version == 5 && len == buf.len - 2));
+            for (size_t len = 0; len < buf.len;
+                 len++) /* shorter: refused, or v5's contentions are not there */
+                ck_assert(
+                    cql_get_error(&arena, version, base_slice(buf.data, len), &got, &err) ==
+                        BASE_E_INVALID ||
+                    (e.code == CQL_ERROR_WRITE_TIMEOUT && version == 5 && len == buf.len - 2));
         }
     }
     base_buf_fini(&buf);
@@ -288,9 +352,12 @@ START_TEST(errors_of_older_versions)
         uint8_t version;
         int code, becomes;
     } cases[] = {
-        {3, CQL_ERROR_READ_FAILURE, CQL_ERROR_READ_TIMEOUT},     {3, CQL_ERROR_WRITE_FAILURE, CQL_ERROR_WRITE_TIMEOUT},
-        {3, CQL_ERROR_FUNCTION_FAILURE, CQL_ERROR_INVALID},      {4, CQL_ERROR_READ_FAILURE, CQL_ERROR_READ_FAILURE},
-        {4, CQL_ERROR_CAS_WRITE_UNKNOWN, CQL_ERROR_WRITE_TIMEOUT}, {5, CQL_ERROR_CAS_WRITE_UNKNOWN, CQL_ERROR_CAS_WRITE_UNKNOWN},
+        {3, CQL_ERROR_READ_FAILURE, CQL_ERROR_READ_TIMEOUT},
+        {3, CQL_ERROR_WRITE_FAILURE, CQL_ERROR_WRITE_TIMEOUT},
+        {3, CQL_ERROR_FUNCTION_FAILURE, CQL_ERROR_INVALID},
+        {4, CQL_ERROR_READ_FAILURE, CQL_ERROR_READ_FAILURE},
+        {4, CQL_ERROR_CAS_WRITE_UNKNOWN, CQL_ERROR_WRITE_TIMEOUT},
+        {5, CQL_ERROR_CAS_WRITE_UNKNOWN, CQL_ERROR_CAS_WRITE_UNKNOWN},
     };
     struct base_buf buf;
     base_buf_init(&buf, 1 << 18);
@@ -315,7 +382,8 @@ END_TEST
 
 START_TEST(codes_of_ours)
 {
-    const struct cql_outcome write = {.required = 2, .is_write = true}, read = {.required = 2}, cas = {.required = 1, .is_write = true, .write_type = 5};
+    const struct cql_outcome write = {.required = 2, .is_write = true}, read = {.required = 2},
+                             cas = {.required = 1, .is_write = true, .write_type = 5};
     ck_assert_int_eq(cql_error_code(BASE_E_SYNTAX, NULL), CQL_ERROR_SYNTAX);
     ck_assert_int_eq(cql_error_code(BASE_E_INVALID, NULL), CQL_ERROR_INVALID);
     ck_assert_int_eq(cql_error_code(BASE_E_EXISTS, NULL), CQL_ERROR_ALREADY_EXISTS);
@@ -333,7 +401,7 @@ START_TEST(codes_of_ours)
 }
 END_TEST
 
-/* --- results, events ---------------------------------------------------------------------------------------------------- */
+/* Results, events. */
 
 START_TEST(rows_round_trip)
 {
@@ -362,7 +430,8 @@ START_TEST(rows_round_trip)
         ck_ok(cql_get_result(&arena, version, base_buf_view(&buf), &got, &err), err);
         ck_assert_int_eq(got.kind, CQL_RESULT_ROWS);
         ck_assert(got.no_metadata == (options.skip_metadata && !options.new_metadata_id.data));
-        ck_assert(got.has_more == result.has_more && (!got.has_more || base_slice_equal(got.paging_state, S("more"))));
+        ck_assert(got.has_more == result.has_more &&
+                  (!got.has_more || base_slice_equal(got.paging_state, S("more"))));
         ck_assert(base_slice_equal(got.new_metadata_id, options.new_metadata_id));
         ck_assert(got.column_count == result.column_count && got.row_count == result.row_count);
         ck_assert(got.no_metadata || same_columns(got.columns, result.columns, got.column_count));
@@ -375,7 +444,8 @@ START_TEST(rows_round_trip)
         }
         ck_assert(!cql_next_row(&r, row, got.column_count));
         for (size_t len = 0; len < buf.len; len += 1 + len / 50)
-            ck_fails(cql_get_result(&arena, version, base_slice(buf.data, len), &got, &err), BASE_E_INVALID, err);
+            ck_fails(cql_get_result(&arena, version, base_slice(buf.data, len), &got, &err),
+                     BASE_E_INVALID, err);
         cql_result_fini(&result);
         base_arena_reset(&arena);
     }
@@ -390,8 +460,12 @@ START_TEST(prepared_round_trips)
     base_buf_init(&buf, 1 << 20);
     for (int round = 0; round < 60; round++) {
         uint8_t version = (uint8_t)(3 + round % 3);
-        struct cql_prepared_info info = {.id = S("0123456789abcdef"), .result_metadata_id = S("fedcba9876543210"),
-                                         .bind_count = 3, .binds = random_columns(3), .pk_indexes = pk, .pk_count = round % 2 ? 2 : 0,
+        struct cql_prepared_info info = {.id = S("0123456789abcdef"),
+                                         .result_metadata_id = S("fedcba9876543210"),
+                                         .bind_count = 3,
+                                         .binds = random_columns(3),
+                                         .pk_indexes = pk,
+                                         .pk_count = round % 2 ? 2 : 0,
                                          .column_count = rng_below(&rng, 4)};
         struct cql_result_info got;
         info.columns = random_columns(info.column_count);
@@ -400,13 +474,17 @@ START_TEST(prepared_round_trips)
         ck_ok(cql_get_result(&arena, version, base_buf_view(&buf), &got, &err), err);
         ck_assert_int_eq(got.kind, CQL_RESULT_PREPARED);
         ck_assert(base_slice_equal(got.prepared.id, info.id));
-        ck_assert(version < 5 || base_slice_equal(got.prepared.result_metadata_id, info.result_metadata_id));
+        ck_assert(version < 5 ||
+                  base_slice_equal(got.prepared.result_metadata_id, info.result_metadata_id));
         ck_assert_uint_eq(got.prepared.pk_count, version >= 4 ? info.pk_count : 0);
-        ck_assert(got.prepared.pk_count == 0 || memcmp(got.prepared.pk_indexes, pk, sizeof pk) == 0);
+        ck_assert(got.prepared.pk_count == 0 ||
+                  memcmp(got.prepared.pk_indexes, pk, sizeof pk) == 0);
         ck_assert(got.prepared.bind_count == 3 && same_columns(got.prepared.binds, info.binds, 3));
-        ck_assert(got.prepared.column_count == info.column_count && same_columns(got.prepared.columns, info.columns, info.column_count));
+        ck_assert(got.prepared.column_count == info.column_count &&
+                  same_columns(got.prepared.columns, info.columns, info.column_count));
         for (size_t len = 0; len < buf.len; len++)
-            ck_fails(cql_get_result(&arena, version, base_slice(buf.data, len), &got, &err), BASE_E_INVALID, err);
+            ck_fails(cql_get_result(&arena, version, base_slice(buf.data, len), &got, &err),
+                     BASE_E_INVALID, err);
         base_arena_reset(&arena);
     }
     base_buf_fini(&buf);
@@ -436,9 +514,19 @@ START_TEST(other_results_and_events)
     cql_result_fini(&result);
 
     const struct cql_event events[] = {
-        {.kind = CQL_EVENT_STATUS_CHANGE, .change = S("DOWN"), .address = base_slice("\x7f\0\0\3", 4), .port = 9042},
-        {.kind = CQL_EVENT_TOPOLOGY_CHANGE, .change = S("NEW_NODE"), .address = base_slice("0123456789abcdef", 16), .port = 1},
-        {.kind = CQL_EVENT_SCHEMA_CHANGE, .change = S("DROPPED"), .target = S("TYPE"), .keyspace = S("ks"), .name = S("u")},
+        {.kind = CQL_EVENT_STATUS_CHANGE,
+         .change = S("DOWN"),
+         .address = base_slice("\x7f\0\0\3", 4),
+         .port = 9042},
+        {.kind = CQL_EVENT_TOPOLOGY_CHANGE,
+         .change = S("NEW_NODE"),
+         .address = base_slice("0123456789abcdef", 16),
+         .port = 1},
+        {.kind = CQL_EVENT_SCHEMA_CHANGE,
+         .change = S("DROPPED"),
+         .target = S("TYPE"),
+         .keyspace = S("ks"),
+         .name = S("u")},
     };
     for (size_t i = 0; i < BASE_COUNT(events); i++) {
         struct cql_event event;
@@ -446,7 +534,8 @@ START_TEST(other_results_and_events)
         ck_assert_int_eq(cql_put_event(&buf, &events[i]), BASE_OK);
         ck_ok(cql_get_event(base_buf_view(&buf), &event, &err), err);
         ck_assert_int_eq(event.kind, events[i].kind);
-        ck_assert(base_slice_equal(event.change, events[i].change) && base_slice_equal(event.address, events[i].address));
+        ck_assert(base_slice_equal(event.change, events[i].change) &&
+                  base_slice_equal(event.address, events[i].address));
         ck_assert(event.port == events[i].port && base_slice_equal(event.name, events[i].name));
         ck_assert_int_eq(cql_event_by_name(S(cql_event_name(event.kind))), event.kind);
         for (size_t len = 0; len < buf.len; len++)
@@ -459,8 +548,10 @@ END_TEST
 /* Columns are known by what they are, not by where they were made. */
 START_TEST(metadata_ids)
 {
-    struct cql_column_spec a[2] = {{S("k"), S("t"), S("x"), base_type_scalar(BASE_TYPE_INT)}, {S("k"), S("t"), S("y"), base_type_scalar(BASE_TYPE_INT)}};
-    struct cql_column_spec b[2] = {{S("k"), S("t"), S("x"), base_type_scalar(BASE_TYPE_INT)}, {S("k"), S("t"), S("y"), base_type_scalar(BASE_TYPE_TEXT)}};
+    struct cql_column_spec a[2] = {{S("k"), S("t"), S("x"), base_type_scalar(BASE_TYPE_INT)},
+                                   {S("k"), S("t"), S("y"), base_type_scalar(BASE_TYPE_INT)}};
+    struct cql_column_spec b[2] = {{S("k"), S("t"), S("x"), base_type_scalar(BASE_TYPE_INT)},
+                                   {S("k"), S("t"), S("y"), base_type_scalar(BASE_TYPE_TEXT)}};
     uint8_t ids[4][BASE_DIGEST_LEN];
     ck_assert_int_eq(cql_metadata_id(a, 2, ids[0]), BASE_OK);
     ck_assert_int_eq(cql_metadata_id(b, 2, ids[1]), BASE_OK);

@@ -1,5 +1,5 @@
-/* Without this: a filter that forgets a key hides rows; one that says yes too often makes every read of a missing
- * key go to the disk. */
+/* Without this: a filter that forgets a key hides rows; one that says yes too often makes every
+ * read of a missing key go to the disk. */
 #include "lsm/bloom.h"
 
 #include <stdio.h>
@@ -19,7 +19,8 @@ static double measure(double fp_chance, size_t keys, int64_t mask, int64_t base)
     struct lsmi_bloom bloom;
     lsmi_bloom_builder_init(&b, fp_chance, keys);
     for (size_t i = 0; i < keys; i++)
-        ck_assert_int_eq(lsmi_bloom_builder_add(&b, ((int64_t)rng_u64(&rng) & mask) | base), BASE_OK);
+        ck_assert_int_eq(lsmi_bloom_builder_add(&b, ((int64_t)rng_u64(&rng) & mask) | base),
+                         BASE_OK);
     ck_assert_int_eq(lsmi_bloom_builder_finish(&b, &section), BASE_OK);
     ck_assert(lsmi_bloom_view(section, &bloom));
     for (size_t i = 0; i < keys; i++)
@@ -30,15 +31,18 @@ static double measure(double fp_chance, size_t keys, int64_t mask, int64_t base)
     double bits = (double)section.len * 8 / (double)keys;
     lsmi_bloom_builder_fini(&b);
     if (getenv("BLOOM_PRINT"))
-        printf("chance %g: measured %g, %.2f bits a key\n", fp_chance, (double)yes / (double)strangers, bits);
+        printf("chance %g: measured %g, %.2f bits a key\n", fp_chance,
+               (double)yes / (double)strangers, bits);
     return (double)yes / (double)strangers;
 }
 
 START_TEST(keeps_its_word)
 {
     double measured = measure(chances[_i], KEYS, -1, 0);
-    ck_assert_msg(measured <= chances[_i] * 1.25 + 0.00003, "asked for %g, got %g", chances[_i], measured);
-    ck_assert_msg(measured >= chances[_i] * 0.3, "asked for %g, got %g: memory wasted", chances[_i], measured);
+    ck_assert_msg(measured <= chances[_i] * 1.25 + 0.00003, "asked for %g, got %g", chances[_i],
+                  measured);
+    ck_assert_msg(measured >= chances[_i] * 0.3, "asked for %g, got %g: memory wasted", chances[_i],
+                  measured);
 }
 END_TEST
 

@@ -1,5 +1,5 @@
-/* Without this: the cache gives a block of another file, frees one that a reader stands on, grows past its
- * limit, or lets one scan throw out what everyone reads. */
+/* Without this: the cache gives a block of another file, frees one that a reader stands on, grows
+ * past its limit, or lets one scan throw out what everyone reads. */
 #include <pthread.h>
 
 #include "lsm/sst_private.h"
@@ -47,7 +47,8 @@ START_TEST(finds_what_was_offered)
     for (uint64_t i = 0; i < 3000; i++)
         offer(cache, i % 3, i * 100, false);
     for (uint64_t i = 0; i < 3000; i++)
-        ck_assert(has(cache, i % 3, i * 100) && !has(cache, i % 3 + 1, i * 100) && !has(cache, i % 3, i * 100 + 1));
+        ck_assert(has(cache, i % 3, i * 100) && !has(cache, i % 3 + 1, i * 100) &&
+                  !has(cache, i % 3, i * 100 + 1));
     struct lsmi_cache_stats stats = stats_of(cache);
     ck_assert_uint_eq(stats.entries, 3000);
     ck_assert_uint_eq(stats.hits, 3000);
@@ -90,7 +91,8 @@ START_TEST(what_is_read_stays_and_a_scan_passes_by)
         offer(cache, 2, i, true); /* a scan only fills what is free */
     for (uint64_t i = 0; i < 100; i++)
         ck_assert(has(cache, 1, i));
-    for (uint64_t i = 0; i < 1000; i++) { /* point reads of cold blocks push out the cold ones first */
+    for (uint64_t i = 0; i < 1000;
+         i++) { /* point reads of cold blocks push out the cold ones first */
         offer(cache, 3, i, false);
         ck_assert(has(cache, 1, i % 20));
     }

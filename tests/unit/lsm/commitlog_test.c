@@ -1,5 +1,5 @@
-/* Without this: a torn tail stops a store from opening, or damage to what was synced passes for one and acknowledged
- * writes vanish silently; a recycled segment's old records come back. */
+/* Without this: a torn tail stops a store from opening, or damage to what was synced passes for one
+ * and acknowledged writes vanish silently; a recycled segment's old records come back. */
 #include <stdio.h>
 
 #include "lsm/commitlog.h"
@@ -12,8 +12,11 @@ static struct sim_random sim_random;
 
 static struct lsmi_log_config config_of(struct sim_fs *fs, uint64_t low)
 {
-    return (struct lsmi_log_config){.fs = sim_fs_port(fs), .random = &sim_random.base, .dir = "log",
-                                    .segment_size = 4096, .low = low};
+    return (struct lsmi_log_config){.fs = sim_fs_port(fs),
+                                    .random = &sim_random.base,
+                                    .dir = "log",
+                                    .segment_size = 4096,
+                                    .low = low};
 }
 
 /* The store makes the directory, and its name durable, before it opens the log. */
@@ -48,7 +51,8 @@ static int see(void *ctx, uint64_t position, struct base_slice group, struct bas
     return BASE_OK;
 }
 
-static int open_log(struct sim_fs *fs, uint64_t low, struct lsmi_log **log, struct seen *seen, struct base_err *err)
+static int open_log(struct sim_fs *fs, uint64_t low, struct lsmi_log **log, struct seen *seen,
+                    struct base_err *err)
 {
     *seen = (struct seen){0};
     struct lsmi_log_config config = config_of(fs, low);
@@ -64,7 +68,8 @@ static int open_log(struct sim_fs *fs, uint64_t low, struct lsmi_log **log, stru
     return rc;
 }
 
-static int append(struct lsmi_log *log, uint64_t n, size_t len, uint64_t *position, struct base_err *err)
+static int append(struct lsmi_log *log, uint64_t n, size_t len, uint64_t *position,
+                  struct base_err *err)
 {
     uint8_t group[8192];
     base_put_le64(group, n);
@@ -160,7 +165,8 @@ START_TEST(test_cancel)
 }
 END_TEST
 
-/* Power is cut at every change: the replay yields a prefix with at least what was synced, and goes on. */
+/* Power is cut at every change: the replay yields a prefix with at least what was synced, and goes
+ * on. */
 START_TEST(test_power)
 {
     struct base_err err;
@@ -174,7 +180,8 @@ START_TEST(test_power)
         sim_fs_cut_power(fs, SIM_FS_CHANGING, cut);
         for (; n < 70 && rc == BASE_OK; n++) {
             rc = append(log, n, len_of(n), &position, &err);
-            if (rc == BASE_OK && n % 5 == 0 && (rc = lsmi_log_sync(log, UINT64_MAX, &err)) == BASE_OK)
+            if (rc == BASE_OK && n % 5 == 0 &&
+                (rc = lsmi_log_sync(log, UINT64_MAX, &err)) == BASE_OK)
                 synced = n + 1;
         }
         bool done = !sim_fs_is_off(fs);
@@ -183,8 +190,9 @@ START_TEST(test_power)
         sim_fs_crash(fs);
         for (int again = 0; again < 2; again++) {
             ck_ok(open_log(fs, 0, &log, &seen, &err), err);
-            ck_assert_msg(seen.count >= synced && seen.count <= n + (uint64_t)again, "cut %d: %d of %d synced, %d written",
-                          (int)cut, (int)seen.count, (int)synced, (int)n);
+            ck_assert_msg(seen.count >= synced && seen.count <= n + (uint64_t)again,
+                          "cut %d: %d of %d synced, %d written", (int)cut, (int)seen.count,
+                          (int)synced, (int)n);
             ck_ok(append(log, seen.count, 500, &position, &err), err);
             ck_ok(lsmi_log_sync(log, UINT64_MAX, &err), err);
             synced = n = seen.count + 1;
@@ -198,7 +206,8 @@ START_TEST(test_power)
 }
 END_TEST
 
-/* One flipped bit anywhere in what was synced: refused by name, or harmless (bytes that no record covers). */
+/* One flipped bit anywhere in what was synced: refused by name, or harmless (bytes that no record
+ * covers). */
 START_TEST(test_flip)
 {
     struct base_err err;
@@ -227,7 +236,8 @@ START_TEST(test_flip)
                 ck_assert_uint_eq(seen.count, GROUPS);
                 (void)!lsmi_log_close(log, NULL);
             } else {
-                ck_assert_msg(rc == BASE_E_CORRUPT || rc == BASE_E_VERSION, "%s at %zu: %s", path, at, err.text);
+                ck_assert_msg(rc == BASE_E_CORRUPT || rc == BASE_E_VERSION, "%s at %zu: %s", path,
+                              at, err.text);
                 ck_assert_ptr_nonnull(strstr(err.text, path));
                 refused++;
             }
@@ -301,7 +311,8 @@ START_TEST(test_stops)
             ck_fails(append(log, 1, 200, &position, &err), BASE_E_IO, err);
         ck_fails(append(log, 1, 200, &position, &err), BASE_E_STOPPED, err);
         ck_fails(lsmi_log_usable(log, &err), BASE_E_STOPPED, err);
-        ck_fails(lsmi_log_close(log, &err), BASE_E_IO, err); /* it cannot promise what was written last */
+        ck_fails(lsmi_log_close(log, &err), BASE_E_IO,
+                 err); /* it cannot promise what was written last */
         ck_ok(open_log(fs, 0, &log, &seen, &err), err);
         ck_assert_uint_eq(seen.count, 1);
         ck_ok(lsmi_log_close(log, &err), err);
@@ -319,8 +330,10 @@ START_TEST(test_record)
     ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1234, 512, &record), 40);
     ck_assert(base_slice_equal(record.payload, BASE_SLICE_LIT("payload")));
     ck_assert(record.kind == LSMI_RECORD_GROUP && record.count == 3 && record.synced == 99);
-    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1235, 512, &record), 0); /* another file */
-    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1234, 520, &record), 0); /* another place */
+    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1235, 512, &record),
+                      0); /* another file */
+    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1234, 520, &record),
+                      0); /* another place */
     ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, 39), 1234, 512, &record), 0);
     for (size_t bit = 0; bit < 8 * (LSMI_RECORD_HEADER + 7); bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);

@@ -1,5 +1,5 @@
-/* Without this: a compaction loses a row, brings a deleted one back, keeps what was dropped or truncated, or leaves a
- * half-written file behind. */
+/* Without this: a compaction loses a row, brings a deleted one back, keeps what was dropped or
+ * truncated, or leaves a half-written file behind. */
 #include <stdio.h>
 
 #include "base/compress.h"
@@ -15,8 +15,15 @@ struct world {
     struct lsm_sstable *inputs[INPUTS];
 };
 
-static const struct model_shape shape = {.partitions = 60, .items_max = 60, .value_max = 80, .components = 2, .marker_percent = 25,
-                                         .static_percent = 40, .deletion_percent = 20, .key_space = 90, .wide_first = true};
+static const struct model_shape shape = {.partitions = 60,
+                                         .items_max = 60,
+                                         .value_max = 80,
+                                         .components = 2,
+                                         .marker_percent = 25,
+                                         .static_percent = 40,
+                                         .deletion_percent = 20,
+                                         .key_space = 90,
+                                         .wide_first = true};
 
 static void world_init(struct world *w, uint64_t seed)
 {
@@ -46,8 +53,12 @@ static void world_fini(struct world *w)
 static struct lsmi_compaction_config config_of(struct world *w)
 {
     return (struct lsmi_compaction_config){
-        .out = test_params(sim_fs_port(w->fs), "out.sst"), .inputs = w->inputs, .input_count = INPUTS, .now_s = NOW,
-        .gc_before_s = INT64_MIN, .truncated_us = INT64_MIN,
+        .out = test_params(sim_fs_port(w->fs), "out.sst"),
+        .inputs = w->inputs,
+        .input_count = INPUTS,
+        .now_s = NOW,
+        .gc_before_s = INT64_MIN,
+        .truncated_us = INT64_MIN,
     };
 }
 
@@ -61,7 +72,8 @@ static bool exists(struct world *w, const char *path)
 }
 
 /* Run to the end; NULL when nothing was left. */
-static struct lsm_sstable *compact(struct world *w, const struct lsmi_compaction_config *config, size_t step)
+static struct lsm_sstable *compact(struct world *w, const struct lsmi_compaction_config *config,
+                                   size_t step)
 {
     struct base_err err;
     struct lsmi_compaction *c;
@@ -85,7 +97,8 @@ static struct lsm_sstable *compact(struct world *w, const struct lsmi_compaction
 }
 
 /* What a reader sees of some tables at a time, or (tombstones) all that is in them merged. */
-static void dump(struct lsm_sstable *const *tables, size_t n, int64_t now_s, bool tombstones, struct base_buf *out)
+static void dump(struct lsm_sstable *const *tables, size_t n, int64_t now_s, bool tombstones,
+                 struct base_buf *out)
 {
     struct base_err err;
     struct base_source *sources[INPUTS], *merge;
@@ -93,9 +106,11 @@ static void dump(struct lsm_sstable *const *tables, size_t n, int64_t now_s, boo
     all.slices = base_slices_all;
     for (size_t i = 0; i < n; i++)
         ck_ok(lsm_sstable_read(tables[i], &all, &sources[i], &err), err);
-    struct base_merge_options options = {
-        .purge = {.now_s = now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN, .live_only = !tombstones},
-        .keep_tombstones = tombstones};
+    struct base_merge_options options = {.purge = {.now_s = now_s,
+                                                   .gc_before_s = INT64_MIN,
+                                                   .purgeable_ts = INT64_MIN,
+                                                   .live_only = !tombstones},
+                                         .keep_tombstones = tombstones};
     ck_ok(base_merge_open(sources, n, &options, &merge, &err), err);
     base_buf_init(out, SIZE_MAX / 2);
     ck_ok(source_dump(merge, out, &err), err);
@@ -110,8 +125,8 @@ static void drop_empty_partitions(struct base_buf *b)
         uint8_t *end = memchr(b->data + at, '\n', b->len - at);
         size_t next = (size_t)(end - b->data) + 1;
         static const char nothing[] = "-  \n"; /* no deletion, no static row */
-        bool empty = b->data[at] == 'P' && (next == b->len || b->data[next] == 'P') && next - at > 4 &&
-                     memcmp(b->data + next - 4, nothing, 4) == 0;
+        bool empty = b->data[at] == 'P' && (next == b->len || b->data[next] == 'P') &&
+                     next - at > 4 && memcmp(b->data + next - 4, nothing, 4) == 0;
         if (!empty) {
             memmove(b->data + to, b->data + at, next - at);
             to += next - at;
@@ -130,8 +145,9 @@ static void check_same(struct base_buf *expected, struct base_buf *got, const ch
         at++;
     while (at && expected->data[at - 1] != '\n')
         at--;
-    ck_assert_msg(base_slice_equal(base_buf_view(expected), base_buf_view(got)), "%s: expected\n%.300s\ngot\n%.300s", what,
-                  (char *)expected->data + at, (char *)got->data + at);
+    ck_assert_msg(base_slice_equal(base_buf_view(expected), base_buf_view(got)),
+                  "%s: expected\n%.300s\ngot\n%.300s", what, (char *)expected->data + at,
+                  (char *)got->data + at);
     base_buf_fini(expected);
     base_buf_fini(got);
 }
@@ -198,7 +214,7 @@ START_TEST(tombstones_go_only_when_nothing_older_is_elsewhere)
 }
 END_TEST
 
-/* --- dropped columns and truncation ---------------------------------------------------------------------- */
+/* Dropped columns and truncation. */
 
 enum { DROPPED_COLUMN = 2 };
 
@@ -211,7 +227,8 @@ static void put(struct base_buf *out, const char *kind, int64_t ts, struct base_
 }
 
 /* Everything in a table, cell by cell, but what the two limits hide. */
-static void dump_cells(struct lsm_sstable *sst, int64_t dropped_us, int64_t truncated_us, struct base_buf *out)
+static void dump_cells(struct lsm_sstable *sst, int64_t dropped_us, int64_t truncated_us,
+                       struct base_buf *out)
 {
     struct base_err err;
     struct base_read all = BASE_READ_INIT;
@@ -239,7 +256,8 @@ static void dump_cells(struct lsm_sstable *sst, int64_t dropped_us, int64_t trun
                     put(out, "deletion", decoded.deletion.ts, key);
                 struct base_cells it = base_cells_begin(&decoded);
                 while (base_cells_next(&it, &cell) > 0)
-                    if (cell.ts > truncated_us && !(cell.column == DROPPED_COLUMN && cell.ts <= dropped_us))
+                    if (cell.ts > truncated_us &&
+                        !(cell.column == DROPPED_COLUMN && cell.ts <= dropped_us))
                         put(out, "cell", cell.ts, cell.value);
             }
             ck_ok(src->ops->next(src, &item, &err), err);
@@ -265,7 +283,8 @@ START_TEST(dropped_and_truncated_go)
     struct lsmi_compaction_config config = config_of(&w);
     struct lsm_sstable *plain = compact(&w, &config, 1 << 20);
     int64_t dropped_us = _i == 1 ? INT64_MIN : 500000, truncated_us = _i == 0 ? INT64_MIN : 300000;
-    struct base_dropped_column dropped[] = {{.id = 77, .dropped_us = 9999999}, {.id = DROPPED_COLUMN, .dropped_us = dropped_us}};
+    struct base_dropped_column dropped[] = {{.id = 77, .dropped_us = 9999999},
+                                            {.id = DROPPED_COLUMN, .dropped_us = dropped_us}};
     config.out.path = "pruned.sst";
     config.dropped = dropped;
     config.dropped_count = 2;
@@ -314,7 +333,8 @@ START_TEST(giving_up_leaves_no_file)
     /* A disk that fails, at any place: the error comes out, and close cleans up. */
     for (uint64_t k = 0;; k++) {
         int rc;
-        sim_fs_fail(w.fs, SIM_FS_READ | SIM_FS_WRITE | SIM_FS_CREATE | SIM_FS_SYNC, k, 1, BASE_E_IO);
+        sim_fs_fail(w.fs, SIM_FS_READ | SIM_FS_WRITE | SIM_FS_CREATE | SIM_FS_SYNC, k, 1,
+                    BASE_E_IO);
         rc = lsmi_compaction_open(&config, &c, &err);
         for (done = false; !rc && !done;)
             rc = lsmi_compaction_step(c, 10000, &done, &info, &err);

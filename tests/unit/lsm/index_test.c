@@ -1,11 +1,14 @@
-/* Indexes in the store. Without these a query by an index could miss rows that a scan has: a row whose cells lie in different files, one
- * that was updated, came back, lost its TTL, lies in a file whose build was cut off or whose index file is damaged; or a dropped
- * index's file could serve a later index.
+/* Indexes in the store. Without these a query by an index could miss rows that a scan has: a row
+ * whose cells lie in different files, one that was updated, came back, lost its TTL, lies in a file
+ * whose build was cut off or whose index file is damaged; or a dropped index's file could serve a
+ * later index.
  *
- * The oracle is the same command without an index: what base_rows gives must be the same, row by row.
+ * The oracle is the same command without an index: what base_rows gives must be the same, row by
+ * row.
  *
- * This file has over 800 lines because its world (a store, its indexes, random rows and the scan that judges) serves histories, builds
- * and places alike and is state of its own. The seam, when it grows again, is "builds", with the world as a library. */
+ * This file has over 800 lines because its world (a store, its indexes, random rows and the scan
+ * that judges) serves histories, builds and places alike and is state of its own. The seam, when it
+ * grows again, is "builds", with the world as a library. */
 #include <stdio.h>
 
 #include "base/key.h"
@@ -21,14 +24,20 @@
 #define S(text) base_slice_str(text)
 
 enum column { K = 1, K2, C, ST, A, B, M, SET, L, F };
-static const char columns[] = "p k int; p k2 int; c c int; s st int; r a int; r b text; r m map<int, int>; r set set<int>; "
-                              "r l list<int>; r f frozen<set<int>>";
+static const char columns[] =
+    "p k int; p k2 int; c c int; s st int; r a int; r b text; r m map<int, int>; r set set<int>; "
+    "r l list<int>; r f frozen<set<int>>";
 static const struct base_index all_indexes[] = {
-    {1, {(const uint8_t *)"k2", 2}, K2, BASE_INDEX_VALUE, {0}},  {2, {(const uint8_t *)"c", 1}, C, BASE_INDEX_VALUE, {0}},
-    {3, {(const uint8_t *)"st", 2}, ST, BASE_INDEX_VALUE, {0}},  {4, {(const uint8_t *)"a", 1}, A, BASE_INDEX_VALUE, {0}},
-    {5, {(const uint8_t *)"b", 1}, B, BASE_INDEX_VALUE, {0}},    {6, {(const uint8_t *)"mv", 2}, M, BASE_INDEX_VALUES, {0}},
-    {7, {(const uint8_t *)"mk", 2}, M, BASE_INDEX_KEYS, {0}},    {8, {(const uint8_t *)"set", 3}, SET, BASE_INDEX_VALUES, {0}},
-    {9, {(const uint8_t *)"l", 1}, L, BASE_INDEX_VALUES, {0}},   {10, {(const uint8_t *)"f", 1}, F, BASE_INDEX_FULL, {0}},
+    {1, {(const uint8_t *)"k2", 2}, K2, BASE_INDEX_VALUE, {0}},
+    {2, {(const uint8_t *)"c", 1}, C, BASE_INDEX_VALUE, {0}},
+    {3, {(const uint8_t *)"st", 2}, ST, BASE_INDEX_VALUE, {0}},
+    {4, {(const uint8_t *)"a", 1}, A, BASE_INDEX_VALUE, {0}},
+    {5, {(const uint8_t *)"b", 1}, B, BASE_INDEX_VALUE, {0}},
+    {6, {(const uint8_t *)"mv", 2}, M, BASE_INDEX_VALUES, {0}},
+    {7, {(const uint8_t *)"mk", 2}, M, BASE_INDEX_KEYS, {0}},
+    {8, {(const uint8_t *)"set", 3}, SET, BASE_INDEX_VALUES, {0}},
+    {9, {(const uint8_t *)"l", 1}, L, BASE_INDEX_VALUES, {0}},
+    {10, {(const uint8_t *)"f", 1}, F, BASE_INDEX_FULL, {0}},
     {11, {(const uint8_t *)"me", 2}, M, BASE_INDEX_ENTRIES, {0}},
 };
 enum { INDEXES = 11 };
@@ -45,7 +54,7 @@ struct world {
     struct lsm_table *place;
     struct base_table *table;
     struct base_index indexes[INDEXES];
-    uint32_t index_mask; /* which of all_indexes the table has */
+    uint32_t index_mask;          /* which of all_indexes the table has */
     uint32_t generation[INDEXES]; /* an index that is made again has another id */
     int64_t ts;
     struct base_err err;
@@ -57,7 +66,7 @@ static uint32_t below(struct world *w, uint32_t n)
     return (uint32_t)rng_below(&w->rng, n);
 }
 
-/* --- the store ------------------------------------------------------------------------------------------------- */
+/* The store. */
 
 static void set_indexes(struct world *w)
 {
@@ -76,9 +85,17 @@ static struct lsm_table_desc desc_of(struct world *w, struct base_indexer **inde
 {
     set_indexes(w);
     ck_ok(base_indexer_new(w->table, indexer, &w->err), w->err);
-    return (struct lsm_table_desc){.id = w->table->id, .name = "lab.t", .gc_grace_s = 50, .bloom_fp_chance = 0.01,
-                                   .compaction_enabled = true, .min_threshold = 4, .max_threshold = 32, .bucket_low = 0.5,
-                                   .bucket_high = 1.5, .min_sstable_size = 50u << 20, .truncated_us = INT64_MIN,
+    return (struct lsm_table_desc){.id = w->table->id,
+                                   .name = "lab.t",
+                                   .gc_grace_s = 50,
+                                   .bloom_fp_chance = 0.01,
+                                   .compaction_enabled = true,
+                                   .min_threshold = 4,
+                                   .max_threshold = 32,
+                                   .bucket_low = 0.5,
+                                   .bucket_high = 1.5,
+                                   .min_sstable_size = 50u << 20,
+                                   .truncated_us = INT64_MIN,
                                    .indexer = *indexer};
 }
 
@@ -156,7 +173,7 @@ static int64_t now_s(struct world *w)
     return base_clock_wall_s(&w->clock.base);
 }
 
-/* --- writes --------------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
 static void put_int(struct base_buf *out, int32_t v)
 {
@@ -184,7 +201,9 @@ static void pkey_of(struct world *w, int32_t k, int32_t k2, struct base_buf *out
 
 static void ckey_of(struct world *w, int32_t c, enum base_key_byte position, struct base_buf *out)
 {
-    ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_INT), false, int_slice(w, c), out, NULL, &w->err), w->err);
+    ck_ok(
+        base_ckey_put(base_type_scalar(BASE_TYPE_INT), false, int_slice(w, c), out, NULL, &w->err),
+        w->err);
     ck_assert_int_eq(base_ckey_end(position, out), BASE_OK);
 }
 
@@ -197,11 +216,14 @@ static void put_cell(struct world *w, struct base_row_builder *b, enum column co
     base_buf_init(&value, 1 << 16);
     bool dead = below(w, 5) == 0;
     if (column == M || column == SET)
-        ck_ok(base_path_put(base_table_column_by_id(w->table, column)->type, int_slice(w, (int32_t)below(w, 5)), &path, NULL, &w->err),
+        ck_ok(base_path_put(base_table_column_by_id(w->table, column)->type,
+                            int_slice(w, (int32_t)below(w, 5)), &path, NULL, &w->err),
               w->err);
     if (column == L) {
         uint8_t id[16] = {0, 0, 0, (uint8_t)below(w, 4), 0, 0, 0x10, 0, 0x80};
-        ck_ok(base_path_put(base_table_column_by_id(w->table, L)->type, base_slice(id, 16), &path, NULL, &w->err), w->err);
+        ck_ok(base_path_put(base_table_column_by_id(w->table, L)->type, base_slice(id, 16), &path,
+                            NULL, &w->err),
+              w->err);
     }
     if (column == B)
         ck_assert_int_eq(base_buf_printf(&value, "%.*s", (int)below(w, 4), "aaa"), BASE_OK);
@@ -237,7 +259,8 @@ static void random_row(struct world *w, struct base_buf *out)
     ck_assert_int_eq(base_row_begin(&b, out, w->ts), BASE_OK);
     uint32_t kind = below(w, 10);
     if (kind == 0) {
-        ck_assert_int_eq(base_row_put_deletion(&b, (struct base_deletion){w->ts, now_s(w)}), BASE_OK);
+        ck_assert_int_eq(base_row_put_deletion(&b, (struct base_deletion){w->ts, now_s(w)}),
+                         BASE_OK);
     } else {
         if (kind < 5)
             ck_assert_int_eq(base_row_put_liveness(&b, ttl, ttl ? now_s(w) + ttl : 0), BASE_OK);
@@ -249,14 +272,19 @@ static void random_row(struct world *w, struct base_buf *out)
     base_row_end(&b);
 }
 
-static void apply(struct world *w, struct base_slice pkey, struct base_deletion deletion, struct base_slice static_row,
-                  const struct base_range_deletion *range, struct base_slice ckey, struct base_slice row)
+static void apply(struct world *w, struct base_slice pkey, struct base_deletion deletion,
+                  struct base_slice static_row, const struct base_range_deletion *range,
+                  struct base_slice ckey, struct base_slice row)
 {
     struct base_buf m;
     struct base_mutation_row_part part = {ckey, row};
     base_buf_init(&m, 1 << 20);
-    ck_assert_int_eq(base_mutation_put(&m, w->table->id, pkey, deletion, static_row, range, range ? 1 : 0, &part, row.len ? 1 : 0), BASE_OK);
-    ck_ok(lsm_write(w->store, base_buf_view(&m), 1, LSM_DURABLE_LOG, UINT64_C(10000000000), &w->err), w->err);
+    ck_assert_int_eq(base_mutation_put(&m, w->table->id, pkey, deletion, static_row, range,
+                                       range ? 1 : 0, &part, row.len ? 1 : 0),
+                     BASE_OK);
+    ck_ok(
+        lsm_write(w->store, base_buf_view(&m), 1, LSM_DURABLE_LOG, UINT64_C(10000000000), &w->err),
+        w->err);
     base_buf_fini(&m);
 }
 
@@ -272,12 +300,14 @@ static void write_random(struct world *w)
     pkey_of(w, (int32_t)below(w, 12), (int32_t)below(w, 3), &pkey);
     uint32_t kind = below(w, 40);
     if (kind == 0) {
-        apply(w, base_buf_view(&pkey), (struct base_deletion){w->ts, now_s(w)}, none, NULL, none, none);
+        apply(w, base_buf_view(&pkey), (struct base_deletion){w->ts, now_s(w)}, none, NULL, none,
+              none);
     } else if (kind == 1) {
         int32_t from = (int32_t)below(w, 20);
         ckey_of(w, from, BASE_KEY_BEFORE, &ckey);
         ckey_of(w, from + (int32_t)below(w, 6), BASE_KEY_AFTER, &hi);
-        struct base_range_deletion range = {base_buf_view(&ckey), base_buf_view(&hi), {w->ts, now_s(w)}};
+        struct base_range_deletion range = {
+            base_buf_view(&ckey), base_buf_view(&hi), {w->ts, now_s(w)}};
         apply(w, base_buf_view(&pkey), BASE_DELETION_NONE, none, &range, none, none);
     } else if (kind < 6) {
         struct base_row_builder b;
@@ -288,7 +318,8 @@ static void write_random(struct world *w)
     } else {
         ckey_of(w, (int32_t)below(w, 20), BASE_KEY_AT, &ckey);
         random_row(w, &row);
-        apply(w, base_buf_view(&pkey), BASE_DELETION_NONE, none, NULL, base_buf_view(&ckey), base_buf_view(&row));
+        apply(w, base_buf_view(&pkey), BASE_DELETION_NONE, none, NULL, base_buf_view(&ckey),
+              base_buf_view(&row));
     }
     base_buf_fini(&pkey);
     base_buf_fini(&ckey);
@@ -296,16 +327,26 @@ static void write_random(struct world *w)
     base_buf_fini(&hi);
 }
 
-/* --- queries -------------------------------------------------------------------------------------------------------- */
+/* Queries. */
 
 static struct base_filter random_filter(struct world *w)
 {
     static const struct {
         enum column column;
         enum base_filter_op op;
-    } kinds[] = {{K2, BASE_FILTER_EQ}, {C, BASE_FILTER_EQ}, {ST, BASE_FILTER_EQ}, {A, BASE_FILTER_EQ}, {B, BASE_FILTER_EQ},
-                 {M, BASE_FILTER_CONTAINS}, {M, BASE_FILTER_CONTAINS_KEY}, {SET, BASE_FILTER_CONTAINS}, {L, BASE_FILTER_CONTAINS},
-                 {F, BASE_FILTER_EQ}, {M, BASE_FILTER_ENTRY}, {A, BASE_FILTER_GT}, {C, BASE_FILTER_LT}};
+    } kinds[] = {{K2, BASE_FILTER_EQ},
+                 {C, BASE_FILTER_EQ},
+                 {ST, BASE_FILTER_EQ},
+                 {A, BASE_FILTER_EQ},
+                 {B, BASE_FILTER_EQ},
+                 {M, BASE_FILTER_CONTAINS},
+                 {M, BASE_FILTER_CONTAINS_KEY},
+                 {SET, BASE_FILTER_CONTAINS},
+                 {L, BASE_FILTER_CONTAINS},
+                 {F, BASE_FILTER_EQ},
+                 {M, BASE_FILTER_ENTRY},
+                 {A, BASE_FILTER_GT},
+                 {C, BASE_FILTER_LT}};
     uint32_t i = below(w, BASE_COUNT(kinds));
     struct base_filter f = {.column = kinds[i].column, .op = kinds[i].op};
     struct base_buf value;
@@ -335,7 +376,8 @@ struct counting {
     struct base_source *inner;
     uint64_t *count;
 };
-static int counting_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int counting_partition(struct base_source *src, struct base_partition *out,
+                              struct base_err *err)
 {
     struct counting *c = BASE_CONTAINER(src, struct counting, source);
     return c->inner->ops->partition(c->inner, out, err);
@@ -352,10 +394,12 @@ static void counting_close(struct base_source *src)
     struct counting *c = BASE_CONTAINER(src, struct counting, source);
     c->inner->ops->close(c->inner);
 }
-static const struct base_source_ops counting_ops = {counting_partition, counting_next, counting_close};
+static const struct base_source_ops counting_ops = {counting_partition, counting_next,
+                                                    counting_close};
 
 /* All rows of the command, one after the other, as bytes. store_cmd is what the store is asked. */
-static int collect(struct world *w, const struct base_read *cmd, const struct base_read *store_cmd, uint64_t *raw, struct base_buf *out)
+static int collect(struct world *w, const struct base_read *cmd, const struct base_read *store_cmd,
+                   uint64_t *raw, struct base_buf *out)
 {
     struct base_rows rows;
     struct base_live_row row;
@@ -365,8 +409,10 @@ static int collect(struct world *w, const struct base_read *cmd, const struct ba
         return rc;
     base_rows_open(&rows, cmd, w->table, &counting.source);
     while ((rc = base_rows_next(&rows, &row, &w->err)) == BASE_OK && row.pkey.len)
-        ck_assert(base_buf_put_bytes(out, row.pkey) == BASE_OK && base_buf_put_bytes(out, row.static_row) == BASE_OK &&
-                  base_buf_put_bytes(out, row.ckey) == BASE_OK && base_buf_put_bytes(out, row.row) == BASE_OK);
+        ck_assert(base_buf_put_bytes(out, row.pkey) == BASE_OK &&
+                  base_buf_put_bytes(out, row.static_row) == BASE_OK &&
+                  base_buf_put_bytes(out, row.ckey) == BASE_OK &&
+                  base_buf_put_bytes(out, row.row) == BASE_OK);
     base_rows_close(&rows);
     return rc;
 }
@@ -382,8 +428,9 @@ static void check_query(struct world *w, const struct base_read *cmd)
     plain.filter_count = 0;
     ck_ok(collect(w, cmd, cmd, &indexed, &by_index), w->err);
     ck_ok(collect(w, cmd, &plain, &scanned, &by_scan), w->err);
-    ck_assert_msg(base_slice_equal(base_buf_view(&by_index), base_buf_view(&by_scan)), "query %llu: %zu bytes by index, %zu by scan",
-                  (unsigned long long)w->queries, by_index.len, by_scan.len);
+    ck_assert_msg(base_slice_equal(base_buf_view(&by_index), base_buf_view(&by_scan)),
+                  "query %llu: %zu bytes by index, %zu by scan", (unsigned long long)w->queries,
+                  by_index.len, by_scan.len);
     w->raw_indexed += indexed;
     w->raw_scanned += scanned;
     w->queries++;
@@ -438,15 +485,17 @@ static void query_random(struct world *w)
         base_buf_fini(&bounds[i]);
 }
 
-/* --- places --------------------------------------------------------------------------------------------------------- */
+/* Places. */
 
 static int compare_keys(const void *a, const void *b)
 {
     return base_slice_compare(base_buf_view(a), base_buf_view(b));
 }
 
-/* Some places, in a list as base/read.h has it; and the rows that it names, as `collect` writes them, by a read for each. */
-static void random_places(struct world *w, const struct base_read *cmd, struct base_buf *list, struct base_buf *rows)
+/* Some places, in a list as base/read.h has it; and the rows that it names, as `collect` writes
+ * them, by a read for each. */
+static void random_places(struct world *w, const struct base_read *cmd, struct base_buf *list,
+                          struct base_buf *rows)
 {
     struct base_buf keys[36], ckey;
     base_buf_init(&ckey, 1 << 16);
@@ -469,7 +518,8 @@ static void random_places(struct world *w, const struct base_read *cmd, struct b
             if (!whole)
                 ckey_of(w, c, BASE_KEY_AT, &ckeys[n]);
             ranges[n] = (struct base_range){base_buf_view(&ckeys[n]), base_buf_view(&ckeys[n])};
-            ck_assert(base_buf_put_bytes(list, base_buf_view(&keys[i])) == BASE_OK && base_buf_put_bytes(list, base_buf_view(&ckeys[n])) == BASE_OK);
+            ck_assert(base_buf_put_bytes(list, base_buf_view(&keys[i])) == BASE_OK &&
+                      base_buf_put_bytes(list, base_buf_view(&ckeys[n])) == BASE_OK);
             n++;
         }
         int64_t token = base_token_get(keys[i].data);
@@ -512,8 +562,8 @@ static void check_places(struct world *w)
     cmd.places = base_buf_view(&list);
     if (list.len)
         ck_ok(collect(w, &judged, &cmd, &raw, &by_places), w->err);
-    ck_assert_msg(base_slice_equal(base_buf_view(&by_places), base_buf_view(&one_by_one)), "%zu bytes by places, %zu one by one",
-                  by_places.len, one_by_one.len);
+    ck_assert_msg(base_slice_equal(base_buf_view(&by_places), base_buf_view(&one_by_one)),
+                  "%zu bytes by places, %zu one by one", by_places.len, one_by_one.len);
     base_buf_fini(&list);
     base_buf_fini(&by_places);
     base_buf_fini(&one_by_one);
@@ -538,7 +588,7 @@ START_TEST(test_places_are_read_as_one_by_one)
 }
 END_TEST
 
-/* --- random histories ------------------------------------------------------------------------------------------------- */
+/* Random histories. */
 
 static void step(struct world *w)
 {
@@ -558,7 +608,8 @@ static void step(struct world *w)
     else if (kind < 190)
         ck_ok(lsm_quiesce(w->store, &w->err), w->err);
     else if (kind < 194) {
-        alter(w, below(w, 4) ? w->index_mask | 1u << below(w, INDEXES) : w->index_mask & ~(1u << below(w, INDEXES)));
+        alter(w, below(w, 4) ? w->index_mask | 1u << below(w, INDEXES)
+                             : w->index_mask & ~(1u << below(w, INDEXES)));
     } else if (kind < 197) {
         store_close(w);
         store_open(w);
@@ -586,15 +637,14 @@ START_TEST(test_index_reads_what_a_scan_reads)
         query_random(&w);
     ck_assert_uint_gt(w.raw_scanned, 1000);
     /* it must have been the index that answered, mostly */
-    ck_assert_msg(w.raw_indexed < w.raw_scanned / 2, "%llu rows looked at by index, %llu by scan", (unsigned long long)w.raw_indexed,
-                  (unsigned long long)w.raw_scanned);
+    ck_assert_msg(w.raw_indexed < w.raw_scanned / 2, "%llu rows looked at by index, %llu by scan",
+                  (unsigned long long)w.raw_indexed, (unsigned long long)w.raw_scanned);
     store_close(&w);
     world_fini(&w);
 }
 END_TEST
 
-
-/* --- builds ---------------------------------------------------------------------------------------------------------- */
+/* Builds. */
 
 static void fill(struct world *w, int rows)
 {
@@ -677,7 +727,8 @@ START_TEST(test_build_on_existing_data_shows_progress)
     ck_assert_uint_eq(index_files(&w), 3);
     ck_ok(lsm_compact(w.store, w.place, NULL, &w.err), w.err);
     ck_assert(stats_of(&w, 0).is_built);
-    ck_assert_uint_eq(index_files(&w), 1); /* its SSTable's, and those of the inputs are gone with them */
+    ck_assert_uint_eq(index_files(&w),
+                      1); /* its SSTable's, and those of the inputs are gone with them */
     ck_ok(lsm_table_truncate(w.place, &w.err), w.err);
     ck_assert_uint_eq(index_files(&w), 0);
     fill(&w, 100);
@@ -739,7 +790,8 @@ static void find_index_file(void *ctx, const char *path, uint64_t size)
     }
 }
 
-/* One flipped bit anywhere in a component: never a missing row. Found by checksum it is named, and the file built anew. */
+/* One flipped bit anywhere in a component: never a missing row. Found by checksum it is named, and
+ * the file built anew. */
 START_TEST(test_a_damaged_component_is_named_and_built_anew)
 {
     unsigned named = 0, noticed = 0;
@@ -762,7 +814,8 @@ START_TEST(test_a_damaged_component_is_named_and_built_anew)
         noticed += stats_of(&w, 0).sstables_built == 0;
         for (int32_t v = 0; v < 6; v++) {
             struct base_read cmd = BASE_READ_INIT;
-            struct base_filter filter = {.column = A, .op = BASE_FILTER_EQ, .operand = int_slice(&w, v)};
+            struct base_filter filter = {
+                .column = A, .op = BASE_FILTER_EQ, .operand = int_slice(&w, v)};
             struct base_buf rows;
             uint64_t raw = 0;
             cmd.slices = base_slices_all;
@@ -776,7 +829,8 @@ START_TEST(test_a_damaged_component_is_named_and_built_anew)
             if (rc != BASE_OK) {
                 named++;
                 ck_assert_int_eq(rc, BASE_E_CORRUPT);
-                ck_assert_msg(strstr(w.err.text, file.path + 1) && strstr(w.err.text, "offset"), "%s", w.err.text);
+                ck_assert_msg(strstr(w.err.text, file.path + 1) && strstr(w.err.text, "offset"),
+                              "%s", w.err.text);
             }
             check_query(&w, &cmd); /* from now on right: by a scan, or by the new file */
         }
@@ -794,7 +848,8 @@ START_TEST(test_a_damaged_component_is_named_and_built_anew)
 }
 END_TEST
 
-/* The k-th operation on the disk fails, while there is a flush, a build and a compaction: whatever it is, tried again all is well. */
+/* The k-th operation on the disk fails, while there is a flush, a build and a compaction: whatever
+ * it is, tried again all is well. */
 START_TEST(test_every_failure_of_the_disk)
 {
     for (uint64_t k = 0;; k++) {
@@ -807,7 +862,8 @@ START_TEST(test_every_failure_of_the_disk)
         for (int i = 0; i < 100; i++)
             write_random(&w);
         alter(&w, 1 << 3);
-        sim_fs_fail(w.fs, SIM_FS_ANY & ~(unsigned)(SIM_FS_READ | SIM_FS_SYNC), k, 1, BASE_E_NOSPACE);
+        sim_fs_fail(w.fs, SIM_FS_ANY & ~(unsigned)(SIM_FS_READ | SIM_FS_SYNC), k, 1,
+                    BASE_E_NOSPACE);
         (void)!lsm_flush(w.store, w.place, NULL, &w.err);
         (void)!lsm_compact(w.store, w.place, NULL, &w.err);
         sim_executor_run_for(&w.executor, 10000, UINT64_C(100000000000));
@@ -832,7 +888,8 @@ START_TEST(test_every_failure_of_the_disk)
 }
 END_TEST
 
-/* The power goes at the k-th thing that changes the disk, while there is a flush, a build and a compaction: what is named then is whole. */
+/* The power goes at the k-th thing that changes the disk, while there is a flush, a build and a
+ * compaction: what is named then is whole. */
 START_TEST(test_every_power_cut)
 {
     for (uint64_t k = 0;; k++) {
@@ -858,7 +915,8 @@ START_TEST(test_every_power_cut)
             query_random(&w);
         ck_ok(lsm_flush(w.store, w.place, NULL, &w.err), w.err);
         ck_ok(lsm_quiesce(w.store, &w.err), w.err);
-        ck_assert_msg(stats_of(&w, 0).is_built && stats_of(&w, 1).is_built, "k %llu", (unsigned long long)k);
+        ck_assert_msg(stats_of(&w, 0).is_built && stats_of(&w, 1).is_built, "k %llu",
+                      (unsigned long long)k);
         for (int i = 0; i < 20; i++)
             query_random(&w);
         store_close(&w);
@@ -871,9 +929,10 @@ START_TEST(test_every_power_cut)
 }
 END_TEST
 
-/* --- places ------------------------------------------------------------------------------------------------------------ */
+/* Places. */
 
-/* A partition of many rows, read forwards by pieces and backwards, where there may be too many to keep. */
+/* A partition of many rows, read forwards by pieces and backwards, where there may be too many to
+ * keep. */
 START_TEST(test_a_wide_partition)
 {
     struct world w;
@@ -892,16 +951,22 @@ START_TEST(test_a_wide_partition)
         base_buf_reset(&row);
         ckey_of(&w, c, BASE_KEY_AT, &ckey);
         ck_assert_int_eq(base_row_begin(&b, &row, 10), BASE_OK);
-        ck_assert_int_eq(base_row_put_value(&b, A, int_slice(&w, c % 1000 == 7 ? 1 : c % 2 ? 2 : 3)), BASE_OK);
+        ck_assert_int_eq(base_row_put_value(&b, A,
+                                            int_slice(&w, c % 1000 == 7 ? 1
+                                                          : c % 2       ? 2
+                                                                        : 3)),
+                         BASE_OK);
         base_row_end(&b);
-        apply(&w, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0}, NULL, base_buf_view(&ckey), base_buf_view(&row));
+        apply(&w, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0}, NULL,
+              base_buf_view(&ckey), base_buf_view(&row));
         if (c == 11000)
             ck_ok(lsm_flush(w.store, w.place, NULL, &w.err), w.err);
     }
     for (int32_t v = 1; v < 4; v++)
         for (int reversed = 0; reversed < 2; reversed++)
             for (int point = 0; point < 2; point++) {
-                struct base_filter filter = {.column = A, .op = BASE_FILTER_EQ, .operand = int_slice(&w, v)};
+                struct base_filter filter = {
+                    .column = A, .op = BASE_FILTER_EQ, .operand = int_slice(&w, v)};
                 struct base_read cmd = BASE_READ_INIT;
                 cmd.slices = base_slices_all;
                 cmd.filters = &filter;
@@ -920,7 +985,8 @@ START_TEST(test_a_wide_partition)
 }
 END_TEST
 
-/* Keys that are too long for a place in an index: the partition, or all of a token, is read instead. */
+/* Keys that are too long for a place in an index: the partition, or all of a token, is read
+ * instead. */
 START_TEST(test_the_longest_keys)
 {
     static const size_t lens[] = {10, 30000, 32000, 65000};
@@ -958,16 +1024,21 @@ START_TEST(test_the_longest_keys)
                 base_buf_reset(&row);
                 ck_assert_int_eq(base_pkey_put(base_slice(bytes, lens[i]), &pkey), BASE_OK);
                 memset(bytes, (int)k + 10, 65536);
-                ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_BLOB), false, base_slice(bytes, lens[k]), &ckey, NULL, &w.err), w.err);
+                ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_BLOB), false,
+                                    base_slice(bytes, lens[k]), &ckey, NULL, &w.err),
+                      w.err);
                 ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey), BASE_OK);
                 ck_assert_int_eq(base_row_begin(&b, &row, 10), BASE_OK);
-                ck_assert_int_eq(base_row_put_value(&b, 4, int_slice(&w, (int32_t)(k % 2))), BASE_OK);
+                ck_assert_int_eq(base_row_put_value(&b, 4, int_slice(&w, (int32_t)(k % 2))),
+                                 BASE_OK);
                 base_row_end(&b);
-                apply(&w, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0}, NULL, base_buf_view(&ckey), base_buf_view(&row));
+                apply(&w, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0}, NULL,
+                      base_buf_view(&ckey), base_buf_view(&row));
             }
         for (int32_t v = 0; v < 3; v++)
             for (int reversed = 0; reversed < 2; reversed++) {
-                struct base_filter filter = {.column = 4, .op = BASE_FILTER_EQ, .operand = int_slice(&w, v)};
+                struct base_filter filter = {
+                    .column = 4, .op = BASE_FILTER_EQ, .operand = int_slice(&w, v)};
                 struct base_read cmd = BASE_READ_INIT;
                 cmd.slices = base_slices_all;
                 cmd.filters = &filter;

@@ -1,8 +1,9 @@
-/* Without this: reads by index, while others write, flush, compact, make and drop the index on real threads and real files, show half a
- * mutation, miss a row that is there, or race (build with --enable-tsan).
+/* Without this: reads by index, while others write, flush, compact, make and drop the index on real
+ * threads and real files, show half a mutation, miss a row that is there, or race (build with
+ * --enable-tsan).
  *
- * Each mutation writes the two rows of a partition with one value. A read by that value finds both or none; a partition that nobody
- * writes is always found. */
+ * Each mutation writes the two rows of a partition with one value. A read by that value finds both
+ * or none; a partition that nobody writes is always found. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,9 +39,17 @@ static void describe(struct world *w, bool indexed, struct lsm_table_desc *desc)
     index = (struct base_index){++w->index_id, BASE_SLICE_LIT("i"), 3, BASE_INDEX_VALUE, {0}};
     w->schema->indexes = &index;
     w->schema->index_count = indexed;
-    *desc = (struct lsm_table_desc){.id = {{1}}, .name = "ks.t", .gc_grace_s = 0, .bloom_fp_chance = 0.01,
-                                    .compressor = BASE_COMPRESS_LZ4, .compaction_enabled = true, .min_threshold = 4,
-                                    .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5, .min_sstable_size = 50u << 20,
+    *desc = (struct lsm_table_desc){.id = {{1}},
+                                    .name = "ks.t",
+                                    .gc_grace_s = 0,
+                                    .bloom_fp_chance = 0.01,
+                                    .compressor = BASE_COMPRESS_LZ4,
+                                    .compaction_enabled = true,
+                                    .min_threshold = 4,
+                                    .max_threshold = 32,
+                                    .bucket_low = 0.5,
+                                    .bucket_high = 1.5,
+                                    .min_sstable_size = 50u << 20,
                                     .truncated_us = INT64_MIN};
     ck_ok(base_indexer_new(w->schema, &desc->indexer, &err), err);
 }
@@ -66,12 +75,16 @@ static void put_pair(struct base_buf *out, uint64_t key, uint64_t value, int64_t
     struct base_mutation_row_part rows[2];
     for (uint64_t i = 0; i < 2; i++) {
         base_buf_init(&ckey[i], 100);
-        ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_INT), false, value_of(i, bytes), &ckey[i], NULL, &err), err);
+        ck_ok(base_ckey_put(base_type_scalar(BASE_TYPE_INT), false, value_of(i, bytes), &ckey[i],
+                            NULL, &err),
+              err);
         ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, &ckey[i]), BASE_OK);
         rows[i] = (struct base_mutation_row_part){base_buf_view(&ckey[i]), base_buf_view(&row)};
     }
-    ck_assert_int_eq(base_mutation_put(out, (struct base_uuid){{1}}, base_buf_view(&pkey), BASE_DELETION_NONE, (struct base_slice){0},
-                                       NULL, 0, rows, 2), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(out, (struct base_uuid){{1}}, base_buf_view(&pkey),
+                                       BASE_DELETION_NONE, (struct base_slice){0}, NULL, 0, rows,
+                                       2),
+                     BASE_OK);
     base_buf_fini(&pkey);
     base_buf_fini(&ckey[0]);
     base_buf_fini(&ckey[1]);
@@ -84,7 +97,8 @@ static void write_pair(struct world *w, uint64_t key, uint64_t value, int64_t ts
     struct base_buf m;
     base_buf_init(&m, 1 << 16);
     put_pair(&m, key, value, ts);
-    ck_ok(lsm_write(w->store, base_buf_view(&m), 1, LSM_DURABLE_LOG, UINT64_C(20000000000), &err), err);
+    ck_ok(lsm_write(w->store, base_buf_view(&m), 1, LSM_DURABLE_LOG, UINT64_C(20000000000), &err),
+          err);
     base_buf_fini(&m);
 }
 

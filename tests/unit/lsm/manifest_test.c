@@ -1,5 +1,5 @@
-/* Without this: a crash between two edits names a file that is not there or forgets one that is; a damaged
- * manifest loses SSTables without a word. */
+/* Without this: a crash between two edits names a file that is not there or forgets one that is; a
+ * damaged manifest loses SSTables without a word. */
 #include <stdio.h>
 
 #include "lsm/manifest.h"
@@ -27,7 +27,8 @@ static struct sim_fs *fs_new(uint64_t seed)
 /* The state after n of these edits is a function of n. */
 static void edit_of(uint64_t n, struct base_buf *edit)
 {
-    struct lsmi_manifest_sstable sstable = {.id = n + 1, .file_size = n * 10, .table_id = {{(uint8_t)(n % 3 + 1)}}};
+    struct lsmi_manifest_sstable sstable = {
+        .id = n + 1, .file_size = n * 10, .table_id = {{(uint8_t)(n % 3 + 1)}}};
     ck_assert_int_eq(lsmi_edit_add(edit, &sstable), BASE_OK);
     if (n >= 5)
         ck_assert_int_eq(lsmi_edit_remove(edit, n - 4), BASE_OK);
@@ -61,7 +62,8 @@ static uint64_t edits_in(const struct lsmi_manifest *m)
     }
     ck_assert_uint_eq(m->next_id, n + 1);
     ck_assert_uint_eq(m->log_low, (n - 1) * 50);
-    ck_assert_uint_eq(lsmi_manifest_flushed_upto(m, m->sstables[m->sstable_count - 1].table_id), (n - 1) * 100);
+    ck_assert_uint_eq(lsmi_manifest_flushed_upto(m, m->sstables[m->sstable_count - 1].table_id),
+                      (n - 1) * 100);
     return n;
 }
 
@@ -94,8 +96,8 @@ START_TEST(test_edits)
 }
 END_TEST
 
-/* Power is cut at every change, errors strike at every operation: what was committed is there, and of the
- * edit under way all or nothing. */
+/* Power is cut at every change, errors strike at every operation: what was committed is there, and
+ * of the edit under way all or nothing. */
 static bool fault_round(uint64_t k, bool power)
 {
     struct base_err err;
@@ -141,7 +143,8 @@ static bool fault_round(uint64_t k, bool power)
     }
     ck_ok(open_manifest(fs, &m, &err), err);
     uint64_t now = edits_in(&m);
-    ck_assert_msg(now == n || (power && now == n + 1), "k %d: %d edits, %d committed", (int)k, (int)now, (int)n);
+    ck_assert_msg(now == n || (power && now == n + 1), "k %d: %d edits, %d committed", (int)k,
+                  (int)now, (int)n);
     ck_ok(commit(&m, now, &err), err);
     lsmi_manifest_close(&m);
     ck_ok(open_manifest(fs, &m, &err), err);
@@ -181,7 +184,8 @@ START_TEST(test_flip)
                 ck_assert_uint_eq(edits_in(&m), 10);
                 lsmi_manifest_close(&m);
             } else {
-                ck_assert_msg(rc == BASE_E_CORRUPT || rc == BASE_E_VERSION, "bit %zu: %s", bit, err.text);
+                ck_assert_msg(rc == BASE_E_CORRUPT || rc == BASE_E_VERSION, "bit %zu: %s", bit,
+                              err.text);
                 ck_assert_ptr_nonnull(strstr(err.text, paths[f]));
                 refused++;
             }

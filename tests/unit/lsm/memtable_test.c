@@ -1,7 +1,8 @@
-/* Without this: a row is missing from the memtable at a node's edge, a reader sees half a mutation or
- * rows of the future, a savepoint's rollback leaves something behind.
+/* Without this: a row is missing from the memtable at a node's edge, a reader sees half a mutation
+ * or rows of the future, a savepoint's rollback leaves something behind.
  *
- * MEMTABLE_SEED and MEMTABLE_ROUNDS (environment) run more random histories than make check does. */
+ * MEMTABLE_SEED and MEMTABLE_ROUNDS (environment) run more random histories than make check
+ * does. */
 #include <stdio.h>
 
 #include "base/key.h"
@@ -16,7 +17,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-/* --- the B+tree ---------------------------------------------------------------------------------------- */
+/* The B+tree. */
 
 struct item {
     struct lsmi_btree_item head;
@@ -39,8 +40,9 @@ static void btree_round(struct rng *rng, size_t n, int order, size_t shared)
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         struct item *item = base_arena_alloc(&arena, sizeof *item);
-        item->head = (struct lsmi_btree_item){.key_len = (uint32_t)(order ? 16 : 10 + rng_below(rng, 7)),
-                                              .key_at = offsetof(struct item, key)};
+        item->head =
+            (struct lsmi_btree_item){.key_len = (uint32_t)(order ? 16 : 10 + rng_below(rng, 7)),
+                                     .key_at = offsetof(struct item, key)};
         rng_fill(rng, item->key, sizeof item->key);
         memset(item->key, 7, shared);
         if (order)
@@ -69,7 +71,8 @@ static void btree_round(struct rng *rng, size_t n, int order, size_t shared)
         ck_assert_ptr_eq(lsmi_btree_at(&at), all[i]);
     }
     ck_assert(!lsmi_btree_prev(&at));
-    for (size_t i = 0; i < 200 && count; i++) { /* keys that are there, and neighbours that are not */
+    for (size_t i = 0; i < 200 && count;
+         i++) { /* keys that are there, and neighbours that are not */
         size_t k = rng_below(rng, count);
         uint8_t key[17];
         struct base_slice there = lsmi_btree_key(all[k]);
@@ -98,7 +101,7 @@ START_TEST(test_btree)
 }
 END_TEST
 
-/* --- against the model --------------------------------------------------------------------------------- */
+/* Against the model. */
 
 static void apply_bytes(struct lsmi_memtable *mt, const struct base_buf *bytes)
 {
@@ -111,8 +114,10 @@ static void apply_bytes(struct lsmi_memtable *mt, const struct base_buf *bytes)
     }
 }
 
-/* The model's partition in mutations: heads, range deletions, rows in a random order of small batches. */
-static void apply_partition(struct rng *rng, struct lsmi_memtable *mt, const struct model_partition *p)
+/* The model's partition in mutations: heads, range deletions, rows in a random order of small
+ * batches. */
+static void apply_partition(struct rng *rng, struct lsmi_memtable *mt,
+                            const struct model_partition *p)
 {
     struct base_buf bytes;
     base_buf_init(&bytes, SIZE_MAX / 2);
@@ -127,21 +132,26 @@ static void apply_partition(struct rng *rng, struct lsmi_memtable *mt, const str
         size_t end = i + 1;
         while (p->items[end].kind != BASE_ITEM_MARKER)
             end++;
-        ranges[range_count++] = (struct base_range_deletion){p->items[i].ckey, p->items[end].ckey, p->items[i].after};
+        ranges[range_count++] =
+            (struct base_range_deletion){p->items[i].ckey, p->items[end].ckey, p->items[i].after};
     }
     for (size_t i = n; i > 1; i--) {
         size_t k = rng_below(rng, i), swap = order[k];
         order[k] = order[i - 1];
         order[i - 1] = swap;
     }
-    ck_assert_int_eq(base_mutation_put(&bytes, id, p->pkey, p->deletion, p->static_row, NULL, 0, NULL, 0), BASE_OK);
+    ck_assert_int_eq(
+        base_mutation_put(&bytes, id, p->pkey, p->deletion, p->static_row, NULL, 0, NULL, 0),
+        BASE_OK);
     for (size_t i = 0; i < range_count; i++)
-        ck_assert_int_eq(base_mutation_put(&bytes, id, p->pkey, BASE_DELETION_NONE, (struct base_slice){0},
-                                           &ranges[i], 1, NULL, 0), BASE_OK);
+        ck_assert_int_eq(base_mutation_put(&bytes, id, p->pkey, BASE_DELETION_NONE,
+                                           (struct base_slice){0}, &ranges[i], 1, NULL, 0),
+                         BASE_OK);
     for (size_t i = 0; i < n; i++) {
         const struct base_item *item = &p->items[order[i]];
         if (item->kind == BASE_ITEM_ROW)
-            ck_assert_int_eq(base_mutation_put_row(&bytes, id, p->pkey, item->ckey, item->row), BASE_OK);
+            ck_assert_int_eq(base_mutation_put_row(&bytes, id, p->pkey, item->ckey, item->row),
+                             BASE_OK);
     }
     apply_bytes(mt, &bytes);
     free(ranges);
@@ -176,7 +186,8 @@ static void drop_bare(struct base_buf *text)
     base_buf_fini(&line);
 }
 
-static void compare(struct lsmi_memtable *mt, struct lsmi_mt_source *src, const struct model *m, const struct base_read *cmd)
+static void compare(struct lsmi_memtable *mt, struct lsmi_mt_source *src, const struct model *m,
+                    const struct base_read *cmd)
 {
     struct base_err err;
     struct base_buf expected, got;
@@ -194,9 +205,11 @@ static void compare(struct lsmi_memtable *mt, struct lsmi_mt_source *src, const 
         while (at < expected.len && at < got.len && expected.data[at] == got.data[at])
             at++;
         at = at > 500 ? at - 500 : 0;
-        ck_abort_msg("%s: at %zu of %zu, %zu: expected\n%.*s\ngot\n%.*s", cmd->reversed ? "reversed" : "forward", at,
-                     expected.len, got.len, (int)(expected.len - at < 900 ? expected.len - at : 900),
-                     (char *)expected.data + at, (int)(got.len - at < 900 ? got.len - at : 900), (char *)got.data + at);
+        ck_abort_msg("%s: at %zu of %zu, %zu: expected\n%.*s\ngot\n%.*s",
+                     cmd->reversed ? "reversed" : "forward", at, expected.len, got.len,
+                     (int)(expected.len - at < 900 ? expected.len - at : 900),
+                     (char *)expected.data + at, (int)(got.len - at < 900 ? got.len - at : 900),
+                     (char *)got.data + at);
     }
     base_buf_fini(&expected);
     base_buf_fini(&got);
@@ -206,8 +219,12 @@ static void model_round(struct rng *rng, unsigned shards)
 {
     struct model m;
     struct model_shape shape = {
-        .partitions = 1 + rng_below(rng, 30), .items_max = rng_chance(rng, 30) ? 400 : 12, .value_max = 40,
-        .marker_percent = rng_chance(rng, 50) ? 30 : 0, .static_percent = 30, .deletion_percent = 20,
+        .partitions = 1 + rng_below(rng, 30),
+        .items_max = rng_chance(rng, 30) ? 400 : 12,
+        .value_max = 40,
+        .marker_percent = rng_chance(rng, 50) ? 30 : 0,
+        .static_percent = 30,
+        .deletion_percent = 20,
         .components = (uint8_t)rng_below(rng, 3),
     };
     model_make(&m, rng, &shape);
@@ -227,9 +244,11 @@ static void model_round(struct rng *rng, unsigned shards)
             cmd.pkey = p->pkey;
         } else if (p) {
             if (rng_chance(rng, 70))
-                cmd.token_after = base_token_get(m.partitions[rng_below(rng, m.count)].pkey.data) - (int64_t)rng_below(rng, 2);
+                cmd.token_after = base_token_get(m.partitions[rng_below(rng, m.count)].pkey.data) -
+                                  (int64_t)rng_below(rng, 2);
             if (rng_chance(rng, 70))
-                cmd.token_upto = base_token_get(m.partitions[rng_below(rng, m.count)].pkey.data) - (int64_t)rng_below(rng, 2);
+                cmd.token_upto = base_token_get(m.partitions[rng_below(rng, m.count)].pkey.data) -
+                                 (int64_t)rng_below(rng, 2);
             if (rng_chance(rng, 30))
                 cmd.start_pkey = p->pkey;
         }
@@ -250,7 +269,7 @@ START_TEST(test_model)
 }
 END_TEST
 
-/* --- snapshots and rollback ------------------------------------------------------------------------------ */
+/* Snapshots and rollback. */
 
 static struct base_buf pkey_of(uint64_t k)
 {
@@ -273,8 +292,9 @@ static void put_row(struct base_buf *out, uint64_t key, uint64_t ckey, int64_t t
     ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     ck_assert_int_eq(base_row_put_value(&b, 1, base_slice(&value, 8)), BASE_OK);
     base_row_end(&b);
-    ck_assert_int_eq(base_mutation_put_row(out, (struct base_uuid){{1}}, base_buf_view(&pkey), base_slice(c, 10),
-                                           base_buf_view(&row)), BASE_OK);
+    ck_assert_int_eq(base_mutation_put_row(out, (struct base_uuid){{1}}, base_buf_view(&pkey),
+                                           base_slice(c, 10), base_buf_view(&row)),
+                     BASE_OK);
     base_buf_fini(&pkey);
     base_buf_fini(&row);
 }
@@ -332,9 +352,12 @@ START_TEST(test_rollback)
                 static const uint8_t from[] = {BASE_KEY_BEFORE}, upto[] = {BASE_KEY_AFTER};
                 struct base_range_deletion range = {{from, 1}, {upto, 1}, {ts++, 1}};
                 struct base_buf pkey = pkey_of(key);
-                struct base_deletion deletion = rng_chance(&rng, 50) ? range.deletion : BASE_DELETION_NONE;
-                ck_assert_int_eq(base_mutation_put(&m, (struct base_uuid){{1}}, base_buf_view(&pkey), deletion,
-                                                   (struct base_slice){0}, &range, 1, NULL, 0), BASE_OK);
+                struct base_deletion deletion =
+                    rng_chance(&rng, 50) ? range.deletion : BASE_DELETION_NONE;
+                ck_assert_int_eq(base_mutation_put(&m, (struct base_uuid){{1}},
+                                                   base_buf_view(&pkey), deletion,
+                                                   (struct base_slice){0}, &range, 1, NULL, 0),
+                                 BASE_OK);
                 base_buf_fini(&pkey);
             }
             ck_ok(lsm_overlay_apply(overlay, base_buf_view(&m), &err), err);
@@ -348,7 +371,8 @@ START_TEST(test_rollback)
 }
 END_TEST
 
-/* A stream sees what was there when it was opened, page after page, whatever is written meanwhile. */
+/* A stream sees what was there when it was opened, page after page, whatever is written
+ * meanwhile. */
 START_TEST(test_snapshot)
 {
     struct base_err err;
@@ -381,7 +405,8 @@ START_TEST(test_snapshot)
                 ck_assert_int_eq(row.row_ts, 1);
                 ck_assert_uint_eq(base_get_be64(item.ckey.data + 1) % 2, 0);
                 base_buf_reset(&m);
-                put_row(&m, rows % 40, rows * 7 % 300, 2, 2); /* old rows again, new rows, new partitions */
+                put_row(&m, rows % 40, rows * 7 % 300, 2,
+                        2); /* old rows again, new rows, new partitions */
                 apply_bytes(mt, &m);
             }
         }
@@ -395,7 +420,7 @@ START_TEST(test_snapshot)
 }
 END_TEST
 
-/* --- threads: a mutation is seen whole or not at all -------------------------------------------------------- */
+/* Threads: a mutation is seen whole or not at all. */
 
 enum { PAIRS = 50, WRITES = 4000 };
 
@@ -409,13 +434,16 @@ static void put_pair(struct base_buf *out, uint64_t key, int64_t ts)
     ck_assert_int_eq(base_row_begin(&b, &row, ts), BASE_OK);
     ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     base_row_end(&b);
-    for (int i = 0; i < 2; i++) { /* far apart: other rows stand between them, a page ends between them */
+    for (int i = 0; i < 2;
+         i++) { /* far apart: other rows stand between them, a page ends between them */
         base_put_be64(c[i] + 1, i ? 1000000 : 0);
         c[i][9] = BASE_KEY_AT;
         rows[i] = (struct base_mutation_row_part){{c[i], 10}, base_buf_view(&row)};
     }
-    ck_assert_int_eq(base_mutation_put(out, (struct base_uuid){{1}}, base_buf_view(&pkey), BASE_DELETION_NONE,
-                                       (struct base_slice){0}, NULL, 0, rows, 2), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(out, (struct base_uuid){{1}}, base_buf_view(&pkey),
+                                       BASE_DELETION_NONE, (struct base_slice){0}, NULL, 0, rows,
+                                       2),
+                     BASE_OK);
     base_buf_fini(&pkey);
     base_buf_fini(&row);
 }
@@ -486,7 +514,8 @@ START_TEST(test_empty_is_small)
 {
     struct lsmi_memtable *mt = lsmi_memtable_new(LSMI_SHARDS_MAX, NULL);
     ck_assert_uint_eq(lsmi_memtable_size(mt), 0);
-    ck_assert_uint_lt(sizeof(struct lsmi_memtable) + LSMI_SHARDS_MAX * sizeof(struct lsmi_mt_shard), 8192);
+    ck_assert_uint_lt(sizeof(struct lsmi_memtable) + LSMI_SHARDS_MAX * sizeof(struct lsmi_mt_shard),
+                      8192);
     lsmi_memtable_release(mt);
 }
 END_TEST

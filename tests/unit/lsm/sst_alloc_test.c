@@ -1,6 +1,7 @@
-/* Without this: running out of memory inside the host leaks, crashes, or makes a read look complete when it is not.
- * Every allocation of a write, a read, a verification and a compaction fails once. Under the address sanitizer
- * leaks show too. Real files in the working directory: the simulated disk may not run out of memory. */
+/* Without this: running out of memory inside the host leaks, crashes, or makes a read look complete
+ * when it is not. Every allocation of a write, a read, a verification and a compaction fails once.
+ * Under the address sanitizer leaks show too. Real files in the working directory: the simulated
+ * disk may not run out of memory. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -27,8 +28,14 @@ static void teardown(void)
     (void)base_fs_rmdir(node_posix_fs(), dir, NULL);
 }
 
-static const struct model_shape shape = {.partitions = 30, .items_max = 60, .value_max = 60, .components = 2, .marker_percent = 20,
-                                         .static_percent = 50, .deletion_percent = 20, .wide_first = true};
+static const struct model_shape shape = {.partitions = 30,
+                                         .items_max = 60,
+                                         .value_max = 60,
+                                         .components = 2,
+                                         .marker_percent = 20,
+                                         .static_percent = 50,
+                                         .deletion_percent = 20,
+                                         .wide_first = true};
 
 static struct lsmi_sst_params small_params(const char *path)
 {
@@ -78,7 +85,8 @@ static int read_all(const char *path, uint64_t *count, struct base_err *err)
         if (rc)
             break;
         while (!(rc = src.source.ops->partition(&src.source, &p, err)) && p.pkey.len)
-            while (!(rc = src.source.ops->next(&src.source, &item, err)) && item.kind != BASE_ITEM_END)
+            while (!(rc = src.source.ops->next(&src.source, &item, err)) &&
+                   item.kind != BASE_ITEM_END)
                 ++*count;
         src.source.ops->close(&src.source);
     }
@@ -99,8 +107,12 @@ static int compact(const char *from, const char *to, struct base_err *err)
     if (rc)
         return rc;
     struct lsm_sstable *inputs[] = {sst, sst};
-    struct lsmi_compaction_config config = {.out = small_params(to), .inputs = inputs, .input_count = 2, .now_s = 10,
-                                            .gc_before_s = INT64_MIN, .truncated_us = INT64_MIN};
+    struct lsmi_compaction_config config = {.out = small_params(to),
+                                            .inputs = inputs,
+                                            .input_count = 2,
+                                            .now_s = 10,
+                                            .gc_before_s = INT64_MIN,
+                                            .truncated_us = INT64_MIN};
     rc = lsmi_compaction_open(&config, &c, err);
     for (bool done = false; !rc && !done;)
         rc = lsmi_compaction_step(c, 4000, &done, &info, err);
@@ -130,7 +142,8 @@ START_TEST(every_allocation_may_fail)
         int rc = write_model(&m, out_path, &err);
         bool hit = alloc_fault_clear();
         more |= hit;
-        ck_assert_msg(rc == BASE_OK || (hit && rc == BASE_E_NOMEM), "write, allocation %llu: %d %s", (unsigned long long)k, rc, err.text);
+        ck_assert_msg(rc == BASE_OK || (hit && rc == BASE_E_NOMEM), "write, allocation %llu: %d %s",
+                      (unsigned long long)k, rc, err.text);
         ck_assert_int_eq(exists(out_path), rc == BASE_OK);
         if (rc == BASE_OK)
             ck_ok(base_fs_remove(node_posix_fs(), out_path, &err), err);
@@ -139,13 +152,15 @@ START_TEST(every_allocation_may_fail)
         rc = read_all(in_path, &count, &err);
         hit = alloc_fault_clear();
         more |= hit;
-        ck_assert_msg(rc == BASE_OK ? count == expected : hit && rc == BASE_E_NOMEM, "read, allocation %llu: %d %s", (unsigned long long)k, rc, err.text);
+        ck_assert_msg(rc == BASE_OK ? count == expected : hit && rc == BASE_E_NOMEM,
+                      "read, allocation %llu: %d %s", (unsigned long long)k, rc, err.text);
 
         alloc_fault_set(k, 1);
         rc = compact(in_path, out_path, &err);
         hit = alloc_fault_clear();
         more |= hit;
-        ck_assert_msg(rc == BASE_OK || (hit && rc == BASE_E_NOMEM), "compaction, allocation %llu: %d %s", (unsigned long long)k, rc, err.text);
+        ck_assert_msg(rc == BASE_OK || (hit && rc == BASE_E_NOMEM),
+                      "compaction, allocation %llu: %d %s", (unsigned long long)k, rc, err.text);
         ck_assert_int_eq(exists(out_path), rc == BASE_OK);
         if (rc == BASE_OK)
             ck_ok(base_fs_remove(node_posix_fs(), out_path, &err), err);

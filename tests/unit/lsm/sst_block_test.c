@@ -1,5 +1,6 @@
-/* Without this: a block that passes its checksum but was written by a broken or hostile program reads or writes
- * beyond its memory in the host's process. Run it under the address sanitizer (--enable-asan) for its full worth. */
+/* Without this: a block that passes its checksum but was written by a broken or hostile program
+ * reads or writes beyond its memory in the host's process. Run it under the address sanitizer
+ * (--enable-asan) for its full worth. */
 #include "lsm/sst_private.h"
 
 #include "tests/unit/lsm/sst_lib.h"
@@ -25,7 +26,8 @@ static void use_data(const struct lsmi_block *b, uint8_t *ckey)
         lsmi_block_get_partition(b, i, &p);
         ck_assert(p.row_begin <= p.row_end && p.row_end <= b->rows.count);
         ck_assert_int_eq(lsmi_block_pkey(b, i, &pkey), BASE_OK);
-        ck_assert_uint_le(lsmi_block_find_partition(b, base_buf_view(&pkey), &equal), b->keys.count);
+        ck_assert_uint_le(lsmi_block_find_partition(b, base_buf_view(&pkey), &equal),
+                          b->keys.count);
         memcpy(ckey, p.ckey_prefix.data, p.ckey_prefix.len);
         uint64_t sum = 0;
         for (uint32_t row = p.row_begin; row < p.row_end; row++) {
@@ -84,14 +86,22 @@ static void damage(struct rng *rng, uint8_t *bytes, size_t len)
 static void build(struct rng *rng, struct base_buf *out, bool huge)
 {
     struct model m;
-    struct model_shape shape = {.partitions = 1 + rng_below(rng, 8), .items_max = 20, .value_max = huge ? 90000 : 40, .components = 2,
-                                .marker_percent = 30, .static_percent = 40, .deletion_percent = 40};
+    struct model_shape shape = {.partitions = 1 + rng_below(rng, 8),
+                                .items_max = 20,
+                                .value_max = huge ? 90000 : 40,
+                                .components = 2,
+                                .marker_percent = 30,
+                                .static_percent = 40,
+                                .deletion_percent = 40};
     struct lsmi_block_builder b;
     model_make(&m, rng, &shape);
     lsmi_builder_init(&b);
     for (size_t i = 0; i < m.count; i++) {
         const struct model_partition *p = &m.partitions[i];
-        struct lsmi_block_partition head = {.pkey = p->pkey, .deletion = p->deletion, .open = BASE_DELETION_NONE, .static_row = p->static_row};
+        struct lsmi_block_partition head = {.pkey = p->pkey,
+                                            .deletion = p->deletion,
+                                            .open = BASE_DELETION_NONE,
+                                            .static_row = p->static_row};
         if (i == 0 && p->item_count && rng_chance(rng, 50)) {
             head.continued = true;
             head.static_row = (struct base_slice){0};
@@ -156,13 +166,15 @@ START_TEST(damaged_index_blocks_are_refused_or_harmless)
     for (int round = 0; round < 150; round++) {
         struct lsmi_index_builder ib;
         struct model m;
-        struct model_shape shape = {.partitions = 1 + rng_below(&rng, 40), .items_max = 2, .value_max = 4, .components = 1};
+        struct model_shape shape = {
+            .partitions = 1 + rng_below(&rng, 40), .items_max = 2, .value_max = 4, .components = 1};
         lsmi_index_builder_init(&ib);
         model_make(&m, &rng, &shape);
         uint64_t offset = rng_below(&rng, 1 << 30);
         for (size_t i = 0; i < m.count; i++) {
             uint32_t len = 1 + (uint32_t)rng_below(&rng, 5000);
-            ck_assert_int_eq(lsmi_index_builder_add(&ib, m.partitions[i].pkey, offset, len), BASE_OK);
+            ck_assert_int_eq(lsmi_index_builder_add(&ib, m.partitions[i].pkey, offset, len),
+                             BASE_OK);
             offset += len;
         }
         base_buf_reset(&whole);
@@ -192,20 +204,25 @@ END_TEST
 
 START_TEST(a_long_prefix_without_rows_is_refused)
 {
-    /* Found by reading: the prefix is copied to a buffer that fits a clustering key, rows or no rows. */
+    /* Found by reading: the prefix is copied to a buffer that fits a clustering key, rows or no
+     * rows. */
     struct base_buf out;
     struct lsmi_block_builder b;
     struct model m;
     struct rng rng = rng_seeded(1);
-    struct model_shape shape = {.partitions = 1, .items_max = 0, .value_max = 70000, .deletion_percent = 100};
+    struct model_shape shape = {
+        .partitions = 1, .items_max = 0, .value_max = 70000, .deletion_percent = 100};
     model_make(&m, &rng, &shape);
     base_buf_init(&out, 1 << 20);
     lsmi_builder_init(&b);
-    struct lsmi_block_partition head = {.pkey = m.partitions[0].pkey, .deletion = m.partitions[0].deletion, .open = BASE_DELETION_NONE};
+    struct lsmi_block_partition head = {.pkey = m.partitions[0].pkey,
+                                        .deletion = m.partitions[0].deletion,
+                                        .open = BASE_DELETION_NONE};
     ck_assert_int_eq(lsmi_builder_add_partition(&b, &head), BASE_OK);
     ck_assert_int_eq(lsmi_builder_finish(&b, false, &out), BASE_OK);
     /* By hand, with u32 offsets: the same record with a prefix of 70,000 bytes. */
-    size_t key_len = head.pkey.len, prefix_len = 70000, record = 3 + 1 + 3 + prefix_len, at = 12 + 4 + 8 + 4;
+    size_t key_len = head.pkey.len, prefix_len = 70000, record = 3 + 1 + 3 + prefix_len,
+           at = 12 + 4 + 8 + 4;
     uint8_t *block = calloc(1, at + key_len + record + 16), *p = block;
     block[0] = LSMI_BLOCK_DATA;
     block[1] = LSMI_BLOCK_WIDE;
@@ -240,15 +257,18 @@ END_TEST
 START_TEST(footers_and_metadata_take_any_bytes)
 {
     struct rng rng = rng_seeded(13);
-    struct lsmi_metadata m = {.info = {.partition_count = 1, .table_name = "ks.t"}, .pkey_min = BASE_SLICE_LIT("0123456789ab"),
-                              .pkey_max = BASE_SLICE_LIT("1123456789ab")}, back;
+    struct lsmi_metadata m = {.info = {.partition_count = 1, .table_name = "ks.t"},
+                              .pkey_min = BASE_SLICE_LIT("0123456789ab"),
+                              .pkey_max = BASE_SLICE_LIT("1123456789ab")},
+                         back;
     struct base_buf whole, bad;
     base_buf_init(&whole, 1 << 20);
     base_buf_init(&bad, 1 << 20);
     ck_assert_int_eq(lsmi_metadata_encode(&m, &whole), BASE_OK);
     ck_assert(lsmi_metadata_decode(base_buf_view(&whole), &back));
     ck_assert_ptr_null(lsmi_metadata_difference(&m.info, &back.info));
-    ck_assert_int_eq(base_buf_put(&whole, "\x7f\x03new", 5), BASE_OK); /* a tag of a later program */
+    ck_assert_int_eq(base_buf_put(&whole, "\x7f\x03new", 5),
+                     BASE_OK); /* a tag of a later program */
     ck_assert(lsmi_metadata_decode(base_buf_view(&whole), &back));
     for (int i = 0; i < 20000; i++) {
         base_buf_reset(&bad);
@@ -258,9 +278,15 @@ START_TEST(footers_and_metadata_take_any_bytes)
             bad.len = rng_below(&rng, bad.len + 1);
         (void)!lsmi_metadata_decode(base_buf_view(&bad), &back);
         uint8_t footer[LSMI_FOOTER_LEN];
-        struct lsmi_footer f = {.levels = 1, .root_offset = rng_u64(&rng), .root_len = rng_u64(&rng), .filter_offset = rng_u64(&rng)}, g;
+        struct lsmi_footer f = {.levels = 1,
+                                .root_offset = rng_u64(&rng),
+                                .root_len = rng_u64(&rng),
+                                .filter_offset = rng_u64(&rng)},
+                           g;
         lsmi_footer_encode(&f, 1000, footer); /* sound bytes, an impossible directory */
-        ck_assert_int_eq(lsmi_footer_decode(base_slice(footer, sizeof footer), 1000 + sizeof footer, &g, NULL), BASE_E_CORRUPT);
+        ck_assert_int_eq(
+            lsmi_footer_decode(base_slice(footer, sizeof footer), 1000 + sizeof footer, &g, NULL),
+            BASE_E_CORRUPT);
     }
     base_buf_fini(&whole);
     base_buf_fini(&bad);

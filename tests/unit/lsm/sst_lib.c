@@ -8,7 +8,7 @@
 static const struct base_range whole_range = {{NULL, 0}, {NULL, 0}};
 const struct base_slices slices_whole = {&whole_range, 1};
 
-/* --- making ------------------------------------------------------------------------------------------ */
+/* Making. */
 
 static struct base_slice keep(struct base_arena *arena, const void *data, size_t len)
 {
@@ -26,14 +26,18 @@ static struct base_slice random_row(struct rng *rng, struct base_arena *arena, s
     if (rng_chance(rng, 80))
         ck_assert_int_eq(base_row_put_liveness(&b, rng_chance(rng, 10) ? 100 : 0, 5000), BASE_OK);
     if (rng_chance(rng, 10))
-        ck_assert_int_eq(base_row_put_deletion(&b, (struct base_deletion){rng_between(rng, 1, 1000), 77}), BASE_OK);
+        ck_assert_int_eq(
+            base_row_put_deletion(&b, (struct base_deletion){rng_between(rng, 1, 1000), 77}),
+            BASE_OK);
     uint32_t columns = 1 + (uint32_t)rng_below(rng, 3);
     for (uint32_t column = 1; column <= columns; column++) {
         uint8_t *value = malloc(value_max + 1);
-        size_t len = rng_one_in(rng, 200) ? value_max : rng_below(rng, value_max < 100 ? value_max + 1 : 100);
+        size_t len = rng_one_in(rng, 200) ? value_max
+                                          : rng_below(rng, value_max < 100 ? value_max + 1 : 100);
         for (size_t i = 0; i < len; i++)
             value[i] = rng_chance(rng, 50) ? 'v' : (uint8_t)rng_u64(rng);
-        struct base_cell cell = {.column = column, .ts = rng_between(rng, 1, 1000000), .value = {value, len}};
+        struct base_cell cell = {
+            .column = column, .ts = rng_between(rng, 1, 1000000), .value = {value, len}};
         if (rng_chance(rng, 10)) {
             cell.flags = BASE_CELL_DEAD;
             cell.value = (struct base_slice){0};
@@ -57,24 +61,28 @@ static size_t random_prefix(struct rng *rng, uint8_t *key, uint8_t components)
     size_t n = 0;
     for (uint8_t i = 0; i < components; i++) {
         key[n++] = BASE_KEY_NEXT;
-        size_t len = i == 0 ? 2 : 1 + rng_below(rng, 6); /* different lengths: heads must tell them apart */
+        size_t len =
+            i == 0 ? 2 : 1 + rng_below(rng, 6); /* different lengths: heads must tell them apart */
         for (size_t j = 0; j < len; j++)
             key[n++] = (uint8_t)(rng_chance(rng, 60) ? rng_below(rng, 4) : rng_u64(rng));
     }
     return n;
 }
 
-static struct base_slice random_ckey(struct rng *rng, struct base_arena *arena, uint8_t components, bool marker)
+static struct base_slice random_ckey(struct rng *rng, struct base_arena *arena, uint8_t components,
+                                     bool marker)
 {
     uint8_t key[64];
-    size_t n = random_prefix(rng, key, marker && components ? (uint8_t)rng_below(rng, components + 1u) : components);
+    size_t n = random_prefix(
+        rng, key, marker && components ? (uint8_t)rng_below(rng, components + 1u) : components);
     key[n++] = !marker ? BASE_KEY_AT : rng_chance(rng, 50) ? BASE_KEY_BEFORE : BASE_KEY_AFTER;
     return keep(arena, key, n);
 }
 
 static int by_ckey(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct base_item *)a)->ckey, ((const struct base_item *)b)->ckey);
+    return base_slice_compare(((const struct base_item *)a)->ckey,
+                              ((const struct base_item *)b)->ckey);
 }
 
 static struct base_deletion random_deletion(struct rng *rng)
@@ -82,13 +90,15 @@ static struct base_deletion random_deletion(struct rng *rng)
     return (struct base_deletion){rng_between(rng, -5, 5), rng_between(rng, 100, 102)};
 }
 
-static void make_items(struct model *m, struct model_partition *p, struct rng *rng, const struct model_shape *shape, size_t count)
+static void make_items(struct model *m, struct model_partition *p, struct rng *rng,
+                       const struct model_shape *shape, size_t count)
 {
     struct base_item *items = base_arena_alloc(&m->arena, (count + 1) * sizeof *items);
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         bool marker = rng_chance(rng, shape->marker_percent);
-        items[i] = (struct base_item){.kind = marker ? BASE_ITEM_MARKER : BASE_ITEM_ROW, .before = BASE_DELETION_NONE,
+        items[i] = (struct base_item){.kind = marker ? BASE_ITEM_MARKER : BASE_ITEM_ROW,
+                                      .before = BASE_DELETION_NONE,
                                       .after = BASE_DELETION_NONE};
         items[i].ckey = random_ckey(rng, &m->arena, shape->components, marker);
         if (!marker)
@@ -100,7 +110,8 @@ static void make_items(struct model *m, struct model_partition *p, struct rng *r
         if (n && base_slice_equal(items[n - 1].ckey, items[i].ckey))
             continue;
         if (items[i].kind == BASE_ITEM_MARKER) {
-            struct base_deletion after = rng_chance(rng, 40) ? BASE_DELETION_NONE : random_deletion(rng);
+            struct base_deletion after =
+                rng_chance(rng, 40) ? BASE_DELETION_NONE : random_deletion(rng);
             if (base_deletion_equal(open, after))
                 continue;
             items[i].before = open;
@@ -111,12 +122,14 @@ static void make_items(struct model *m, struct model_partition *p, struct rng *r
     if (!base_deletion_is_none(open)) {
         uint8_t end = BASE_KEY_AFTER;
         struct base_slice last = n ? items[n - 1].ckey : (struct base_slice){0};
-        if (last.len == 1 && last.data[0] == end) { /* the last marker stands there already: let it close */
+        if (last.len == 1 &&
+            last.data[0] == end) { /* the last marker stands there already: let it close */
             items[n - 1].after = BASE_DELETION_NONE;
             if (base_deletion_is_none(items[n - 1].before))
                 n--;
         } else {
-            items[n++] = (struct base_item){BASE_ITEM_MARKER, keep(&m->arena, &end, 1), {0}, open, BASE_DELETION_NONE};
+            items[n++] = (struct base_item){
+                BASE_ITEM_MARKER, keep(&m->arena, &end, 1), {0}, open, BASE_DELETION_NONE};
         }
     }
     p->items = items;
@@ -125,7 +138,8 @@ static void make_items(struct model *m, struct model_partition *p, struct rng *r
 
 static int by_pkey(const void *a, const void *b)
 {
-    return base_slice_compare(((const struct model_partition *)a)->pkey, ((const struct model_partition *)b)->pkey);
+    return base_slice_compare(((const struct model_partition *)a)->pkey,
+                              ((const struct model_partition *)b)->pkey);
 }
 
 void model_make(struct model *m, struct rng *rng, const struct model_shape *shape)
@@ -151,10 +165,12 @@ void model_make(struct model *m, struct rng *rng, const struct model_shape *shap
     qsort(m->partitions, shape->partitions, sizeof *m->partitions, by_pkey);
     for (size_t i = 0; i < shape->partitions; i++) {
         struct model_partition *p = &m->partitions[m->count];
-        *p = (struct model_partition){.pkey = m->partitions[i].pkey, .deletion = BASE_DELETION_NONE};
+        *p =
+            (struct model_partition){.pkey = m->partitions[i].pkey, .deletion = BASE_DELETION_NONE};
         if (m->count && base_slice_equal(p->pkey, p[-1].pkey))
             continue;
-        size_t items = shape->wide_first && m->count == 0 ? shape->items_max : rng_skewed(rng, shape->items_max);
+        size_t items = shape->wide_first && m->count == 0 ? shape->items_max
+                                                          : rng_skewed(rng, shape->items_max);
         make_items(m, p, rng, shape, items);
         if (rng_chance(rng, shape->deletion_percent))
             p->deletion = random_deletion(rng);
@@ -171,7 +187,7 @@ void model_free(struct model *m)
     free(m->partitions);
 }
 
-/* --- reading ----------------------------------------------------------------------------------------- */
+/* Reading. */
 
 static void put_hex(struct base_buf *out, struct base_slice s)
 {
@@ -192,14 +208,16 @@ static void put_row(struct base_buf *out, struct base_slice row)
         uint64_t hash = 1469598103934665603u;
         for (size_t i = 0; i < row.len; i++)
             hash = (hash ^ row.data[i]) * 1099511628211u;
-        ck_assert_int_eq(base_buf_printf(out, "%zu:%llx ", row.len, (unsigned long long)hash), BASE_OK);
+        ck_assert_int_eq(base_buf_printf(out, "%zu:%llx ", row.len, (unsigned long long)hash),
+                         BASE_OK);
     }
 }
 
 static void put_deletion(struct base_buf *out, struct base_deletion d)
 {
-    int rc = base_deletion_is_none(d) ? base_buf_printf(out, "- ")
-                                      : base_buf_printf(out, "%lld@%lld ", (long long)d.ts, (long long)d.local_s);
+    int rc = base_deletion_is_none(d)
+                 ? base_buf_printf(out, "- ")
+                 : base_buf_printf(out, "%lld@%lld ", (long long)d.ts, (long long)d.local_s);
     ck_assert_int_eq(rc, BASE_OK);
 }
 
@@ -254,8 +272,8 @@ static struct base_slice marker_position(struct base_slice bound, bool lo, uint8
 }
 
 /* One slice, ascending, into items; its bound markers' keys into scratch. */
-static size_t slice_items(const struct model_partition *p, const struct base_range *r, struct base_item *items,
-                          uint8_t lo_key[256], uint8_t hi_key[256])
+static size_t slice_items(const struct model_partition *p, const struct base_range *r,
+                          struct base_item *items, uint8_t lo_key[256], uint8_t hi_key[256])
 {
     size_t n = 0;
     struct base_deletion open = BASE_DELETION_NONE;
@@ -265,23 +283,28 @@ static size_t slice_items(const struct model_partition *p, const struct base_ran
     if (none)
         return 0;
     for (size_t i = 0; i < p->item_count && r->lo.len; i++)
-        if (base_slice_compare(p->items[i].ckey, r->lo) <= 0 && p->items[i].kind == BASE_ITEM_MARKER)
+        if (base_slice_compare(p->items[i].ckey, r->lo) <= 0 &&
+            p->items[i].kind == BASE_ITEM_MARKER)
             open = p->items[i].after;
     if (!base_deletion_is_none(open))
-        items[n++] = (struct base_item){BASE_ITEM_MARKER, marker_position(r->lo, true, lo_key), {0}, BASE_DELETION_NONE, open};
+        items[n++] = (struct base_item){
+            BASE_ITEM_MARKER, marker_position(r->lo, true, lo_key), {0}, BASE_DELETION_NONE, open};
     for (size_t i = 0; i < p->item_count; i++) {
         const struct base_item *it = &p->items[i];
         bool marker = it->kind == BASE_ITEM_MARKER;
-        if (r->lo.len && (base_slice_compare(it->ckey, r->lo) < 0 || (marker && base_slice_equal(it->ckey, r->lo))))
+        if (r->lo.len && (base_slice_compare(it->ckey, r->lo) < 0 ||
+                          (marker && base_slice_equal(it->ckey, r->lo))))
             continue;
-        if (r->hi.len && (base_slice_compare(it->ckey, r->hi) > 0 || (marker && base_slice_equal(it->ckey, r->hi))))
+        if (r->hi.len && (base_slice_compare(it->ckey, r->hi) > 0 ||
+                          (marker && base_slice_equal(it->ckey, r->hi))))
             continue;
         items[n++] = *it;
         if (marker)
             open = it->after;
     }
     if (!base_deletion_is_none(open) && r->hi.len)
-        items[n++] = (struct base_item){BASE_ITEM_MARKER, marker_position(r->hi, false, hi_key), {0}, open, BASE_DELETION_NONE};
+        items[n++] = (struct base_item){
+            BASE_ITEM_MARKER, marker_position(r->hi, false, hi_key), {0}, open, BASE_DELETION_NONE};
     return n;
 }
 
@@ -290,9 +313,10 @@ void model_read(const struct model *m, const struct base_read *cmd, struct base_
     for (size_t i = 0; i < m->count; i++) {
         const struct model_partition *p = &m->partitions[i];
         int64_t token = base_token_get(p->pkey.data);
-        if (cmd->pkey.len ? !base_slice_equal(cmd->pkey, p->pkey)
-                          : token <= cmd->token_after || token > cmd->token_upto ||
-                                (cmd->start_pkey.len && base_slice_compare(p->pkey, cmd->start_pkey) < 0))
+        if (cmd->pkey.len
+                ? !base_slice_equal(cmd->pkey, p->pkey)
+                : token <= cmd->token_after || token > cmd->token_upto ||
+                      (cmd->start_pkey.len && base_slice_compare(p->pkey, cmd->start_pkey) < 0))
             continue;
         struct base_partition head = {p->pkey, p->deletion, p->static_row};
         dump_partition(out, &head);
@@ -308,7 +332,8 @@ void model_read(const struct model *m, const struct base_read *cmd, struct base_
     }
 }
 
-static struct base_slice random_bound(struct rng *rng, struct base_arena *arena, const struct model_partition *near)
+static struct base_slice random_bound(struct rng *rng, struct base_arena *arena,
+                                      const struct model_partition *near)
 {
     if (near && near->item_count && rng_chance(rng, 70))
         return near->items[rng_below(rng, near->item_count)].ckey;
@@ -320,7 +345,8 @@ static int by_bytes(const void *a, const void *b)
     return base_slice_compare(*(const struct base_slice *)a, *(const struct base_slice *)b);
 }
 
-struct base_slices random_slices(struct rng *rng, struct base_arena *arena, const struct model_partition *near)
+struct base_slices random_slices(struct rng *rng, struct base_arena *arena,
+                                 const struct model_partition *near)
 {
     size_t wanted = 1 + rng_below(rng, 4), n = 0, bounds_count = 0;
     struct base_slice bounds[8];
@@ -345,13 +371,22 @@ struct base_slices random_slices(struct rng *rng, struct base_arena *arena, cons
     return (struct base_slices){ranges, n};
 }
 
-/* --- writing ----------------------------------------------------------------------------------------- */
+/* Writing. */
 
 struct lsmi_sst_params test_params(struct base_fs *fs, const char *path)
 {
     struct lsmi_sst_params params = {
-        .fs = fs, .path = path, .id = 17, .table_name = "ks.tab", .compressor = BASE_COMPRESS_LZ4, .block_size = 4096,
-        .bloom_fp_chance = 0.01, .level = 3, .commitlog_from = 5, .commitlog_upto = 99, .repaired_at_ms = 123,
+        .fs = fs,
+        .path = path,
+        .id = 17,
+        .table_name = "ks.tab",
+        .compressor = BASE_COMPRESS_LZ4,
+        .block_size = 4096,
+        .bloom_fp_chance = 0.01,
+        .level = 3,
+        .commitlog_from = 5,
+        .commitlog_upto = 99,
+        .repaired_at_ms = 123,
     };
     memset(params.table_id.b, 0x11, 16);
     memset(params.host_id.b, 0x22, 16);
@@ -359,7 +394,8 @@ struct lsmi_sst_params test_params(struct base_fs *fs, const char *path)
     return params;
 }
 
-void model_write(const struct model *m, const struct lsmi_sst_params *params, struct lsm_sstable_info *info)
+void model_write(const struct model *m, const struct lsmi_sst_params *params,
+                 struct lsm_sstable_info *info)
 {
     struct base_err err;
     struct lsmi_sst_writer *w;

@@ -22,9 +22,10 @@ struct model_shape {
     size_t partitions, items_max; /* of a partition */
     size_t value_max;
     unsigned marker_percent, static_percent, deletion_percent;
-    bool wide_first; /* the first partition gets items_max items, whatever was drawn */
+    bool wide_first;    /* the first partition gets items_max items, whatever was drawn */
     uint8_t components; /* of a clustering key: 0, 1 or 2 */
-    uint16_t key_space; /* partition keys are drawn from so many (0: from all), so that tables overlap */
+    uint16_t
+        key_space; /* partition keys are drawn from so many (0: from all), so that tables overlap */
 };
 void model_make(struct model *m, struct rng *rng, const struct model_shape *shape);
 void model_free(struct model *m);
@@ -35,11 +36,13 @@ void model_read(const struct model *m, const struct base_read *cmd, struct base_
 int source_dump(struct base_source *src, struct base_buf *out, struct base_err *err);
 
 /* Random slices: sorted, not overlapping; their bounds live in the arena. */
-struct base_slices random_slices(struct rng *rng, struct base_arena *arena, const struct model_partition *near);
+struct base_slices random_slices(struct rng *rng, struct base_arena *arena,
+                                 const struct model_partition *near);
 
 struct lsmi_sst_params test_params(struct base_fs *fs, const char *path);
 /* Write the model; info may be NULL. */
-void model_write(const struct model *m, const struct lsmi_sst_params *params, struct lsm_sstable_info *info);
+void model_write(const struct model *m, const struct lsmi_sst_params *params,
+                 struct lsm_sstable_info *info);
 
 extern const struct base_slices slices_whole;
 

@@ -1,5 +1,5 @@
-/* Without this: rows come back wrong, or not, or twice, at a block's edge, under a range deletion, in reverse; and a
- * flipped bit on the disk becomes data.
+/* Without this: rows come back wrong, or not, or twice, at a block's edge, under a range deletion,
+ * in reverse; and a flipped bit on the disk becomes data.
  *
  * SST_SEED and SST_ROUNDS (environment) run more random histories than make check does. */
 #include <stdio.h>
@@ -27,8 +27,8 @@ static struct lsm_sstable *open_sst(struct sim_fs *fs, struct lsmi_cache *cache)
     return sst;
 }
 
-static void check_read(struct lsm_sstable *sst, struct lsmi_sst_source *src, const struct model *m, const struct base_read *cmd,
-                       const char *what)
+static void check_read(struct lsm_sstable *sst, struct lsmi_sst_source *src, const struct model *m,
+                       const struct base_read *cmd, const char *what)
 {
     struct base_err err;
     struct base_buf expected, got;
@@ -45,21 +45,24 @@ static void check_read(struct lsm_sstable *sst, struct lsmi_sst_source *src, con
         while (at && expected.data[at - 1] != '\n')
             at--;
         ck_abort_msg("%s%s: expected\n%.*s\ngot\n%.*s", what, cmd->reversed ? " reversed" : "",
-                     (int)(expected.len - at < 400 ? expected.len - at : 400), (char *)expected.data + at,
-                     (int)(got.len - at < 400 ? got.len - at : 400), (char *)got.data + at);
+                     (int)(expected.len - at < 400 ? expected.len - at : 400),
+                     (char *)expected.data + at, (int)(got.len - at < 400 ? got.len - at : 400),
+                     (char *)got.data + at);
     }
     base_buf_fini(&expected);
     base_buf_fini(&got);
 }
 
-static void random_reads(struct rng *rng, struct lsm_sstable *sst, const struct model *m, size_t count)
+static void random_reads(struct rng *rng, struct lsm_sstable *sst, const struct model *m,
+                         size_t count)
 {
     struct lsmi_sst_source src = {0};
     struct base_arena arena;
     base_arena_init(&arena);
     for (size_t i = 0; i < count; i++) {
         struct base_read cmd = BASE_READ_INIT;
-        const struct model_partition *p = m->count ? &m->partitions[rng_below(rng, m->count)] : NULL;
+        const struct model_partition *p =
+            m->count ? &m->partitions[rng_below(rng, m->count)] : NULL;
         cmd.reversed = rng_chance(rng, 50);
         cmd.slices = rng_chance(rng, 25) ? slices_whole : random_slices(rng, &arena, p);
         if (p && rng_chance(rng, 70)) {
@@ -68,9 +71,12 @@ static void random_reads(struct rng *rng, struct lsm_sstable *sst, const struct 
             check_read(sst, &src, m, &cmd, "one partition");
         } else {
             if (p && rng_chance(rng, 70))
-                cmd.token_after = base_token_get(m->partitions[rng_below(rng, m->count)].pkey.data) - (int64_t)rng_below(rng, 2);
+                cmd.token_after =
+                    base_token_get(m->partitions[rng_below(rng, m->count)].pkey.data) -
+                    (int64_t)rng_below(rng, 2);
             if (p && rng_chance(rng, 70))
-                cmd.token_upto = base_token_get(m->partitions[rng_below(rng, m->count)].pkey.data) - (int64_t)rng_below(rng, 2);
+                cmd.token_upto = base_token_get(m->partitions[rng_below(rng, m->count)].pkey.data) -
+                                 (int64_t)rng_below(rng, 2);
             if (p && rng_chance(rng, 30))
                 cmd.start_pkey = p->pkey;
             check_read(sst, &src, m, &cmd, "token range");
@@ -81,7 +87,8 @@ static void random_reads(struct rng *rng, struct lsm_sstable *sst, const struct 
     lsmi_sst_source_fini(&src);
 }
 
-static void round_trip(uint64_t seed, const struct model_shape *shape, int compressor, uint32_t block_size, size_t cache_size, size_t reads)
+static void round_trip(uint64_t seed, const struct model_shape *shape, int compressor,
+                       uint32_t block_size, size_t cache_size, size_t reads)
 {
     struct rng rng = rng_seeded(seed);
     struct sim_fs *fs = sim_fs_new(seed);
@@ -120,14 +127,49 @@ static void round_trip(uint64_t seed, const struct model_shape *shape, int compr
 
 START_TEST(random_tables_read_back)
 {
-    uint64_t rounds = setting("SST_ROUNDS", scale_rounds(6)), seed = setting("SST_SEED", 1) + (uint64_t)_i * 1000;
+    uint64_t rounds = setting("SST_ROUNDS", scale_rounds(6)),
+             seed = setting("SST_SEED", 1) + (uint64_t)_i * 1000;
     static const struct model_shape shapes[] = {
-        {.partitions = 300, .items_max = 1, .value_max = 60, .components = 0, .static_percent = 10, .deletion_percent = 5},
-        {.partitions = 60, .items_max = 40, .value_max = 60, .components = 2, .marker_percent = 30, .static_percent = 30, .deletion_percent = 20},
-        {.partitions = 3, .items_max = 3000, .value_max = 60, .components = 2, .marker_percent = 10, .static_percent = 50, .wide_first = true},
-        {.partitions = 5, .items_max = 500, .value_max = 20, .components = 1, .marker_percent = 90, .static_percent = 50, .wide_first = true},
-        {.partitions = 10, .items_max = 60, .value_max = 100000, .components = 1, .marker_percent = 20, .static_percent = 20, .wide_first = true},
-        {.partitions = 40, .items_max = 3, .value_max = 10, .components = 2, .deletion_percent = 90, .static_percent = 50},
+        {.partitions = 300,
+         .items_max = 1,
+         .value_max = 60,
+         .components = 0,
+         .static_percent = 10,
+         .deletion_percent = 5},
+        {.partitions = 60,
+         .items_max = 40,
+         .value_max = 60,
+         .components = 2,
+         .marker_percent = 30,
+         .static_percent = 30,
+         .deletion_percent = 20},
+        {.partitions = 3,
+         .items_max = 3000,
+         .value_max = 60,
+         .components = 2,
+         .marker_percent = 10,
+         .static_percent = 50,
+         .wide_first = true},
+        {.partitions = 5,
+         .items_max = 500,
+         .value_max = 20,
+         .components = 1,
+         .marker_percent = 90,
+         .static_percent = 50,
+         .wide_first = true},
+        {.partitions = 10,
+         .items_max = 60,
+         .value_max = 100000,
+         .components = 1,
+         .marker_percent = 20,
+         .static_percent = 20,
+         .wide_first = true},
+        {.partitions = 40,
+         .items_max = 3,
+         .value_max = 10,
+         .components = 2,
+         .deletion_percent = 90,
+         .static_percent = 50},
     };
     for (uint64_t round = 0; round < rounds; round++) {
         static const uint32_t block_sizes[] = {64, 300, 4096, 16384};
@@ -143,9 +185,18 @@ END_TEST
 START_TEST(index_grows_levels)
 {
     /* Blocks of one row, and index blocks of long keys: three levels. */
-    static const struct model_shape shape = {.partitions = 12000, .items_max = 1, .value_max = 4, .components = 0, .static_percent = 100};
+    static const struct model_shape shape = {.partitions = 12000,
+                                             .items_max = 1,
+                                             .value_max = 4,
+                                             .components = 0,
+                                             .static_percent = 100};
     round_trip(99, &shape, BASE_COMPRESS_NONE, 16, 1 << 20, 200);
-    static const struct model_shape wide = {.partitions = 1, .items_max = 6000, .value_max = 4, .components = 2, .wide_first = true, .static_percent = 100};
+    static const struct model_shape wide = {.partitions = 1,
+                                            .items_max = 6000,
+                                            .value_max = 4,
+                                            .components = 2,
+                                            .wide_first = true,
+                                            .static_percent = 100};
     round_trip(98, &wide, BASE_COMPRESS_NONE, 16, 1 << 20, 200);
 }
 END_TEST
@@ -157,12 +208,18 @@ START_TEST(empty_table)
 }
 END_TEST
 
-/* --- damage ------------------------------------------------------------------------------------------- */
+/* Damage. */
 
 static void make_small(struct sim_fs *fs, struct model *m, uint64_t seed)
 {
-    static const struct model_shape shape = {.partitions = 6, .items_max = 12, .value_max = 20, .components = 2,
-                                             .marker_percent = 20, .static_percent = 50, .deletion_percent = 30, .wide_first = true};
+    static const struct model_shape shape = {.partitions = 6,
+                                             .items_max = 12,
+                                             .value_max = 20,
+                                             .components = 2,
+                                             .marker_percent = 20,
+                                             .static_percent = 50,
+                                             .deletion_percent = 30,
+                                             .wide_first = true};
     struct rng rng = rng_seeded(seed);
     model_make(m, &rng, &shape);
     struct lsmi_sst_params params = test_params(sim_fs_port(fs), path);
@@ -179,7 +236,8 @@ static struct base_file *open_raw(struct sim_fs *fs)
 }
 
 /* Verification must refuse the file and name it; reading gives damage or the right rows. */
-static void check_damaged(struct sim_fs *fs, const struct model *m, uint64_t at, struct base_slice expected)
+static void check_damaged(struct sim_fs *fs, const struct model *m, uint64_t at,
+                          struct base_slice expected)
 {
     struct base_err err = {0};
     struct base_buf got;
@@ -187,16 +245,17 @@ static void check_damaged(struct sim_fs *fs, const struct model *m, uint64_t at,
     base_buf_init(&got, SIZE_MAX / 2);
     int rc = lsm_sstable_open_file(sim_fs_port(fs), path, &sst, &err);
     if (rc) {
-        ck_assert_msg(rc == BASE_E_CORRUPT && strstr(err.text, path) && strstr(err.text, "offset"), "byte %llu: %d %s",
-                      (unsigned long long)at, rc, err.text);
+        ck_assert_msg(rc == BASE_E_CORRUPT && strstr(err.text, path) && strstr(err.text, "offset"),
+                      "byte %llu: %d %s", (unsigned long long)at, rc, err.text);
         return;
     }
     rc = lsm_sstable_verify(sst, NULL, &err);
-    ck_assert_msg(rc == BASE_E_CORRUPT && strstr(err.text, path) && strstr(err.text, "offset"), "byte %llu: verify said %d %s",
-                  (unsigned long long)at, rc, err.text);
+    ck_assert_msg(rc == BASE_E_CORRUPT && strstr(err.text, path) && strstr(err.text, "offset"),
+                  "byte %llu: verify said %d %s", (unsigned long long)at, rc, err.text);
     struct base_read all = BASE_READ_INIT;
     all.slices = slices_whole;
-    for (size_t i = 0; i <= m->count; i++) { /* every partition may be there for its filter; everything reads the same */
+    for (size_t i = 0; i <= m->count;
+         i++) { /* every partition may be there for its filter; everything reads the same */
         struct base_source *src;
         if (i < m->count)
             (void)lsmi_sst_may_contain(sst, m->partitions[i].pkey);
@@ -205,8 +264,9 @@ static void check_damaged(struct sim_fs *fs, const struct model *m, uint64_t at,
         base_buf_reset(&got);
         ck_ok(lsm_sstable_read(sst, &all, &src, &err), err);
         rc = source_dump(src, &got, &err);
-        ck_assert_msg(rc == BASE_OK ? base_slice_equal(base_buf_view(&got), expected) : rc == BASE_E_CORRUPT, "byte %llu: read: %d %s",
-                      (unsigned long long)at, rc, err.text);
+        ck_assert_msg(rc == BASE_OK ? base_slice_equal(base_buf_view(&got), expected)
+                                    : rc == BASE_E_CORRUPT,
+                      "byte %llu: read: %d %s", (unsigned long long)at, rc, err.text);
         struct base_partition p;
         if (rc) /* and the stream stays ended */
             ck_fails(src->ops->partition(src, &p, &err), BASE_E_CORRUPT, err);
@@ -297,7 +357,8 @@ END_TEST
 
 START_TEST(a_block_of_another_table_is_refused)
 {
-    /* The same bytes at the same offset in a file of another identity: a disk that wrote to the wrong place. */
+    /* The same bytes at the same offset in a file of another identity: a disk that wrote to the
+     * wrong place. */
     struct sim_fs *fs = sim_fs_new(1);
     struct model m;
     struct base_err err;
@@ -323,7 +384,7 @@ START_TEST(a_block_of_another_table_is_refused)
 }
 END_TEST
 
-/* --- the writer's own guard --------------------------------------------------------------------------- */
+/* The writer's own guard. */
 
 static struct base_slice pkey_of(uint8_t n, uint8_t buf[16])
 {
@@ -339,9 +400,12 @@ START_TEST(the_writer_refuses_disorder)
     struct sim_fs *fs = sim_fs_new(1);
     struct base_err err;
     struct lsmi_sst_params params = test_params(sim_fs_port(fs), path);
-    uint8_t one[16], two[16], row[] = {BASE_ROW_LIVENESS, 1, 0, 0, 0, 0, 0, 0, 0}, a[] = {0x30, 1, 0x20}, b[] = {0x30, 2, 0x20}, lo[] = {0x30, 2, 0x10};
-    struct base_partition p1 = {pkey_of(1, one), BASE_DELETION_NONE, {0}}, p2 = {pkey_of(2, two), BASE_DELETION_NONE, {0}};
-    struct base_item ra = {BASE_ITEM_ROW, {a, 3}, {row, 9}, BASE_DELETION_NONE, BASE_DELETION_NONE}, rb = ra, open = ra;
+    uint8_t one[16], two[16], row[] = {BASE_ROW_LIVENESS, 1, 0, 0, 0, 0, 0, 0, 0},
+                              a[] = {0x30, 1, 0x20}, b[] = {0x30, 2, 0x20}, lo[] = {0x30, 2, 0x10};
+    struct base_partition p1 = {pkey_of(1, one), BASE_DELETION_NONE, {0}},
+                          p2 = {pkey_of(2, two), BASE_DELETION_NONE, {0}};
+    struct base_item ra = {BASE_ITEM_ROW, {a, 3}, {row, 9}, BASE_DELETION_NONE, BASE_DELETION_NONE},
+                     rb = ra, open = ra;
     rb.ckey = base_slice(b, 3);
     open = (struct base_item){BASE_ITEM_MARKER, {lo, 3}, {0}, BASE_DELETION_NONE, {5, 5}};
     for (int i = 0; i < 6; i++) {
@@ -370,7 +434,8 @@ START_TEST(the_writer_refuses_disorder)
         }
         lsmi_sst_writer_abort(w);
         struct base_file *f;
-        ck_fails(base_fs_open(sim_fs_port(fs), path, BASE_OPEN_READ, &f, &err), BASE_E_NOTFOUND, err);
+        ck_fails(base_fs_open(sim_fs_port(fs), path, BASE_OPEN_READ, &f, &err), BASE_E_NOTFOUND,
+                 err);
     }
     sim_fs_free(fs);
 }
@@ -379,7 +444,8 @@ END_TEST
 START_TEST(a_failing_disk_fails_the_write_and_leaves_nothing)
 {
     struct rng rng = rng_seeded(3);
-    static const struct model_shape shape = {.partitions = 2000, .items_max = 4, .value_max = 400, .components = 1};
+    static const struct model_shape shape = {
+        .partitions = 2000, .items_max = 4, .value_max = 400, .components = 1};
     struct model m;
     model_make(&m, &rng, &shape);
     for (uint64_t k = 0;; k++) {
@@ -393,7 +459,8 @@ START_TEST(a_failing_disk_fails_the_write_and_leaves_nothing)
         int rc = lsmi_sst_writer_open(&params, &w, &err);
         bool opened = rc == BASE_OK;
         for (size_t i = 0; i < m.count && !rc; i++) {
-            struct base_partition head = {m.partitions[i].pkey, m.partitions[i].deletion, m.partitions[i].static_row};
+            struct base_partition head = {m.partitions[i].pkey, m.partitions[i].deletion,
+                                          m.partitions[i].static_row};
             rc = lsmi_sst_writer_partition(w, &head, &err);
             for (size_t j = 0; j < m.partitions[i].item_count && !rc; j++)
                 rc = lsmi_sst_writer_item(w, &m.partitions[i].items[j], &err);
@@ -405,7 +472,8 @@ START_TEST(a_failing_disk_fails_the_write_and_leaves_nothing)
         if (rc && opened)
             lsmi_sst_writer_abort(w);
         struct base_file *f = NULL;
-        ck_assert_int_eq(base_fs_open(sim_fs_port(fs), path, BASE_OPEN_READ, &f, &err), hit ? BASE_E_NOTFOUND : BASE_OK);
+        ck_assert_int_eq(base_fs_open(sim_fs_port(fs), path, BASE_OPEN_READ, &f, &err),
+                         hit ? BASE_E_NOTFOUND : BASE_OK);
         base_file_close(f);
         sim_fs_free(fs);
         if (!hit) {
@@ -463,10 +531,13 @@ static void *read_points(void *arg)
         const struct model_partition *wanted = &r->m->partitions[rng_below(&rng, r->m->count)];
         cmd.pkey = wanted->pkey;
         cmd.reversed = i & 1;
-        bool ok = lsmi_sst_may_contain(r->sst, cmd.pkey) && lsmi_sst_source_init(&src, r->sst, &cmd, NULL) == BASE_OK;
-        ok = ok && src.source.ops->partition(&src.source, &p, NULL) == BASE_OK && base_slice_equal(p.pkey, cmd.pkey);
+        bool ok = lsmi_sst_may_contain(r->sst, cmd.pkey) &&
+                  lsmi_sst_source_init(&src, r->sst, &cmd, NULL) == BASE_OK;
+        ok = ok && src.source.ops->partition(&src.source, &p, NULL) == BASE_OK &&
+             base_slice_equal(p.pkey, cmd.pkey);
         uint64_t rows = 0;
-        while (ok && src.source.ops->next(&src.source, &item, NULL) == BASE_OK && item.kind != BASE_ITEM_END)
+        while (ok && src.source.ops->next(&src.source, &item, NULL) == BASE_OK &&
+               item.kind != BASE_ITEM_END)
             rows++;
         src.source.ops->close(&src.source);
         r->rows += ok && rows == wanted->item_count;
@@ -477,7 +548,8 @@ static void *read_points(void *arg)
 
 START_TEST(many_threads_read_one_table)
 {
-    static const struct model_shape shape = {.partitions = 500, .items_max = 30, .value_max = 60, .components = 2, .marker_percent = 10};
+    static const struct model_shape shape = {
+        .partitions = 500, .items_max = 30, .value_max = 60, .components = 2, .marker_percent = 10};
     struct rng rng = rng_seeded(21);
     struct sim_fs *fs = sim_fs_new(1);
     struct lsmi_cache *cache = lsmi_cache_new(100000);

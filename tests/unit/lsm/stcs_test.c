@@ -1,5 +1,6 @@
-/* Without this: compaction merges the wrong tables again and again (write amplification), or never any (reads touch
- * ever more files). The cases are those of Cassandra's SizeTieredCompactionStrategyTest, in our terms. */
+/* Without this: compaction merges the wrong tables again and again (write amplification), or never
+ * any (reads touch ever more files). The cases are those of Cassandra's
+ * SizeTieredCompactionStrategyTest, in our terms. */
 #include "lsm/sstable.h"
 #include "tests/lib/ck.h"
 
@@ -7,7 +8,10 @@
 
 static struct lsm_table_desc desc_of(uint32_t min, uint32_t max, uint64_t min_size)
 {
-    return (struct lsm_table_desc){.min_threshold = min, .max_threshold = max, .bucket_low = 0.5, .bucket_high = 1.5,
+    return (struct lsm_table_desc){.min_threshold = min,
+                                   .max_threshold = max,
+                                   .bucket_low = 0.5,
+                                   .bucket_high = 1.5,
                                    .min_sstable_size = min_size};
 }
 
@@ -34,13 +38,15 @@ START_TEST(nothing_to_do)
     uint64_t sum, sizes[] = {100 * MiB, 1000 * MiB, 10000 * MiB, 90 * MiB};
     ck_assert_uint_eq(pick(sizes, 0, desc_of(4, 32, 50 * MiB), &sum), 0);
     ck_assert_uint_eq(pick(sizes, 4, desc_of(4, 32, 50 * MiB), &sum), 0);
-    ck_assert_uint_eq(pick(sizes, 1, desc_of(1, 32, 50 * MiB), &sum), 0); /* one table alone is never rewritten */
+    ck_assert_uint_eq(pick(sizes, 1, desc_of(1, 32, 50 * MiB), &sum),
+                      0); /* one table alone is never rewritten */
 }
 END_TEST
 
 START_TEST(similar_sizes_make_a_bucket)
 {
-    uint64_t sum, sizes[] = {100 * MiB, 1000 * MiB, 110 * MiB, 1100 * MiB, 90 * MiB, 120 * MiB, 900 * MiB};
+    uint64_t sum,
+        sizes[] = {100 * MiB, 1000 * MiB, 110 * MiB, 1100 * MiB, 90 * MiB, 120 * MiB, 900 * MiB};
     ck_assert_uint_eq(pick(sizes, 7, desc_of(4, 32, 50 * MiB), &sum), 4);
     ck_assert_uint_eq(sum, 420 * MiB);
 }
@@ -50,13 +56,15 @@ START_TEST(small_tables_belong_together)
 {
     uint64_t sum, sizes[] = {1, 4 * MiB, 49 * MiB, 10000, 2 * MiB, 400 * MiB};
     ck_assert_uint_eq(pick(sizes, 6, desc_of(4, 32, 50 * MiB), &sum), 5);
-    ck_assert_uint_eq(pick(sizes, 6, desc_of(4, 32, 1), &sum), 0); /* without the minimum they do not */
+    ck_assert_uint_eq(pick(sizes, 6, desc_of(4, 32, 1), &sum),
+                      0); /* without the minimum they do not */
 }
 END_TEST
 
 START_TEST(of_two_buckets_the_smaller_mean)
 {
-    uint64_t sum, sizes[] = {500 * MiB, 510 * MiB, 500 * MiB, 500 * MiB, 60 * MiB, 61 * MiB, 62 * MiB, 63 * MiB};
+    uint64_t sum, sizes[] = {500 * MiB, 510 * MiB, 500 * MiB, 500 * MiB,
+                             60 * MiB,  61 * MiB,  62 * MiB,  63 * MiB};
     ck_assert_uint_eq(pick(sizes, 8, desc_of(4, 32, 50 * MiB), &sum), 4);
     ck_assert_uint_eq(sum, 246 * MiB);
 }

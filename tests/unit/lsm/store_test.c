@@ -1,5 +1,6 @@
-/* Without this: what was acknowledged is gone after a restart, a full disk loses data or stops the store for good, a
- * truncated or dropped table comes back, a file is left behind or removed too early.
+/* Without this: what was acknowledged is gone after a restart, a full disk loses data or stops the
+ * store for good, a truncated or dropped table comes back, a file is left behind or removed too
+ * early.
  *
  * The long random runs are tests/sim's; here each promise of lsm/lsm.h has its own short case. */
 #include <pthread.h>
@@ -29,10 +30,18 @@ struct world {
 
 static struct lsm_table_desc desc_of(struct base_uuid id)
 {
-    return (struct lsm_table_desc){.id = id, .name = "ks.t", .gc_grace_s = 864000, .bloom_fp_chance = 0.01,
-                                   .compressor = BASE_COMPRESS_LZ4, .compaction_enabled = true,
-                                   .min_threshold = 4, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
-                                   .min_sstable_size = 50u << 20, .truncated_us = INT64_MIN};
+    return (struct lsm_table_desc){.id = id,
+                                   .name = "ks.t",
+                                   .gc_grace_s = 864000,
+                                   .bloom_fp_chance = 0.01,
+                                   .compressor = BASE_COMPRESS_LZ4,
+                                   .compaction_enabled = true,
+                                   .min_threshold = 4,
+                                   .max_threshold = 32,
+                                   .bucket_low = 0.5,
+                                   .bucket_high = 1.5,
+                                   .min_sstable_size = 50u << 20,
+                                   .truncated_us = INT64_MIN};
 }
 
 static void world_init(struct world *w, uint64_t seed)
@@ -103,7 +112,8 @@ static void world_fini(struct world *w)
     sim_fs_free(w->fs);
 }
 
-static void mutation(struct base_buf *out, struct base_uuid table, uint64_t key, int64_t ts, const char *value)
+static void mutation(struct base_buf *out, struct base_uuid table, uint64_t key, int64_t ts,
+                     const char *value)
 {
     struct base_buf pkey, row;
     base_buf_init(&pkey, 100);
@@ -116,17 +126,19 @@ static void mutation(struct base_buf *out, struct base_uuid table, uint64_t key,
         ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
         ck_assert_int_eq(base_row_put_value(&b, 1, base_slice_str(value)), BASE_OK);
     } else {
-        ck_assert_int_eq(base_row_put_deletion(&b, (struct base_deletion){ts, ts / 1000000}), BASE_OK);
+        ck_assert_int_eq(base_row_put_deletion(&b, (struct base_deletion){ts, ts / 1000000}),
+                         BASE_OK);
     }
     base_row_end(&b);
-    ck_assert_int_eq(base_mutation_put_row(out, table, base_buf_view(&pkey), base_slice(ckey, 1), base_buf_view(&row)),
+    ck_assert_int_eq(base_mutation_put_row(out, table, base_buf_view(&pkey), base_slice(ckey, 1),
+                                           base_buf_view(&row)),
                      BASE_OK);
     base_buf_fini(&pkey);
     base_buf_fini(&row);
 }
 
-static int write_one(struct world *w, struct base_uuid table, uint64_t key, int64_t ts, const char *value,
-                     enum lsm_durability durability)
+static int write_one(struct world *w, struct base_uuid table, uint64_t key, int64_t ts,
+                     const char *value, enum lsm_durability durability)
 {
     struct base_buf m;
     base_buf_init(&m, 1 << 20);
@@ -211,7 +223,7 @@ static uint64_t sstables(struct world *w)
     return stats.sstable_count;
 }
 
-/* --- the plain way --------------------------------------------------------------------------------------- */
+/* The plain way. */
 
 START_TEST(test_write_read_restart)
 {
@@ -227,10 +239,23 @@ START_TEST(test_write_read_restart)
             ck_assert_str_eq(get(&w, k), k % 3 ? "first" : k % 2 ? "second" : "");
         ck_assert_uint_eq(count_rows(&w, w.table), 250);
         switch (round) {
-        case 0: ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err); ck_assert_uint_eq(sstables(&w), 1); break;
-        case 1: world_close(&w, UINT64_MAX); world_open(&w); break;
-        case 2: put(&w, 1000, 1, "x"); put(&w, 1000, 2, NULL); world_close(&w, UINT64_MAX); world_open(&w); break;
-        case 3: ck_ok(lsm_compact(w.store, w.table, NULL, &w.err), w.err); break;
+        case 0:
+            ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+            ck_assert_uint_eq(sstables(&w), 1);
+            break;
+        case 1:
+            world_close(&w, UINT64_MAX);
+            world_open(&w);
+            break;
+        case 2:
+            put(&w, 1000, 1, "x");
+            put(&w, 1000, 2, NULL);
+            world_close(&w, UINT64_MAX);
+            world_open(&w);
+            break;
+        case 3:
+            ck_ok(lsm_compact(w.store, w.table, NULL, &w.err), w.err);
+            break;
         }
     }
     world_close(&w, 0);
@@ -286,14 +311,17 @@ START_TEST(test_group_is_refused_whole)
     base_buf_init(&m, 1 << 20);
     mutation(&m, T1, 1, 1, "a");
     mutation(&m, (struct base_uuid){{9}}, 2, 1, "b");
-    ck_fails(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), BASE_E_NOTFOUND, w.err);
+    ck_fails(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), BASE_E_NOTFOUND,
+             w.err);
     ck_assert_str_eq(get(&w, 1), "");
     base_buf_reset(&m);
     mutation(&m, T1, 1, 1, "a");
     mutation(&m, T2, 2, 1, "b");
-    ck_fails(lsm_write(w.store, base_buf_view(&m), 3, LSM_DURABLE_LOG, 0, &w.err), BASE_E_INVALID, w.err);
+    ck_fails(lsm_write(w.store, base_buf_view(&m), 3, LSM_DURABLE_LOG, 0, &w.err), BASE_E_INVALID,
+             w.err);
     m.len--;
-    ck_fails(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), BASE_E_CORRUPT, w.err);
+    ck_fails(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), BASE_E_CORRUPT,
+             w.err);
     m.len++;
     ck_ok(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), w.err);
     world_die(&w, false);
@@ -306,9 +334,10 @@ START_TEST(test_group_is_refused_whole)
 }
 END_TEST
 
-/* --- crashes ------------------------------------------------------------------------------------------------ */
+/* Crashes. */
 
-/* Acknowledged and synced: there after a power cut at any change of the disk. Acknowledged only: after kill. */
+/* Acknowledged and synced: there after a power cut at any change of the disk. Acknowledged only:
+ * after kill. */
 static bool crash_round(uint64_t cut, bool power, enum lsm_sync sync)
 {
     struct world w;
@@ -340,12 +369,13 @@ static bool crash_round(uint64_t cut, bool power, enum lsm_sync sync)
     world_open(&w);
     if (sync == LSM_SYNC_BATCH || !(power || was_off))
         for (uint64_t k = 0; k < acknowledged; k++)
-            ck_assert_msg(strcmp(get(&w, k), value) == 0, "cut %d: key %d of %d is lost", (int)cut, (int)k,
-                          (int)acknowledged);
+            ck_assert_msg(strcmp(get(&w, k), value) == 0, "cut %d: key %d of %d is lost", (int)cut,
+                          (int)k, (int)acknowledged);
     /* A prefix in any case. */
     size_t rows = count_rows(&w, w.table);
     for (uint64_t k = 0; k < rows; k++)
-        ck_assert_msg(strcmp(get(&w, k), value) == 0, "cut %d: not a prefix: %d of %d", (int)cut, (int)k, (int)rows);
+        ck_assert_msg(strcmp(get(&w, k), value) == 0, "cut %d: not a prefix: %d of %d", (int)cut,
+                      (int)k, (int)rows);
     put(&w, 5000, 1, "after");
     world_die(&w, false);
     world_open(&w);
@@ -373,7 +403,7 @@ START_TEST(test_kill)
 }
 END_TEST
 
-/* --- the disk fails -------------------------------------------------------------------------------------------- */
+/* The disk fails. */
 
 START_TEST(test_failed_sync_stops)
 {
@@ -432,7 +462,8 @@ START_TEST(test_no_space)
 }
 END_TEST
 
-/* A flush, and then a compaction, whose every operation fails in turn: nothing is lost, and it comes right. */
+/* A flush, and then a compaction, whose every operation fails in turn: nothing is lost, and it
+ * comes right. */
 START_TEST(test_failing_flush)
 {
     for (uint64_t fail = 0;; fail++) {
@@ -469,7 +500,7 @@ START_TEST(test_failing_flush)
 }
 END_TEST
 
-/* --- tables --------------------------------------------------------------------------------------------------------- */
+/* Tables. */
 
 static void count_file(void *ctx, const char *path, uint64_t size)
 {
@@ -539,7 +570,8 @@ START_TEST(test_drop)
     ck_assert_int_eq(write_one(&w, T1, 1, 1, "x", LSM_DURABLE_LOG), BASE_E_NOTFOUND);
     world_close(&w, UINT64_MAX);
     world_open(&w);
-    ck_assert_uint_eq(count_rows(&w, w.table), 0); /* it was declared again; not even the log's row is back */
+    ck_assert_uint_eq(count_rows(&w, w.table),
+                      0); /* it was declared again; not even the log's row is back */
     world_close(&w, 0);
     world_fini(&w);
 }
@@ -579,7 +611,8 @@ START_TEST(test_compaction)
     ck_assert_uint_eq(count_rows(&w, w.table), 40);
     struct lsm_table_stats stats;
     lsm_table_get_stats(w.table, &stats);
-    ck_assert_uint_eq(stats.row_count_estimate, 40); /* they were deleted in 1970: long past gc_grace */
+    ck_assert_uint_eq(stats.row_count_estimate,
+                      40); /* they were deleted in 1970: long past gc_grace */
     world_close(&w, 0);
     world_open(&w);
     ck_assert_uint_eq(count_rows(&w, w.table), 40);
@@ -588,7 +621,8 @@ START_TEST(test_compaction)
 }
 END_TEST
 
-/* Memtables are flushed by themselves, the log is given back, memory stays bounded, nobody is refused. */
+/* Memtables are flushed by themselves, the log is given back, memory stays bounded, nobody is
+ * refused. */
 START_TEST(test_back_pressure)
 {
     struct world w;
@@ -618,7 +652,8 @@ START_TEST(test_back_pressure)
 }
 END_TEST
 
-/* Data up to the truncation time of the description are gone, wherever they are and whenever they come. */
+/* Data up to the truncation time of the description are gone, wherever they are and whenever they
+ * come. */
 START_TEST(test_truncated_us)
 {
     struct world w;
@@ -673,7 +708,8 @@ START_TEST(test_close_busy)
 }
 END_TEST
 
-/* Who must not wait is told when a row is wholly in memory: in the memtable, or in blocks that the cache has; not of other reads. */
+/* Who must not wait is told when a row is wholly in memory: in the memtable, or in blocks that the
+ * cache has; not of other reads. */
 START_TEST(test_may_wait)
 {
     static const uint8_t at[] = {BASE_KEY_AT};

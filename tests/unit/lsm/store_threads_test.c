@@ -1,5 +1,5 @@
-/* Without this: writers, readers, flushes, compactions and syncs on real threads and real files lose an
- * update, show half a group's mutation, or race (build with --enable-tsan). */
+/* Without this: writers, readers, flushes, compactions and syncs on real threads and real files
+ * lose an update, show half a group's mutation, or race (build with --enable-tsan). */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,10 +27,18 @@ struct world {
 static void world_open(struct world *w)
 {
     struct base_err err;
-    struct lsm_table_desc desc = {.id = {{1}}, .name = "ks.t", .gc_grace_s = 0, .bloom_fp_chance = 0.01,
-                                  .compressor = BASE_COMPRESS_LZ4, .compaction_enabled = true,
-                                  .min_threshold = 4, .max_threshold = 32, .bucket_low = 0.5, .bucket_high = 1.5,
-                                  .min_sstable_size = 50u << 20, .truncated_us = INT64_MIN};
+    struct lsm_table_desc desc = {.id = {{1}},
+                                  .name = "ks.t",
+                                  .gc_grace_s = 0,
+                                  .bloom_fp_chance = 0.01,
+                                  .compressor = BASE_COMPRESS_LZ4,
+                                  .compaction_enabled = true,
+                                  .min_threshold = 4,
+                                  .max_threshold = 32,
+                                  .bucket_low = 0.5,
+                                  .bucket_high = 1.5,
+                                  .min_sstable_size = 50u << 20,
+                                  .truncated_us = INT64_MIN};
     ck_ok(lsm_open(&w->options, &w->store, &err), err);
     ck_ok(lsm_table_open(w->store, &desc, &w->table, &err), err);
     ck_ok(lsm_replay(w->store, &err), err);
@@ -48,7 +56,8 @@ static struct base_buf pkey_of(uint64_t writer, uint64_t key)
 /* A mutation of two rows with one timestamp: seen both or none. */
 static void put_pair(struct base_buf *out, uint64_t writer, uint64_t key, int64_t ts)
 {
-    static const uint8_t first[] = {BASE_KEY_NEXT, 1, BASE_KEY_AT}, last[] = {BASE_KEY_NEXT, 2, BASE_KEY_AT};
+    static const uint8_t first[] = {BASE_KEY_NEXT, 1, BASE_KEY_AT},
+                         last[] = {BASE_KEY_NEXT, 2, BASE_KEY_AT};
     struct base_buf pkey = pkey_of(writer, key), row;
     static const char payload[100] = "payload";
     base_buf_init(&row, 1000);
@@ -57,9 +66,12 @@ static void put_pair(struct base_buf *out, uint64_t writer, uint64_t key, int64_
     ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     ck_assert_int_eq(base_row_put_value(&b, 1, base_slice(payload, sizeof payload)), BASE_OK);
     base_row_end(&b);
-    struct base_mutation_row_part rows[2] = {{{first, 3}, base_buf_view(&row)}, {{last, 3}, base_buf_view(&row)}};
-    ck_assert_int_eq(base_mutation_put(out, (struct base_uuid){{1}}, base_buf_view(&pkey), BASE_DELETION_NONE,
-                                       (struct base_slice){0}, NULL, 0, rows, 2), BASE_OK);
+    struct base_mutation_row_part rows[2] = {{{first, 3}, base_buf_view(&row)},
+                                             {{last, 3}, base_buf_view(&row)}};
+    ck_assert_int_eq(base_mutation_put(out, (struct base_uuid){{1}}, base_buf_view(&pkey),
+                                       BASE_DELETION_NONE, (struct base_slice){0}, NULL, 0, rows,
+                                       2),
+                     BASE_OK);
     base_buf_fini(&pkey);
     base_buf_fini(&row);
 }
@@ -82,7 +94,9 @@ static void *writer_main(void *arg)
         for (size_t k = 0; k < n; k++)
             put_pair(&group, me->number, (uint64_t)(i + (int64_t)k) % KEYS, i);
         enum lsm_durability durability = i % 100 == 0 ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG;
-        ck_ok(lsm_write(w->store, base_buf_view(&group), n, durability, UINT64_C(20000000000), &err), err);
+        ck_ok(
+            lsm_write(w->store, base_buf_view(&group), n, durability, UINT64_C(20000000000), &err),
+            err);
         for (size_t k = 0; k < n; k++)
             w->acknowledged[me->number][(uint64_t)(i + (int64_t)k) % KEYS] = i;
         if (me->number == 0 && i % 500 == 0)
@@ -115,7 +129,8 @@ static void check_key(struct world *w, uint64_t writer, uint64_t key, struct bas
         ts[i] = row.row_ts;
     }
     ck_assert_int_eq(ts[0], ts[1]);
-    ck_assert_msg(ts[0] >= least, "writer %d key %d: %d < %d", (int)writer, (int)key, (int)ts[0], (int)least);
+    ck_assert_msg(ts[0] >= least, "writer %d key %d: %d < %d", (int)writer, (int)key, (int)ts[0],
+                  (int)least);
     base_buf_fini(&pkey);
 }
 

@@ -34,7 +34,8 @@ static void load(const char *dir, const char *name, const char *ending, gnutls_d
     must(gnutls_load_file(path, pem));
 }
 
-static void load_ca(const char *dir, const char *ca, gnutls_x509_crt_t *crt, gnutls_x509_privkey_t *key)
+static void load_ca(const char *dir, const char *ca, gnutls_x509_crt_t *crt,
+                    gnutls_x509_privkey_t *key)
 {
     gnutls_datum_t pem;
     must(gnutls_x509_crt_init(crt));
@@ -55,19 +56,23 @@ void certs_make(const char *dir, const char *name, const char *ca)
     gnutls_datum_t pem;
     struct in_addr address = {.s_addr = htonl(INADDR_LOOPBACK)};
     must(gnutls_x509_privkey_init(&key));
-    must(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
+    must(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0));
     must(gnutls_x509_crt_init(&crt));
     must(gnutls_x509_crt_set_version(crt, 3));
     must(gnutls_x509_crt_set_serial(crt, &serial, 1));
     serial++;
-    must(gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name)));
+    must(gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, name,
+                                       (unsigned)strlen(name)));
     must(gnutls_x509_crt_set_activation_time(crt, time(NULL) - 3600));
     must(gnutls_x509_crt_set_expiration_time(crt, time(NULL) + 86400));
     must(gnutls_x509_crt_set_key(crt, key));
     must(gnutls_x509_crt_set_basic_constraints(crt, ca == NULL, -1));
-    must(gnutls_x509_crt_set_key_usage(crt, ca ? GNUTLS_KEY_DIGITAL_SIGNATURE : GNUTLS_KEY_KEY_CERT_SIGN));
+    must(gnutls_x509_crt_set_key_usage(crt, ca ? GNUTLS_KEY_DIGITAL_SIGNATURE
+                                               : GNUTLS_KEY_KEY_CERT_SIGN));
     if (ca) {
-        must(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, &address, sizeof address, GNUTLS_FSAN_SET));
+        must(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_IPADDRESS, &address,
+                                                  sizeof address, GNUTLS_FSAN_SET));
         load_ca(dir, ca, &issuer, &issuer_key);
         must(gnutls_x509_crt_sign2(crt, issuer, issuer_key, GNUTLS_DIG_SHA256, 0));
         gnutls_x509_crt_deinit(issuer);

@@ -1,5 +1,6 @@
-/* A node against whoever can reach its port. Breaks without it: a body that was recorded, changed, cut or made up is acted upon; a
- * slow or endless sender takes the node from the others; a flood of hellos pushes out sessions that are in use. */
+/* A node against whoever can reach its port. Breaks without it: a body that was recorded, changed,
+ * cut or made up is acted upon; a slow or endless sender takes the node from the others; a flood of
+ * hellos pushes out sessions that are in use. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -68,7 +69,8 @@ START_TEST(a_good_body)
     ck_assert_uint_eq(chunk.flags, NETI_CHUNK_END);
     ck_assert_uint_eq(chunk.payload.len, 3 * NETI_FRAME_HEADER);
     in = base_reader(base_buf_view(&answer));
-    ck_fails(neti_chunk_get(&in, session, 1, 2, 0, 1 << 20, &chunk, &err), BASE_E_CORRUPT, err); /* it answers no other POST */
+    ck_fails(neti_chunk_get(&in, session, 1, 2, 0, 1 << 20, &chunk, &err), BASE_E_CORRUPT,
+             err); /* it answers no other POST */
     ck_fails(neti_chunk_get(&in, session, 0, 1, 0, 1 << 20, &chunk, &err), BASE_E_CORRUPT, err);
     raw_body(&body, &client, session, 1, 2, 0, 0, 0); /* without messages */
     ck_assert_uint_eq(post_body(), 200);
@@ -106,7 +108,8 @@ START_TEST(changed_bodies)
         raw_body(&body, &client, session, 1, 100 + at, 10, 1, 1000);
         body.data[at] ^= 0x10;
         unsigned status = post_body();
-        ck_assert_msg(status == 400 || status == 401 || status == 403 || status == 413, "byte %zu: %u", at, status);
+        ck_assert_msg(status == 400 || status == 401 || status == 403 || status == 413,
+                      "byte %zu: %u", at, status);
         body.data[at] ^= 0x10;
         ck_assert_uint_eq(post_body(), 200); /* a refused body's number is not used up */
         b.requests--;
@@ -157,17 +160,20 @@ static unsigned post_signed(uint64_t sequence)
 
 START_TEST(signed_nonsense)
 {
-    static const int offsets[] = {0 /* version */, 1 /* flags */, 3 /* zero */, 4 /* length */, 20 /* sender */, 60 /* checksum */};
+    static const int offsets[] = {0 /* version */, 1 /* flags */,   3 /* zero */,
+                                  4 /* length */,  20 /* sender */, 60 /* checksum */};
     for (size_t i = 0; i < BASE_COUNT(offsets); i++) {
         raw_body(&body, &client, session, 1, 1, 10, 2, 1000);
-        body.data[NETI_BODY_HEADER + NETI_FRAME_HEADER + offsets[i]] ^= 0x82; /* in the second: the first is not handed out either */
+        body.data[NETI_BODY_HEADER + NETI_FRAME_HEADER + offsets[i]] ^=
+            0x82; /* in the second: the first is not handed out either */
         ck_assert_msg(post_signed(1 + i) == 400, "byte %d", offsets[i]);
     }
     raw_body(&body, &client, session, 1, 1, 10, 1, 1000);
     ck_assert_int_eq(base_buf_put(&body, "tail", 4), BASE_OK);
     ck_assert_uint_eq(post_signed(20), 400);
 
-    struct base_message message = {.verb = 1, .flags = BASE_MESSAGE_REPLY, .id = 5, .sender = client.host_id};
+    struct base_message message = {
+        .verb = 1, .flags = BASE_MESSAGE_REPLY, .id = 5, .sender = client.host_id};
     raw_body(&body, &client, session, 1, 1, 0, 0, 0);
     ck_assert_int_eq(net_frame_put(&message, &body), BASE_OK);
     ck_assert_uint_eq(post_signed(21), 400);
@@ -202,8 +208,10 @@ START_TEST(bombs)
     static uint8_t huge[2 << 20];
     ck_assert_uint_eq(raw_post(b.port, hello, base_slice(huge, sizeof huge), &answer, 2000), 413);
     huge[0] = NETI_VERSION; /* no session of ours: nobody's large bodies are kept */
-    ck_assert_uint_eq(raw_post(b.port, messages, base_slice(huge, NET_HTTP_PROBE_SIZE + 1), &answer, 2000), 413);
-    ck_assert_uint_eq(raw_post(b.port, messages, base_slice(huge, NET_HTTP_PROBE_SIZE), &answer, 2000), 401);
+    ck_assert_uint_eq(
+        raw_post(b.port, messages, base_slice(huge, NET_HTTP_PROBE_SIZE + 1), &answer, 2000), 413);
+    ck_assert_uint_eq(
+        raw_post(b.port, messages, base_slice(huge, NET_HTTP_PROBE_SIZE), &answer, 2000), 401);
     raw_body(&body, &client, session, 1, 3, 10, 2000, 1000); /* a large one of a session: taken */
     ck_assert_uint_gt(body.len, 2 * NET_HTTP_PROBE_SIZE - 10000);
     ck_assert_uint_eq(post_body(), 200);
@@ -243,7 +251,8 @@ END_TEST
 START_TEST(a_reader_that_does_not_read)
 {
     static uint8_t much[60000];
-    struct base_message message = {.verb = 20, .sender = client.host_id, .generation = 1, .timeout_ms = 5000};
+    struct base_message message = {
+        .verb = 20, .sender = client.host_id, .generation = 1, .timeout_ms = 5000};
     char head[300];
     enum { MANY = 160 }; /* 9.6 MB: more than the kernel keeps for a connection */
     peer_close(&b);
@@ -298,12 +307,15 @@ START_TEST(hellos_of_others)
         unsigned status = raw_post(b.port, hello, base_slice(bytes, h.request_len), NULL, 1000);
         ck_assert_msg(status == 400 || status == 403, "byte %zu: %u", at, status);
     }
-    ck_assert_uint_eq(raw_post(b.port, "/internode/v1/other", base_slice(bytes, 10), NULL, 1000), 404);
-    /* Recorded and sent again: sessions that nobody can use, and that take no place of those in use. */
+    ck_assert_uint_eq(raw_post(b.port, "/internode/v1/other", base_slice(bytes, 10), NULL, 1000),
+                      404);
+    /* Recorded and sent again: sessions that nobody can use, and that take no place of those in
+     * use. */
     raw_body(&body, &client, session, 1, 1, 10, 1, 1000);
     ck_assert_uint_eq(post_body(), 200);
     for (int i = 0; i < NETI_SESSIONS_UNPROVEN_MAX + 50; i++)
-        ck_assert_uint_eq(raw_post(b.port, hello, base_slice(h.request, h.request_len), NULL, 1000), 200);
+        ck_assert_uint_eq(raw_post(b.port, hello, base_slice(h.request, h.request_len), NULL, 1000),
+                          200);
     raw_body(&body, &client, session, 1, 2, 10, 1, 1000);
     ck_assert_uint_eq(post_body(), 200);
     ck_assert_uint_eq(b.requests, 2);
@@ -313,9 +325,13 @@ END_TEST
 START_TEST(not_http)
 {
     static const char *const garbage[] = {
-        "\r\n\r\n", "POST", "POST /internode/v1/messages HTTP/1.1\r\nHost: evil\r\nContent-Length: 4\r\n\r\nabcd",
+        "\r\n\r\n",
+        "POST",
+        "POST /internode/v1/messages HTTP/1.1\r\nHost: evil\r\nContent-Length: 4\r\n\r\nabcd",
         "POST /internode/v1/messages HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
-        "POST /internode/v1/messages HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "\x16\x03\x01\x02\x00",
+        "POST /internode/v1/messages HTTP/1.1\r\nTransfer-Encoding: "
+        "chunked\r\n\r\nffffffffffffffff\r\n",
+        "\x16\x03\x01\x02\x00",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
     static uint8_t in[4000];
     for (size_t i = 0; i < BASE_COUNT(garbage); i++) {

@@ -1,6 +1,6 @@
-/* A node that sends to somebody who answers wrong, or not. Breaks without it: a request told as not delivered that was, or the
- * other way round; replies that were made up; a peer that stops its callers for ever. Every test ends with the same peer, now in
- * order: it is served at once. */
+/* A node that sends to somebody who answers wrong, or not. Breaks without it: a request told as not
+ * delivered that was, or the other way round; replies that were made up; a peer that stops its
+ * callers for ever. Every test ends with the same peer, now in order: it is served at once. */
 #include <stdio.h>
 
 #include "tests/unit/net/raw.h"
@@ -49,7 +49,7 @@ static void stop(void)
     peers_stop();
 }
 
-/* --- pieces of answers ------------------------------------------------------------------------------------------- */
+/* Pieces of answers. */
 
 static struct neti_session *session_of(struct base_slice body, struct neti_body *parsed)
 {
@@ -88,7 +88,8 @@ static void make_answer(struct base_slice body, unsigned flags)
     struct neti_session *session = session_of(body, &parsed);
     begin();
     put_replies(parsed.payload, config.host_id);
-    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, flags, false), BASE_OK);
+    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, flags, false),
+                     BASE_OK);
 }
 
 static void good(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
@@ -98,14 +99,15 @@ static void good(struct raw_server *s, struct raw_conn *conn, bool hello, struct
     raw_conn_answer(conn, 200, base_buf_view(&out));
 }
 
-/* --- hellos --------------------------------------------------------------------------------------------------------- */
+/* Hellos. */
 
 static void silent(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
 {
     (void)s, (void)conn, (void)hello, (void)body;
 }
 
-static void hangs_up(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void hangs_up(struct raw_server *s, struct raw_conn *conn, bool hello,
+                     struct base_slice body)
 {
     (void)s, (void)hello, (void)body;
     raw_conn_close(conn);
@@ -119,7 +121,8 @@ static void garbage(struct raw_server *s, struct raw_conn *conn, bool hello, str
     raw_conn_close(conn);
 }
 
-static void half_a_head(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void half_a_head(struct raw_server *s, struct raw_conn *conn, bool hello,
+                        struct base_slice body)
 {
     (void)s, (void)hello, (void)body;
     raw_conn_send(conn, "HTTP/1.1 200 OK\r\nConte", 22);
@@ -132,7 +135,8 @@ static void zeros(struct raw_server *s, struct raw_conn *conn, bool hello, struc
     raw_conn_answer(conn, 200, base_slice(none, sizeof none));
 }
 
-static void too_much(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void too_much(struct raw_server *s, struct raw_conn *conn, bool hello,
+                     struct base_slice body)
 {
     static uint8_t much[100000];
     (void)s, (void)hello, (void)body;
@@ -148,7 +152,8 @@ static void echo(struct raw_server *s, struct raw_conn *conn, bool hello, struct
 
 /* As it must be, but for one byte. */
 static size_t changed_byte;
-static void changed_hello(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void changed_hello(struct raw_server *s, struct raw_conn *conn, bool hello,
+                          struct base_slice body)
 {
     struct base_err err = {0};
     (void)hello;
@@ -158,7 +163,8 @@ static void changed_hello(struct raw_server *s, struct raw_conn *conn, bool hell
     raw_conn_answer(conn, 200, base_buf_view(&out));
 }
 
-static void no_longer(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void no_longer(struct raw_server *s, struct raw_conn *conn, bool hello,
+                      struct base_slice body)
 {
     (void)s, (void)hello, (void)body;
     raw_conn_answer(conn, 403, BASE_SLICE_LIT("go \x1b[2J away"));
@@ -166,8 +172,9 @@ static void no_longer(struct raw_server *s, struct raw_conn *conn, bool hello, s
 
 START_TEST(hellos)
 {
-    static void (*const answers[])(struct raw_server *, struct raw_conn *, bool, struct base_slice) = {
-        silent, hangs_up, garbage, half_a_head, zeros, too_much, echo, no_longer};
+    static void (*const answers[])(struct raw_server *, struct raw_conn *, bool,
+                                   struct base_slice) = {silent, hangs_up, garbage, half_a_head,
+                                                         zeros,  too_much, echo,    no_longer};
     server.honest_hello = false;
     for (size_t i = 0; i < BASE_COUNT(answers); i++) {
         server.answer = answers[i];
@@ -180,16 +187,18 @@ START_TEST(hellos)
     server.answer = changed_hello;
     uint64_t told = a.undelivered;
     for (changed_byte = 0; changed_byte < 104; changed_byte += 3) {
-        ck_assert_int_eq(peer_send(&a, server.address, 1, 0, 1000 + changed_byte, 10, 5000), BASE_OK);
+        ck_assert_int_eq(peer_send(&a, server.address, 1, 0, 1000 + changed_byte, 10, 5000),
+                         BASE_OK);
         ck_assert_msg(peers_run_until(&a.undelivered, ++told, 1000), "byte %zu", changed_byte);
     }
     ck_assert_uint_eq(server.posts, 0);
 }
 END_TEST
 
-/* --- POSTs that are not answered as they should be: nobody knows what became of them ------------------------------- */
+/* POSTs that are not answered as they should be: nobody knows what became of them. */
 
-static void half_a_chunk(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void half_a_chunk(struct raw_server *s, struct raw_conn *conn, bool hello,
+                         struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, NETI_CHUNK_END);
@@ -210,7 +219,8 @@ static void stalls(struct raw_server *s, struct raw_conn *conn, bool hello, stru
     raw_conn_send(conn, out.data, 60);
 }
 
-static void changed_chunk(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void changed_chunk(struct raw_server *s, struct raw_conn *conn, bool hello,
+                          struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, NETI_CHUNK_END);
@@ -218,7 +228,8 @@ static void changed_chunk(struct raw_server *s, struct raw_conn *conn, bool hell
     raw_conn_answer(conn, 200, base_buf_view(&out));
 }
 
-static void declares_4_gib(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void declares_4_gib(struct raw_server *s, struct raw_conn *conn, bool hello,
+                           struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, NETI_CHUNK_END);
@@ -227,36 +238,43 @@ static void declares_4_gib(struct raw_server *s, struct raw_conn *conn, bool hel
 }
 
 /* Signed as it must be, and wrong. */
-static void answer_sealed(struct raw_conn *conn, struct base_slice body, int lane_off, uint64_t sequence_off, uint32_t number, unsigned flags)
+static void answer_sealed(struct raw_conn *conn, struct base_slice body, int lane_off,
+                          uint64_t sequence_off, uint32_t number, unsigned flags)
 {
     struct neti_body parsed;
     struct neti_session *session = session_of(body, &parsed);
-    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane + lane_off, parsed.sequence + sequence_off, number, flags, false), BASE_OK);
+    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane + lane_off,
+                                     parsed.sequence + sequence_off, number, flags, false),
+                     BASE_OK);
     raw_conn_answer(conn, 200, base_buf_view(&out));
 }
 
-static void of_another_post(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void of_another_post(struct raw_server *s, struct raw_conn *conn, bool hello,
+                            struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, 0);
     answer_sealed(conn, body, 0, 1, 0, NETI_CHUNK_END);
 }
 
-static void of_another_lane(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void of_another_lane(struct raw_server *s, struct raw_conn *conn, bool hello,
+                            struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, 0);
     answer_sealed(conn, body, 1, 0, 0, NETI_CHUNK_END);
 }
 
-static void out_of_order(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void out_of_order(struct raw_server *s, struct raw_conn *conn, bool hello,
+                         struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, 0);
     answer_sealed(conn, body, 0, 0, 1, NETI_CHUNK_END);
 }
 
-static void unknown_flags(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void unknown_flags(struct raw_server *s, struct raw_conn *conn, bool hello,
+                          struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, 0);
@@ -264,7 +282,8 @@ static void unknown_flags(struct raw_server *s, struct raw_conn *conn, bool hell
 }
 
 static uint8_t frame_version;
-static void other_version(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void other_version(struct raw_server *s, struct raw_conn *conn, bool hello,
+                          struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, 0);
@@ -272,7 +291,8 @@ static void other_version(struct raw_server *s, struct raw_conn *conn, bool hell
     answer_sealed(conn, body, 0, 0, 0, NETI_CHUNK_END);
 }
 
-static void in_anothers_name(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void in_anothers_name(struct raw_server *s, struct raw_conn *conn, bool hello,
+                             struct base_slice body)
 {
     struct neti_body parsed;
     (void)s, (void)hello;
@@ -282,7 +302,8 @@ static void in_anothers_name(struct raw_server *s, struct raw_conn *conn, bool h
     answer_sealed(conn, body, 0, 0, 0, NETI_CHUNK_END);
 }
 
-static void requests_back(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void requests_back(struct raw_server *s, struct raw_conn *conn, bool hello,
+                          struct base_slice body)
 {
     struct neti_body parsed;
     (void)s, (void)hello;
@@ -292,7 +313,8 @@ static void requests_back(struct raw_server *s, struct raw_conn *conn, bool hell
     answer_sealed(conn, body, 0, 0, 0, NETI_CHUNK_END);
 }
 
-static void cut_frame(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void cut_frame(struct raw_server *s, struct raw_conn *conn, bool hello,
+                      struct base_slice body)
 {
     (void)s, (void)hello;
     make_answer(body, 0);
@@ -308,18 +330,22 @@ static void bomb(struct raw_server *s, struct raw_conn *conn, bool hello, struct
     struct neti_session *session = session_of(body, &parsed);
     begin();
     ck_assert_int_eq(base_buf_put(&out, much, sizeof much), BASE_OK);
-    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, NETI_CHUNK_END, true), BASE_OK);
+    ck_assert_int_eq(
+        neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, NETI_CHUNK_END, true),
+        BASE_OK);
     ck_assert_uint_lt(out.len, 100000);
     raw_conn_answer(conn, 200, base_buf_view(&out));
 }
 
-static void unsigned_503(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void unsigned_503(struct raw_server *s, struct raw_conn *conn, bool hello,
+                         struct base_slice body)
 {
     (void)s, (void)hello, (void)body;
     raw_conn_answer(conn, 503, BASE_SLICE_LIT("not now"));
 }
 
-static void unsigned_chunk_503(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void unsigned_chunk_503(struct raw_server *s, struct raw_conn *conn, bool hello,
+                               struct base_slice body)
 {
     static uint8_t chunk[NETI_CHUNK_HEADER];
     (void)s, (void)hello, (void)body;
@@ -327,37 +353,64 @@ static void unsigned_chunk_503(struct raw_server *s, struct raw_conn *conn, bool
     raw_conn_answer(conn, 503, base_slice(chunk, sizeof chunk));
 }
 
-static void status_500(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void status_500(struct raw_server *s, struct raw_conn *conn, bool hello,
+                       struct base_slice body)
 {
     (void)s, (void)hello, (void)body;
     raw_conn_answer(conn, 500, BASE_SLICE_LIT("oh"));
 }
 
-static void redirects(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void redirects(struct raw_server *s, struct raw_conn *conn, bool hello,
+                      struct base_slice body)
 {
-    static const char text[] = "HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
+    static const char text[] =
+        "HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n";
     (void)s, (void)hello, (void)body;
     raw_conn_send(conn, text, sizeof text - 1);
 }
 
 START_TEST(answers_that_say_nothing)
 {
-    static void (*const answers[])(struct raw_server *, struct raw_conn *, bool, struct base_slice) = {
-        silent, hangs_up, garbage, half_a_head, zeros, too_much, echo, no_longer, half_a_chunk, no_end, stalls, declares_4_gib,
-        of_another_post, of_another_lane, out_of_order, unknown_flags, in_anothers_name, requests_back, cut_frame, bomb,
-        unsigned_503, unsigned_chunk_503, status_500, redirects};
+    static void (*const answers[])(struct raw_server *, struct raw_conn *, bool,
+                                   struct base_slice) = {silent,
+                                                         hangs_up,
+                                                         garbage,
+                                                         half_a_head,
+                                                         zeros,
+                                                         too_much,
+                                                         echo,
+                                                         no_longer,
+                                                         half_a_chunk,
+                                                         no_end,
+                                                         stalls,
+                                                         declares_4_gib,
+                                                         of_another_post,
+                                                         of_another_lane,
+                                                         out_of_order,
+                                                         unknown_flags,
+                                                         in_anothers_name,
+                                                         requests_back,
+                                                         cut_frame,
+                                                         bomb,
+                                                         unsigned_503,
+                                                         unsigned_chunk_503,
+                                                         status_500,
+                                                         redirects};
     uint64_t replies = 0;
     for (size_t i = 0; i < BASE_COUNT(answers); i++) {
         server.answer = answers[i];
         uint64_t posts = server.posts;
         ck_assert_int_eq(peer_send(&a, server.address, 1, 0, i + 1, 10, 1000), BASE_OK);
-        ck_assert_msg(peers_run_until(&server.posts, posts + 1, 1000) || server.posts > posts, "case %zu: not sent", i);
+        ck_assert_msg(peers_run_until(&server.posts, posts + 1, 1000) || server.posts > posts,
+                      "case %zu: not sent", i);
         peers_run_for(30);
-        ck_assert_msg(a.replies == replies && a.undelivered == 0, "case %zu: %lu replies, %lu undelivered", i, (unsigned long)a.replies,
+        ck_assert_msg(a.replies == replies && a.undelivered == 0,
+                      "case %zu: %lu replies, %lu undelivered", i, (unsigned long)a.replies,
                       (unsigned long)a.undelivered);
         server.answer = good; /* and the next is served, though that one may still be waited for */
         ck_assert_int_eq(peer_send(&a, server.address, 1, 0, 500 + i, 10, 1000), BASE_OK);
-        ck_assert_msg(peers_run_until(&a.replies, ++replies, 1000), "case %zu: the next is not served", i);
+        ck_assert_msg(peers_run_until(&a.replies, ++replies, 1000),
+                      "case %zu: the next is not served", i);
         ck_assert_uint_eq(a.last_reply, 500 + i);
     }
     ck_assert_uint_eq(server.hellos, 1);
@@ -371,11 +424,14 @@ static void refused_reply(void)
     ck_assert_int_eq(peer_send(&a, server.address, 1, 0, 1, 10, 300), BASE_OK);
     for (int i = 0; i < 200 && stats().refused == refused; i++)
         peers_run_for(5);
-    ck_assert_msg(stats().refused == refused + 1 && a.replies == 0 && a.undelivered == 0, "byte %zu, version %u: %lu refused, %lu replies, %lu undelivered", changed_byte, frame_version,
-                  (unsigned long)(stats().refused - refused), (unsigned long)a.replies, (unsigned long)a.undelivered);
+    ck_assert_msg(stats().refused == refused + 1 && a.replies == 0 && a.undelivered == 0,
+                  "byte %zu, version %u: %lu refused, %lu replies, %lu undelivered", changed_byte,
+                  frame_version, (unsigned long)(stats().refused - refused),
+                  (unsigned long)a.replies, (unsigned long)a.undelivered);
 }
 
-/* Of a size that makes the chunk look incomplete there is nothing to refuse: it ends with the response. */
+/* Of a size that makes the chunk look incomplete there is nothing to refuse: it ends with the
+ * response. */
 static void ignored_reply(void)
 {
     uint64_t posts = server.posts;
@@ -388,7 +444,8 @@ static void ignored_reply(void)
 START_TEST(changed_chunks)
 {
     server.answer = changed_chunk;
-    for (changed_byte = 0; changed_byte < NETI_CHUNK_HEADER + NETI_FRAME_HEADER; changed_byte += changed_byte < 16 ? 1 : 7) {
+    for (changed_byte = 0; changed_byte < NETI_CHUNK_HEADER + NETI_FRAME_HEADER;
+         changed_byte += changed_byte < 16 ? 1 : 7) {
         if (changed_byte < 4)
             ignored_reply();
         else
@@ -403,8 +460,10 @@ START_TEST(changed_chunks)
 }
 END_TEST
 
-/* The first chunk is good, then the connection is gone: what came is taken, of the other request nothing is known. */
-static void one_of_two(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+/* The first chunk is good, then the connection is gone: what came is taken, of the other request
+ * nothing is known. */
+static void one_of_two(struct raw_server *s, struct raw_conn *conn, bool hello,
+                       struct base_slice body)
 {
     struct neti_body parsed;
     char head[100];
@@ -412,8 +471,10 @@ static void one_of_two(struct raw_server *s, struct raw_conn *conn, bool hello, 
     struct neti_session *session = session_of(body, &parsed);
     begin();
     put_replies(base_slice(parsed.payload.data, parsed.payload.len / 2), config.host_id);
-    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, 0, false), BASE_OK);
-    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n", out.len);
+    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, 0, false),
+                     BASE_OK);
+    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n",
+             out.len);
     raw_conn_send(conn, head, strlen(head));
     for (size_t i = 0; i < out.len; i++) /* byte by byte */
         raw_conn_send(conn, out.data + i, 1);
@@ -434,17 +495,21 @@ START_TEST(half_of_the_replies)
 }
 END_TEST
 
-static void signed_503(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void signed_503(struct raw_server *s, struct raw_conn *conn, bool hello,
+                       struct base_slice body)
 {
     struct neti_body parsed;
     (void)s, (void)hello;
     struct neti_session *session = session_of(body, &parsed);
     begin();
-    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0, NETI_CHUNK_REFUSED | NETI_CHUNK_END, false), BASE_OK);
+    ck_assert_int_eq(neti_chunk_seal(&out, session, parsed.lane, parsed.sequence, 0,
+                                     NETI_CHUNK_REFUSED | NETI_CHUNK_END, false),
+                     BASE_OK);
     raw_conn_answer(conn, 503, base_buf_view(&out));
 }
 
-static void no_session(struct raw_server *s, struct raw_conn *conn, bool hello, struct base_slice body)
+static void no_session(struct raw_server *s, struct raw_conn *conn, bool hello,
+                       struct base_slice body)
 {
     (void)s, (void)hello, (void)body;
     raw_conn_answer(conn, 401, BASE_SLICE_LIT("no session\n"));

@@ -1,5 +1,5 @@
-/* Peers over HTTP, between nodes of one loop. Breaks without it: messages that are lost, doubled or changed on the way, that
- * wait for others, or that somebody without the secret can send. */
+/* Peers over HTTP, between nodes of one loop. Breaks without it: messages that are lost, doubled or
+ * changed on the way, that wait for others, or that somebody without the secret can send. */
 #include <stdio.h>
 #include <time.h>
 
@@ -38,7 +38,8 @@ START_TEST(request_and_reply)
     ck_assert_uint_eq(a.last_reply, 7);
     ck_assert_uint_eq(a.reply_bytes, 200);
     ck_assert_uint_eq(a.bad + b.bad, 0);
-    ck_assert_int_eq(peer_send(&b, a.address, 0, 0, 8, 0, 1000), BASE_OK); /* and back, without a body */
+    ck_assert_int_eq(peer_send(&b, a.address, 0, 0, 8, 0, 1000),
+                     BASE_OK); /* and back, without a body */
     ck_assert(peers_run_until(&b.replies, 1, 2000));
     ck_assert_uint_eq(stats_of(&b).inbound_bytes, 0);
     ck_assert_uint_eq(stats_of(&a).hellos, 2); /* one said, one answered */
@@ -60,7 +61,8 @@ START_TEST(many_messages)
 {
     enum { MANY = 5000 };
     for (uint64_t id = 1; id <= MANY; id++)
-        ck_assert_int_eq(peer_send(&a, b.address, (int)(id % 3), 0, id, (size_t)(id % 500), 5000), BASE_OK);
+        ck_assert_int_eq(peer_send(&a, b.address, (int)(id % 3), 0, id, (size_t)(id % 500), 5000),
+                         BASE_OK);
     ck_assert(peers_run_until(&a.replies, MANY, 10000));
     ck_assert_uint_eq(b.requests, MANY);
     ck_assert_uint_eq(a.bad + b.bad + a.undelivered, 0);
@@ -275,10 +277,14 @@ START_TEST(another_host_id)
 {
     struct base_message message = {.id = 1, .sender = a.config.host_id, .timeout_ms = 1000};
     struct base_uuid to = {{9}};
-    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), to, 1, false, &message), BASE_OK);
+    ck_assert_int_eq(
+        net_internode_send(a.internode, base_slice_str(b.address), to, 1, false, &message),
+        BASE_OK);
     ck_assert(peers_run_until(&a.undelivered, 1, 2000));
     message.id = 2;
-    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), b.config.host_id, 1, false, &message), BASE_OK);
+    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), b.config.host_id, 1,
+                                        false, &message),
+                     BASE_OK);
     ck_assert(peers_run_until(&a.replies, 1, 2000));
     ck_assert_uint_eq(b.requests, 1);
 }
@@ -325,7 +331,9 @@ START_TEST(compressed)
     for (size_t i = 0; i < sizeof body; i++)
         body[i] = peer_byte(3, i);
     message.body = base_slice(body, sizeof body);
-    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), b.config.host_id, 2, true, &message), BASE_OK);
+    ck_assert_int_eq(net_internode_send(a.internode, base_slice_str(b.address), b.config.host_id, 2,
+                                        true, &message),
+                     BASE_OK);
     ck_assert(peers_run_until(&a.replies, 1, 2000));
     ck_assert_uint_eq(a.bad + b.bad, 0);
     ck_assert_uint_eq(a.reply_bytes, sizeof body);
@@ -354,7 +362,8 @@ START_TEST(the_receiver_goes_while_it_answers)
 }
 END_TEST
 
-/* Processor time is what tells a loop that sleeps from one that spins; 30 ms of half a second are far from both. */
+/* Processor time is what tells a loop that sleeps from one that spins; 30 ms of half a second are
+ * far from both. */
 static bool sleeps_for(unsigned ms)
 {
     clock_t before = clock();
@@ -390,7 +399,9 @@ START_TEST(kept_connections_that_were_closed)
     for (uint64_t id = 1; id <= 3; id++) {
         ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 100, 1000), BASE_OK);
         ck_assert(peers_run_until(&a.replies, id, 1000));
-        peers_run_for(id == 1 ? 2500 : 900 + 50 * (unsigned)id); /* the last: about when the server hangs up */
+        peers_run_for(id == 1
+                          ? 2500
+                          : 900 + 50 * (unsigned)id); /* the last: about when the server hangs up */
     }
     ck_assert_uint_eq(a.undelivered, 0);
     ck_assert_uint_eq(b.requests, 3);

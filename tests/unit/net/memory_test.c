@@ -1,5 +1,6 @@
-/* Peers when an allocation fails, each in turn: nothing crashes, leaks or stops; a message is answered, told as undelivered, or left to
- * its deadline; and the next one is served. Breaks without it: a node that runs out of memory once is out of the cluster until its restart. */
+/* Peers when an allocation fails, each in turn: nothing crashes, leaks or stops; a message is
+ * answered, told as undelivered, or left to its deadline; and the next one is served. Breaks
+ * without it: a node that runs out of memory once is out of the cluster until its restart. */
 #include "net/internode_private.h"
 #include "tests/lib/alloc_fault.h"
 #include "tests/unit/net/peers.h"
@@ -58,7 +59,8 @@ static void sweep(bool warm, uint64_t times)
         ck_assert_uint_le(replies - warm + a.undelivered, 3);
         ck_assert_int_eq(peer_send(&a, b.address, 1, 0, 50, 100, 1000), BASE_OK);
         while (a.last_reply != 50)
-            ck_assert_msg(peers_run_until(&a.replies, a.replies + 1, 1000), "allocation %lu of %d: the next is not served", (unsigned long)k, warm);
+            ck_assert_msg(peers_run_until(&a.replies, a.replies + 1, 1000),
+                          "allocation %lu of %d: the next is not served", (unsigned long)k, warm);
         peers_run_for(70);
         ck_assert_uint_eq(a.internode->stats.queued_bytes, 0);
         ck_assert_uint_eq(b.internode->stats.inbound_bytes, 0);

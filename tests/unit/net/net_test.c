@@ -1,5 +1,5 @@
-/* The event loop, HTTP both ways, and the token. Breaks without it: a node that stalls on one peer, that
- * answers web pages of other origins, or that lets anybody change its state. */
+/* The event loop, HTTP both ways, and the token. Breaks without it: a node that stalls on one peer,
+ * that answers web pages of other origins, or that lets anybody change its state. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <pthread.h>
@@ -62,7 +62,11 @@ static void *serve(void *ctx)
 
 static void start(void)
 {
-    struct net_http_server_config config = {.host = "127.0.0.1", .body_size_max = 1000, .connections_max = 20, .idle_timeout_s = 5, .handle = handle};
+    struct net_http_server_config config = {.host = "127.0.0.1",
+                                            .body_size_max = 1000,
+                                            .connections_max = 20,
+                                            .idle_timeout_s = 5,
+                                            .handle = handle};
     struct base_err err = {0};
     ck_assert_ptr_nonnull(mkdtemp(dir));
     setenv("XDG_STATE_HOME", dir, 1);
@@ -84,11 +88,17 @@ static void stop(void)
     memcpy(dir + strlen(dir) - 6, "XXXXXX", 6);
 }
 
-static int fetch(const char *method, const char *path, struct base_slice body, const char *with_token, unsigned *status, char *text, size_t size)
+static int fetch(const char *method, const char *path, struct base_slice body,
+                 const char *with_token, unsigned *status, char *text, size_t size)
 {
     char url[200];
     struct base_err err = {0};
-    struct net_http_call call = {.method = method, .url = url, .token = with_token, .body = body, .timeout_ms = 5000, .body_size_max = 5000};
+    struct net_http_call call = {.method = method,
+                                 .url = url,
+                                 .token = with_token,
+                                 .body = body,
+                                 .timeout_ms = 5000,
+                                 .body_size_max = 5000};
     snprintf(url, sizeof url, "http://127.0.0.1:%u%s", net_http_server_port(server), path);
     base_buf_init(&call.answer, 10000);
     int rc = net_http_fetch(&call, &err);
@@ -102,12 +112,15 @@ START_TEST(round_trips)
 {
     char text[200];
     unsigned status;
-    ck_assert_int_eq(fetch("POST", "/echo", BASE_SLICE_LIT("hello"), NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/echo", BASE_SLICE_LIT("hello"), NULL, &status, text, sizeof text), BASE_OK);
     ck_assert_uint_eq(status, 200);
     ck_assert_str_eq(text, "hello");
-    ck_assert_int_eq(fetch("GET", "/later", (struct base_slice){0}, NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("GET", "/later", (struct base_slice){0}, NULL, &status, text, sizeof text), BASE_OK);
     ck_assert_str_eq(text, "late");
-    ck_assert_int_eq(fetch("GET", "/none", (struct base_slice){0}, NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("GET", "/none", (struct base_slice){0}, NULL, &status, text, sizeof text), BASE_OK);
     ck_assert_uint_eq(status, 404);
     ck_assert_ptr_nonnull(strstr(text, "nothing \\\"here\\\""));
 }
@@ -118,9 +131,12 @@ START_TEST(large_bodies_are_refused)
     static uint8_t big[2000];
     char text[200];
     unsigned status;
-    ck_assert_int_eq(fetch("POST", "/echo", base_slice(big, sizeof big), NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/echo", base_slice(big, sizeof big), NULL, &status, text, sizeof text),
+        BASE_OK);
     ck_assert_uint_eq(status, 413);
-    ck_assert_int_eq(fetch("POST", "/echo", base_slice(big, 1000), NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/echo", base_slice(big, 1000), NULL, &status, text, sizeof text), BASE_OK);
     ck_assert_uint_eq(status, 200);
 }
 END_TEST
@@ -129,13 +145,19 @@ START_TEST(token_is_needed)
 {
     char text[10], other[NET_TOKEN_LEN + 1];
     unsigned status;
-    ck_assert_int_eq(fetch("POST", "/secret", (struct base_slice){0}, NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/secret", (struct base_slice){0}, NULL, &status, text, sizeof text),
+        BASE_OK);
     ck_assert_uint_eq(status, 403);
     memcpy(other, token, sizeof other);
     other[3] = other[3] == 'a' ? 'b' : 'a';
-    ck_assert_int_eq(fetch("POST", "/secret", (struct base_slice){0}, other, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/secret", (struct base_slice){0}, other, &status, text, sizeof text),
+        BASE_OK);
     ck_assert_uint_eq(status, 403);
-    ck_assert_int_eq(fetch("POST", "/secret", (struct base_slice){0}, token, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/secret", (struct base_slice){0}, token, &status, text, sizeof text),
+        BASE_OK);
     ck_assert_uint_eq(status, 200);
 }
 END_TEST
@@ -144,7 +166,9 @@ END_TEST
 static int raw(const char *bytes)
 {
     char answer[500] = "";
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(net_http_server_port(server)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(net_http_server_port(server)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval wait = {2, 0};
     int fd = socket(AF_INET, SOCK_STREAM, 0), code = 0;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
@@ -160,7 +184,10 @@ START_TEST(host_and_origin)
 {
     char request[300];
     unsigned port = net_http_server_port(server);
-    static const struct { const char *host, *more; int status; } cases[] = {
+    static const struct {
+        const char *host, *more;
+        int status;
+    } cases[] = {
         {"127.0.0.1:%u", "", 200},
         {"localhost:%u", "", 200},
         {"evil.example:%u", "", 403},
@@ -175,7 +202,9 @@ START_TEST(host_and_origin)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         snprintf(host, sizeof host, cases[i].host, port);
 #pragma GCC diagnostic pop
-        snprintf(request, sizeof request, "GET /echo HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n", host, cases[i].more);
+        snprintf(request, sizeof request,
+                 "GET /echo HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n", host,
+                 cases[i].more);
         ck_assert_msg(raw(request) == cases[i].status, "case %zu", i);
     }
 }
@@ -183,13 +212,19 @@ END_TEST
 
 START_TEST(garbage_harms_nobody)
 {
-    static const char *const garbage[] = {"\r\n\r\n\r\n", "GET", "GET / HTTP/9.9\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-                                          "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", "\x16\x03\x01\x02\x00\x01\xfc"};
+    static const char *const garbage[] = {
+        "\r\n\r\n\r\n",
+        "GET",
+        "GET / HTTP/9.9\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\xfc"};
     char text[20];
     unsigned status;
     for (size_t i = 0; i < BASE_COUNT(garbage); i++)
         ck_assert_int_ne(raw(garbage[i]), 200);
-    ck_assert_int_eq(fetch("POST", "/echo", BASE_SLICE_LIT("fine"), NULL, &status, text, sizeof text), BASE_OK);
+    ck_assert_int_eq(
+        fetch("POST", "/echo", BASE_SLICE_LIT("fine"), NULL, &status, text, sizeof text), BASE_OK);
     ck_assert_str_eq(text, "fine");
 }
 END_TEST
@@ -200,8 +235,10 @@ START_TEST(nobody_listens)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     char url[64];
-    struct net_http_call call = {.method = "GET", .url = url, .timeout_ms = 2000, .body_size_max = 100};
-    int taken = socket(AF_INET, SOCK_STREAM, 0); /* bound, so that no one else gets the port, but not listening */
+    struct net_http_call call = {
+        .method = "GET", .url = url, .timeout_ms = 2000, .body_size_max = 100};
+    int taken = socket(AF_INET, SOCK_STREAM,
+                       0); /* bound, so that no one else gets the port, but not listening */
     ck_assert_int_eq(bind(taken, (struct sockaddr *)&address, sizeof address), 0);
     ck_assert_int_eq(getsockname(taken, (struct sockaddr *)&address, &len), 0);
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(address.sin_port));
@@ -210,7 +247,11 @@ START_TEST(nobody_listens)
     base_buf_fini(&call.answer);
     close(taken);
     struct net_http_server *second;
-    struct net_http_server_config config = {.host = "127.0.0.1", .port = net_http_server_port(server), .body_size_max = 10, .connections_max = 2, .handle = handle};
+    struct net_http_server_config config = {.host = "127.0.0.1",
+                                            .port = net_http_server_port(server),
+                                            .body_size_max = 10,
+                                            .connections_max = 2,
+                                            .handle = handle};
     ck_assert_int_eq(net_http_server_open(loop, &config, &second, &err), BASE_E_BUSY);
     ck_assert_ptr_null(second);
 }
@@ -246,8 +287,13 @@ END_TEST
 /* Requests that are sent slowly hold no more memory than bodies_bytes_max. */
 START_TEST(bodies_on_their_way)
 {
-    struct net_http_server_config config = {.host = "127.0.0.1", .body_size_max = 100000, .bodies_bytes_max = 150000, .connections_max = 20,
-                                            .also_host = "Node1.example", .idle_timeout_s = 5, .handle = handle};
+    struct net_http_server_config config = {.host = "127.0.0.1",
+                                            .body_size_max = 100000,
+                                            .bodies_bytes_max = 150000,
+                                            .connections_max = 20,
+                                            .also_host = "Node1.example",
+                                            .idle_timeout_s = 5,
+                                            .handle = handle};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct base_err err = {0};
     static char body[90000];
@@ -261,9 +307,12 @@ START_TEST(bodies_on_their_way)
     for (int i = 0; i < 2; i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM, 0);
         ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&address, sizeof address), 0);
-        snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: node1.example:%u\r\nContent-Length: 95000\r\nConnection: close\r\n\r\n",
+        snprintf(request, sizeof request,
+                 "POST /echo HTTP/1.1\r\nHost: node1.example:%u\r\nContent-Length: "
+                 "95000\r\nConnection: close\r\n\r\n",
                  net_http_server_port(server));
-        ck_assert_int_eq((int)send(fds[i], request, strlen(request), MSG_NOSIGNAL), (int)strlen(request));
+        ck_assert_int_eq((int)send(fds[i], request, strlen(request), MSG_NOSIGNAL),
+                         (int)strlen(request));
         ck_assert_int_eq((int)send(fds[i], body, sizeof body, MSG_NOSIGNAL), (int)sizeof body);
         usleep(100000);
     }
@@ -275,7 +324,9 @@ START_TEST(bodies_on_their_way)
         close(fds[i]);
     }
     for (int i = 0; i < 10; i++) { /* and it was given back */
-        ck_assert_int_eq(fetch("POST", "/echo", base_slice(body, 4000), NULL, &status, text, sizeof text), BASE_OK);
+        ck_assert_int_eq(
+            fetch("POST", "/echo", base_slice(body, 4000), NULL, &status, text, sizeof text),
+            BASE_OK);
         ck_assert_uint_eq(status, 200);
     }
     net_loop_stop(loop);
@@ -308,9 +359,12 @@ START_TEST(secret_files)
     ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDEF\n", 0600, out, &len), BASE_OK);
     ck_assert_uint_eq(len, 32);
     ck_assert_mem_eq(out, "0123456789abcdef0123456789ABCDEF", 32);
-    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDEF\n", 0640, out, &len), BASE_E_UNAUTHORIZED);
-    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDE\n", 0600, out, &len), BASE_E_CONFIG);
-    ck_assert_int_eq(read_secret("0123456789abcdef\t0123456789ABCDEF\n", 0600, out, &len), BASE_E_CONFIG);
+    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDEF\n", 0640, out, &len),
+                     BASE_E_UNAUTHORIZED);
+    ck_assert_int_eq(read_secret("0123456789abcdef0123456789ABCDE\n", 0600, out, &len),
+                     BASE_E_CONFIG);
+    ck_assert_int_eq(read_secret("0123456789abcdef\t0123456789ABCDEF\n", 0600, out, &len),
+                     BASE_E_CONFIG);
     memset(text, 'x', sizeof text);
     text[NET_SECRET_LEN_MAX] = 0;
     ck_assert_int_eq(read_secret(text, 0600, out, &len), BASE_OK);
@@ -325,17 +379,27 @@ END_TEST
 /* A listener for all addresses: any number is its name, no other host's name is. */
 START_TEST(host_of_a_wildcard)
 {
-    struct net_http_server_config config = {.host = "0.0.0.0", .body_size_max = 1000, .connections_max = 20, .idle_timeout_s = 5, .handle = handle};
+    struct net_http_server_config config = {.host = "0.0.0.0",
+                                            .body_size_max = 1000,
+                                            .connections_max = 20,
+                                            .idle_timeout_s = 5,
+                                            .handle = handle};
     struct base_err err = {0};
     char request[300];
     ck_assert_int_eq(net_loop_new(&loop, &err), BASE_OK);
     ck_assert_msg(net_http_server_open(loop, &config, &server, &err) == BASE_OK, "%s", err.text);
     ck_assert_int_eq(pthread_create(&thread, NULL, serve, NULL), 0);
-    static const struct { const char *host; int status; } cases[] = {
-        {"127.0.0.1", 200}, {"10.1.2.3", 200}, {"localhost", 200}, {"[fe80::1]", 200}, {"evil.example", 403}, {"1.2.3.4.example", 403}, {"", 403},
+    static const struct {
+        const char *host;
+        int status;
+    } cases[] = {
+        {"127.0.0.1", 200},    {"10.1.2.3", 200},        {"localhost", 200}, {"[fe80::1]", 200},
+        {"evil.example", 403}, {"1.2.3.4.example", 403}, {"", 403},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
-        snprintf(request, sizeof request, "GET /echo HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n", cases[i].host, net_http_server_port(server));
+        snprintf(request, sizeof request,
+                 "GET /echo HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n", cases[i].host,
+                 net_http_server_port(server));
         ck_assert_msg(raw(request) == cases[i].status, "%s", cases[i].host);
     }
     net_loop_stop(loop);
@@ -358,19 +422,24 @@ START_TEST(addresses)
     port = 5;
     ck_assert_int_eq(net_address_parse("::1", host, &port, NULL), BASE_OK);
     ck_assert_uint_eq(port, 5);
-    static const char *const bad[] = {"", ":7000", "a:", "a:x", "a:70000", "a:-1", "[::1", "[::1]x", "[]:1"};
+    static const char *const bad[] = {"",     ":7000", "a:",     "a:x", "a:70000",
+                                      "a:-1", "[::1",  "[::1]x", "[]:1"};
     for (size_t i = 0; i < BASE_COUNT(bad); i++)
         ck_assert_msg(net_address_parse(bad[i], host, &port, NULL) == BASE_E_INVALID, "%s", bad[i]);
     ck_assert(!net_address_is_loopback("10.0.0.1"));
     ck_assert(!net_address_is_loopback("0.0.0.0"));
-    ck_assert(net_address_is_wildcard("0.0.0.0") && net_address_is_wildcard("::") && net_address_is_wildcard("::ffff:0.0.0.0"));
-    ck_assert(!net_address_is_wildcard("0.0.0.1") && !net_address_is_wildcard("::1") && !net_address_is_wildcard("localhost"));
-    ck_assert(net_address_equal("10.0.0.1", "::ffff:10.0.0.1") && net_address_equal("fe80::1", "fe80:0::1"));
-    ck_assert(!net_address_equal("10.0.0.1", "10.0.0.2") && !net_address_equal("localhost", "localhost"));
+    ck_assert(net_address_is_wildcard("0.0.0.0") && net_address_is_wildcard("::") &&
+              net_address_is_wildcard("::ffff:0.0.0.0"));
+    ck_assert(!net_address_is_wildcard("0.0.0.1") && !net_address_is_wildcard("::1") &&
+              !net_address_is_wildcard("localhost"));
+    ck_assert(net_address_equal("10.0.0.1", "::ffff:10.0.0.1") &&
+              net_address_equal("fe80::1", "fe80:0::1"));
+    ck_assert(!net_address_equal("10.0.0.1", "10.0.0.2") &&
+              !net_address_equal("localhost", "localhost"));
 }
 END_TEST
 
-/* --- loop ------------------------------------------------------------------------------------------------ */
+/* Loop. */
 
 static int order[3], fired;
 static struct net_timer timers[3];
@@ -441,7 +510,8 @@ START_TEST(many_timers)
 }
 END_TEST
 
-/* --- hooks: at the end of a turn, once, those armed by hooks too; a hook that always comes again lets others run --- */
+/* Hooks: at the end of a turn, once, those armed by hooks too; a hook that always comes again lets
+ * others run. */
 
 static struct net_hook hooks[3];
 static int hook_runs[3];

@@ -55,7 +55,8 @@ bool peers_run_until(const uint64_t *counter, uint64_t wanted, unsigned ms)
     awaited_value = wanted;
     too_late = false;
     net_loop_arm(peers_loop, &limit, ms * UINT64_C(1000000));
-    if (net_loop_run(peers_loop, NULL) != BASE_OK) /* not Check's words here: they allocate, and allocations may be made to fail */
+    if (net_loop_run(peers_loop, NULL) !=
+        BASE_OK) /* not Check's words here: they allocate, and allocations may be made to fail */
         abort();
     net_loop_disarm(peers_loop, &limit);
     awaited = NULL;
@@ -127,7 +128,8 @@ static void on_undelivered(void *ctx, uint64_t id)
     peers_told();
 }
 
-static int credential(void *ctx, const char *host, uint16_t port, uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
+static int credential(void *ctx, const char *host, uint16_t port,
+                      uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
                       struct base_err *err)
 {
     struct peer_node *node = ctx;
@@ -157,7 +159,8 @@ static void handle(void *ctx, struct net_http_request *request)
         net_http_respond(request, 404, "text/plain", BASE_SLICE_LIT("no\n"));
 }
 
-static size_t body_limit(void *ctx, const struct net_http_request *request, struct base_slice so_far)
+static size_t body_limit(void *ctx, const struct net_http_request *request,
+                         struct base_slice so_far)
 {
     struct peer_node *node = ctx;
     return net_internode_body_limit(node->internode, request, so_far);
@@ -181,9 +184,13 @@ void peer_prepare(struct peer_node *node, uint8_t id, const char *secret)
     node->config.on_reply = on_reply;
     node->config.on_undelivered = on_undelivered;
     node->config.ctx = node;
-    node->http = (struct net_http_server_config){.host = "127.0.0.1", .body_size_max = 40u << 20, .connections_max = 64,
-                                                 .idle_timeout_s = 5, .handle = handle,
-                                                 .body_limit = body_limit, .ctx = node};
+    node->http = (struct net_http_server_config){.host = "127.0.0.1",
+                                                 .body_size_max = 40u << 20,
+                                                 .connections_max = 64,
+                                                 .idle_timeout_s = 5,
+                                                 .handle = handle,
+                                                 .body_limit = body_limit,
+                                                 .ctx = node};
 }
 
 void peer_open(struct peer_node *node)
@@ -205,15 +212,22 @@ void peer_close(struct peer_node *node)
     node->internode = NULL;
 }
 
-int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id, size_t len, uint32_t timeout_ms)
+int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id,
+              size_t len, uint32_t timeout_ms)
 {
     static uint8_t small[65536]; /* tests of memory count the code's allocations, not ours */
     uint8_t *body = len <= sizeof small ? small : malloc(len);
-    struct base_message message = {.verb = 20, .flags = flags, .id = id, .sender = from->config.host_id, .generation = from->config.generation,
-                                   .timeout_ms = timeout_ms, .body = base_slice(body, len)};
+    struct base_message message = {.verb = 20,
+                                   .flags = flags,
+                                   .id = id,
+                                   .sender = from->config.host_id,
+                                   .generation = from->config.generation,
+                                   .timeout_ms = timeout_ms,
+                                   .body = base_slice(body, len)};
     for (size_t i = 0; i < len; i++)
         body[i] = peer_byte(id, i);
-    int rc = net_internode_send(from->internode, base_slice_str(address), (struct base_uuid){{0}}, lane, false, &message);
+    int rc = net_internode_send(from->internode, base_slice_str(address), (struct base_uuid){{0}},
+                                lane, false, &message);
     if (body != small)
         free(body);
     return rc;

@@ -1,4 +1,5 @@
-/* Nodes of a test: a server and an internode each, all on one loop; and a log of what they were told. */
+/* Nodes of a test: a server and an internode each, all on one loop; and a log of what they were
+ * told. */
 #ifndef TESTS_NET_PEERS_H
 #define TESTS_NET_PEERS_H
 
@@ -22,7 +23,7 @@ struct peer_node {
     uint64_t requests, one_ways, replies, undelivered;
     uint64_t reply_bytes, last_reply, last_undelivered;
     uint32_t last_timeout_ms; /* of a request */
-    uint64_t bad; /* replies whose body is not what was sent */
+    uint64_t bad;             /* replies whose body is not what was sent */
     char secret[64];
     char logged[2000]; /* the last lines */
     struct base_log log;
@@ -41,7 +42,8 @@ bool peers_run_until(const uint64_t *counter, uint64_t wanted, unsigned ms);
 void peers_run_for(unsigned ms);
 void peers_told(void); /* a counter changed */
 /* A request of `len` bytes that say its id. */
-int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id, size_t len, uint32_t timeout_ms);
+int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id,
+              size_t len, uint32_t timeout_ms);
 void peer_answer_held(struct peer_node *node);
 void peer_drop_held(struct peer_node *node);
 uint8_t peer_byte(uint64_t id, size_t i);

@@ -11,11 +11,12 @@
 
 enum { REQUEST_MAX = 1 << 20 };
 
-/* --- client ----------------------------------------------------------------------------------------------------- */
+/* Client. */
 
 int raw_connect(uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -56,10 +57,14 @@ size_t raw_read(int fd, uint8_t *out, size_t wanted, size_t size, unsigned ms)
 
 void raw_head(char *out, size_t size, uint16_t port, const char *path, size_t body_len)
 {
-    snprintf(out, size, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", path, port, body_len);
+    snprintf(out, size,
+             "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: %zu\r\nConnection: "
+             "close\r\n\r\n",
+             path, port, body_len);
 }
 
-unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struct base_buf *answer, unsigned ms)
+unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struct base_buf *answer,
+                  unsigned ms)
 {
     static uint8_t in[65536];
     char head[300];
@@ -75,12 +80,14 @@ unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struc
         return 0;
     if (answer) {
         base_buf_reset(answer);
-        ck_assert_int_eq(base_buf_put(answer, end + 4, len - (size_t)(end + 4 - (char *)in)), BASE_OK);
+        ck_assert_int_eq(base_buf_put(answer, end + 4, len - (size_t)(end + 4 - (char *)in)),
+                         BASE_OK);
     }
     return (unsigned)atoi((char *)in + 9);
 }
 
-void raw_hello(struct peer_node *node, struct net_internode_config *client, struct neti_session **session)
+void raw_hello(struct peer_node *node, struct net_internode_config *client,
+               struct neti_session **session)
 {
     struct neti_hello hello = {0};
     struct base_err err = {0};
@@ -90,16 +97,20 @@ void raw_hello(struct peer_node *node, struct net_internode_config *client, stru
     hello.credential.len = client->secret.len;
     memcpy(hello.credential.bytes, client->secret.data, client->secret.len);
     ck_ok(neti_hello_begin(&hello, client, &err), err);
-    ck_assert_uint_eq(raw_post(node->port, "/internode/v1/hello", base_slice(hello.request, hello.request_len), &answer, 1000), 200);
+    ck_assert_uint_eq(raw_post(node->port, "/internode/v1/hello",
+                               base_slice(hello.request, hello.request_len), &answer, 1000),
+                      200);
     ck_ok(neti_hello_end(&hello, client, base_buf_view(&answer), session, &err), err);
     base_buf_fini(&answer);
 }
 
-void raw_body(struct base_buf *body, const struct net_internode_config *client, struct neti_session *session, int lane, uint64_t sequence,
-              uint64_t id, size_t count, uint32_t timeout_ms)
+void raw_body(struct base_buf *body, const struct net_internode_config *client,
+              struct neti_session *session, int lane, uint64_t sequence, uint64_t id, size_t count,
+              uint32_t timeout_ms)
 {
     static const uint8_t room[NETI_BODY_HEADER];
-    struct base_message message = {.verb = 20, .sender = client->host_id, .generation = 1, .timeout_ms = timeout_ms};
+    struct base_message message = {
+        .verb = 20, .sender = client->host_id, .generation = 1, .timeout_ms = timeout_ms};
     base_buf_reset(body);
     ck_assert_int_eq(base_buf_put(body, room, sizeof room), BASE_OK);
     for (size_t i = 0; i < count; i++) {
@@ -109,7 +120,7 @@ void raw_body(struct base_buf *body, const struct net_internode_config *client, 
     ck_assert_int_eq(neti_body_seal(body, session, lane, sequence, false), BASE_OK);
 }
 
-/* --- server ------------------------------------------------------------------------------------------------------ */
+/* Server. */
 
 struct raw_conn {
     struct net_watch watch;
@@ -130,7 +141,8 @@ void raw_conn_close(struct raw_conn *conn)
 
 void raw_conn_send(struct raw_conn *conn, const void *bytes, size_t len)
 {
-    if (conn->watch.fd >= 0 && send(conn->watch.fd, bytes, len, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+    if (conn->watch.fd >= 0 && send(conn->watch.fd, bytes, len, MSG_NOSIGNAL) < 0 &&
+        errno != EAGAIN)
         raw_conn_close(conn);
 }
 
@@ -150,7 +162,8 @@ static void take_request(struct raw_conn *conn, bool hello, struct base_slice bo
         struct base_buf answer;
         struct base_err err = {0};
         base_buf_init(&answer, 1000);
-        ck_ok(neti_hello_answer(&server->sessions, &server->config, false, body, 1, &answer, &err), err);
+        ck_ok(neti_hello_answer(&server->sessions, &server->config, false, body, 1, &answer, &err),
+              err);
         raw_conn_answer(conn, 200, base_buf_view(&answer));
         base_buf_fini(&answer);
     } else {
@@ -170,14 +183,16 @@ static void on_readable(struct net_watch *watch, int events)
     }
     conn->len += n > 0 ? (size_t)n : 0;
     conn->in[conn->len] = 0;
-    char *end = strstr((char *)conn->in, "\r\n\r\n"), *length = strcasestr((char *)conn->in, "Content-Length: ");
+    char *end = strstr((char *)conn->in, "\r\n\r\n"),
+         *length = strcasestr((char *)conn->in, "Content-Length: ");
     if (!end || !length)
         return;
     size_t head = (size_t)(end + 4 - (char *)conn->in), body = strtoul(length + 16, NULL, 10);
     if (conn->len - head < body)
         return;
     conn->len = 0;
-    take_request(conn, strstr((char *)conn->in, "/internode/v1/hello") != NULL, base_slice(conn->in + head, body));
+    take_request(conn, strstr((char *)conn->in, "/internode/v1/hello") != NULL,
+                 base_slice(conn->in + head, body));
 }
 
 static void on_accept(struct net_watch *watch, int events)

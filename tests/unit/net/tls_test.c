@@ -1,5 +1,5 @@
-/* TLS between peers. Breaks without it: a peer whose certificate nobody vouches for is served, ours are sent to somebody else, or
- * a new certificate needs a restart. */
+/* TLS between peers. Breaks without it: a peer whose certificate nobody vouches for is served, ours
+ * are sent to somebody else, or a new certificate needs a restart. */
 #include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -30,8 +30,10 @@ static void start(void)
     certs_make(dir, "b", "ca");
     peer_prepare(&a, 1, secret);
     peer_prepare(&b, 2, secret);
-    a.config.tls = (struct net_tls_config){.certificate = file(0, "a.pem"), .key = file(1, "a.key"), .ca = file(2, "ca.pem")};
-    b.http.tls = (struct net_tls_config){.certificate = file(3, "b.pem"), .key = file(4, "b.key"), .ca = file(2, "ca.pem")};
+    a.config.tls = (struct net_tls_config){
+        .certificate = file(0, "a.pem"), .key = file(1, "a.key"), .ca = file(2, "ca.pem")};
+    b.http.tls = (struct net_tls_config){
+        .certificate = file(3, "b.pem"), .key = file(4, "b.key"), .ca = file(2, "ca.pem")};
 }
 
 static void stop(void)
@@ -153,7 +155,8 @@ START_TEST(reloaded_without_restart)
     ck_assert(served(2));
     /* A certificate whose key is not there yet: the last good reading serves on. */
     char command[700];
-    snprintf(command, sizeof command, "cp %s/b.key %s/kept.key && cp %s/a.key %s/b.key", dir, dir, dir, dir);
+    snprintf(command, sizeof command, "cp %s/b.key %s/kept.key && cp %s/a.key %s/b.key", dir, dir,
+             dir, dir);
     ck_assert_int_eq(system(command), 0);
     peer_close(&a);
     peer_open(&a);

@@ -1,5 +1,6 @@
-/* nodetool's commands about the cluster: what a node that is alone answers, and how answers are laid out. Without these tests a
- * column could move or a state letter be wrong, and the scripts that read them would take one node for another. */
+/* nodetool's commands about the cluster: what a node that is alone answers, and how answers are
+ * laid out. Without these tests a column could move or a state letter be wrong, and the scripts
+ * that read them would take one node for another. */
 #include "base/json.h"
 #include "tests/unit/node/node_fixture.h"
 
@@ -44,8 +45,9 @@ static int admin0(const char *command)
     return admin(command, NULL, 0);
 }
 
-#define ADMIN(command, ...) \
-    admin(command, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define ADMIN(command, ...)                                                                        \
+    admin(command, (const char *const[]){__VA_ARGS__},                                             \
+          sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static void render(const char *command, const char *answer)
 {
@@ -54,11 +56,13 @@ static void render(const char *command, const char *answer)
     terminate(&text);
 }
 
-#define JSON_HAS(part) ck_assert_msg(strstr((char *)json.data, part), "no %s in %s", part, (char *)json.data)
-#define TEXT_HAS(part) ck_assert_msg(strstr((char *)text.data, part), "no %s in %s", part, (char *)text.data)
+#define JSON_HAS(part)                                                                             \
+    ck_assert_msg(strstr((char *)json.data, part), "no %s in %s", part, (char *)json.data)
+#define TEXT_HAS(part)                                                                             \
+    ck_assert_msg(strstr((char *)text.data, part), "no %s in %s", part, (char *)text.data)
 #define TEXT_IS(whole) ck_assert_str_eq((char *)text.data, whole)
 
-/* --- alone ------------------------------------------------------------------------------------ */
+/* Alone. */
 
 START_TEST(alone_is_a_cluster_of_one)
 {
@@ -105,7 +109,8 @@ START_TEST(alone_has_no_peers)
     TEXT_IS("Hinted handoff is not running\n");
     OK(admin0("listpendinghints"));
     TEXT_IS("This node does not have any pending hints\n");
-    static const char *const refused[] = {"pausehandoff", "resumehandoff", "truncatehints", "drain"};
+    static const char *const refused[] = {"pausehandoff", "resumehandoff", "truncatehints",
+                                          "drain"};
     for (size_t i = 0; i < BASE_COUNT(refused); i++) {
         ck_assert(node_admin_changes_state(refused[i]));
         FAILS(BASE_E_CLOSED, admin0(refused[i]));
@@ -145,11 +150,13 @@ START_TEST(endpoints_take_keys_as_people_write_them)
 }
 END_TEST
 
-/* --- layouts ---------------------------------------------------------------------------------- */
+/* Layouts. */
 
-#define NODE_A "{\"datacenter\": \"dc1\", \"rack\": \"r1\", \"address\": \"127.0.0.1:7000\", \"code\": \"UN\", \"status\": \"Up\", \
+#define NODE_A                                                                                     \
+    "{\"datacenter\": \"dc1\", \"rack\": \"r1\", \"address\": \"127.0.0.1:7000\", \"code\": \"UN\", \"status\": \"Up\", \
 \"state\": \"Normal\", \"load_bytes\": 1536, \"tokens\": 16, \"owns\": 0.6667, \"host_id\": \"11111111-2222-8333-8444-555555555555\"}"
-#define NODE_B "{\"datacenter\": \"dc2\", \"rack\": \"Süd\", \"address\": \"10.0.0.22:7001\", \"code\": \"DJ\", \"status\": \"Down\", \
+#define NODE_B                                                                                     \
+    "{\"datacenter\": \"dc2\", \"rack\": \"Süd\", \"address\": \"10.0.0.22:7001\", \"code\": \"DJ\", \"status\": \"Down\", \
 \"state\": \"Joining\", \"load_bytes\": 0, \"tokens\": 0, \"owns\": null, \"host_id\": \"a\"}"
 
 START_TEST(status_layout)
@@ -159,27 +166,33 @@ START_TEST(status_layout)
             "===============\n"
             "Status=Up/Down\n"
             "|/ State=Normal/Leaving/Joining/Moving\n"
-            "--  Address         Load      Tokens  Owns (effective)  Host ID                               Rack\n"
-            "UN  127.0.0.1       1.50 KiB  16      66.7%             11111111-2222-8333-8444-555555555555  r1\n"
+            "--  Address         Load      Tokens  Owns (effective)  Host ID                       "
+            "        Rack\n"
+            "UN  127.0.0.1       1.50 KiB  16      66.7%             "
+            "11111111-2222-8333-8444-555555555555  r1\n"
             "\n"
             "Datacenter: dc2\n"
             "===============\n"
             "Status=Up/Down\n"
             "|/ State=Normal/Leaving/Joining/Moving\n"
-            "--  Address         Load      Tokens  Owns (effective)  Host ID                               Rack\n"
-            "DJ  10.0.0.22:7001  0 bytes   0       ?                 a                                     Süd\n"
+            "--  Address         Load      Tokens  Owns (effective)  Host ID                       "
+            "        Rack\n"
+            "DJ  10.0.0.22:7001  0 bytes   0       ?                 a                             "
+            "        Süd\n"
             "\n");
     render("status", "{\"ownership\": \"unknown\", \"nodes\": []}");
     TEXT_HAS("name a keyspace");
     ck_assert_int_ne(node_admin_render("status", BASE_SLICE_LIT("{}"), &text, &fixture.err), 0);
-    ck_assert_int_ne(node_admin_render("status", BASE_SLICE_LIT("{\"nodes\": [1]}"), &text, NULL), BASE_E_NOMEM);
+    ck_assert_int_ne(node_admin_render("status", BASE_SLICE_LIT("{\"nodes\": [1]}"), &text, NULL),
+                     BASE_E_NOMEM);
 }
 END_TEST
 
 START_TEST(ring_layout)
 {
     render("ring", "{\"ownership\": \"tokens\", \"nodes\": [" NODE_A "], \"ring\": ["
-                   "{\"token\": -5, \"node\": 0, \"datacenter\": \"dc1\"}, {\"token\": 9, \"node\": 0, \"datacenter\": \"dc1\"},"
+                   "{\"token\": -5, \"node\": 0, \"datacenter\": \"dc1\"}, {\"token\": 9, "
+                   "\"node\": 0, \"datacenter\": \"dc1\"},"
                    "{\"token\": 10, \"node\": 7, \"datacenter\": \"dc1\"}]}");
     TEXT_IS("Datacenter: dc1\n"
             "===============\n"
@@ -193,19 +206,26 @@ END_TEST
 
 START_TEST(other_layouts)
 {
-    render("describecluster", "{\"name\": \"c\", \"snitch\": \"SimpleSnitch\", \"dynamic_snitch\": true, \"partitioner\": \"p\", \"epoch\": 3, "
-                              "\"schema_versions\": {\"v\": [\"127.0.0.1:7000\", \"127.0.0.2:7000\"], \"UNREACHABLE\": []}, \"live\": 2, "
-                              "\"joining\": 0, \"unreachable\": 1, \"datacenters\": {\"d\": {\"nodes\": 3, \"down\": 1}}, "
-                              "\"keyspaces\": {\"k\": {\"class\": \"NetworkTopologyStrategy\", \"d\": \"3\", \"e\": \"2\"}}}");
+    render("describecluster", "{\"name\": \"c\", \"snitch\": \"SimpleSnitch\", \"dynamic_snitch\": "
+                              "true, \"partitioner\": \"p\", \"epoch\": 3, "
+                              "\"schema_versions\": {\"v\": [\"127.0.0.1:7000\", "
+                              "\"127.0.0.2:7000\"], \"UNREACHABLE\": []}, \"live\": 2, "
+                              "\"joining\": 0, \"unreachable\": 1, \"datacenters\": {\"d\": "
+                              "{\"nodes\": 3, \"down\": 1}}, "
+                              "\"keyspaces\": {\"k\": {\"class\": \"NetworkTopologyStrategy\", "
+                              "\"d\": \"3\", \"e\": \"2\"}}}");
     TEXT_HAS("\t\tv: [127.0.0.1, 127.0.0.2]\n\t\tUNREACHABLE: []\n");
     TEXT_HAS("\tLive: 2\n");
     TEXT_HAS("\td #Nodes: 3 #Down: 1\n");
     TEXT_HAS("\tk -> Replication class: NetworkTopologyStrategy {d=3, e=2}\n");
-    render("tpstats", "{\"pools\": [{\"name\": \"ReadStage\", \"active\": 1, \"pending\": 2, \"completed\": 3, \"blocked\": 0}], "
+    render("tpstats", "{\"pools\": [{\"name\": \"ReadStage\", \"active\": 1, \"pending\": 2, "
+                      "\"completed\": 3, \"blocked\": 0}], "
                       "\"dropped\": {\"expired\": 4}}");
-    TEXT_HAS("ReadStage                               1          2              3                 0\n");
+    TEXT_HAS(
+        "ReadStage                               1          2              3                 0\n");
     TEXT_HAS("expired                                 4\n");
-    render("netstats", "{\"mode\": \"NORMAL\", \"pools\": [], \"peers\": [{\"address\": \"127.0.0.2:7000\", \"connected\": true, "
+    render("netstats", "{\"mode\": \"NORMAL\", \"pools\": [], \"peers\": [{\"address\": "
+                       "\"127.0.0.2:7000\", \"connected\": true, "
                        "\"pending\": 1, \"completed\": 2, \"dropped\": 3}], \"bytes_sent\": 2048}");
     TEXT_HAS("/127.0.0.2 ");
     TEXT_HAS("Sent: 2.00 KiB");
@@ -213,11 +233,13 @@ START_TEST(other_layouts)
     TEXT_HAS("50%                    310.00               0.00");
     render("getendpoints", "{\"endpoints\": [\"127.0.0.3:7000\", \"127.0.0.1:7001\"]}");
     TEXT_IS("127.0.0.3\n127.0.0.1:7001\n");
-    render("statushandoff", "{\"running\": true, \"paused\": true, \"hints\": 2, \"hints_bytes\": 100}");
+    render("statushandoff",
+           "{\"running\": true, \"paused\": true, \"hints\": 2, \"hints_bytes\": 100}");
     TEXT_IS("Hinted handoff is paused\n2 hints are kept (100 bytes)\n");
     render("truncatehints", "{\"hosts\": 1}");
     TEXT_IS("hints for 1 host are being removed\n");
-    render("listpendinghints", "[{\"host_id\": \"h\", \"address\": \"127.0.0.2:7000\", \"rack\": \"r\", \"datacenter\": \"d\", \"status\": \"DOWN\", "
+    render("listpendinghints", "[{\"host_id\": \"h\", \"address\": \"127.0.0.2:7000\", \"rack\": "
+                               "\"r\", \"datacenter\": \"d\", \"status\": \"DOWN\", "
                                "\"hints\": 5, \"hints_bytes\": 600}]");
     TEXT_HAS("DOWN             5          600\n");
 }

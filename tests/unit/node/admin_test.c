@@ -127,7 +127,7 @@ START_TEST(metrics)
 }
 END_TEST
 
-/* --- sstable tools ---------------------------------------------------------------------------- */
+/* Sstable tools. */
 
 static int print(void *ctx, struct base_slice line)
 {

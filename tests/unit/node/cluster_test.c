@@ -1,5 +1,6 @@
-/* A cluster of embedded members and a guest in one process: real loops, sockets on loopback and disks under
- * replication/. Without these tests the parts would only be known to work in the simulator. */
+/* A cluster of embedded members and a guest in one process: real loops, sockets on loopback and
+ * disks under replication/. Without these tests the parts would only be known to work in the
+ * simulator. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -21,8 +22,13 @@ static int open_member(int i)
     snprintf(m->dir, sizeof m->dir, "%s/node%d", fixture.dir, i + 1);
     snprintf(m->listen, sizeof m->listen, "127.0.0.%d:%d", i + 1, PORT);
     snprintf(seeds, sizeof seeds, "127.0.0.1:%d", PORT);
-    struct node_option options[] = {{"listen", m->listen}, {"seeds", seeds}, {"cluster_name", "unit"}, {"dc", "lab1"}, {"write_request_timeout", "5s"}};
-    struct node_config config = {.dir = m->dir, .options = options, .option_count = BASE_COUNT(options)};
+    struct node_option options[] = {{"listen", m->listen},
+                                    {"seeds", seeds},
+                                    {"cluster_name", "unit"},
+                                    {"dc", "lab1"},
+                                    {"write_request_timeout", "5s"}};
+    struct node_config config = {
+        .dir = m->dir, .options = options, .option_count = BASE_COUNT(options)};
     int rc = node_open(&config, &m->node, &fixture.err);
     if (rc == BASE_OK)
         rc = node_session_new(m->node, &m->session, &fixture.err);
@@ -77,7 +83,8 @@ static void find_table(int i)
     if (fixture.schema)
         base_schema_release(fixture.schema);
     fixture.schema = node_schema(members[i].node);
-    fixture.table = base_schema_table(fixture.schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("readings"));
+    fixture.table =
+        base_schema_table(fixture.schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("readings"));
     ck_assert_ptr_nonnull(fixture.table);
 }
 
@@ -91,8 +98,10 @@ static void setup(void)
         OK(open_member(i));
     for (int i = 0; i < MEMBERS; i++)
         wait_for(i, MEMBERS);
-    run(0, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}");
-    run(1, "CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
+    run(0, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+           "'replication_factor': 3}");
+    run(1,
+        "CREATE TABLE lab.readings (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
     find_table(1);
 }
 
@@ -111,7 +120,8 @@ START_TEST(every_member_reads_what_any_wrote)
     for (int i = 0; i < 30; i++)
         OK(fixture_write(members[i % 3].session, i % 2 ? "s1" : "s2", i, 100 + i));
     for (int i = 0; i < 30; i++)
-        ck_assert_int_eq(fixture_get(members[(i + 1) % 3].session, i % 2 ? "s1" : "s2", i), 100 + i);
+        ck_assert_int_eq(fixture_get(members[(i + 1) % 3].session, i % 2 ? "s1" : "s2", i),
+                         100 + i);
     OK(fixture_write(members[0].session, "s1", 1, -1));
     fixture_delete_range(members[1].session, "s2", 0, 3);
     for (int i = 0; i < 3; i++)
@@ -191,8 +201,9 @@ static bool always(void *ctx)
     return ctx == NULL;
 }
 
-/* One read taken up again and again: closed before its page came, in the middle, at its end, when interrupted; the last page (or
- * the only one) small, so that the loop ends the read by itself, and large, so that close does. */
+/* One read taken up again and again: closed before its page came, in the middle, at its end, when
+ * interrupted; the last page (or the only one) small, so that the loop ends the read by itself, and
+ * large, so that close does. */
 START_TEST(reads_end_at_any_time)
 {
     static const int totals[] = {0, 10, 3000, 5200};
@@ -213,7 +224,8 @@ START_TEST(reads_end_at_any_time)
             ck_assert_int_eq(read_rows(&read, session, INT32_MAX), total);
         }
         node_session_on_interrupt(session, always, NULL);
-        int n = read_rows(&read, session, INT32_MAX); /* a slow answer may be interrupted before its first row */
+        int n = read_rows(&read, session,
+                          INT32_MAX); /* a slow answer may be interrupted before its first row */
         ck_assert(n == -1 || (total < 256 && n == total));
         node_session_on_interrupt(session, NULL, NULL);
         ck_assert_int_eq(read_rows(&read, session, INT32_MAX), total);
@@ -232,7 +244,9 @@ START_TEST(a_member_goes_and_comes_back)
     OK(open_member(2));
     wait_for(0, MEMBERS);
     wait_for(2, MEMBERS);
-    for (int tries = 0; tries < 500 && node_schema_epoch(members[2].node) != node_schema_epoch(members[0].node); tries++)
+    for (int tries = 0;
+         tries < 500 && node_schema_epoch(members[2].node) != node_schema_epoch(members[0].node);
+         tries++)
         usleep(20000);
     find_table(2);
     ck_assert_ptr_nonnull(base_table_column(fixture.table, BASE_SLICE_LIT("note")));
@@ -249,7 +263,9 @@ START_TEST(a_minority_refuses_and_says_so)
     SAYS("LOCAL_QUORUM");
     struct base_buf result;
     base_buf_init(&result, 65536);
-    int rc = node_cql(members[0].session, BASE_SLICE_LIT("CREATE TABLE lab.more (a int PRIMARY KEY)"), &result, &fixture.err);
+    int rc =
+        node_cql(members[0].session, BASE_SLICE_LIT("CREATE TABLE lab.more (a int PRIMARY KEY)"),
+                 &result, &fixture.err);
     ck_assert_msg(rc == BASE_E_UNAVAILABLE || rc == BASE_E_UNKNOWN, "%d %s", rc, fixture.err.text);
     base_buf_fini(&result);
     fixture.err = (struct base_err){0};
@@ -265,7 +281,8 @@ static void *create_there(void *ctx)
     struct base_buf result;
     struct base_err err = {0};
     base_buf_init(&result, 65536);
-    int rc = node_cql(session, BASE_SLICE_LIT("CREATE TABLE lab.same (a int PRIMARY KEY, b text)"), &result, &err);
+    int rc = node_cql(session, BASE_SLICE_LIT("CREATE TABLE lab.same (a int PRIMARY KEY, b text)"),
+                      &result, &err);
     base_buf_fini(&result);
     return (void *)(intptr_t)rc;
 }
@@ -299,10 +316,13 @@ START_TEST(a_guest_coordinates)
     OK(fixture_write(members[1].session, "g", 2, 6));
     ck_assert_int_eq(fixture_get(guest->session, "g", 2), 6);
     run(MEMBERS, "CREATE TABLE lab.of_guest (a int PRIMARY KEY)");
-    for (int tries = 0; tries < 500 && node_schema_epoch(members[0].node) != node_schema_epoch(guest->node); tries++)
+    for (int tries = 0;
+         tries < 500 && node_schema_epoch(members[0].node) != node_schema_epoch(guest->node);
+         tries++)
         usleep(10000);
     struct base_schema *schema = node_schema(members[0].node);
-    ck_assert_ptr_nonnull(base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("of_guest")));
+    ck_assert_ptr_nonnull(
+        base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("of_guest")));
     base_schema_release(schema);
     OK(fixture_write(members[0].session, "g", 3, 7));
     ck_assert_int_eq(fixture_count(guest->session), 3);
@@ -321,7 +341,8 @@ END_TEST
 
 START_TEST(conditions_at_one_replica)
 {
-    run(0, "CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    run(0, "CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy', "
+           "'replication_factor': 1}");
     FAILS(BASE_E_INVALID, node_check_conditions(members[0].session, fixture.table, &fixture.err));
     SAYS("Paxos");
 }

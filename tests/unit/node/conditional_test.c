@@ -1,11 +1,12 @@
-/* Conditional writes and lists that are read first, through the whole node: on the loop of either of two daemons, in a session of a member,
- * and in an embedded node by many threads. What breaks without it: two who both believe that they were first. */
+/* Conditional writes and lists that are read first, through the whole node: on the loop of either
+ * of two daemons, in a session of a member, and in an embedded node by many threads. What breaks
+ * without it: two who both believe that they were first. */
 #include <pthread.h>
 
 #include "tests/lib/ck.h"
 #include "tests/unit/node/loop_client.h"
 
-/* --- two daemons, replication factor 1 ------------------------------------------------------------------------------- */
+/* Two daemons, replication factor 1. */
 
 static struct loop_client a, b;
 
@@ -17,46 +18,62 @@ static void setup(void)
     daemons_settle(2);
     loop_client_init(&a, 0);
     loop_client_init(&b, 1);
-    daemon_cql(0, "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
-    daemon_cql(0, "CREATE TABLE k.t (p int, c int, s text static, v int, l list<int>, PRIMARY KEY (p, c))");
+    daemon_cql(0, "CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', "
+                  "'replication_factor': 1}");
+    daemon_cql(
+        0,
+        "CREATE TABLE k.t (p int, c int, s text static, v int, l list<int>, PRIMARY KEY (p, c))");
 }
 
-#define GIVES(client, rows, ...) \
-    do { \
-        char text_[300]; \
-        snprintf(text_, sizeof text_, __VA_ARGS__); \
-        const char *got_ = loop_run(&client, text_); \
-        ck_assert_msg(strcmp(got_, rows) == 0, "%s\ngave %s, not %s", text_, got_, rows); \
+#define GIVES(client, rows, ...)                                                                   \
+    do {                                                                                           \
+        char text_[300];                                                                           \
+        snprintf(text_, sizeof text_, __VA_ARGS__);                                                \
+        const char *got_ = loop_run(&client, text_);                                               \
+        ck_assert_msg(strcmp(got_, rows) == 0, "%s\ngave %s, not %s", text_, got_, rows);          \
     } while (0)
 
 START_TEST(whoever_coordinates)
 {
     for (int p = 0; p < 16; p++) {
-        GIVES(a, "true\n", "INSERT INTO k.t (p, c, v, l) VALUES (%d, 1, 1, [1, 2, 3]) IF NOT EXISTS", p);
+        GIVES(a, "true\n",
+              "INSERT INTO k.t (p, c, v, l) VALUES (%d, 1, 1, [1, 2, 3]) IF NOT EXISTS", p);
         char row[64];
         snprintf(row, sizeof row, "false|%d|1||[1, 2, 3]|1\n", p);
         GIVES(b, row, "INSERT INTO k.t (p, c, v) VALUES (%d, 1, 2) IF NOT EXISTS", p);
-        GIVES(b, "true\n", "UPDATE k.t SET v = 2 WHERE p = %d AND c = 1 IF v = 1 AND l CONTAINS 3", p);
+        GIVES(b, "true\n", "UPDATE k.t SET v = 2 WHERE p = %d AND c = 1 IF v = 1 AND l CONTAINS 3",
+              p);
         GIVES(a, "false|2\n", "UPDATE k.t SET v = 2 WHERE p = %d AND c = 1 IF v = 1", p);
         GIVES(a, "", "UPDATE k.t SET l[1] = 9, l = l - [3] WHERE p = %d AND c = 1", p);
         GIVES(b, "[1, 9]|2\n", "SELECT l, v FROM k.t WHERE p = %d", p);
         snprintf(row, sizeof row, "false|%d|1|2\n", p); /* of a batch: with its keys */
-        GIVES(b, row, "BEGIN BATCH UPDATE k.t SET v = 5 WHERE p = %d AND c = 1 IF v = 4; INSERT INTO k.t (p, c) VALUES (%d, 2); APPLY BATCH", p, p);
-        GIVES(a, "true\n", "BEGIN BATCH UPDATE k.t SET s = 'x' WHERE p = %d IF s = null; DELETE FROM k.t WHERE p = %d AND c = 1 IF v = 2; "
-              "INSERT INTO k.t (p, c) VALUES (%d, 3); APPLY BATCH", p, p, p);
+        GIVES(b, row,
+              "BEGIN BATCH UPDATE k.t SET v = 5 WHERE p = %d AND c = 1 IF v = 4; INSERT INTO k.t "
+              "(p, c) VALUES (%d, 2); APPLY BATCH",
+              p, p);
+        GIVES(a, "true\n",
+              "BEGIN BATCH UPDATE k.t SET s = 'x' WHERE p = %d IF s = null; DELETE FROM k.t WHERE "
+              "p = %d AND c = 1 IF v = 2; "
+              "INSERT INTO k.t (p, c) VALUES (%d, 3); APPLY BATCH",
+              p, p, p);
         GIVES(b, "3|x\n", "SELECT c, s FROM k.t WHERE p = %d", p);
-        daemon_cql(p % 2, "INSERT INTO k.t (p, c) VALUES (1000, 1) IF NOT EXISTS"); /* in a session */
+        daemon_cql(p % 2,
+                   "INSERT INTO k.t (p, c) VALUES (1000, 1) IF NOT EXISTS"); /* in a session */
     }
 }
 END_TEST
 
 START_TEST(above_factor_one)
 {
-    daemon_cql(0, "CREATE KEYSPACE two WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}");
+    daemon_cql(0, "CREATE KEYSPACE two WITH replication = {'class': 'SimpleStrategy', "
+                  "'replication_factor': 2}");
     daemon_cql(0, "CREATE TABLE two.t (p int PRIMARY KEY, v int)");
-    ck_assert_int_eq(loop_try(&a, "INSERT INTO two.t (p, v) VALUES (1, 1) IF NOT EXISTS"), BASE_E_INVALID);
-    SAYS("conditions above replication factor 1 need Paxos for rows, which this version does not have: keyspace two has 2");
-    ck_assert_int_eq(daemon_try_cql(1, "INSERT INTO two.t (p, v) VALUES (1, 1) IF NOT EXISTS"), BASE_E_INVALID);
+    ck_assert_int_eq(loop_try(&a, "INSERT INTO two.t (p, v) VALUES (1, 1) IF NOT EXISTS"),
+                     BASE_E_INVALID);
+    SAYS("conditions above replication factor 1 need Paxos for rows, which this version does not "
+         "have: keyspace two has 2");
+    ck_assert_int_eq(daemon_try_cql(1, "INSERT INTO two.t (p, v) VALUES (1, 1) IF NOT EXISTS"),
+                     BASE_E_INVALID);
     GIVES(a, "", "SELECT * FROM two.t");
 }
 END_TEST
@@ -68,7 +85,8 @@ START_TEST(size_of_a_batch)
     daemon_open(1, "batch_size_fail_threshold", "100B", NULL);
     daemons_settle(2);
     loop_client_init(&b, 1);
-    static const char text[] = "BEGIN BATCH INSERT INTO k.t (p, c, v) VALUES (1, 1, 1); INSERT INTO k.t (p, c, v) VALUES (2, 1, 1); APPLY BATCH";
+    static const char text[] = "BEGIN BATCH INSERT INTO k.t (p, c, v) VALUES (1, 1, 1); INSERT "
+                               "INTO k.t (p, c, v) VALUES (2, 1, 1); APPLY BATCH";
     ck_assert_int_eq(loop_try(&b, text), BASE_E_INVALID);
     SAYS("Batch too large");
     ck_assert_int_eq(daemon_try_cql(1, text), BASE_E_INVALID);
@@ -76,7 +94,7 @@ START_TEST(size_of_a_batch)
 }
 END_TEST
 
-/* --- alone ---------------------------------------------------------------------------------------------------------------- */
+/* Alone. */
 
 enum { THREADS = 6, KEYS = 40, STEPS = 30 };
 static int winners[KEYS];
@@ -102,12 +120,14 @@ static void *race(void *arg)
     base_buf_init(&out, 1 << 20);
     ck_assert_int_eq(node_session_new(fixture.node, &session, &err), BASE_OK);
     for (int k = 0; k < KEYS; k++) {
-        snprintf(text, sizeof text, "INSERT INTO lab.t (p, c, v) VALUES (%d, %d, %d) IF NOT EXISTS", k % 2, k, me);
+        snprintf(text, sizeof text, "INSERT INTO lab.t (p, c, v) VALUES (%d, %d, %d) IF NOT EXISTS",
+                 k % 2, k, me);
         if (try(session, &out, text))
             __atomic_fetch_add(&winners[k], 1, __ATOMIC_RELAXED);
     }
     for (int done = 0, v = 0; done < STEPS;) { /* counting up, by conditions alone */
-        snprintf(text, sizeof text, "UPDATE lab.t SET v = %d WHERE p = 9 AND c = 9 IF v = %d", v + 1, v);
+        snprintf(text, sizeof text, "UPDATE lab.t SET v = %d WHERE p = 9 AND c = 9 IF v = %d",
+                 v + 1, v);
         if (try(session, &out, text)) {
             done++;
             v++;
@@ -150,11 +170,14 @@ START_TEST(in_a_transaction)
     fixture_setup();
     fixture_cql("CREATE TABLE lab.t (p int, c int, s text static, v int, PRIMARY KEY (p, c))");
     OK(node_txn_begin(fixture.session, &fixture.err));
-    ck_assert_ptr_nonnull(strstr(fixture_cql("INSERT INTO lab.t (p, c, v) VALUES (1, 1, 1) IF NOT EXISTS"), "true"));
+    ck_assert_ptr_nonnull(
+        strstr(fixture_cql("INSERT INTO lab.t (p, c, v) VALUES (1, 1, 1) IF NOT EXISTS"), "true"));
     ck_assert_str_eq(fixture_cql("INSERT INTO lab.t (p, c, v) VALUES (1, 1, 1) IF NOT EXISTS"),
                      "[{\"[applied]\": false, \"p\": 1, \"c\": 1, \"s\": null, \"v\": 1}]");
-    ck_assert_ptr_nonnull(strstr(fixture_cql("UPDATE lab.t SET s = 'x' WHERE p = 1 IF s = null"), "true"));
-    ck_assert_str_eq(fixture_cql("UPDATE lab.t SET v = 2 WHERE p = 1 AND c = 7 IF s = 'y'"), "[{\"[applied]\": false, \"s\": \"x\"}]");
+    ck_assert_ptr_nonnull(
+        strstr(fixture_cql("UPDATE lab.t SET s = 'x' WHERE p = 1 IF s = null"), "true"));
+    ck_assert_str_eq(fixture_cql("UPDATE lab.t SET v = 2 WHERE p = 1 AND c = 7 IF s = 'y'"),
+                     "[{\"[applied]\": false, \"s\": \"x\"}]");
     node_txn_end(fixture.session);
     ck_assert_str_eq(fixture_cql("SELECT * FROM lab.t"), "[]");
     fixture_teardown();

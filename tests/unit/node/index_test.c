@@ -1,5 +1,5 @@
-/* Indexes in a node. Without these CREATE INDEX would be words: the store would not know of it, or not after a restart, nor of a dropped
- * one's end, and nobody could see how far a build is. */
+/* Indexes in a node. Without these CREATE INDEX would be words: the store would not know of it, or
+ * not after a restart, nor of a dropped one's end, and nobody could see how far a build is. */
 #include "base/json.h"
 #include "tests/unit/node/node_fixture.h"
 
@@ -29,10 +29,10 @@ static const char *admin(const char *command, const char *arg)
     return (const char *)text.data;
 }
 
-#define HAS(where, part)                                                                                     \
-    do {                                                                                                     \
-        const char *where_ = (where);                                                                        \
-        ck_assert_msg(strstr(where_, part), "no %s in %s", part, where_);                                    \
+#define HAS(where, part)                                                                           \
+    do {                                                                                           \
+        const char *where_ = (where);                                                              \
+        ck_assert_msg(strstr(where_, part), "no %s in %s", part, where_);                          \
     } while (0)
 
 static struct lsm_table *place(void)
@@ -47,7 +47,9 @@ static int count_where(int v, uint64_t *raw)
 {
     uint8_t bytes[4];
     base_put_be32(bytes, (uint32_t)v);
-    struct base_filter filter = {.column = base_table_column(fixture.table, BASE_SLICE_LIT("celsius"))->id, .operand = {bytes, 4}};
+    struct base_filter filter = {
+        .column = base_table_column(fixture.table, BASE_SLICE_LIT("celsius"))->id,
+        .operand = {bytes, 4}};
     struct base_read cmd = BASE_READ_INIT;
     struct base_live_row row;
     struct node_read *read = NULL;
@@ -59,7 +61,8 @@ static int count_where(int v, uint64_t *raw)
     cmd.slices = base_slices_all;
     cmd.filters = &filter;
     cmd.filter_count = 1;
-    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_LOCAL_QUORUM, &read, &fixture.err));
+    OK(node_read_open(fixture.session, fixture.table, &cmd, NODE_CL_LOCAL_QUORUM, &read,
+                      &fixture.err));
     for (;; n++) {
         OK(node_read_next(read, &row, &fixture.err));
         if (!row.pkey.len)
@@ -87,7 +90,8 @@ static void expect(int v, int want, bool by_index)
 {
     uint64_t raw;
     ck_assert_int_eq(count_where(v, &raw), want);
-    ck_assert_msg(by_index == (raw <= (uint64_t)want), "%llu rows looked at for %d", (unsigned long long)raw, want);
+    ck_assert_msg(by_index == (raw <= (uint64_t)want), "%llu rows looked at for %d",
+                  (unsigned long long)raw, want);
 }
 
 static void wait_until_built(void)
@@ -187,7 +191,8 @@ START_TEST(own_writes_are_seen_with_the_whole_row)
 }
 END_TEST
 
-/* A user type that gets a field: a value that has it, as null, equals one of before and is found by it. */
+/* A user type that gets a field: a value that has it, as null, equals one of before and is found by
+ * it. */
 START_TEST(a_type_that_grows_reaches_the_index)
 {
     fixture_cql("CREATE TYPE lab.pair (a int, b int)");
@@ -195,8 +200,10 @@ START_TEST(a_type_that_grows_reaches_the_index)
     fixture_cql("CREATE INDEX ON lab.t (v)");
     fixture_cql("ALTER TYPE lab.pair ADD c int");
     struct base_schema *schema = node_schema(fixture.node);
-    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("t"));
-    const uint8_t value[] = {0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff};
+    const struct base_table *table =
+        base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("t"));
+    const uint8_t value[] = {0, 0, 0, 4, 0, 0, 0,    1,    0,    0,
+                             0, 4, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff};
     static const uint8_t ckey[] = {BASE_KEY_AT}, key[] = {0, 0, 0, 9};
     struct base_buf pkey, row, m;
     struct base_row_builder b;
@@ -208,8 +215,10 @@ START_TEST(a_type_that_grows_reaches_the_index)
     OK(base_row_begin(&b, &row, node_timestamp(fixture.node)));
     OK(base_row_put_value(&b, column, base_slice(value, sizeof value)));
     base_row_end(&b);
-    OK(base_mutation_put_row(&m, table->id, base_buf_view(&pkey), base_slice(ckey, 1), base_buf_view(&row)));
-    OK(node_write(fixture.session, table, base_buf_view(&m), 1, NODE_CL_LOCAL_QUORUM, &fixture.err));
+    OK(base_mutation_put_row(&m, table->id, base_buf_view(&pkey), base_slice(ckey, 1),
+                             base_buf_view(&row)));
+    OK(node_write(fixture.session, table, base_buf_view(&m), 1, NODE_CL_LOCAL_QUORUM,
+                  &fixture.err));
     struct base_filter filter = {.column = column, .operand = {value, 16}};
     struct base_read cmd = BASE_READ_INIT;
     struct base_live_row live;

@@ -41,7 +41,8 @@ static void start(void *ctx, struct repl *repl)
     struct cql_prepared *prepared;
     (void)repl;
     run->schema = node_schema(client->node);
-    const struct cql_context context = nodei_cql_context(client->node, client->keyspace, run->schema);
+    const struct cql_context context =
+        nodei_cql_context(client->node, client->keyspace, run->schema);
     run->exec.rc = cql_parse(&run->arena, base_slice_str(run->text), &statement, &run->exec.err);
     if (run->exec.rc == BASE_OK)
         run->exec.rc = cql_prepare(&run->arena, statement, &context, &prepared, &run->exec.err);
@@ -72,7 +73,9 @@ static void put_rows(const struct cql_result *result)
                 OK(base_buf_put_u8(&rows, '|'));
             if (len < 0)
                 continue;
-            OK(base_value_to_text(result->columns[i].type, base_slice(result->rows.data + at, (size_t)len), &rows, &fixture.err));
+            OK(base_value_to_text(result->columns[i].type,
+                                  base_slice(result->rows.data + at, (size_t)len), &rows,
+                                  &fixture.err));
             at += (size_t)len;
         }
         OK(base_buf_put_u8(&rows, '\n'));
@@ -129,7 +132,8 @@ static void login_start(void *ctx, struct repl *repl)
     nodei_login_start(call->node, &call->login);
 }
 
-int loop_login(int daemon, const char *user, const char *password, bool from_loopback, struct nodei_login *out)
+int loop_login(int daemon, const char *user, const char *password, bool from_loopback,
+               struct nodei_login *out)
 {
     struct login_call call = {.node = daemons[daemon].node,
                               .login = {.from_loopback = from_loopback, .done = login_done}};

@@ -1,4 +1,5 @@
-/* A client of the native protocol without the protocol: statements on a daemon's loop, as connections run them. */
+/* A client of the native protocol without the protocol: statements on a daemon's loop, as
+ * connections run them. */
 #ifndef TESTS_UNIT_NODE_LOOP_CLIENT_H
 #define TESTS_UNIT_NODE_LOOP_CLIENT_H
 
@@ -13,11 +14,13 @@ struct loop_client {
 void loop_client_init(struct loop_client *c, int daemon);
 /* Run it; the code, and fixture.err. */
 int loop_try(struct loop_client *c, const char *text);
-/* It must succeed: its rows as text, values apart by '|', null as nothing, a line each; or "". Valid until the next call. */
+/* It must succeed: its rows as text, values apart by '|', null as nothing, a line each; or "".
+ * Valid until the next call. */
 const char *loop_run(struct loop_client *c, const char *text);
 
 /* Log in; the code, and fixture.err. */
 struct nodei_login;
-int loop_login(int daemon, const char *user, const char *password, bool from_loopback, struct nodei_login *out);
+int loop_login(int daemon, const char *user, const char *password, bool from_loopback,
+               struct nodei_login *out);
 
 #endif

@@ -40,7 +40,8 @@ void client_connect(struct client *c, int daemon, uint8_t version)
     ck_assert_int_eq(inet_pton(AF_INET, daemons[daemon].rpc_address, &address.sin_addr), 1);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_ge(c->fd, 0);
-    ck_assert_msg(connect(c->fd, (struct sockaddr *)&address, sizeof address) == 0, "%s", strerror(errno));
+    ck_assert_msg(connect(c->fd, (struct sockaddr *)&address, sizeof address) == 0, "%s",
+                  strerror(errno));
     cql_wire_in_init(&c->in, true, FRAME_MAX);
     cql_wire_out_init(&c->out, true, FRAME_MAX * 2);
     c->out.version = version;
@@ -76,7 +77,8 @@ void client_flush(struct client *c)
     base_buf_reset(&c->out.bytes);
 }
 
-void client_send(struct client *c, enum cql_opcode opcode, int16_t stream, uint8_t flags, struct base_slice body)
+void client_send(struct client *c, enum cql_opcode opcode, int16_t stream, uint8_t flags,
+                 struct base_slice body)
 {
     ck_assert_int_eq(cql_wire_begin(&c->out, opcode, stream, flags), BASE_OK);
     ck_assert_int_eq(base_buf_put_slice(&c->out.bytes, body), BASE_OK);
@@ -96,14 +98,16 @@ static void decode(struct client *c)
         OK(cql_get_event(c->message.body, &c->event, err));
 }
 
-/* 1: a message; 0: the end; -1: nothing for so long. What it decodes lives in the arena: the body is copied there. */
+/* 1: a message; 0: the end; -1: nothing for so long. What it decodes lives in the arena: the body
+ * is copied there. */
 static int receive(struct client *c, int wait_ms)
 {
     static uint8_t chunk[1 << 16];
     for (;;) {
         struct base_slice body;
         size_t used, wanted;
-        enum cql_wire_step step = cql_wire_next(&c->in, base_buf_view(&c->unread), &used, &wanted, &c->message, &fixture.err);
+        enum cql_wire_step step = cql_wire_next(&c->in, base_buf_view(&c->unread), &used, &wanted,
+                                                &c->message, &fixture.err);
         ck_assert_msg(step != CQL_WIRE_BAD, "%s", fixture.err.text);
         if (step == CQL_WIRE_MESSAGE) {
             ck_assert_int_eq(base_arena_copy(&c->arena, c->message.body, &body), BASE_OK);
@@ -167,7 +171,8 @@ void client_call(struct client *c, enum cql_opcode opcode, struct base_slice bod
 
 void client_startup(struct client *c, const char *compression)
 {
-    const struct cql_wire_pair pairs[] = {{S("CQL_VERSION"), S("3.0.0")}, {S("DRIVER_NAME"), S("test")},
+    const struct cql_wire_pair pairs[] = {{S("CQL_VERSION"), S("3.0.0")},
+                                          {S("DRIVER_NAME"), S("test")},
                                           {S("COMPRESSION"), S(compression ? compression : "")}};
     struct base_buf body;
     base_buf_init(&body, 1024);
@@ -176,7 +181,9 @@ void client_startup(struct client *c, const char *compression)
     base_buf_fini(&body);
     if (c->message.opcode == CQL_OPCODE_ERROR)
         return;
-    enum cql_wire_compression wire = !compression ? CQL_WIRE_PLAIN : strcmp(compression, "lz4") == 0 ? CQL_WIRE_LZ4 : CQL_WIRE_SNAPPY;
+    enum cql_wire_compression wire = !compression                      ? CQL_WIRE_PLAIN
+                                     : strcmp(compression, "lz4") == 0 ? CQL_WIRE_LZ4
+                                                                       : CQL_WIRE_SNAPPY;
     c->in.version = c->out.version;
     c->in.compression = c->out.compression = wire;
     c->in.segments = c->out.segments = c->out.version >= 5;
@@ -186,7 +193,8 @@ void client_open_with(struct client *c, int daemon, uint8_t version, const char 
 {
     client_connect(c, daemon, version);
     client_startup(c, compression);
-    ck_assert_msg(c->message.opcode == CQL_OPCODE_READY, "opcode %u: %.*s", c->message.opcode, BASE_SLICE_ARG(c->error.message));
+    ck_assert_msg(c->message.opcode == CQL_OPCODE_READY, "opcode %u: %.*s", c->message.opcode,
+                  BASE_SLICE_ARG(c->error.message));
 }
 
 void client_open(struct client *c, int daemon, uint8_t version)
@@ -194,7 +202,7 @@ void client_open(struct client *c, int daemon, uint8_t version)
     client_open_with(c, daemon, version, NULL);
 }
 
-/* --- statements ------------------------------------------------------------------------------------------------------- */
+/* Statements. */
 
 void client_query_full(struct client *c, const struct cql_query *query)
 {
@@ -207,20 +215,24 @@ void client_query_full(struct client *c, const struct cql_query *query)
 
 static void query(struct client *c, const char *text)
 {
-    const struct cql_query q = {.text = S(text), .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT}};
+    const struct cql_query q = {
+        .text = S(text),
+        .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT}};
     client_query_full(c, &q);
 }
 
 void client_query(struct client *c, const char *text)
 {
     query(c, text);
-    ck_assert_msg(c->message.opcode == CQL_OPCODE_RESULT, "%s: 0x%x %.*s", text, c->error.code, BASE_SLICE_ARG(c->error.message));
+    ck_assert_msg(c->message.opcode == CQL_OPCODE_RESULT, "%s: 0x%x %.*s", text, c->error.code,
+                  BASE_SLICE_ARG(c->error.message));
 }
 
 void client_expect_error(struct client *c, int code, const char *part)
 {
     char text[1024];
-    ck_assert_msg(c->message.opcode == CQL_OPCODE_ERROR, "opcode %u, not an error", c->message.opcode);
+    ck_assert_msg(c->message.opcode == CQL_OPCODE_ERROR, "opcode %u, not an error",
+                  c->message.opcode);
     snprintf(text, sizeof text, "%.*s", BASE_SLICE_ARG(c->error.message));
     ck_assert_msg(c->error.code == code, "0x%x (%s), not 0x%x", c->error.code, text, code);
     ck_assert_msg(strstr(text, part), "\"%s\" does not say \"%s\"", text, part);
@@ -240,7 +252,8 @@ void client_prepare(struct client *c, const char *text)
     ck_assert_int_eq(cql_put_prepare(&body, c->out.version, &request), BASE_OK);
     client_call(c, CQL_OPCODE_PREPARE, base_buf_view(&body));
     base_buf_fini(&body);
-    ck_assert_msg(c->message.opcode == CQL_OPCODE_RESULT, "%s: 0x%x %.*s", text, c->error.code, BASE_SLICE_ARG(c->error.message));
+    ck_assert_msg(c->message.opcode == CQL_OPCODE_RESULT, "%s: 0x%x %.*s", text, c->error.code,
+                  BASE_SLICE_ARG(c->error.message));
     ck_assert_int_eq(c->result.kind, CQL_RESULT_PREPARED);
 }
 
@@ -275,7 +288,8 @@ void client_tables(struct client *c)
 {
     daemons_one();
     client_open(c, 0, 4);
-    client_query(c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    client_query(c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                    "'replication_factor': 1}");
     client_query(c, "CREATE TABLE lab.t (k int, c int, v text, PRIMARY KEY (k, c))");
     client_close(c);
 }

@@ -1,4 +1,5 @@
-/* A raw client of the native protocol for tests: sends what it is told, also what no driver would; every wait ends. */
+/* A raw client of the native protocol for tests: sends what it is told, also what no driver would;
+ * every wait ends. */
 #ifndef TESTS_UNIT_NODE_NATIVE_CLIENT_H
 #define TESTS_UNIT_NODE_NATIVE_CLIENT_H
 
@@ -21,35 +22,40 @@ struct client {
     struct cql_event event;
 };
 
-uint16_t native_port(int daemon); /* where daemon i listens */
+uint16_t native_port(int daemon);                                   /* where daemon i listens */
 void client_connect(struct client *c, int daemon, uint8_t version); /* TCP only */
-void client_open(struct client *c, int daemon, uint8_t version);    /* … and STARTUP; READY must come */
+void client_open(struct client *c, int daemon,
+                 uint8_t version); /* … and STARTUP; READY must come */
 void client_open_with(struct client *c, int daemon, uint8_t version, const char *compression);
 void client_close(struct client *c);
 /* Send a message with a body. */
-void client_send(struct client *c, enum cql_opcode opcode, int16_t stream, uint8_t flags, struct base_slice body);
+void client_send(struct client *c, enum cql_opcode opcode, int16_t stream, uint8_t flags,
+                 struct base_slice body);
 void client_flush(struct client *c); /* what was put by hand into out */
-void client_send_raw(struct client *c, const void *bytes, size_t len); /* past the codec; a broken connection is no failure */
+void client_send_raw(struct client *c, const void *bytes,
+                     size_t len); /* past the codec; a broken connection is no failure */
 /* The next message, decoded (events too). Must come. */
 void client_receive(struct client *c);
-bool client_receive_or_end(struct client *c); /* false: the server closed */
-void client_expect_end(struct client *c);     /* the server closes, after whatever it says */
+bool client_receive_or_end(struct client *c);   /* false: the server closed */
+void client_expect_end(struct client *c);       /* the server closes, after whatever it says */
 bool client_is_quiet(struct client *c, int ms); /* nothing comes for so long */
 
 /* One request and its answer (on its own stream; events that come in between are passed over). */
 void client_call(struct client *c, enum cql_opcode opcode, struct base_slice body);
 void client_startup(struct client *c, const char *compression); /* the answer is in message */
-void client_query(struct client *c, const char *text);     /* consistency ONE; must be a RESULT */
+void client_query(struct client *c, const char *text); /* consistency ONE; must be a RESULT */
 void client_query_full(struct client *c, const struct cql_query *query); /* any answer */
 void client_fails(struct client *c, const char *text, int code, const char *part);
 void client_expect_error(struct client *c, int code, const char *part); /* the latest message */
-void client_prepare(struct client *c, const char *text);   /* result.prepared, in the arena until the next call */
+void client_prepare(struct client *c,
+                    const char *text); /* result.prepared, in the arena until the next call */
 void client_execute(struct client *c, const struct cql_execute *execute); /* any answer */
 size_t client_rows(const struct client *c);
 /* The first row's cell, of an int column. */
 int32_t client_int(const struct client *c, size_t column);
 
-/* One daemon with the table lab.t (k int, c int, v text, PRIMARY KEY (k, c)), made through `c`, which is closed again. */
+/* One daemon with the table lab.t (k int, c int, v text, PRIMARY KEY (k, c)), made through `c`,
+ * which is closed again. */
 void client_tables(struct client *c);
 
 #endif

@@ -1,5 +1,6 @@
-/* Who may speak to the native protocol's listener, and what it tells unasked. Without these a wrong password could log in, or a driver miss
- * a table, or a node that came or went. Requests: native_test.c. */
+/* Who may speak to the native protocol's listener, and what it tells unasked. Without these a wrong
+ * password could log in, or a driver miss a table, or a node that came or went. Requests:
+ * native_test.c. */
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 
 static struct client c, d;
 
-/* --- who may ------------------------------------------------------------------------------------------------------------------- */
+/* Who may. */
 
 static void authenticate(struct client *client, const void *token, size_t len)
 {
@@ -32,7 +33,10 @@ START_TEST(passwords)
     } bad[] = {
         {"\0cassandra\0wrong", 16, "Provided username cassandra and/or password are incorrect"},
         {"\0nobody\0x", 9, "Provided username nobody and/or password are incorrect"},
-        {"nonsense", 8, "SASL"}, {"", 0, "SASL"}, {"\0\0x", 3, "Authentication ID must not be null"}, {"\0x\0", 3, "Password must not be null"},
+        {"nonsense", 8, "SASL"},
+        {"", 0, "SASL"},
+        {"\0\0x", 3, "Authentication ID must not be null"},
+        {"\0x\0", 3, "Password must not be null"},
     };
     daemons_setup();
     daemon_open(0, "authenticator", "PasswordAuthenticator", NULL);
@@ -53,12 +57,14 @@ START_TEST(passwords)
         struct base_slice class;
         ck_assert(cql_wire_get_string(&r, &class));
         ck_assert(base_slice_equal(class, S("org.apache.cassandra.auth.PasswordAuthenticator")));
-        client_fails(&c, "SELECT key FROM system.local", CQL_ERROR_PROTOCOL, "expecting AUTH_RESPONSE");
+        client_fails(&c, "SELECT key FROM system.local", CQL_ERROR_PROTOCOL,
+                     "expecting AUTH_RESPONSE");
         client_close(&c);
         client_connect(&c, 0, version);
         client_startup(&c, NULL);
         authenticate(&c, "\0cassandra\0cassandra", 20);
-        ck_assert_msg(c.message.opcode == CQL_OPCODE_AUTH_SUCCESS, "%.*s", BASE_SLICE_ARG(c.error.message));
+        ck_assert_msg(c.message.opcode == CQL_OPCODE_AUTH_SUCCESS, "%.*s",
+                      BASE_SLICE_ARG(c.error.message));
         client_query(&c, "SELECT key FROM system.local");
         client_close(&c);
     }
@@ -71,14 +77,15 @@ START_TEST(beyond_loopback_clients_log_in)
     char dir[128];
     daemons_setup();
     snprintf(dir, sizeof dir, "%s/refused", fixture.dir);
-    struct node_config config = {.dir = dir, .options = options, .option_count = BASE_COUNT(options)};
+    struct node_config config = {
+        .dir = dir, .options = options, .option_count = BASE_COUNT(options)};
     struct node *node;
     FAILS(BASE_E_CONFIG, node_open(&config, &node, &fixture.err));
     SAYS("set authenticator: PasswordAuthenticator");
 }
 END_TEST
 
-/* --- events ---------------------------------------------------------------------------------------------------------------------- */
+/* Events. */
 
 static void enlist(struct client *client, const char *kind)
 {
@@ -90,16 +97,19 @@ static void enlist(struct client *client, const char *kind)
     base_buf_fini(&body);
 }
 
-static void expect_event(struct client *client, const char *change, const char *target, const char *keyspace, const char *name)
+static void expect_event(struct client *client, const char *change, const char *target,
+                         const char *keyspace, const char *name)
 {
     client_receive(client);
     ck_assert_int_eq(client->message.opcode, CQL_OPCODE_EVENT);
     ck_assert_int_eq(client->message.stream, -1);
     const struct cql_event *e = &client->event;
-    ck_assert_msg(base_slice_equal(e->change, S(change)) && base_slice_equal(e->target, S(target)) &&
-                      base_slice_equal(e->keyspace, S(keyspace)) && base_slice_equal(e->name, S(name)),
-                  "%.*s %.*s %.*s.%.*s, not %s %s %s.%s", BASE_SLICE_ARG(e->change), BASE_SLICE_ARG(e->target),
-                  BASE_SLICE_ARG(e->keyspace), BASE_SLICE_ARG(e->name), change, target, keyspace, name);
+    ck_assert_msg(
+        base_slice_equal(e->change, S(change)) && base_slice_equal(e->target, S(target)) &&
+            base_slice_equal(e->keyspace, S(keyspace)) && base_slice_equal(e->name, S(name)),
+        "%.*s %.*s %.*s.%.*s, not %s %s %s.%s", BASE_SLICE_ARG(e->change),
+        BASE_SLICE_ARG(e->target), BASE_SLICE_ARG(e->keyspace), BASE_SLICE_ARG(e->name), change,
+        target, keyspace, name);
 }
 
 START_TEST(schema_events)
@@ -135,12 +145,14 @@ START_TEST(schema_events)
 }
 END_TEST
 
-static void expect_node(struct client *client, enum cql_event_kind kind, const char *change, uint8_t last_byte, int32_t port)
+static void expect_node(struct client *client, enum cql_event_kind kind, const char *change,
+                        uint8_t last_byte, int32_t port)
 {
     client_receive(client);
     ck_assert_int_eq(client->message.opcode, CQL_OPCODE_EVENT);
     ck_assert_int_eq(client->event.kind, kind);
-    ck_assert_msg(base_slice_equal(client->event.change, S(change)), "%.*s, not %s", BASE_SLICE_ARG(client->event.change), change);
+    ck_assert_msg(base_slice_equal(client->event.change, S(change)), "%.*s, not %s",
+                  BASE_SLICE_ARG(client->event.change), change);
     ck_assert_uint_eq(client->event.address.len, 4);
     ck_assert_uint_eq(client->event.address.data[3], last_byte);
     ck_assert(port == 0 || client->event.port == port);

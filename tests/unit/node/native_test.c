@@ -1,5 +1,6 @@
-/* The native protocol's listener, spoken to by a raw client. Without these a driver would be refused or misread, one client could stall or
- * starve the others, or a hostile one bring the node down. */
+/* The native protocol's listener, spoken to by a raw client. Without these a driver would be
+ * refused or misread, one client could stall or starve the others, or a hostile one bring the node
+ * down. */
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,14 +21,15 @@ static struct cql_value int_value(int32_t v)
     return (struct cql_value){CQL_VALUE_SET, base_slice(bytes[at], 4)};
 }
 
-/* --- the beginning ------------------------------------------------------------------------------------------------------ */
+/* The beginning. */
 
 START_TEST(each_version_and_compression)
 {
     static const struct {
         uint8_t version;
         const char *compression;
-    } modes[] = {{3, NULL}, {3, "lz4"}, {3, "snappy"}, {4, NULL}, {4, "lz4"}, {4, "snappy"}, {5, NULL}, {5, "lz4"}};
+    } modes[] = {{3, NULL},  {3, "lz4"},    {3, "snappy"}, {4, NULL},
+                 {4, "lz4"}, {4, "snappy"}, {5, NULL},     {5, "lz4"}};
     char text[20000];
     client_tables(&c);
     snprintf(text, sizeof text, "INSERT INTO lab.t (k, c, v) VALUES (1, 1, '%0*d')", 15000, 7);
@@ -40,7 +42,8 @@ START_TEST(each_version_and_compression)
         struct base_reader r = base_reader(c.message.body);
         ck_assert(cql_wire_get_multimap(&r, &c.arena, &entries, &count));
         ck_assert_uint_eq(count, 3);
-        ck_assert(base_slice_equal(entries[0].key, S("CQL_VERSION")) && base_slice_equal(entries[1].key, S("COMPRESSION")));
+        ck_assert(base_slice_equal(entries[0].key, S("CQL_VERSION")) &&
+                  base_slice_equal(entries[1].key, S("COMPRESSION")));
         client_startup(&c, modes[i].compression);
         ck_assert_int_eq(c.message.opcode, CQL_OPCODE_READY);
         client_query(&c, text);
@@ -60,13 +63,18 @@ START_TEST(other_versions)
         uint8_t version, flags;
         const char *says;
     } others[] = {
-        {66, 0, "Invalid or unsupported protocol version (66); supported versions are (3/v3, 4/v4, 5/v5)"},
-        {65, 0, "unsupported protocol version"}, {2, 0, "unsupported protocol version (2)"}, {1, 0, "unsupported protocol version"},
-        {6, 0, "USE_BETA flag is unset"}, {6, CQL_FLAG_USE_BETA, "unsupported protocol version (6)"},
+        {66, 0,
+         "Invalid or unsupported protocol version (66); supported versions are (3/v3, 4/v4, 5/v5)"},
+        {65, 0, "unsupported protocol version"},
+        {2, 0, "unsupported protocol version (2)"},
+        {1, 0, "unsupported protocol version"},
+        {6, 0, "USE_BETA flag is unset"},
+        {6, CQL_FLAG_USE_BETA, "unsupported protocol version (6)"},
     };
     daemons_one();
     for (size_t i = 0; i < BASE_COUNT(others); i++) {
-        const uint8_t options[] = {others[i].version, others[i].flags, 0, 77, CQL_OPCODE_OPTIONS, 0, 0, 0, 0};
+        const uint8_t options[] = {
+            others[i].version, others[i].flags, 0, 77, CQL_OPCODE_OPTIONS, 0, 0, 0, 0};
         client_connect(&c, 0, 4);
         client_send_raw(&c, options, sizeof options);
         client_receive(&c);
@@ -82,11 +90,13 @@ END_TEST
 START_TEST(out_of_order)
 {
     struct base_buf body;
-    const struct cql_wire_pair no_version[] = {{S("X"), S("y")}}, old[] = {{S("CQL_VERSION"), S("2.0.0")}};
+    const struct cql_wire_pair no_version[] = {{S("X"), S("y")}},
+                               old[] = {{S("CQL_VERSION"), S("2.0.0")}};
     base_buf_init(&body, 1024);
     daemons_one();
     client_connect(&c, 0, 4);
-    client_fails(&c, "SELECT * FROM system.local", CQL_ERROR_PROTOCOL, "expecting STARTUP or OPTIONS");
+    client_fails(&c, "SELECT * FROM system.local", CQL_ERROR_PROTOCOL,
+                 "expecting STARTUP or OPTIONS");
     client_expect_end(&c);
     client_close(&c);
 
@@ -121,7 +131,7 @@ START_TEST(out_of_order)
 }
 END_TEST
 
-/* --- statements ---------------------------------------------------------------------------------------------------------- */
+/* Statements. */
 
 START_TEST(queries)
 {
@@ -132,15 +142,20 @@ START_TEST(queries)
     ck_assert(base_slice_equal(c.result.keyspace, S("lab")));
     client_query(&c, "CREATE TABLE u (id int PRIMARY KEY, v int)");
     ck_assert_int_eq(c.result.kind, CQL_RESULT_SCHEMA_CHANGE);
-    ck_assert(base_slice_equal(c.result.change, S("CREATED")) && base_slice_equal(c.result.target, S("TABLE")) &&
-              base_slice_equal(c.result.keyspace, S("lab")) && base_slice_equal(c.result.name, S("u")));
+    ck_assert(base_slice_equal(c.result.change, S("CREATED")) &&
+              base_slice_equal(c.result.target, S("TABLE")) &&
+              base_slice_equal(c.result.keyspace, S("lab")) &&
+              base_slice_equal(c.result.name, S("u")));
     client_query(&c, "INSERT INTO u (id, v) VALUES (1, 2)");
     ck_assert_int_eq(c.result.kind, CQL_RESULT_VOID);
 
     struct cql_value values[] = {int_value(7), int_value(5)};
     struct base_slice names[] = {S("second"), S("first")};
     struct cql_query q = {.text = S("INSERT INTO u (id, v) VALUES (?, ?)"),
-                          .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .values = values, .value_count = 2}};
+                          .options = {.consistency = NODE_CL_ONE,
+                                      .serial_consistency = CQL_SERIAL_DEFAULT,
+                                      .values = values,
+                                      .value_count = 2}};
     client_query_full(&c, &q);
     ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
     q.text = S("INSERT INTO u (id, v) VALUES (:first, :second)");
@@ -162,15 +177,20 @@ START_TEST(queries)
     /* A keyspace for one request. */
     client_query(&c, "USE system");
     q = (struct cql_query){.text = S("SELECT v FROM u WHERE id = 1"),
-                           .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .keyspace = S("lab")}};
+                           .options = {.consistency = NODE_CL_ONE,
+                                       .serial_consistency = CQL_SERIAL_DEFAULT,
+                                       .keyspace = S("lab")}};
     client_query_full(&c, &q);
     ck_assert_int_eq(client_int(&c, 0), 2);
     client_fails(&c, "SELECT v FROM u", CQL_ERROR_INVALID, "u");
 
     client_fails(&c, "SELEC 1", CQL_ERROR_SYNTAX, "line 1:0");
     client_fails(&c, "CREATE TABLE lab.u (id int PRIMARY KEY)", CQL_ERROR_ALREADY_EXISTS, "u");
-    ck_assert(base_slice_equal(c.error.keyspace, S("lab")) && base_slice_equal(c.error.name, S("u")));
-    client_fails(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    ck_assert(base_slice_equal(c.error.keyspace, S("lab")) &&
+              base_slice_equal(c.error.name, S("u")));
+    client_fails(&c,
+                 "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                 "'replication_factor': 1}",
                  CQL_ERROR_ALREADY_EXISTS, "lab");
     ck_assert(base_slice_equal(c.error.keyspace, S("lab")) && c.error.name.len == 0);
     client_query(&c, "CREATE TYPE lab.p (x int)");
@@ -193,8 +213,13 @@ START_TEST(pages)
     }
     do {
         const struct cql_query q = {.text = S("SELECT c FROM lab.t WHERE k = 1"),
-                                    .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .has_page_size = true,
-                                                .page_size = 10, .paging_state = state.len ? base_buf_view(&state) : (struct base_slice){0}}};
+                                    .options = {.consistency = NODE_CL_ONE,
+                                                .serial_consistency = CQL_SERIAL_DEFAULT,
+                                                .has_page_size = true,
+                                                .page_size = 10,
+                                                .paging_state = state.len
+                                                                    ? base_buf_view(&state)
+                                                                    : (struct base_slice){0}}};
         client_query_full(&c, &q);
         ck_assert_int_eq(client_int(&c, 0), (int32_t)rows);
         rows += client_rows(&c);
@@ -205,8 +230,11 @@ START_TEST(pages)
     ck_assert_uint_eq(rows, 25);
     ck_assert_uint_eq(page_count, 3);
     const struct cql_query q = {.text = S("SELECT c FROM lab.t WHERE k = 1"),
-                                .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .has_page_size = true,
-                                            .page_size = 10, .paging_state = S("nonsense")}};
+                                .options = {.consistency = NODE_CL_ONE,
+                                            .serial_consistency = CQL_SERIAL_DEFAULT,
+                                            .has_page_size = true,
+                                            .page_size = 10,
+                                            .paging_state = S("nonsense")}};
     client_query_full(&c, &q);
     ck_assert_int_eq(c.message.opcode, CQL_OPCODE_ERROR);
     base_buf_fini(&state);
@@ -214,16 +242,19 @@ START_TEST(pages)
 }
 END_TEST
 
-static void execute_ints(struct client *client, const uint8_t id[16], const uint8_t metadata_id[16], size_t count, const int32_t *ints,
-                         bool skip_metadata)
+static void execute_ints(struct client *client, const uint8_t id[16], const uint8_t metadata_id[16],
+                         size_t count, const int32_t *ints, bool skip_metadata)
 {
     struct cql_value values[4];
     for (size_t i = 0; i < count; i++)
         values[i] = int_value(ints[i]);
-    const struct cql_execute e = {
-        .id = base_slice(id, 16), .result_metadata_id = base_slice(metadata_id, 16),
-        .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .values = values, .value_count = count,
-                    .skip_metadata = skip_metadata}};
+    const struct cql_execute e = {.id = base_slice(id, 16),
+                                  .result_metadata_id = base_slice(metadata_id, 16),
+                                  .options = {.consistency = NODE_CL_ONE,
+                                              .serial_consistency = CQL_SERIAL_DEFAULT,
+                                              .values = values,
+                                              .value_count = count,
+                                              .skip_metadata = skip_metadata}};
     client_execute(client, &e);
 }
 
@@ -240,7 +271,8 @@ START_TEST(prepared)
         ck_assert_uint_eq(c.result.prepared.bind_count, 2);
         ck_assert_uint_eq(c.result.prepared.pk_count, version >= 4);
         ck_assert(version < 4 || c.result.prepared.pk_indexes[0] == 1);
-        client_query(&d, "USE system"); /* the statement names its keyspace: its id does not depend on the session's */
+        client_query(&d, "USE system"); /* the statement names its keyspace: its id does not depend
+                                           on the session's */
         client_prepare(&d, "INSERT INTO lab.t (c, k) VALUES (?, ?)");
         ck_assert_mem_eq(insert, d.result.prepared.id.data, 16);
         client_prepare(&c, "SELECT k, c, v FROM lab.t WHERE k = ?");
@@ -248,11 +280,13 @@ START_TEST(prepared)
         ck_assert_uint_eq(c.result.prepared.column_count, 3);
         if (version >= 5)
             memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
-        execute_ints(&d, insert, metadata, 2, (int32_t[]){version, 5}, false); /* on another connection */
+        execute_ints(&d, insert, metadata, 2, (int32_t[]){version, 5},
+                     false); /* on another connection */
         ck_assert_int_eq(d.result.kind, CQL_RESULT_VOID);
         execute_ints(&c, select, metadata, 1, (int32_t[]){5}, true);
         ck_assert_uint_eq(client_rows(&c), version - 2u);
-        ck_assert(c.result.no_metadata && c.result.column_count == 3 && !c.result.new_metadata_id.data);
+        ck_assert(c.result.no_metadata && c.result.column_count == 3 &&
+                  !c.result.new_metadata_id.data);
         execute_ints(&c, select, metadata, 1, (int32_t[]){5}, false);
         ck_assert(!c.result.no_metadata);
         execute_ints(&c, other, metadata, 0, NULL, false);
@@ -273,7 +307,9 @@ START_TEST(prepared_while_the_schema_changes)
     client_prepare(&c, "SELECT * FROM lab.t WHERE k = ?");
     memcpy(select, c.result.prepared.id.data, 16);
     memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
-    client_query(&c, "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)"); /* the epoch moves, the table does not */
+    client_query(
+        &c,
+        "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)"); /* the epoch moves, the table does not */
     execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
     ck_assert(client_rows(&c) == 1 && c.result.no_metadata);
     client_query(&c, "ALTER TABLE lab.t ADD w int");
@@ -291,7 +327,8 @@ START_TEST(prepared_while_the_schema_changes)
 }
 END_TEST
 
-/* v3 and v4 cannot say that the columns are not those that were prepared: they come with the rows from then on, whoever asks. */
+/* v3 and v4 cannot say that the columns are not those that were prepared: they come with the rows
+ * from then on, whoever asks. */
 START_TEST(columns_that_moved)
 {
     uint8_t select[16], metadata[16] = {0};
@@ -299,22 +336,27 @@ START_TEST(columns_that_moved)
     for (uint8_t version = 3; version <= 4; version++) {
         client_open(&c, 0, version);
         client_open(&d, 0, version);
-        client_query(&c, version == 3 ? "CREATE TABLE lab.moved3 (k int PRIMARY KEY, z int)" : "CREATE TABLE lab.moved4 (k int PRIMARY KEY, z int)");
-        const char *text = version == 3 ? "SELECT * FROM lab.moved3 WHERE k = ?" : "SELECT * FROM lab.moved4 WHERE k = ?";
+        client_query(&c, version == 3 ? "CREATE TABLE lab.moved3 (k int PRIMARY KEY, z int)"
+                                      : "CREATE TABLE lab.moved4 (k int PRIMARY KEY, z int)");
+        const char *text = version == 3 ? "SELECT * FROM lab.moved3 WHERE k = ?"
+                                        : "SELECT * FROM lab.moved4 WHERE k = ?";
         client_prepare(&c, text);
         memcpy(select, c.result.prepared.id.data, 16);
         execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
         ck_assert(c.result.no_metadata && c.result.column_count == 2);
-        client_query(&d, version == 3 ? "ALTER TABLE lab.moved3 ADD a int" : "ALTER TABLE lab.moved4 ADD a int");
+        client_query(&d, version == 3 ? "ALTER TABLE lab.moved3 ADD a int"
+                                      : "ALTER TABLE lab.moved4 ADD a int");
         if (version == 4)
             client_prepare(&d, text); /* that another knows does not mean that this one does */
         for (int i = 0; i < 2; i++) {
             execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
             ck_assert(!c.result.no_metadata && c.result.column_count == 3);
             ck_assert(base_slice_equal(c.result.columns[1].name, S("a")));
-            client_query(&d, i ? "DROP TABLE lab.elsewhere" : "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)");
+            client_query(&d, i ? "DROP TABLE lab.elsewhere"
+                               : "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)");
         }
-        execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true); /* … nor does it when the schema has moved elsewhere */
+        execute_ints(&c, select, metadata, 1, (int32_t[]){1},
+                     true); /* … nor does it when the schema has moved elsewhere */
         ck_assert(!c.result.no_metadata && c.result.column_count == 3);
         client_close(&c);
         client_close(&d);
@@ -322,16 +364,20 @@ START_TEST(columns_that_moved)
 }
 END_TEST
 
-/* What is no statement on data is about the keyspace of the request (v5) or of the PREPARE, too, and not of the session as it is now. */
+/* What is no statement on data is about the keyspace of the request (v5) or of the PREPARE, too,
+ * and not of the session as it is now. */
 START_TEST(a_request_has_its_keyspace)
 {
     uint8_t create[16], metadata[16] = {0};
     client_tables(&c);
     client_open(&c, 0, 5);
-    client_query(&c, "CREATE KEYSPACE other WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    client_query(&c, "CREATE KEYSPACE other WITH replication = {'class': 'SimpleStrategy', "
+                     "'replication_factor': 1}");
     client_query(&c, "USE other");
     const struct cql_query q = {.text = S("CREATE TABLE here (k int PRIMARY KEY)"),
-                                .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT, .keyspace = S("lab")}};
+                                .options = {.consistency = NODE_CL_ONE,
+                                            .serial_consistency = CQL_SERIAL_DEFAULT,
+                                            .keyspace = S("lab")}};
     client_query_full(&c, &q);
     ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
     ck_assert(base_slice_equal(c.result.keyspace, S("lab")));
@@ -344,7 +390,9 @@ START_TEST(a_request_has_its_keyspace)
     execute_ints(&c, create, metadata, 0, NULL, false);
     ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
     client_query(&c, "SELECT * FROM lab.there");
-    client_query(&c, "CREATE TABLE plain (k int PRIMARY KEY)"); /* the session's, where nothing else is said */
+    client_query(
+        &c,
+        "CREATE TABLE plain (k int PRIMARY KEY)"); /* the session's, where nothing else is said */
     client_query(&c, "SELECT * FROM other.plain");
     client_close(&c);
 }
@@ -359,7 +407,8 @@ START_TEST(prepared_no_more_than_fit)
     daemons_settle(1);
     client_open(&c, 0, 4);
     for (int i = 0; i < 300; i++) {
-        snprintf(text, sizeof text, "SELECT key FROM system.local WHERE key = 'local' LIMIT %d", i + 1);
+        snprintf(text, sizeof text, "SELECT key FROM system.local WHERE key = 'local' LIMIT %d",
+                 i + 1);
         client_prepare(&c, text);
         memcpy(i == 0 ? first : last, c.result.prepared.id.data, 16);
     }
@@ -380,14 +429,18 @@ START_TEST(batches)
     client_open(&c, 0, 4);
     client_prepare(&c, "INSERT INTO lab.t (k, c) VALUES (?, ?)");
     memcpy(insert, c.result.prepared.id.data, 16);
-    const struct cql_value two[] = {int_value(9), int_value(1)}, more[] = {int_value(9), int_value(2)};
+    const struct cql_value two[] = {int_value(9), int_value(1)},
+                           more[] = {int_value(9), int_value(2)};
     struct cql_batch_statement statements[] = {
         {.id = base_slice(insert, 16), .values = two, .value_count = 2},
         {.text = S("INSERT INTO lab.t (k, c) VALUES (?, ?)"), .values = more, .value_count = 2},
         {.text = S("INSERT INTO lab.t (k, c) VALUES (9, 3)")},
     };
-    const struct cql_batch_request batch = {.kind = CQL_BATCH_UNLOGGED, .statements = statements, .statement_count = 3,
-                                            .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT}};
+    const struct cql_batch_request batch = {
+        .kind = CQL_BATCH_UNLOGGED,
+        .statements = statements,
+        .statement_count = 3,
+        .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT}};
     ck_assert_int_eq(cql_put_batch(&body, 4, &batch), BASE_OK);
     client_call(&c, CQL_OPCODE_BATCH, base_buf_view(&body));
     ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
@@ -420,8 +473,10 @@ START_TEST(many_in_flight)
         memcpy(insert, c.result.prepared.id.data, 16);
         for (int i = 0; i < COUNT; i++) {
             const struct cql_value values[] = {int_value(i % 7), int_value(i)};
-            const struct cql_execute e = {.id = base_slice(insert, 16), .result_metadata_id = base_slice(insert, 16),
-                                          .options = {.consistency = NODE_CL_ONE, .values = values, .value_count = 2}};
+            const struct cql_execute e = {
+                .id = base_slice(insert, 16),
+                .result_metadata_id = base_slice(insert, 16),
+                .options = {.consistency = NODE_CL_ONE, .values = values, .value_count = 2}};
             base_buf_reset(&body);
             ck_assert_int_eq(cql_put_execute(&body, version, &e), BASE_OK);
             ck_assert_int_eq(cql_wire_begin(&c.out, CQL_OPCODE_EXECUTE, (int16_t)i, 0), BASE_OK);
@@ -431,7 +486,8 @@ START_TEST(many_in_flight)
         client_flush(&c);
         for (int i = 0; i < COUNT; i++) {
             client_receive(&c);
-            ck_assert_msg(c.message.opcode == CQL_OPCODE_RESULT, "%.*s", BASE_SLICE_ARG(c.error.message));
+            ck_assert_msg(c.message.opcode == CQL_OPCODE_RESULT, "%.*s",
+                          BASE_SLICE_ARG(c.error.message));
             ck_assert(c.message.stream >= 0 && c.message.stream < COUNT);
             ck_assert_uint_eq(answered[c.message.stream]++, version - 4u);
         }
@@ -441,7 +497,7 @@ START_TEST(many_in_flight)
 }
 END_TEST
 
-/* --- limits ----------------------------------------------------------------------------------------------------------------- */
+/* Limits. */
 
 START_TEST(connections_are_limited)
 {
@@ -513,7 +569,8 @@ static void bytes_in_flight(void *ctx, struct repl *repl)
         *(size_t *)ctx = daemons[0].node->cluster->native->in_flight_bytes;
 }
 
-/* Who does not read his answers is not read from, and nobody else notices; when he reads them, all are there. */
+/* Who does not read his answers is not read from, and nobody else notices; when he reads them, all
+ * are there. */
 START_TEST(a_slow_reader)
 {
     enum { COUNT = 400 };
@@ -526,7 +583,8 @@ START_TEST(a_slow_reader)
     client_query(&d, text);
     int small = 64 << 10;
     setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    const struct cql_query q = {.text = S("SELECT v FROM lab.t WHERE k = 1"), .options = {.consistency = NODE_CL_ONE}};
+    const struct cql_query q = {.text = S("SELECT v FROM lab.t WHERE k = 1"),
+                                .options = {.consistency = NODE_CL_ONE}};
     struct base_buf body;
     base_buf_init(&body, 1024);
     ck_assert_int_eq(cql_put_query(&body, 4, &q), BASE_OK);
@@ -576,7 +634,7 @@ START_TEST(silence_ends)
 }
 END_TEST
 
-/* --- hostile ------------------------------------------------------------------------------------------------------------------ */
+/* Hostile. */
 
 /* Whatever comes: the node goes on, and keeps nothing of it. */
 START_TEST(garbage)
@@ -622,8 +680,10 @@ START_TEST(gone_while_asked)
     struct base_buf body;
     base_buf_init(&body, 1024);
     client_tables(&c);
-    const struct cql_query q = {.text = S("INSERT INTO lab.t (k, c) VALUES (1, 1)"), .options = {.consistency = NODE_CL_ONE}},
-                           r = {.text = S("SELECT * FROM lab.t"), .options = {.consistency = NODE_CL_ONE}};
+    const struct cql_query q = {.text = S("INSERT INTO lab.t (k, c) VALUES (1, 1)"),
+                                .options = {.consistency = NODE_CL_ONE}},
+                           r = {.text = S("SELECT * FROM lab.t"),
+                                .options = {.consistency = NODE_CL_ONE}};
     for (int round = 0; round < 50; round++) {
         client_open(&c, 0, 4);
         for (int i = 0; i < 200; i++) {
@@ -687,7 +747,8 @@ START_TEST(the_last_answer)
 }
 END_TEST
 
-/* A change of the schema that waits for the loop to take up what it was made against ends before the node does. */
+/* A change of the schema that waits for the loop to take up what it was made against ends before
+ * the node does. */
 static struct nodei_change waiting;
 static struct base_change change_ahead;
 static bool has_ended;
@@ -701,7 +762,9 @@ static void waiting_done(struct nodei_change *change)
 static void start_waiting(void *ctx, struct repl *repl)
 {
     (void)ctx;
-    change_ahead = (struct base_change){.kind = BASE_CHANGE_KEYSPACE_DROP, .keyspace = S("nothing"), .expected_epoch = repl_epoch(repl) + 1000};
+    change_ahead = (struct base_change){.kind = BASE_CHANGE_KEYSPACE_DROP,
+                                        .keyspace = S("nothing"),
+                                        .expected_epoch = repl_epoch(repl) + 1000};
     waiting = (struct nodei_change){.done = waiting_done};
     has_ended = false;
     nodei_change_start(daemons[0].node, &waiting, &change_ahead);

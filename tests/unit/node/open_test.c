@@ -242,7 +242,7 @@ START_TEST(temporary_directories_go)
 }
 END_TEST
 
-/* --- timestamps ------------------------------------------------------------------------------- */
+/* Timestamps. */
 
 #define STAMPS 20000
 static int64_t stamps[4 * STAMPS]; /* a quarter a thread */

@@ -26,7 +26,8 @@ START_TEST(defaults)
 {
     ck_assert_str_eq(settings.cluster_name, "Test Cluster");
     ck_assert_uint_eq(settings.memtable_space, 64u << 20);
-    ck_assert_uint_le(settings.file_cache_size, 512u << 20); /* or an eighth of the machine's memory */
+    ck_assert_uint_le(settings.file_cache_size,
+                      512u << 20); /* or an eighth of the machine's memory */
     ck_assert_uint_ge(settings.file_cache_size, 8u << 20);
     ck_assert_uint_eq(settings.commitlog_sync, LSM_SYNC_PERIODIC);
     ck_assert_uint_eq(settings.commitlog_sync_period_ns, 10000000);
@@ -198,7 +199,8 @@ START_TEST(listen_is_address_and_port)
     ck_assert_uint_eq(settings.listens, 1);
     ck_assert_int_eq(nodei_settings_set(&settings, "listen", "[::1]", &err), 0);
     ck_assert_str_eq(settings.listen_address, "::1");
-    ck_assert_int_eq(nodei_settings_set(&settings, "listen", "127.0.0.1:seven", &err), BASE_E_CONFIG);
+    ck_assert_int_eq(nodei_settings_set(&settings, "listen", "127.0.0.1:seven", &err),
+                     BASE_E_CONFIG);
     ck_assert_ptr_nonnull(strstr(err.text, "listen"));
 }
 END_TEST

@@ -1,5 +1,6 @@
-/* Roles: CREATE, ALTER, DROP, LIST of them, and logging in. What breaks without it: a password that does not count, one that counts
- * after it was changed, a default superuser that anybody on the network can be, or that comes back. */
+/* Roles: CREATE, ALTER, DROP, LIST of them, and logging in. What breaks without it: a password that
+ * does not count, one that counts after it was changed, a default superuser that anybody on the
+ * network can be, or that comes back. */
 #include "base/key.h"
 #include "node/roles_private.h"
 #include "tests/lib/ck.h"
@@ -34,7 +35,8 @@ static struct loop_client client_of(const char *role, bool is_superuser)
 static void logs_in(const char *user, const char *password, bool superuser)
 {
     struct nodei_login login;
-    ck_assert_msg(loop_login(0, user, password, true, &login) == BASE_OK, "%s: %s", user, fixture.err.text);
+    ck_assert_msg(loop_login(0, user, password, true, &login) == BASE_OK, "%s: %s", user,
+                  fixture.err.text);
     ck_assert(login.can_login);
     ck_assert_int_eq(login.is_superuser, superuser);
 }
@@ -56,15 +58,18 @@ START_TEST(default_superuser)
     does_not("cassandra", "other", "Provided username cassandra " WRONG);
     does_not("cassandra", "", WRONG);
     does_not("nobody", "cassandra", "Provided username nobody " WRONG);
-    ck_assert_int_eq(loop_login(0, "cassandra", "cassandra", false, NULL), BASE_E_UNAUTHORIZED); /* not from afar */
+    ck_assert_int_eq(loop_login(0, "cassandra", "cassandra", false, NULL),
+                     BASE_E_UNAUTHORIZED); /* not from afar */
     SAYS(WRONG);
     ck_assert_str_eq(loop_run(&su, "LIST ROLES"), "cassandra|true|true|{}|ALL\n");
     loop_run(&su, "ALTER ROLE cassandra WITH PASSWORD = 'better'");
     does_not("cassandra", "cassandra", WRONG);
     logs_in("cassandra", "better", true);
     OK(loop_login(0, "cassandra", "better", false, NULL)); /* from everywhere now */
-    ck_assert_str_eq(loop_run(&su, "SELECT role, can_login, is_superuser FROM system_auth.roles"), "cassandra|true|true\n");
-    ck_assert_ptr_nonnull(strstr(loop_run(&su, "SELECT salted_hash FROM system_auth.roles"), "$2a$10$"));
+    ck_assert_str_eq(loop_run(&su, "SELECT role, can_login, is_superuser FROM system_auth.roles"),
+                     "cassandra|true|true\n");
+    ck_assert_ptr_nonnull(
+        strstr(loop_run(&su, "SELECT salted_hash FROM system_auth.roles"), "$2a$10$"));
 }
 END_TEST
 
@@ -96,9 +101,11 @@ START_TEST(statements)
     logs_in("alice", "secret", false);
     logs_in("bob", "geheim", true);
     does_not("staff", "", WRONG);
-    ck_assert_str_eq(loop_run(&su, "LIST ROLES"), "alice|false|true|{}|ALL\nbob|true|true|{}|ALL\ncassandra|true|true|{}|ALL\n"
-                                                  "staff|false|false|{}|ALL\n");
-    ck_assert_str_eq(loop_run(&su, "LIST USERS"), "alice|false|ALL\nbob|true|ALL\ncassandra|true|ALL\n");
+    ck_assert_str_eq(loop_run(&su, "LIST ROLES"),
+                     "alice|false|true|{}|ALL\nbob|true|true|{}|ALL\ncassandra|true|true|{}|ALL\n"
+                     "staff|false|false|{}|ALL\n");
+    ck_assert_str_eq(loop_run(&su, "LIST USERS"),
+                     "alice|false|ALL\nbob|true|ALL\ncassandra|true|ALL\n");
     ck_assert_str_eq(loop_run(&su, "LIST ROLES OF alice"), "alice|false|true|{}|ALL\n");
     loop_run(&su, "ALTER USER alice WITH PASSWORD 'new one' NOSUPERUSER");
     does_not("alice", "secret", WRONG);
@@ -123,16 +130,22 @@ START_TEST(hashed_passwords)
     logs_in("h", "ringlet", false);
     does_not("h", "Ringlet", WRONG);
     ck_assert(nodei_hash_is_valid(BASE_SLICE_LIT(HASH_OF_RINGLET)));
-    static const char *const bad[] = {"", "x", "$1$abc$def", "$2a$10$short", "$2a$99$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
-                                      "$2x$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
-                                      "$2a$17$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq"};
+    static const char *const bad[] = {
+        "",
+        "x",
+        "$1$abc$def",
+        "$2a$10$short",
+        "$2a$99$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
+        "$2x$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0Iabc",
+        "$2a$17$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq"};
     for (size_t i = 0; i < BASE_COUNT(bad); i++)
         ck_assert(!nodei_hash_is_valid(base_slice_str(bad[i])));
     ck_assert_int_eq(loop_try(&su, "CREATE ROLE i WITH HASHED PASSWORD = 'plain'"), BASE_E_INVALID);
     SAYS("Invalid hashed password value");
     /* Written around us: it lets nobody in, and holds nobody up. */
-    loop_run(&su, "INSERT INTO system_auth.roles (role, can_login, salted_hash) VALUES ('odd', true, "
-                  "'$2a$31$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq')");
+    loop_run(&su,
+             "INSERT INTO system_auth.roles (role, can_login, salted_hash) VALUES ('odd', true, "
+             "'$2a$31$abcdefghijklmnopqrstuuHoTJxgCf8blGfiONdixcCqfX7KabJKq')");
     does_not("odd", "ringlet", WRONG);
 }
 END_TEST
@@ -148,15 +161,20 @@ START_TEST(refusals)
         {"ALTER ROLE nobody WITH LOGIN = true", BASE_E_INVALID, "Role nobody doesn't exist"},
         {"DROP ROLE nobody", BASE_E_INVALID, "nobody doesn't exist"},
         {"DROP ROLE cassandra", BASE_E_INVALID, "Cannot DROP primary role for current login"},
-        {"ALTER ROLE cassandra WITH SUPERUSER = false", BASE_E_UNAUTHORIZED, "your own superuser status"},
+        {"ALTER ROLE cassandra WITH SUPERUSER = false", BASE_E_UNAUTHORIZED,
+         "your own superuser status"},
         {"LIST ROLES OF nobody", BASE_E_INVALID, "nobody doesn't exist"},
-        {"CREATE ROLE a WITH PASSWORD = 'x' AND HASHED PASSWORD = '" HASH_OF_RINGLET "'", BASE_E_SYNTAX, "mutually exclusive"},
-        {"CREATE ROLE a WITH PASSWORD = 'x' AND PASSWORD = 'y'", BASE_E_SYNTAX, "Multiple definitions for property 'password'"},
+        {"CREATE ROLE a WITH PASSWORD = 'x' AND HASHED PASSWORD = '" HASH_OF_RINGLET "'",
+         BASE_E_SYNTAX, "mutually exclusive"},
+        {"CREATE ROLE a WITH PASSWORD = 'x' AND PASSWORD = 'y'", BASE_E_SYNTAX,
+         "Multiple definitions for property 'password'"},
         {"CREATE ROLE a WITH OPTIONS = {'a': 'b'}", BASE_E_INVALID, "OPTIONS"},
-        {"CREATE ROLE a WITH ACCESS TO DATACENTERS {'dc1'}", BASE_E_INVALID, "ACCESS TO DATACENTERS"},
+        {"CREATE ROLE a WITH ACCESS TO DATACENTERS {'dc1'}", BASE_E_INVALID,
+         "ACCESS TO DATACENTERS"},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
-        ck_assert_msg(loop_try(&su, cases[i].text) == cases[i].rc, "%s: %s", cases[i].text, fixture.err.text);
+        ck_assert_msg(loop_try(&su, cases[i].text) == cases[i].rc, "%s: %s", cases[i].text,
+                      fixture.err.text);
         SAYS(cases[i].says);
     }
     loop_run(&su, "CREATE ROLE a WITH ACCESS TO ALL DATACENTERS");
@@ -167,19 +185,31 @@ END_TEST
 START_TEST(others)
 {
     loop_run(&su, "CREATE ROLE eve WITH PASSWORD = 'e' AND LOGIN = true");
-    loop_run(&su, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    loop_run(&su, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                  "'replication_factor': 1}");
     loop_run(&su, "CREATE TABLE lab.t (k int PRIMARY KEY, v int)");
     struct loop_client eve = client_of("eve", false);
     static const char *const refused[] = {
-        "CREATE ROLE x", "CREATE ROLE x WITH SUPERUSER = true", "ALTER ROLE eve WITH SUPERUSER = true", "ALTER ROLE eve WITH LOGIN = false",
-        "ALTER ROLE cassandra WITH PASSWORD = 'mine'", "DROP ROLE cassandra", "LIST ROLES OF cassandra",
-        "SELECT * FROM system_auth.roles", "INSERT INTO system_auth.roles (role, is_superuser) VALUES ('eve', true)",
-        "UPDATE system_auth.roles SET is_superuser = true WHERE role = 'eve'", "DELETE FROM system_auth.roles WHERE role = 'cassandra'",
-        "BEGIN BATCH INSERT INTO lab.t (k, v) VALUES (1, 1); INSERT INTO system_auth.roles (role, is_superuser) VALUES ('eve', true); "
-        "APPLY BATCH", "TRUNCATE system_auth.roles", "ALTER KEYSPACE system_auth WITH durable_writes = false",
+        "CREATE ROLE x",
+        "CREATE ROLE x WITH SUPERUSER = true",
+        "ALTER ROLE eve WITH SUPERUSER = true",
+        "ALTER ROLE eve WITH LOGIN = false",
+        "ALTER ROLE cassandra WITH PASSWORD = 'mine'",
+        "DROP ROLE cassandra",
+        "LIST ROLES OF cassandra",
+        "SELECT * FROM system_auth.roles",
+        "INSERT INTO system_auth.roles (role, is_superuser) VALUES ('eve', true)",
+        "UPDATE system_auth.roles SET is_superuser = true WHERE role = 'eve'",
+        "DELETE FROM system_auth.roles WHERE role = 'cassandra'",
+        "BEGIN BATCH INSERT INTO lab.t (k, v) VALUES (1, 1); INSERT INTO system_auth.roles (role, "
+        "is_superuser) VALUES ('eve', true); "
+        "APPLY BATCH",
+        "TRUNCATE system_auth.roles",
+        "ALTER KEYSPACE system_auth WITH durable_writes = false",
     };
     for (size_t i = 0; i < BASE_COUNT(refused); i++)
-        ck_assert_msg(loop_try(&eve, refused[i]) == BASE_E_UNAUTHORIZED, "%s: %s", refused[i], fixture.err.text);
+        ck_assert_msg(loop_try(&eve, refused[i]) == BASE_E_UNAUTHORIZED, "%s: %s", refused[i],
+                      fixture.err.text);
     loop_run(&eve, "USE system_auth");
     ck_assert_int_eq(loop_try(&eve, "TRUNCATE roles"), BASE_E_UNAUTHORIZED);
     loop_run(&eve, "INSERT INTO lab.t (k, v) VALUES (1, 1)");
@@ -217,7 +247,8 @@ START_TEST(validity)
 }
 END_TEST
 
-/* A bcrypt each, known or not. (That the one for nobody is worked at is asserted where it is made.) */
+/* A bcrypt each, known or not. (That the one for nobody is worked at is asserted where it is
+ * made.) */
 START_TEST(everybody_costs_the_same)
 {
     static const char *const users[] = {"known", "unknown", "cassandra", ""};
@@ -240,9 +271,11 @@ END_TEST
 /* The replica of the default superuser's row that a quorum asks last. */
 static void find_last_replica(void *ctx, struct repl *repl)
 {
-    const struct base_keyspace *keyspace = base_schema_keyspace(repl_schema(repl), BASE_SLICE_LIT("system_auth"));
+    const struct base_keyspace *keyspace =
+        base_schema_keyspace(repl_schema(repl), BASE_SLICE_LIT("system_auth"));
     const struct ring_placement *placement = repl_placement(repl, keyspace);
-    const struct ring_range *range = ring_placement_find(placement, base_token(BASE_SLICE_LIT("cassandra")));
+    const struct ring_range *range =
+        ring_placement_find(placement, base_token(BASE_SLICE_LIT("cassandra")));
     ck_assert_uint_eq(range->read.count, 3);
     *(struct base_uuid *)ctx = placement->state->members[range->read.members[2]].host_id;
 }
@@ -251,7 +284,8 @@ static void find_last_replica(void *ctx, struct repl *repl)
 static void store_role(struct node *node)
 {
     struct base_schema *schema = node_schema(node);
-    const struct base_table *table = base_schema_table(schema, BASE_SLICE_LIT("system_auth"), BASE_SLICE_LIT("roles"));
+    const struct base_table *table =
+        base_schema_table(schema, BASE_SLICE_LIT("system_auth"), BASE_SLICE_LIT("roles"));
     struct base_buf pkey, row, mutation;
     struct base_row_builder builder;
     const uint8_t ckey = BASE_KEY_AT;
@@ -269,22 +303,26 @@ static void store_role(struct node *node)
             OK(base_row_put_value(&builder, column->id, BASE_SLICE_LIT("\1")));
     }
     base_row_end(&builder);
-    OK(base_mutation_put_row(&mutation, table->id, base_buf_view(&pkey), base_slice(&ckey, 1), base_buf_view(&row)));
-    OK(lsm_write(node->store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG, 1000000000, &fixture.err));
+    OK(base_mutation_put_row(&mutation, table->id, base_buf_view(&pkey), base_slice(&ckey, 1),
+                             base_buf_view(&row)));
+    OK(lsm_write(node->store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG, 1000000000,
+                 &fixture.err));
     base_buf_fini(&pkey);
     base_buf_fini(&row);
     base_buf_fini(&mutation);
     base_schema_release(schema);
 }
 
-/* A changed default password that one replica of three has: the others' silence does not bring the default back. */
+/* A changed default password that one replica of three has: the others' silence does not bring the
+ * default back. */
 START_TEST(default_is_gone_for_good)
 {
     struct base_uuid last;
     daemon_open(1, "authenticator", "PasswordAuthenticator", NULL);
     daemon_open(2, "authenticator", "PasswordAuthenticator", NULL);
     daemons_settle(3);
-    loop_run(&su, "ALTER KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}");
+    loop_run(&su, "ALTER KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', "
+                  "'replication_factor': 3}");
     OK(nodei_on_loop(daemons[0].node, find_last_replica, &last, &fixture.err));
     for (int i = 0; i < 3; i++)
         if (base_uuid_equal(daemons[i].node->identity.host_id, last))
@@ -335,7 +373,8 @@ START_TEST(closing)
     static struct many many;
     many.done = 0;
     for (size_t i = 0; i < BASE_COUNT(many.logins); i++)
-        many.logins[i] = (struct nodei_login){.user = "cassandra", .password = "x", .done = one_done, .ctx = &many};
+        many.logins[i] = (struct nodei_login){
+            .user = "cassandra", .password = "x", .done = one_done, .ctx = &many};
     OK(nodei_on_loop(daemons[0].node, start_many, &many, &fixture.err));
     daemon_close(0);
     ck_assert_int_eq(many.done, (int)BASE_COUNT(many.logins));

@@ -7,7 +7,7 @@
 
 #include "tests/unit/node/node_fixture.h"
 
-/* --- schema ----------------------------------------------------------------------------------- */
+/* Schema. */
 
 START_TEST(statements_answer_with_one_line)
 {
@@ -132,7 +132,7 @@ START_TEST(creating_what_exists_attaches_or_tells_the_difference)
 }
 END_TEST
 
-/* --- transactions ----------------------------------------------------------------------------- */
+/* Transactions. */
 
 START_TEST(a_transaction_sees_itself_and_nobody_else_does)
 {
@@ -364,7 +364,7 @@ START_TEST(keyspaces_without_durable_writes_survive_a_clean_stop)
 }
 END_TEST
 
-/* --- reads ------------------------------------------------------------------------------------ */
+/* Reads. */
 
 static bool always(void *ctx)
 {
@@ -426,7 +426,7 @@ START_TEST(levels_are_checked)
 }
 END_TEST
 
-/* --- many sessions ---------------------------------------------------------------------------- */
+/* Many sessions. */
 
 static atomic_bool stop;
 static atomic_int missing, worked;

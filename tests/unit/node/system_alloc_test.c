@@ -1,4 +1,5 @@
-/* Every allocation of a system table's read fails once: the answer is out of memory, nothing leaks, and asked again it is whole. */
+/* Every allocation of a system table's read fails once: the answer is out of memory, nothing leaks,
+ * and asked again it is whole. */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@ static int read_all(const char *keyspace, const char *name, size_t *count)
     *count = 0;
     if (!schema)
         return BASE_E_NOMEM;
-    const struct base_table *table = base_schema_table(schema, base_slice_str(keyspace), base_slice_str(name));
+    const struct base_table *table =
+        base_schema_table(schema, base_slice_str(keyspace), base_slice_str(name));
     cmd.table_id = table->id;
     cmd.slices = base_slices_all;
     cmd.now_s = node_now_s(fixture.node);
@@ -43,7 +45,8 @@ static void sweep(const char *keyspace, const char *name)
         alloc_fault_set(k, 1);
         int rc = read_all(keyspace, name, &count);
         injected = alloc_fault_clear();
-        ck_assert_msg(rc == BASE_OK || (injected && rc == BASE_E_NOMEM), "%s.%s, allocation %u: %d", keyspace, name, (unsigned)k, rc);
+        ck_assert_msg(rc == BASE_OK || (injected && rc == BASE_E_NOMEM), "%s.%s, allocation %u: %d",
+                      keyspace, name, (unsigned)k, rc);
     }
     OK(read_all(keyspace, name, &whole));
     ck_assert_uint_eq(count, whole);
@@ -63,7 +66,8 @@ START_TEST(every_allocation)
 }
 END_TEST
 
-/* The schema is made once a process: each failure in a process of its own. Thousands of allocations: some of them. */
+/* The schema is made once a process: each failure in a process of its own. Thousands of
+ * allocations: some of them. */
 enum { MADE, FAILED, NOT_INJECTED, STAYS_AWAY };
 
 static int make_in_child(uint64_t k)
@@ -75,7 +79,10 @@ static int make_in_child(uint64_t k)
         alloc_fault_set(k, 1);
         bool made = nodei_system_schema() != NULL;
         bool injected = alloc_fault_clear();
-        _exit(!nodei_system_schema() ? STAYS_AWAY : !injected ? NOT_INJECTED : made ? MADE : FAILED);
+        _exit(!nodei_system_schema() ? STAYS_AWAY
+              : !injected            ? NOT_INJECTED
+              : made                 ? MADE
+                                     : FAILED);
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFEXITED(status), "allocation %u: killed by a signal", (unsigned)k);

@@ -18,7 +18,8 @@ const char *with_port(const char *text)
     char *out = texts[next++ % 4];
     size_t len = 0;
     for (; *text; text++)
-        len += (size_t)snprintf(out + len, sizeof texts[0] - len, *text == '@' ? "%d" : "%c", *text == '@' ? daemon_port() : *text);
+        len += (size_t)snprintf(out + len, sizeof texts[0] - len, *text == '@' ? "%d" : "%c",
+                                *text == '@' ? daemon_port() : *text);
     return out;
 }
 
@@ -45,7 +46,10 @@ void daemon_open(int i, ...)
     snprintf(d->listen, sizeof d->listen, "127.0.0.%d:%d", i + 1, daemon_port());
     snprintf(d->rpc_address, sizeof d->rpc_address, "127.0.0.%d", i + 1);
     snprintf(seeds, sizeof seeds, "127.0.0.1:%d", daemon_port());
-    struct node_option options[16] = {{"seeds", seeds}, {"cluster_name", "unit"}, {"dc", "lab1"}, {"rpc_address", d->rpc_address},
+    struct node_option options[16] = {{"seeds", seeds},
+                                      {"cluster_name", "unit"},
+                                      {"dc", "lab1"},
+                                      {"rpc_address", d->rpc_address},
                                       {"native_transport_port", "0"}};
     size_t count = 5;
     va_list args;
@@ -84,19 +88,22 @@ static void look(void *ctx, struct repl *repl)
     *state = (struct state){0};
     for (size_t i = 0; i < ring->member_count; i++)
         state->alive += repl_is_alive(repl, ring->members[i].host_id);
-    state->has_keyspaces = base_schema_table(repl_schema(repl), BASE_SLICE_LIT("system_traces"), BASE_SLICE_LIT("events"));
+    state->has_keyspaces = base_schema_table(repl_schema(repl), BASE_SLICE_LIT("system_traces"),
+                                             BASE_SLICE_LIT("events"));
 }
 
 void daemons_settle(int count)
 {
     for (int i = 0; i < count; i++) {
         struct state state = {0};
-        for (int tries = 0; tries < 1000 && (state.alive < (size_t)count || !state.has_keyspaces); tries++) {
+        for (int tries = 0; tries < 1000 && (state.alive < (size_t)count || !state.has_keyspaces);
+             tries++) {
             OK(nodei_on_loop(daemons[i].node, look, &state, &fixture.err));
             usleep(20000);
         }
-        ck_assert_msg(state.alive == (size_t)count && state.has_keyspaces, "node%d: %zu alive, system keyspaces: %d", i + 1,
-                      state.alive, state.has_keyspaces);
+        ck_assert_msg(state.alive == (size_t)count && state.has_keyspaces,
+                      "node%d: %zu alive, system keyspaces: %d", i + 1, state.alive,
+                      state.has_keyspaces);
     }
 }
 

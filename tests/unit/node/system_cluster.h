@@ -1,4 +1,5 @@
-/* Daemons in one process, on loopback addresses: what tests of system keyspaces, roles and traces share. */
+/* Daemons in one process, on loopback addresses: what tests of system keyspaces, roles and traces
+ * share. */
 #ifndef TESTS_UNIT_NODE_SYSTEM_CLUSTER_H
 #define TESTS_UNIT_NODE_SYSTEM_CLUSTER_H
 
@@ -25,7 +26,7 @@ void daemon_open(int i, ...);
 void daemon_close(int i);
 /* Wait until `count` of them know each other and all have the system keyspaces. */
 void daemons_settle(int count);
-void daemons_one(void);      /* set up, open and settle one */
+void daemons_one(void);                      /* set up, open and settle one */
 int daemon_try_cql(int i, const char *text); /* fixture.err */
 void daemon_cql(int i, const char *text);
 

@@ -1,4 +1,5 @@
-/* Three daemons: what each says of the others (drivers find the cluster by it), and the keyspaces that the cluster keeps for itself. */
+/* Three daemons: what each says of the others (drivers find the cluster by it), and the keyspaces
+ * that the cluster keeps for itself. */
 #include "tests/lib/ck.h"
 #include "tests/unit/node/system_cluster.h"
 
@@ -35,7 +36,8 @@ static const char *until(int i, const char *table, size_t count, const char *hav
             return rows;
         usleep(20000);
     }
-    ck_abort_msg("node%d: %s has not %zu rows with %s, but:\n%s", i + 1, table, count, having, rows);
+    ck_abort_msg("node%d: %s has not %zu rows with %s, but:\n%s", i + 1, table, count, having,
+                 rows);
 }
 
 START_TEST(peers)
@@ -49,19 +51,25 @@ START_TEST(peers)
         announce_port(i, (uint16_t)(9050 + i));
     const char *rows = until(0, "peers_v2", 2, "native_port=9052");
     base_uuid_print(daemons[1].node->identity.host_id, id);
-    system_row_with(rows, "peer=127.0.0.2 ", with_port("peer_port=@"), "native_address=127.0.0.2", "native_port=9051", "data_center=lab2", "rack=r2",
-                    "release_version=5.0.2", "tokens={'-", id, "schema_version=", NULL);
+    system_row_with(rows, "peer=127.0.0.2 ", with_port("peer_port=@"), "native_address=127.0.0.2",
+                    "native_port=9051", "data_center=lab2", "rack=r2", "release_version=5.0.2",
+                    "tokens={'-", id, "schema_version=", NULL);
     rows = until(0, "peers", 2, "127.0.0.3");
-    system_row_with(rows, "peer=127.0.0.2 ", "rpc_address=127.0.0.2", "data_center=lab2", id, "tokens={'-", NULL);
+    system_row_with(rows, "peer=127.0.0.2 ", "rpc_address=127.0.0.2", "data_center=lab2", id,
+                    "tokens={'-", NULL);
     rows = until(2, "peers_v2", 2, "native_port=9050");
     ck_assert(!strstr(rows, "9052")); /* not itself */
     rows = system_rows_on_loop(daemons[1].node, "system", "local", "local");
-    system_row_with(rows, id, "rpc_address=127.0.0.2", "rpc_port=9051", "data_center=lab2", "rack=r2", "tokens={'-", "cluster_name=unit",
-                    "broadcast_address=127.0.0.2", with_port("broadcast_port=@"), NULL);
+    system_row_with(rows, id, "rpc_address=127.0.0.2", "rpc_port=9051", "data_center=lab2",
+                    "rack=r2", "tokens={'-", "cluster_name=unit", "broadcast_address=127.0.0.2",
+                    with_port("broadcast_port=@"), NULL);
     announce_port(1, 0);
     until(0, "peers_v2", 1, "native_port=9052");
-    system_row_with(system_rows_on_loop(daemons[0].node, "system_views", "gossip_info", NULL), "address=127.0.0.2", "rpc_ready=false", NULL);
-    system_row_with(system_rows_on_loop(daemons[0].node, "system_views", "internode_outbound", NULL), "dc=lab2", "sent_count=", NULL);
+    system_row_with(system_rows_on_loop(daemons[0].node, "system_views", "gossip_info", NULL),
+                    "address=127.0.0.2", "rpc_ready=false", NULL);
+    system_row_with(
+        system_rows_on_loop(daemons[0].node, "system_views", "internode_outbound", NULL), "dc=lab2",
+        "sent_count=", NULL);
 }
 END_TEST
 
@@ -82,7 +90,8 @@ START_TEST(schema_agreement)
         until(i, "peers_v2", 2, "9042");
     char before[40], own[40];
     version_of(system_rows_on_loop(daemons[0].node, "system", "local", NULL), before);
-    daemon_cql(0, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 3}");
+    daemon_cql(0, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                  "'replication_factor': 3}");
     /* The node that changed it knows the others' epoch from their own answers. */
     const char *rows = system_rows_on_loop(daemons[0].node, "system", "local", NULL);
     version_of(rows, own);
@@ -108,9 +117,16 @@ START_TEST(keyspaces_are_made_once)
     daemon_open(0, NULL);
     daemons_settle(1);
     uint64_t epoch = node_schema_epoch(daemons[0].node);
-    const char *rows = system_rows_on_loop(daemons[0].node, "system_schema", "tables", "system_auth");
-    static const char *const tables[] = {"roles", "role_members", "role_permissions", "resource_role_permissons_index", "network_permissions",
-                                         "cidr_permissions", "cidr_groups", "identity_to_role"};
+    const char *rows =
+        system_rows_on_loop(daemons[0].node, "system_schema", "tables", "system_auth");
+    static const char *const tables[] = {"roles",
+                                         "role_members",
+                                         "role_permissions",
+                                         "resource_role_permissons_index",
+                                         "network_permissions",
+                                         "cidr_permissions",
+                                         "cidr_groups",
+                                         "identity_to_role"};
     ck_assert_uint_eq(system_count(rows), BASE_COUNT(tables));
     for (size_t i = 0; i < BASE_COUNT(tables); i++)
         system_row_with(rows, tables[i], "gc_grace_seconds=7776000", NULL);
@@ -127,7 +143,8 @@ START_TEST(only_for_clients)
 {
     daemon_open(0, "start_native_transport", "false", NULL);
     usleep(500000);
-    ck_assert_uint_eq(system_count(system_rows_on_loop(daemons[0].node, "system_schema", "keyspaces", NULL)), 2);
+    ck_assert_uint_eq(
+        system_count(system_rows_on_loop(daemons[0].node, "system_schema", "keyspaces", NULL)), 2);
 }
 END_TEST
 
@@ -136,14 +153,22 @@ START_TEST(users_leave_them_alone)
     daemon_open(0, NULL);
     daemons_settle(1);
     static const char *const refused[] = {
-        "DROP KEYSPACE system_auth", "DROP KEYSPACE system_traces", "DROP TABLE system_auth.roles", "DROP KEYSPACE system",
-        "ALTER TABLE system_auth.roles ADD x int", "CREATE TABLE system_traces.mine (a int PRIMARY KEY)",
+        "DROP KEYSPACE system_auth",
+        "DROP KEYSPACE system_traces",
+        "DROP TABLE system_auth.roles",
+        "DROP KEYSPACE system",
+        "ALTER TABLE system_auth.roles ADD x int",
+        "CREATE TABLE system_traces.mine (a int PRIMARY KEY)",
         "ALTER KEYSPACE system_schema WITH durable_writes = false",
     };
     for (size_t i = 0; i < BASE_COUNT(refused); i++)
-        ck_assert_msg(daemon_try_cql(0, refused[i]) == BASE_E_UNAUTHORIZED, "%s: %s", refused[i], fixture.err.text);
-    daemon_cql(0, "ALTER KEYSPACE system_auth WITH replication = {'class': 'NetworkTopologyStrategy', 'lab1': 1}");
-    system_row_with(system_rows_on_loop(daemons[0].node, "system_schema", "keyspaces", "system_auth"), "'lab1': '1'", NULL);
+        ck_assert_msg(daemon_try_cql(0, refused[i]) == BASE_E_UNAUTHORIZED, "%s: %s", refused[i],
+                      fixture.err.text);
+    daemon_cql(0, "ALTER KEYSPACE system_auth WITH replication = {'class': "
+                  "'NetworkTopologyStrategy', 'lab1': 1}");
+    system_row_with(
+        system_rows_on_loop(daemons[0].node, "system_schema", "keyspaces", "system_auth"),
+        "'lab1': '1'", NULL);
     daemon_cql(0, "TRUNCATE system_traces.events");
 }
 END_TEST
@@ -154,7 +179,8 @@ START_TEST(traces_do_not_stop_joining)
     daemon_open(0, NULL);
     daemons_settle(1);
     fixture.schema = node_schema(daemons[0].node);
-    fixture.table = base_schema_table(fixture.schema, BASE_SLICE_LIT("system_traces"), BASE_SLICE_LIT("sessions"));
+    fixture.table = base_schema_table(fixture.schema, BASE_SLICE_LIT("system_traces"),
+                                      BASE_SLICE_LIT("sessions"));
     struct base_buf pkey, row, mutation;
     struct base_row_builder builder;
     const uint8_t ckey = BASE_KEY_AT;
@@ -165,8 +191,10 @@ START_TEST(traces_do_not_stop_joining)
     OK(base_row_begin(&builder, &row, node_timestamp(daemons[0].node)));
     OK(base_row_put_liveness(&builder, 0, 0));
     base_row_end(&builder);
-    OK(base_mutation_put_row(&mutation, fixture.table->id, base_buf_view(&pkey), base_slice(&ckey, 1), base_buf_view(&row)));
-    OK(node_write(daemons[0].session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_ONE, &fixture.err));
+    OK(base_mutation_put_row(&mutation, fixture.table->id, base_buf_view(&pkey),
+                             base_slice(&ckey, 1), base_buf_view(&row)));
+    OK(node_write(daemons[0].session, fixture.table, base_buf_view(&mutation), 1, NODE_CL_ONE,
+                  &fixture.err));
     base_buf_fini(&pkey);
     base_buf_fini(&row);
     base_buf_fini(&mutation);

@@ -10,7 +10,8 @@ static struct base_buf text;
 
 static void put_value(const struct base_column *column, struct base_slice value)
 {
-    OK(base_buf_printf(&text, "%s%.*s=", text.len && text.data[text.len - 1] != '\n' ? " " : "", BASE_SLICE_ARG(column->name)));
+    OK(base_buf_printf(&text, "%s%.*s=", text.len && text.data[text.len - 1] != '\n' ? " " : "",
+                       BASE_SLICE_ARG(column->name)));
     OK(base_value_validate(column->type, value, &fixture.err));
     OK(base_value_to_text(column->type, value, &text, &fixture.err));
 }
@@ -31,7 +32,8 @@ static void put_keys(const struct base_table *t, const struct base_live_row *row
         bool empty;
         uint8_t position;
         base_buf_reset(&value);
-        OK(base_ckey_get(column->type, column->descending, &in, &value, &empty, &position, &fixture.err));
+        OK(base_ckey_get(column->type, column->descending, &in, &value, &empty, &position,
+                         &fixture.err));
         put_value(column, base_buf_view(&value));
     }
     base_buf_fini(&pk);
@@ -74,14 +76,16 @@ static void put_row(const struct base_table *t, const struct base_live_row *live
     OK(base_buf_put_u8(&text, '\n'));
 }
 
-const char *system_rows(struct node *node, struct repl *repl, const char *keyspace, const char *name, const char *key, bool reversed)
+const char *system_rows(struct node *node, struct repl *repl, const char *keyspace,
+                        const char *name, const char *key, bool reversed)
 {
     struct base_read cmd = BASE_READ_INIT;
     struct base_rows rows = {0};
     struct base_live_row row;
     struct base_source *source;
     struct base_buf pkey;
-    const struct base_table *table = base_schema_table(nodei_system_schema(), base_slice_str(keyspace), base_slice_str(name));
+    const struct base_table *table =
+        base_schema_table(nodei_system_schema(), base_slice_str(keyspace), base_slice_str(name));
     ck_assert_msg(table, "there is no table %s.%s", keyspace, name);
     base_buf_init(&text, 64 << 20);
     base_buf_init(&pkey, BASE_PKEY_LEN_MAX);
@@ -120,7 +124,8 @@ static void visit(void *ctx, struct repl *repl)
     call->rows = system_rows(call->node, repl, call->keyspace, call->table, call->key, false);
 }
 
-const char *system_rows_on_loop(struct node *node, const char *keyspace, const char *table, const char *key)
+const char *system_rows_on_loop(struct node *node, const char *keyspace, const char *table,
+                                const char *key)
 {
     struct call call = {.node = node, .keyspace = keyspace, .table = table, .key = key};
     OK(nodei_on_loop(node, visit, &call, &fixture.err));

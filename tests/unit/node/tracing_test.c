@@ -1,4 +1,5 @@
-/* Traces: sessions and events as drivers read them. What breaks without it: a driver that waits for a trace that never comes. */
+/* Traces: sessions and events as drivers read them. What breaks without it: a driver that waits for
+ * a trace that never comes. */
 #include "tests/lib/ck.h"
 #include "tests/unit/node/loop_client.h"
 
@@ -13,7 +14,8 @@ static void setup(void)
     daemon_open(0, NULL);
     daemons_settle(1);
     loop_client_init(&c, 0);
-    loop_run(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}");
+    loop_run(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                 "'replication_factor': 1}");
     loop_run(&c, "CREATE TABLE lab.t (k int PRIMARY KEY, v text)");
     snprintf(c.client.address, sizeof c.client.address, "192.0.2.77");
 }
@@ -42,8 +44,10 @@ static void on_loop(void (*fn)(void *ctx, struct repl *repl), const char *text)
 static const char *session_row(void)
 {
     char text[200];
-    snprintf(text, sizeof text, "SELECT duration, command, client, coordinator, coordinator_port, request, parameters "
-             "FROM system_traces.sessions WHERE session_id = %s", id);
+    snprintf(text, sizeof text,
+             "SELECT duration, command, client, coordinator, coordinator_port, request, parameters "
+             "FROM system_traces.sessions WHERE session_id = %s",
+             id);
     for (int tries = 0; tries < 500; tries++) {
         const char *row = loop_run(&c, text);
         if (row[0])
@@ -56,7 +60,8 @@ static const char *session_row(void)
 static const char *event_rows(const char *columns)
 {
     char text[200];
-    snprintf(text, sizeof text, "SELECT %s FROM system_traces.events WHERE session_id = %s", columns, id);
+    snprintf(text, sizeof text, "SELECT %s FROM system_traces.events WHERE session_id = %s",
+             columns, id);
     return loop_run(&c, text);
 }
 
@@ -68,21 +73,29 @@ START_TEST(a_write_and_a_read)
     loop_run(&c, write);
     on_loop(end, NULL);
     const char *row = session_row();
-    ck_assert_ptr_nonnull(strstr(row, with_port("|QUERY|192.0.2.77|127.0.0.1|@|Execute CQL3 query|{'query': 'INSERT INTO lab.t (k, v) VALUES (1, ''one'')'}")));
+    ck_assert_ptr_nonnull(
+        strstr(row, with_port("|QUERY|192.0.2.77|127.0.0.1|@|Execute CQL3 query|{'query': 'INSERT "
+                              "INTO lab.t (k, v) VALUES (1, ''one'')'}")));
     ck_assert_int_ge(atoi(row), 1);
     const char *events = event_rows("activity, source, source_port, thread");
-    ck_assert_ptr_nonnull(strstr(events, with_port("Token -4069959284402364209 of lab.t: replicas /127.0.0.1:@|127.0.0.1|@|ringlet-loop\n")));
+    ck_assert_ptr_nonnull(strstr(events, with_port("Token -4069959284402364209 of lab.t: replicas "
+                                                   "/127.0.0.1:@|127.0.0.1|@|ringlet-loop\n")));
     ck_assert_ptr_nonnull(strstr(events, "Parsing INSERT INTO lab.t (k, v) VALUES (1, 'one')|"));
     ck_assert_ptr_null(strstr(events, "Request complete")); /* clients say so themselves */
     static const char read[] = "SELECT * FROM lab.t WHERE k = 1";
     on_loop(begin, read);
-    nodei_trace_describe(&c.client, "Execute CQL3 prepared query", NODE_CL_LOCAL_ONE, NODE_CL_SERIAL, 5000);
+    nodei_trace_describe(&c.client, "Execute CQL3 prepared query", NODE_CL_LOCAL_ONE,
+                         NODE_CL_SERIAL, 5000);
     loop_run(&c, read);
     on_loop(end, NULL);
-    ck_assert_ptr_nonnull(strstr(session_row(), "|Execute CQL3 prepared query|{'consistency_level': 'LOCAL_ONE', 'page_size': '5000', "
-                                                "'query': 'SELECT * FROM lab.t WHERE k = 1', 'serial_consistency_level': 'SERIAL'}"));
-    ck_assert_ptr_nonnull(strstr(event_rows("activity"), "Executing a read of partitions of lab.t"));
-    ck_assert_int_gt(atoi(loop_run(&c, "SELECT ttl(duration) FROM system_traces.sessions LIMIT 1")), 86000);
+    ck_assert_ptr_nonnull(strstr(
+        session_row(),
+        "|Execute CQL3 prepared query|{'consistency_level': 'LOCAL_ONE', 'page_size': '5000', "
+        "'query': 'SELECT * FROM lab.t WHERE k = 1', 'serial_consistency_level': 'SERIAL'}"));
+    ck_assert_ptr_nonnull(
+        strstr(event_rows("activity"), "Executing a read of partitions of lab.t"));
+    ck_assert_int_gt(atoi(loop_run(&c, "SELECT ttl(duration) FROM system_traces.sessions LIMIT 1")),
+                     86000);
 }
 END_TEST
 
@@ -130,7 +143,7 @@ START_TEST(without_the_tables)
     daemon_close(0);
     daemon_open(1, "seeds", with_port("127.0.0.2:@"), "start_native_transport", "false", NULL);
     loop_client_init(&c, 1);
-    OK(nodei_on_loop(daemons[1].node, begin, (void *)(uintptr_t)"x", &fixture.err));
+    OK(nodei_on_loop(daemons[1].node, begin, (void *)(uintptr_t) "x", &fixture.err));
     nodei_trace_event(&c.client, "y");
     OK(nodei_on_loop(daemons[1].node, end, NULL, &fixture.err));
     ck_assert_uint_eq(daemons[1].node->cluster->traces_writing, 0);

@@ -1,4 +1,5 @@
-/* A `struct repl` without a cluster around it, for the parts that look at ring, liveness and time only. */
+/* A `struct repl` without a cluster around it, for the parts that look at ring, liveness and time
+ * only. */
 #ifndef TESTS_UNIT_REPLICATION_BY_HAND_H
 #define TESTS_UNIT_REPLICATION_BY_HAND_H
 
@@ -6,7 +7,8 @@
 #include "tests/unit/ring/cluster_lib.h"
 
 /* Of host `self` (a member, or not: then in dc, rack) over this state. */
-static inline void by_hand_init(struct repl *repl, struct ring_state *state, size_t self, const char *dc, const char *rack)
+static inline void by_hand_init(struct repl *repl, struct ring_state *state, size_t self,
+                                const char *dc, const char *rack)
 {
     struct base_err err;
     memset(repl, 0, sizeof *repl);

@@ -1,6 +1,7 @@
-/* Consistency levels over placements of one and of several data centres, against tables made by Cassandra's rules
- * (ConsistencyLevel.blockFor, blockForWrite; ReplicaPlans.assureSufficientLiveReplicas). What breaks without them: a QUORUM that is
- * none, or an Unavailable for what could be served. */
+/* Consistency levels over placements of one and of several data centres, against tables made by
+ * Cassandra's rules (ConsistencyLevel.blockFor, blockForWrite;
+ * ReplicaPlans.assureSufficientLiveReplicas). What breaks without them: a QUORUM that is none, or
+ * an Unavailable for what could be served. */
 #include "tests/unit/replication/by_hand.h"
 
 static struct ring_state *state;
@@ -42,11 +43,13 @@ static void needs(int level, bool is_write, int required)
     struct repli_need need;
     struct base_err err;
     if (required < 0) {
-        ck_fails(repli_need_of(&repl, placement, level, is_write, &need, &err), BASE_E_INVALID, err);
+        ck_fails(repli_need_of(&repl, placement, level, is_write, &need, &err), BASE_E_INVALID,
+                 err);
         return;
     }
     ck_ok(repli_need_of(&repl, placement, level, is_write, &need, &err), err);
-    ck_assert_msg((int)need.required == required, "%s: %u, expected %d", repli_consistency_name(level), need.required, required);
+    ck_assert_msg((int)need.required == required, "%s: %u, expected %d",
+                  repli_consistency_name(level), need.required, required);
     ck_assert_int_eq(need.consistency, level);
 }
 
@@ -57,16 +60,21 @@ static void check(int level, bool is_write, bool ok, unsigned required, unsigned
     struct repl_outcome outcome = {0};
     struct base_err err;
     ck_ok(repli_need_of(&repl, placement, level, is_write, &need, &err), err);
-    int rc = repli_check_alive(&repl, &need, placement, ring_placement_find(placement, 0), is_write, &outcome);
-    ck_assert_msg(rc == (ok ? BASE_OK : BASE_E_UNAVAILABLE), "%s: %s", repli_consistency_name(level), outcome.err.text);
+    int rc = repli_check_alive(&repl, &need, placement, ring_placement_find(placement, 0), is_write,
+                               &outcome);
+    ck_assert_msg(rc == (ok ? BASE_OK : BASE_E_UNAVAILABLE), "%s: %s",
+                  repli_consistency_name(level), outcome.err.text);
     ck_assert_int_eq(outcome.consistency, level);
-    ck_assert_msg(outcome.required == required && outcome.alive == alive, "%s: %u required, %u alive; expected %u, %u",
-                  repli_consistency_name(level), outcome.required, outcome.alive, required, alive);
+    ck_assert_msg(outcome.required == required && outcome.alive == alive,
+                  "%s: %u required, %u alive; expected %u, %u", repli_consistency_name(level),
+                  outcome.required, outcome.alive, required, alive);
     if (!ok) {
         char text[64];
         snprintf(text, sizeof text, "%u required, %u alive", required, alive);
-        ck_assert_msg(strstr(outcome.err.text, text) && strstr(outcome.err.text, "Cannot achieve consistency level") &&
-                      strstr(outcome.err.text, repli_consistency_name(level)), "%s", outcome.err.text);
+        ck_assert_msg(strstr(outcome.err.text, text) &&
+                          strstr(outcome.err.text, "Cannot achieve consistency level") &&
+                          strstr(outcome.err.text, repli_consistency_name(level)),
+                      "%s", outcome.err.text);
     }
 }
 
@@ -155,14 +163,17 @@ START_TEST(text)
     struct repl_outcome outcome = {0};
     struct base_err err;
     ck_ok(repli_need_of(&repl, placement, REPL_CL_QUORUM, true, &need, &err), err);
-    ck_assert_int_eq(repli_check_alive(&repl, &need, placement, ring_placement_find(placement, 0), true, &outcome),
+    ck_assert_int_eq(repli_check_alive(&repl, &need, placement, ring_placement_find(placement, 0),
+                                       true, &outcome),
                      BASE_E_UNAVAILABLE);
-    ck_assert_str_eq(outcome.err.text, "Cannot achieve consistency level QUORUM: 2 required, 1 alive");
+    ck_assert_str_eq(outcome.err.text,
+                     "Cannot achieve consistency level QUORUM: 2 required, 1 alive");
     end();
 }
 END_TEST
 
-/* Fewer members than the factor: still the factor's quorum. A write at ANY goes on without a live replica. */
+/* Fewer members than the factor: still the factor's quorum. A write at ANY goes on without a live
+ * replica. */
 START_TEST(too_small_a_cluster)
 {
     begin(1, 2, WORDS("class", "SimpleStrategy", "replication_factor", "5"));
@@ -213,7 +224,8 @@ START_TEST(none_of_ours)
 }
 END_TEST
 
-/* SimpleStrategy over two data centres: LOCAL_QUORUM is a quorum of the whole factor, counted in ours. */
+/* SimpleStrategy over two data centres: LOCAL_QUORUM is a quorum of the whole factor, counted in
+ * ours. */
 START_TEST(simple_over_two)
 {
     begin(2, 3, WORDS("class", "SimpleStrategy", "replication_factor", "3"));
@@ -226,7 +238,8 @@ START_TEST(simple_over_two)
 }
 END_TEST
 
-/* Pending owners: a write waits for one more each; a level of our data centre for those of ours; a read and ANY for none. */
+/* Pending owners: a write waits for one more each; a level of our data centre for those of ours; a
+ * read and ANY for none. */
 START_TEST(pending_owners)
 {
     begin(2, 3, WORDS("class", "NetworkTopologyStrategy", "dc1", "2", "dc2", "2"));
@@ -236,15 +249,18 @@ START_TEST(pending_owners)
         int level;
         unsigned read, write;
     } expected[] = {
-        {REPL_CL_ONE, 1, 3}, {REPL_CL_TWO, 2, 4}, {REPL_CL_QUORUM, 3, 5}, {REPL_CL_ALL, 4, 6}, {REPL_CL_LOCAL_ONE, 1, 2},
-        {REPL_CL_LOCAL_QUORUM, 2, 3}, {REPL_CL_EACH_QUORUM, 4, 6},
+        {REPL_CL_ONE, 1, 3},         {REPL_CL_TWO, 2, 4},       {REPL_CL_QUORUM, 3, 5},
+        {REPL_CL_ALL, 4, 6},         {REPL_CL_LOCAL_ONE, 1, 2}, {REPL_CL_LOCAL_QUORUM, 2, 3},
+        {REPL_CL_EACH_QUORUM, 4, 6},
     };
     struct repli_need need;
     struct base_err err;
     for (size_t i = 0; i < BASE_COUNT(expected); i++) {
         ck_ok(repli_need_of(&repl, placement, expected[i].level, true, &need, &err), err);
-        ck_assert_uint_eq(repli_need_required(&repl, &need, placement, &range, true), expected[i].write);
-        ck_assert_uint_eq(repli_need_required(&repl, &need, placement, &range, false), expected[i].read);
+        ck_assert_uint_eq(repli_need_required(&repl, &need, placement, &range, true),
+                          expected[i].write);
+        ck_assert_uint_eq(repli_need_required(&repl, &need, placement, &range, false),
+                          expected[i].read);
     }
     ck_ok(repli_need_of(&repl, placement, REPL_CL_ANY, true, &need, &err), err);
     ck_assert_uint_eq(repli_need_required(&repl, &need, placement, &range, true), 1);
@@ -253,7 +269,8 @@ START_TEST(pending_owners)
     dead(6);
     struct repl_outcome outcome = {0};
     ck_ok(repli_need_of(&repl, placement, REPL_CL_QUORUM, true, &need, &err), err);
-    ck_assert_int_eq(repli_check_alive(&repl, &need, placement, &range, true, &outcome), BASE_E_UNAVAILABLE);
+    ck_assert_int_eq(repli_check_alive(&repl, &need, placement, &range, true, &outcome),
+                     BASE_E_UNAVAILABLE);
     ck_assert(outcome.required == 5 && outcome.alive == 4);
     ck_assert_int_eq(repli_check_alive(&repl, &need, placement, &range, false, &outcome), BASE_OK);
     ck_assert(outcome.required == 3 && outcome.alive == 3);

@@ -1,6 +1,7 @@
-/* Gossip's messages, one by one between nodes made by hand: what is in them, what is left out, what damaged ones do (nothing),
- * members that both sides list differently, guests' questions, and no memory when members come. What breaks without it: heartbeats
- * credited to the wrong member, a node felled by a body, details that never arrive. */
+/* Gossip's messages, one by one between nodes made by hand: what is in them, what is left out, what
+ * damaged ones do (nothing), members that both sides list differently, guests' questions, and no
+ * memory when members come. What breaks without it: heartbeats credited to the wrong member, a node
+ * felled by a body, details that never arrive. */
 #include "replication/wire.h"
 #include "tests/lib/alloc_fault.h"
 #include "tests/lib/sim_clock.h"
@@ -41,15 +42,16 @@ static void keep(struct node *from, struct base_uuid to, const struct base_messa
     s->message.body = base_buf_view(&s->body);
 }
 
-static int fake_send(struct repl_transport *t, struct base_slice address, struct base_uuid to, enum repl_lane lane,
-                     const struct base_message *message)
+static int fake_send(struct repl_transport *t, struct base_slice address, struct base_uuid to,
+                     enum repl_lane lane, const struct base_message *message)
 {
     ck_assert(address.len && lane == REPL_LANE_GOSSIP);
     keep(BASE_CONTAINER(t, struct node, transport), to, message);
     return BASE_OK;
 }
 
-static void fake_reply(struct repl_transport *t, struct repl_inbound *in, const struct base_message *message)
+static void fake_reply(struct repl_transport *t, struct repl_inbound *in,
+                       const struct base_message *message)
 {
     keep(BASE_CONTAINER(t, struct node, transport), in->message.sender, message);
 }
@@ -94,25 +96,35 @@ static const struct repl_transport_ops transport_ops = {fake_send, fake_reply, f
 static const struct repl_alarm_ops alarm_ops = {fake_alarm};
 
 /* Opened and not started: nothing but what the test does happens. */
-static void node_init(struct node *node, struct base_schema *schema, struct ring_state *ring, size_t self)
+static void node_init(struct node *node, struct base_schema *schema, struct ring_state *ring,
+                      size_t self)
 {
     struct repl_config config;
     struct base_err err;
-    *node = (struct node){.transport.ops = &transport_ops, .alarm.ops = &alarm_ops, .store.ops = &store_ops, .meta.ops = &meta_ops};
+    *node = (struct node){.transport.ops = &transport_ops,
+                          .alarm.ops = &alarm_ops,
+                          .store.ops = &store_ops,
+                          .meta.ops = &meta_ops};
     repl_config_init(&config);
     config.host_id = host(self);
     config.generation = 1;
     config.address = BASE_SLICE_LIT("h:1");
     config.dc = BASE_SLICE_LIT("dc1");
     config.rack = BASE_SLICE_LIT("r1");
-    struct repl_ports ports = {.clock = &now.base, .random = &chance.base, .alarm = &node->alarm, .transport = &node->transport,
-                               .store = &node->store, .meta = &node->meta, .timestamp = fake_timestamp};
+    struct repl_ports ports = {.clock = &now.base,
+                               .random = &chance.base,
+                               .alarm = &node->alarm,
+                               .transport = &node->transport,
+                               .store = &node->store,
+                               .meta = &node->meta,
+                               .timestamp = fake_timestamp};
     struct repl_initial initial = {.schema = schema, .ring = ring};
     ck_ok(repl_open(&config, &ports, &initial, &node->repl, &err), err);
     node->repl->started = true;
 }
 
-static const struct repl_native native = {.address = {192, 0, 2, 7}, .address_len = 4, .port = 9142, .release = "5.0.2"};
+static const struct repl_native native = {
+    .address = {192, 0, 2, 7}, .address_len = 4, .port = 9142, .release = "5.0.2"};
 
 static void begin(size_t members)
 {
@@ -195,7 +207,8 @@ static size_t count_sent(uint8_t verb, bool reply)
 {
     size_t n = 0;
     for (size_t i = 0; i < sent_count; i++)
-        n += sent[i].message.verb == verb && !!(sent[i].message.flags & BASE_MESSAGE_REPLY) == reply;
+        n +=
+            sent[i].message.verb == verb && !!(sent[i].message.flags & BASE_MESSAGE_REPLY) == reply;
     return n;
 }
 
@@ -234,11 +247,14 @@ START_TEST(details_are_told_once)
     base_buf_init(&body, 1000);
     struct repli_gossip_cursor cursor = {0};
     size_t self = repli_gossip_find(gossip, host(1));
-    ck_assert_int_eq(repli_gossip_put_state(gossip, &body, &cursor, self, &view(1, 0)->state), BASE_OK);
+    ck_assert_int_eq(repli_gossip_put_state(gossip, &body, &cursor, self, &view(1, 0)->state),
+                     BASE_OK);
     ck_assert_uint_eq(body.len, 4);
     base_buf_reset(&body);
     cursor = (struct repli_gossip_cursor){0};
-    ck_assert_int_eq(repli_gossip_put_state(gossip, &body, &cursor, self, &(struct repli_gossip_state){0}), BASE_OK);
+    ck_assert_int_eq(
+        repli_gossip_put_state(gossip, &body, &cursor, self, &(struct repli_gossip_state){0}),
+        BASE_OK);
     ck_assert_uint_gt(body.len, 12);
     ck_assert_uint_eq(view(1, 0)->state.load_bytes, UINT64_C(1) << 60);
     ck_assert_uint_eq(view(2, 0)->state.epoch, state->epoch);
@@ -256,13 +272,47 @@ START_TEST(native_is_checked)
         size_t len;
         bool good;
     } cases[] = {
-        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x05" "5.0.2", 13, true},
-        {"\x10" "0123456789abcdef" "\x01" "\0", 19, true},
-        {"\x05" "\x7f\0\0\1\1" "\xd2\x46" "\x05" "5.0.2", 14, false},       /* no address */
-        {"\x04" "\x7f\0\0\1" "\x80\x80\x04" "\x05" "5.0.2", 14, false},       /* no port */
-        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x05" "5.\n.2", 13, false},           /* no text */
-        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x06" "5.0.2", 13, false},            /* cut off */
-        {"\x04" "\x7f\0\0\1" "\xd2\x46" "\x20" "12345678901234567890123456789012", 40, false}, /* too long */
+        {"\x04"
+         "\x7f\0\0\1"
+         "\xd2\x46"
+         "\x05"
+         "5.0.2",
+         13, true},
+        {"\x10"
+         "0123456789abcdef"
+         "\x01"
+         "\0",
+         19, true},
+        {"\x05"
+         "\x7f\0\0\1\1"
+         "\xd2\x46"
+         "\x05"
+         "5.0.2",
+         14, false}, /* no address */
+        {"\x04"
+         "\x7f\0\0\1"
+         "\x80\x80\x04"
+         "\x05"
+         "5.0.2",
+         14, false}, /* no port */
+        {"\x04"
+         "\x7f\0\0\1"
+         "\xd2\x46"
+         "\x05"
+         "5.\n.2",
+         13, false}, /* no text */
+        {"\x04"
+         "\x7f\0\0\1"
+         "\xd2\x46"
+         "\x06"
+         "5.0.2",
+         13, false}, /* cut off */
+        {"\x04"
+         "\x7f\0\0\1"
+         "\xd2\x46"
+         "\x20"
+         "12345678901234567890123456789012",
+         40, false}, /* too long */
     };
     struct repli_gossip *gossip = nodes[1].repl->gossip;
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
@@ -272,11 +322,13 @@ START_TEST(native_is_checked)
             struct repli_gossip_cursor cursor = {0};
             struct repli_gossip_entry entry;
             uint8_t flags = (uint8_t)(REPLI_GOSSIP_NATIVE | (detail ? REPLI_GOSSIP_DETAIL : 0));
-            const uint8_t head[] = {0, flags, 1, 9, 0, 7, 8}; /* member 0; generation, version; age, epoch, load */
+            const uint8_t head[] = {
+                0, flags, 1, 9, 0, 7, 8}; /* member 0; generation, version; age, epoch, load */
             ck_assert_int_eq(base_buf_put(&body, head, detail ? 7 : 4), BASE_OK);
             ck_assert_int_eq(base_buf_put(&body, cases[i].bytes, cases[i].len), BASE_OK);
             struct base_reader in = base_reader(base_buf_view(&body));
-            ck_assert_int_eq(repli_gossip_get_entry(gossip, &in, &cursor, &entry), cases[i].good && detail);
+            ck_assert_int_eq(repli_gossip_get_entry(gossip, &in, &cursor, &entry),
+                             cases[i].good && detail);
             if (cases[i].good && detail)
                 ck_assert_uint_eq(base_reader_left(&in), 0);
             base_buf_fini(&body);
@@ -286,7 +338,8 @@ START_TEST(native_is_checked)
 }
 END_TEST
 
-/* Node 3 is behind: it does not know member 4. By index nothing may be taken from its messages, nor it from others'. */
+/* Node 3 is behind: it does not know member 4. By index nothing may be taken from its messages, nor
+ * it from others'. */
 START_TEST(lists_that_differ)
 {
     begin(3);
@@ -353,13 +406,15 @@ static void mangle(struct sent *s)
     default: {
         uint8_t more[12];
         rng_fill(&damage, more, sizeof more);
-        ck_assert_int_eq(base_buf_put(&s->body, more, 1 + rng_below(&damage, sizeof more)), BASE_OK);
+        ck_assert_int_eq(base_buf_put(&s->body, more, 1 + rng_below(&damage, sizeof more)),
+                         BASE_OK);
         s->message.body = base_buf_view(&s->body);
     }
     }
 }
 
-/* Whatever comes, they stand; and when it ends, they find each other again (the damage may have left great generations behind). */
+/* Whatever comes, they stand; and when it ends, they find each other again (the damage may have
+ * left great generations behind). */
 START_TEST(damaged_bodies)
 {
     damage = rng_seeded(3);
@@ -386,8 +441,9 @@ START_TEST(a_guest_asks)
     deliver(NULL);
     by_hand_alive(nodes[0].repl, 3, false);
     repli_snitch_observe(nodes[0].repl, host(2), 2500000);
-    struct repl_inbound in = {.message = {.verb = REPL_VERB_LIVENESS, .id = 1, .sender = host(77), .epoch = state->epoch},
-                              .deadline_ns = UINT64_MAX};
+    struct repl_inbound in = {
+        .message = {.verb = REPL_VERB_LIVENESS, .id = 1, .sender = host(77), .epoch = state->epoch},
+        .deadline_ns = UINT64_MAX};
     repl_on_request(nodes[0].repl, &in);
     ck_assert_uint_eq(sent_count, 1);
     struct base_reader reader;

@@ -1,8 +1,9 @@
-/* Gossip and failure detection over the simulated cluster. What breaks without it: a dead node that is waited for, a live one
- * that is called dead (a pause of ours, a slow link), one that came back and nobody knows, storms of messages. */
+/* Gossip and failure detection over the simulated cluster. What breaks without it: a dead node that
+ * is waited for, a live one that is called dead (a pause of ours, a slow link), one that came back
+ * and nobody knows, storms of messages. */
+#include "replication/replication_private.h"
 #include "replication/wire.h"
 #include "tests/lib/ck.h"
-#include "replication/replication_private.h"
 #include "tests/sim/cluster_world.h"
 
 static struct cluster_world w;
@@ -59,7 +60,8 @@ static bool all_see(struct cluster_world *world, void *ctx)
 {
     const struct view *view = ctx;
     for (size_t i = 0; i < world->node_count; i++)
-        if (i != view->of && cluster_node_is_up(&world->nodes[i]) && !world->nodes[i].paused && sees(i, view->of) != view->alive)
+        if (i != view->of && cluster_node_is_up(&world->nodes[i]) && !world->nodes[i].paused &&
+            sees(i, view->of) != view->alive)
             return false;
     return true;
 }
@@ -78,14 +80,15 @@ static uint64_t until_all_see(size_t of, bool alive, uint64_t max_s)
 {
     uint64_t from = w.now_ns;
     struct view view = {of, alive};
-    ck_assert_msg(cluster_run_until(&w, all_see, &view, max_s * CLUSTER_S), "not all see %zu %s within %u s", of,
-                  alive ? "alive" : "dead", (unsigned)max_s);
+    ck_assert_msg(cluster_run_until(&w, all_see, &view, max_s * CLUSTER_S),
+                  "not all see %zu %s within %u s", of, alive ? "alive" : "dead", (unsigned)max_s);
     return (w.now_ns - from) / CLUSTER_MS;
 }
 
 static void until_all_see_all(uint64_t max_ms)
 {
-    ck_assert_msg(cluster_run_until(&w, all_see_all, NULL, max_ms * CLUSTER_MS), "not all are up within %u ms", (unsigned)max_ms);
+    ck_assert_msg(cluster_run_until(&w, all_see_all, NULL, max_ms * CLUSTER_MS),
+                  "not all are up within %u ms", (unsigned)max_ms);
 }
 
 static struct repl_peer_info info(size_t i, size_t j)
@@ -111,7 +114,8 @@ START_TEST(three_see_each_other_at_once)
     ck_assert(!sees(0, 1) && sees(0, 0));
     until_all_see_all(100);
     struct repl_peer_info peer = info(0, 1);
-    ck_assert(peer.alive && peer.generation == 1 && peer.epoch == repl_epoch(w.nodes[1].repl) && peer.down_since_ns == 0);
+    ck_assert(peer.alive && peer.generation == 1 && peer.epoch == repl_epoch(w.nodes[1].repl) &&
+              peer.down_since_ns == 0);
     cluster_world_fini(&w);
 }
 END_TEST
@@ -120,12 +124,14 @@ END_TEST
 static bool all_un(struct cluster_world *world, void *ctx)
 {
     for (size_t i = 0; i < world->node_count; i++)
-        if (repl_stage(world->nodes[i].repl) != REPL_MEMBER || repl_ring(world->nodes[i].repl)->member_count < world->node_count)
+        if (repl_stage(world->nodes[i].repl) != REPL_MEMBER ||
+            repl_ring(world->nodes[i].repl)->member_count < world->node_count)
             return false;
     return all_see_all(world, ctx);
 }
 
-/* Three nodes from nothing until three UN: at most two seconds, of which gossip may not be the greater part. */
+/* Three nodes from nothing until three UN: at most two seconds, of which gossip may not be the
+ * greater part. */
 START_TEST(three_from_nothing)
 {
     begin_of(3, 1, false, true);
@@ -134,7 +140,8 @@ START_TEST(three_from_nothing)
     uint64_t serve_ms = (w.now_ns - from) / CLUSTER_MS;
     ck_assert(cluster_run_until(&w, all_un, NULL, 2 * CLUSTER_S));
     uint64_t ms = (w.now_ns - from) / CLUSTER_MS;
-    ck_assert_msg(ms <= 2000 && ms - serve_ms <= 600, "they serve after %u ms, are UN after %u ms", (unsigned)serve_ms, (unsigned)ms);
+    ck_assert_msg(ms <= 2000 && ms - serve_ms <= 600, "they serve after %u ms, are UN after %u ms",
+                  (unsigned)serve_ms, (unsigned)ms);
     cluster_world_fini(&w);
 }
 END_TEST
@@ -156,7 +163,8 @@ END_TEST
 /* Where a member serves clients, and that it serves none any more. */
 START_TEST(native_is_told)
 {
-    struct repl_native native = {.address = {192, 0, 2, 1}, .address_len = 4, .port = 9042, .release = "5.0.2"};
+    struct repl_native native = {
+        .address = {192, 0, 2, 1}, .address_len = 4, .port = 9042, .release = "5.0.2"};
     begin(3, 1, true);
     until_all_see_all(100);
     ck_assert_uint_eq(info(0, 1).native.address_len, 0);
@@ -175,7 +183,8 @@ START_TEST(native_is_told)
 }
 END_TEST
 
-/* An epoch that a member's messages tell is known at once; gossip's own rounds tell it within seconds. */
+/* An epoch that a member's messages tell is known at once; gossip's own rounds tell it within
+ * seconds. */
 START_TEST(epochs_are_heard)
 {
     begin(3, 1, true);
@@ -196,7 +205,8 @@ START_TEST(epochs_are_heard)
 }
 END_TEST
 
-/* A process that is gone refuses connections: no need to wait for phi. A machine that is gone says nothing. */
+/* A process that is gone refuses connections: no need to wait for phi. A machine that is gone says
+ * nothing. */
 START_TEST(killed_is_seen_soon)
 {
     begin(3, 1, true);
@@ -243,7 +253,8 @@ START_TEST(restart_is_seen)
 }
 END_TEST
 
-/* The count of starts was lost: it goes on from what others know, else its heartbeats would be old news for ever. */
+/* The count of starts was lost: it goes on from what others know, else its heartbeats would be old
+ * news for ever. */
 START_TEST(lower_generation_is_overcome)
 {
     begin(3, 1, true);
@@ -323,7 +334,8 @@ START_TEST(slow_is_not_dead)
     begin(3, 1, true);
     cluster_run(&w, 10 * CLUSTER_S);
     for (size_t j = 0; j < 2; j++)
-        cluster_link(&w, 2, j)->slow = cluster_link(&w, j, 2)->slow = 400; /* up to 0.8 s each way */
+        cluster_link(&w, 2, j)->slow = cluster_link(&w, j, 2)->slow =
+            400; /* up to 0.8 s each way */
     unsigned before = changes;
     cluster_run(&w, 300 * CLUSTER_S);
     ck_assert(sees(0, 2) && sees(1, 2) && sees(2, 0) && sees(2, 1));
@@ -376,7 +388,8 @@ START_TEST(flapping_is_cheap)
         cluster_run(&w, 25 * CLUSTER_S);
     }
     uint64_t flapping = w.net.messages - before;
-    ck_assert_msg(flapping < calm * 3 / 2, "%u messages, calm %u", (unsigned)flapping, (unsigned)calm);
+    ck_assert_msg(flapping < calm * 3 / 2, "%u messages, calm %u", (unsigned)flapping,
+                  (unsigned)calm);
     cluster_world_fini(&w);
 }
 END_TEST
@@ -398,7 +411,8 @@ START_TEST(draining_is_told_at_once)
 }
 END_TEST
 
-/* Idle: three nodes exchange about one syn a second each, in small bodies, and wake up for little else. */
+/* Idle: three nodes exchange about one syn a second each, in small bodies, and wake up for little
+ * else. */
 START_TEST(idle_is_quiet)
 {
     begin(3, 1, true);
@@ -421,8 +435,8 @@ START_TEST(idle_is_quiet)
 }
 END_TEST
 
-/* Anything that may happen to nodes and links, at random; then all is mended, and all see each other. On the way: who is gone for
- * long is seen so by all that run, whatever else happens. */
+/* Anything that may happen to nodes and links, at random; then all is mended, and all see each
+ * other. On the way: who is gone for long is seen so by all that run, whatever else happens. */
 static void one_fault(struct rng *rng, uint64_t *gone_ns)
 {
     size_t i = rng_below(rng, w.node_count), j = rng_below(rng, w.node_count);
@@ -468,7 +482,8 @@ static void check_gone(const uint64_t *gone_ns)
         if (!gone || w.now_ns - gone_ns[j] < 150 * CLUSTER_S)
             continue;
         for (size_t i = 0; i < w.node_count; i++)
-            ck_assert_msg(i == j || !cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused || !sees(i, j),
+            ck_assert_msg(i == j || !cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused ||
+                              !sees(i, j),
                           "%zu sees %zu alive, which is gone for long", i, j);
     }
 }
@@ -488,7 +503,8 @@ START_TEST(torment)
                 running_ns[i] = w.now_ns;
         bool settled = true;
         for (size_t i = 0; i < w.node_count; i++)
-            settled &= !cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused || w.now_ns - running_ns[i] > 60 * CLUSTER_S;
+            settled &= !cluster_node_is_up(&w.nodes[i]) || w.nodes[i].paused ||
+                       w.now_ns - running_ns[i] > 60 * CLUSTER_S;
         if (settled)
             check_gone(gone_ns);
     }

@@ -1,5 +1,6 @@
-/* Hints and the batchlog over the simulated cluster. What breaks without it: a replica that misses a write for good, a hint that comes
- * back from the dead (expired, truncated), a batch that is seen by half. */
+/* Hints and the batchlog over the simulated cluster. What breaks without it: a replica that misses
+ * a write for good, a hint that comes back from the dead (expired, truncated), a batch that is seen
+ * by half. */
 #include "tests/unit/replication/write_lib.h"
 
 static void begin(const struct wt_options *o, unsigned started)
@@ -33,7 +34,7 @@ static int count_rows(size_t node, int from, int n)
     return there;
 }
 
-/* --- which hints are made ------------------------------------------------------------------------------------------ */
+/* Which hints are made. */
 
 static void short_window(struct cluster_options *o)
 {
@@ -125,7 +126,7 @@ START_TEST(any_by_a_hint)
 }
 END_TEST
 
-/* --- which are handed over ---------------------------------------------------------------------------------------------- */
+/* Which are handed over. */
 
 START_TEST(expiry)
 {
@@ -173,8 +174,11 @@ START_TEST(truncated_and_dropped)
 {
     begin(&(struct wt_options){.nodes = 3, .rf = 3}, 2);
     put_many(0, 0, 5, REPL_CL_QUORUM);
-    struct base_change change = {.kind = _i ? BASE_CHANGE_TABLE_DROP : BASE_CHANGE_TABLE_TRUNCATE, .keyspace = wt_table->keyspace,
-                                 .name = wt_table->name, .table_id = wt_table->id, .time_us = cluster_node_timestamp(&w.nodes[0])};
+    struct base_change change = {.kind = _i ? BASE_CHANGE_TABLE_DROP : BASE_CHANGE_TABLE_TRUNCATE,
+                                 .keyspace = wt_table->keyspace,
+                                 .name = wt_table->name,
+                                 .table_id = wt_table->id,
+                                 .time_us = cluster_node_timestamp(&w.nodes[0])};
     change_schema(0, &change);
     if (!_i)
         put_many(0, 5, 5, REPL_CL_QUORUM);
@@ -192,8 +196,8 @@ START_TEST(truncated_and_dropped)
 }
 END_TEST
 
-/* What is written with a later timestamp than the truncation's stays, although the hint was kept at an earlier time by its keeper's clock (found by
- * tests/sim/cluster_sim). */
+/* What is written with a later timestamp than the truncation's stays, although the hint was kept at
+ * an earlier time by its keeper's clock (found by tests/sim/cluster_sim). */
 START_TEST(truncated_by_another_clock)
 {
     struct wt_write t;
@@ -204,8 +208,11 @@ START_TEST(truncated_by_another_clock)
     wt_begin(&t, 0);
     ck_assert_int_eq(wt_finish(&t), BASE_OK);
     wt_write_fini(&t);
-    struct base_change change = {.kind = BASE_CHANGE_TABLE_TRUNCATE, .keyspace = wt_table->keyspace, .name = wt_table->name,
-                                 .table_id = wt_table->id, .time_us = cluster_node_timestamp(&w.nodes[0]) + 5000000};
+    struct base_change change = {.kind = BASE_CHANGE_TABLE_TRUNCATE,
+                                 .keyspace = wt_table->keyspace,
+                                 .name = wt_table->name,
+                                 .table_id = wt_table->id,
+                                 .time_us = cluster_node_timestamp(&w.nodes[0]) + 5000000};
     change_schema(0, &change);
     wt_start(2);
     wt_settle();
@@ -215,7 +222,8 @@ START_TEST(truncated_by_another_clock)
 }
 END_TEST
 
-/* Hints that were handed over and could not be deleted then are deleted later (found by tests/sim/cluster_sim). */
+/* Hints that were handed over and could not be deleted then are deleted later (found by
+ * tests/sim/cluster_sim). */
 START_TEST(deletion_fails_for_a_while)
 {
     begin(&(struct wt_options){.nodes = 3, .rf = 3}, 2);
@@ -274,11 +282,13 @@ static void slow_dispatch(struct cluster_options *o)
 
 static char large[2001];
 
-/* The coordinator crashes, the target crashes, messages are lost, while there is much to hand over, and new hints come: in the end all
- * is there, and nothing is kept. */
+/* The coordinator crashes, the target crashes, messages are lost, while there is much to hand over,
+ * and new hints come: in the end all is there, and nothing is kept. */
 START_TEST(crashes_on_the_way)
 {
-    begin(&(struct wt_options){.nodes = 3, .rf = 3, .tune = slow_dispatch, .seed = (uint64_t)_i + 1}, 2);
+    begin(
+        &(struct wt_options){.nodes = 3, .rf = 3, .tune = slow_dispatch, .seed = (uint64_t)_i + 1},
+        2);
     memset(large, 'l', sizeof large - 1);
     for (int k = 0; k < 120; k++)
         while (wt_put(0, k, 1, large, REPL_CL_ONE) != BASE_OK)
@@ -310,7 +320,7 @@ START_TEST(crashes_on_the_way)
 }
 END_TEST
 
-/* --- a guest's ------------------------------------------------------------------------------------------------------------ */
+/* A guest's. */
 
 START_TEST(guest_has_its_hints_kept)
 {
@@ -318,7 +328,8 @@ START_TEST(guest_has_its_hints_kept)
     wt_start(3);
     wt_settle();
     ck_assert_msg(wt_put(3, 1, 1, "x", REPL_CL_QUORUM) == BASE_OK, "%s", wt_outcome.err.text);
-    ck_assert_uint_eq(wt_count(0, repl_hints_table_id) + wt_count(1, repl_hints_table_id), 1); /* when it was answered */
+    ck_assert_uint_eq(wt_count(0, repl_hints_table_id) + wt_count(1, repl_hints_table_id),
+                      1); /* when it was answered */
     cluster_node_kill(&w.nodes[3], false);
     wt_start(2);
     wt_settle();
@@ -328,7 +339,7 @@ START_TEST(guest_has_its_hints_kept)
 }
 END_TEST
 
-/* --- the batchlog ------------------------------------------------------------------------------------------------------------ */
+/* The batchlog. */
 
 static void add_batch(struct wt_write *t, size_t node, int from, int n)
 {
@@ -405,9 +416,11 @@ START_TEST(coordinator_dies)
         cluster_run(&w, 30 * CLUSTER_S);
         wt_isolate(0, false);
         int seen = batch_seen(0, 8, 0);
-        ck_assert_msg(seen == 0 || seen == 8, "step %d: %d of 8 partitions are there", (int)step, seen);
+        ck_assert_msg(seen == 0 || seen == 8, "step %d: %d of 8 partitions are there", (int)step,
+                      seen);
         ck_assert(!acked || seen == 8);
-        uint64_t replays = wt_stats(1)->batches_replayed + wt_stats(2)->batches_replayed + wt_stats(3)->batches_replayed;
+        uint64_t replays = wt_stats(1)->batches_replayed + wt_stats(2)->batches_replayed +
+                           wt_stats(3)->batches_replayed;
         whole_seen |= seen == 8;
         replayed |= replays > 0;
         done_first |= replays == 0;
@@ -430,7 +443,11 @@ START_TEST(keeper_restarts)
     begin(&(struct wt_options){.nodes = 4, .rf = 2}, 4);
     add_batch(&t, 0, 0, 8);
     wt_begin(&t, 0);
-    for (int i = 0; i < 1000 && wt_count(1, repl_batches_table_id) + wt_count(2, repl_batches_table_id) + wt_count(3, repl_batches_table_id) < 2; i++)
+    for (int i = 0;
+         i < 1000 && wt_count(1, repl_batches_table_id) + wt_count(2, repl_batches_table_id) +
+                             wt_count(3, repl_batches_table_id) <
+                         2;
+         i++)
         cluster_run(&w, 20000);
     for (size_t i = 0; i < 4; i++)
         cluster_node_kill(&w.nodes[i], true);

@@ -1,5 +1,6 @@
-/* Forming and joining a cluster. What breaks without it: two clusters where one was meant; a join that is half done; rows that nobody
- * owns any more because somebody joined over them; a copied directory that speaks for another node; a guest that never gets ready. */
+/* Forming and joining a cluster. What breaks without it: two clusters where one was meant; a join
+ * that is half done; rows that nobody owns any more because somebody joined over them; a copied
+ * directory that speaks for another node; a guest that never gets ready. */
 #include <stdio.h>
 
 #include "base/key.h"
@@ -103,9 +104,13 @@ static void create_table(size_t node)
 {
     log_run_until_even(5 * CLUSTER_S);
     static const struct base_option options[] = {
-        {BASE_SLICE_LIT("class"), BASE_SLICE_LIT("SimpleStrategy")}, {BASE_SLICE_LIT("replication_factor"), BASE_SLICE_LIT("2")}};
-    struct base_keyspace ks = {.name = BASE_SLICE_LIT("lab"), .replication = {options, 2}, .durable_writes = true};
-    struct base_change make_ks = {.kind = BASE_CHANGE_KEYSPACE_CREATE, .expected_epoch = log_epoch(node), .keyspace = ks.name,
+        {BASE_SLICE_LIT("class"), BASE_SLICE_LIT("SimpleStrategy")},
+        {BASE_SLICE_LIT("replication_factor"), BASE_SLICE_LIT("2")}};
+    struct base_keyspace ks = {
+        .name = BASE_SLICE_LIT("lab"), .replication = {options, 2}, .durable_writes = true};
+    struct base_change make_ks = {.kind = BASE_CHANGE_KEYSPACE_CREATE,
+                                  .expected_epoch = log_epoch(node),
+                                  .keyspace = ks.name,
                                   .keyspace_new = &ks};
     struct log_change *c = log_change(node, &make_ks);
     log_run_until_done(c);
@@ -146,10 +151,14 @@ static int put_row(size_t node, int consistency)
     ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     ck_assert_int_eq(base_row_put_value(&b, 2, base_slice_str("x")), BASE_OK);
     base_row_end(&b);
-    ck_assert_int_eq(base_mutation_put_row(&mutations, table->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)),
+    ck_assert_int_eq(base_mutation_put_row(&mutations, table->id, base_buf_view(&pkey),
+                                           base_buf_view(&ckey), base_buf_view(&row)),
                      BASE_OK);
-    struct repl_write write = {
-        .mutations = base_buf_view(&mutations), .mutation_count = 1, .consistency = consistency, .done = write_done, .ctx = &done};
+    struct repl_write write = {.mutations = base_buf_view(&mutations),
+                               .mutation_count = 1,
+                               .consistency = consistency,
+                               .done = write_done,
+                               .ctx = &done};
     cluster_node_sync_clock(&lw.w.nodes[node]);
     repl_write_start(lw.w.nodes[node].repl, &write);
     ck_assert(cluster_run_until(&lw.w, is_true, &done, 30 * CLUSTER_S));
@@ -169,7 +178,8 @@ static bool is_refused(struct cluster_world *w, void *ctx)
 static void expect_refused(size_t node, const char *text)
 {
     struct cluster_node *n = &lw.w.nodes[node];
-    ck_assert_msg(cluster_run_until(&lw.w, is_refused, n, 60 * CLUSTER_S), "not refused: %s", repl_stage_text(n->repl));
+    ck_assert_msg(cluster_run_until(&lw.w, is_refused, n, 60 * CLUSTER_S), "not refused: %s",
+                  repl_stage_text(n->repl));
     ck_assert_msg(strstr(repl_stage_text(n->repl), text), "%s", repl_stage_text(n->repl));
 }
 
@@ -206,12 +216,14 @@ START_TEST(a_join_freezes_writes_and_its_death_thaws_them)
     log_run_until_all_serve(5 * CLUSTER_S);
     create_table(0);
     log_run_until_even(5 * CLUSTER_S);
-    cluster_node_pause(&lw.w.nodes[1]); /* it does not say whether it holds data; a voter: so nothing is decided either */
+    cluster_node_pause(&lw.w.nodes[1]); /* it does not say whether it holds data; a voter: so
+                                           nothing is decided either */
     log_start(2);
     cluster_run(&lw.w, CLUSTER_S);
     cluster_node_resume(&lw.w.nodes[1]);
     static const struct base_uuid nobody;
-    for (int i = 0; i < 100000 && base_uuid_equal(repl_ring(lw.w.nodes[0].repl)->freeze, nobody); i++)
+    for (int i = 0; i < 100000 && base_uuid_equal(repl_ring(lw.w.nodes[0].repl)->freeze, nobody);
+         i++)
         cluster_step(&lw.w);
     ck_assert(base_uuid_equal(repl_ring(lw.w.nodes[0].repl)->freeze, lw.w.nodes[2].host_id));
     cluster_node_kill(&lw.w.nodes[2], false);
@@ -306,7 +318,9 @@ START_TEST(a_member_moves)
     cluster_run(&lw.w, 10 * CLUSTER_S);
     log_run_until_even(10 * CLUSTER_S);
     for (size_t i = 0; i < 3; i++)
-        ck_assert_int_ge(ring_member_find_address(repl_ring(lw.w.nodes[i].repl), base_slice_str("10.0.0.77:7000")), 0);
+        ck_assert_int_ge(ring_member_find_address(repl_ring(lw.w.nodes[i].repl),
+                                                  base_slice_str("10.0.0.77:7000")),
+                         0);
     log_world_end();
 }
 END_TEST
@@ -402,7 +416,8 @@ START_TEST(a_guest_coordinates)
         d = log_create(3, "sky");
         log_run_until_done(d);
     }
-    ck_assert_msg(d->change.outcome.rc == BASE_OK || d->change.outcome.rc == BASE_E_STALE, "%s", d->change.outcome.err.text);
+    ck_assert_msg(d->change.outcome.rc == BASE_OK || d->change.outcome.rc == BASE_E_STALE, "%s",
+                  d->change.outcome.err.text);
     log_world_end();
 }
 END_TEST

@@ -10,7 +10,8 @@ static void watch_append(struct cluster_node *node, uint64_t epoch, struct base_
     BASE_ASSERT(epoch > 0 && epoch < LOG_EPOCHS_MAX);
     struct base_buf *known = &lw.entries[epoch];
     if (known->len && !base_slice_equal(base_buf_view(known), entry))
-        cluster_fail(&lw.w, "node %zu appends another entry %llu than somebody before", node->index, (unsigned long long)epoch);
+        cluster_fail(&lw.w, "node %zu appends another entry %llu than somebody before", node->index,
+                     (unsigned long long)epoch);
     if (known->len)
         return;
     base_buf_init(known, 1u << 20);
@@ -79,7 +80,8 @@ struct log_change *log_change(size_t node, const struct base_change *what)
 struct log_change *log_create(size_t node, const char *name)
 {
     char *kept = base_arena_strdup(&lw.arena, base_slice_str(name));
-    struct base_change what = make_create_keyspace(&lw.arena, repl_schema(lw.w.nodes[node].repl), kept);
+    struct base_change what =
+        make_create_keyspace(&lw.arena, repl_schema(lw.w.nodes[node].repl), kept);
     struct log_change *c = log_change(node, &what);
     snprintf(c->name, sizeof c->name, "%s", name);
     c->creates = true;
@@ -111,7 +113,8 @@ static _Noreturn void fail_with_stages(const char *what)
 {
     for (size_t i = 0; i < lw.w.node_count; i++)
         if (cluster_node_is_up(&lw.w.nodes[i]))
-            fprintf(stderr, "node %zu: epoch %llu: %s\n", i, (unsigned long long)log_epoch(i), repl_stage_text(lw.w.nodes[i].repl));
+            fprintf(stderr, "node %zu: epoch %llu: %s\n", i, (unsigned long long)log_epoch(i),
+                    repl_stage_text(lw.w.nodes[i].repl));
     cluster_fail(&lw.w, "%s", what);
 }
 

@@ -1,5 +1,5 @@
-/* What the tests of the metadata log share: a simulated cluster whose logs are watched (no two nodes ever append different entries at
- * one epoch), and changes of clients with their outcomes. */
+/* What the tests of the metadata log share: a simulated cluster whose logs are watched (no two
+ * nodes ever append different entries at one epoch), and changes of clients with their outcomes. */
 #ifndef TESTS_LOG_LIB_H
 #define TESTS_LOG_LIB_H
 

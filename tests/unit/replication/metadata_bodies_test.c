@@ -1,7 +1,8 @@
-/* What peers send to the metadata log's verbs, bent and cut: each request is answered or dropped exactly once, nothing is read beyond its
- * end, nothing asserts. What breaks without it: one damaged or hostile message ends the node. And the same for a damaged vote on disk. */
-#include "replication/metadata.h"
+/* What peers send to the metadata log's verbs, bent and cut: each request is answered or dropped
+ * exactly once, nothing is read beyond its end, nothing asserts. What breaks without it: one
+ * damaged or hostile message ends the node. And the same for a damaged vote on disk. */
 #include "replication/join.h"
+#include "replication/metadata.h"
 #include "tests/lib/ck.h"
 #include "tests/lib/rng.h"
 #include "tests/lib/sim_clock.h"
@@ -26,13 +27,15 @@ static void set_alarm(struct repl_alarm *alarm, uint64_t at_ns)
     (void)alarm;
     (void)at_ns;
 }
-static int send_nowhere(struct repl_transport *transport, struct base_slice address, struct base_uuid to, enum repl_lane lane,
+static int send_nowhere(struct repl_transport *transport, struct base_slice address,
+                        struct base_uuid to, enum repl_lane lane,
                         const struct base_message *message)
 {
     (void)transport, (void)address, (void)to, (void)lane, (void)message;
     return BASE_OK;
 }
-static void take_reply(struct repl_transport *transport, struct repl_inbound *in, const struct base_message *message)
+static void take_reply(struct repl_transport *transport, struct repl_inbound *in,
+                       const struct base_message *message)
 {
     (void)transport;
     ck_assert_ptr_eq(in, &t.in);
@@ -48,7 +51,9 @@ static void take_drop(struct repl_transport *transport, struct repl_inbound *in)
 static enum repl_answer store_nothing(struct repl_store *store, struct repl_store_op *op)
 {
     (void)store;
-    op->rc = op->kind == REPL_STORE_PROBE ? BASE_OK : base_err_set(&op->err, BASE_E_NOTFOUND, "no such table");
+    op->rc = op->kind == REPL_STORE_PROBE
+                 ? BASE_OK
+                 : base_err_set(&op->err, BASE_E_NOTFOUND, "no such table");
     return REPL_DONE;
 }
 static enum repl_answer meta_keep(struct repl_meta *meta, struct repl_meta_op *op)
@@ -88,8 +93,13 @@ static int open_repl(struct base_slice paxos, struct base_err *err)
     config.dc = BASE_SLICE_LIT("dc1");
     config.rack = BASE_SLICE_LIT("rack1");
     struct repl_initial initial = {base_schema_new(), ring_state_new(), paxos};
-    struct repl_ports ports = {.clock = &t.clock.base, .random = &t.random.base, .alarm = &t.alarm, .transport = &t.transport,
-                               .store = &t.store, .meta = &t.meta, .timestamp = no_timestamp};
+    struct repl_ports ports = {.clock = &t.clock.base,
+                               .random = &t.random.base,
+                               .alarm = &t.alarm,
+                               .transport = &t.transport,
+                               .store = &t.store,
+                               .meta = &t.meta,
+                               .timestamp = no_timestamp};
     int rc = repl_open(&config, &ports, &initial, &t.repl, err);
     base_schema_release(initial.schema);
     ring_state_release(initial.ring);
@@ -128,8 +138,14 @@ static void give(enum repl_verb verb, unsigned flags, struct base_slice body)
     uint8_t *exact = realloc(bytes, body.len ? body.len : 1);
     t.given_back = 0;
     t.in = (struct repl_inbound){
-        .message = {.verb = (uint8_t)verb, .flags = (uint8_t)flags, .id = base_random_u64(&t.random.base) | 1, .sender = peer,
-                    .generation = 1, .epoch = repl_epoch(t.repl), .timeout_ms = 1000, .body = base_slice(exact, body.len)},
+        .message = {.verb = (uint8_t)verb,
+                    .flags = (uint8_t)flags,
+                    .id = base_random_u64(&t.random.base) | 1,
+                    .sender = peer,
+                    .generation = 1,
+                    .epoch = repl_epoch(t.repl),
+                    .timeout_ms = 1000,
+                    .body = base_slice(exact, body.len)},
         .deadline_ns = base_clock_mono(&t.clock.base).ns + UINT64_C(1000000000),
     };
     repl_on_request(t.repl, &t.in);
@@ -151,27 +167,38 @@ static void good_body(enum repl_verb verb, struct base_buf *body)
     base_buf_init(&entry, 1 << 16);
     base_buf_reset(body);
     struct base_keyspace ks = {.name = BASE_SLICE_LIT("zoo"), .durable_writes = true};
-    struct base_change change = {.kind = BASE_CHANGE_KEYSPACE_CREATE, .expected_epoch = repl_epoch(t.repl), .keyspace = ks.name,
-                                 .keyspace_new = &ks, .proposal = {{7}}};
+    struct base_change change = {.kind = BASE_CHANGE_KEYSPACE_CREATE,
+                                 .expected_epoch = repl_epoch(t.repl),
+                                 .keyspace = ks.name,
+                                 .keyspace_new = &ks,
+                                 .proposal = {{7}}};
     rc |= base_change_encode(&change, &entry);
     switch (verb) {
     case REPL_VERB_META_PREPARE:
     case REPL_VERB_META_ACCEPT:
-        rc |= base_buf_put(body, cluster_id.b, 16) | base_buf_put_varint(body, repl_epoch(t.repl) + 1) | repli_ballot_put(body, &ballot);
+        rc |= base_buf_put(body, cluster_id.b, 16) |
+              base_buf_put_varint(body, repl_epoch(t.repl) + 1) | repli_ballot_put(body, &ballot);
         if (verb == REPL_VERB_META_ACCEPT)
             rc |= base_buf_put_bytes(body, base_buf_view(&entry));
         break;
     case REPL_VERB_META_LEARN:
-        rc |= base_buf_put(body, cluster_id.b, 16) | repl_entry_put(body, repl_epoch(t.repl) + 2, base_buf_view(&entry));
+        rc |= base_buf_put(body, cluster_id.b, 16) |
+              repl_entry_put(body, repl_epoch(t.repl) + 2, base_buf_view(&entry));
         break;
-    case REPL_VERB_META_FETCH: rc |= repli_fetch_request_put(body, cluster_id, 0, base_random_u64(&t.random.base) & 1); break;
-    case REPL_VERB_META_PROPOSE: rc |= base_buf_put_varint(body, 1) | base_buf_put_bytes(body, base_buf_view(&entry)); break;
+    case REPL_VERB_META_FETCH:
+        rc |= repli_fetch_request_put(body, cluster_id, 0, base_random_u64(&t.random.base) & 1);
+        break;
+    case REPL_VERB_META_PROPOSE:
+        rc |= base_buf_put_varint(body, 1) | base_buf_put_bytes(body, base_buf_view(&entry));
+        break;
     case REPL_VERB_META_SEED: {
-        struct repli_seed_card card = {cluster_id, BASE_SLICE_LIT("c"), BASE_SLICE_LIT("10.0.0.2:7000"), true};
+        struct repli_seed_card card = {cluster_id, BASE_SLICE_LIT("c"),
+                                       BASE_SLICE_LIT("10.0.0.2:7000"), true};
         rc |= repli_seed_card_put(body, &card);
         break;
     }
-    default: break;
+    default:
+        break;
     }
     base_buf_fini(&entry);
     ck_assert_int_eq(rc, BASE_OK);
@@ -179,7 +206,7 @@ static void good_body(enum repl_verb verb, struct base_buf *body)
 
 static const enum repl_verb verbs[] = {
     REPL_VERB_META_PREPARE, REPL_VERB_META_ACCEPT, REPL_VERB_META_LEARN, REPL_VERB_META_FETCH,
-    REPL_VERB_META_PROPOSE, REPL_VERB_META_PROBE, REPL_VERB_META_SEED,
+    REPL_VERB_META_PROPOSE, REPL_VERB_META_PROBE,  REPL_VERB_META_SEED,
 };
 
 START_TEST(bent_and_cut)
@@ -197,7 +224,8 @@ START_TEST(bent_and_cut)
             body.len = rng_below(&rng, body.len + 1);
         else if (rng_one_in(&rng, 10))
             ck_assert_int_eq(base_buf_put_u8(&body, 0), BASE_OK);
-        give(verb, verb == REPL_VERB_META_LEARN || rng_one_in(&rng, 10) ? BASE_MESSAGE_ONE_WAY : 0, base_buf_view(&body));
+        give(verb, verb == REPL_VERB_META_LEARN || rng_one_in(&rng, 10) ? BASE_MESSAGE_ONE_WAY : 0,
+             base_buf_view(&body));
         ck_assert_int_eq(repl_stage(t.repl), REPL_MEMBER);
         ck_assert(ring_state_check(repl_ring(t.repl)));
     }
@@ -207,7 +235,8 @@ START_TEST(bent_and_cut)
 }
 END_TEST
 
-/* Not chosen by anybody, yet told: a peer of another version, or mad. The node goes on at its epoch and says so. */
+/* Not chosen by anybody, yet told: a peer of another version, or mad. The node goes on at its epoch
+ * and says so. */
 START_TEST(an_entry_that_cannot_be_applied_stops_the_log)
 {
     struct base_buf body;
@@ -216,7 +245,8 @@ START_TEST(an_entry_that_cannot_be_applied_stops_the_log)
     uint64_t epoch = repl_epoch(t.repl);
     struct base_uuid cluster_id = repl_ring(t.repl)->cluster_id;
     ck_assert_int_eq(base_buf_put(&body, cluster_id.b, 16), BASE_OK);
-    ck_assert_int_eq(repl_entry_put(&body, epoch + 1, BASE_SLICE_LIT("of the next version")), BASE_OK);
+    ck_assert_int_eq(repl_entry_put(&body, epoch + 1, BASE_SLICE_LIT("of the next version")),
+                     BASE_OK);
     for (int i = 0; i < 5; i++) { /* once may be a damaged copy */
         ck_assert(!t.repl->metadata->stopped);
         give(REPL_VERB_META_LEARN, BASE_MESSAGE_ONE_WAY, base_buf_view(&body));
@@ -245,7 +275,8 @@ START_TEST(a_vote_outlives_a_restart)
     give(REPL_VERB_META_ACCEPT, 0, base_buf_view(&body));
     ck_assert_uint_eq(t.failed, 0);
     ck_assert_uint_gt(t.paxos.len, 0);
-    /* the record again, in a node at the epoch before: it voted for an entry that it cannot know of */
+    /* the record again, in a node at the epoch before: it voted for an entry that it cannot know
+     * of */
     struct repl *first = t.repl;
     ck_fails(open_repl(base_buf_view(&t.paxos), &err), BASE_E_CORRUPT, err);
     /* cut and bent records are refused with a text, or taken for what they say */

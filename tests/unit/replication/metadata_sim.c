@@ -1,16 +1,20 @@
-/* The metadata log over random schedules: messages lost, late, repeated, reordered; nodes killed, without power, paused, cut off; clients
- * at all nodes and a guest that change the schema at the same time; clusters that form meanwhile. Then all is mended.
+/* The metadata log over random schedules: messages lost, late, repeated, reordered; nodes killed,
+ * without power, paused, cut off; clients at all nodes and a guest that change the schema at the
+ * same time; clusters that form meanwhile. Then all is mended.
  *
  *   metadata_sim [SEED [COUNT]]     that seed alone, or so many from it on
  *   metadata_sim --canary           votes are forgotten at a restart: must fail
  *
  * What must hold, whatever happened:
  *  1. No two nodes ever append different entries at one epoch (log_lib.c).
- *  2. What was acknowledged is in every node's schema, for ever; every name is created once, so also: what was refused (STALE,
- *     UNAVAILABLE, EXISTS, BUSY …) never is. UNKNOWN alone may be either, the same everywhere.
- *  3. Mended, all nodes come to the same epoch, and the cluster takes changes again. Every change's client has an answer in time.
+ *  2. What was acknowledged is in every node's schema, for ever; every name is created once, so
+ *     also: what was refused (STALE, UNAVAILABLE, EXISTS, BUSY …) never is. UNKNOWN alone may be
+ *     either, the same everywhere.
+ *  3. Mended, all nodes come to the same epoch, and the cluster takes changes again. Every change's
+ *     client has an answer in time.
  *
- * What breaks without it: the promise of DESIGN.md §4, in the one schedule that nobody thought of. */
+ * What breaks without it: the promise of DESIGN.md §4, in the one schedule that nobody thought
+ * of. */
 #include <stdio.h>
 
 #include "tests/lib/scale.h"
@@ -18,8 +22,9 @@
 
 #define TIMEOUT_S 4
 
-/* Seeds that once failed. 215: a guest's change, told to be refused, was proposed again when its message came a second time. 427: a guest
- * started anew counts its messages from one again. 2353: an acceptor whose disk answers at once took a vote for one entry along to the next. */
+/* Seeds that once failed. 215: a guest's change, told to be refused, was proposed again when its
+ * message came a second time. 427: a guest started anew counts its messages from one again. 2353:
+ * an acceptor whose disk answers at once took a vote for one entry along to the next. */
 static const uint64_t regressions[] = {215, 427, 2353};
 
 struct counts {
@@ -82,7 +87,8 @@ static void harm(struct rng *rng)
     case 3:
     case 4:
         for (size_t i = 0; i < lw.w.node_count; i++)
-            if (lw.w.nodes[i].state == CLUSTER_NODE_DOWN && rng_chance(rng, 60) && !cluster_node_start(&lw.w.nodes[i], &err))
+            if (lw.w.nodes[i].state == CLUSTER_NODE_DOWN && rng_chance(rng, 60) &&
+                !cluster_node_start(&lw.w.nodes[i], &err))
                 cluster_fail(&lw.w, "node %zu does not start: %s", i, err.text);
         break;
     case 5:
@@ -91,7 +97,9 @@ static void harm(struct rng *rng)
         else if (cluster_node_is_up(node))
             cluster_node_resume(node);
         break;
-    case 6: log_isolate(node->index, rng_chance(rng, 60)); break;
+    case 6:
+        log_isolate(node->index, rng_chance(rng, 60));
+        break;
     case 7:
         if (rng_chance(rng, 40))
             cluster_heal_links(&lw.w);
@@ -133,7 +141,8 @@ static void start_refused_again(void)
         if (repl_stage(lw.w.nodes[i].repl) == REPL_REFUSED) {
             if (!strstr(repl_stage_text(lw.w.nodes[i].repl), "start this node again") &&
                 !strstr(repl_stage_text(lw.w.nodes[i].repl), "seems dead"))
-                cluster_fail(&lw.w, "node %zu is refused: %s", i, repl_stage_text(lw.w.nodes[i].repl));
+                cluster_fail(&lw.w, "node %zu is refused: %s", i,
+                             repl_stage_text(lw.w.nodes[i].repl));
             cluster_node_kill(&lw.w.nodes[i], false);
             log_start(i);
         }
@@ -155,15 +164,16 @@ static void judge_changes(void)
         if (rc == BASE_OK && !there)
             cluster_fail(&lw.w, "%s was acknowledged and is not there", c->name);
         if (rc != BASE_OK && rc != BASE_E_UNKNOWN && there)
-            cluster_fail(&lw.w, "%s of node %zu of %zu was refused (%s: %s) and is there", c->name, c->node, lw.w.node_count, base_err_words(rc),
-                         c->change.outcome.err.text);
+            cluster_fail(&lw.w, "%s of node %zu of %zu was refused (%s: %s) and is there", c->name,
+                         c->node, lw.w.node_count, base_err_words(rc), c->change.outcome.err.text);
         if (c->ended_ns - c->asked_ns > (TIMEOUT_S + 60) * CLUSTER_S)
             cluster_fail(&lw.w, "%s waited too long", c->name);
         total.ok += rc == BASE_OK;
         total.stale += rc == BASE_E_STALE;
         total.unavailable += rc == BASE_E_UNAVAILABLE;
         total.unknown += rc == BASE_E_UNKNOWN;
-        total.other += rc != BASE_OK && rc != BASE_E_STALE && rc != BASE_E_UNAVAILABLE && rc != BASE_E_UNKNOWN;
+        total.other +=
+            rc != BASE_OK && rc != BASE_E_STALE && rc != BASE_E_UNAVAILABLE && rc != BASE_E_UNKNOWN;
     }
     total.epochs += lw.greatest;
 }
@@ -178,7 +188,8 @@ static void run(uint64_t seed)
     for (size_t i = 0; i < lw.w.node_count; i++)
         if (formed || rng_chance(&rng, 70))
             log_start(i);
-    unsigned steps = 20 + (unsigned)rng_below(&rng, 120), harm_percent = (unsigned)rng_below(&rng, 30);
+    unsigned steps = 20 + (unsigned)rng_below(&rng, 120),
+             harm_percent = (unsigned)rng_below(&rng, 30);
     for (unsigned k = 0; k < steps; k++) {
         cluster_run(&lw.w, rng_below(&rng, (rng_chance(&rng, 80) ? 60 : 1500)) * CLUSTER_MS);
         if (rng_chance(&rng, harm_percent))
@@ -189,7 +200,8 @@ static void run(uint64_t seed)
     }
     mend();
     for (int i = 0; i < 60 && !cluster_run_until(&lw.w, all_serve, NULL, 7 * CLUSTER_S); i++)
-        start_refused_again(); /* a join that was forgotten is taken back first: five minutes at most */
+        start_refused_again(); /* a join that was forgotten is taken back first: five minutes at
+                                  most */
     log_run_until_all_serve(7 * CLUSTER_S);
     cluster_run(&lw.w, (TIMEOUT_S + 1) * CLUSTER_S);
     for (int tries = 0;; tries++) { /* completes what was left half done, too */
@@ -215,16 +227,19 @@ int main(int argc, char **argv)
 {
     canary = argc > 1 && strcmp(argv[1], "--canary") == 0;
     argc = canary ? 1 : argc;
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, runs = argc > 1 ? 1 : scale_rounds(2000);
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
+             runs = argc > 1 ? 1 : scale_rounds(2000);
     if (argc > 2)
         runs = strtoull(argv[2], NULL, 10);
     for (size_t i = 0; argc == 1 && i < BASE_COUNT(regressions); i++)
         run(regressions[i]);
     for (uint64_t seed = first; seed < first + runs; seed++)
         run(seed);
-    printf("%llu seeds: %llu entries; %llu changes ok, %llu stale, %llu unavailable, %llu unknown, %llu else; %llu kills\n",
-           (unsigned long long)runs, (unsigned long long)total.epochs, (unsigned long long)total.ok, (unsigned long long)total.stale,
-           (unsigned long long)total.unavailable, (unsigned long long)total.unknown, (unsigned long long)total.other,
+    printf("%llu seeds: %llu entries; %llu changes ok, %llu stale, %llu unavailable, %llu unknown, "
+           "%llu else; %llu kills\n",
+           (unsigned long long)runs, (unsigned long long)total.epochs, (unsigned long long)total.ok,
+           (unsigned long long)total.stale, (unsigned long long)total.unavailable,
+           (unsigned long long)total.unknown, (unsigned long long)total.other,
            (unsigned long long)total.kills);
     return 0;
 }

@@ -1,5 +1,6 @@
-/* The metadata log: agreement, learning, restarts. What breaks without it: two nodes with different schemas at one epoch; a change that
- * was acknowledged and is gone; a vote that a restart forgot; a minority that changes something; a node that never catches up. */
+/* The metadata log: agreement, learning, restarts. What breaks without it: two nodes with different
+ * schemas at one epoch; a change that was acknowledged and is gone; a vote that a restart forgot; a
+ * minority that changes something; a node that never catches up. */
 #include <stdio.h>
 
 #include "tests/unit/replication/log_lib.h"
@@ -20,7 +21,8 @@ static void begin(unsigned nodes)
 
 static void expect(const struct log_change *c, int rc)
 {
-    ck_assert_msg(c->change.outcome.rc == rc, "%s: %s: %s", c->name, base_err_words(c->change.outcome.rc), c->change.outcome.err.text);
+    ck_assert_msg(c->change.outcome.rc == rc, "%s: %s: %s", c->name,
+                  base_err_words(c->change.outcome.rc), c->change.outcome.err.text);
 }
 
 START_TEST(a_change_reaches_all)
@@ -55,9 +57,11 @@ START_TEST(two_that_create_the_same_get_one_and_one_error)
         const struct log_change *all[] = {a, b, d};
         for (int i = 0; i < 3; i++) {
             int rc = all[i]->change.outcome.rc;
-            ck_assert_msg(rc == BASE_OK || rc == BASE_E_STALE || rc == BASE_E_EXISTS, "%s", base_err_words(rc));
+            ck_assert_msg(rc == BASE_OK || rc == BASE_E_STALE || rc == BASE_E_EXISTS, "%s",
+                          base_err_words(rc));
             won += rc == BASE_OK;
-            ck_assert(log_has_keyspace(all[i]->node, "zoo")); /* STALE too: it has been applied, analyse again */
+            ck_assert(log_has_keyspace(all[i]->node,
+                                       "zoo")); /* STALE too: it has been applied, analyse again */
         }
         ck_assert_uint_eq(won, 1);
         log_world_end();
@@ -76,7 +80,8 @@ START_TEST(a_minority_changes_nothing_and_says_so)
     expect(c, BASE_E_UNAVAILABLE);
     ck_assert_uint_eq(c->change.outcome.required, 2);
     ck_assert_uint_eq(c->change.outcome.alive, 1);
-    ck_assert_ptr_nonnull(strstr(c->change.outcome.err.text, "2 of the metadata log's 3 voters, 1 answered"));
+    ck_assert_ptr_nonnull(
+        strstr(c->change.outcome.err.text, "2 of the metadata log's 3 voters, 1 answered"));
     ck_assert_ptr_nonnull(strstr(c->change.outcome.err.text, lw.w.nodes[1].address));
     log_start(1);
     cluster_run(&lw.w, 5 * CLUSTER_S);
@@ -133,7 +138,8 @@ START_TEST(all_restart_at_once)
 }
 END_TEST
 
-/* The proposer dies at every moment of its proposal: another completes what was accepted, or nothing happened. */
+/* The proposer dies at every moment of its proposal: another completes what was accepted, or
+ * nothing happened. */
 START_TEST(a_proposer_that_dies)
 {
     unsigned happened = 0, not = 0;
@@ -171,7 +177,8 @@ END_TEST
 START_TEST(a_stale_change_is_told_at_once)
 {
     begin(3);
-    struct base_change old = make_create_keyspace(&lw.arena, repl_schema(lw.w.nodes[0].repl), "zoo");
+    struct base_change old =
+        make_create_keyspace(&lw.arena, repl_schema(lw.w.nodes[0].repl), "zoo");
     log_run_until_done(log_create(0, "ark"));
     struct log_change *c = log_change(0, &old);
     ck_assert(c->done);
@@ -180,7 +187,8 @@ START_TEST(a_stale_change_is_told_at_once)
 }
 END_TEST
 
-/* One node's catalog fails: a vote, or an entry. The others go on; it says why it does not, and is whole after a restart. */
+/* One node's catalog fails: a vote, or an entry. The others go on; it says why it does not, and is
+ * whole after a restart. */
 static enum repl_meta_kind failing;
 static enum repl_answer fail_some(struct repl_meta *meta, struct repl_meta_op *op)
 {
@@ -223,7 +231,8 @@ START_TEST(a_catalog_that_fails)
 }
 END_TEST
 
-/* A vote is durable before it is told: the power goes right after. With 2 of 3 voters that is every vote of a change. */
+/* A vote is durable before it is told: the power goes right after. With 2 of 3 voters that is every
+ * vote of a change. */
 START_TEST(power_goes_at_every_moment)
 {
     for (uint64_t at = 0; at < 80; at++) {

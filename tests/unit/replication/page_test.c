@@ -1,5 +1,6 @@
-/* Pages: bytes that depend on content alone, ends, continuing, damage. Without these two replicas with the same rows would
- * differ by digest for ever, a paged read would lose or repeat a row, or a peer's bytes bring a coordinator down. */
+/* Pages: bytes that depend on content alone, ends, continuing, damage. Without these two replicas
+ * with the same rows would differ by digest for ever, a paged read would lose or repeat a row, or a
+ * peer's bytes bring a coordinator down. */
 #include <check.h>
 
 #include "base/key.h"
@@ -51,21 +52,27 @@ static void world_fini(struct world *w)
         lib_store_fini(&w->parts[i]);
 }
 
-static void write_parts(struct world *w, const struct repl_page_limits *limits, struct base_buf *out)
+static void write_parts(struct world *w, const struct repl_page_limits *limits,
+                        struct base_buf *out)
 {
     const struct lib_store *stores[STORES_MAX];
     for (size_t i = 0; i < w->part_count; i++)
         stores[i] = &w->parts[i];
     struct base_source *source = lib_store_read(stores, w->part_count, &w->cmd, INT64_MIN);
-    ck_assert_int_eq(repl_page_write(source, w->cmd.reversed, w->cmd.now_s, w->gc_before_s, limits, out, NULL), BASE_OK);
+    ck_assert_int_eq(
+        repl_page_write(source, w->cmd.reversed, w->cmd.now_s, w->gc_before_s, limits, out, NULL),
+        BASE_OK);
     source->ops->close(source);
 }
 
-static void write_whole(struct world *w, const struct base_read *cmd, const struct repl_page_limits *limits, struct base_buf *out)
+static void write_whole(struct world *w, const struct base_read *cmd,
+                        const struct repl_page_limits *limits, struct base_buf *out)
 {
     const struct lib_store *store = &w->whole;
     struct base_source *source = lib_store_read(&store, 1, cmd, w->gc_before_s);
-    ck_assert_int_eq(repl_page_write(source, cmd->reversed, cmd->now_s, w->gc_before_s, limits, out, NULL), BASE_OK);
+    ck_assert_int_eq(
+        repl_page_write(source, cmd->reversed, cmd->now_s, w->gc_before_s, limits, out, NULL),
+        BASE_OK);
     source->ops->close(source);
 }
 
@@ -114,15 +121,19 @@ START_TEST(equal_content_is_equal_bytes)
 END_TEST
 
 /* Sources of pages, merged and written again without limits. */
-static void rewrite(struct base_source **sources, size_t n, const struct base_read *cmd, struct base_buf *out)
+static void rewrite(struct base_source **sources, size_t n, const struct base_read *cmd,
+                    struct base_buf *out)
 {
     struct base_source *merge;
     struct base_merge_options options = {
-        .reversed = cmd->reversed, .keep_tombstones = true,
+        .reversed = cmd->reversed,
+        .keep_tombstones = true,
         .purge = {.now_s = cmd->now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MAX},
     };
     ck_assert_int_eq(base_merge_open(sources, n, &options, &merge, NULL), BASE_OK);
-    ck_assert_int_eq(repl_page_write(merge, cmd->reversed, cmd->now_s, INT64_MIN, &REPL_PAGE_LIMITS_NONE, out, NULL), BASE_OK);
+    ck_assert_int_eq(repl_page_write(merge, cmd->reversed, cmd->now_s, INT64_MIN,
+                                     &REPL_PAGE_LIMITS_NONE, out, NULL),
+                     BASE_OK);
     merge->ops->close(merge);
 }
 
@@ -156,10 +167,14 @@ static void check_paging(struct world *w, const struct repl_page_limits *limits,
         if (n == 0)
             range = w->cmd;
         else
-            ck_assert_int_eq(repl_page_continue(&w->cmd, end.pkey, end.ckey, &arena, &partition, &has_partition, &range, &has_range), BASE_OK);
+            ck_assert_int_eq(repl_page_continue(&w->cmd, end.pkey, end.ckey, &arena, &partition,
+                                                &has_partition, &range, &has_range),
+                             BASE_OK);
         ck_assert(!w->cmd.pkey.len || n == 0 || !has_range);
-        if (n && has_range) /* behind every row of the partition, also where keys are compared whole (an SSTable's index) */
-            ck_assert_int_gt(range.start_pkey.data[end.pkey.len - 1], end.pkey.data[end.pkey.len - 1]);
+        if (n && has_range) /* behind every row of the partition, also where keys are compared whole
+                               (an SSTable's index) */
+            ck_assert_int_gt(range.start_pkey.data[end.pkey.len - 1],
+                             end.pkey.data[end.pkey.len - 1]);
         struct repl_page_end last = end;
         struct repl_page_writer writer;
         repl_page_begin(&writer, w->cmd.reversed, w->cmd.now_s, w->gc_before_s, limits, &pages[n]);
@@ -167,19 +182,25 @@ static void check_paging(struct world *w, const struct repl_page_limits *limits,
         for (int i = 0; i < 2; i++) {
             if (i ? !has_range : !has_partition)
                 continue;
-            struct base_source *source = lib_store_read(&store, 1, i ? &range : &partition, w->gc_before_s);
-            ck_assert_int_eq(repl_page_add(&writer, source, last.pkey, last.partition_rows, NULL), BASE_OK);
+            struct base_source *source =
+                lib_store_read(&store, 1, i ? &range : &partition, w->gc_before_s);
+            ck_assert_int_eq(repl_page_add(&writer, source, last.pkey, last.partition_rows, NULL),
+                             BASE_OK);
             source->ops->close(source);
         }
         ck_assert_int_eq(repl_page_finish(&writer, NULL, NULL), BASE_OK);
         ck_assert(repl_page_check(base_buf_view(&pages[n]), w->cmd.reversed, &end));
-        ck_assert_msg(n == 0 || repl_page_end_compare(&last, &end, w->cmd.reversed) < 0, "round %u: no progress", round);
+        ck_assert_msg(n == 0 || repl_page_end_compare(&last, &end, w->cmd.reversed) < 0,
+                      "round %u: no progress", round);
         rows += end.rows;
-        ck_assert_int_eq(repl_page_source(base_buf_view(&pages[n]), w->cmd.reversed, NULL, &sources[n], NULL), BASE_OK);
+        ck_assert_int_eq(
+            repl_page_source(base_buf_view(&pages[n]), w->cmd.reversed, NULL, &sources[n], NULL),
+            BASE_OK);
         n++;
     } while (end.more);
     rewrite(sources, n, &w->cmd, &glued);
-    struct base_slice a = body(base_buf_view(&whole), w->cmd.reversed), b = body(base_buf_view(&glued), w->cmd.reversed);
+    struct base_slice a = body(base_buf_view(&whole), w->cmd.reversed),
+                      b = body(base_buf_view(&glued), w->cmd.reversed);
     ck_assert_msg(base_slice_equal(a, b), "round %u: %zu pages are not the whole", round, n);
     struct repl_page_end all;
     ck_assert(repl_page_check(base_buf_view(&whole), w->cmd.reversed, &all));
@@ -233,9 +254,11 @@ START_TEST(a_source_stops_where_it_is_told)
         struct repl_page_end end;
         struct base_source *source;
         ck_assert(repl_page_check(base_buf_view(&piece), w.cmd.reversed, &end));
-        ck_assert_int_eq(repl_page_source(base_buf_view(&whole), w.cmd.reversed, &end, &source, NULL), BASE_OK);
+        ck_assert_int_eq(
+            repl_page_source(base_buf_view(&whole), w.cmd.reversed, &end, &source, NULL), BASE_OK);
         rewrite(&source, 1, &w.cmd, &again);
-        ck_assert_msg(base_slice_equal(body(base_buf_view(&piece), w.cmd.reversed), body(base_buf_view(&again), w.cmd.reversed)),
+        ck_assert_msg(base_slice_equal(body(base_buf_view(&piece), w.cmd.reversed),
+                                       body(base_buf_view(&again), w.cmd.reversed)),
                       "round %u", round);
         world_fini(&w);
     }
@@ -258,7 +281,8 @@ START_TEST(every_truncation_is_refused)
         base_buf_reset(&page);
         write_whole(&w, &w.cmd, &limits, &page);
         for (size_t len = 0; len < page.len; len++)
-            ck_assert_msg(!repl_page_check(base_slice(page.data, len), w.cmd.reversed, &end), "round %u: %zu of %zu bytes", round, len, page.len);
+            ck_assert_msg(!repl_page_check(base_slice(page.data, len), w.cmd.reversed, &end),
+                          "round %u: %zu of %zu bytes", round, len, page.len);
         ck_assert_int_eq(base_buf_put_u8(&page, 0), BASE_OK);
         ck_assert(!repl_page_check(base_buf_view(&page), w.cmd.reversed, &end));
         world_fini(&w);
@@ -279,12 +303,15 @@ START_TEST(a_partition_limit_skips_the_rest)
     row_parse("live@3 4=a@3", &row);
     for (uint32_t p = 0; p < 3; p++) {
         for (uint32_t k = 0; k < LIB_KEYS; k++)
-            ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)), BASE_OK);
+            ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k),
+                                                   base_buf_view(&row)),
+                             BASE_OK);
     }
     lib_store_apply(&store, base_buf_view(&m));
     struct base_read cmd = BASE_READ_INIT;
     cmd.slices = base_slices_all;
-    struct repl_page_limits limits = {.rows_max = 4, .partition_rows_max = 2, .bytes_max = UINT64_MAX};
+    struct repl_page_limits limits = {
+        .rows_max = 4, .partition_rows_max = 2, .bytes_max = UINT64_MAX};
     struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
     ck_assert_int_eq(repl_page_write(source, false, 0, INT64_MIN, &limits, &page, NULL), BASE_OK);
     source->ops->close(source);
@@ -313,10 +340,13 @@ START_TEST(a_truncation_leaves_no_trace)
     base_buf_init(&page, 1 << 20);
     lib_store_init(&store);
     for (int64_t ts = 5; ts <= 7; ts++)
-        ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey((uint32_t)ts - 5), (struct base_deletion){ts, 20},
-                                           (struct base_slice){0}, NULL, 0, NULL, 0), BASE_OK);
+        ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey((uint32_t)ts - 5),
+                                           (struct base_deletion){ts, 20}, (struct base_slice){0},
+                                           NULL, 0, NULL, 0),
+                         BASE_OK);
     struct base_range_deletion range = {lib_bound(1, false), lib_bound(2, true), {6, 20}};
-    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(3), BASE_DELETION_NONE, (struct base_slice){0}, &range, 1, NULL, 0),
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(3), BASE_DELETION_NONE,
+                                       (struct base_slice){0}, &range, 1, NULL, 0),
                      BASE_OK);
     lib_store_apply(&store, base_buf_view(&m));
     cmd.slices = base_slices_all;
@@ -340,8 +370,9 @@ START_TEST(a_truncation_leaves_no_trace)
 }
 END_TEST
 
-/* The rest of a partition after some of its rows: its deletion is in that page too, rows or none, for another replica may have rows there that
- * the deletion covers (found by tests/sim/cluster_sim). */
+/* The rest of a partition after some of its rows: its deletion is in that page too, rows or none,
+ * for another replica may have rows there that the deletion covers (found by
+ * tests/sim/cluster_sim). */
 START_TEST(a_deletion_is_in_each_page)
 {
     struct lib_store store;
@@ -353,7 +384,8 @@ START_TEST(a_deletion_is_in_each_page)
     base_buf_init(&m, 1 << 20);
     base_buf_init(&page, 1 << 20);
     lib_store_init(&store);
-    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(2), (struct base_deletion){7, 20}, (struct base_slice){0}, NULL, 0, NULL, 0),
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(2), (struct base_deletion){7, 20},
+                                       (struct base_slice){0}, NULL, 0, NULL, 0),
                      BASE_OK);
     lib_store_apply(&store, base_buf_view(&m));
     cmd.table_id = lib_table_id;
@@ -386,19 +418,24 @@ START_TEST(a_row_may_be_too_large)
     base_buf_init(&page, 1 << 20);
     lib_store_init(&store);
     row_parse("live@3 4=a@3", &row);
-    ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(0), lib_ckey(0), base_buf_view(&row)), BASE_OK);
+    ck_assert_int_eq(
+        base_mutation_put_row(&m, lib_table_id, lib_pkey(0), lib_ckey(0), base_buf_view(&row)),
+        BASE_OK);
     struct base_row_builder b;
     base_buf_reset(&row);
     ck_assert_int_eq(base_row_begin(&b, &row, 3), BASE_OK);
     ck_assert_int_eq(base_row_put_value(&b, 4, base_slice(value, sizeof value)), BASE_OK);
     base_row_end(&b);
-    ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(0), lib_ckey(1), base_buf_view(&row)), BASE_OK);
+    ck_assert_int_eq(
+        base_mutation_put_row(&m, lib_table_id, lib_pkey(0), lib_ckey(1), base_buf_view(&row)),
+        BASE_OK);
     lib_store_apply(&store, base_buf_view(&m));
     struct base_read cmd = BASE_READ_INIT;
     cmd.pkey = lib_pkey(0);
     cmd.slices = base_slices_all;
     struct base_source *source = lib_store_read(&stores, 1, &cmd, INT64_MIN);
-    ck_assert_int_eq(repl_page_write(source, false, 0, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &page, NULL), BASE_OK);
+    ck_assert_int_eq(
+        repl_page_write(source, false, 0, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &page, NULL), BASE_OK);
     source->ops->close(source);
     struct repl_page_end end;
     ck_assert(repl_page_check(base_buf_view(&page), false, &end));
@@ -407,12 +444,16 @@ START_TEST(a_row_may_be_too_large)
     struct base_arena arena;
     bool has_partition, has_range;
     base_arena_init(&arena);
-    ck_assert_int_eq(repl_page_continue(&cmd, end.pkey, end.ckey, &arena, &partition, &has_partition, &range, &has_range), BASE_OK);
+    ck_assert_int_eq(repl_page_continue(&cmd, end.pkey, end.ckey, &arena, &partition,
+                                        &has_partition, &range, &has_range),
+                     BASE_OK);
     ck_assert(has_partition && !has_range);
     source = lib_store_read(&stores, 1, &partition, INT64_MIN);
     struct base_err err = {0};
     size_t before = page.len;
-    ck_assert_int_eq(repl_page_write(source, false, 0, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &page, &err), BASE_E_LIMIT);
+    ck_assert_int_eq(
+        repl_page_write(source, false, 0, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &page, &err),
+        BASE_E_LIMIT);
     ck_assert_uint_eq(page.len, before);
     ck_assert_msg(strstr(err.text, "2000") && strstr(err.text, "does not fit"), "%s", err.text);
     source->ops->close(source);

@@ -1,5 +1,6 @@
-/* The failure detector's arithmetic and the latency histogram: known answers. What breaks without them: nodes that are
- * called dead too early (flapping) or minutes too late, and percentiles that mislead. */
+/* The failure detector's arithmetic and the latency histogram: known answers. What breaks without
+ * them: nodes that are called dead too early (flapping) or minutes too late, and percentiles that
+ * mislead. */
 #include "replication/phi.h"
 #include "replication/replication.h"
 #include "tests/lib/ck.h"
@@ -11,7 +12,8 @@
 
 static void near(double value, double expected)
 {
-    ck_assert_msg(value > expected * 0.9999 && value < expected * 1.0001, "%.6f, expected %.6f", value, expected);
+    ck_assert_msg(value > expected * 0.9999 && value < expected * 1.0001, "%.6f, expected %.6f",
+                  value, expected);
 }
 
 START_TEST(before_anything)
@@ -100,13 +102,15 @@ START_TEST(the_window)
         double mean = sum / (double)(n + 1 - from);
         mean = mean > (double)GUESS / 2 ? mean : (double)GUESS / 2;
         double error = repli_phi_mean_ns(&phi) / mean - 1;
-        ck_assert_msg(error > -1e-4 && error < 1e-4, "after %zu: %.0f, expected %.0f", n, repli_phi_mean_ns(&phi), mean);
+        ck_assert_msg(error > -1e-4 && error < 1e-4, "after %zu: %.0f, expected %.0f", n,
+                      repli_phi_mean_ns(&phi), mean);
     }
     repli_phi_fini(&phi);
 }
 END_TEST
 
-/* What gathered while we were stopped comes at once: the next silence is judged as ever. (The simulator found a mean of 0.12 s.) */
+/* What gathered while we were stopped comes at once: the next silence is judged as ever. (The
+ * simulator found a mean of 0.12 s.) */
 START_TEST(a_burst)
 {
     struct repli_phi phi;
@@ -151,9 +155,11 @@ START_TEST(histogram_percentiles)
     ck_assert_uint_eq(h.sum_us, 500500);
     static const double fractions[] = {0, 0.001, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1};
     for (size_t i = 0; i < BASE_COUNT(fractions); i++) {
-        uint64_t exact = (uint64_t)(fractions[i] * 1000), us = repl_histogram_percentile(&h, fractions[i]);
+        uint64_t exact = (uint64_t)(fractions[i] * 1000),
+                 us = repl_histogram_percentile(&h, fractions[i]);
         exact += exact == 0;
-        ck_assert_msg(us >= exact && us <= exact * 6 / 5 + 1, "p%g: %u for %u", fractions[i], (unsigned)us, (unsigned)exact);
+        ck_assert_msg(us >= exact && us <= exact * 6 / 5 + 1, "p%g: %u for %u", fractions[i],
+                      (unsigned)us, (unsigned)exact);
     }
     ck_assert_uint_eq(repl_histogram_percentile(&h, 1), 1000); /* not its bucket's 1109 */
     repl_histogram_add(&h, 3600 * UINT64_C(1000000));

@@ -96,12 +96,14 @@ void lib_mutation_random(struct rng *rng, struct base_buf *out)
         base_buf_init(&rows[k], 1 << 16);
         if (below(rng, 3) == 0) {
             row_random(rng, &rows[k]);
-            parts[row_count++] = (struct base_mutation_row_part){lib_ckey(k), base_buf_view(&rows[k])};
+            parts[row_count++] =
+                (struct base_mutation_row_part){lib_ckey(k), base_buf_view(&rows[k])};
         }
     }
     for (size_t i = 0; i < range_count; i++) {
         do
-            ranges[i] = (struct base_range_deletion){bound_random(rng), bound_random(rng), deletion_random(rng, 0)};
+            ranges[i] = (struct base_range_deletion){bound_random(rng), bound_random(rng),
+                                                     deletion_random(rng, 0)};
         while (base_slice_compare(ranges[i].lo, ranges[i].hi) >= 0);
     }
     if (below(rng, 4) == 0)
@@ -109,8 +111,10 @@ void lib_mutation_random(struct rng *rng, struct base_buf *out)
     struct base_deletion deletion = deletion_random(rng, 85);
     if (!row_count && !range_count && !static_row.len && base_deletion_is_none(deletion))
         deletion = deletion_random(rng, 0);
-    ck_assert_int_eq(base_mutation_put(out, lib_table_id, lib_pkey(below(rng, LIB_PARTITIONS)), deletion, base_buf_view(&static_row),
-                                       ranges, range_count, parts, row_count), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(out, lib_table_id, lib_pkey(below(rng, LIB_PARTITIONS)),
+                                       deletion, base_buf_view(&static_row), ranges, range_count,
+                                       parts, row_count),
+                     BASE_OK);
     for (uint32_t k = 0; k < LIB_KEYS; k++)
         base_buf_fini(&rows[k]);
     base_buf_fini(&static_row);
@@ -126,7 +130,8 @@ void lib_slices_random(struct rng *rng, struct base_range ranges[2], struct base
     *out = (struct base_slices){ranges, 1};
     if (b + 1 < LIB_KEYS && below(rng, 2)) {
         uint32_t c = b + 1 + below(rng, LIB_KEYS - b - 1), d = c + below(rng, LIB_KEYS - c);
-        ranges[1] = (struct base_range){place(c, (int)below(rng, 2)), place(d, 1 + (int)below(rng, 2))};
+        ranges[1] =
+            (struct base_range){place(c, (int)below(rng, 2)), place(d, 1 + (int)below(rng, 2))};
         out->count = 2;
     }
 }
@@ -150,18 +155,22 @@ void lib_store_apply(struct lib_store *store, struct base_slice mutations)
         const uint8_t *at = in.p;
         ck_assert(base_mutation_decode(&in, &m) && base_mutation_check(&m));
         struct base_err err = {0};
-        ck_assert_msg(lsm_overlay_apply(store->overlay, base_slice(at, (size_t)(in.p - at)), &err) == BASE_OK, "%s", err.text);
+        ck_assert_msg(
+            lsm_overlay_apply(store->overlay, base_slice(at, (size_t)(in.p - at)), &err) == BASE_OK,
+            "%s", err.text);
     }
 }
 
-struct base_source *lib_store_read(const struct lib_store *const *stores, size_t n, const struct base_read *cmd, int64_t gc_before_s)
+struct base_source *lib_store_read(const struct lib_store *const *stores, size_t n,
+                                   const struct base_read *cmd, int64_t gc_before_s)
 {
     struct base_source *sources[16], *merge;
     ck_assert_uint_le(n, 16);
     for (size_t i = 0; i < n; i++)
         ck_assert_int_eq(lsm_overlay_read(stores[i]->overlay, cmd, &sources[i], NULL), BASE_OK);
     struct base_merge_options options = {
-        .reversed = cmd->reversed, .keep_tombstones = true,
+        .reversed = cmd->reversed,
+        .keep_tombstones = true,
         .purge = {.now_s = cmd->now_s, .gc_before_s = gc_before_s, .purgeable_ts = INT64_MAX},
     };
     ck_assert_int_eq(base_merge_open(sources, n, &options, &merge, NULL), BASE_OK);

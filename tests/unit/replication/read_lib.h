@@ -1,4 +1,5 @@
-/* For tests of reads: a table, random mutations of few keys and small timestamps, a store in memory (lsm/'s overlay). */
+/* For tests of reads: a table, random mutations of few keys and small timestamps, a store in memory
+ * (lsm/'s overlay). */
 #ifndef TESTS_UNIT_REPLICATION_READ_LIB_H
 #define TESTS_UNIT_REPLICATION_READ_LIB_H
 
@@ -29,6 +30,7 @@ void lib_store_init(struct lib_store *store);
 void lib_store_fini(struct lib_store *store);
 void lib_store_apply(struct lib_store *store, struct base_slice mutations);
 /* As lsm_read with tombstones kept, over several stores at once. */
-struct base_source *lib_store_read(const struct lib_store *const *stores, size_t n, const struct base_read *cmd, int64_t gc_before_s);
+struct base_source *lib_store_read(const struct lib_store *const *stores, size_t n,
+                                   const struct base_read *cmd, int64_t gc_before_s);
 
 #endif

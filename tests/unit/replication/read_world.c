@@ -37,7 +37,7 @@ static void outside(struct rw_world *w, bool is)
         outside(w, true);                                                                          \
     } while (0)
 
-/* --- the queue -------------------------------------------------------------------------------------------------------- */
+/* The queue. */
 
 static uint64_t now(struct rw_world *w)
 {
@@ -55,7 +55,8 @@ static void post(struct rw_world *w, struct rw_event *e, uint64_t after_ns)
     *at = e;
 }
 
-static struct rw_event *event_of(enum rw_kind kind, struct rw_node *from, struct rw_node *to, const struct base_message *message)
+static struct rw_event *event_of(enum rw_kind kind, struct rw_node *from, struct rw_node *to,
+                                 const struct base_message *message)
 {
     struct rw_event *e = calloc(1, sizeof *e);
     *e = (struct rw_event){.kind = kind, .from = from, .to = to};
@@ -85,10 +86,10 @@ static struct rw_node *node_at(struct rw_world *w, struct base_slice address)
     ck_abort_msg("nobody listens at %.*s", BASE_SLICE_ARG(address));
 }
 
-/* --- ports --------------------------------------------------------------------------------------------------------------- */
+/* Ports. */
 
-static int port_send(struct repl_transport *t, struct base_slice address, struct base_uuid to, enum repl_lane lane,
-                     const struct base_message *message)
+static int port_send(struct repl_transport *t, struct base_slice address, struct base_uuid to,
+                     enum repl_lane lane, const struct base_message *message)
 {
     struct rw_node *from = BASE_CONTAINER(t, struct rw_node, transport);
     struct rw_world *w = from->world;
@@ -102,14 +103,16 @@ static int port_send(struct repl_transport *t, struct base_slice address, struct
     return BASE_OK;
 }
 
-static void port_reply(struct repl_transport *t, struct repl_inbound *in, const struct base_message *message)
+static void port_reply(struct repl_transport *t, struct repl_inbound *in,
+                       const struct base_message *message)
 {
     struct rw_node *node = BASE_CONTAINER(t, struct rw_node, transport);
     struct rw_event *request = BASE_CONTAINER(in, struct rw_event, in);
     outside(node->world, true);
     struct rw_event *e = event_of(RW_REPLY, node, request->from, message);
     if (node->corrupt && e->message.body.len)
-        e->body[below(&node->world->rng, (uint32_t)e->message.body.len)] ^= (uint8_t)(1 + below(&node->world->rng, 255));
+        e->body[below(&node->world->rng, (uint32_t)e->message.body.len)] ^=
+            (uint8_t)(1 + below(&node->world->rng, 255));
     post(node->world, e, MESSAGE_NS + node->delay_ns);
     event_free(request);
     outside(node->world, false);
@@ -128,15 +131,18 @@ static void port_alarm(struct repl_alarm *alarm, uint64_t at_ns)
 }
 static const struct repl_alarm_ops alarm_ops = {port_alarm};
 
-static struct base_source *live_of(struct base_source **sources, size_t n, const struct base_read *cmd)
+static struct base_source *live_of(struct base_source **sources, size_t n,
+                                   const struct base_read *cmd)
 {
     struct base_source *merge;
-    struct base_merge_options options = {.reversed = cmd->reversed, .purge = {.now_s = cmd->now_s, .live_only = true}};
+    struct base_merge_options options = {.reversed = cmd->reversed,
+                                         .purge = {.now_s = cmd->now_s, .live_only = true}};
     ck_assert_int_eq(base_merge_open(sources, n, &options, &merge, NULL), BASE_OK);
     return merge;
 }
 
-/* Of a stream only the places that the command names, as a store gives them that looks at nothing else. */
+/* Of a stream only the places that the command names, as a store gives them that looks at nothing
+ * else. */
 struct picked {
     struct base_source source;
     struct base_source *inner;
@@ -155,7 +161,8 @@ static bool is_named(const struct picked *p, struct base_slice pkey, const struc
     return false;
 }
 
-static int picked_partition(struct base_source *src, struct base_partition *out, struct base_err *err)
+static int picked_partition(struct base_source *src, struct base_partition *out,
+                            struct base_err *err)
 {
     struct picked *p = BASE_CONTAINER(src, struct picked, source);
     int rc;
@@ -198,7 +205,8 @@ static void carry_out(struct rw_node *node, struct repl_store_op *op)
         return;
     }
     const struct lib_store *store = &node->store;
-    struct base_source *source = lib_store_read(&store, 1, op->cmd, op->cmd->now_s - node->world->table->options.gc_grace_s);
+    struct base_source *source =
+        lib_store_read(&store, 1, op->cmd, op->cmd->now_s - node->world->table->options.gc_grace_s);
     if (op->cmd->filter_count) { /* live rows only */
         node->filtered_reads++;
         source = live_of(&source, 1, op->cmd);
@@ -238,7 +246,7 @@ static enum repl_answer port_meta(struct repl_meta *meta, struct repl_meta_op *o
 }
 static const struct repl_meta_ops meta_ops = {port_meta};
 
-/* --- running ------------------------------------------------------------------------------------------------------------- */
+/* Running. */
 
 static void deliver(struct rw_world *w, struct rw_event *e)
 {
@@ -261,8 +269,11 @@ static void deliver(struct rw_world *w, struct rw_event *e)
         if (e->message.verb == REPL_VERB_REPAIR) { /* writes.c has its own tests */
             lib_store_apply(&to->store, e->message.body);
             to->repairs++;
-            struct base_message reply = {.verb = e->message.verb, .flags = BASE_MESSAGE_REPLY, .id = e->message.id,
-                                         .sender = w->ring->members[to->index].host_id, .epoch = w->ring->epoch};
+            struct base_message reply = {.verb = e->message.verb,
+                                         .flags = BASE_MESSAGE_REPLY,
+                                         .id = e->message.id,
+                                         .sender = w->ring->members[to->index].host_id,
+                                         .epoch = w->ring->epoch};
             post(w, event_of(RW_REPLY, to, e->from, &reply), MESSAGE_NS + to->delay_ns);
             break;
         }
@@ -312,7 +323,7 @@ void rw_run(struct rw_world *w, const bool *stop)
         ck_assert_msg(steps < 1000000, "it does not end");
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------ */
+/* Life. */
 
 static int64_t timestamp(void *ctx)
 {
@@ -326,13 +337,16 @@ static void make_snapshots(struct rw_world *w, const struct rw_options *o)
     snprintf(rf, sizeof rf, "%u", o->rf);
     w->ring = ring_state_new();
     for (size_t i = 0; i < o->nodes; i++)
-        add_allocated(&w->ring, i + 1, o->dcs > 1 && i % 2 ? "dc2" : "dc1", "r1", o->tokens ? o->tokens : 4, o->rf);
-    struct base_table *table = make_table(&w->arena, "ks", "t", "p k blob; c c text; s s blob; r a blob; r b blob; "
+        add_allocated(&w->ring, i + 1, o->dcs > 1 && i % 2 ? "dc2" : "dc1", "r1",
+                      o->tokens ? o->tokens : 4, o->rf);
+    struct base_table *table = make_table(&w->arena, "ks", "t",
+                                          "p k blob; c c text; s s blob; r a blob; r b blob; "
                                           "r m map<text, text>; r n map<text, text>");
     table->id = lib_table_id;
-    static const struct base_index indexes[] = {{1, {(const uint8_t *)"ia", 2}, 4, BASE_INDEX_VALUE, {0}},
-                                                {2, {(const uint8_t *)"ic", 2}, 2, BASE_INDEX_VALUE, {0}},
-                                                {3, {(const uint8_t *)"is", 2}, 3, BASE_INDEX_VALUE, {0}}};
+    static const struct base_index indexes[] = {
+        {1, {(const uint8_t *)"ia", 2}, 4, BASE_INDEX_VALUE, {0}},
+        {2, {(const uint8_t *)"ic", 2}, 2, BASE_INDEX_VALUE, {0}},
+        {3, {(const uint8_t *)"is", 2}, 3, BASE_INDEX_VALUE, {0}}};
     if (o->indexed) {
         table->indexes = indexes;
         table->index_count = BASE_COUNT(indexes);
@@ -370,8 +384,13 @@ void rw_init(struct rw_world *w, const struct rw_options *o, uint64_t seed)
     for (size_t i = 0; i < w->count; i++) {
         struct rw_node *n = &w->nodes[i];
         const struct ring_member *m = &w->ring->members[i];
-        *n = (struct rw_node){.world = w, .index = i, .alarm = {&alarm_ops}, .transport = {&transport_ops}, .store_port = {&store_ops},
-                              .meta_port = {&meta_ops}, .alarm_at_ns = UINT64_MAX};
+        *n = (struct rw_node){.world = w,
+                              .index = i,
+                              .alarm = {&alarm_ops},
+                              .transport = {&transport_ops},
+                              .store_port = {&store_ops},
+                              .meta_port = {&meta_ops},
+                              .alarm_at_ns = UINT64_MAX};
         lib_store_init(&n->store);
         sim_random_init(&n->random, seed + i);
         struct repl_config config;
@@ -384,8 +403,13 @@ void rw_init(struct rw_world *w, const struct rw_options *o, uint64_t seed)
         config.rack = m->rack;
         if (o->page_size_bytes)
             config.page_size_bytes = o->page_size_bytes;
-        struct repl_ports ports = {.clock = &w->clock.base, .random = &n->random.base, .alarm = &n->alarm, .transport = &n->transport,
-                                   .store = &n->store_port, .meta = &n->meta_port, .timestamp = timestamp};
+        struct repl_ports ports = {.clock = &w->clock.base,
+                                   .random = &n->random.base,
+                                   .alarm = &n->alarm,
+                                   .transport = &n->transport,
+                                   .store = &n->store_port,
+                                   .meta = &n->meta_port,
+                                   .timestamp = timestamp};
         struct repl_initial initial = {.schema = w->schema, .ring = w->ring};
         struct base_err err;
         ck_ok(repl_open(&config, &ports, &initial, &n->repl, &err), err);
@@ -414,8 +438,12 @@ void rw_fini(struct rw_world *w)
 void rw_truncate(struct rw_world *w, size_t node, int64_t time_us)
 {
     struct repl *repl = w->nodes[node].repl;
-    struct base_change change = {.kind = BASE_CHANGE_TABLE_TRUNCATE, .expected_epoch = w->schema->epoch, .keyspace = w->table->keyspace,
-                                 .name = w->table->name, .table_id = w->table->id, .time_us = time_us};
+    struct base_change change = {.kind = BASE_CHANGE_TABLE_TRUNCATE,
+                                 .expected_epoch = w->schema->epoch,
+                                 .keyspace = w->table->keyspace,
+                                 .name = w->table->name,
+                                 .table_id = w->table->id,
+                                 .time_us = time_us};
     struct base_schema *schema;
     struct ring_state *ring;
     struct base_err err;
@@ -452,9 +480,10 @@ void rw_put(struct rw_world *w, unsigned nodes, struct base_slice mutation)
     }
 }
 
-/* --- reads ----------------------------------------------------------------------------------------------------------------- */
+/* Reads. */
 
-static void print_rows(struct rw_world *w, struct base_source *live, const struct base_read *cmd, struct base_buf *text, uint64_t *rows)
+static void print_rows(struct rw_world *w, struct base_source *live, const struct base_read *cmd,
+                       struct base_buf *text, uint64_t *rows)
 {
     struct base_rows it;
     struct base_live_row row;
@@ -466,12 +495,15 @@ static void print_rows(struct rw_world *w, struct base_source *live, const struc
         if (!row.pkey.len)
             break;
         uint32_t p = 0;
-        while (p < LIB_PARTITIONS && !base_slice_equal(lib_pkey(p), row.pkey)) /* of garbage: none */
+        while (p < LIB_PARTITIONS &&
+               !base_slice_equal(lib_pkey(p), row.pkey)) /* of garbage: none */
             p++;
         const char *key = row.ckey.len ? (const char *)row.ckey.data + 1 : "-";
         base_buf_reset(&words);
         row_print(row.static_row, &words);
-        ck_assert_int_eq(base_buf_printf(text, "%u/%.*s [%s]", p, row.ckey.len ? (int)row.ckey.len - 2 : 1, key, words.data), BASE_OK);
+        ck_assert_int_eq(base_buf_printf(text, "%u/%.*s [%s]", p,
+                                         row.ckey.len ? (int)row.ckey.len - 2 : 1, key, words.data),
+                         BASE_OK);
         base_buf_reset(&words);
         row_print(row.row, &words);
         ck_assert_int_eq(base_buf_printf(text, " %s\n", words.data), BASE_OK);
@@ -497,11 +529,16 @@ static void read_done(struct repl_read *read)
 
 #define PAGES_MAX 1000
 
-void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int consistency, uint64_t page_rows_max, struct rw_result *out)
+void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int consistency,
+             uint64_t page_rows_max, struct rw_result *out)
 {
     static struct base_buf pages[PAGES_MAX];
     static struct base_source *sources[PAGES_MAX];
-    struct client c = {.read = {.cmd = cmd, .table = w->table, .consistency = consistency, .page_rows_max = page_rows_max, .done = read_done}};
+    struct client c = {.read = {.cmd = cmd,
+                                .table = w->table,
+                                .consistency = consistency,
+                                .page_rows_max = page_rows_max,
+                                .done = read_done}};
     struct repl *repl = w->nodes[node].repl;
     struct repl_page_end end;
     size_t n = 0;
@@ -517,10 +554,13 @@ void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int c
         ck_assert_uint_lt(n, PAGES_MAX);
         base_buf_init(&pages[n], 16 << 20);
         ck_assert_int_eq(base_buf_put_slice(&pages[n], c.read.page), BASE_OK);
-        ck_assert_msg(repl_page_check(base_buf_view(&pages[n]), cmd->reversed, &end), "page %zu is damaged", n);
+        ck_assert_msg(repl_page_check(base_buf_view(&pages[n]), cmd->reversed, &end),
+                      "page %zu is damaged", n);
         ck_assert(end.more == c.read.more || !c.read.more);
         out->empty_pages += end.rows == 0 && c.read.more;
-        ck_assert_int_eq(repl_page_source(base_buf_view(&pages[n]), cmd->reversed, NULL, &sources[n], NULL), BASE_OK);
+        ck_assert_int_eq(
+            repl_page_source(base_buf_view(&pages[n]), cmd->reversed, NULL, &sources[n], NULL),
+            BASE_OK);
         n++;
         if (!c.read.more)
             break;
@@ -541,7 +581,8 @@ void rw_result_fini(struct rw_result *result)
     base_buf_fini(&result->text);
 }
 
-void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd, struct base_buf *text)
+void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd,
+               struct base_buf *text)
 {
     const struct lib_store *stores[RW_NODES_MAX];
     size_t n = 0;
@@ -549,7 +590,8 @@ void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd, 
         if (nodes & 1u << i)
             stores[n++] = &w->nodes[i].store;
     }
-    struct base_source *source = lib_store_read(stores, n, cmd, cmd->now_s - w->table->options.gc_grace_s);
+    struct base_source *source =
+        lib_store_read(stores, n, cmd, cmd->now_s - w->table->options.gc_grace_s);
     base_buf_reset(text);
     print_rows(w, live_of(&source, 1, cmd), cmd, text, NULL);
 }

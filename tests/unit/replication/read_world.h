@@ -1,5 +1,6 @@
-/* For tests of coordinated reads: a few nodes with a store in memory each (read_lib.h), nothing between them but what the test's script
- * does to messages. Nobody gossips: who is alive is set by hand. Time moves to the next thing that is due. */
+/* For tests of coordinated reads: a few nodes with a store in memory each (read_lib.h), nothing
+ * between them but what the test's script does to messages. Nobody gossips: who is alive is set by
+ * hand. Time moves to the next thing that is due. */
 #ifndef TESTS_UNIT_REPLICATION_READ_WORLD_H
 #define TESTS_UNIT_REPLICATION_READ_WORLD_H
 
@@ -25,12 +26,12 @@ struct rw_node {
     struct sim_random random;
     uint64_t alarm_at_ns;
     /* the script */
-    bool refuses;             /* messages to it are undelivered */
-    bool silent;              /* … are swallowed */
-    bool repairs_silent;      /* … repairs are */
-    bool corrupt;             /* its replies' bodies are changed */
-    int store_rc;             /* its store's reads fail with this */
-    uint64_t delay_ns;        /* of its replies, over 1 ms */
+    bool refuses;        /* messages to it are undelivered */
+    bool silent;         /* … are swallowed */
+    bool repairs_silent; /* … repairs are */
+    bool corrupt;        /* its replies' bodies are changed */
+    int store_rc;        /* its store's reads fail with this */
+    uint64_t delay_ns;   /* of its replies, over 1 ms */
     /* what happened to it */
     unsigned reads, digests, repairs, store_reads, filtered_reads, places_reads;
 };
@@ -47,9 +48,10 @@ struct rw_world {
     struct rw_event *events;
     uint64_t seq;
     unsigned in_flight, in_flight_max; /* READs at nodes and their replies */
-    void (*outside)(bool outside); /* may be NULL: the world's own work begins (true), or ends; it must not run out of memory */
-    void (*between_pages)(void); /* rw_read's; may be NULL */
-    unsigned pending_percent; /* of store operations that are not answered at once */
+    void (*outside)(bool outside); /* may be NULL: the world's own work begins (true), or ends; it
+                                      must not run out of memory */
+    void (*between_pages)(void);   /* rw_read's; may be NULL */
+    unsigned pending_percent;      /* of store operations that are not answered at once */
 };
 
 struct rw_options {
@@ -58,7 +60,7 @@ struct rw_options {
     const char *speculative_retry, *read_repair; /* NULL: the table's defaults */
     uint64_t page_size_bytes;                    /* 0: the default */
     bool indexed;                                /* the table has indexes on c, s and a */
-    unsigned dcs;                                /* 2: nodes take turns; SimpleStrategy all the same. 0 as 1 */
+    unsigned dcs; /* 2: nodes take turns; SimpleStrategy all the same. 0 as 1 */
 };
 void rw_init(struct rw_world *w, const struct rw_options *options, uint64_t seed);
 void rw_fini(struct rw_world *w);
@@ -76,15 +78,17 @@ void rw_put(struct rw_world *w, unsigned nodes, struct base_slice mutation);
 
 /* A read, to its end or failure, and the live rows that its pages say, as text: one row a line. */
 struct rw_result {
-    struct base_buf text; /* NUL-terminated */
+    struct base_buf text;        /* NUL-terminated */
     struct repl_outcome outcome; /* of the last page */
     unsigned pages, empty_pages;
     uint64_t rows;
 };
-void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int consistency, uint64_t page_rows_max, struct rw_result *out);
+void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int consistency,
+             uint64_t page_rows_max, struct rw_result *out);
 void rw_result_fini(struct rw_result *result);
 /* What a store that has all of these nodes' content says. */
-void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd, struct base_buf *text);
+void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd,
+               struct base_buf *text);
 
 /* A read of all of partition p, or with LIB_PARTITIONS of all partitions. */
 struct base_read rw_command(const struct rw_world *w, uint32_t p);

@@ -1,5 +1,5 @@
-/* Reads when memory runs out: the k-th allocation of the code under test fails, for every k. Without this a read could end with half an
- * answer, never end, or take its node down. */
+/* Reads when memory runs out: the k-th allocation of the code under test fails, for every k.
+ * Without this a read could end with half an answer, never end, or take its node down. */
 #include <check.h>
 #include <stdio.h>
 
@@ -36,7 +36,9 @@ static void put_row(unsigned nodes, uint32_t p, uint32_t k, const char *text)
     base_buf_init(&row, 1 << 16);
     base_buf_init(&m, 1 << 16);
     row_parse(text, &row);
-    ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)), BASE_OK);
+    ck_assert_int_eq(
+        base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)),
+        BASE_OK);
     rw_put(&world, nodes, base_buf_view(&m));
     base_buf_fini(&row);
     base_buf_fini(&m);
@@ -75,15 +77,19 @@ static bool read_with_failure(uint64_t k, bool range, const char *expected)
     armed = false;
     world.outside = NULL;
     if (r.outcome.rc == BASE_OK)
-        ck_assert_msg(strcmp((char *)r.text.data, expected) == 0, "allocation %llu: %s", (unsigned long long)k, (char *)r.text.data);
+        ck_assert_msg(strcmp((char *)r.text.data, expected) == 0, "allocation %llu: %s",
+                      (unsigned long long)k, (char *)r.text.data);
     else /* a replica's NOMEM, our own, or a call that it left without an answer */
-        ck_assert_msg(injected && (r.outcome.rc == BASE_E_NOMEM || r.outcome.rc == BASE_E_TIMEOUT), "allocation %llu: %s: %s",
-                      (unsigned long long)k, base_err_words(r.outcome.rc), r.outcome.err.text);
+        ck_assert_msg(injected && (r.outcome.rc == BASE_E_NOMEM || r.outcome.rc == BASE_E_TIMEOUT),
+                      "allocation %llu: %s: %s", (unsigned long long)k,
+                      base_err_words(r.outcome.rc), r.outcome.err.text);
     rw_result_fini(&r);
     for (size_t i = 0; i < world.count; i++)
-        ck_assert_msg(repl_is_idle(world.nodes[i].repl), "allocation %llu: node %zu", (unsigned long long)k, i);
+        ck_assert_msg(repl_is_idle(world.nodes[i].repl), "allocation %llu: node %zu",
+                      (unsigned long long)k, i);
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 2, &r); /* and once more, with memory */
-    ck_assert_msg(r.outcome.rc == BASE_OK, "allocation %llu: %s", (unsigned long long)k, r.outcome.err.text);
+    ck_assert_msg(r.outcome.rc == BASE_OK, "allocation %llu: %s", (unsigned long long)k,
+                  r.outcome.err.text);
     ck_assert_str_eq((char *)r.text.data, expected);
     rw_result_fini(&r);
     rw_fini(&world);

@@ -1,17 +1,18 @@
-/* Coordinated reads of random content on replicas that differ. Without these a QUORUM read would miss what a quorum has in some corner that
- * nobody thought of, by an index too, or a repair leave replicas different. Scripted faults: reads_test.c. */
+/* Coordinated reads of random content on replicas that differ. Without these a QUORUM read would
+ * miss what a quorum has in some corner that nobody thought of, by an index too, or a repair leave
+ * replicas different. Scripted faults: reads_test.c. */
 #include <check.h>
 #include <stdio.h>
 
 #include "base/key.h"
 #include "replication/reads_private.h"
-#include "tests/lib/scale.h"
 #include "tests/lib/ck.h"
+#include "tests/lib/scale.h"
 #include "tests/unit/replication/read_world.h"
 
 static struct rw_world world;
 
-/* --- at random ------------------------------------------------------------------------------------------------------------- */
+/* At random. */
 
 /* Each mutation is on a quorum of its replicas, at least. */
 static void random_content(struct rng *rng)
@@ -24,7 +25,8 @@ static void random_content(struct rng *rng)
         struct base_reader in = base_reader(base_buf_view(&m));
         struct base_mutation decoded;
         ck_assert(base_mutation_decode(&in, &decoded));
-        unsigned set = rw_replicas_of(&world, decoded.pkey), count = (unsigned)__builtin_popcount(set), quorum = count / 2 + 1;
+        unsigned set = rw_replicas_of(&world, decoded.pkey),
+                 count = (unsigned)__builtin_popcount(set), quorum = count / 2 + 1;
         while ((unsigned)__builtin_popcount(set) > quorum && below(rng, 3))
             set &= ~(1u << below(rng, (uint32_t)world.count));
         rw_put(&world, set, base_buf_view(&m));
@@ -59,8 +61,11 @@ START_TEST(a_quorum_reads_what_a_quorum_has)
     unsigned mismatches = 0, pages = 0;
     for (unsigned round = 0; round < test_rounds(600); round++) {
         static const char *const retries[] = {"NONE", "ALWAYS", "1ms", "99p"};
-        struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .tokens = 1 + below(&rng, 6),
-                                     .speculative_retry = retries[below(&rng, 4)], .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
+        struct rw_options options = {.nodes = 3 + below(&rng, 3),
+                                     .rf = 1 + below(&rng, 3),
+                                     .tokens = 1 + below(&rng, 6),
+                                     .speculative_retry = retries[below(&rng, 4)],
+                                     .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
         rw_init(&world, &options, rng_u64(&rng));
         world.pending_percent = below(&rng, 3) * 50;
         random_content(&rng);
@@ -74,18 +79,22 @@ START_TEST(a_quorum_reads_what_a_quorum_has)
             struct base_read cmd;
             struct rw_result r;
             random_command(&rng, &cmd, ranges);
-            /* A repair tells what has expired by then: time does not go back. Before all expire or after: of two cells with one
-             * timestamp and different TTLs a replica that has the shorter one only says that it is dead (as in Cassandra). */
+            /* A repair tells what has expired by then: time does not go back. Before all expire or
+             * after: of two cells with one timestamp and different TTLs a replica that has the
+             * shorter one only says that it is dead (as in Cassandra). */
             cmd.now_s = now_s = now_s || below(&rng, 3) == 0 ? 45 : 0;
             rw_expect(&world, (1u << world.count) - 1, &cmd, &text);
-            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd, i == 3 ? REPL_CL_ALL : REPL_CL_QUORUM,
+            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd,
+                    i == 3 ? REPL_CL_ALL : REPL_CL_QUORUM,
                     below(&rng, 2) ? 1 + below(&rng, 5) : 1000, &r);
             ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
             ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0,
-                          "round %u.%u (%s%s, limits %lld, %lld, %u pages, rf %u of %zu): got\n%sexpected\n%s", round, i,
-                          cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "", (long long)cmd.row_limit,
-                          (long long)cmd.partition_row_limit, r.pages, options.rf, world.count, (char *)r.text.data,
-                          (char *)text.data);
+                          "round %u.%u (%s%s, limits %lld, %lld, %u pages, rf %u of %zu): "
+                          "got\n%sexpected\n%s",
+                          round, i, cmd.pkey.len ? "partition" : "range",
+                          cmd.reversed ? ", reversed" : "", (long long)cmd.row_limit,
+                          (long long)cmd.partition_row_limit, r.pages, options.rf, world.count,
+                          (char *)r.text.data, (char *)text.data);
             ck_assert_uint_eq(r.empty_pages, 0);
             pages += r.pages;
             rw_result_fini(&r);
@@ -103,7 +112,8 @@ START_TEST(a_quorum_reads_what_a_quorum_has)
 }
 END_TEST
 
-/* Conditions that indexes serve go to the replicas, whose contents differ: what comes must be what the merged rows say. */
+/* Conditions that indexes serve go to the replicas, whose contents differ: what comes must be what
+ * the merged rows say. */
 START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
 {
     struct rng rng = rng_seeded(test_seed() ^ 23);
@@ -111,13 +121,16 @@ START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
     base_buf_init(&text, 1 << 20);
     unsigned mismatches = 0, by_index = 0, by_places = 0, found = 0;
     for (unsigned round = 0; round < test_rounds(600); round++) {
-        struct rw_options options = {.nodes = 3 + below(&rng, 3), .rf = 1 + below(&rng, 3), .indexed = true,
+        struct rw_options options = {.nodes = 3 + below(&rng, 3),
+                                     .rf = 1 + below(&rng, 3),
+                                     .indexed = true,
                                      .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
         rw_init(&world, &options, rng_u64(&rng));
         world.pending_percent = below(&rng, 3) * 50;
         random_content(&rng);
         for (unsigned i = 0; i < 6; i++) {
-            static const struct base_slice values[] = {BASE_SLICE_LIT("a"), BASE_SLICE_LIT("b"), BASE_SLICE_LIT("c"), BASE_SLICE_LIT("s"),
+            static const struct base_slice values[] = {BASE_SLICE_LIT("a"), BASE_SLICE_LIT("b"),
+                                                       BASE_SLICE_LIT("c"), BASE_SLICE_LIT("s"),
                                                        BASE_SLICE_LIT("")};
             struct base_filter filters[2];
             struct base_range ranges[2];
@@ -128,14 +141,17 @@ START_TEST(a_quorum_reads_by_index_what_a_quorum_has)
             cmd.filters = filters;
             cmd.filter_count = 1 + below(&rng, 2);
             for (size_t k = 0; k < cmd.filter_count; k++)
-                filters[k] = (struct base_filter){.column = 3 + below(&rng, 3), .operand = values[below(&rng, 5)]};
+                filters[k] = (struct base_filter){.column = 3 + below(&rng, 3),
+                                                  .operand = values[below(&rng, 5)]};
             rw_expect(&world, (1u << world.count) - 1, &cmd, &text);
-            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd, i % 2 ? REPL_CL_ALL : REPL_CL_QUORUM,
+            rw_read(&world, below(&rng, (uint32_t)world.count), &cmd,
+                    i % 2 ? REPL_CL_ALL : REPL_CL_QUORUM,
                     below(&rng, 2) ? 1 + below(&rng, 5) : 1000, &r);
             ck_assert_msg(r.outcome.rc == BASE_OK, "round %u: %s", round, r.outcome.err.text);
-            ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0, "round %u.%u (%s%s, %zu conditions): got\n%sexpected\n%s",
-                          round, i, cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "", cmd.filter_count,
-                          (char *)r.text.data, (char *)text.data);
+            ck_assert_msg(strcmp((char *)r.text.data, (char *)text.data) == 0,
+                          "round %u.%u (%s%s, %zu conditions): got\n%sexpected\n%s", round, i,
+                          cmd.pkey.len ? "partition" : "range", cmd.reversed ? ", reversed" : "",
+                          cmd.filter_count, (char *)r.text.data, (char *)text.data);
             found += text.len > 1;
             rw_result_fini(&r);
         }
@@ -167,12 +183,15 @@ static void print_page(const struct base_buf *page, bool reversed)
     while (source->ops->partition(source, &part, NULL) == BASE_OK && part.pkey.len) {
         base_buf_reset(&text);
         row_print(part.static_row, &text);
-        printf("partition del %lld/%lld [%s]\n", (long long)part.deletion.ts, (long long)part.deletion.local_s, text.data);
+        printf("partition del %lld/%lld [%s]\n", (long long)part.deletion.ts,
+               (long long)part.deletion.local_s, text.data);
         while (source->ops->next(source, &item, NULL) == BASE_OK && item.kind != BASE_ITEM_END) {
             base_buf_reset(&text);
             row_print(item.row, &text);
-            printf("  %.*s%02x before %lld/%lld after %lld/%lld %s\n", (int)item.ckey.len - 1, item.ckey.data, item.ckey.data[item.ckey.len - 1],
-                   (long long)item.before.ts, (long long)item.before.local_s, (long long)item.after.ts, (long long)item.after.local_s, text.data);
+            printf("  %.*s%02x before %lld/%lld after %lld/%lld %s\n", (int)item.ckey.len - 1,
+                   item.ckey.data, item.ckey.data[item.ckey.len - 1], (long long)item.before.ts,
+                   (long long)item.before.local_s, (long long)item.after.ts,
+                   (long long)item.after.local_s, text.data);
         }
     }
     printf("--\n");
@@ -188,7 +207,8 @@ START_TEST(a_repair_makes_replicas_equal)
     struct base_buf text;
     base_buf_init(&text, 1 << 20);
     for (unsigned round = 0; round < test_rounds(400); round++) {
-        struct rw_options options = {.nodes = 3, .rf = 3, .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
+        struct rw_options options = {
+            .nodes = 3, .rf = 3, .page_size_bytes = below(&rng, 2) ? 1 + below(&rng, 300) : 0};
         rw_init(&world, &options, rng_u64(&rng));
         random_content(&rng);
         struct base_read cmd = rw_command(&world, LIB_PARTITIONS);
@@ -205,12 +225,15 @@ START_TEST(a_repair_makes_replicas_equal)
             const struct lib_store *store = &world.nodes[i].store;
             struct base_source *source = lib_store_read(&store, 1, &cmd, INT64_MIN);
             base_buf_init(&pages[i], 1 << 20);
-            ck_assert_int_eq(repl_page_write(source, cmd.reversed, cmd.now_s, INT64_MIN, &REPL_PAGE_LIMITS_NONE, &pages[i], NULL), BASE_OK);
+            ck_assert_int_eq(repl_page_write(source, cmd.reversed, cmd.now_s, INT64_MIN,
+                                             &REPL_PAGE_LIMITS_NONE, &pages[i], NULL),
+                             BASE_OK);
             source->ops->close(source);
             if (!base_slice_equal(base_buf_view(&pages[i]), base_buf_view(&pages[0]))) {
                 print_page(&pages[0], cmd.reversed);
                 print_page(&pages[i], cmd.reversed);
-                ck_abort_msg("round %u: node %zu differs%s", round, i, cmd.reversed ? ", reversed" : "");
+                ck_abort_msg("round %u: node %zu differs%s", round, i,
+                             cmd.reversed ? ", reversed" : "");
             }
         }
         for (size_t i = 0; i < 3; i++)

@@ -1,5 +1,6 @@
-/* Coordinated reads over a few nodes with scripted faults. Without these a QUORUM read would miss what a quorum has, a repair would
- * not repair, LIMIT would come up short, or a read wait for ever. */
+/* Coordinated reads over a few nodes with scripted faults. Without these a QUORUM read would miss
+ * what a quorum has, a repair would not repair, LIMIT would come up short, or a read wait for
+ * ever. */
 #include <check.h>
 #include <stdio.h>
 
@@ -19,7 +20,9 @@ static void put_row(unsigned nodes, uint32_t p, uint32_t k, const char *text)
     base_buf_init(&row, 1 << 16);
     base_buf_init(&m, 1 << 16);
     row_parse(text, &row);
-    ck_assert_int_eq(base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)), BASE_OK);
+    ck_assert_int_eq(
+        base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)),
+        BASE_OK);
     rw_put(&world, nodes, base_buf_view(&m));
     base_buf_fini(&row);
     base_buf_fini(&m);
@@ -34,7 +37,8 @@ static void expect_text(struct rw_result *r, const char *text)
 
 static void expect_failure(struct rw_result *r, int rc, const char *part)
 {
-    ck_assert_msg(r->outcome.rc == rc, "%s: %s", base_err_words(r->outcome.rc), r->outcome.err.text);
+    ck_assert_msg(r->outcome.rc == rc, "%s: %s", base_err_words(r->outcome.rc),
+                  r->outcome.err.text);
     ck_assert_msg(strstr(r->outcome.err.text, part), "%s", r->outcome.err.text);
     rw_result_fini(r);
 }
@@ -127,7 +131,9 @@ START_TEST(tombstones_win)
     put_row(1, 0, 0, "del@5/20");
     put_row(2, 0, 1, "4x@5/20");
     struct base_range_deletion range = {lib_bound(2, false), lib_bound(5, true), {6, 20}};
-    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE, (struct base_slice){0}, &range, 1, NULL, 0), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE,
+                                       (struct base_slice){0}, &range, 1, NULL, 0),
+                     BASE_OK);
     rw_put(&world, 4, base_buf_view(&m));
     struct base_read cmd = rw_command(&world, 0);
     for (unsigned round = 0; round < 2; round++) {
@@ -137,7 +143,8 @@ START_TEST(tombstones_win)
     }
     ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->digest_mismatches, 1);
     base_buf_reset(&m);
-    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), (struct base_deletion){9, 21}, (struct base_slice){0}, NULL, 0, NULL, 0),
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), (struct base_deletion){9, 21},
+                                       (struct base_slice){0}, NULL, 0, NULL, 0),
                      BASE_OK);
     rw_put(&world, 2, base_buf_view(&m));
     rw_read(&world, 2, &cmd, REPL_CL_ALL, 100, &r);
@@ -308,8 +315,10 @@ START_TEST(a_replica_checks_what_it_is_asked)
     while (rw_is_replica(&world, stranger, lib_pkey(1)))
         stranger++;
     for (unsigned i = 0; i < 4; i++) {
-        struct repli_read_request request = {.cmd = rw_command(&world, i == 0 || i == 3 ? 1 : ALL_PARTITIONS), .limits = REPL_PAGE_LIMITS_NONE,
-                                             .truncated_us = INT64_MIN};
+        struct repli_read_request request = {
+            .cmd = rw_command(&world, i == 0 || i == 3 ? 1 : ALL_PARTITIONS),
+            .limits = REPL_PAGE_LIMITS_NONE,
+            .truncated_us = INT64_MIN};
         struct repli_replica_read *r;
         struct base_arena arena;
         base_arena_init(&arena);
@@ -323,13 +332,15 @@ START_TEST(a_replica_checks_what_it_is_asked)
         base_buf_reset(&body);
         ck_assert_int_eq(repli_read_encode(&request, &body), BASE_OK);
         repli_event_begin(world.nodes[stranger].repl);
-        enum repl_answer answer = repli_replica_read_start(world.nodes[stranger].repl, base_buf_view(&body), NULL, NULL, &r);
+        enum repl_answer answer = repli_replica_read_start(world.nodes[stranger].repl,
+                                                           base_buf_view(&body), NULL, NULL, &r);
         ck_assert_int_eq(answer, REPL_DONE);
         ck_assert_int_eq(r->rc, BASE_E_STALE);
         repli_replica_read_put(world.nodes[stranger].repl, r);
         for (size_t len = 0; len < body.len; len++) { /* every truncation */
             struct repli_read_request decoded;
-            ck_assert_int_eq(repli_read_decode(base_slice(body.data, len), &arena, &decoded, NULL), BASE_E_CORRUPT);
+            ck_assert_int_eq(repli_read_decode(base_slice(body.data, len), &arena, &decoded, NULL),
+                             BASE_E_CORRUPT);
         }
         repli_event_end(world.nodes[stranger].repl);
         base_arena_fini(&arena);
@@ -353,9 +364,12 @@ START_TEST(wide_partitions_come_in_pages)
     base_buf_init(&m, 1 << 16);
     base_buf_init(&row, 1 << 16);
     row_parse("3=s@4", &row);
-    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE, base_buf_view(&row), NULL, 0, NULL, 0), BASE_OK);
+    ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE,
+                                       base_buf_view(&row), NULL, 0, NULL, 0),
+                     BASE_OK);
     rw_put(&world, 6, base_buf_view(&m));
-    struct base_range slices[3] = {{lib_ckey(0), lib_ckey(1)}, {lib_ckey(3), lib_ckey(3)}, {lib_ckey(4), lib_bound(5, true)}};
+    struct base_range slices[3] = {
+        {lib_ckey(0), lib_ckey(1)}, {lib_ckey(3), lib_ckey(3)}, {lib_ckey(4), lib_bound(5, true)}};
     for (unsigned round = 0; round < 24; round++) {
         struct base_read cmd = rw_command(&world, 0);
         struct rw_result r;
@@ -416,8 +430,12 @@ START_TEST(reads_end_at_any_time)
         }
         struct base_read cmd = rw_command(&world, round % 2 ? 0 : ALL_PARTITIONS);
         bool done = false;
-        struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3,
-                                 .done = note_done, .ctx = &done};
+        struct repl_read read = {.cmd = &cmd,
+                                 .table = world.table,
+                                 .consistency = REPL_CL_QUORUM,
+                                 .page_rows_max = 3,
+                                 .done = note_done,
+                                 .ctx = &done};
         repl_read_start(world.nodes[0].repl, &read);
         for (unsigned steps = below(&world.rng, 16); steps > 0 && !done; steps--)
             (void)rw_step(&world);
@@ -438,7 +456,11 @@ START_TEST(a_node_that_stops_ends_its_reads)
     rw_init(&world, &three, 15);
     struct base_read cmd = rw_command(&world, 0);
     bool done = false;
-    struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3, .done = note_done,
+    struct repl_read read = {.cmd = &cmd,
+                             .table = world.table,
+                             .consistency = REPL_CL_QUORUM,
+                             .page_rows_max = 3,
+                             .done = note_done,
                              .ctx = &done};
     repl_read_start(world.nodes[0].repl, &read);
     ck_assert(!done);
@@ -459,7 +481,11 @@ START_TEST(a_coordinator_that_is_behind_tries_again)
         cmd = rw_command(&world, range ? ALL_PARTITIONS : 0);
         rw_truncate(&world, 1, 2);
         rw_truncate(&world, 2, 2);
-        struct repl_read read = {.cmd = &cmd, .table = world.table, .consistency = REPL_CL_QUORUM, .page_rows_max = 3, .done = note_done,
+        struct repl_read read = {.cmd = &cmd,
+                                 .table = world.table,
+                                 .consistency = REPL_CL_QUORUM,
+                                 .page_rows_max = 3,
+                                 .done = note_done,
                                  .ctx = &done};
         repl_read_start(world.nodes[0].repl, &read);
         while (repl_get_stats(world.nodes[0].repl)->stale_epochs == 0)
@@ -468,7 +494,8 @@ START_TEST(a_coordinator_that_is_behind_tries_again)
         if (round < 2)
             rw_truncate(&world, 0, 2);
         else if (round < 4)
-            rw_truncate(&world, 0, 1); /* the next entry is another one: once more is not for ever */
+            rw_truncate(&world, 0,
+                        1); /* the next entry is another one: once more is not for ever */
         rw_run(&world, &done);
         ck_assert_int_eq(read.outcome.rc, round < 2 ? BASE_OK : BASE_E_STALE);
         ck_assert(round < 2 || strstr(read.outcome.err.text, "was truncated"));
@@ -495,7 +522,8 @@ START_TEST(empty_ranges_are_walked_many_at_once)
     ck_assert_uint_gt(asked, 60); /* subranges, nearly each with a remote replica or two */
     ck_assert_uint_gt(world.in_flight_max, 16);
     ck_assert_uint_le(world.in_flight_max, 64); /* two replicas each */
-    ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before, 8000000); /* a round trip is 1 ms */
+    ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before,
+                      8000000); /* a round trip is 1 ms */
     rw_fini(&world);
 }
 END_TEST
@@ -510,14 +538,15 @@ static void another_dies(void)
     world.nodes[dead].refuses = true;
 }
 
-/* A subrange that one replica had all of is split when that one dies, also where the read is in the middle of it (cluster_sim
- * seed 5121). */
+/* A subrange that one replica had all of is split when that one dies, also where the read is in the
+ * middle of it (cluster_sim seed 5121). */
 START_TEST(ranges_are_split_when_replicas_die)
 {
     struct base_buf text;
     base_buf_init(&text, 1 << 16);
     for (unsigned round = 0; round < test_rounds(200); round++) {
-        struct rw_options options = {.nodes = 4, .rf = 2, .tokens = 1 + round % 8, .speculative_retry = "NONE"};
+        struct rw_options options = {
+            .nodes = 4, .rf = 2, .tokens = 1 + round % 8, .speculative_retry = "NONE"};
         struct rw_result r;
         rw_init(&world, &options, round);
         for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
@@ -554,13 +583,15 @@ START_TEST(full_ranges_are_asked_one_by_one)
     unsigned asked = 0;
     for (size_t i = 0; i < 3; i++)
         asked += world.nodes[i].store_reads;
-    ck_assert_uint_eq(asked, 1); /* the first subrange has the first partition, and that has enough */
+    ck_assert_uint_eq(asked,
+                      1); /* the first subrange has the first partition, and that has enough */
     expect_text(&r, "0/a [] live@3 4=a@3\n0/b [] live@3 4=a@3\n");
     rw_fini(&world);
 }
 END_TEST
 
-/* A replica that missed an overwrite: of two replicas that say different things nothing is believed. A lone one is. */
+/* A replica that missed an overwrite: of two replicas that say different things nothing is
+ * believed. A lone one is. */
 START_TEST(an_index_of_a_stale_replica_is_not_believed)
 {
     struct rw_result r;
@@ -575,8 +606,9 @@ START_TEST(an_index_of_a_stale_replica_is_not_believed)
     put_row(3, 0, 2, "live@3 5=z@3");
     put_row(1, 0, 2, "4=x@5");
     put_row(2, 0, 2, "5=w@6");
-    struct base_filter filters[] = {{.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")},
-                                    {.column = 5, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("w")}};
+    struct base_filter filters[] = {
+        {.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")},
+        {.column = 5, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("w")}};
     struct base_read cmd = rw_command(&world, 0);
     cmd.filters = filters;
     cmd.filter_count = 1;
@@ -605,12 +637,26 @@ START_TEST(speculation_follows_the_option)
         const char *text;
         uint64_t after_ns;
     } cases[] = {
-        {"ALWAYS", 0}, {"always", 0}, {"NONE", UINT64_MAX}, {"NEVER", UINT64_MAX}, {"50ms", 50 * ms}, {"1.5MS", 1500000},
-        {"99p", second / 2}, {"99PERCENTILE", second / 2}, {"", second / 2}, {"100p", UINT64_MAX}, {"nonsense", UINT64_MAX},
-        {"MIN(99p,50ms)", 50 * ms}, {"MAX(99p,50ms)", second / 2}, {"max(30ms,40ms)", 40 * ms}, {"MIN(99p", UINT64_MAX},
+        {"ALWAYS", 0},
+        {"always", 0},
+        {"NONE", UINT64_MAX},
+        {"NEVER", UINT64_MAX},
+        {"50ms", 50 * ms},
+        {"1.5MS", 1500000},
+        {"99p", second / 2},
+        {"99PERCENTILE", second / 2},
+        {"", second / 2},
+        {"100p", UINT64_MAX},
+        {"nonsense", UINT64_MAX},
+        {"MIN(99p,50ms)", 50 * ms},
+        {"MAX(99p,50ms)", second / 2},
+        {"max(30ms,40ms)", 40 * ms},
+        {"MIN(99p", UINT64_MAX},
     };
     for (size_t i = 0; i < BASE_COUNT(cases); i++)
-        ck_assert_msg(repli_speculate_after(repl, base_slice_str(cases[i].text), second) == cases[i].after_ns, "%s", cases[i].text);
+        ck_assert_msg(repli_speculate_after(repl, base_slice_str(cases[i].text), second) ==
+                          cases[i].after_ns,
+                      "%s", cases[i].text);
     rw_fini(&world);
 }
 END_TEST

@@ -1,5 +1,5 @@
-/* Who is asked first. What breaks without it: reads that go to another data centre, or on and on to a replica that is slow; one
- * that was slow once and is never asked again. */
+/* Who is asked first. What breaks without it: reads that go to another data centre, or on and on to
+ * a replica that is slow; one that was slow once and is never asked again. */
 #include "tests/unit/replication/by_hand.h"
 
 #define MS UINT64_C(1000000)
@@ -16,7 +16,10 @@ static struct base_uuid nth(size_t n)
 /* 1 (we), 2: dc1 r1; 3, 4: dc1 r2; 5, 6: dc2. Member indexes are one less. */
 static void begin(size_t self)
 {
-    static const char *const dcs[] = {"dc1", "dc1", "dc1", "dc1", "dc2", "dc2"}, *const racks[] = {"r1", "r1", "r2", "r2", "r1", "r2"};
+    static const char *const dcs[] = {"dc1", "dc1", "dc1", "dc1", "dc2", "dc2"}, *const racks[] = {
+                                                                                     "r1", "r1",
+                                                                                     "r2", "r2",
+                                                                                     "r1", "r2"};
     state = ring_state_new();
     for (size_t i = 0; i < 6; i++) {
         int64_t token = (int64_t)i * 1000;
@@ -96,13 +99,14 @@ START_TEST(slow_is_passed_over)
     for (int i = 0; i < 40; i++)
         seen(2, MS);
     sorts("234", "234"); /* it is fast again */
-    seen(1, 3 * S); /* ourselves, too */
+    seen(1, 3 * S);      /* ourselves, too */
     sorts("13", "31");
     end();
 }
 END_TEST
 
-/* A data centre that is not known is not tried because it might be fast; nor are microseconds a reason. */
+/* A data centre that is not known is not tried because it might be fast; nor are microseconds a
+ * reason. */
 START_TEST(unknown_and_tiny_differences)
 {
     begin(1);
@@ -180,7 +184,7 @@ START_TEST(latency_and_percentile)
     ck_assert_double_eq(repli_snitch_latency_ms(&repl, nth(2)), 8);
     seen(2, 4 * MS);
     ck_assert_double_eq(repli_snitch_latency_ms(&repl, nth(2)), 7);
-    seen(99, MS); /* nobody */
+    seen(99, MS);                                                  /* nobody */
     ck_assert_uint_eq(repli_snitch_percentile_ns(&repl, 0.99), 0); /* too few */
     for (unsigned i = 1; i <= 1000; i++) {
         seen(3, i * 10000);

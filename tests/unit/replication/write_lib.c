@@ -16,13 +16,19 @@ static struct base_keyspace *make_keyspace(const struct wt_options *o)
     unsigned dcs = o->dcs > 1 ? o->dcs : 1;
     size_t n = 0;
     ck_assert(options && ks && dcs <= 8);
-    options[n++] = (struct base_option){BASE_SLICE_LIT("class"), base_slice_str(o->dcs > 1 ? "NetworkTopologyStrategy" : "SimpleStrategy")};
+    options[n++] = (struct base_option){
+        BASE_SLICE_LIT("class"),
+        base_slice_str(o->dcs > 1 ? "NetworkTopologyStrategy" : "SimpleStrategy")};
     for (unsigned i = 0; i < dcs; i++) {
         snprintf(factors[i], sizeof factors[i], "%u", o->rf);
         snprintf(names[i], sizeof names[i], "dc%u", i + 1);
-        options[n++] = (struct base_option){base_slice_str(o->dcs > 1 ? names[i] : "replication_factor"), base_slice_str(factors[i])};
+        options[n++] =
+            (struct base_option){base_slice_str(o->dcs > 1 ? names[i] : "replication_factor"),
+                                 base_slice_str(factors[i])};
     }
-    *ks = (struct base_keyspace){.name = BASE_SLICE_LIT("wt"), .replication = {options, n}, .durable_writes = !o->volatile_writes};
+    *ks = (struct base_keyspace){.name = BASE_SLICE_LIT("wt"),
+                                 .replication = {options, n},
+                                 .durable_writes = !o->volatile_writes};
     return ks;
 }
 
@@ -45,9 +51,13 @@ void wt_init(const struct wt_options *o)
     if (o->gc_grace_s)
         table->options.gc_grace_s = o->gc_grace_s < 0 ? 0 : o->gc_grace_s;
     wt_table = table;
-    struct base_change change = {.kind = BASE_CHANGE_KEYSPACE_CREATE, .keyspace = ks->name, .keyspace_new = ks};
+    struct base_change change = {
+        .kind = BASE_CHANGE_KEYSPACE_CREATE, .keyspace = ks->name, .keyspace_new = ks};
     cluster_world_change(&w, &change);
-    change = (struct base_change){.kind = BASE_CHANGE_TABLE_CREATE, .keyspace = table->keyspace, .name = table->name, .table_new = table,
+    change = (struct base_change){.kind = BASE_CHANGE_TABLE_CREATE,
+                                  .keyspace = table->keyspace,
+                                  .name = table->name,
+                                  .table_new = table,
                                   .table_id = table->id};
     cluster_world_change(&w, &change);
 }
@@ -77,17 +87,19 @@ static bool all_know(struct cluster_world *world, void *ctx)
     for (size_t i = 0; i < world->node_count; i++)
         for (size_t j = 0; j < world->options.nodes; j++)
             if (cluster_node_is_up(&world->nodes[i]) &&
-                repl_is_alive(world->nodes[i].repl, world->nodes[j].host_id) != cluster_node_is_up(&world->nodes[j]))
+                repl_is_alive(world->nodes[i].repl, world->nodes[j].host_id) !=
+                    cluster_node_is_up(&world->nodes[j]))
                 return false;
     return true;
 }
 
 void wt_settle(void)
 {
-    ck_assert_msg(cluster_run_until(&w, all_know, NULL, 120 * CLUSTER_S), "liveness is not known within two minutes");
+    ck_assert_msg(cluster_run_until(&w, all_know, NULL, 120 * CLUSTER_S),
+                  "liveness is not known within two minutes");
 }
 
-/* --- writes --------------------------------------------------------------------------------------------------------- */
+/* Writes. */
 
 static void write_done(struct repl_write *write)
 {
@@ -130,7 +142,8 @@ static void put_ckey(int c, struct base_buf *out)
     bool exact = true;
     base_put_be32(value, (uint32_t)c);
     base_buf_init(out, 256);
-    ck_ok(base_ckey_put(wt_table->columns[1].type, false, base_slice(value, 4), out, &exact, &err), err);
+    ck_ok(base_ckey_put(wt_table->columns[1].type, false, base_slice(value, 4), out, &exact, &err),
+          err);
     ck_assert_int_eq(base_ckey_end(BASE_KEY_AT, out), BASE_OK);
 }
 
@@ -141,11 +154,14 @@ void wt_add(struct wt_write *t, size_t node, int k, int c, const char *v, int64_
     put_pkey(k, &pkey);
     put_ckey(c, &ckey);
     base_buf_init(&row, 1 << 20);
-    ck_assert_int_eq(base_row_begin(&b, &row, ts ? ts : cluster_node_timestamp(&w.nodes[node])), BASE_OK);
+    ck_assert_int_eq(base_row_begin(&b, &row, ts ? ts : cluster_node_timestamp(&w.nodes[node])),
+                     BASE_OK);
     ck_assert_int_eq(base_row_put_liveness(&b, 0, 0), BASE_OK);
     ck_assert_int_eq(base_row_put_value(&b, 3, base_slice_str(v)), BASE_OK);
     base_row_end(&b);
-    ck_assert_int_eq(base_mutation_put_row(&t->mutations, wt_table->id, base_buf_view(&pkey), base_buf_view(&ckey), base_buf_view(&row)), BASE_OK);
+    ck_assert_int_eq(base_mutation_put_row(&t->mutations, wt_table->id, base_buf_view(&pkey),
+                                           base_buf_view(&ckey), base_buf_view(&row)),
+                     BASE_OK);
     t->write.mutation_count++;
     base_buf_fini(&pkey);
     base_buf_fini(&ckey);
@@ -168,7 +184,8 @@ static bool is_done(struct cluster_world *world, void *ctx)
 int wt_finish(struct wt_write *t)
 {
     ck_assert_msg(cluster_run_until(&w, is_done, t, 60 * CLUSTER_S), "a write is not answered");
-    memset(t->mutations.data, 0xee, t->mutations.cap); /* nobody looks at the caller's bytes any more */
+    memset(t->mutations.data, 0xee,
+           t->mutations.cap); /* nobody looks at the caller's bytes any more */
     wt_outcome = t->write.outcome;
     ck_assert_int_eq(wt_outcome.err.code, wt_outcome.rc);
     ck_assert((wt_outcome.rc == BASE_OK) == (wt_outcome.err.text[0] == 0));
@@ -186,7 +203,7 @@ int wt_put(size_t node, int k, int c, const char *v, int consistency)
     return rc;
 }
 
-/* --- looking ----------------------------------------------------------------------------------------------------------- */
+/* Looking. */
 
 const char *wt_get(size_t node, int k, int c)
 {
@@ -253,12 +270,14 @@ size_t wt_owners(size_t node, int k, size_t *owners)
     struct repl *repl = w.nodes[node].repl;
     struct base_buf pkey;
     put_pkey(k, &pkey);
-    const struct ring_placement *placement = repl_placement(repl, base_schema_keyspace(repl_schema(repl), wt_table->keyspace));
+    const struct ring_placement *placement =
+        repl_placement(repl, base_schema_keyspace(repl_schema(repl), wt_table->keyspace));
     const struct ring_range *range = ring_placement_find(placement, base_token_get(pkey.data));
     base_buf_fini(&pkey);
     for (uint16_t i = 0; i < range->write.count; i++)
         for (size_t j = 0; j < w.options.nodes; j++)
-            if (base_uuid_equal(placement->state->members[range->write.members[i]].host_id, w.nodes[j].host_id))
+            if (base_uuid_equal(placement->state->members[range->write.members[i]].host_id,
+                                w.nodes[j].host_id))
                 owners[i] = j;
     return range->write.count;
 }

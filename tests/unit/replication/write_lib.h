@@ -1,4 +1,5 @@
-/* A simulated cluster with one keyspace and one table, for the tests of the write path: writes by hand, and what the nodes' stores hold. */
+/* A simulated cluster with one keyspace and one table, for the tests of the write path: writes by
+ * hand, and what the nodes' stores hold. */
 #ifndef TESTS_UNIT_REPLICATION_WRITE_LIB_H
 #define TESTS_UNIT_REPLICATION_WRITE_LIB_H
 
@@ -12,8 +13,8 @@ extern const struct base_table *wt_table; /* wt.rows: p k int; c c int; r v text
 struct wt_options {
     unsigned nodes, guests, rf; /* SimpleStrategy; with dcs > 1: rf in each */
     unsigned dcs;
-    int32_t gc_grace_s;         /* 0: ten days; -1: none */
-    bool volatile_writes;       /* durable_writes = false */
+    int32_t gc_grace_s;                      /* 0: ten days; -1: none */
+    bool volatile_writes;                    /* durable_writes = false */
     void (*tune)(struct cluster_options *o); /* may be NULL */
     uint64_t seed;
 };

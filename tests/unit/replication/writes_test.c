@@ -1,5 +1,6 @@
-/* The coordinator and the replicas of writes, over the simulated cluster. What breaks without it: a level that is reported and was not
- * met, one outcome told as another, a replica that misses a write for good. */
+/* The coordinator and the replicas of writes, over the simulated cluster. What breaks without it: a
+ * level that is reported and was not met, one outcome told as another, a replica that misses a
+ * write for good. */
 #include "tests/unit/replication/write_lib.h"
 
 static void begin(unsigned nodes, unsigned rf, unsigned started)
@@ -17,8 +18,9 @@ START_TEST(every_level)
         int level;
         unsigned required;
     } levels[] = {
-        {REPL_CL_ANY, 0}, {REPL_CL_ONE, 1}, {REPL_CL_LOCAL_ONE, 1}, {REPL_CL_TWO, 2}, {REPL_CL_QUORUM, 2}, {REPL_CL_LOCAL_QUORUM, 2},
-        {REPL_CL_EACH_QUORUM, 2}, {REPL_CL_THREE, 3}, {REPL_CL_ALL, 3},
+        {REPL_CL_ANY, 0},         {REPL_CL_ONE, 1},    {REPL_CL_LOCAL_ONE, 1},
+        {REPL_CL_TWO, 2},         {REPL_CL_QUORUM, 2}, {REPL_CL_LOCAL_QUORUM, 2},
+        {REPL_CL_EACH_QUORUM, 2}, {REPL_CL_THREE, 3},  {REPL_CL_ALL, 3},
     };
     unsigned alive = (unsigned)_i + 1;
     begin(3, 3, alive);
@@ -27,7 +29,8 @@ START_TEST(every_level)
         int k = (int)i, rc = wt_put(0, k, 1, "x", levels[i].level);
         cluster_run(&w, 200 * CLUSTER_MS);
         if (levels[i].required <= alive) {
-            ck_assert_msg(rc == BASE_OK, "level %d, %u alive: %s", levels[i].level, alive, wt_outcome.err.text);
+            ck_assert_msg(rc == BASE_OK, "level %d, %u alive: %s", levels[i].level, alive,
+                          wt_outcome.err.text);
             for (size_t j = 0; j < alive; j++)
                 ck_assert_str_eq(wt_get(j, k, 1), "x");
             ck_assert_uint_eq(wt_stats(0)->hints_created - hints, 3 - alive);
@@ -71,7 +74,7 @@ START_TEST(hints_are_handed_over)
 }
 END_TEST
 
-/* --- outcomes ------------------------------------------------------------------------------------------------------ */
+/* Outcomes. */
 
 START_TEST(timeout_says_what_it_knows_and_the_hint_follows)
 {
@@ -102,7 +105,8 @@ START_TEST(timeout_says_what_it_knows_and_the_hint_follows)
 }
 END_TEST
 
-/* A replica that is not reached does not hold up a level that is met without it, and has its hint. */
+/* A replica that is not reached does not hold up a level that is met without it, and has its
+ * hint. */
 START_TEST(late_replica_is_hinted_after_the_answer)
 {
     begin(3, 3, 3);
@@ -297,7 +301,7 @@ START_TEST(closing_ends_requests)
 }
 END_TEST
 
-/* --- conditions ------------------------------------------------------------------------------------------------------- */
+/* Conditions. */
 
 static void begin_condition(struct wt_write *t, size_t node, int k, const char *v)
 {
@@ -308,7 +312,8 @@ static void begin_condition(struct wt_write *t, size_t node, int k, const char *
     struct base_slice ckey, row;
     ck_assert(base_mutation_decode(&in, &m) && base_mutation_row(&m.rows, &ckey, &row));
     ck_assert_int_eq(base_buf_put_varint(&t->condition, 1), BASE_OK);
-    ck_assert_int_eq(base_condition_put_row(&t->condition, BASE_CONDITION_NOT_EXISTS, ckey), BASE_OK);
+    ck_assert_int_eq(base_condition_put_row(&t->condition, BASE_CONDITION_NOT_EXISTS, ckey),
+                     BASE_OK);
     t->write.condition = base_buf_view(&t->condition);
     wt_begin(t, node);
 }
@@ -346,7 +351,8 @@ START_TEST(conditions_race)
 }
 END_TEST
 
-/* Every message comes twice, the second perhaps first: whoever was applied is told so (found by tests/sim/cluster_sim). */
+/* Every message comes twice, the second perhaps first: whoever was applied is told so (found by
+ * tests/sim/cluster_sim). */
 START_TEST(condition_that_comes_twice)
 {
     wt_init(&(struct wt_options){.nodes = 3, .rf = 1, .seed = (uint64_t)_i + 1});
@@ -369,9 +375,10 @@ START_TEST(condition_that_comes_twice)
 }
 END_TEST
 
-/* UPDATE … IF v = 'expected', of a row: the answer says what is there instead, wherever the coordinator is, and a repetition of the message
- * by the network changes nothing. */
-static void begin_update(struct wt_write *t, size_t node, int k, const char *expected, const char *v)
+/* UPDATE … IF v = 'expected', of a row: the answer says what is there instead, wherever the
+ * coordinator is, and a repetition of the message by the network changes nothing. */
+static void begin_update(struct wt_write *t, size_t node, int k, const char *expected,
+                         const char *v)
 {
     struct base_mutation m;
     struct base_slice ckey, row;
@@ -381,8 +388,11 @@ static void begin_update(struct wt_write *t, size_t node, int k, const char *exp
     struct base_reader in = base_reader(base_buf_view(&t->mutations));
     ck_assert(base_mutation_decode(&in, &m) && base_mutation_row(&m.rows, &ckey, &row));
     ck_assert_int_eq(base_buf_put_varint(&t->condition, 1), BASE_OK);
-    ck_assert_int_eq(base_condition_put_column(&t->condition, ckey, base_table_column(wt_table, base_slice_str("v"))->id, BASE_CONDITION_EQ,
-                                               BASE_CONDITION_WHOLE, (struct base_slice){0}, 0, &operand, 1), BASE_OK);
+    ck_assert_int_eq(base_condition_put_column(&t->condition, ckey,
+                                               base_table_column(wt_table, base_slice_str("v"))->id,
+                                               BASE_CONDITION_EQ, BASE_CONDITION_WHOLE,
+                                               (struct base_slice){0}, 0, &operand, 1),
+                     BASE_OK);
     t->write.condition = base_buf_view(&t->condition);
     wt_begin(t, node);
 }
@@ -421,7 +431,8 @@ END_TEST
 /* Conditions that do not fit the table, or are damaged, are refused before anything is sent. */
 START_TEST(conditions_are_checked)
 {
-    static const char *const bad[] = {"", "\x01", "\x01\x07", "\x01\x02\x01\x10", "\x02\x02", "\x01\x03\x00\x63\x00\x00\x01\x00"};
+    static const char *const bad[] = {
+        "", "\x01", "\x01\x07", "\x01\x02\x01\x10", "\x02\x02", "\x01\x03\x00\x63\x00\x00\x01\x00"};
     static const size_t lens[] = {1, 1, 2, 4, 2, 8};
     struct wt_write t;
     begin(3, 1, 3);
@@ -474,10 +485,11 @@ START_TEST(condition_without_its_replica)
 }
 END_TEST
 
-/* --- bytes from outside ---------------------------------------------------------------------------------------------------- */
+/* Bytes from outside. */
 
 static unsigned failures, oks;
-static void answered(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void answered(struct repl *repl, struct repli_call *call, int rc,
+                     const struct base_message *reply)
 {
     (void)repl;
     (void)call;
@@ -489,8 +501,9 @@ static void answered(struct repl *repl, struct repli_call *call, int rc, const s
 /* Each verb with every prefix of a good body, and with each of its bytes changed. */
 START_TEST(garbage_bodies)
 {
-    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF,
-                                           REPL_VERB_HINT, REPL_VERB_BATCH, REPL_VERB_BATCH_DONE};
+    static const enum repl_verb verbs[] = {REPL_VERB_WRITE,     REPL_VERB_REPAIR, REPL_VERB_HINTED,
+                                           REPL_VERB_WRITE_IF,  REPL_VERB_HINT,   REPL_VERB_BATCH,
+                                           REPL_VERB_BATCH_DONE};
     enum repl_verb verb = verbs[_i];
     begin(2, 1, 2);
     struct wt_write t;
@@ -501,9 +514,12 @@ START_TEST(garbage_bodies)
     if (verb == REPL_VERB_HINT)
         ck_assert_int_eq(base_buf_put(&body, w.nodes[0].host_id.b, 16), BASE_OK);
     if (verb == REPL_VERB_WRITE_IF)
-        ck_assert_int_eq(base_buf_put(&body, "\x03\x01\x02\x00", 4), BASE_OK); /* no static row is there */
+        ck_assert_int_eq(base_buf_put(&body, "\x03\x01\x02\x00", 4),
+                         BASE_OK); /* no static row is there */
     if (verb == REPL_VERB_BATCH || verb == REPL_VERB_BATCH_DONE)
-        ck_assert_int_eq(base_buf_put(&body, "0123456789abcdefTIMEtime", verb == REPL_VERB_BATCH ? 24 : 16), BASE_OK);
+        ck_assert_int_eq(
+            base_buf_put(&body, "0123456789abcdefTIMEtime", verb == REPL_VERB_BATCH ? 24 : 16),
+            BASE_OK);
     if (verb != REPL_VERB_BATCH_DONE)
         ck_assert_int_eq(base_buf_put_slice(&body, base_buf_view(&t.mutations)), BASE_OK);
     struct repl *repl = w.nodes[0].repl;
@@ -520,11 +536,13 @@ START_TEST(garbage_bodies)
             ck_assert_int_eq(base_buf_put(&copy, body.data, k == 0 ? i : body.len), BASE_OK);
             if (k > 0)
                 copy.data[i] ^= k == 1 ? 0x80 : 0xff;
-            if (verb == REPL_VERB_BATCH && copy.len >= 16) /* one that is kept is acknowledged by its id */
+            if (verb == REPL_VERB_BATCH &&
+                copy.len >= 16) /* one that is kept is acknowledged by its id */
                 base_put_le64(copy.data, n);
             ck_assert_uint_lt(n, BASE_COUNT(calls));
             calls[n].done = answered;
-            repli_call_start(repl, &calls[n++], to, REPL_LANE_POINT, verb, base_buf_view(&copy), 2 * CLUSTER_S);
+            repli_call_start(repl, &calls[n++], to, REPL_LANE_POINT, verb, base_buf_view(&copy),
+                             2 * CLUSTER_S);
             base_buf_fini(&copy);
         }
     }
@@ -541,9 +559,11 @@ START_TEST(garbage_bodies)
 }
 END_TEST
 
-/* While a node joins nothing is written, by coordinators or replicas: a probe that found no data stays true. */
+/* While a node joins nothing is written, by coordinators or replicas: a probe that found no data
+ * stays true. */
 static int frozen_rc;
-static void frozen_answer(struct repl *repl, struct repli_call *call, int rc, const struct base_message *reply)
+static void frozen_answer(struct repl *repl, struct repli_call *call, int rc,
+                          const struct base_message *reply)
 {
     (void)repl;
     (void)call;
@@ -554,10 +574,15 @@ static void frozen_answer(struct repl *repl, struct repli_call *call, int rc, co
 START_TEST(a_join_freezes_writes)
 {
     static const int64_t tokens[] = {4711};
-    static const enum repl_verb verbs[] = {REPL_VERB_WRITE, REPL_VERB_REPAIR, REPL_VERB_HINTED, REPL_VERB_WRITE_IF,
-                                           REPL_VERB_HINT, REPL_VERB_BATCH};
-    struct ring_change join = {.kind = RING_CHANGE_JOIN, .host_id = {{9}}, .address = BASE_SLICE_LIT("10.9.9.9:7000"),
-                               .dc = BASE_SLICE_LIT("dc1"), .rack = BASE_SLICE_LIT("rack1"), .tokens = tokens, .token_count = 1};
+    static const enum repl_verb verbs[] = {REPL_VERB_WRITE,    REPL_VERB_REPAIR, REPL_VERB_HINTED,
+                                           REPL_VERB_WRITE_IF, REPL_VERB_HINT,   REPL_VERB_BATCH};
+    struct ring_change join = {.kind = RING_CHANGE_JOIN,
+                               .host_id = {{9}},
+                               .address = BASE_SLICE_LIT("10.9.9.9:7000"),
+                               .dc = BASE_SLICE_LIT("dc1"),
+                               .rack = BASE_SLICE_LIT("rack1"),
+                               .tokens = tokens,
+                               .token_count = 1};
     struct base_buf bytes;
     struct wt_write t;
     wt_init(&(struct wt_options){.nodes = 2, .rf = 2});
@@ -575,8 +600,8 @@ START_TEST(a_join_freezes_writes)
         struct repli_call call = {.done = frozen_answer};
         cluster_node_sync_clock(&w.nodes[0]);
         repli_event_begin(repl);
-        repli_call_start(repl, &call, (struct repli_peer){w.nodes[1].host_id, w.nodes[1].addresses}, REPL_LANE_POINT, verbs[i],
-                         BASE_SLICE_LIT("anything"), 2 * CLUSTER_S);
+        repli_call_start(repl, &call, (struct repli_peer){w.nodes[1].host_id, w.nodes[1].addresses},
+                         REPL_LANE_POINT, verbs[i], BASE_SLICE_LIT("anything"), 2 * CLUSTER_S);
         repli_event_end(repl);
         frozen_rc = -1;
         cluster_run(&w, 100 * CLUSTER_MS);

@@ -1,5 +1,5 @@
-/* Token allocation. Without these a cluster could grow lopsided, two nodes that ask of one ring could get different tokens,
- * or a new member tokens that are taken. */
+/* Token allocation. Without these a cluster could grow lopsided, two nodes that ask of one ring
+ * could get different tokens, or a new member tokens that are taken. */
 #include "tests/unit/ring/cluster_lib.h"
 
 static struct ring_state *state;
@@ -20,7 +20,8 @@ static double max_to_mean(const char *factor)
 {
     struct ring_placement *p;
     double max = 0, sum = 0;
-    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", factor), host(1), &p, &err), err);
+    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", factor), host(1), &p, &err),
+          err);
     for (size_t i = 0; i < state->member_count; i++) {
         double owns = ring_placement_owns(p, state->members[i].host_id);
         sum += owns;
@@ -30,7 +31,8 @@ static double max_to_mean(const char *factor)
     return max / (sum / (double)state->member_count);
 }
 
-/* The bounds leave the measured table (docs/performance.md) a little room, and are far below random tokens (1.2 to 1.4). */
+/* The bounds leave the measured table (docs/performance.md) a little room, and are far below random
+ * tokens (1.2 to 1.4). */
 START_TEST(balance_from_1_to_100)
 {
     for (size_t n = 1; n <= 100; n++) {
@@ -42,7 +44,8 @@ START_TEST(balance_from_1_to_100)
 }
 END_TEST
 
-/* Three racks take turns. Where they are of one size, load is even; before that, a small rack's members hold more. */
+/* Three racks take turns. Where they are of one size, load is even; before that, a small rack's
+ * members hold more. */
 START_TEST(balance_over_racks)
 {
     static const char *const racks[] = {"r1", "r2", "r3"};
@@ -60,14 +63,16 @@ START_TEST(balance_of_other_settings)
         size_t tokens;
         unsigned rf;
         double most;
-    } cases[] = {{4, 3, 1.15}, {8, 3, 1.08}, {16, 1, 1.08}, {16, 2, 1.06}, {16, 5, 1.12}, {32, 3, 1.03}, {256, 3, 1.02}};
+    } cases[] = {{4, 3, 1.15},  {8, 3, 1.08},  {16, 1, 1.08}, {16, 2, 1.06},
+                 {16, 5, 1.12}, {32, 3, 1.03}, {256, 3, 1.02}};
     for (size_t i = 0; i < BASE_COUNT(cases); i++) {
         char factor[8];
         snprintf(factor, sizeof factor, "%u", cases[i].rf);
         for (size_t n = 1; n <= 24; n++) {
             add_allocated(&state, n, "dc1", "r1", cases[i].tokens, cases[i].rf);
-            ck_assert_msg(max_to_mean(factor) <= cases[i].most, "%zu tokens, factor %u, %zu nodes: %f", cases[i].tokens,
-                          cases[i].rf, n, max_to_mean(factor));
+            ck_assert_msg(max_to_mean(factor) <= cases[i].most,
+                          "%zu tokens, factor %u, %zu nodes: %f", cases[i].tokens, cases[i].rf, n,
+                          max_to_mean(factor));
         }
         teardown();
         setup();
@@ -82,7 +87,8 @@ START_TEST(many_tokens)
         add_allocated(&state, n, "dc1", "r1", RING_TOKENS_MAX, 3);
         uint64_t width_min = UINT64_MAX / state->ring_count / 8;
         for (size_t i = 1; i < state->ring_count; i++)
-            ck_assert_uint_ge((uint64_t)state->ring[i].token - (uint64_t)state->ring[i - 1].token, width_min);
+            ck_assert_uint_ge((uint64_t)state->ring[i].token - (uint64_t)state->ring[i - 1].token,
+                              width_min);
         ck_assert_double_le(max_to_mean("3"), 1.01);
         ck_assert_double_le(max_to_mean("1"), 1.03);
     }
@@ -95,17 +101,21 @@ START_TEST(load_goes_by_the_number_of_tokens)
     struct ring_placement *p;
     for (size_t n = 1; n <= 24; n++)
         add_allocated(&state, n, "dc1", "r1", n % 4 ? 16 : 32, 3);
-    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3"), host(1), &p, &err), err);
+    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3"), host(1), &p, &err),
+          err);
     for (size_t n = 1; n <= 24; n++) {
-        double fair = 3.0 * (n % 4 ? 16 : 32) / (18 * 16 + 6 * 32), owns = ring_placement_owns(p, host(n));
-        ck_assert_msg(owns >= fair * 0.93 && owns <= fair * 1.07, "member %zu: %f, fair is %f", n, owns, fair);
+        double fair = 3.0 * (n % 4 ? 16 : 32) / (18 * 16 + 6 * 32),
+               owns = ring_placement_owns(p, host(n));
+        ck_assert_msg(owns >= fair * 0.93 && owns <= fair * 1.07, "member %zu: %f, fair is %f", n,
+                      owns, fair);
     }
     ring_placement_release(p);
     teardown();
     setup();
     for (size_t n = 1; n <= 5; n++)
         add_allocated(&state, n, "dc1", "r1", n == 2 ? 256 : 8, 3);
-    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3"), host(1), &p, &err), err);
+    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3"), host(1), &p, &err),
+          err);
     ck_assert_double_ge(ring_placement_owns(p, host(2)), 0.95);
     ring_placement_release(p);
 }
@@ -123,16 +133,22 @@ START_TEST(the_same_everywhere)
         ck_assert_int_eq(ring_state_encode(state, &buf), BASE_OK);
         ck_ok(ring_state_decode(base_buf_view(&buf), &copy, &err), err);
         base_buf_fini(&buf);
-        ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), BASE_COUNT(tokens), 3, tokens, &err), err);
-        ck_ok(ring_allocate(copy, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), BASE_COUNT(again), 3, again, &err), err);
+        ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), BASE_COUNT(tokens),
+                            3, tokens, &err),
+              err);
+        ck_ok(ring_allocate(copy, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), BASE_COUNT(again), 3,
+                            again, &err),
+              err);
         ring_state_release(copy);
         ck_assert_mem_eq(tokens, again, sizeof tokens);
         add(&state, n, "dc1", "r1", tokens, BASE_COUNT(tokens));
         for (size_t i = 0; i < BASE_COUNT(tokens); i++)
             hash = (hash ^ (uint64_t)tokens[i]) * UINT64_C(0x100000001b3);
     }
-    ck_assert_msg(hash == UINT64_C(0x1717b9e55b446a20), "other tokens than before, or than on another machine: %llx. If allocation "
-                  "was meant to change, note the new figure", (unsigned long long)hash);
+    ck_assert_msg(hash == UINT64_C(0x1717b9e55b446a20),
+                  "other tokens than before, or than on another machine: %llx. If allocation "
+                  "was meant to change, note the new figure",
+                  (unsigned long long)hash);
 }
 END_TEST
 
@@ -140,19 +156,24 @@ START_TEST(first_of_a_data_centre)
 {
     int64_t even[4], tokens[4];
     ring_allocate_first(4, even);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), 4, 3, tokens, &err), err);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), 4, 3, tokens, &err),
+          err);
     ck_assert_mem_eq(tokens, even, sizeof even);
     add(&state, 1, "dc1", "r1", tokens, 4);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc2"), BASE_SLICE_LIT("r1"), 4, 3, tokens, &err), err);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc2"), BASE_SLICE_LIT("r1"), 4, 3, tokens, &err),
+          err);
     for (size_t i = 0; i < 4; i++)
         ck_assert_int_eq(tokens[i], even[i] - 1);
     add(&state, 2, "dc2", "r1", tokens, 4);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc3"), BASE_SLICE_LIT("r1"), 2, 3, tokens, &err), err);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc3"), BASE_SLICE_LIT("r1"), 2, 3, tokens, &err),
+          err);
     ck_assert_int_eq(tokens[1], INT64_MAX - 2);
     char text[24];
-    struct ring_change change = joins(state, 3, "dc3", "r1", tokens, 2, text); /* it owns nothing yet, but they are its */
+    struct ring_change change =
+        joins(state, 3, "dc3", "r1", tokens, 2, text); /* it owns nothing yet, but they are its */
     apply(&state, &change);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc4"), BASE_SLICE_LIT("r1"), 1, 3, tokens, &err), err);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc4"), BASE_SLICE_LIT("r1"), 1, 3, tokens, &err),
+          err);
     ck_assert_int_eq(tokens[0], INT64_MAX - 3);
 }
 END_TEST
@@ -165,7 +186,9 @@ START_TEST(data_centres_do_not_disturb_each_other)
         add_allocated(&state, n, "dc1", "r1", RING_TOKENS_DEFAULT, 3);
         add_allocated(&state, 100 + n, "dc2", "r1", RING_TOKENS_DEFAULT, 3);
     }
-    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "dc2", "3"), host(1), &p, &err), err);
+    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "dc2", "3"), host(1),
+                &p, &err),
+          err);
     for (size_t i = 0; i < state->member_count; i++)
         ck_assert_double_le(ring_placement_owns(p, state->members[i].host_id), 3 / 24.0 * 1.05);
     ring_placement_release(p);
@@ -177,10 +200,12 @@ START_TEST(who_joins_just_now_is_counted)
     char text[24];
     int64_t tokens[8], others[8];
     add_allocated(&state, 1, "dc1", "r1", 8, 3);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), 8, 3, tokens, &err), err);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), 8, 3, tokens, &err),
+          err);
     struct ring_change change = joins(state, 2, "dc1", "r1", tokens, 8, text);
     apply(&state, &change);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), 8, 3, others, &err), err);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), 8, 3, others, &err),
+          err);
     for (size_t i = 0; i < 8; i++)
         for (size_t k = 0; k < 8; k++)
             ck_assert_int_ne(tokens[i], others[k]);
@@ -196,7 +221,8 @@ START_TEST(odd_rings)
     static int64_t dense[RING_TOKENS_MAX];
     for (size_t i = 0; i < BASE_COUNT(dense); i++)
         dense[i] = (int64_t)i - 700;
-    static const int64_t ends[] = {INT64_MIN + 1, INT64_MIN + 2, INT64_MAX - 1, INT64_MAX}, last[] = {INT64_MAX}, zero[] = {0};
+    static const int64_t ends[] = {INT64_MIN + 1, INT64_MIN + 2, INT64_MAX - 1, INT64_MAX},
+                         last[] = {INT64_MAX}, zero[] = {0};
     const struct {
         const int64_t *tokens;
         size_t count;
@@ -212,7 +238,8 @@ START_TEST(odd_rings)
 }
 END_TEST
 
-/* Any cluster: add_allocated asserts by ring_state_check and apply that tokens are ascending and nobody's. */
+/* Any cluster: add_allocated asserts by ring_state_check and apply that tokens are ascending and
+ * nobody's. */
 START_TEST(random_clusters)
 {
     static const char *const dcs[] = {"dc1", "dc2"}, *const racks[] = {"r1", "r2", "r3", "r4"};
@@ -220,8 +247,8 @@ START_TEST(random_clusters)
         struct rng rng = rng_seeded(seed);
         size_t members = 1 + rng_below(&rng, 20);
         for (size_t n = 1; n <= members; n++)
-            add_allocated(&state, n, dcs[rng_one_in(&rng, 4)], racks[rng_skewed(&rng, 3)], 1 + rng_skewed(&rng, 40),
-                          1 + (unsigned)rng_below(&rng, 9));
+            add_allocated(&state, n, dcs[rng_one_in(&rng, 4)], racks[rng_skewed(&rng, 3)],
+                          1 + rng_skewed(&rng, 40), 1 + (unsigned)rng_below(&rng, 9));
         teardown();
         setup();
     }
@@ -233,7 +260,8 @@ START_TEST(odd_questions)
     int64_t tokens[4];
     struct base_slice dc = BASE_SLICE_LIT("dc1"), rack = BASE_SLICE_LIT("r1"), none = {0};
     ck_fails(ring_allocate(state, dc, rack, 0, 3, tokens, &err), BASE_E_INVALID, err);
-    ck_fails(ring_allocate(state, dc, rack, RING_TOKENS_MAX + 1, 3, tokens, &err), BASE_E_INVALID, err);
+    ck_fails(ring_allocate(state, dc, rack, RING_TOKENS_MAX + 1, 3, tokens, &err), BASE_E_INVALID,
+             err);
     ck_fails(ring_allocate(state, dc, rack, 4, 0, tokens, &err), BASE_E_INVALID, err);
     ck_fails(ring_allocate(state, none, rack, 4, 3, tokens, &err), BASE_E_INVALID, err);
     ck_fails(ring_allocate(state, dc, none, 4, 3, tokens, &err), BASE_E_INVALID, err);

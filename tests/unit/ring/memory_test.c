@@ -1,5 +1,5 @@
-/* Out of memory at every allocation of ring/. Without this a topology change or a peer's snapshot could leak, crash the
- * host, or be half applied. Under the address sanitizer leaks show too. */
+/* Out of memory at every allocation of ring/. Without this a topology change or a peer's snapshot
+ * could leak, crash the host, or be half applied. Under the address sanitizer leaks show too. */
 #include "base/arena.h"
 #include "tests/lib/alloc_fault.h"
 #include "tests/unit/ring/cluster_lib.h"
@@ -67,7 +67,8 @@ static int advance(struct base_err *err)
 static int allocate(struct base_err *err)
 {
     int64_t out[RING_TOKENS_DEFAULT];
-    return ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r2"), BASE_COUNT(out), 3, out, err);
+    return ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r2"), BASE_COUNT(out), 3,
+                         out, err);
 }
 
 static int placement(const char *const *words, struct base_err *err)
@@ -85,7 +86,8 @@ static int simple(struct base_err *err)
 }
 static int topology(struct base_err *err)
 {
-    return placement(WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "replication_factor", "2"), err);
+    return placement(
+        WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "replication_factor", "2"), err);
 }
 static int local(struct base_err *err)
 {
@@ -98,14 +100,18 @@ static int everywhere(struct base_err *err)
 
 START_TEST(every_allocation_fails_once)
 {
-    int (*const calls[])(struct base_err *) = {decode, encode, change_decode, apply_join, advance, allocate,
-                                               simple, topology, local, everywhere};
+    int (*const calls[])(struct base_err *) = {decode,  encode,    change_decode, apply_join,
+                                               advance, allocate,  simple,        topology,
+                                               local,   everywhere};
     struct base_err err;
     char text[24];
     state = ring_state_new();
     for (size_t n = 1; n <= 6; n++)
-        add_allocated(&state, n, n % 3 ? "dc1" : "dc2", n % 2 ? "r1" : "r2", RING_TOKENS_DEFAULT, 3);
-    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), BASE_COUNT(tokens), 3, tokens, &err), err);
+        add_allocated(&state, n, n % 3 ? "dc1" : "dc2", n % 2 ? "r1" : "r2", RING_TOKENS_DEFAULT,
+                      3);
+    ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc1"), BASE_SLICE_LIT("r1"), BASE_COUNT(tokens), 3,
+                        tokens, &err),
+          err);
     struct ring_change change = joins(state, 50, "dc1", "r1", tokens, BASE_COUNT(tokens), text);
     base_buf_init(&snapshot, 1 << 20);
     base_buf_init(&change_bytes, 1 << 20);
@@ -122,7 +128,8 @@ START_TEST(every_allocation_fails_once)
                 break;
             }
             if (rc != BASE_OK) { /* qsort does without the memory it would have liked */
-                ck_assert_msg(rc == BASE_E_NOMEM && err.code == rc && err.text[0], "call %zu, allocation %llu", i, (unsigned long long)k);
+                ck_assert_msg(rc == BASE_E_NOMEM && err.code == rc && err.text[0],
+                              "call %zu, allocation %llu", i, (unsigned long long)k);
                 failed++;
             }
             ck_assert(!broken && ring_state_check(state));

@@ -1,5 +1,6 @@
-/* Placements. Without these a token could have no replica or one twice, a rack could hold all copies of a row, or nodes and
- * drivers (which compute the same from Cassandra's rules) could look for rows at different members. */
+/* Placements. Without these a token could have no replica or one twice, a rack could hold all
+ * copies of a row, or nodes and drivers (which compute the same from Cassandra's rules) could look
+ * for rows at different members. */
 #include "tests/unit/ring/cluster_lib.h"
 
 static struct ring_state *state;
@@ -35,14 +36,16 @@ static void check_ranges(const struct ring_placement *p, const struct want *want
         ck_assert_uint_eq(range->read.count, strlen(want[i].hosts));
         for (uint16_t k = 0; k < range->read.count; k++) {
             size_t host_number = base_get_be64(p->state->members[range->read.members[k]].host_id.b);
-            ck_assert_msg(host_number == (size_t)(want[i].hosts[k] - 'A' + 1), "range %zu, replica %u: host %zu, want %c", i, k,
-                          host_number, want[i].hosts[k]);
+            ck_assert_msg(host_number == (size_t)(want[i].hosts[k] - 'A' + 1),
+                          "range %zu, replica %u: host %zu, want %c", i, k, host_number,
+                          want[i].hosts[k]);
         }
         ck_assert_ptr_eq(range->write.members, range->read.members);
         ck_assert_uint_eq(range->write.count, range->read.count);
     }
 }
-#define RANGES(...) (const struct want[]){__VA_ARGS__}, BASE_COUNT(((const struct want[]){__VA_ARGS__}))
+#define RANGES(...)                                                                                \
+    (const struct want[]){__VA_ARGS__}, BASE_COUNT(((const struct want[]){__VA_ARGS__}))
 
 static void expect(const char *const *words, const struct want *want, size_t count)
 {
@@ -72,7 +75,8 @@ START_TEST(the_last_token_may_be_the_greatest)
 {
     one(1, "dc1", "r1", 0);
     one(2, "dc1", "r1", INT64_MAX);
-    expect(WORDS("class", "SimpleStrategy", "replication_factor", "1"), RANGES({0, "A"}, {INT64_MAX, "B"}));
+    expect(WORDS("class", "SimpleStrategy", "replication_factor", "1"),
+           RANGES({0, "A"}, {INT64_MAX, "B"}));
 }
 END_TEST
 
@@ -94,7 +98,8 @@ START_TEST(few_racks)
 }
 END_TEST
 
-/* As Cassandra's NetworkTopologyStrategyTest: three data centres, factors of their own; order is the ring's over all. */
+/* As Cassandra's NetworkTopologyStrategyTest: three data centres, factors of their own; order is
+ * the ring's over all. */
 START_TEST(data_centres)
 {
     one(1, "dc1", "r1", 0);
@@ -102,8 +107,9 @@ START_TEST(data_centres)
     one(3, "dc1", "r2", 20);
     one(4, "dc2", "r1", 30);
     one(5, "dc3", "r1", 40);
-    expect(WORDS("class", "NetworkTopologyStrategy", "dc1", "2", "dc2", "1"),
-           RANGES({0, "ABC"}, {10, "BCA"}, {20, "CDA"}, {30, "DAC"}, {40, "ABC"}, {INT64_MAX, "ABC"}));
+    expect(
+        WORDS("class", "NetworkTopologyStrategy", "dc1", "2", "dc2", "1"),
+        RANGES({0, "ABC"}, {10, "BCA"}, {20, "CDA"}, {30, "DAC"}, {40, "ABC"}, {INT64_MAX, "ABC"}));
     expect(WORDS("class", "NetworkTopologyStrategy", "dc3", "2"),
            RANGES({0, "E"}, {10, "E"}, {20, "E"}, {30, "E"}, {40, "E"}, {INT64_MAX, "E"}));
     expect(WORDS("class", "NetworkTopologyStrategy", "dc2", "0", "replication_factor", "1"),
@@ -121,7 +127,8 @@ START_TEST(local_and_everywhere)
     expect(WORDS("class", "LocalStrategy"), RANGES({INT64_MAX, "A"}));
     expect(WORDS("class", "EverywhereStrategy"), RANGES({INT64_MAX, "ABC"}));
     struct ring_placement *p;
-    ck_ok(place(state, WORDS("class", "LocalStrategy"), host(77), &p, &err), err); /* a guest has none */
+    ck_ok(place(state, WORDS("class", "LocalStrategy"), host(77), &p, &err),
+          err); /* a guest has none */
     check_ranges(p, RANGES({INT64_MAX, ""}));
     ring_placement_release(p);
 }
@@ -133,8 +140,10 @@ START_TEST(who_joins_owns_nothing)
     one(1, "dc1", "r1", 0);
     struct ring_change change = joins(state, 2, "dc1", "r2", (const int64_t[]){50}, 1, text);
     apply(&state, &change);
-    expect(WORDS("class", "SimpleStrategy", "replication_factor", "3"), RANGES({0, "A"}, {INT64_MAX, "A"}));
-    expect(WORDS("class", "NetworkTopologyStrategy", "dc1", "2"), RANGES({0, "A"}, {INT64_MAX, "A"}));
+    expect(WORDS("class", "SimpleStrategy", "replication_factor", "3"),
+           RANGES({0, "A"}, {INT64_MAX, "A"}));
+    expect(WORDS("class", "NetworkTopologyStrategy", "dc1", "2"),
+           RANGES({0, "A"}, {INT64_MAX, "A"}));
     expect(WORDS("class", "EverywhereStrategy"), RANGES({INT64_MAX, "A"}));
 }
 END_TEST
@@ -143,7 +152,8 @@ START_TEST(no_members)
 {
     struct ring_placement *p;
     const char *const *all[] = {WORDS("class", "SimpleStrategy", "replication_factor", "3"),
-                                WORDS("class", "NetworkTopologyStrategy", "dc1", "3"), WORDS("class", "LocalStrategy"),
+                                WORDS("class", "NetworkTopologyStrategy", "dc1", "3"),
+                                WORDS("class", "LocalStrategy"),
                                 WORDS("class", "EverywhereStrategy")};
     for (size_t i = 0; i < BASE_COUNT(all); i++) {
         ck_ok(place(state, all[i], host(1), &p, &err), err);
@@ -160,7 +170,10 @@ START_TEST(factors_as_asked_for)
     struct ring_placement *p;
     one(1, "dc1", "r1", 0);
     one(2, "dc2", "r1", 10);
-    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "dc7", "2", "dc8", "0"), host(1), &p, &err), err);
+    ck_ok(place(state,
+                WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "dc7", "2", "dc8", "0"),
+                host(1), &p, &err),
+          err);
     ck_assert(p->per_dc);
     ck_assert_uint_eq(p->rf_total, 5);
     ck_assert_uint_eq(p->dc_count, 2);
@@ -168,11 +181,16 @@ START_TEST(factors_as_asked_for)
     ck_assert_uint_eq(ring_placement_rf(p, BASE_SLICE_LIT("dc2")), 0);
     ck_assert_uint_eq(ring_placement_rf(p, BASE_SLICE_LIT("dc7")), 2);
     ring_placement_release(p);
-    ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "replication_factor", "2"), host(1), &p, &err), err);
+    ck_ok(place(state,
+                WORDS("class", "NetworkTopologyStrategy", "dc1", "3", "replication_factor", "2"),
+                host(1), &p, &err),
+          err);
     ck_assert_uint_eq(p->rf_total, 5);
     ck_assert_uint_eq(ring_placement_rf(p, BASE_SLICE_LIT("dc2")), 2);
     ring_placement_release(p);
-    ck_ok(place(state, WORDS("class", "SimpleStrategy", "replication_factor", "3"), host(1), &p, &err), err);
+    ck_ok(place(state, WORDS("class", "SimpleStrategy", "replication_factor", "3"), host(1), &p,
+                &err),
+          err);
     ck_assert(!p->per_dc);
     ck_assert_uint_eq(p->rf_total, 3);
     ck_assert_uint_eq(ring_placement_rf(p, BASE_SLICE_LIT("dc1")), 3);
@@ -188,15 +206,18 @@ END_TEST
 START_TEST(odd_options)
 {
     struct ring_placement *p;
-    const char *const *all[] = {WORDS("class", "OldStrategy"), WORDS("replication_factor", "3"),
-                                WORDS("class", "SimpleStrategy"), WORDS("class", "SimpleStrategy", "replication_factor", "0"),
-                                WORDS("class", "SimpleStrategy", "replication_factor", "x"),
-                                WORDS("class", "SimpleStrategy", "replication_factor", ""),
-                                WORDS("class", "SimpleStrategy", "replication_factor", "-1"),
-                                WORDS("class", "SimpleStrategy", "replication_factor", "5000"),
-                                WORDS("class", "SimpleStrategy", "replication_factor", "18446744073709551617"),
-                                WORDS("class", "NetworkTopologyStrategy", "dc1", "1/1"),
-                                WORDS("class", "NetworkTopologyStrategy", "dc1", "1", "replication_factor", "y")};
+    const char *const *all[] = {
+        WORDS("class", "OldStrategy"),
+        WORDS("replication_factor", "3"),
+        WORDS("class", "SimpleStrategy"),
+        WORDS("class", "SimpleStrategy", "replication_factor", "0"),
+        WORDS("class", "SimpleStrategy", "replication_factor", "x"),
+        WORDS("class", "SimpleStrategy", "replication_factor", ""),
+        WORDS("class", "SimpleStrategy", "replication_factor", "-1"),
+        WORDS("class", "SimpleStrategy", "replication_factor", "5000"),
+        WORDS("class", "SimpleStrategy", "replication_factor", "18446744073709551617"),
+        WORDS("class", "NetworkTopologyStrategy", "dc1", "1/1"),
+        WORDS("class", "NetworkTopologyStrategy", "dc1", "1", "replication_factor", "y")};
     for (size_t i = 0; i < BASE_COUNT(all); i++) {
         ck_fails(place(state, all[i], host(1), &p, &err), BASE_E_INVALID, err);
         ck_assert_ptr_null(p);
@@ -217,21 +238,26 @@ START_TEST(distances)
 }
 END_TEST
 
-/* --- properties over random clusters ------------------------------------------------------------------------------- */
+/* Properties over random clusters. */
 
-static const char *const dcs[] = {"dc1", "dc2", "dc3"}, *const racks[] = {"r1", "r2", "r3", "r4", "r5"};
+static const char *const dcs[] = {"dc1", "dc2", "dc3"}, *const racks[] = {"r1", "r2", "r3", "r4",
+                                                                          "r5"};
 
 static void random_cluster(struct rng *rng)
 {
-    size_t members = 1 + rng_below(rng, 12), dc_count = 1 + rng_below(rng, 3), rack_count = 1 + rng_below(rng, 5);
+    size_t members = 1 + rng_below(rng, 12), dc_count = 1 + rng_below(rng, 3),
+           rack_count = 1 + rng_below(rng, 5);
     for (size_t n = 1; n <= members; n++) {
         int64_t tokens[8];
         size_t count = 1 + rng_below(rng, 8);
         for (size_t i = 0; i < count; i++) /* ascending, and unlike any other member's */
-            tokens[i] = (int64_t)((uint64_t)INT64_MIN + (i * 1000 + rng_below(rng, 999)) * (UINT64_MAX / 8000)) + (int64_t)n;
+            tokens[i] = (int64_t)((uint64_t)INT64_MIN +
+                                  (i * 1000 + rng_below(rng, 999)) * (UINT64_MAX / 8000)) +
+                        (int64_t)n;
         if (rng_one_in(rng, 4))
             tokens[count - 1] = INT64_MAX - (int64_t)n;
-        add(&state, n, dcs[rng_below(rng, dc_count)], racks[rng_below(rng, rack_count)], tokens, count);
+        add(&state, n, dcs[rng_below(rng, dc_count)], racks[rng_below(rng, rack_count)], tokens,
+            count);
     }
 }
 
@@ -246,14 +272,16 @@ static unsigned members_of(const char *dc, unsigned *rack_count)
             continue;
         bool seen = false;
         for (size_t k = 0; k < i && !seen; k++)
-            seen = base_slice_equal(state->members[k].dc, m->dc) && base_slice_equal(state->members[k].rack, m->rack);
+            seen = base_slice_equal(state->members[k].dc, m->dc) &&
+                   base_slice_equal(state->members[k].rack, m->rack);
         count++;
         *rack_count += !seen;
     }
     return count;
 }
 
-/* Is each member in the set once, and in the order in which the ring meets them from entry `at` on? */
+/* Is each member in the set once, and in the order in which the ring meets them from entry `at`
+ * on? */
 static void check_order(struct ring_set set, size_t at)
 {
     size_t found = 0;
@@ -321,8 +349,11 @@ START_TEST(random_clusters)
             rf[d] = (unsigned)rng_below(&rng, 6);
             snprintf(factors[d], sizeof factors[d], "%u", rf[d]);
         }
-        ck_ok(place(state, WORDS("class", "NetworkTopologyStrategy", "dc1", factors[0], "dc2", factors[1], "dc3", factors[2]),
-                    host(1), &p, &err), err);
+        ck_ok(place(state,
+                    WORDS("class", "NetworkTopologyStrategy", "dc1", factors[0], "dc2", factors[1],
+                          "dc3", factors[2]),
+                    host(1), &p, &err),
+              err);
         check_cover(p, &rng);
         for (size_t i = 0; i < p->range_count; i++) {
             check_order(p->ranges[i].read, i % state->ring_count);
@@ -332,13 +363,16 @@ START_TEST(random_clusters)
         ring_placement_release(p);
         unsigned simple_rf = 1 + rf[0], rack_count, members = members_of(NULL, &rack_count);
         snprintf(factors[0], sizeof factors[0], "%u", simple_rf);
-        ck_ok(place(state, WORDS("class", "SimpleStrategy", "replication_factor", factors[0]), host(1), &p, &err), err);
+        ck_ok(place(state, WORDS("class", "SimpleStrategy", "replication_factor", factors[0]),
+                    host(1), &p, &err),
+              err);
         check_cover(p, &rng);
         for (size_t i = 0; i < p->range_count; i++) {
             struct ring_set set = p->ranges[i].read;
             check_order(set, i % state->ring_count);
             ck_assert_uint_eq(set.count, simple_rf < members ? simple_rf : members);
-            for (size_t step = 0, found = 0; found < set.count; step++) { /* nobody nearer was passed over */
+            for (size_t step = 0, found = 0; found < set.count;
+                 step++) { /* nobody nearer was passed over */
                 uint16_t member = state->ring_members[(i + step) % state->ring_count];
                 ck_assert(set_has(set, member));
                 found += member == set.members[found];

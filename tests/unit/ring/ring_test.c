@@ -1,5 +1,5 @@
-/* The ring. Without these a token could have no owner or two, the range that wraps could be lost, or the
- * first node's tokens be out of balance from the start. */
+/* The ring. Without these a token could have no owner or two, the range that wraps could be lost,
+ * or the first node's tokens be out of balance from the start. */
 #include "ring/ring.h"
 #include "tests/lib/ck.h"
 
@@ -38,7 +38,8 @@ START_TEST(every_token_has_its_owner)
     static const struct {
         int64_t token;
         size_t owner;
-    } cases[] = {{-100, 0}, {-99, 1}, {0, 1}, {1, 2}, {100, 2}, {101, 0}, {INT64_MAX, 0}, {INT64_MIN, 0}, {-101, 0}};
+    } cases[] = {{-100, 0}, {-99, 1},       {0, 1},         {1, 2},   {100, 2},
+                 {101, 0},  {INT64_MAX, 0}, {INT64_MIN, 0}, {-101, 0}};
     for (size_t i = 0; i < BASE_COUNT(cases); i++)
         ck_assert_ptr_eq(ring_lookup(ring, 3, cases[i].token), &ring[cases[i].owner]);
     ck_assert_ptr_eq(ring_lookup(ring, 1, 55), &ring[0]);
@@ -68,10 +69,12 @@ END_TEST
 
 START_TEST(shares_add_up)
 {
-    const struct ring_owner ring[] = {{INT64_MIN / 2, a}, {0, b}, {INT64_MAX / 2 + 1, a}, {INT64_MAX, c}};
+    const struct ring_owner ring[] = {
+        {INT64_MIN / 2, a}, {0, b}, {INT64_MAX / 2 + 1, a}, {INT64_MAX, c}};
     ck_assert_double_eq_tol(ring_share(ring, 4, a), 0.5, 1e-9);
     ck_assert_double_eq_tol(ring_share(ring, 4, b), 0.25, 1e-9);
-    ck_assert_double_eq_tol(ring_share(ring, 4, a) + ring_share(ring, 4, b) + ring_share(ring, 4, c), 1, 1e-9);
+    ck_assert_double_eq_tol(
+        ring_share(ring, 4, a) + ring_share(ring, 4, b) + ring_share(ring, 4, c), 1, 1e-9);
     ck_assert_double_eq(ring_share(ring, 1, a), 1);
     ck_assert_double_eq(ring_share(ring, 1, b), 0);
 }

@@ -1,5 +1,6 @@
-/* Snapshots and topology changes. Without these two nodes could make different clusters of one log, a member could join
- * twice or take another's token or address, and a peer's damaged bytes could become a ring. */
+/* Snapshots and topology changes. Without these two nodes could make different clusters of one log,
+ * a member could join twice or take another's token or address, and a peer's damaged bytes could
+ * become a ring. */
 #include "base/arena.h"
 #include "tests/unit/ring/cluster_lib.h"
 
@@ -89,8 +90,11 @@ START_TEST(a_member_moves_house)
     char text[24];
     add(&state, 1, "dc1", "r1", first, 3);
     add(&state, 2, "dc1", "r1", second, 2);
-    struct ring_change change = {.kind = RING_CHANGE_ADDRESS, .host_id = host(2), .address = BASE_SLICE_LIT("[::1]:7001"),
-                                 .dc = BASE_SLICE_LIT("dc1"), .rack = BASE_SLICE_LIT("r1")};
+    struct ring_change change = {.kind = RING_CHANGE_ADDRESS,
+                                 .host_id = host(2),
+                                 .address = BASE_SLICE_LIT("[::1]:7001"),
+                                 .dc = BASE_SLICE_LIT("dc1"),
+                                 .rack = BASE_SLICE_LIT("r1")};
     apply(&state, &change);
     ck_assert_int_eq(ring_member_find_address(state, change.address), 1);
     ck_assert_uint_eq(state->ring_count, 5);
@@ -140,7 +144,8 @@ START_TEST(what_is_refused)
     apply(&state, &join);
     struct ring_change busy = joins(state, 3, "dc1", "r1", third, 3, other);
     refused(&busy, BASE_E_BUSY);
-    busy = joins(state, 2, "dc1", "r1", third, 3, other); /* who asks again learns that it is known, not that it is busy */
+    busy = joins(state, 2, "dc1", "r1", third, 3,
+                 other); /* who asks again learns that it is known, not that it is busy */
     refused(&busy, BASE_E_EXISTS);
 }
 END_TEST
@@ -203,16 +208,20 @@ END_TEST
 
 static bool changes_equal(const struct ring_change *a, const struct ring_change *b)
 {
-    return a->kind == b->kind && base_uuid_equal(a->host_id, b->host_id) && base_uuid_equal(a->cluster_id, b->cluster_id) &&
-           base_slice_equal(a->cluster_name, b->cluster_name) && base_slice_equal(a->address, b->address) &&
-           base_slice_equal(a->dc, b->dc) && base_slice_equal(a->rack, b->rack) && a->token_count == b->token_count &&
-           (a->token_count == 0 || memcmp(a->tokens, b->tokens, a->token_count * sizeof *a->tokens) == 0);
+    return a->kind == b->kind && base_uuid_equal(a->host_id, b->host_id) &&
+           base_uuid_equal(a->cluster_id, b->cluster_id) &&
+           base_slice_equal(a->cluster_name, b->cluster_name) &&
+           base_slice_equal(a->address, b->address) && base_slice_equal(a->dc, b->dc) &&
+           base_slice_equal(a->rack, b->rack) && a->token_count == b->token_count &&
+           (a->token_count == 0 ||
+            memcmp(a->tokens, b->tokens, a->token_count * sizeof *a->tokens) == 0);
 }
 
 START_TEST(changes_as_bytes)
 {
     char text[24];
-    struct ring_change form = joins(state, 1, "dc1", "r1", first, 3, text), join = form, address, finish, abort_;
+    struct ring_change form = joins(state, 1, "dc1", "r1", first, 3, text), join = form, address,
+                       finish, abort_;
     join.kind = RING_CHANGE_JOIN;
     join.cluster_id = host(0);
     join.cluster_name = (struct base_slice){0};
@@ -233,7 +242,8 @@ START_TEST(changes_as_bytes)
         ck_ok(ring_change_decode(&arena, base_buf_view(&buf), &out, &err), err);
         ck_assert(changes_equal(all[i], &out));
         for (size_t len = 0; len < buf.len; len++) {
-            ck_fails(ring_change_decode(&arena, base_slice(buf.data, len), &out, &err), BASE_E_CORRUPT, err);
+            ck_fails(ring_change_decode(&arena, base_slice(buf.data, len), &out, &err),
+                     BASE_E_CORRUPT, err);
             ck_assert(changes_equal(&out, &(struct ring_change){0}));
         }
         ck_assert_int_eq(base_buf_put_u8(&buf, 0), BASE_OK);
@@ -247,22 +257,28 @@ END_TEST
 static void assert_same(const struct ring_state *a, const struct ring_state *b)
 {
     ck_assert_uint_eq(a->epoch, b->epoch);
-    ck_assert(base_uuid_equal(a->cluster_id, b->cluster_id) && base_uuid_equal(a->freeze, b->freeze));
+    ck_assert(base_uuid_equal(a->cluster_id, b->cluster_id) &&
+              base_uuid_equal(a->freeze, b->freeze));
     ck_assert(base_slice_equal(a->cluster_name, b->cluster_name));
     ck_assert_uint_eq(a->member_count, b->member_count);
     ck_assert_uint_eq(a->ring_count, b->ring_count);
     for (size_t i = 0; i < a->member_count; i++) {
         const struct ring_member *m = &a->members[i], *n = &b->members[i];
-        ck_assert(base_uuid_equal(m->host_id, n->host_id) && m->state == n->state && m->voter == n->voter);
-        ck_assert(base_slice_equal(m->address, n->address) && base_slice_equal(m->dc, n->dc) && base_slice_equal(m->rack, n->rack));
-        ck_assert(m->token_count == n->token_count && memcmp(m->tokens, n->tokens, m->token_count * sizeof *m->tokens) == 0);
+        ck_assert(base_uuid_equal(m->host_id, n->host_id) && m->state == n->state &&
+                  m->voter == n->voter);
+        ck_assert(base_slice_equal(m->address, n->address) && base_slice_equal(m->dc, n->dc) &&
+                  base_slice_equal(m->rack, n->rack));
+        ck_assert(m->token_count == n->token_count &&
+                  memcmp(m->tokens, n->tokens, m->token_count * sizeof *m->tokens) == 0);
     }
     for (size_t i = 0; i < a->ring_count; i++)
-        ck_assert(a->ring[i].token == b->ring[i].token && base_uuid_equal(a->ring[i].host, b->ring[i].host) &&
+        ck_assert(a->ring[i].token == b->ring[i].token &&
+                  base_uuid_equal(a->ring[i].host, b->ring[i].host) &&
                   a->ring_members[i] == b->ring_members[i]);
 }
 
-/* Round trip at every size, also while one joins; each truncation is refused; so is one byte more. */
+/* Round trip at every size, also while one joins; each truncation is refused; so is one byte
+ * more. */
 START_TEST(snapshots_as_bytes)
 {
     char text[24];
@@ -274,7 +290,8 @@ START_TEST(snapshots_as_bytes)
             struct ring_change change = joins(state, 100, "dc1", "r1", third, 3, text);
             apply(&state, &change);
         } else if (n > 0) {
-            add_allocated(&state, 1 + (n * 5) % 9, n % 2 ? "dc1" : "dc2", n % 3 ? "r1" : "r2", n, 3);
+            add_allocated(&state, 1 + (n * 5) % 9, n % 2 ? "dc1" : "dc2", n % 3 ? "r1" : "r2", n,
+                          3);
         }
         base_buf_reset(&buf);
         ck_assert_int_eq(ring_state_encode(state, &buf), BASE_OK);
@@ -293,7 +310,8 @@ START_TEST(snapshots_as_bytes)
 }
 END_TEST
 
-/* Snapshots that a peer should not have made: each is encoded from a struct that breaks one invariant. */
+/* Snapshots that a peer should not have made: each is encoded from a struct that breaks one
+ * invariant. */
 START_TEST(odd_snapshots)
 {
     add(&state, 1, "dc1", "r1", first, 3);
@@ -306,19 +324,46 @@ START_TEST(odd_snapshots)
         memcpy(members, state->members, sizeof members);
         odd.members = members;
         switch (what) {
-        case 0: members[1].host_id = host(1); break;
-        case 1: members[0].host_id = host(8); break;
-        case 2: members[0].host_id = host(0); break;
-        case 3: members[2].address = members[0].address; break;
-        case 4: members[2].tokens = second, members[2].token_count = 2; break;
-        case 5: members[0].state = members[1].state = RING_MEMBER_JOINING, members[0].voter = members[1].voter = false; break;
-        case 6: members[0].state = RING_MEMBER_JOINING; break; /* and a voter */
-        case 7: members[0].voter = members[1].voter = members[2].voter = false; break;
-        case 8: members[1].token_count = 0; break;
-        case 9: odd.cluster_id = host(0); break;
-        case 10: odd.cluster_name.len = 0; break;
-        case 11: odd.member_count = 0; break; /* a name without members */
-        case 12: members[1].state = (enum ring_member_state)3; break;
+        case 0:
+            members[1].host_id = host(1);
+            break;
+        case 1:
+            members[0].host_id = host(8);
+            break;
+        case 2:
+            members[0].host_id = host(0);
+            break;
+        case 3:
+            members[2].address = members[0].address;
+            break;
+        case 4:
+            members[2].tokens = second, members[2].token_count = 2;
+            break;
+        case 5:
+            members[0].state = members[1].state = RING_MEMBER_JOINING,
+            members[0].voter = members[1].voter = false;
+            break;
+        case 6:
+            members[0].state = RING_MEMBER_JOINING;
+            break; /* and a voter */
+        case 7:
+            members[0].voter = members[1].voter = members[2].voter = false;
+            break;
+        case 8:
+            members[1].token_count = 0;
+            break;
+        case 9:
+            odd.cluster_id = host(0);
+            break;
+        case 10:
+            odd.cluster_name.len = 0;
+            break;
+        case 11:
+            odd.member_count = 0;
+            break; /* a name without members */
+        case 12:
+            members[1].state = (enum ring_member_state)3;
+            break;
         }
         struct base_buf buf;
         base_buf_init(&buf, 1 << 16);
@@ -366,8 +411,11 @@ START_TEST(too_many_members)
     struct base_buf buf;
     struct ring_state *out;
     base_buf_init(&buf, 1 << 16);
-    ck_assert_int_eq(base_buf_put_u8(&buf, 1) | base_buf_put_varint(&buf, 1) | base_buf_put(&buf, host(1).b, 16) |
-                         base_buf_put_bytes(&buf, BASE_SLICE_LIT("c")) | base_buf_put_varint(&buf, RING_MEMBERS_MAX + 1), BASE_OK);
+    ck_assert_int_eq(base_buf_put_u8(&buf, 1) | base_buf_put_varint(&buf, 1) |
+                         base_buf_put(&buf, host(1).b, 16) |
+                         base_buf_put_bytes(&buf, BASE_SLICE_LIT("c")) |
+                         base_buf_put_varint(&buf, RING_MEMBERS_MAX + 1),
+                     BASE_OK);
     ck_fails(ring_state_decode(base_buf_view(&buf), &out, &err), BASE_E_LIMIT, err);
     base_buf_fini(&buf);
 }
