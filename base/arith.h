@@ -31,8 +31,8 @@ BASE_MUST int base_decimal_arith(enum base_arith_op op, struct base_slice a, str
                                  struct base_buf *out);
 BASE_MUST int base_decimal_abs(struct base_slice value, struct base_buf *out);
 BASE_MUST int base_decimal_negate(struct base_slice value, struct base_buf *out);
-BASE_MUST int base_decimal_round(struct base_slice value,
-                                 struct base_buf *out); /* half up, scale 0 */
+/* half up, scale 0 */
+BASE_MUST int base_decimal_round(struct base_slice value, struct base_buf *out);
 /* value / count at the value's scale, half to even. count > 0. */
 BASE_MUST int base_decimal_average(struct base_slice sum, uint64_t count, struct base_buf *out);
 /* e to the value; natural and decimal logarithm (INVALID: not positive). To 32 digits, or as many

@@ -36,8 +36,8 @@ struct base_random {
     const struct base_random_ops *ops;
 };
 struct base_random_ops {
-    void (*fill)(struct base_random *random, void *buf,
-                 unsigned len); /* cryptographic in the real filling */
+    /* cryptographic in the real filling */
+    void (*fill)(struct base_random *random, void *buf, unsigned len);
 };
 static inline uint64_t base_random_u64(struct base_random *r)
 {

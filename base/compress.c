@@ -80,8 +80,8 @@ int base_decompress(enum base_compressor compressor, struct base_slice in, uint8
                 LZ4_decompress_safe(from, (char *)out, (int)in.len, (int)size) == (int)size;
         break;
     case BASE_COMPRESS_ZSTD:
-        whole = ZSTD_decompress(out, size, from, in.len) ==
-                size; /* an error is a number above any size */
+        /* an error is a number above any size */
+        whole = ZSTD_decompress(out, size, from, in.len) == size;
         break;
     case BASE_COMPRESS_SNAPPY: {
         size_t n = 0; /* what the input claims must be known before it is believed */

@@ -125,9 +125,8 @@ static int apply(enum base_decimal_function f, char *digits, size_t count, bool 
     if (f == BASE_DECIMAL_EXP && magnitude < -DIGITS_MAX)
         return base_buf_put(out, "\0\0\0\0\1", 5); /* 1, to any digit that is asked for */
     /* The argument: of logarithms only its mantissa in [1, 10), the rest is exact. */
-    work_init(&w, f == BASE_DECIMAL_EXP
-                      ? wanted + 10
-                      : 2 * wanted); /* near 1 a logarithm has lost half of them */
+    /* near 1 a logarithm has lost half of them */
+    work_init(&w, f == BASE_DECIMAL_EXP ? wanted + 10 : 2 * wanted);
     if (f == BASE_DECIMAL_EXP) {
         set_digits(&w, digits, (long)-scale);
         if (negative)

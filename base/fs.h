@@ -49,12 +49,12 @@ struct base_fs_ops {
     int (*open)(struct base_fs *fs, const char *path, int flags, struct base_file **out,
                 struct base_err *err);
     int (*remove)(struct base_fs *fs, const char *path, struct base_err *err);
-    int (*rename)(struct base_fs *fs, const char *from, const char *to,
-                  struct base_err *err); /* replaces */
-    int (*link)(struct base_fs *fs, const char *from, const char *to,
-                struct base_err *err); /* hard link */
-    int (*mkdir)(struct base_fs *fs, const char *path,
-                 struct base_err *err); /* 0700; there already: 0 */
+    /* replaces */
+    int (*rename)(struct base_fs *fs, const char *from, const char *to, struct base_err *err);
+    /* hard link */
+    int (*link)(struct base_fs *fs, const char *from, const char *to, struct base_err *err);
+    /* 0700; there already: 0 */
+    int (*mkdir)(struct base_fs *fs, const char *path, struct base_err *err);
     int (*rmdir)(struct base_fs *fs, const char *path, struct base_err *err);
     /* Calls `each` for every name in the directory (not . and ..), in no order; stops when it
      * returns nonzero. */

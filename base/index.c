@@ -151,8 +151,8 @@ bool base_indexer_has_key_terms(const struct base_indexer *ix)
 static int component_put(const struct base_type *type, struct base_slice value,
                          struct base_buf *out)
 {
-    bool fields = type->kind == BASE_TYPE_TUPLE ||
-                  type->kind == BASE_TYPE_UDT; /* no bytes: every field is null */
+    /* no bytes: every field is null */
+    bool fields = type->kind == BASE_TYPE_TUPLE || type->kind == BASE_TYPE_UDT;
     bool string = type->kind == BASE_TYPE_TEXT || type->kind == BASE_TYPE_ASCII ||
                   type->kind == BASE_TYPE_BLOB;
     if (value.len == 0 && !fields)

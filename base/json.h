@@ -26,9 +26,10 @@ enum base_json_kind {
 
 struct base_json_token {
     enum base_json_kind kind;
-    struct base_slice text; /* KEY, STRING: between the quotes, still escaped; NUMBER: as written;
-                               of the rest: the token's bytes */
-    bool escaped;           /* KEY, STRING: has a backslash (base_json_unescape) */
+    /* KEY, STRING: between the quotes, still escaped; NUMBER: as written; of the rest: the token's
+     * bytes */
+    struct base_slice text;
+    bool escaped; /* KEY, STRING: has a backslash (base_json_unescape) */
 };
 
 struct base_json_reader {
@@ -89,13 +90,13 @@ void base_json_string(struct base_json_writer *w, struct base_slice text);
 void base_json_str(struct base_json_writer *w, const char *text);
 void base_json_i64(struct base_json_writer *w, int64_t value);
 void base_json_u64(struct base_json_writer *w, uint64_t value);
-void base_json_double(struct base_json_writer *w,
-                      double value); /* shortest that reads back; NaN and infinities as null */
+/* shortest that reads back; NaN and infinities as null */
+void base_json_double(struct base_json_writer *w, double value);
 void base_json_bool(struct base_json_writer *w, bool value);
 void base_json_null(struct base_json_writer *w);
 void base_json_raw(struct base_json_writer *w, struct base_slice json); /* one whole value */
-BASE_MUST int
-base_json_finish(struct base_json_writer *w); /* the first error, or 0; everything must be closed */
+/* the first error, or 0; everything must be closed */
+BASE_MUST int base_json_finish(struct base_json_writer *w);
 
 /* Valid UTF-8 (no overlong forms, no surrogates)? */
 bool base_utf8_valid(struct base_slice text);

@@ -17,13 +17,14 @@ enum base_message_flag {
 struct base_message {
     uint8_t verb;
     uint8_t flags;
-    uint64_t
-        id; /* of a request, unique for its sender's generation; a reply carries its request's */
+    /* of a request, unique for its sender's generation; a reply carries its request's */
+    uint64_t id;
     struct base_uuid sender; /* host id; of a guest coordinator: one drawn for its life */
     uint32_t generation;     /* of the sender: counts its starts */
     uint64_t epoch;          /* the sender's: the last entry of the metadata log it has applied */
-    uint32_t timeout_ms; /* left when it was sent; 0 in a reply. Past it nobody waits any more */
-    uint64_t trace_id;   /* 0: not traced */
+    /* left when it was sent; 0 in a reply. Past it nobody waits any more */
+    uint32_t timeout_ms;
+    uint64_t trace_id; /* 0: not traced */
     struct base_slice body;
 };
 

@@ -16,8 +16,8 @@
 struct base_rows_filter {
     const struct base_filter *filter;
     const struct base_column *column;
-    struct base_slice
-        path; /* the operand as a path: CONTAINS of a set's cells, CONTAINS KEY of a map's */
+    /* the operand as a path: CONTAINS of a set's cells, CONTAINS KEY of a map's */
+    struct base_slice path;
     struct base_buf path_buf;
 };
 

@@ -47,8 +47,9 @@ struct base_read {
     struct base_slice places; /* not empty: of all that only these: (pkey, ckey)*, each as varint
                                  length and bytes, ascending, each once; an empty ckey: the whole
                                  partition. A store may give more */
-    bool no_index; /* rows for which the filters do not hold are not to be left out by an index:
-                      more is merged in later */
+    /* rows for which the filters do not hold are not to be left out by an index: more is merged in
+     * later */
+    bool no_index;
     uint64_t row_limit;           /* UINT64_MAX: none */
     uint64_t partition_row_limit; /* per partition; UINT64_MAX: none */
     uint64_t size_bytes_max;      /* stop a page after this many bytes; UINT64_MAX: none */
@@ -88,12 +89,13 @@ struct base_rows {
     bool in_partition;
     bool stopped; /* after the end: a limit ended it, there may be more */
     bool more;    /* the stream at hand is a page, and another one follows */
-    bool holds;   /* a static row that may stand alone, if the next page does not go on with its
-                     partition: `last`, `last_static` */
+    /* a static row that may stand alone, if the next page does not go on with its partition:
+     * `last`, `last_static` */
+    bool holds;
     struct base_rows_filter *filters; /* prepared at the first call of next */
     struct base_buf scratch;
-    struct base_buf last,
-        last_static; /* with `more`: the partition that the next page may go on with; empty: none */
+    /* with `more`: the partition that the next page may go on with; empty: none */
+    struct base_buf last, last_static;
 };
 void base_rows_open(struct base_rows *rows, const struct base_read *cmd,
                     const struct base_table *table, struct base_source *merged);

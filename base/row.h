@@ -88,8 +88,8 @@ struct base_cell {
     int32_t ttl;
     int64_t local_s; /* DEAD, COMPLEX_DELETION: when deleted; EXPIRING: when it expires */
     struct base_slice path;
-    struct base_slice
-        path_original; /* the element's own bytes where path does not decode to them */
+    /* the element's own bytes where path does not decode to them */
+    struct base_slice path_original;
     struct base_slice value;
 };
 
@@ -238,8 +238,8 @@ BASE_MUST int base_row_purge(struct base_slice encoded, const struct base_purge 
  * statistics. */
 struct base_row_stats {
     int64_t ts_min, ts_max; /* BASE_TS_NONE swapped limits when there is nothing */
-    int64_t local_s_min,
-        local_s_max; /* of tombstones and expiring cells; INT64_MAX/MIN when none */
+    /* of tombstones and expiring cells; INT64_MAX/MIN when none */
+    int64_t local_s_min, local_s_max;
     int32_t ttl_max;
     uint32_t cell_count, tombstone_count;
 };

@@ -44,8 +44,8 @@ struct base_options {
     const struct base_option *items;
     size_t count;
 };
-struct base_slice base_options_get(const struct base_options *options,
-                                   const char *key); /* data NULL: absent */
+/* data NULL: absent */
+struct base_slice base_options_get(const struct base_options *options, const char *key);
 bool base_options_equal(const struct base_options *a, const struct base_options *b);
 
 /* Table options that Cassandra 5 has, with its defaults (cassandra5_reference.md). */
@@ -72,19 +72,19 @@ enum base_index_target {
     BASE_INDEX_FULL
 };
 struct base_index {
-    uint32_t id;                   /* unique in the table for ever, among indexes; from 1 */
-    struct base_slice name;        /* unique in the keyspace */
-    uint32_t column;               /* its id */
-    enum base_index_target target; /* VALUE: a plain column. VALUES, KEYS, ENTRIES: of a collection.
-                                      FULL: a frozen one */
+    uint32_t id;            /* unique in the table for ever, among indexes; from 1 */
+    struct base_slice name; /* unique in the keyspace */
+    uint32_t column;        /* its id */
+    /* VALUE: a plain column. VALUES, KEYS, ENTRIES: of a collection. FULL: a frozen one */
+    enum base_index_target target;
     struct base_slice index_class; /* CUSTOM … USING; or empty */
 };
 
 struct base_table {
     struct base_uuid id;
     struct base_slice keyspace, name;
-    const struct base_column
-        *columns; /* partition key, clustering, then static and regular by name */
+    /* partition key, clustering, then static and regular by name */
+    const struct base_column *columns;
     size_t column_count;
     size_t partition_key_count, clustering_count, static_count; /* regular: the rest */
     const struct base_dropped_column *dropped;
@@ -124,8 +124,8 @@ struct base_schema {
 };
 
 /* References: thread-safe. A snapshot is freed with its last reference. */
-struct base_schema *
-base_schema_new(void); /* epoch 0, empty, one reference; NULL when out of memory */
+/* epoch 0, empty, one reference; NULL when out of memory */
+struct base_schema *base_schema_new(void);
 struct base_schema *base_schema_acquire(struct base_schema *schema);
 void base_schema_release(struct base_schema *schema);
 
@@ -174,18 +174,18 @@ enum base_change_kind {
 };
 struct base_change {
     enum base_change_kind kind;
-    uint64_t expected_epoch; /* the epoch it was made against: another change in between refuses it
-                                (STALE) */
+    /* the epoch it was made against: another change in between refuses it (STALE) */
+    uint64_t expected_epoch;
     struct base_slice keyspace, name; /* what is changed */
-    const struct base_keyspace
-        *keyspace_new; /* KEYSPACE_CREATE, KEYSPACE_ALTER: name, replication, durable_writes only */
+    /* KEYSPACE_CREATE, KEYSPACE_ALTER: name, replication, durable_writes only */
+    const struct base_keyspace *keyspace_new;
     const struct base_type *type_new;   /* TYPE_* */
     const struct base_table *table_new; /* TABLE_CREATE, TABLE_ALTER */
     struct base_uuid table_id;          /* TABLE_DROP, TABLE_TRUNCATE */
     int64_t time_us;                    /* TABLE_TRUNCATE: data with ts <= this go */
     struct base_slice topology;         /* TOPOLOGY: ring/cluster.h reads it */
-    struct base_uuid proposal; /* tells equal changes of two proposers apart; zero: proposed by
-                                  nobody (a node alone) */
+    /* tells equal changes of two proposers apart; zero: proposed by nobody (a node alone) */
+    struct base_uuid proposal;
 };
 /* Log entry bytes, and back (into the arena). docs/formats/catalog.md. A user type inside another
  * type or a column travels as a reference, by name: after decoding it has no fields, until

@@ -454,8 +454,8 @@ static int build_indexes(struct build *b, const struct base_table *from, struct 
             return rc;
     }
     to->indexes = indexes;
-    to->next_index_id =
-        from->next_index_id ? from->next_index_id : 1; /* 0: made before there were indexes */
+    /* 0: made before there were indexes */
+    to->next_index_id = from->next_index_id ? from->next_index_id : 1;
     return basei_indexes_check(to, b->err);
 }
 

@@ -36,8 +36,8 @@ static int engine_open(const struct bench_config *config, void **out)
     options.clock = node_real_clock();
     options.random = node_real_random();
     options.cache_size_max = config->cache_bytes;
-    options.memtable_size_max =
-        2 * config->memtable_bytes; /* one being filled, one being flushed */
+    /* one being filled, one being flushed */
+    options.memtable_size_max = 2 * config->memtable_bytes;
     options.compaction_rate_bytes_s = 0;
     options.sync = config->sync_writes ? LSM_SYNC_BATCH : LSM_SYNC_PERIODIC;
     if (node_executor_open(&s->executor, &err) != BASE_OK)

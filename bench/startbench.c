@@ -56,9 +56,8 @@ static void fill(size_t mib)
     if (!sqlite3_get_autocommit(db))
         bench_exec(db, "COMMIT");
     sqlite3_finalize(stmt);
-    bench_exec(
-        db,
-        "SELECT ringlet_nodetool('compact')"); /* settled: nothing is due when the guest comes */
+    /* settled: nothing is due when the guest comes */
+    bench_exec(db, "SELECT ringlet_nodetool('compact')");
     sqlite3_close(db);
 }
 

@@ -53,8 +53,9 @@ struct cat_identity {
     uint32_t generation;     /* counts starts; bumped by cat_identity_bump */
     uint32_t format_version; /* of the data directory */
 };
+/* NOTFOUND: new directory */
 BASE_MUST int cat_identity_get(struct cat_catalog *cat, struct cat_identity *out,
-                               struct base_err *err); /* NOTFOUND: new directory */
+                               struct base_err *err);
 BASE_MUST int cat_identity_put(struct cat_catalog *cat, const struct cat_identity *identity,
                                struct base_err *err);
 

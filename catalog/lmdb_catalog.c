@@ -353,8 +353,8 @@ static int open_env(struct lmdb_catalog *c, bool *created, struct base_err *err)
     if (mdb)
         return fail_env(c, "open", mdb, err);
     int dead;
-    (void)mdb_reader_check(c->env,
-                           &dead); /* slots of a killed process; else they would pin old pages */
+    /* slots of a killed process; else they would pin old pages */
+    (void)mdb_reader_check(c->env, &dead);
     int rc = lengthen(c, err);
     if (rc != BASE_OK)
         return rc;

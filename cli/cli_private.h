@@ -12,8 +12,8 @@ struct cli_options {
     const char *secret_file;
     bool json;
     bool ssl; /* the node speaks https */
-    const char *cacert, *cert,
-        *key; /* PEM files for it; NULL: the system's authorities, no certificate of ours */
+    /* PEM files for it; NULL: the system's authorities, no certificate of ours */
+    const char *cacert, *cert, *key;
 };
 
 struct cli_command {

@@ -17,8 +17,8 @@
 enum { IN_FLIGHT_MAX = 2048, ERRORS_SHOWN = 20, STALL_MS = 60000 };
 
 struct flight {
-    struct base_buf values,
-        raw; /* [bytes] one after the other, as EXECUTE has them; the fields as they came, as CSV */
+    /* [bytes] one after the other, as EXECUTE has them; the fields as they came, as CSV */
+    struct base_buf values, raw;
     size_t *ends; /* of values; SIZE_MAX: null */
     int64_t attempts;
     bool busy;

@@ -21,8 +21,9 @@ struct cli_cql_config {
     const char *user, *password; /* NULL: none; borrowed while the connection is open */
     int connect_timeout_ms, request_timeout_ms;
     bool ssl;
-    struct net_tls_config tls; /* with ssl: our certificate and key (NULL: none), who vouches for
-                                  the node (NULL: the system's authorities) */
+    /* with ssl: our certificate and key (NULL: none), who vouches for the node (NULL: the system's
+     * authorities) */
+    struct net_tls_config tls;
     volatile sig_atomic_t *interrupted; /* not NULL and not zero: a wait ends, INTERRUPTED */
 };
 

@@ -230,8 +230,8 @@ static int elements(const struct cli_csv_forms *f, const struct base_type *type,
     }
     if (rc == BASE_OK) {
         base_put_be32(raw.data, count);
-        rc = base_value_normalize(type, base_buf_view(&raw), out,
-                                  err); /* sets and maps in order, each element once */
+        /* sets and maps in order, each element once */
+        rc = base_value_normalize(type, base_buf_view(&raw), out, err);
     }
     base_buf_fini(&raw);
     return rc;

@@ -29,9 +29,10 @@ struct cli_format {
     const char *null;       /* inside a tuple or UDT */
     char decimal_separator; /* '.' */
     const char *thousands;  /* "": none */
-    bool raw_text; /* a text on its own as it is: COPY TO (else control characters as escapes) */
-    const char *date_time_format; /* of timestamps: strftime's, and %f for microseconds; NULL:
-                                     cqlsh's own */
+    /* a text on its own as it is: COPY TO (else control characters as escapes) */
+    bool raw_text;
+    /* of timestamps: strftime's, and %f for microseconds; NULL: cqlsh's own */
+    const char *date_time_format;
 };
 extern const struct cli_format cli_format_shell, cli_format_copy;
 

@@ -7,10 +7,8 @@
 
 #include "base/bytes.h"
 
-enum {
-    CLI_HISTOGRAM_SUB = 128,
-    CLI_HISTOGRAM_BUCKETS = 46 * CLI_HISTOGRAM_SUB
-}; /* up to 2^51 ns: 26 days */
+/* up to 2^51 ns: 26 days */
+enum { CLI_HISTOGRAM_SUB = 128, CLI_HISTOGRAM_BUCKETS = 46 * CLI_HISTOGRAM_SUB };
 
 struct cli_histogram {
     uint64_t count, sum, min, max;

@@ -186,8 +186,8 @@ enum cli_edit cli_editor_line(struct cli_editor *e, const char *prompt, struct b
     int len = 0;
     e->prompt = prompt;
     e->interrupted = false;
-    el_set(e->line, EL_PREP_TERM,
-           1); /* el_gets does so only behind the prompt: a Ctrl-D typed between would be lost */
+    /* el_gets does so only behind the prompt: a Ctrl-D typed between would be lost */
+    el_set(e->line, EL_PREP_TERM, 1);
     const char *text = el_gets(e->line, &len);
     if (e->interrupted)
         return CLI_EDIT_INTERRUPT;

@@ -16,7 +16,8 @@ struct cli_editor; /* shell_edit.c: the line editor and its history */
 
 /* Where statements come from. */
 struct cli_shell_input {
-    const char *name;        /* a file's, "<stdin>"; NULL: a terminal, whose errors have no place */
+    /* a file's, "<stdin>"; NULL: a terminal, whose errors have no place */
+    const char *name;
     FILE *file;              /* NULL: text, or the editor */
     struct base_slice text;  /* what is left of -e's */
     unsigned line;           /* the last line read, from 1 */

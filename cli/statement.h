@@ -21,8 +21,8 @@ struct cli_token {
 };
 /* The next token, with blanks and comments before it passed over; `rest` moves behind it. */
 struct cli_token cli_token_next(struct base_slice *rest);
-bool cli_token_is(const struct cli_token *token,
-                  const char *word); /* a word, any case; or a symbol */
+/* a word, any case; or a symbol */
+bool cli_token_is(const struct cli_token *token, const char *word);
 /* The text without its quotes ('' and "" undone; a word as it is), appended and ended by NUL, which
  * len does not count. */
 BASE_MUST int cli_token_unquote(const struct cli_token *token, struct base_buf *out);

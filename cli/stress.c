@@ -339,9 +339,8 @@ int cli_stress(const struct cli_options *options, const struct cli_command *comm
     }
     struct result *result = calloc(1, sizeof *result);
     BASE_ASSERT(result);
-    struct sigaction action = {.sa_handler = on_signal,
-                               .sa_flags =
-                                   (int)SA_RESETHAND}; /* the second Ctrl-C ends the process */
+    /* the second Ctrl-C ends the process */
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     rc = stress(&o, &workload, result, &err);

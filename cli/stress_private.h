@@ -30,8 +30,8 @@ struct cli_stress_weight {
 };
 
 struct cli_stress_options {
-    struct base_arena
-        arena; /* of words that were taken apart: the caller's to free, also after CLI_USAGE */
+    /* of words that were taken apart: the caller's to free, also after CLI_USAGE */
+    struct base_arena arena;
     const char *command; /* write, read, mixed, user */
     uint64_t count;      /* operations; 0: as long as duration says */
     double duration_s;
@@ -55,8 +55,9 @@ struct cli_stress_options {
     struct net_tls_config tls;
     /* -schema, -col */
     const char *keyspace, *table;
-    const char *replication; /* what stands between the braces of CREATE KEYSPACE; NULL:
-                                SimpleStrategy, replication_factor */
+    /* what stands between the braces of CREATE KEYSPACE; NULL: SimpleStrategy,
+     * replication_factor */
+    const char *replication;
     unsigned replication_factor;
     unsigned columns, value_size, key_size;
     const char *schema_file; /* user: statements to run first */

@@ -48,8 +48,8 @@ static enum prefix prefix_of(const struct base_type *type)
     struct base_elements it = {0};
     if (type->kind != BASE_TYPE_VECTOR)
         return PREFIX_INT;
-    bool empty =
-        base_elements_begin(&it, type, (struct base_slice){0}); /* asked for the size alone */
+    /* asked for the size alone */
+    bool empty = base_elements_begin(&it, type, (struct base_slice){0});
     return !empty || it.fixed_size ? PREFIX_NONE : PREFIX_VINT;
 }
 

@@ -39,8 +39,9 @@ static int collect(struct cqli_aggregation *a, const struct cqli_expr *expr)
     }
     if (a->node_count == a->node_room) {
         size_t room = a->node_room ? a->node_room * 2 : 8;
-        struct node *nodes = base_arena_alloc_aligned(
-            a->arena, room * sizeof *nodes, _Alignof(struct node)); /* sums are 16 bytes wide */
+        /* sums are 16 bytes wide */
+        struct node *nodes =
+            base_arena_alloc_aligned(a->arena, room * sizeof *nodes, _Alignof(struct node));
         if (!nodes)
             return BASE_E_NOMEM;
         memset(nodes, 0, room * sizeof *nodes);

@@ -232,8 +232,8 @@ static int create_keyspace(struct cqli_analysis *a)
         return cqli_no_memory(a);
     keyspace->name = name;
     keyspace->durable_writes = true;
-    int rc = cqli_keyspace_options(a, keyspace,
-                                   true); /* wrong options are an error also when it exists */
+    /* wrong options are an error also when it exists */
+    int rc = cqli_keyspace_options(a, keyspace, true);
     if (rc != BASE_OK)
         return rc;
     if (base_schema_keyspace(a->context->schema, name)) {

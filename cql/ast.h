@@ -63,8 +63,9 @@ struct cql_term {
     uint32_t item_count;
     struct cql_term *items; /* linked by next */
     struct cql_term *next;
-    struct base_slice source; /* the term as written, for column names and messages ("count(*)", "a
-                                 + 1"); may be empty for literals */
+    /* the term as written, for column names and messages ("count(*)", "a + 1"); may be empty for
+     * literals */
+    struct base_slice source;
 };
 
 /* name = value, after WITH */
@@ -170,11 +171,8 @@ struct cql_select {
     bool allow_filtering;
 };
 
-enum cql_batch_kind {
-    CQL_BATCH_LOGGED,
-    CQL_BATCH_UNLOGGED,
-    CQL_BATCH_COUNTER
-}; /* the native protocol's codes */
+/* the native protocol's codes */
+enum cql_batch_kind { CQL_BATCH_LOGGED, CQL_BATCH_UNLOGGED, CQL_BATCH_COUNTER };
 
 /* INSERT, UPDATE, DELETE, BATCH */
 struct cql_modify {

@@ -53,12 +53,13 @@ struct cql_ddl {
 };
 struct cql_context {
     const struct base_schema *schema;
-    const struct base_schema *system; /* system, system_schema, system_views …: tables that are not
-                                         in the metadata log; may be NULL */
-    struct base_slice keyspace;       /* USE, or empty */
-    struct base_uuid new_id;          /* for CREATE TABLE: a random (version 4) id */
-    int64_t now_us;                   /* dropped columns, truncation */
-    bool internal; /* the node's own statement: system keyspaces may be changed */
+    /* system, system_schema, system_views …: tables that are not in the metadata log; may be
+     * NULL */
+    const struct base_schema *system;
+    struct base_slice keyspace; /* USE, or empty */
+    struct base_uuid new_id;    /* for CREATE TABLE: a random (version 4) id */
+    int64_t now_us;             /* dropped columns, truncation */
+    bool internal;              /* the node's own statement: system keyspaces may be changed */
 };
 /* Analyse a DDL statement or TRUNCATE. Cassandra's rules and messages (INVALID, CONFIG, EXISTS,
  * NOTFOUND). */

@@ -67,8 +67,8 @@ const char *cqli_statement_name(enum cql_statement_kind kind);
 
 /* The generated grammar's door, in cql/grammar.y's own code. */
 struct cqli_grammar;
-struct cqli_grammar *
-cqli_grammar_new(struct cqli_parse *p); /* in the arena; NULL when out of memory */
+/* in the arena; NULL when out of memory */
+struct cqli_grammar *cqli_grammar_new(struct cqli_parse *p);
 void cqli_grammar_feed(struct cqli_grammar *grammar, int kind, struct cqli_token token);
 /* May the next token be one of this kind, for itself and not as a name? */
 bool cqli_grammar_accepts(const struct cqli_grammar *grammar, int kind);
@@ -88,8 +88,8 @@ struct cqli_terms {
     struct cql_term *head, *tail;
     uint32_t count, depth;
 };
-void cqli_terms_add(struct cqli_terms *list,
-                    struct cql_term *term); /* term NULL: nothing is added */
+/* term NULL: nothing is added */
+void cqli_terms_add(struct cqli_terms *list, struct cql_term *term);
 /* Of these items, written from `start` up to `end`. Fails when it gets too deep. */
 struct cql_term *cqli_compose(struct cqli_parse *p, enum cql_term_kind kind,
                               struct cqli_terms items, const uint8_t *start, const uint8_t *end);

@@ -58,8 +58,8 @@ enum cql_answer { CQL_DONE, CQL_PENDING };
 /* How a request to replicas ended: what the protocol's errors carry. */
 struct cql_outcome {
     unsigned required, received, alive, failures;
-    int write_type; /* the native protocol's order: SIMPLE, BATCH, UNLOGGED_BATCH, COUNTER,
-                       BATCH_LOG, CAS */
+    /* the native protocol's order: SIMPLE, BATCH, UNLOGGED_BATCH, COUNTER, BATCH_LOG, CAS */
+    int write_type;
     bool data_present;
     bool is_write;
     int consistency;
@@ -69,19 +69,19 @@ struct cql_outcome {
  * After PENDING, `ready` says that the row can be asked for again (and that may be PENDING
  * again). */
 struct cql_read {
-    const struct base_read *cmd; /* row_limit says how many are wanted at most: the port asks
-                                    replicas for no more at once */
-    const struct base_table
-        *table; /* of the schema, or of the system schema: then the node makes the rows itself */
+    /* row_limit says how many are wanted at most: the port asks replicas for no more at once */
+    const struct base_read *cmd;
+    /* of the schema, or of the system schema: then the node makes the rows itself */
+    const struct base_table *table;
     int consistency;
-    void (*ready)(struct cql_read *read); /* after PENDING: ask again, the row is there then (or it
-                                             is PENDING once more) */
+    /* after PENDING: ask again, the row is there then (or it is PENDING once more) */
+    void (*ready)(struct cql_read *read);
     /* After DONE: */
     int rc;
     struct base_err err;
     struct cql_outcome outcome;
-    struct base_live_row
-        row;     /* OK: the next live row, borrowed until the next call; pkey empty: the end */
+    /* OK: the next live row, borrowed until the next call; pkey empty: the end */
+    struct base_live_row row;
     void *ctx;   /* the issuer's */
     void *state; /* the port's; NULL before the first call */
 };
@@ -116,8 +116,8 @@ struct cql_admin {
     int rc;
     struct base_err err;
     struct cql_outcome outcome;
-    struct cql_result *result; /* set before the call: filled by the port (VOID, SET_KEYSPACE,
-                                  SCHEMA_CHANGE, ROWS) */
+    /* set before the call: filled by the port (VOID, SET_KEYSPACE, SCHEMA_CHANGE, ROWS) */
+    struct cql_result *result;
     void *ctx, *state;
 };
 
@@ -234,8 +234,8 @@ BASE_MUST int cql_describe_run(struct base_arena *arena, const struct cql_statem
 struct cql_limits {
     size_t batch_size_warn, batch_size_fail; /* 5 KiB, 50 KiB */
     unsigned unlogged_batch_partitions_warn; /* 10 */
-    unsigned
-        in_select_max; /* combinations of IN: 100 partitions are fine, past it refused: 65535 */
+    /* combinations of IN: 100 partitions are fine, past it refused: 65535 */
+    unsigned in_select_max;
 };
 extern const struct cql_limits cql_limits_default;
 

@@ -18,8 +18,8 @@ struct cqli_prepare {
     const struct cql_statement *statement;
     const struct cql_context *context;
     const struct base_table *table; /* or NULL */
-    struct cql_column_spec
-        *binds; /* by marker number; bind_count of them, type NULL: not met yet */
+    /* by marker number; bind_count of them, type NULL: not met yet */
+    struct cql_column_spec *binds;
     size_t bind_count;
     struct base_err *err;
 };

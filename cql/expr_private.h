@@ -30,9 +30,10 @@ struct cqli_expr {
     const struct base_type *type;
     bool is_constant;   /* a CONSTANT */
     bool has_aggregate; /* in it, or it is one */
-    bool reads_nothing; /* no column, marker or aggregate in it: with pure functions only it is
-                           folded into a constant */
-    bool pure;          /* the same for the same row and values: no now(), no uuid() */
+    /* no column, marker or aggregate in it: with pure functions only it is folded into a
+     * constant */
+    bool reads_nothing;
+    bool pure; /* the same for the same row and values: no now(), no uuid() */
     struct cql_value value;
     uint32_t number;
     const struct base_column *column;

@@ -254,8 +254,8 @@ static bool kind_fits(enum cql_term_kind literal, enum base_type_kind kind)
     case BASE_TYPE_BLOB:
         return literal == CQL_TERM_BLOB;
     case BASE_TYPE_DURATION:
-        return literal == CQL_TERM_DURATION ||
-               literal == CQL_TERM_INTEGER; /* the latter is refused when it is read */
+        /* the latter is refused when it is read */
+        return literal == CQL_TERM_DURATION || literal == CQL_TERM_INTEGER;
     default:
         return false;
     }

@@ -57,22 +57,22 @@ struct cqli_condition {
     const struct cqli_expr *key;  /* ELEMENT: a map's key, a list's index */
     uint16_t field;               /* a UDT's: element PATH, no key */
     const struct base_type *type; /* of an operand */
-    const struct cqli_expr *
-        *operands; /* one; IN (…): any number; IN ?: one of type list (is_list) */
+    /* one; IN (…): any number; IN ?: one of type list (is_list) */
+    const struct cqli_expr **operands;
     size_t operand_count;
     bool is_list;
 };
 
 struct cqli_modify {
     enum cql_statement_kind kind;
-    const struct base_table *table;    /* NULL: a BATCH */
-    uint64_t epoch;                    /* of the snapshot it was prepared against */
-    struct cqli_operation *operations; /* of static columns first, then regular; each by column id,
-                                          and by their order in the text */
+    const struct base_table *table; /* NULL: a BATCH */
+    uint64_t epoch;                 /* of the snapshot it was prepared against */
+    /* of static columns first, then regular; each by column id, and by their order in the text */
+    struct cqli_operation *operations;
     size_t operation_count, static_count;
     bool reads;
-    bool inexact; /* UPDATE: equal clustering values may differ in their bytes, which the row keeps
-                   */
+    /* UPDATE: equal clustering values may differ in their bytes, which the row keeps */
+    bool inexact;
     bool has_row; /* INSERT, UPDATE: a row is named; false: the partition's static part alone */
     const struct cqli_expr **keys; /* INSERT: by place in the primary key */
     const struct cqli_expr *json;
@@ -123,8 +123,9 @@ struct cqli_mutations {
     size_t count;
     struct cqli_partition **buckets; /* NULL while there are few */
     size_t bucket_count;
-    bool keep_empty; /* a mutation also of a partition to which nothing is done: a condition is
-                        about it all the same */
+    /* a mutation also of a partition to which nothing is done: a condition is about it all the
+     * same */
+    bool keep_empty;
     struct base_err *err;
 };
 BASE_MUST int cqli_mutations_partition(struct cqli_mutations *all, const struct base_table *table,
@@ -198,8 +199,8 @@ struct cqli_run {
     /* reads before the write */
     struct base_read cmd;
     uint32_t *columns; /* cmd's */
-    size_t reading; /* 2 × the partition's index in update.places; + 1: its rows, else its static
-                       row */
+    /* 2 × the partition's index in update.places; + 1: its rows, else its static row */
+    size_t reading;
     struct cql_read *read;
     enum { CQLI_RUN_ITEMS, CQLI_RUN_READING, CQLI_RUN_WRITING } stage;
     /* places in lists */

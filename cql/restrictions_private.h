@@ -53,8 +53,8 @@ struct cqli_restrictions {
     enum cqli_restrict_for use;
     const struct base_table *table;
     bool allow_filtering;
-    struct cqli_restriction *
-        *by_column; /* by index into table->columns; a tuple's at each of its columns */
+    /* by index into table->columns; a tuple's at each of its columns */
+    struct cqli_restriction **by_column;
     struct cqli_restriction *token;           /* on token(…), or NULL */
     uint32_t pk_count, ck_count, other_count; /* columns restricted */
     bool pk_complete; /* every component is restricted by EQ or IN: partitions are named */
@@ -63,8 +63,8 @@ struct cqli_restrictions {
     bool ck_filtered; /* some clustering restriction is a condition, not a slice */
     bool uses_index, regular_restricted;
     bool only_statics; /* what is selected, or written */
-    bool key_conditions, clustering_conditions,
-        multiple_contains; /* what counts as conditions, for the rule of filtering */
+    /* what counts as conditions, for the rule of filtering */
+    bool key_conditions, clustering_conditions, multiple_contains;
 };
 
 /* cql/expr.h's cqli_restrictions_prepare for SELECT, which asks the last question later: is it

@@ -36,8 +36,8 @@ struct cqli_row_slot {
 };
 struct cqli_row {
     const struct cqli_fetch *fetch;
-    struct base_arena
-        *arena; /* for what writetime and ttl make: the caller resets it between rows */
+    /* for what writetime and ttl make: the caller resets it between rows */
+    struct base_arena *arena;
     int64_t now_s;
     struct base_live_row live;
     struct cqli_row_slot *slots; /* by index into table->columns */
@@ -54,8 +54,8 @@ BASE_MUST int cqli_row_load(struct cqli_row *row, const struct base_live_row *li
 /* The paging state (paging.c). */
 
 struct cqli_paging {
-    struct base_slice pkey,
-        ckey; /* the last row that was given; ckey empty: its partition has only a static row */
+    /* the last row that was given; ckey empty: its partition has only a static row */
+    struct base_slice pkey, ckey;
     uint64_t rows_left;           /* of LIMIT; UINT64_MAX: none */
     uint64_t partition_rows_left; /* of PER PARTITION LIMIT, for pkey; UINT64_MAX: none */
 };
@@ -84,9 +84,10 @@ struct cqli_select {
     struct cqli_fetch fetch;
     struct cqli_expr *limit, *partition_limit; /* or NULL */
     bool json, distinct, reversed;
-    bool aggregated;         /* rows are gathered into groups (or into one) */
-    bool grouped;            /* GROUP BY */
-    size_t group_clustering; /* clustering columns that are part of the group's key, besides … */
+    bool aggregated; /* rows are gathered into groups (or into one) */
+    bool grouped;    /* GROUP BY */
+    /* clustering columns that are part of the group's key, besides … */
+    size_t group_clustering;
     struct cqli_expr *group_expr; /* … the worth of this one, or NULL */
     bool sorted;                  /* ORDER BY over several partitions */
     struct cqli_order *order;
@@ -108,8 +109,8 @@ struct cqli_sort_row {
 struct cqli_output {
     const struct cqli_select *select;
     struct cql_exec *exec;
-    struct base_arena
-        row_arena; /* reset after each row; nothing is allocated when all selectors are columns */
+    /* reset after each row; nothing is allocated when all selectors are columns */
+    struct base_arena row_arena;
     struct cqli_row row;
     struct cqli_eval eval;
     struct cqli_aggregation *aggregation;
@@ -164,19 +165,19 @@ struct cqli_select_run {
     bool paged;
     /* steps */
     size_t step, step_count;
-    size_t first_pkey;       /* the first step's partition */
-    bool resumes, is_range;  /* resumes: the first step is the rest of a partition; is_range: the
-                                last step is tokens */
+    size_t first_pkey; /* the first step's partition */
+    /* resumes: the first step is the rest of a partition; is_range: the last step is tokens */
+    bool resumes, is_range;
     struct cqli_paging from; /* where it resumes */
     struct base_slices rest; /* the slices of what is left of that partition */
     struct base_slice start_pkey;
     struct cqli_select_slot *slots;
     size_t slot_count, opened; /* steps that were opened, the current one included */
-    uint64_t partition_rows_max,
-        step_rows; /* rows that a partition can have at most; that this step gave */
+    /* rows that a partition can have at most; that this step gave */
+    uint64_t partition_rows_max, step_rows;
     int64_t now_s;
-    struct cqli_select_place seen,
-        given; /* the last row that was looked at; … that is in the result */
+    /* the last row that was looked at; … that is in the result */
+    struct cqli_select_place seen, given;
 };
 
 void cqli_place_init(struct cqli_select_place *place, struct base_arena *arena);

@@ -55,11 +55,8 @@ enum { /* of an envelope */
        CQL_FLAG_WARNING = 0x08,
        CQL_FLAG_USE_BETA = 0x10,
 };
-enum cql_wire_compression {
-    CQL_WIRE_PLAIN,
-    CQL_WIRE_LZ4,
-    CQL_WIRE_SNAPPY
-}; /* snappy: v3, v4 only */
+/* snappy: v3, v4 only */
+enum cql_wire_compression { CQL_WIRE_PLAIN, CQL_WIRE_LZ4, CQL_WIRE_SNAPPY };
 
 /* Bytes → messages. */
 
@@ -74,22 +71,23 @@ struct cql_message {
 
 /* One direction. The caller's storage; the first fields are his to set, between messages. */
 struct cql_wire_in {
-    uint8_t
-        version; /* 0: any byte, the header alone is read (compression and segments are off then) */
+    /* 0: any byte, the header alone is read (compression and segments are off then) */
+    uint8_t version;
     enum cql_wire_compression compression;
     bool segments;           /* v5, after STARTUP was answered */
     bool is_client;          /* reads responses */
     uint32_t frame_size_max; /* of a body, before and after decompression */
-    bool passes_over; /* one that is larger is TOO_BIG and the stream goes on; else it is BAD */
+    /* one that is larger is TOO_BIG and the stream goes on; else it is BAD */
+    bool passes_over;
     /* The decoder's: */
-    size_t segment_left;      /* payload of a verified, uncompressed segment that the caller's bytes
-                                 begin with */
-    struct base_buf assembly; /* a decompressed segment; the pieces of a message that comes in
-                                 several segments */
-    size_t assembly_at;       /* what was read of it */
-    bool partial;             /* more segments of the message are to come */
-    size_t discard;           /* bytes of a message that is passed over, still to come */
-    struct base_buf plain;    /* a decompressed body */
+    /* payload of a verified, uncompressed segment that the caller's bytes begin with */
+    size_t segment_left;
+    /* a decompressed segment; the pieces of a message that comes in several segments */
+    struct base_buf assembly;
+    size_t assembly_at;    /* what was read of it */
+    bool partial;          /* more segments of the message are to come */
+    size_t discard;        /* bytes of a message that is passed over, still to come */
+    struct base_buf plain; /* a decompressed body */
 };
 void cql_wire_in_init(struct cql_wire_in *in, bool is_client, uint32_t frame_size_max);
 void cql_wire_in_fini(struct cql_wire_in *in);
@@ -138,8 +136,8 @@ BASE_MUST int cql_wire_flush(struct cql_wire_out *out);
 
 /* Checksums of v5 segments. */
 uint32_t cql_wire_crc24(const uint8_t *data, size_t len); /* over a header, 3 or 5 bytes */
-uint32_t cql_wire_crc32(const uint8_t *data,
-                        size_t len); /* over a payload, with the protocol's seed bytes */
+/* over a payload, with the protocol's seed bytes */
+uint32_t cql_wire_crc32(const uint8_t *data, size_t len);
 
 /* Notations. */
 
@@ -165,16 +163,16 @@ BASE_MUST static inline int cql_wire_put_long(struct base_buf *buf, int64_t v)
     base_put_be64(b, (uint64_t)v);
     return base_buf_put(buf, b, sizeof b);
 }
-BASE_MUST int cql_wire_put_string(struct base_buf *buf,
-                                  struct base_slice s); /* LIMIT over 65535 bytes */
+/* LIMIT over 65535 bytes */
+BASE_MUST int cql_wire_put_string(struct base_buf *buf, struct base_slice s);
 BASE_MUST int cql_wire_put_long_string(struct base_buf *buf, struct base_slice s);
 BASE_MUST int cql_wire_put_bytes(struct base_buf *buf, const struct base_slice *s); /* NULL: null */
 BASE_MUST int cql_wire_put_short_bytes(struct base_buf *buf, struct base_slice s);
 BASE_MUST int cql_wire_put_value(struct base_buf *buf, const struct cql_value *value);
 BASE_MUST int cql_wire_put_string_list(struct base_buf *buf, const struct base_slice *items,
                                        size_t count);
-BASE_MUST int cql_wire_put_inetaddr(struct base_buf *buf,
-                                    struct base_slice address); /* 4 or 16 bytes */
+/* 4 or 16 bytes */
+BASE_MUST int cql_wire_put_inetaddr(struct base_buf *buf, struct base_slice address);
 BASE_MUST int cql_wire_put_inet(struct base_buf *buf, struct base_slice address, int32_t port);
 /* [option]: a type as `version` knows it; what it does not know goes as a custom class. */
 BASE_MUST int cql_wire_put_type(struct base_buf *buf, uint8_t version,
@@ -338,13 +336,14 @@ struct cql_failure {           /* v5: which replica failed, and why (0: unknown)
 struct cql_error {
     int32_t code; /* enum cql_error_number */
     struct base_slice message;
-    struct cql_outcome outcome; /* consistency, required, received, alive, failures, write_type,
-                                   data_present: as the code says */
+    /* consistency, required, received, alive, failures, write_type, data_present: as the code
+     * says */
+    struct cql_outcome outcome;
     const struct cql_failure *failure_map; /* v5; outcome.failures of them when decoded */
     size_t failure_map_count;
     uint16_t contentions; /* v5 WRITE_TIMEOUT of CAS */
-    struct base_slice keyspace,
-        name; /* ALREADY_EXISTS (name empty: the keyspace), FUNCTION_FAILURE */
+    /* ALREADY_EXISTS (name empty: the keyspace), FUNCTION_FAILURE */
+    struct base_slice keyspace, name;
     const struct base_slice *arg_types; /* FUNCTION_FAILURE */
     size_t arg_type_count;
     struct base_slice id; /* UNPREPARED */

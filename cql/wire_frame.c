@@ -347,9 +347,8 @@ static enum cql_wire_step next_segmented(struct cql_wire_in *in, struct base_sli
         struct segment s;
         size_t len = 0;
         if (in->segment_left) {
-            BASE_ASSERT(rest.len >=
-                        in->segment_left +
-                            SEGMENT_TRAILER); /* the caller's: it was there, and is not dropped */
+            /* the caller's: it was there, and is not dropped */
+            BASE_ASSERT(rest.len >= in->segment_left + SEGMENT_TRAILER);
             enum cql_wire_step step =
                 next_inside(in, base_slice(rest.data, in->segment_left), &len, message, err);
             in->segment_left -= len;

@@ -387,8 +387,8 @@ static uint8_t version_of(enum base_type_kind kind)
 static int put_class_option(struct base_buf *buf, const struct base_type *type)
 {
     size_t at = buf->len;
-    int rc =
-        cql_wire_put_int(buf, 0); /* the code of a custom type, and room for the string's length */
+    /* the code of a custom type, and room for the string's length */
+    int rc = cql_wire_put_int(buf, 0);
     if (rc == BASE_OK)
         rc = cql_wire_put_class(buf, type);
     if (rc == BASE_OK && buf->len - at - 4 > UINT16_MAX)

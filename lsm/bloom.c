@@ -14,8 +14,8 @@
 
 static inline uint64_t mix(int64_t token)
 {
-    uint64_t h = (uint64_t)
-        token; /* a node's tokens share their upper bits: spread the lower ones over all */
+    /* a node's tokens share their upper bits: spread the lower ones over all */
+    uint64_t h = (uint64_t)token;
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
     return h ^ h >> 32;

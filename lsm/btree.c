@@ -20,7 +20,8 @@ struct lsmi_btree_node {
     uint16_t count, cap;
     bool leaf;
     struct lsmi_btree_node *prev, *next; /* leaves only */
-    uint64_t prefix[]; /* cap of them; then cap items; then, inner, cap children */
+    /* cap of them; then cap items; then, inner, cap children */
+    uint64_t prefix[];
 };
 
 static inline struct lsmi_btree_item **node_items(const struct lsmi_btree_node *node)
@@ -260,8 +261,8 @@ bool lsmi_btree_insert(struct lsmi_btree *tree, struct base_arena *arena,
     struct lsmi_btree_node *child = NULL;
     for (unsigned i = 0; i < need; i++) {
         unsigned at_level = tree->height - 1 - i;
-        unsigned at =
-            spot->at[at_level] + (i ? 1u : 0u); /* a new child goes right of the one that split */
+        /* a new child goes right of the one that split */
+        unsigned at = spot->at[at_level] + (i ? 1u : 0u);
         node_split_put(spot->node[at_level], at, prefix, entry, child, fresh[i]);
         prefix = fresh[i]->prefix[0];
         entry = node_items(fresh[i])[0];

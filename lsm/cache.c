@@ -54,8 +54,8 @@ static struct shard *shard_of(struct lsmi_cache *cache, uint64_t hash)
 
 static struct lsmi_block *slot_block(const struct slot *slot)
 {
-    return (struct lsmi_block *)(slot->tagged &
-                                 ~(uintptr_t)USED_MAX); /* malloc's addresses end in zeros */
+    /* malloc's addresses end in zeros */
+    return (struct lsmi_block *)(slot->tagged & ~(uintptr_t)USED_MAX);
 }
 
 static size_t home_of(const struct shard *s, uint64_t hash)
@@ -237,9 +237,8 @@ void lsmi_cache_offer(struct lsmi_cache *cache, struct lsmi_block *b, bool scan)
     if (s->size_bytes + cost <= limit && !b->cached && !lookup(s, hash, b->file, b->offset) &&
         reserve_slot(s)) {
         BASE_ASSERT(((uintptr_t)b & USED_MAX) == 0);
-        put(s,
-            (struct slot){hash, (uintptr_t)b |
-                                    (b->level > 0 ? USED_MAX : 1)}); /* index blocks serve many */
+        /* index blocks serve many */
+        put(s, (struct slot){hash, (uintptr_t)b | (b->level > 0 ? USED_MAX : 1)});
         b->cached = true;
         lsmi_block_pin(b);
         s->entries++;

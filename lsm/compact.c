@@ -464,8 +464,8 @@ static enum base_step compact_step(struct base_job *job)
     if (!stop && lsmi_retry_waits(store, &c->retry, &job->delay_ns))
         return BASE_STEP_WAIT;
     pthread_mutex_lock(&table->lock);
-    stop |= table->compact_stopped ||
-            table->dropped; /* what is left of a dropped table is only pinned by readers */
+    /* what is left of a dropped table is only pinned by readers */
+    stop |= table->compact_stopped || table->dropped;
     pthread_mutex_unlock(&table->lock);
     struct base_err err;
     base_err_clear(&err);

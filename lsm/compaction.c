@@ -18,8 +18,8 @@ struct lsmi_compaction {
     struct lsmi_sst_source *sources; /* input_count */
     size_t input_count;
     struct base_read all;
-    struct base_dropped_column
-        *dropped; /* names and types not copied: only ids and times are used */
+    /* names and types not copied: only ids and times are used */
+    struct base_dropped_column *dropped;
     size_t dropped_count;
     int64_t truncated_us; /* INT64_MIN: nothing in the inputs is under a truncation */
     struct lsmi_index_build *index;

@@ -95,8 +95,8 @@ int lsmi_table_switch(struct lsm_table *table, bool *switched, struct base_err *
 int lsmi_table_renew(struct lsm_table *table, struct base_err *err)
 {
     bool switched, stale;
-    return switch_once(table, true, &switched, &stale,
-                       err); /* only who holds manifest_lock changes the indexes */
+    /* only who holds manifest_lock changes the indexes */
+    return switch_once(table, true, &switched, &stale, err);
 }
 
 uint64_t lsmi_log_low(struct lsm_store *store, const struct lsmi_memtable *except,
@@ -393,8 +393,8 @@ static void flush_swap(struct lsm_table *table, struct lsmi_view *next)
     table->flushed++;
     pthread_mutex_unlock(&table->lock);
     lsmi_view_release(old);
-    f->memtable->size_total =
-        NULL; /* readers may pin it for long; writers need not wait for them */
+    /* readers may pin it for long; writers need not wait for them */
+    f->memtable->size_total = NULL;
     atomic_fetch_sub(&store->memtable_bytes, size);
     atomic_fetch_sub(&store->flushing_bytes, size);
 }

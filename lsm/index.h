@@ -29,8 +29,8 @@ struct lsmi_place {
     struct base_slice pkey; /* empty: all of the token */
     struct base_slice ckey; /* empty: the whole partition */
 };
-BASE_MUST bool lsmi_index_get_place(struct base_slice bytes,
-                                    struct lsmi_place *out); /* false: damaged */
+/* false: damaged */
+BASE_MUST bool lsmi_index_get_place(struct base_slice bytes, struct lsmi_place *out);
 
 /* Components (index_component.c). */
 
@@ -62,8 +62,8 @@ bool lsmi_indexer_has(const struct base_indexer *indexer, uint32_t index_id);
 /* Building (index_build.c). */
 
 struct lsmi_index_config {
-    struct lsmi_sst_params
-        sst; /* of the SSTable that it is for: fs, id, table, compressor …; path is not looked at */
+    /* of the SSTable that it is for: fs, id, table, compressor …; path is not looked at */
+    struct lsmi_sst_params sst;
     const char *dir; /* copied */
     struct base_indexer *indexer;
     bool (*wanted)(void *ctx, uint32_t index_id); /* NULL: all of them */
@@ -88,8 +88,8 @@ BASE_MUST int lsmi_index_build_attach(struct lsmi_index_build *b, struct lsm_sst
                                       struct lsmi_cache *cache, struct base_err *err);
 /* The files stay: they are the SSTable's. Before close. */
 void lsmi_index_build_keep(struct lsmi_index_build *b);
-void lsmi_index_build_close(
-    struct lsmi_index_build *b); /* NULL is fine; removes what is not kept */
+/* NULL is fine; removes what is not kept */
+void lsmi_index_build_close(struct lsmi_index_build *b);
 
 /* Reading (index_candidates.c). */
 
@@ -105,8 +105,8 @@ struct lsmi_candidates_config {
     size_t sstable_count;
     uint32_t index_id;
     struct base_slice term;
-    const struct base_read
-        *cmd; /* its partition, or tokens and start_pkey: other places are left out */
+    /* its partition, or tokens and start_pkey: other places are left out */
+    const struct base_read *cmd;
     /* A component cannot be read. */
     void (*damaged)(void *ctx, struct lsm_sstable *sst, const struct lsm_sstable *component);
     void *ctx;

@@ -275,8 +275,8 @@ static void runs_end(struct lsmi_index_build *b, struct part *part)
         if (part->runs)
             lsmi_sst_release(part->runs[i]);
         run_path(b, part, i, path);
-        (void)!base_fs_remove(b->config.sst.fs, path,
-                              NULL); /* what stays the next open of the store removes */
+        /* what stays the next open of the store removes */
+        (void)!base_fs_remove(b->config.sst.fs, path, NULL);
     }
     part->run_count = 0;
     free(part->runs);

@@ -164,9 +164,8 @@ static int set_bounds(struct lsmi_candidates *c)
         return base_buf_put(&c->lo, cmd->pkey.data, 8);
     }
     base_token_put(c->hi, cmd->token_upto);
-    base_token_put(token,
-                   cmd->token_after +
-                       1); /* of the greatest token nothing follows: the caller has seen to it */
+    /* of the greatest token nothing follows: the caller has seen to it */
+    base_token_put(token, cmd->token_after + 1);
     struct base_slice lo = base_slice(token, 8);
     if (cmd->start_pkey.len >= 8 && memcmp(cmd->start_pkey.data, token, 8) > 0)
         lo = base_slice(cmd->start_pkey.data, 8);
@@ -280,8 +279,8 @@ int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool
             *end = true;
             return BASE_OK;
         }
-        bool again =
-            base_slice_equal(least->place, base_buf_view(&c->last)); /* another part had it */
+        /* another part had it */
+        bool again = base_slice_equal(least->place, base_buf_view(&c->last));
         base_buf_reset(&c->last);
         int rc = base_buf_put_slice(&c->last, least->place);
         if (rc != BASE_OK)

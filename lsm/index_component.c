@@ -30,8 +30,8 @@ int lsmi_index_put_term(struct base_slice term, struct base_buf *out)
 /* Rows end AT, and so does every place, as rows of an SSTable do. */
 int lsmi_index_put_place(struct base_slice pkey, struct base_slice ckey, struct base_buf *out)
 {
-    static const uint8_t of_token[] = {0, 0, BASE_KEY_AT},
-                         at = BASE_KEY_AT; /* 00 00 is in no key's escapes: before all keys */
+    /* 00 00 is in no key's escapes: before all keys */
+    static const uint8_t of_token[] = {0, 0, BASE_KEY_AT}, at = BASE_KEY_AT;
     if (ckey.len && pkey.len + ckey.len > BASE_CKEY_LEN_MAX)
         ckey.len = 0;
     if (pkey.len >= BASE_CKEY_LEN_MAX) {
@@ -214,8 +214,9 @@ void lsmi_component_drop(struct lsm_sstable *sst, const struct lsm_sstable *comp
         if (sst->components[i].file == component)
             file = take(sst, i);
     pthread_mutex_unlock(&sst->components_lock);
-    lsmi_sst_release(file); /* the build that follows puts its file in this one's place: who ends
-                               late must not remove that */
+    /* the build that follows puts its file in this one's place: who ends late must not remove
+     * that */
+    lsmi_sst_release(file);
 }
 
 /* With the SSTable's last reference (sst_reader.c). */

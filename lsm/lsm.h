@@ -51,8 +51,8 @@ struct lsm_options {
     uint64_t cache_size_max;    /* blocks, indexes, filters; default 64 MiB */
     uint64_t compaction_rate_bytes_s; /* 0: no limit; default 64 MiB/s as Cassandra */
     uint32_t block_size;              /* uncompressed; default 4096 */
-    uint64_t index_build_size_max; /* memory of one build of an SSTable's indexes; past it, runs on
-                                      disk. Default 16 MiB */
+    /* memory of one build of an SSTable's indexes; past it, runs on disk. Default 16 MiB */
+    uint64_t index_build_size_max;
 };
 void lsm_options_init(struct lsm_options *options); /* the defaults */
 
@@ -70,8 +70,8 @@ struct lsm_table_desc {
     const struct base_dropped_column *dropped; /* cells of these ids are dropped; copied */
     size_t dropped_count;
     int64_t truncated_us; /* data with ts <= this are gone; INT64_MIN: never truncated */
-    struct base_indexer
-        *indexer; /* of its secondary indexes, or NULL; the store takes references of its own */
+    /* of its secondary indexes, or NULL; the store takes references of its own */
+    struct base_indexer *indexer;
 };
 
 /* Open: read the manifest, remove what no manifest names, but do not replay the log yet. CORRUPT
@@ -91,8 +91,8 @@ BASE_MUST int lsm_table_drop(struct lsm_store *store, struct lsm_table *table,
 /* Remove all data written before now: flush nothing, forget memtables and SSTables. Durable on
  * return. */
 BASE_MUST int lsm_table_truncate(struct lsm_table *table, struct base_err *err);
-struct lsm_table *lsm_table_find(struct lsm_store *store,
-                                 struct base_uuid id); /* NULL: none [loop] */
+/* NULL: none [loop] */
+struct lsm_table *lsm_table_find(struct lsm_store *store, struct base_uuid id);
 /* Tables on disk that nobody declared (dropped while we were away): removed by lsm_replay. */
 BASE_MUST int lsm_replay(struct lsm_store *store, struct base_err *err);
 /* Flush what is worth it (replay longer than `flush_over_bytes`), stop background jobs, close.
@@ -225,8 +225,8 @@ struct lsm_sstable_info { /* DESIGN.md §6: SSTable metadata */
     uint64_t id, file_size, data_bytes_uncompressed, partition_count, row_count, cell_count,
         tombstone_count, marker_count;
     uint64_t block_count, index_bytes, filter_bytes;
-    int64_t token_min, token_max, ts_min, ts_max, local_s_min,
-        local_s_max; /* of tombstones and expiring data */
+    /* of tombstones and expiring data */
+    int64_t token_min, token_max, ts_min, ts_max, local_s_min, local_s_max;
     int32_t ttl_max;
     uint64_t commitlog_from, commitlog_upto; /* positions covered */
     int64_t repaired_at_ms;                  /* 0: unrepaired */

@@ -107,8 +107,8 @@ struct lsm_table {
     struct lsm_store *store;
     struct base_uuid id;
     atomic_int refs; /* the store's, and each posted job's */
-    uint64_t
-        replay_from; /* what is before it in the log was in SSTables when the table was opened */
+    /* what is before it in the log was in SSTables when the table was opened */
+    uint64_t replay_from;
     pthread_mutex_t lock;
     struct lsmi_desc *desc;
     struct lsmi_view *view;
@@ -118,8 +118,8 @@ struct lsm_table {
     struct lsmi_flush flush;
     struct lsmi_compact compact;
     struct lsmi_index_job index_job;
-    uint64_t index_sst; /* the SSTable whose indexes are being built, 0: none; and how far its data
-                           are read */
+    /* the SSTable whose indexes are being built, 0: none; and how far its data are read */
+    uint64_t index_sst;
     double index_fraction;
     uint64_t switched, flushed; /* memtables, so far */
     uint64_t flush_failures, compact_failures, index_failures;

@@ -283,8 +283,8 @@ static int current_write(struct lsmi_manifest *m, uint64_t number, struct base_e
 /* A new file with the state and CURRENT moved to it. On failure the old file is still in use. */
 static int rewrite(struct lsmi_manifest *m, struct base_err *err)
 {
-    struct lsmi_manifest next =
-        *m; /* the file's fields are the new file's; the arrays are shared */
+    /* the file's fields are the new file's; the arrays are shared */
+    struct lsmi_manifest next = *m;
     char path[PATH_MAX_];
     struct base_buf edit;
     base_buf_init(&edit, (size_t)1 << 30);

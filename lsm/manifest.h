@@ -30,9 +30,10 @@ struct lsmi_manifest {
     uint64_t number, seed, offset, synced;
     uint64_t live_size; /* after the last rewrite */
     bool unconfirmed;   /* when loaded: nothing says that the last edit was synced */
-    uint64_t attempts;  /* rewrites that failed late: each has a file of its own, for CURRENT may
-                           name it */
-    bool rewrite; /* a write failed: the file's end is unknown; the next commit makes a new one */
+    /* rewrites that failed late: each has a file of its own, for CURRENT may name it */
+    uint64_t attempts;
+    /* a write failed: the file's end is unknown; the next commit makes a new one */
+    bool rewrite;
 };
 
 /* Read it; make an empty one when there is no CURRENT. CORRUPT names file and offset; VERSION. */

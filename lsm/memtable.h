@@ -68,11 +68,12 @@ struct lsmi_memtable {
     unsigned shard_count; /* 1 (no locks, can roll back) or LSMI_SHARDS_MAX */
     _Atomic uint64_t size_bytes;
     _Atomic uint64_t *size_total; /* of all memtables of a store, or NULL */
-    struct base_indexer
-        *indexer; /* of the indexes that it keeps, from its first mutation on; NULL: none */
+    /* of the indexes that it keeps, from its first mutation on; NULL: none */
+    struct base_indexer *indexer;
     /* The store's business: */
     _Atomic uint64_t log_from; /* commit-log position of the first record in it; UINT64_MAX: none */
-    uint64_t log_upto;     /* all of the table's records before this are in it or in older ones */
+    /* all of the table's records before this are in it or in older ones */
+    uint64_t log_upto;
     _Atomic bool unlogged; /* holds mutations that are in no log */
     struct lsmi_mt_shard shards[];
 };
@@ -125,8 +126,8 @@ struct lsmi_mt_source {
     /* the slice */
     size_t slice; /* counted in reading direction */
     enum { LSMI_SLICE_ENTER, LSMI_SLICE_OPEN, LSMI_SLICE_INSIDE } state;
-    struct base_slice bound_first,
-        bound_last;               /* where it announces and closes what is open; never AT */
+    /* where it announces and closes what is open; never AT */
+    struct base_slice bound_first, bound_last;
     struct base_slice slice_last; /* its far bound as it was given */
     /* the page of rows */
     struct lsmi_btree_cursor row_cursor;
@@ -153,8 +154,8 @@ void lsmi_mt_source_fini(struct lsmi_mt_source *src);
  * CORRUPT, NOMEM. */
 BASE_MUST int lsmi_mt_index_apply(struct lsmi_memtable *mt, struct lsmi_mt_shard *shard,
                                   const struct base_mutation *m);
-bool lsmi_mt_indexes_new(struct lsmi_memtable *mt,
-                         struct base_indexer *indexer); /* false: out of memory */
+/* false: out of memory */
+bool lsmi_mt_indexes_new(struct lsmi_memtable *mt, struct base_indexer *indexer);
 void lsmi_mt_indexes_free(struct lsmi_memtable *mt);
 /* Up to `max` keys of a tree, from `from` on (after: behind it), in order; they live as long as the
  * memtable. */

@@ -16,8 +16,8 @@
 /* Sorted keys after a common prefix. */
 struct lsmi_keys {
     const uint8_t *heads; /* be32 each: the first four bytes after the prefix, zero-padded */
-    const uint8_t
-        *offsets; /* of their records from the block's start, u16 or u32; count + 1 of them */
+    /* of their records from the block's start, u16 or u32; count + 1 of them */
+    const uint8_t *offsets;
     uint32_t count;
 };
 
@@ -34,8 +34,8 @@ struct lsmi_block {
     uint8_t flags;
     uint32_t level;        /* index blocks: 1 is the level above the data */
     struct lsmi_keys keys; /* data: partitions (their pkeys); index: separators */
-    struct lsmi_keys
-        rows; /* data: rows and markers of all partitions; prefixes are the partitions' own */
+    /* data: rows and markers of all partitions; prefixes are the partitions' own */
+    struct lsmi_keys rows;
     struct base_slice prefix;
     const uint8_t *child_ends; /* index: le32 each, from child_base */
     uint64_t child_base;
@@ -44,8 +44,8 @@ struct lsmi_block {
     uint8_t bytes[];
 };
 
-struct lsmi_block *
-lsmi_block_new(uint32_t size); /* one reference, bytes unset; NULL when out of memory */
+/* one reference, bytes unset; NULL when out of memory */
+struct lsmi_block *lsmi_block_new(uint32_t size);
 /* The same in the memory of `spare` if that is large enough; else spare (may be NULL) is freed. */
 struct lsmi_block *lsmi_block_renew(struct lsmi_block *spare, uint32_t size);
 /* Does the caller hold the only reference? Then it may be renewed. */

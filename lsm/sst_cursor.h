@@ -37,9 +37,10 @@ struct lsmi_sst_cursor {
     struct lsmi_block *static_block; /* holds the partition's static row; pinned */
     size_t slice;                    /* index into the command's slices */
     enum lsmi_slice_phase phase;
-    bool sought;        /* `data` is where the index leads for this slice's first bound */
-    uint32_t row, stop; /* forward: the next row, and one past the slice's last here; reversed: one
-                           past the next, and the last */
+    bool sought; /* `data` is where the index leads for this slice's first bound */
+    /* forward: the next row, and one past the slice's last here; reversed: one past the next, and
+     * the last */
+    uint32_t row, stop;
     struct base_deletion open; /* range deletion at `row` */
     size_t prefix_len;         /* of ckey: the prefix that is there already */
     uint8_t *ckey;             /* LSMI_CKEY_ROOM */

@@ -77,8 +77,8 @@ struct lsmi_count {
     uint64_t partition_bytes;
 };
 void lsmi_count_begin(struct lsmi_count *c, struct lsm_sstable_info *info);
-BASE_MUST bool lsmi_count_partition(struct lsmi_count *c,
-                                    const struct base_partition *p); /* false: damaged row */
+/* false: damaged row */
+BASE_MUST bool lsmi_count_partition(struct lsmi_count *c, const struct base_partition *p);
 BASE_MUST bool lsmi_count_item(struct lsmi_count *c, const struct base_item *item);
 void lsmi_count_partition_end(struct lsmi_count *c);
 void lsmi_count_end(struct lsmi_count *c);
@@ -126,8 +126,8 @@ struct lsm_sstable {
     _Atomic(struct lsmi_filter *) filter; /* NULL: not read yet */
     _Atomic uint64_t bloom_checks, bloom_false_positives;
     pthread_mutex_t components_lock;
-    struct lsmi_component
-        *components; /* what is built of the table's indexes; under components_lock */
+    /* what is built of the table's indexes; under components_lock */
+    struct lsmi_component *components;
     size_t component_count;
 };
 void lsmi_components_free(struct lsm_sstable *sst, bool removed); /* index_component.c */

@@ -11,8 +11,8 @@ struct lsmi_cache;
 struct lsmi_cache_stats {
     uint64_t size_bytes, entries, hits, misses;
 };
-struct lsmi_cache *
-lsmi_cache_new(size_t size_bytes_max);          /* sharded, thread-safe; NULL when out of memory */
+/* sharded, thread-safe; NULL when out of memory */
+struct lsmi_cache *lsmi_cache_new(size_t size_bytes_max);
 void lsmi_cache_free(struct lsmi_cache *cache); /* all pins must be gone */
 void lsmi_cache_get_stats(struct lsmi_cache *cache, struct lsmi_cache_stats *stats);
 
@@ -27,10 +27,10 @@ struct lsmi_sst_params {
     int compressor, compression_level;
     uint32_t block_size; /* uncompressed target */
     double bloom_fp_chance;
-    uint64_t partition_count_hint; /* upper estimate, sizes the filter; the writer may gather tokens
-                                      and be exact */
-    bool direct; /* write around the page cache (BASE_OPEN_DIRECT): for output that is large and not
-                    read soon */
+    /* upper estimate, sizes the filter; the writer may gather tokens and be exact */
+    uint64_t partition_count_hint;
+    /* write around the page cache (BASE_OPEN_DIRECT): for output that is large and not read soon */
+    bool direct;
     uint32_t level;
     uint64_t commitlog_from, commitlog_upto; /* positions covered */
     int64_t repaired_at_ms;
@@ -49,8 +49,9 @@ BASE_MUST int lsmi_sst_writer_partition(struct lsmi_sst_writer *w,
 BASE_MUST int lsmi_sst_writer_item(struct lsmi_sst_writer *w, const struct base_item *item,
                                    struct base_err *err);
 uint64_t lsmi_sst_writer_size(const struct lsmi_sst_writer *w); /* bytes written so far */
+/* frees w on success */
 BASE_MUST int lsmi_sst_writer_finish(struct lsmi_sst_writer *w, struct lsm_sstable_info *info,
-                                     struct base_err *err); /* frees w on success */
+                                     struct base_err *err);
 void lsmi_sst_writer_abort(struct lsmi_sst_writer *w);
 
 /* Reader. */
@@ -61,9 +62,10 @@ void lsmi_sst_writer_abort(struct lsmi_sst_writer *w);
 BASE_MUST int lsmi_sst_open(struct base_fs *fs, const char *path, struct lsmi_cache *cache,
                             struct lsm_sstable **out, struct base_err *err);
 struct lsm_sstable *lsmi_sst_acquire(struct lsm_sstable *sst);
-void lsmi_sst_release(
-    struct lsm_sstable *sst); /* the last one closes; and removes the file if marked */
-void lsmi_sst_mark_removed(struct lsm_sstable *sst); /* remove the file with the last reference */
+/* the last one closes; and removes the file if marked */
+void lsmi_sst_release(struct lsm_sstable *sst);
+/* remove the file with the last reference */
+void lsmi_sst_mark_removed(struct lsm_sstable *sst);
 const struct lsm_sstable_info *lsmi_sst_info(const struct lsm_sstable *sst);
 struct base_slice lsmi_sst_pkey_min(const struct lsm_sstable *sst);
 struct base_slice lsmi_sst_pkey_max(const struct lsm_sstable *sst);
@@ -83,13 +85,13 @@ struct lsmi_sst_source {
     struct base_source source;
     struct lsm_sstable *sst;
     const struct base_read *cmd;
-    struct lsmi_sst_cursor *cursor; /* kept over init calls when not NULL: memory for reuse; free
-                                       with lsmi_sst_source_fini */
+    /* kept over init calls when not NULL: memory for reuse; free with lsmi_sst_source_fini */
+    struct lsmi_sst_cursor *cursor;
 };
 BASE_MUST int lsmi_sst_source_init(struct lsmi_sst_source *src, struct lsm_sstable *sst,
                                    const struct base_read *cmd, struct base_err *err);
-void lsmi_sst_source_fini(
-    struct lsmi_sst_source *src); /* frees the kept memory; src must be closed or zero */
+/* frees the kept memory; src must be closed or zero */
+void lsmi_sst_source_fini(struct lsmi_sst_source *src);
 
 /* Compaction: one job's work, in bounded steps. */
 
@@ -110,8 +112,8 @@ struct lsmi_compaction_config {
     const struct base_dropped_column *dropped;
     size_t dropped_count;
     int64_t truncated_us;
-    struct lsmi_index_build *index; /* fed with what is written, and finished before it is; borrowed
-                                       until close. May be NULL */
+    /* fed with what is written, and finished before it is; borrowed until close. May be NULL */
+    struct lsmi_index_build *index;
 };
 BASE_MUST int lsmi_compaction_open(const struct lsmi_compaction_config *config,
                                    struct lsmi_compaction **out, struct base_err *err);

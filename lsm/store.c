@@ -313,8 +313,8 @@ static int drop_undeclared(struct lsm_store *store, struct base_err *err)
     for (size_t i = 0; i < file_count && rc == BASE_OK; i++) {
         char path[LSMI_PATH_MAX];
         lsmi_sstable_path(store, files[i], path);
-        (void)!base_fs_remove(store->options.fs, path,
-                              NULL); /* if it stays, the next open removes it */
+        /* if it stays, the next open removes it */
+        (void)!base_fs_remove(store->options.fs, path, NULL);
     }
     free(files);
     base_buf_fini(&edit);

@@ -39,8 +39,8 @@ struct net_internode_config {
     struct base_log *log; /* may be NULL */
     struct base_uuid host_id;
     uint32_t generation;
-    const char *cluster_name; /* another cluster's hello is refused, by name; "": whichever it is (a
-                                 guest) */
+    /* another cluster's hello is refused, by name; "": whichever it is (a guest) */
+    const char *cluster_name;
     /* What a peer's hello may be keyed by: the cluster secret, and this node's own token (of its
      * data directory's private file: who can read that is the same user). Either may be empty. */
     struct base_slice secret, token;
@@ -49,16 +49,17 @@ struct net_internode_config {
     int (*credential)(void *ctx, const char *host, uint16_t port,
                       uint8_t out[NET_CREDENTIAL_LEN_MAX], size_t *len, bool *is_secret,
                       struct base_err *err);
-    struct net_tls_config
-        tls;    /* for connections that we make: https if it has a certificate or a ca … */
-    bool https; /* … or this: then without a ca the system's is asked */
-    size_t frame_size_max;  /* one message: 16 MiB + a little */
-    size_t body_size_max;   /* one POST, one response: 32 MiB */
-    size_t queue_bytes_max; /* waiting for one lane of a peer: 16 MiB; past it send is OVERLOADED */
-    size_t inbound_bytes_max; /* handed out and not answered, all peers: 64 MiB; past it POSTs are
-                                 answered 503 */
-    size_t gather_bytes;      /* 64 KiB */
-    unsigned posts_max;       /* in flight for a lane of a peer: 8 */
+    /* for connections that we make: https if it has a certificate or a ca … */
+    struct net_tls_config tls;
+    bool https;            /* … or this: then without a ca the system's is asked */
+    size_t frame_size_max; /* one message: 16 MiB + a little */
+    size_t body_size_max;  /* one POST, one response: 32 MiB */
+    /* waiting for one lane of a peer: 16 MiB; past it send is OVERLOADED */
+    size_t queue_bytes_max;
+    /* handed out and not answered, all peers: 64 MiB; past it POSTs are answered 503 */
+    size_t inbound_bytes_max;
+    size_t gather_bytes;         /* 64 KiB */
+    unsigned posts_max;          /* in flight for a lane of a peer: 8 */
     uint64_t connect_timeout_ns; /* 2 s */
     void (*on_request)(void *ctx, struct net_inbound *in);
     void (*on_reply)(void *ctx, const struct base_message *reply); /* borrowed */
@@ -83,8 +84,9 @@ void net_internode_close(struct net_internode *internode);
 BASE_MUST int net_internode_send(struct net_internode *internode, struct base_slice address,
                                  struct base_uuid to, int lane, bool compress,
                                  const struct base_message *message);
+/* gives `in` back */
 void net_internode_reply(struct net_internode *internode, struct net_inbound *in,
-                         const struct base_message *reply); /* gives `in` back */
+                         const struct base_message *reply);
 void net_internode_drop(struct net_internode *internode, struct net_inbound *in);
 /* Answer an HTTP request whose path begins with /internode/v1/ (from the server's handler). False:
  * it does not. */

@@ -84,8 +84,8 @@ static void fail_queues(struct neti_peer *peer)
 {
     for (int i = 0; i < NET_INTERNODE_LANES; i++) {
         struct neti_lane *lane = &peer->lanes[i];
-        struct neti_queue failed =
-            lane->queue; /* on_undelivered may send again: that is for the next hello */
+        /* on_undelivered may send again: that is for the next hello */
+        struct neti_queue failed = lane->queue;
         if (!failed.first)
             continue;
         for (struct neti_queued *q = failed.first; q; q = q->next)

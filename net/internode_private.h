@@ -230,11 +230,12 @@ static inline struct neti_queued *neti_queue_take(struct neti_queue *queue)
     return q;
 }
 
-struct neti_queued *
-neti_lane_take(struct neti_lane *lane); /* the first of its queue, which is not empty */
-void neti_lane_count(struct neti_lane *lane,
-                     const struct neti_queued *q); /* it will be in its queue */
-void neti_lane_undelivered(struct neti_lane *lane, struct neti_queued *q); /* told, freed */
+/* the first of its queue, which is not empty */
+struct neti_queued *neti_lane_take(struct neti_lane *lane);
+/* it will be in its queue */
+void neti_lane_count(struct neti_lane *lane, const struct neti_queued *q);
+/* told, freed */
+void neti_lane_undelivered(struct neti_lane *lane, struct neti_queued *q);
 /* What an easy handle to a peer has; message: CURL_ERROR_SIZE bytes. */
 BASE_MUST int neti_peer_options(struct neti_transfer *transfer, struct neti_peer *peer,
                                 const char *url, char *message);

@@ -17,8 +17,8 @@ struct net_loop;
 enum net_event { NET_READABLE = 1, NET_WRITABLE = 2 };
 struct net_watch {
     int fd;
-    void (*ready)(struct net_watch *watch,
-                  int events); /* of enum net_event; errors and hang-ups count as both */
+    /* of enum net_event; errors and hang-ups count as both */
+    void (*ready)(struct net_watch *watch, int events);
 };
 /* A one-shot timer. The caller's storage; zero it first. Arming and disarming cost O(log n). */
 struct net_timer {
@@ -43,17 +43,19 @@ struct net_task {
 BASE_MUST int net_loop_new(struct net_loop **out, struct base_err *err);
 void net_loop_free(struct net_loop *loop); /* nothing may be watched any more */
 BASE_MUST int net_loop_run(struct net_loop *loop, struct base_err *err); /* until net_loop_stop */
-void net_loop_stop(struct net_loop *loop); /* any thread; also from a signal handler */
+/* any thread; also from a signal handler */
+void net_loop_stop(struct net_loop *loop);
 void net_loop_post(struct net_loop *loop, struct net_task *task); /* any thread */
 struct base_mono_ns net_loop_now(const struct net_loop *loop);    /* as of this turn */
+/* or change */
 BASE_MUST int net_loop_watch(struct net_loop *loop, struct net_watch *watch, int events,
-                             struct base_err *err); /* or change */
+                             struct base_err *err);
 void net_loop_unwatch(struct net_loop *loop, struct net_watch *watch);
-void net_loop_arm(struct net_loop *loop, struct net_timer *timer,
-                  uint64_t after_ns); /* or arm anew */
+/* or arm anew */
+void net_loop_arm(struct net_loop *loop, struct net_timer *timer, uint64_t after_ns);
 void net_loop_disarm(struct net_loop *loop, struct net_timer *timer);
-void net_loop_at_end(struct net_loop *loop,
-                     struct net_hook *hook); /* already armed: once is enough */
+/* already armed: once is enough */
+void net_loop_at_end(struct net_loop *loop, struct net_hook *hook);
 void net_loop_not_at_end(struct net_loop *loop, struct net_hook *hook);
 
 /* TLS. */
@@ -63,10 +65,10 @@ void net_loop_not_at_end(struct net_loop *loop, struct net_hook *hook);
 struct net_tls_config {
     const char *certificate; /* the chain, ours first. A listener without one speaks plain HTTP */
     const char *key;         /* NULL: it is in the certificate's file */
-    const char *ca; /* who vouches for the other side; NULL: of a listener nobody, of a caller the
-                       system's */
-    bool require_client_auth; /* a listener's; mutual: a peer without a certificate of this ca is
-                                 refused */
+    /* who vouches for the other side; NULL: of a listener nobody, of a caller the system's */
+    const char *ca;
+    /* a listener's; mutual: a peer without a certificate of this ca is refused */
+    bool require_client_auth;
 };
 
 /* HTTP server (libmicrohttpd, driven by the loop). */
@@ -75,13 +77,14 @@ struct net_http_server;
 struct net_http_request;
 
 struct net_http_server_config {
-    const char *host;        /* numeric address */
-    uint16_t port;           /* 0: any free one */
-    const char *also_host;   /* another name by which it is reached (a broadcast address), or NULL:
-                                the Host header may say it */
-    size_t body_size_max;    /* larger bodies are answered 413 */
-    size_t bodies_bytes_max; /* of all requests on their way in, together; past it they are answered
-                                503. 0: no limit */
+    const char *host; /* numeric address */
+    uint16_t port;    /* 0: any free one */
+    /* another name by which it is reached (a broadcast address), or NULL: the Host header may say
+     * it */
+    const char *also_host;
+    size_t body_size_max; /* larger bodies are answered 413 */
+    /* of all requests on their way in, together; past it they are answered 503. 0: no limit */
+    size_t bodies_bytes_max;
     unsigned connections_max;
     unsigned idle_timeout_s;
     struct net_tls_config tls;
@@ -120,8 +123,8 @@ void net_http_respond(struct net_http_request *request, unsigned status, const c
  * put. NOMEM: answered 503 instead, `gone` is not called. */
 BASE_MUST int net_http_stream_begin(struct net_http_request *request, unsigned status,
                                     const char *content_type, void (*gone)(void *ctx), void *ctx);
-BASE_MUST int net_http_stream_put(struct net_http_request *request,
-                                  struct base_slice bytes); /* copies; NOMEM */
+/* copies; NOMEM */
+BASE_MUST int net_http_stream_put(struct net_http_request *request, struct base_slice bytes);
 void net_http_stream_end(struct net_http_request *request);
 /* Take the body's bytes out of a request (the caller fini's them). */
 void net_http_take_body(struct net_http_request *request, struct base_buf *out);
@@ -145,8 +148,9 @@ struct net_http_call {
     size_t body_size_max;                     /* of the answer; more is an error */
     void (*done)(struct net_http_call *call); /* the call's fields below are set */
     /* Results: */
-    int rc; /* 0, UNAVAILABLE (could not connect: nothing was sent), UNAUTHORIZED (TLS), TIMEOUT,
-               IO, LIMIT */
+    /* 0, UNAVAILABLE (could not connect: nothing was sent), UNAUTHORIZED (TLS), TIMEOUT, IO,
+     * LIMIT */
+    int rc;
     unsigned status;
     struct base_buf answer; /* the caller inits and frees */
     struct base_err error;
@@ -155,8 +159,8 @@ struct net_http_call {
 struct net_http_client;
 BASE_MUST int net_http_client_new(struct net_loop *loop, struct net_http_client **out,
                                   struct base_err *err);
-void net_http_client_free(
-    struct net_http_client *client); /* cancels what is under way, without done() */
+/* cancels what is under way, without done() */
+void net_http_client_free(struct net_http_client *client);
 BASE_MUST int net_http_client_start(struct net_http_client *client, struct net_http_call *call,
                                     struct base_err *err);
 /* One call on a loop of its own: for the command line. Returns call->rc. */

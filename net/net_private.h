@@ -12,15 +12,15 @@
  * up by him (but for CURLOPT_PRIVATE) and kept from one transfer to the next. */
 struct neti_transfer {
     CURL *easy;
-    void (*done)(struct neti_transfer *transfer,
-                 CURLcode code); /* it is no longer active; may start it again */
+    /* it is no longer active; may start it again */
+    void (*done)(struct neti_transfer *transfer, CURLcode code);
     bool active;
 };
 
-BASE_MUST int neti_transfer_start(struct net_http_client *client,
-                                  struct neti_transfer *transfer); /* NOMEM, INVALID */
-void neti_transfer_cancel(struct net_http_client *client,
-                          struct neti_transfer *transfer); /* without done() */
+/* NOMEM, INVALID */
+BASE_MUST int neti_transfer_start(struct net_http_client *client, struct neti_transfer *transfer);
+/* without done() */
+void neti_transfer_cancel(struct net_http_client *client, struct neti_transfer *transfer);
 /* Let libcurl begin now what was started, instead of in the loop's next turn. Not from a transfer's
  * callbacks. */
 void neti_client_kick(struct net_http_client *client);

@@ -32,10 +32,10 @@ struct net_stream_peer {
 };
 
 struct net_stream_server_config {
-    const char *host;      /* numeric address */
-    uint16_t port;         /* 0: any free one */
-    const char *port_hint; /* what to do when the port is taken, for the error's text: "choose one
-                              with --cql HOST:PORT" */
+    const char *host; /* numeric address */
+    uint16_t port;    /* 0: any free one */
+    /* what to do when the port is taken, for the error's text: "choose one with --cql HOST:PORT" */
+    const char *port_hint;
     struct net_tls_config tls; /* with a certificate: TLS */
     bool tls_optional;         /* plain connections too, on the same port */
     /* A connection comes. Storage for it, zeroed, with `ready` set; NULL: it is closed at once. */

@@ -198,8 +198,8 @@ int neti_tls_open(const struct net_tls_config *config, struct neti_tls **out, st
             rc = base_err_set(err, BASE_E_NOMEM, "TLS: out of memory");
     if (rc == BASE_OK) {
         struct stamp stamps[FILES];
-        stamp_files(tls, stamps); /* before the files are read: a change in between is seen by the
-                                     next connection */
+        /* before the files are read: a change in between is seen by the next connection */
+        stamp_files(tls, stamps);
         memcpy(tls->stamps, stamps, sizeof stamps);
         rc = read_files(tls, &tls->current, err);
     }

@@ -56,9 +56,8 @@ int net_tls_client_open(int fd, const char *host, const struct net_tls_config *c
         inet_pton(AF_INET, host, address) != 1 && inet_pton(AF_INET6, host, address) != 1;
     if (is_name)
         gnutls_server_name_set(c->session, GNUTLS_NAME_DNS, host, strlen(host));
-    gnutls_session_set_verify_cert(
-        c->session, host,
-        0); /* kept by GnuTLS as a pointer: the caller's host outlives the session */
+    /* kept by GnuTLS as a pointer: the caller's host outlives the session */
+    gnutls_session_set_verify_cert(c->session, host, 0);
     gnutls_transport_set_int(c->session, fd);
     gnutls_handshake_set_timeout(c->session, GNUTLS_INDEFINITE_TIMEOUT); /* the caller's */
     *out = c;

@@ -156,8 +156,8 @@ int nodei_view_open(struct node *node, struct nodei_view *view, struct base_err 
             continue;
         view->members[i].info.epoch = view->epoch;
         lsm_get_stats(node->store, &stats);
-        view->members[i].info.load_bytes =
-            stats.disk_bytes + stats.memtable_bytes; /* as gossip tells of others */
+        /* as gossip tells of others */
+        view->members[i].info.load_bytes = stats.disk_bytes + stats.memtable_bytes;
     }
     if (rc != BASE_OK)
         nodei_view_close(view);
@@ -375,9 +375,8 @@ static void put_versions(struct nodei_admin *call, const struct nodei_view *view
         if (!first)
             continue;
         version_text(call, view, m->info.epoch, text);
-        base_json_key(&call->json, view->clustered && m->info.epoch == 0
-                                       ? "UNKNOWN"
-                                       : text); /* has not told yet; a guest is never told */
+        /* has not told yet; a guest is never told */
+        base_json_key(&call->json, view->clustered && m->info.epoch == 0 ? "UNKNOWN" : text);
         put_version(call, view, m->info.epoch, true);
     }
     if (down) {

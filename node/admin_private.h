@@ -21,8 +21,8 @@ void nodei_admin_str(struct nodei_admin *call, const char *key, const char *valu
 void nodei_admin_slice(struct nodei_admin *call, const char *key, struct base_slice value);
 void nodei_admin_bool(struct nodei_admin *call, const char *key, bool value);
 void nodei_admin_double(struct nodei_admin *call, const char *key, double value);
-void nodei_admin_ratio(struct nodei_admin *call, const char *key, uint64_t part,
-                       uint64_t whole); /* 0 of 0 is 0 */
+/* 0 of 0 is 0 */
+void nodei_admin_ratio(struct nodei_admin *call, const char *key, uint64_t part, uint64_t whole);
 /* NOTFOUND names it. */
 const struct base_keyspace *nodei_admin_keyspace(struct nodei_admin *call, struct base_slice name);
 

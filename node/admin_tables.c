@@ -128,8 +128,8 @@ static void put_indexes(struct nodei_admin *call, const struct base_table *table
 {
     struct lsm_index_stats few[16];
     size_t count = lsm_table_get_index_stats(place, few, BASE_COUNT(few));
-    count = count < BASE_COUNT(few) ? count
-                                    : BASE_COUNT(few); /* more than that a table should not have */
+    /* more than that a table should not have */
+    count = count < BASE_COUNT(few) ? count : BASE_COUNT(few);
     if (count == 0)
         return;
     uint64_t space = 0, built = 0;

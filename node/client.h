@@ -29,8 +29,8 @@ struct node_option {
 };
 struct node_config {
     const char *dir; /* data directory, made 0700 if it is not there */
-    const struct node_option
-        *options; /* over the defaults and over dir/ringlet.yaml if there is one */
+    /* over the defaults and over dir/ringlet.yaml if there is one */
+    const struct node_option *options;
     size_t option_count;
     struct base_log *log; /* may be NULL; must outlive the node */
     bool temporary;       /* remove the directory at the last release (":memory:") */
@@ -38,8 +38,9 @@ struct node_config {
      * made: "127.0.0.1:7000,…", behind one "https://" if so; then options may name
      * server_encryption_options.ca, .certificate and .key. */
     const char *contacts;
-    const char *secret_file; /* a guest's: the cluster's secret or a node's token; NULL: what this
-                                user's nodes left (net_token_find) */
+    /* a guest's: the cluster's secret or a node's token; NULL: what this user's nodes left
+     * (net_token_find) */
+    const char *secret_file;
 };
 /* Open, or take another reference to the open node of this directory (options must not differ then:
  * CONFIG). BUSY names the process that owns the directory. In a forked child a node of the parent
@@ -147,8 +148,8 @@ BASE_MUST int node_read_next(struct node_read *read, struct base_live_row *row,
 /* How many reads of one session are worth having open at once: in a cluster they are under way
  * together; else 1. */
 unsigned node_reads_ahead(const struct node_session *session);
-void node_read_close(
-    struct node_read *read); /* releases what it pins, keeps the memory for reuse */
+/* releases what it pins, keeps the memory for reuse */
+void node_read_close(struct node_read *read);
 void node_read_free(struct node_read *read);
 
 /* Writing. */
@@ -165,8 +166,8 @@ void node_random(void *out, size_t len);
  * in order), reads see them, commit applies them as one atomic group with their timestamps. LIMIT
  * past transaction_size_max (the text names ringlet_batch). Levels are SQLite's savepoint
  * numbers. */
-BASE_MUST int node_txn_begin(struct node_session *session,
-                             struct base_err *err); /* no effect when open */
+/* no effect when open */
+BASE_MUST int node_txn_begin(struct node_session *session, struct base_err *err);
 bool node_txn_is_open(const struct node_session *session);
 /* Append encoded mutations (base/mutation.h) to the transaction or apply them. `table` is for
  * messages and durability. */

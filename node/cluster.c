@@ -486,8 +486,8 @@ static int open_internode(struct nodei_cluster *cluster, struct base_err *err)
     config.log = node->log;
     config.host_id = node->identity.host_id;
     config.generation = node->identity.generation;
-    config.cluster_name =
-        node->guest ? "" : node->settings.cluster_name; /* a guest takes what its contact says */
+    /* a guest takes what its contact says */
+    config.cluster_name = node->guest ? "" : node->settings.cluster_name;
     config.secret = base_slice(cluster->secret, cluster->secret_len);
     config.token = base_slice_str(cluster->token);
     config.credential = credential;

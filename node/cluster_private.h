@@ -48,8 +48,9 @@ struct nodei_work {
 };
 BASE_MUST int nodei_work_open(struct nodei_work *work, struct node *node, struct net_loop *loop,
                               struct base_err *err);
+/* any thread */
 void nodei_work_get_stats(struct nodei_work *work, enum nodei_work_lane lane,
-                          struct nodei_stage_stats *out); /* any thread */
+                          struct nodei_stage_stats *out);
 /* Nothing is pending. */
 void nodei_work_close(struct nodei_work *work);
 
@@ -84,8 +85,8 @@ struct nodei_cluster {
     struct nodei_auth *auth; /* roles_login.c's; NULL until somebody logs in */
     size_t traces_writing;   /* tracing.c */
     size_t changes_waiting;  /* on their timers: cluster_session.c */
-    struct nodei_system_keyspaces
-        *system_keyspaces;               /* system_keyspaces.c's, while it has something to do */
+    /* system_keyspaces.c's, while it has something to do */
+    struct nodei_system_keyspaces *system_keyspaces;
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;
     struct nodei_native *native; /* NULL: serves no CQL clients, or not yet */

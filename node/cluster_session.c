@@ -381,13 +381,14 @@ struct nodei_paged {
     struct base_read cmd;
     struct waiter waiter, close_waiter;
     bool open; /* the loop may know the read */
-    bool over; /* set by the loop with the last page: it does not know the read any more */
+    /* set by the loop with the last page: it does not know the read any more */
+    bool over;
     struct base_buf last;     /* that page */
     bool awaited;             /* a page was asked for and its answer not looked at yet */
     struct base_source *page; /* the page at hand */
     struct base_buf pkey;     /* of the partition that we are in; empty: between partitions */
-    struct base_partition
-        pending; /* a partition that a fresh page began with and that is not handed out yet */
+    /* a partition that a fresh page began with and that is not handed out yet */
+    struct base_partition pending;
     bool has_pending;
 };
 

@@ -330,8 +330,8 @@ static bool change_begin(struct loop_change *c)
     base_arena_reset(&c->arena);
     c->schema = node_schema(node);
     struct cql_context context = nodei_cql_context(node, "", c->schema);
-    context.keyspace =
-        admin->keyspace; /* as the request began: not what a later USE has made of it */
+    /* as the request began: not what a later USE has made of it */
+    context.keyspace = admin->keyspace;
     context.internal = c->client->internal;
     admin->rc = cql_analyze_ddl(&c->arena, admin->statement, &context, &c->ddl, &admin->err);
     if (admin->rc != BASE_OK || c->ddl.nothing)

@@ -20,11 +20,12 @@ struct nodei_client {
     struct cql_ports ports; /* what cql_exec is given; the ops find the client around it */
     struct node *node;
     char keyspace[BASE_NAME_LEN_MAX + 1]; /* USE, or empty */
-    char role[128];    /* logged in as; empty: nobody asked (AllowAllAuthenticator) */
+    /* logged in as; empty: nobody asked (AllowAllAuthenticator) */
+    char role[128];
     bool is_superuser; /* AllowAllAuthenticator: true */
     bool internal;     /* the node itself: system keyspaces may be changed */
-    char address[80]; /* of the other side, for system_views.clients and traces; empty: this process
-                       */
+    /* of the other side, for system_views.clients and traces; empty: this process */
+    char address[80];
     struct nodei_trace *trace; /* of the statement under way, or NULL */
 };
 /* On the loop's thread; the node is a member of a cluster or a guest. */
@@ -135,8 +136,8 @@ struct nodei_native_stats {
         overloaded, prepared_evicted;
     uint64_t connections, in_flight_bytes, prepared, prepared_bytes;
 };
-void nodei_native_get_stats(const struct nodei_native *native,
-                            struct nodei_native_stats *out); /* NULL: all 0 */
+/* NULL: all 0 */
+void nodei_native_get_stats(const struct nodei_native *native, struct nodei_native_stats *out);
 /* For system_views.clients: `each` for every connection. */
 struct nodei_native_client {
     char address[80];

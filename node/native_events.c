@@ -16,8 +16,9 @@
 
 /* A keyspace, a type, a table. */
 struct nodei_thing_seen {
-    char target; /* 'K', 'T' (type), 't' (table): drops go from behind, so that what is in a
-                    keyspace goes before it */
+    /* 'K', 'T' (type), 't' (table): drops go from behind, so that what is in a keyspace goes before
+     * it */
+    char target;
     struct base_slice keyspace, name; /* in events.arena */
     uint64_t hash;                    /* of all that a client can see of it */
 };

@@ -90,13 +90,13 @@ struct nodei_native_conn {
     struct net_stream stream;
     struct nodei_native *native;
     struct nodei_native_conn *prev, *next, *dirty_next;
-    unsigned refs; /* one while it is open, one a request, one a login, one while its events are
-                      looked at */
+    /* one while it is open, one a request, one a login, one while its events are looked at */
+    unsigned refs;
     enum nodei_native_stage stage;
     uint8_t version;    /* 0: no message yet */
     uint8_t registered; /* a bit an event's kind */
-    bool is_dirty, dead,
-        closing; /* closing: nothing more is read; it ends when its answers are written */
+    /* closing: nothing more is read; it ends when its answers are written */
+    bool is_dirty, dead, closing;
     bool loopback;
     uint16_t port;
     struct nodei_client client;
@@ -128,8 +128,8 @@ void nodei_conn_close(struct nodei_native_conn *conn);
 void nodei_conn_end(struct nodei_native_conn *conn); /* closing */
 void nodei_conn_release(struct nodei_native_conn *conn);
 struct net_stream *nodei_conn_accept(void *native, const struct net_stream_peer *peer);
-void nodei_conn_borrow_out(
-    struct nodei_native_conn *conn); /* before anything is put into conn->out */
+/* before anything is put into conn->out */
+void nodei_conn_borrow_out(struct nodei_native_conn *conn);
 void nodei_conn_flush(struct nodei_native_conn *conn);
 
 /* native_startup.c: true when the message was its. */

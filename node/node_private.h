@@ -32,8 +32,8 @@ struct nodei_settings {
     char cluster_secret_file[1024]; /* empty: none */
     char seed_provider[64];
     char internode_certificate[1024], internode_key[1024], internode_ca[1024];
-    uint64_t listens; /* `listen` or `seeds` was set, or it is a daemon: the node is a member of a
-                         cluster */
+    /* `listen` or `seeds` was set, or it is a daemon: the node is a member of a cluster */
+    uint64_t listens;
     uint64_t storage_port, num_tokens;
     uint64_t snitch, internode_compression, internode_encryption, internode_client_auth; /* words */
     uint64_t hinted_handoff_enabled, max_hint_window_ns, hints_size_max, hint_throttle;
@@ -57,8 +57,8 @@ struct nodei_settings {
     uint64_t commitlog_sync_period_ns, commitlog_segment_size, commitlog_total_space;
     uint64_t compaction_throughput; /* bytes a second; 0: no limit */
     uint64_t transaction_size_max;
-    uint64_t batch_size_warn, batch_size_fail,
-        unlogged_batch_partitions_warn; /* of the language's batches */
+    /* of the language's batches */
+    uint64_t batch_size_warn, batch_size_fail, unlogged_batch_partitions_warn;
     uint64_t write_request_timeout_ns;
 };
 void nodei_settings_init(struct nodei_settings *settings); /* the defaults */
@@ -136,14 +136,14 @@ struct node {
     struct base_schema *schema;
     _Atomic uint64_t schema_epoch; /* of `schema` */
 
-    pthread_mutex_t
-        condition_mutexes[NODEI_CONDITION_LOCKS]; /* alone: of conditional writes, by partition;
-                                                     held over the read and write */
+    /* alone: of conditional writes, by partition; held over the read and write */
+    pthread_mutex_t condition_mutexes[NODEI_CONDITION_LOCKS];
     pthread_mutex_t sessions_mutex;
     struct node_session *sessions;
     _Atomic uint64_t transactions; /* committed, with something in them */
 
-    bool guest; /* a coordinator: `dir` is its contacts' text; no lock, catalog, executor, store */
+    /* a coordinator: `dir` is its contacts' text; no lock, catalog, executor, store */
+    bool guest;
     struct nodei_cluster *cluster; /* NULL: embedded, alone */
 };
 
@@ -274,8 +274,8 @@ bool nodei_is_clustered(const struct node *node);
  * cluster. */
 BASE_MUST int nodei_on_loop(struct node *node, void (*fn)(void *ctx, struct repl *repl), void *ctx,
                             struct base_err *err);
-struct net_internode *
-nodei_internode(struct node *node); /* on the loop's thread only; NULL: no cluster */
+/* on the loop's thread only; NULL: no cluster */
+struct net_internode *nodei_internode(struct node *node);
 const char *nodei_cluster_address(const struct node *node);
 /* The threads that do a replica's work, for tpstats: stage 0 to NODEI_STAGES - 1, by Cassandra's
  * names. */
@@ -287,8 +287,8 @@ struct nodei_stage_stats {
 void nodei_cluster_stage(struct node *node, int stage, struct nodei_stage_stats *out);
 /* Does the node serve? STOPPED and why not. */
 BASE_MUST int nodei_cluster_ready(struct node *node, struct base_err *err);
-void nodei_cluster_refusal(struct node *node, char *text,
-                           size_t size); /* why the cluster refused it, or empty */
+/* why the cluster refused it, or empty */
+void nodei_cluster_refusal(struct node *node, char *text, size_t size);
 bool nodei_cluster_secret_in_request(const struct node *node,
                                      const struct net_http_request *request);
 /* Wait until it serves, as long as a change of metadata may take. UNAVAILABLE, INTERRUPTED. */

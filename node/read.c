@@ -16,9 +16,9 @@ struct node_read {
     struct node_session *session;
     struct base_read cmd; /* the caller's, with now_s filled in */
     struct base_rows rows;
-    struct base_source *stream; /* the store's; open, or parked for reuse, or NULL. In a cluster: a
-                                   merge of pages */
-    struct nodei_paged *paged;  /* in a cluster */
+    /* the store's; open, or parked for reuse, or NULL. In a cluster: a merge of pages */
+    struct base_source *stream;
+    struct nodei_paged *paged; /* in a cluster */
     bool open;
     uint32_t row_count;
     /* Between stream and rows where interrupts must be seen inside one call: */
@@ -69,8 +69,8 @@ static int open_pages(struct node_read *read, const struct base_table *table, in
     if (rc != BASE_OK)
         return rc;
     size_t n = sources[1] ? 2 : 1;
-    read->cmd.no_index |=
-        n == 2; /* what replicas leave out may be what our own writes are merged with */
+    /* what replicas leave out may be what our own writes are merged with */
+    read->cmd.no_index |= n == 2;
     rc = nodei_paged_open(session, table, &read->cmd, consistency, &read->paged, &sources[0], err);
     if (rc != BASE_OK) {
         if (sources[1])

@@ -65,8 +65,8 @@ static void hash_now(struct nodei_hash *hash)
         else
             snprintf(hash->made, sizeof hash->made, "%s", out);
     } else if (hash->rc == BASE_OK) {
-        BASE_ASSERT(is_stored ||
-                    (out && out[0] != '*')); /* the dummy is a good hash, and was worked at */
+        /* the dummy is a good hash, and was worked at */
+        BASE_ASSERT(is_stored || (out && out[0] != '*'));
         hash->matches =
             out && out[0] != '*' && is_stored && equal_in_constant_time(out, hash->stored);
     }

@@ -163,9 +163,8 @@ static enum cql_answer take(struct list *list)
 {
     struct cql_admin *admin = list->admin;
     bool pending = list->pending;
-    admin->rc = list->query.rc == BASE_E_NOTFOUND
-                    ? BASE_OK
-                    : list->query.rc; /* no such table yet: a new cluster */
+    /* no such table yet: a new cluster */
+    admin->rc = list->query.rc == BASE_E_NOTFOUND ? BASE_OK : list->query.rc;
     admin->outcome = list->query.outcome;
     if (admin->rc == BASE_OK)
         admin->rc = put_lines(list);

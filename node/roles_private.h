@@ -69,8 +69,8 @@ enum cql_answer nodei_lookup_start(struct nodei_lookup *lookup, struct node *nod
 /* A role changed here: what is remembered of it is not true any more. */
 void nodei_roles_forget(struct node *node, const char *name);
 
-enum cql_answer nodei_roles_list(struct nodei_client *client,
-                                 struct cql_admin *admin); /* roles_list.c */
+/* roles_list.c */
+enum cql_answer nodei_roles_list(struct nodei_client *client, struct cql_admin *admin);
 
 /* Of a cluster (roles_login.c). */
 
@@ -83,8 +83,8 @@ struct nodei_auth {
         struct nodei_cached_role *next;
     } * cached; /* the latest first */
     size_t cached_count;
-    uint64_t changes; /* counts nodei_roles_forget: a lookup that was under way meanwhile is not
-                         remembered */
+    /* counts nodei_roles_forget: a lookup that was under way meanwhile is not remembered */
+    uint64_t changes;
     struct nodei_hash *hashing, *queue, **queue_end;
     size_t queued;
     size_t users; /* logins and changes of roles under way */

@@ -93,8 +93,8 @@ static int gather(void *ctx, const char *name)
 static int by_id(const void *a, const void *b)
 {
     const struct file_name *x = a, *y = b;
-    return x->id != y->id ? (x->id > y->id) - (x->id < y->id)
-                          : strcmp(y->name, x->name); /* the SSTable, then what is beside it */
+    /* the SSTable, then what is beside it */
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : strcmp(y->name, x->name);
 }
 
 static int one_file(struct tool *tool, const char *path, file_fn fn)

@@ -99,8 +99,8 @@ static void put_truncations(struct nodei_fill *fill)
     bool any = false;
     for (size_t i = 0; i < fill->schema->table_count; i++) {
         const struct base_table *table = fill->schema->tables_by_id[i];
-        uint8_t blob[20] = {
-            0}; /* a place in the commit log, which we do not keep, and the time in ms */
+        /* a place in the commit log, which we do not keep, and the time in ms */
+        uint8_t blob[20] = {0};
         if (table->truncated_us == INT64_MIN)
             continue;
         base_put_be64(blob + 12, (uint64_t)(table->truncated_us / 1000));
@@ -373,8 +373,8 @@ static void sstable_tasks(struct nodei_fill *fill, const struct base_table *tabl
     size_t count = lsm_table_get_tasks(place, tasks);
     for (size_t i = 0; i < count; i++) {
         struct base_uuid id = table->id;
-        id.b[6] = (uint8_t)(0x10 | (tasks[i].kind &
-                                    0x0F)); /* a version 1 uuid, as the column's type asks */
+        /* a version 1 uuid, as the column's type asks */
+        id.b[6] = (uint8_t)(0x10 | (tasks[i].kind & 0x0F));
         id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3F));
         nodei_fill_put(fill, "keyspace_name", table->keyspace);
         nodei_fill_put(fill, "table_name", table->name);

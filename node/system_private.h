@@ -61,8 +61,8 @@ void nodei_fill_text(struct nodei_fill *fill, const char *column, const char *te
 void nodei_fill_printf(struct nodei_fill *fill, const char *column, const char *fmt, ...)
     BASE_PRINTF(3, 4);
 void nodei_fill_int(struct nodei_fill *fill, const char *column, int32_t value);
-void nodei_fill_bigint(struct nodei_fill *fill, const char *column,
-                       int64_t value); /* timestamps too: ms */
+/* timestamps too: ms */
+void nodei_fill_bigint(struct nodei_fill *fill, const char *column, int64_t value);
 void nodei_fill_count(struct nodei_fill *fill, const char *column, uint64_t value); /* a bigint */
 void nodei_fill_double(struct nodei_fill *fill, const char *column, double value);
 void nodei_fill_bool(struct nodei_fill *fill, const char *column, bool value);

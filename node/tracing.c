@@ -55,8 +55,8 @@ struct nodei_trace {
 /* A version 1 uuid of this host for a time that no other has: the node's timestamps grow. */
 static struct base_uuid timeuuid(struct node *node)
 {
-    uint64_t ticks =
-        (uint64_t)node_timestamp(node) * 10 + UINT64_C(0x01B21DD213814000); /* 100 ns since 1582 */
+    /* 100 ns since 1582 */
+    uint64_t ticks = (uint64_t)node_timestamp(node) * 10 + UINT64_C(0x01B21DD213814000);
     struct base_uuid id = node->identity.host_id;
     base_put_be32(id.b, (uint32_t)ticks);
     base_put_be16(id.b + 4, (uint16_t)(ticks >> 32));
@@ -116,8 +116,8 @@ int nodei_trace_begin(struct nodei_client *client, struct base_slice query, stru
     client->trace = trace;
     *id = trace->id;
     char text[256];
-    snprintf(text, sizeof text, "Parsing %s",
-             trace->query); /* clients show the end by themselves */
+    /* clients show the end by themselves */
+    snprintf(text, sizeof text, "Parsing %s", trace->query);
     nodei_trace_event(client, text);
     return BASE_OK;
 }

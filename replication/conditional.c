@@ -38,7 +38,8 @@ struct condition {
     struct client *client;   /* … a client here */
     struct base_slice conditions, mutation;
     uint64_t deadline_ns;
-    bool durable, nothing; /* nothing: the mutation is empty, the conditions are all there is */
+    /* nothing: the mutation is empty, the conditions are all there is */
+    bool durable, nothing;
     struct base_schema *schema; /* holds the table */
     struct base_read cmd;
     struct repli_judgement judgement;
@@ -60,8 +61,8 @@ struct client {
     bool local; /* a condition refers to us */
     size_t admitted;
     size_t conditions_len;
-    uint8_t
-        bytes[]; /* the local condition's conditions and mutation: they may outlive the caller's */
+    /* the local condition's conditions and mutation: they may outlive the caller's */
+    uint8_t bytes[];
 };
 struct refused { /* a message whose condition did not hold */
     struct base_uuid sender;
@@ -230,8 +231,8 @@ static enum repl_answer step(struct repl *repl, struct condition *c)
 static void run(struct repl *repl, struct queue *queue)
 {
     BASE_ASSERT(!queue->running);
-    queue->running =
-        true; /* an answer may bring a new condition: it joins the end, and is not run from there */
+    /* an answer may bring a new condition: it joins the end, and is not run from there */
+    queue->running = true;
     while (queue->head && step(repl, queue->head) == REPL_DONE)
         continue;
     queue->running = false;
@@ -484,8 +485,8 @@ static void client_timed_out(struct repl *repl, struct repli_timer *timer)
                        "conditional write timed out; the row may have been written or may "
                        "still be, and repeating the statement would find it: read it to know");
     client->write->outcome.alive = 1;
-    client_answer(repl, client,
-                  BASE_E_TIMEOUT); /* the condition goes on, and frees us at its end */
+    /* the condition goes on, and frees us at its end */
+    client_answer(repl, client, BASE_E_TIMEOUT);
 }
 
 /* The one replica: its index, or -1 with the outcome. */
@@ -525,9 +526,8 @@ static int find_replica(struct repl *repl, struct repl_write *write, int *rc)
     if (*rc != BASE_OK)
         return -1;
     const struct ring_range *range = ring_placement_find(placement, base_token_get(m.pkey.data));
-    int level = write->consistency == REPL_CL_ANY
-                    ? REPL_CL_ONE
-                    : write->consistency; /* no hint decides a condition */
+    /* no hint decides a condition */
+    int level = write->consistency == REPL_CL_ANY ? REPL_CL_ONE : write->consistency;
     *rc = repli_need_of(repl, placement, level, true, &need, err);
     if (*rc == BASE_OK)
         *rc = repli_check_alive(repl, &need, placement, range, true, &write->outcome);

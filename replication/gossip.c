@@ -602,8 +602,8 @@ static void round_fired(struct repl *repl, struct repli_timer *timer)
 {
     struct repli_gossip *gossip = repl->gossip;
     uint64_t now = repli_now(repl), interval = repl->config.gossip_interval_ns;
-    bool beat = gossip->beat_ns == 0 ||
-                now - gossip->beat_ns >= interval - interval / 8; /* quick rounds are none */
+    /* quick rounds are none */
+    bool beat = gossip->beat_ns == 0 || now - gossip->beat_ns >= interval - interval / 8;
     if (gossip->stale)
         (void)rebuild(repl);
     if (beat) {

@@ -11,9 +11,9 @@
 struct repli_gossip_state {
     uint32_t generation; /* 0: never heard */
     uint32_t version;    /* goes up with each round: the heartbeat */
-    uint32_t
-        detail_version; /* at which something below changed last: who has that version has them */
-    bool shutdown;      /* it said that it goes */
+    /* at which something below changed last: who has that version has them */
+    uint32_t detail_version;
+    bool shutdown; /* it said that it goes */
     uint64_t epoch, load_bytes;
     struct repl_native native;
 };
@@ -22,13 +22,14 @@ struct repli_gossip_peer {
     struct repli_gossip_state state;
     uint64_t heard_epoch; /* its messages said so, whatever gossip says yet */
     struct repli_phi phi;
-    struct repli_call call; /* a syn or an ECHO to it: one at a time, the reply of either shows that
-                               it is there */
+    /* a syn or an ECHO to it: one at a time, the reply of either shows that it is there */
+    struct repli_call call;
     bool call_is_echo;
     bool self, seed;
     bool alive;
     uint32_t alive_generation; /* whose answer made it alive */
-    bool suspect;    /* a message could not be delivered; an ECHO in the next round decides */
+    /* a message could not be delivered; an ECHO in the next round decides */
+    bool suspect;
     bool by_id;      /* its list of members is not ours */
     bool queued;     /* waits for its ECHO */
     uint8_t tries;   /* of ECHOs without an answer */
@@ -37,22 +38,25 @@ struct repli_gossip_peer {
     struct repli_gossip_peer *queue_next;
 };
 struct repli_gossip {
-    struct repli_gossip_peer *
-        *peers; /* of the ring's members, ascending by host id, ourselves among them */
+    /* of the ring's members, ascending by host id, ourselves among them */
+    struct repli_gossip_peer **peers;
     size_t count;
-    uint64_t list_hash; /* of their ids: where it is the same, members go by their index */
+    /* of their ids: where it is the same, members go by their index */
+    uint64_t list_hash;
     struct repli_gossip_state own;
     uint64_t beat_ns; /* when own.version went up */
     struct repli_timer round;
     uint64_t round_ns;       /* when the last one was; 0: none yet */
     uint64_t spare_until_ns; /* we were stopped: nobody is convicted until then */
-    unsigned greetings;      /* rounds left in which members never heard of are spoken to */
-    size_t echo_count;       /* under way */
+    /* rounds left in which members never heard of are spoken to */
+    unsigned greetings;
+    size_t echo_count; /* under way */
     struct repli_gossip_peer *queue, **queue_end;
     const struct repli_gossip_peer *answering; /* whose ack is being read: it needs no ECHO */
     struct base_buf body;
     uint64_t heard_by_all; /* an epoch that all others are known to have reached */
-    bool stale;            /* the ring's members changed and there was no memory to follow */
+    /* the ring's members changed and there was no memory to follow */
+    bool stale;
 };
 
 /* Bodies (gossip_body.c). */

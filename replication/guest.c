@@ -271,8 +271,8 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc,
             (form == REPLI_FETCH_SNAPSHOT ? take_snapshot(repl, &in)
                                           : form == REPLI_FETCH_ENTRIES && take_entries(repl, &in));
     }
-    g->snapshot_wanted =
-        rc == BASE_OK && !good && before > 0; /* entries that do not fit: all anew */
+    /* entries that do not fit: all anew */
+    g->snapshot_wanted = rc == BASE_OK && !good && before > 0;
     if (good && reply->epoch > g->wanted)
         g->wanted = reply->epoch;
     count_answer(repl, good && (repl_epoch(repl) > before || repl_epoch(repl) >= g->wanted), reply);
@@ -435,8 +435,8 @@ static void set_outcome(struct repl_change *change, int rc, struct base_slice te
 static void deadline_passed(struct repl *repl, struct repli_timer *timer)
 {
     (void)repl;
-    change_end(BASE_CONTAINER(timer, struct guest_change,
-                              timer)); /* it is known how it ended; the snapshot will follow */
+    /* it is known how it ended; the snapshot will follow */
+    change_end(BASE_CONTAINER(timer, struct guest_change, timer));
 }
 
 /* The outcome is known: first see what it led to. */

@@ -47,8 +47,8 @@ struct repli_hint_pass {
     int step_rc;
     /* */
     uint64_t done_hints, done_bytes; /* they are counted as kept until they are deleted */
-    int64_t done_upto_us,
-        deleted_upto_us; /* creation time of the last hint done, and deleted; INT64_MIN: none */
+    /* creation time of the last hint done, and deleted; INT64_MIN: none */
+    int64_t done_upto_us, deleted_upto_us;
     bool failed, read_next;
     struct base_buf deletion;
     struct repli_timer timer; /* the throttle's, and between pages */

@@ -27,8 +27,8 @@ uint64_t repl_histogram_bound(size_t bucket)
 
 void repl_histogram_add(struct repl_histogram *h, uint64_t us)
 {
-    size_t lo = 0,
-           hi = BASE_COUNT(bounds_us); /* the first bound that is not less, or the last bucket */
+    /* the first bound that is not less, or the last bucket */
+    size_t lo = 0, hi = BASE_COUNT(bounds_us);
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
         if (bounds_us[mid] < us)

@@ -42,8 +42,8 @@ struct repli_form {
     struct repli_timer timer; /* the next questions */
     uint64_t began_ns;
     unsigned rounds;
-    uint64_t
-        yield_until_ns; /* another first seed with a smaller host id is there: it forms, not we */
+    /* another first seed with a smaller host id is there: it forms, not we */
+    uint64_t yield_until_ns;
     struct base_uuid cluster_id; /* found; zero: not yet */
     struct repli_peer peer;      /* where */
     uint8_t peer_address[RING_ADDRESS_LEN_MAX + 1];
@@ -94,11 +94,8 @@ void repli_form_close(struct repl *repl);
 void repli_seed_handle(struct repl *repl, struct repl_inbound *in);
 struct repli_seed_card repli_seed_card_own(const struct repl *repl);
 /* probe.c */
-enum {
-    REPLI_HOLDS_DATA = 1,
-    REPLI_HOLDS_HINTS = 2,
-    REPLI_HOLDS_BATCHES = 4
-}; /* META_PROBE's answer */
+/* META_PROBE's answer */
+enum { REPLI_HOLDS_DATA = 1, REPLI_HOLDS_HINTS = 2, REPLI_HOLDS_BATCHES = 4 };
 void repli_probe_handle(struct repl *repl, struct repl_inbound *in);
 void repli_join_watch(struct repl *repl); /* new snapshots: is somebody joining? */
 void repli_probe_close(struct repl *repl);

@@ -96,8 +96,8 @@ void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct b
 {
     uint64_t epoch = ring->epoch;
     bool alone = proposer_of(repl)->alone;
-    struct repli_proposal *list =
-        take_all(repl); /* first: publishing may begin new ones, for the next entry */
+    /* first: publishing may begin new ones, for the next entry */
+    struct repli_proposal *list = take_all(repl);
     repli_publish(repl, schema, ring);
     if (alone)
         repli_proposer_announce(repl, epoch, entry);

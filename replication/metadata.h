@@ -34,12 +34,14 @@ BASE_MUST bool repli_ballot_get(struct base_reader *in, struct repli_ballot *bal
 
 enum repli_paxos_kind { REPLI_PAXOS_PREPARE, REPLI_PAXOS_ACCEPT, REPLI_PAXOS_FOLLOW };
 struct repli_paxos_answer {
-    int rc; /* OK; BUSY: promised to a greater ballot; STALE: not the entry after our epoch;
-               INVALID; STOPPED, OVERLOADED, NOMEM, CLOSED */
+    /* OK; BUSY: promised to a greater ballot; STALE: not the entry after our epoch; INVALID;
+     * STOPPED, OVERLOADED, NOMEM, CLOSED */
+    int rc;
     const char *text;
     struct repli_ballot promised; /* BUSY */
+    /* OK of PREPARE; round 0: nothing accepted */
     struct repli_ballot accepted;
-    struct base_slice value; /* OK of PREPARE; round 0: nothing accepted */
+    struct base_slice value;
 };
 /* Heap storage, given to repli_paxos_submit, freed after it was answered (once; maybe before submit
  * returns). */
@@ -47,11 +49,11 @@ struct repli_paxos_request {
     enum repli_paxos_kind kind;
     uint64_t epoch;
     struct repli_ballot ballot;
-    struct base_buf value;       /* ACCEPT; the request's own */
-    struct base_uuid cluster_id; /* FOLLOW: the cluster whose log we are about to fetch, remembered
-                                    before its first entry is */
-    struct repl_inbound *in;     /* a peer's; NULL: ours */
-    uint64_t tag;                /* ours: the proposer's round */
+    struct base_buf value; /* ACCEPT; the request's own */
+    /* FOLLOW: the cluster whose log we are about to fetch, remembered before its first entry is */
+    struct base_uuid cluster_id;
+    struct repl_inbound *in; /* a peer's; NULL: ours */
+    uint64_t tag;            /* ours: the proposer's round */
     void (*answered)(struct repl *repl, struct repli_paxos_request *request,
                      const struct repli_paxos_answer *answer);
     struct repli_paxos_request *next;
@@ -63,22 +65,23 @@ struct repli_paxos_record {
     struct base_buf value; /* accepted */
 };
 struct repli_acceptor {
-    struct repli_paxos_record
-        now; /* durable, and about the entry after our epoch (or its epoch is 0) */
+    /* durable, and about the entry after our epoch (or its epoch is 0) */
+    struct repli_paxos_record now;
     struct repli_paxos_record written; /* what the PUT under way writes */
     struct base_buf bytes;             /* … encoded */
     struct repl_meta_op put;
     bool putting, stepping;
-    struct repli_paxos_request *first,
-        **last; /* those that wait; the first is the one that `put` is for */
+    /* those that wait; the first is the one that `put` is for */
+    struct repli_paxos_request *first, **last;
     size_t waiting;
-    bool failed; /* a PUT failed: what is durable is not known; it votes no more */
+    /* a PUT failed: what is durable is not known; it votes no more */
+    bool failed;
 };
 BASE_MUST int repli_paxos_open(struct repl *repl, struct base_slice record, struct base_err *err);
 void repli_paxos_close(struct repl *repl);
 void repli_paxos_handle(struct repl *repl, struct repl_inbound *in); /* META_PREPARE, META_ACCEPT */
-struct repli_paxos_request *
-repli_paxos_request_new(enum repli_paxos_kind kind); /* NULL: out of memory */
+/* NULL: out of memory */
+struct repli_paxos_request *repli_paxos_request_new(enum repli_paxos_kind kind);
 void repli_paxos_submit(struct repl *repl, struct repli_paxos_request *request);
 /* Our epoch moved, or an entry is not being applied any more: what waited goes on. */
 void repli_paxos_go_on(struct repl *repl);
@@ -178,12 +181,13 @@ struct repli_proposer {
     struct repli_ballot ballot, best; /* best: of what was found accepted */
     struct base_buf value;            /* what is proposed: ours, or what was found */
     uint64_t greatest_round;          /* seen anywhere */
-    bool alone; /* decided by making it durable here: told to the others after that */
-    unsigned attempts, lonely; /* rounds for this entry; of these, ended without an answer of a
-                                  majority, in a row */
-    size_t answered;           /* voters that answered in the last round that ended */
-    char silent[512];          /* the others, for people */
-    struct repli_timer timer;  /* until the next round */
+    /* decided by making it durable here: told to the others after that */
+    bool alone;
+    /* rounds for this entry; of these, ended without an answer of a majority, in a row */
+    unsigned attempts, lonely;
+    size_t answered;          /* voters that answered in the last round that ended */
+    char silent[512];         /* the others, for people */
+    struct repli_timer timer; /* until the next round */
 };
 void repli_proposer_open(struct repl *repl);
 void repli_proposer_close(struct repl *repl);

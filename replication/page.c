@@ -354,8 +354,8 @@ static int narrow(const struct base_read *cmd, struct base_slice at, struct base
             lo = at;
         if (cmd->reversed && (!hi.len || base_slice_compare(at, hi) < 0))
             hi = at;
-        bool over =
-            base_slice_equal(lo, hi) && base_slice_equal(lo, at); /* a bound alone has no rows */
+        /* a bound alone has no rows */
+        bool over = base_slice_equal(lo, hi) && base_slice_equal(lo, at);
         if (!over && !range_is_empty(lo, hi))
             ranges[count++] = (struct base_range){lo, hi};
     }

@@ -18,9 +18,9 @@
 
 /* Where a page may end. Whichever comes first; at least one row or marker is in it. */
 struct repl_page_limits {
-    uint64_t rows_max;           /* live rows, judged at now_s */
-    uint64_t partition_rows_max; /* live rows of one partition: the rest of it is skipped, not a
-                                    page's end */
+    uint64_t rows_max; /* live rows, judged at now_s */
+    /* live rows of one partition: the rest of it is skipped, not a page's end */
+    uint64_t partition_rows_max;
     uint64_t bytes_max;
     bool static_alone; /* a live static row without a live row counts as one: as base_rows does when
                           the command's slices are the whole partition, or none
@@ -29,14 +29,16 @@ struct repl_page_limits {
 #define REPL_PAGE_LIMITS_NONE ((struct repl_page_limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, true})
 bool repl_page_static_alone(const struct base_read *cmd);
 struct repl_page_end {
-    bool more;                    /* a limit ended it */
-    struct base_slice pkey, ckey; /* the last position in it (ckey empty: the whole partition);
-                                     borrowed from the page; empty without more */
-    uint64_t rows;                /* live rows in it, as its writer counted */
+    bool more; /* a limit ended it */
+    /* the last position in it (ckey empty: the whole partition); borrowed from the page; empty
+     * without more */
+    struct base_slice pkey, ckey;
+    uint64_t rows;           /* live rows in it, as its writer counted */
     uint64_t partition_rows; /* with ckey: live rows of that partition, earlier pages' included */
     struct base_slice last_pkey; /* the last partition in it, or empty (repl_page_check says it) */
-    size_t body_len; /* its bytes before what says the end: pages' bodies that follow each other
-                        make one page's body */
+    /* its bytes before what says the end: pages' bodies that follow each other make one page's
+     * body */
+    size_t body_len;
 };
 
 /* A page that several sources, one after the other, are written into. The caller's storage. */
@@ -56,8 +58,8 @@ struct repl_page_writer {
     uint64_t rows, partition_rows;
     struct base_slice continued; /* add's; borrowed until finish */
     uint64_t rows_before;
-    size_t pkey_at, pkey_len, ckey_at,
-        ckey_len;              /* the last position, in out; ckey_len 0: the whole partition */
+    /* the last position, in out; ckey_len 0: the whole partition */
+    size_t pkey_at, pkey_len, ckey_at, ckey_len;
     size_t marker_at;          /* the last item, if it is a marker, in out; else 0 */
     struct base_deletion near; /* of that marker: what it ends */
     struct base_deletion open; /* the range deletion at the last position, as written */

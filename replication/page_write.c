@@ -398,8 +398,8 @@ int repl_page_finish(struct repl_page_writer *w, const struct repl_page_end *end
         if (w->any && end->ckey.len &&
             base_slice_equal(own.pkey, base_slice(w->out->data + w->pkey_at, w->pkey_len))) {
             own.partition_rows = w->partition_rows;
-            own.rows -=
-                w->static_counted; /* the partition goes on: its static row may not be alone */
+            /* the partition goes on: its static row may not be alone */
+            own.rows -= w->static_counted;
         } else if (end->ckey.len && base_slice_equal(own.pkey, w->continued)) {
             own.partition_rows = w->rows_before; /* nothing of it was left to write */
         }

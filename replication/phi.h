@@ -21,9 +21,9 @@
 struct repli_phi {
     uint64_t guess_ns; /* two gossip intervals */
     uint64_t last_ns;  /* the last arrival; 0: none yet */
-    uint16_t
-        *intervals; /* a ring of `count`, the oldest at `next`, in units of guess_ns / UINT16_MAX */
-    uint32_t sum;   /* of them */
+    /* a ring of `count`, the oldest at `next`, in units of guess_ns / UINT16_MAX */
+    uint16_t *intervals;
+    uint32_t sum; /* of them */
     uint16_t count, next, cap;
 };
 

@@ -65,8 +65,9 @@ struct repli_probe_serve {
     struct repl_inbound *in;
     struct repl_store_op op;
     struct repli_timer timer;
-    uint64_t patience_ns; /* until then hints and batches may come to an end, or turn out to be none
-                             (they are counted at a start) */
+    /* until then hints and batches may come to an end, or turn out to be none (they are counted at
+     * a start) */
+    uint64_t patience_ns;
     bool submitted;
     struct repli_probe_serve *next;
 };

@@ -296,8 +296,8 @@ static void partition_done(struct repli_fetch *f)
         page_refuse(s, BASE_E_NOMEM, "a read: out of memory");
         return;
     }
-    read->more = f->end.more && !is_satisfied(s) &&
-                 f->end.ckey.len > 0; /* behind a partition there is nothing */
+    /* behind a partition there is nothing */
+    read->more = f->end.more && !is_satisfied(s) && f->end.ckey.len > 0;
     if (goes_on(s, f->end.rows, read->more)) {
         round_begin(s);
         return;

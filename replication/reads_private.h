@@ -20,17 +20,20 @@
 /* The command as a body (read_command.c). */
 
 struct repli_read_request {
-    struct base_read cmd; /* a partition or a token range; filters (but for `index`) and columns do
-                             not travel: the consumer's */
+    /* a partition or a token range; filters (but for `index`) and columns do not travel: the
+     * consumer's */
+    struct base_read cmd;
     struct repl_page_limits limits;
-    struct base_slice after_pkey,
-        after_ckey;       /* go on behind this position; empty: from the beginning */
-    uint64_t rows_before; /* live rows of after_pkey's partition in earlier pages */
+    /* go on behind this position; empty: from the beginning */
+    struct base_slice after_pkey, after_ckey;
+    /* live rows of after_pkey's partition in earlier pages */
+    uint64_t rows_before;
     int64_t truncated_us; /* the table's last TRUNCATE, as the coordinator knows it: replicas that
                              have another one would answer with rows of another time */
     bool digest;          /* answer the page's digest, not the page */
-    bool by_index; /* only live rows for which `index` holds at the replica: pages that are equal
-                      say all there is */
+    /* only live rows for which `index` holds at the replica: pages that are equal say all there
+     * is */
+    bool by_index;
     struct base_filter index;
 };
 #define REPLI_READ_DIGEST 0x01 /* the first byte of a body: a sender may set and clear it there */
@@ -61,8 +64,8 @@ struct repli_replica_read {
     int rc;
     struct base_err err;
     struct repl_inbound *in; /* a peer's; else our own coordinator's: */
-    void (*done)(struct repl *repl,
-                 struct repli_replica_read *r); /* NULL: nobody wants it any more */
+    /* NULL: nobody wants it any more */
+    void (*done)(struct repl *repl, struct repli_replica_read *r);
     void *ctx;
     struct repli_replica_read *next;
 };
@@ -74,8 +77,8 @@ enum repl_answer repli_replica_read_start(struct repl *repl, struct base_slice b
                                                        struct repli_replica_read *r),
                                           void *ctx, struct repli_replica_read **out);
 void repli_replica_read_put(struct repl *repl, struct repli_replica_read *r);
-void repli_replica_read_forget(
-    struct repli_replica_read *r); /* pending: its answer is not wanted any more */
+/* pending: its answer is not wanted any more */
+void repli_replica_read_forget(struct repli_replica_read *r);
 void repli_replica_read_handle(struct repl *repl, struct repl_inbound *in);
 void repli_replica_reads_free(struct repl *repl); /* the free list */
 
@@ -120,8 +123,8 @@ struct repli_fetch {
     unsigned required;
     uint64_t deadline_ns;
     enum repl_lane lane;
-    void (*done)(
-        struct repli_fetch *fetch); /* may be called before start returns; may put the fetch */
+    /* may be called before start returns; may put the fetch */
+    void (*done)(struct repli_fetch *fetch);
     void *ctx;
     /* Who may be asked, the best first (repli_fetch_candidates). */
     uint16_t *members;
@@ -150,7 +153,8 @@ struct repli_fetch {
     struct repli_fetch *next;
 };
 struct repli_fetch *repli_fetch_get(struct repl *repl); /* NULL: out of memory */
-void repli_fetch_put(struct repli_fetch *fetch); /* under way: given up, done is not called */
+/* under way: given up, done is not called */
+void repli_fetch_put(struct repli_fetch *fetch);
 void repli_fetch_start(struct repli_fetch *fetch);
 void repli_fetches_free(struct repl *repl); /* the free lists */
 /* Fill members with the live ones of `set` that count at the level, nearest and fastest first

@@ -117,7 +117,8 @@ struct difference {
     bool there;                          /* theirs has the partition */
     struct base_arena arena;             /* keys */
     struct base_buf ranges, parts, rows; /* base_range_deletion's; struct part's; encoded rows */
-    struct base_deletion lack; /* the range deletion that it lacks at this place, since … */
+    /* the range deletion that it lacks at this place, since … */
+    struct base_deletion lack;
     struct base_slice since;
     struct base_err *err;
 };
@@ -351,8 +352,8 @@ static int write_merged(struct repli_fetch *f, struct base_source *source,
     struct repl_page_limits limits = REPL_PAGE_LIMITS_NONE;
     struct repl_page_writer w;
     limits.static_alone = f->request.limits.static_alone;
-    limits.partition_rows_max =
-        f->partition_rows_max; /* all of the partition is known now: this skips what nobody wants */
+    /* all of the partition is known now: this skips what nobody wants */
+    limits.partition_rows_max = f->partition_rows_max;
     base_buf_reset(&f->merged);
     repl_page_begin(&w, cmd->reversed, cmd->now_s, cmd->now_s - f->table->options.gc_grace_s,
                     &limits, &f->merged);

@@ -87,11 +87,8 @@ struct repl_alarm_ops {
 /* Port: store (lsm/ behind it). */
 
 enum repl_store_kind { REPL_STORE_WRITE, REPL_STORE_READ, REPL_STORE_PROBE };
-enum repl_durability {
-    REPL_DURABLE_MEMORY,
-    REPL_DURABLE_LOG,
-    REPL_DURABLE_SYNCED
-}; /* lsm_durability's values */
+/* lsm_durability's values */
+enum repl_durability { REPL_DURABLE_MEMORY, REPL_DURABLE_LOG, REPL_DURABLE_SYNCED };
 
 struct repl_store_op {
     enum repl_store_kind kind;
@@ -118,8 +115,8 @@ struct repl_store_op {
     struct base_err err;
     void *ctx;                  /* the issuer's */
     struct repl_store_op *next; /* the world's, while pending */
-    void (*inner)(
-        struct repl_store_op *op); /* repli_store_submit's: the issuer's `done`, while pending */
+    /* repli_store_submit's: the issuer's `done`, while pending */
+    void (*inner)(struct repl_store_op *op);
     struct repl *owner;
 };
 struct repl_store {
@@ -176,12 +173,13 @@ struct repl_meta_ops {
 struct repl_config {
     struct base_uuid host_id;
     uint32_t generation; /* counts starts: a larger one supersedes in gossip */
-    struct base_slice cluster_name, address, dc,
-        rack; /* a guest's dc may be empty: its first contact's */
-    const struct base_slice
-        *seeds; /* HOST:PORT; a node whose own address is among them may form the cluster */
+    /* a guest's dc may be empty: its first contact's */
+    struct base_slice cluster_name, address, dc, rack;
+    /* HOST:PORT; a node whose own address is among them may form the cluster */
+    const struct base_slice *seeds;
     size_t seed_count;
-    bool guest; /* stores nothing; `seeds` are its contacts, address is empty */
+    /* stores nothing; `seeds` are its contacts, address is empty */
+    bool guest;
     unsigned num_tokens;
     uint64_t read_timeout_ns, range_timeout_ns, write_timeout_ns, conditional_timeout_ns,
         metadata_timeout_ns;
@@ -191,11 +189,12 @@ struct repl_config {
     uint64_t max_hint_window_ns;    /* 3 h: a node down for longer gets no new hints */
     uint64_t hints_size_max;        /* bytes kept for all peers */
     uint64_t hint_dispatch_bytes_s; /* throttle, 1 MiB/s as Cassandra */
-    uint64_t requests_max_bytes;    /* of client and peer requests in flight; past it OVERLOADED */
-    size_t batch_size_max;          /* of a logged batch */
-    uint64_t page_size_bytes;       /* of a replica's answer: 1 MiB */
-    double dynamic_snitch_badness;  /* 1.0: a near replica is passed over when it is this share
-                                       slower (Cassandra's  dynamic_snitch_badness_threshold) */
+    /* of client and peer requests in flight; past it OVERLOADED */
+    uint64_t requests_max_bytes;
+    size_t batch_size_max;         /* of a logged batch */
+    uint64_t page_size_bytes;      /* of a replica's answer: 1 MiB */
+    double dynamic_snitch_badness; /* 1.0: a near replica is passed over when it is this share
+                                      slower (Cassandra's dynamic_snitch_badness_threshold) */
 };
 void repl_config_init(struct repl_config *config); /* the defaults */
 
@@ -236,8 +235,8 @@ void repl_close(struct repl *repl);
 /* Events from the world. */
 
 void repl_tick(struct repl *repl); /* the alarm's time has come */
-void repl_on_request(struct repl *repl,
-                     struct repl_inbound *in); /* a peer asks; given back by reply or drop */
+/* a peer asks; given back by reply or drop */
+void repl_on_request(struct repl *repl, struct repl_inbound *in);
 void repl_on_reply(struct repl *repl, const struct base_message *reply); /* borrowed */
 /* The request of this id was certainly not delivered (could not connect): no need to wait for its
  * deadline. */
@@ -311,27 +310,28 @@ struct repl_outcome {
     unsigned required, received, alive, failures; /* replicas */
     enum repl_write_type write_type;
     bool data_present;
-    bool repeat_safe;    /* after TIMEOUT or UNKNOWN: the same bytes may be sent again (a repeat
-                            carries its timestamps) */
+    /* after TIMEOUT or UNKNOWN: the same bytes may be sent again (a repeat carries its
+     * timestamps) */
+    bool repeat_safe;
     struct base_err err; /* for people; names what, where, what to do */
 };
 
 /* A write. The caller's storage until done, which may be called before start returns. */
 struct repl_write {
-    struct base_slice
-        mutations; /* encoded, with their timestamps; any number of partitions; stay until done */
+    /* encoded, with their timestamps; any number of partitions; stay until done */
+    struct base_slice mutations;
     size_t mutation_count;
     int consistency;
-    bool logged; /* several partitions: all of them will be visible (batchlog), else each by itself
-                  */
+    /* several partitions: all of them will be visible (batchlog), else each by itself */
+    bool logged;
     struct base_slice
         condition; /* base/condition.h's, or empty: then one mutation, which is written only if they
                       hold. At replication factor 1; more is INVALID */
     uint64_t timeout_ns; /* 0: the configuration's */
     void (*done)(struct repl_write *write);
     struct repl_outcome outcome;
-    struct base_slice
-        current; /* CONDITION: what the conditions found (base/condition.h); until done returns */
+    /* CONDITION: what the conditions found (base/condition.h); until done returns */
+    struct base_slice current;
     void *ctx;
     void *state; /* the coordinator's */
 };
@@ -340,37 +340,37 @@ void repl_write_start(struct repl *repl, struct repl_write *write);
 /* A read, page by page. cmd (and what it points to) and table stay until close; table is of a
  * snapshot that the caller holds. done may be called before start or next returns. */
 struct repl_read {
-    const struct base_read
-        *cmd; /* now_s set; a partition or a token range; limits as in base/read.h */
+    /* now_s set; a partition or a token range; limits as in base/read.h */
+    const struct base_read *cmd;
     const struct base_table *table;
     int consistency;
-    uint64_t timeout_ns;    /* a page; 0: the configuration's */
-    uint64_t page_rows_max; /* live rows wanted in the next page; the page may have fewer, or a few
-                               more */
+    uint64_t timeout_ns; /* a page; 0: the configuration's */
+    /* live rows wanted in the next page; the page may have fewer, or a few more */
+    uint64_t page_rows_max;
     void (*done)(struct repl_read *read);
     struct repl_outcome outcome;
     /* The page: bytes of replication/page.h with tombstones kept, in the command's order, valid
      * until next or close. It says all about its bounds: everything after the previous page's end
      * and up to (not beyond) its own. */
     struct base_slice page;
-    struct base_slice end_pkey,
-        end_ckey; /* the page's last position, inclusive; both empty: to the end of the command */
-    bool more;    /* another page may have rows */
+    /* the page's last position, inclusive; both empty: to the end of the command */
+    struct base_slice end_pkey, end_ckey;
+    bool more; /* another page may have rows */
     void *ctx;
     void *state;
 };
 void repl_read_start(struct repl *repl, struct repl_read *read);
-void repl_read_next(struct repl *repl,
-                    struct repl_read *read); /* the next page; only after done with `more` */
-void repl_read_close(struct repl *repl,
-                     struct repl_read *read); /* at any time; done is not called any more */
+/* the next page; only after done with `more` */
+void repl_read_next(struct repl *repl, struct repl_read *read);
+/* at any time; done is not called any more */
+void repl_read_close(struct repl *repl, struct repl_read *read);
 
 /* A change of the metadata log. The bytes stay until done. */
 struct repl_change {
     const struct base_change *change; /* expected_epoch: the snapshot it was analysed against */
     uint64_t timeout_ns;              /* 0: the configuration's */
-    bool agreed; /* done waits until the other live members have applied it too, but no longer than
-                    a second */
+    /* done waits until the other live members have applied it too, but no longer than a second */
+    bool agreed;
     void (*done)(struct repl_change *change);
     struct repl_outcome outcome; /* OK: applied here; STALE: another change came first and has been
                                     applied: analyse again; UNAVAILABLE: no majority of voters
@@ -401,11 +401,11 @@ struct repl_histogram {
     uint64_t counts[REPL_HISTOGRAM_BUCKETS];
     uint64_t count, sum_us, max_us;
 };
-uint64_t repl_histogram_bound(
-    size_t bucket); /* its upper bound, inclusive, µs; the last one's: UINT64_MAX */
+/* its upper bound, inclusive, µs; the last one's: UINT64_MAX */
+uint64_t repl_histogram_bound(size_t bucket);
 void repl_histogram_add(struct repl_histogram *h, uint64_t us);
-uint64_t repl_histogram_percentile(const struct repl_histogram *h,
-                                   double p); /* upper bound of its bucket, µs */
+/* upper bound of its bucket, µs */
+uint64_t repl_histogram_percentile(const struct repl_histogram *h, double p);
 
 #define REPL_COUNTERS(X)                                                                           \
     X(reads)                                                                                       \

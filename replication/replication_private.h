@@ -45,11 +45,11 @@ struct repli_timer {
     uint64_t due_ns;                          /* monotonic */
     struct repli_timer *child, *next, **prev; /* the heap's; prev NULL: not armed */
 };
-uint64_t
-repli_now(const struct repl *repl); /* monotonic, as of this event: one event sees one time */
+/* monotonic, as of this event: one event sees one time */
+uint64_t repli_now(const struct repl *repl);
 int64_t repli_now_s(const struct repl *repl); /* wall clock, seconds */
-void repli_timer_arm(struct repl *repl, struct repli_timer *timer,
-                     uint64_t due_ns); /* or arm anew */
+/* or arm anew */
+void repli_timer_arm(struct repl *repl, struct repli_timer *timer, uint64_t due_ns);
 void repli_timer_arm_after(struct repl *repl, struct repli_timer *timer, uint64_t after_ns);
 void repli_timer_disarm(struct repl *repl, struct repli_timer *timer);
 static inline bool repli_timer_is_armed(const struct repli_timer *timer)
@@ -78,14 +78,13 @@ struct repli_peer {
     struct base_uuid host_id; /* zero: whoever listens there */
     struct base_slice address;
 };
-struct repli_peer repli_member_peer(const struct repl *repl,
-                                    size_t member); /* of repl_ring, by index */
+/* of repl_ring, by index */
+struct repli_peer repli_member_peer(const struct repl *repl, size_t member);
 void repli_call_start(struct repl *repl, struct repli_call *call, struct repli_peer to,
                       enum repl_lane lane, enum repl_verb verb, struct base_slice body,
                       uint64_t timeout_ns);
-void repli_call_cancel(
-    struct repl *repl,
-    struct repli_call *call); /* done is not called; no effect when not pending */
+/* done is not called; no effect when not pending */
+void repli_call_cancel(struct repl *repl, struct repli_call *call);
 /* A request that nobody answers. */
 void repli_tell(struct repl *repl, struct repli_peer to, enum repl_lane lane, enum repl_verb verb,
                 struct base_slice body);
@@ -142,8 +141,8 @@ struct repl {
     struct repli_timer behind_timer;
     size_t client_requests;         /* under way: writes, reads, changes */
     size_t store_ops, store_writes; /* pending at the store: all, and writes */
-    size_t meta_ops; /* votes and entries on their way to the disk, and peers' requests that wait
-                        for the log */
+    /* votes and entries on their way to the disk, and peers' requests that wait for the log */
+    size_t meta_ops;
     bool draining, closing, started;
     struct repl_stats stats;
     /* the parts; each file's own */
@@ -189,8 +188,8 @@ BASE_MUST int repli_metadata_open(struct repl *repl, const struct repl_initial *
                                   struct base_err *err);
 void repli_metadata_start(struct repl *repl);
 void repli_metadata_close(struct repl *repl);
-void repli_metadata_handle(struct repl *repl,
-                           struct repl_inbound *in); /* META_*, but PROBE and SEED */
+/* META_*, but PROBE and SEED */
+void repli_metadata_handle(struct repl *repl, struct repl_inbound *in);
 /* Somebody has applied an epoch that we have not: fetch from them (or from whom we like). Cheap to
  * call again. */
 void repli_metadata_behind(struct repl *repl, struct base_uuid who, uint64_t epoch);
@@ -210,12 +209,13 @@ void repli_join_refuse(struct repl *repl, const char *fmt, ...) BASE_PRINTF(2, 3
 BASE_MUST int repli_gossip_open(struct repl *repl, struct base_err *err);
 void repli_gossip_start(struct repl *repl);
 void repli_gossip_close(struct repl *repl);
-void repli_gossip_handle(struct repl *repl,
-                         struct repl_inbound *in); /* GOSSIP, GOSSIP_ACK2, LIVENESS, ECHO */
+/* GOSSIP, GOSSIP_ACK2, LIVENESS, ECHO */
+void repli_gossip_handle(struct repl *repl, struct repl_inbound *in);
 void repli_gossip_on_epoch(struct repl *repl);
 bool repli_gossip_is_alive(const struct repl *repl, struct base_uuid host_id); /* self: true */
+/* fills its part */
 void repli_gossip_get(const struct repl *repl, struct base_uuid host_id,
-                      struct repl_peer_info *out); /* fills its part */
+                      struct repl_peer_info *out);
 void repli_gossip_set_load(struct repl *repl, uint64_t bytes);
 void repli_gossip_set_native(struct repl *repl, const struct repl_native *native);
 /* A message of this host said that it is at `epoch`. */
@@ -251,8 +251,8 @@ void repli_snitch_sort(struct repl *repl, uint16_t *members, size_t count);
 
 BASE_MUST int repli_writes_open(struct repl *repl, struct base_err *err);
 void repli_writes_close(struct repl *repl);
-void repli_writes_handle(struct repl *repl,
-                         struct repl_inbound *in); /* WRITE, WRITE_IF, REPAIR, HINTED */
+/* WRITE, WRITE_IF, REPAIR, HINTED */
+void repli_writes_handle(struct repl *repl, struct repl_inbound *in);
 
 BASE_MUST int repli_reads_open(struct repl *repl, struct base_err *err);
 void repli_reads_close(struct repl *repl);

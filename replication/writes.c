@@ -437,8 +437,8 @@ static void op_release(struct repl *repl, struct repli_write_op *op)
         return;
     if (op->write) {
         const struct repli_unit *unit = first_unsettled(op);
-        BASE_ASSERT(
-            op->settle); /* a client's write has been answered when its last replica was counted */
+        /* a client's write has been answered when its last replica was counted */
+        BASE_ASSERT(op->settle);
         answer(repl, op, unit ? BASE_E_TIMEOUT : BASE_OK, unit ? unit : op->units);
     }
     if (op->logged && !first_unsettled(op))
@@ -453,8 +453,8 @@ static void log_ended(struct repl *repl, struct repli_write_op *op)
     int rc = op->batch->rc;
     BASE_ASSERT(op->pending > 0);
     if (rc == BASE_OK) {
-        op->logged = true; /* also when the client has been told of a timeout: it is carried out all
-                              the same */
+        /* also when the client has been told of a timeout: it is carried out all the same */
+        op->logged = true;
         repli_timer_disarm(repl, &op->timer);
         send_all(repl, op);
     } else if (op->write) {

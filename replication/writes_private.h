@@ -90,7 +90,8 @@ struct repli_batch {
     bool starting, pending;
     bool unsure;     /* one of them may have it, or not */
     bool overloaded; /* one of them refused for that */
-    int rc; /* the result: OK, TIMEOUT (some may have it), UNAVAILABLE, OVERLOADED, NOMEM */
+    /* the result: OK, TIMEOUT (some may have it), UNAVAILABLE, OVERLOADED, NOMEM */
+    int rc;
     void (*done)(struct repl *repl, struct repli_batch *batch);
     void *ctx;
 };
@@ -201,10 +202,10 @@ void repli_replica_write_close(struct repl *repl);
 enum repl_answer repli_batch_store(struct repl *repl, struct repli_batch *batch,
                                    struct base_slice mutations, size_t mutation_count,
                                    uint64_t deadline_ns);
-void repli_batch_forget(struct repl *repl,
-                        struct repli_batch *batch); /* tell its keepers that it is done */
-void repli_batch_cancel(struct repl *repl,
-                        struct repli_batch *batch); /* and free what it owns (not the struct) */
+/* tell its keepers that it is done */
+void repli_batch_forget(struct repl *repl, struct repli_batch *batch);
+/* and free what it owns (not the struct) */
+void repli_batch_cancel(struct repl *repl, struct repli_batch *batch);
 /* Between batch.c and batchlog.c: keep the keeper's batch here (its end comes by keeper_ended,
  * maybe before this returns; not on failure); it is done, forget it. certainly_not: the keeper does
  * not have it, so somebody else may be asked. */

@@ -57,8 +57,8 @@ struct alloc {
     unsigned replica_count; /* of a range, in the end */
     unsigned found_max;     /* what a walk without the new member finds */
     bool placed;            /* the new member has a token */
-    uint32_t chosen; /* tokens of the new member, with the one that is judged: as far along its part
-                        is wanted */
+    /* tokens of the new member, with the one that is judged: as far along its part is wanted */
+    uint32_t chosen;
     uint64_t work;
 };
 struct candidate {

@@ -50,8 +50,8 @@ struct ring_state {
     int refs;                /* atomic */
 };
 
-struct ring_state *
-ring_state_new(void); /* epoch 0, no members; one reference; NULL: out of memory */
+/* epoch 0, no members; one reference; NULL: out of memory */
+struct ring_state *ring_state_new(void);
 struct ring_state *ring_state_acquire(struct ring_state *state);
 void ring_state_release(struct ring_state *state);
 /* The member's index, or -1. */
@@ -121,8 +121,9 @@ struct ring_set { /* member indexes; owners in ring order, then pending ones */
     uint16_t count;
 };
 struct ring_range {
-    int64_t upto; /* the range is (the upto before, this]; the first begins behind INT64_MIN, the
-                     last ends at INT64_MAX */
+    /* the range is (the upto before, this]; the first begins behind INT64_MIN, the last ends at
+     * INT64_MAX */
+    int64_t upto;
     struct ring_set read, write;
 };
 /* All ranges of one replication over one state. Keeps a reference to the state. Immutable;

@@ -37,7 +37,8 @@ struct walk {
     uint16_t *member_dc, *member_rack; /* by member; racks are numbered over all data centres */
     uint32_t *member_seen, *rack_seen; /* the last walk that took one */
     uint32_t number;                   /* of this walk */
-    bool by_dc; /* else all members are as of one data centre and each its own rack */
+    /* else all members are as of one data centre and each its own rack */
+    bool by_dc;
 };
 
 /* Options. */
@@ -164,8 +165,8 @@ static int ranges_by_walk(struct ring_placement *p, struct walk *w)
 {
     const struct ring_state *state = p->state;
     size_t count = state->ring_count, replicas = 0;
-    bool wraps = count == 0 || state->ring[count - 1].token !=
-                                   INT64_MAX; /* the last range is the first's other part */
+    /* the last range is the first's other part */
+    bool wraps = count == 0 || state->ring[count - 1].token != INT64_MAX;
     for (size_t d = 0; d < w->dc_count; d++)
         replicas += w->dcs[d].rf < w->dcs[d].members ? w->dcs[d].rf : w->dcs[d].members;
     struct ring_range *ranges = base_arena_alloc(&p->arena, (count + 1) * sizeof *ranges);

@@ -26,8 +26,8 @@ struct cursor {
     sqlite3_vtab_cursor base;      /* first */
     struct vtabi_binding *binding; /* NULL before the first xFilter */
     struct vtabi_link *link;       /* counted in it */
-    struct part_read
-        reads[AHEAD_MAX]; /* a ring: `open_count` of them are open, from `open_at` on */
+    /* a ring: `open_count` of them are open, from `open_at` on */
+    struct part_read reads[AHEAD_MAX];
     unsigned open_at, open_count;
     struct base_read cmd; /* what all parts have in common */
     struct vtabi_plan plan;

@@ -56,8 +56,8 @@ struct vtabi_host {
     bool default_contacts;
     char **connected; /* what ringlet_connect was called with in this session, parsed */
     size_t connected_count;
-    char *
-        connect_options[VTABI_CONNECT_OPTIONS]; /* of the latest ringlet_connect; NULL: not given */
+    /* of the latest ringlet_connect; NULL: not given */
+    char *connect_options[VTABI_CONNECT_OPTIONS];
     int consistency;
     bool unlogged;
     uint64_t uuid_ticks; /* the last timeuuid's time */
@@ -340,9 +340,10 @@ int vtabi_tables_register(struct vtabi_host *host);
 
 /* query.c: CQL with values. */
 
-void vtabi_cql_function(sqlite3_context *context, int argc,
-                        sqlite3_value **argv);     /* ringlet_cql; its user data is the host */
-int vtabi_query_register(struct vtabi_host *host); /* ringlet_query */
+/* ringlet_cql; its user data is the host */
+void vtabi_cql_function(sqlite3_context *context, int argc, sqlite3_value **argv);
+/* ringlet_query */
+int vtabi_query_register(struct vtabi_host *host);
 
 #define VTABI_BUF_MAX ((size_t)1 << 30) /* SQLite's own limit on a value is below this */
 

@@ -46,8 +46,8 @@ static void fuzz_chunks(struct base_slice bytes)
                     (rc == BASE_E_BUSY || rc == BASE_E_CORRUPT || rc == BASE_E_LIMIT));
             break;
         }
-        struct base_reader shorter =
-            base_reader(base_slice(at, (size_t)(in.p - at) - 1)); /* a byte less: wait for it */
+        /* a byte less: wait for it */
+        struct base_reader shorter = base_reader(base_slice(at, (size_t)(in.p - at) - 1));
         struct neti_chunk none;
         require(neti_chunk_get(&shorter, NULL, 1, 1, number, FUZZ_SIZE_MAX, &none, NULL) ==
                 BASE_E_BUSY);

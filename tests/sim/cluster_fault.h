@@ -24,8 +24,9 @@ struct cf_options {
     uint64_t lasts_max_ns;
     unsigned down_max; /* nodes that are down or paused at one time */
     uint64_t jump_max_us;
-    unsigned at_entry_percent; /* of new entries of the log: who has it first is killed, and
-                                  another, which comes back at once */
+    /* of new entries of the log: who has it first is killed, and another, which comes back at
+     * once */
+    unsigned at_entry_percent;
     unsigned at_batch_percent; /* of logged batches: its coordinator is killed in the middle */
 };
 struct cf_faults;

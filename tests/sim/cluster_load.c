@@ -46,8 +46,8 @@ void cl_options_draw(struct cl_options *o, struct rng *rng, const struct cluster
         if (rng_one_in(rng, 2) && world->nodes >= 3)
             o->rf[i] = 3;
         o->per_dc[i] = world->dcs > 1 ? true : rng_chance(rng, 50);
-        unsigned members = o->per_dc[i] ? world->nodes / world->dcs
-                                        : world->nodes; /* with fewer, ALL is never reached */
+        /* with fewer, ALL is never reached */
+        unsigned members = o->per_dc[i] ? world->nodes / world->dcs : world->nodes;
         if (o->rf[i] > members)
             o->rf[i] = members;
     }

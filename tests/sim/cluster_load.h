@@ -24,8 +24,8 @@ struct cl_options {
     bool per_dc[CL_KEYSPACES_MAX]; /* NetworkTopologyStrategy */
     /* shares of a hundred; the rest are plain writes of one partition */
     unsigned reads, range_reads, logged, unlogged, if_absent, changes;
-    unsigned ttl_percent, delete_percent, any_percent,
-        weak_percent;   /* of writes; of levels below QUORUM */
+    /* of writes; of levels below QUORUM */
+    unsigned ttl_percent, delete_percent, any_percent, weak_percent;
     uint64_t coarse_us; /* timestamps are multiples of it: ties; 0: as they come */
     unsigned value_len_max;
     const char *speculative_retry;
@@ -64,8 +64,8 @@ struct cl_client {
     struct cm_read judged;
     struct cm_view views[CM_PARTITIONS_MAX];
     unsigned partition_rows[CM_PARTITIONS_MAX];
-    bool partition_cut[CM_PARTITIONS_MAX]; /* partition_row_limit: what is behind its last row is
-                                              not covered */
+    /* partition_row_limit: what is behind its last row is not covered */
+    bool partition_cut[CM_PARTITIONS_MAX];
     bool static_counted[CM_PARTITIONS_MAX];
     struct base_buf last_pkey, last_ckey; /* the last row that was seen */
     struct base_buf end_pkey, end_ckey;   /* covered up to here, inclusive */
@@ -102,8 +102,8 @@ struct cl_load {
     bool stopping;
     bool calm; /* no faults: nothing may be refused */
     void (*on_new_entry)(void *ctx, struct cluster_node *node); /* who has it first; may be NULL */
-    void (*on_batch)(void *ctx,
-                     struct cluster_node *node); /* its coordinator begins with it; may be NULL */
+    /* its coordinator begins with it; may be NULL */
+    void (*on_batch)(void *ctx, struct cluster_node *node);
     void *hooks_ctx;
     uint64_t next_value, outcomes[32]; /* by code */
     uint64_t truncations, drops, creates;

@@ -22,13 +22,8 @@ static inline unsigned cm_atom(unsigned row, unsigned which)
     return 1 + 3 * row + which;
 } /* which: liveness, a, b */
 
-enum {
-    CM_COLUMN_KEY = 1,
-    CM_COLUMN_ROW,
-    CM_COLUMN_STATIC,
-    CM_COLUMN_A,
-    CM_COLUMN_B
-}; /* column ids */
+/* column ids */
+enum { CM_COLUMN_KEY = 1, CM_COLUMN_ROW, CM_COLUMN_STATIC, CM_COLUMN_A, CM_COLUMN_B };
 #define CM_COLUMNS "p k bigint; c c int; s st blob; r a blob; r b blob"
 #define CM_COLUMNS_DESC "p k bigint; d c int; s st blob; r a blob; r b blob"
 
@@ -38,9 +33,9 @@ struct cm_strength {
 };
 struct cm_replication {
     bool per_dc;
-    unsigned rf[CM_DCS_MAX];     /* not per_dc: rf[0] */
-    unsigned owners[CM_DCS_MAX]; /* how many there can be: not more than members. Not per_dc:
-                                    owners[0] */
+    unsigned rf[CM_DCS_MAX]; /* not per_dc: rf[0] */
+    /* how many there can be: not more than members. Not per_dc: owners[0] */
+    unsigned owners[CM_DCS_MAX];
     unsigned dc_count;
 };
 struct cm_strength cm_strength_of(const struct cm_replication *r, int consistency,
@@ -69,9 +64,9 @@ struct cm_write {
     int64_t ts;
     unsigned row_lo, row_hi; /* both included */
     bool liveness;
-    uint64_t value[2]; /* ROW: a, b; 0: not written. STATIC: [0]. DELETE_CELL: not 0 where it is
-                          deleted */
-    int32_t ttl;       /* 0: none */
+    /* ROW: a, b; 0: not written. STATIC: [0]. DELETE_CELL: not 0 where it is deleted */
+    uint64_t value[2];
+    int32_t ttl; /* 0: none */
     int64_t expires_s;
 };
 struct cm_seen { /* a read has seen this: what came after must too */
@@ -99,10 +94,12 @@ struct cm_table {
 struct cm_model {
     struct cm_table *tables;
     struct cm_op *ops;
-    bool syncs_fail;  /* then a read may have seen what was never synced, and a power loss take it
-                         back (lsm/lsm.h says so) */
-    int64_t latest_s; /* the latest that any wall clock has shown: what has expired there may be a
-                         tombstone everywhere */
+    /* then a read may have seen what was never synced, and a power loss take it back (lsm/lsm.h
+     * says so) */
+    bool syncs_fail;
+    /* the latest that any wall clock has shown: what has expired there may be a tombstone
+     * everywhere */
+    int64_t latest_s;
     uint64_t tick, op_count, acked, unknown, refused, atoms_checked, reads_checked, seen_values;
 };
 void cm_init(struct cm_model *m);
@@ -129,7 +126,8 @@ struct cm_read {
     struct cm_strength strength;
     int64_t now_s;
     int64_t truncated_us; /* of the snapshot that it was made with */
-    bool look; /* not a read: one replica's store; nothing is concluded from it for later reads */
+    /* not a read: one replica's store; nothing is concluded from it for later reads */
+    bool look;
 };
 struct cm_view { /* of one partition */
     struct cm_observed atoms[CM_ATOMS_MAX];

@@ -280,8 +280,8 @@ static int meta_append(struct cluster_node *node, struct repl_meta_op *op)
         rc = cat_log_append(node->catalog, op->epoch, op->entry, op->schema_after,
                             base_buf_view(&ring), &op->err);
     base_buf_reset(&ring);
-    bool is_there = cat_log_get(node->catalog, op->epoch, &ring, NULL) ==
-                    BASE_OK; /* also if the answer was an error */
+    /* also if the answer was an error */
+    bool is_there = cat_log_get(node->catalog, op->epoch, &ring, NULL) == BASE_OK;
     base_buf_fini(&ring);
     if (is_there && node->world->on_append)
         node->world->on_append(node, op->epoch, op->entry);

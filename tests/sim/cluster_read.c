@@ -243,8 +243,8 @@ static bool see_live_row(struct cl_client *c, unsigned p, struct base_slice pkey
     if (c->partition_rows[p] >= c->cmd.partition_row_limit)
         return true; /* more than was asked for: whoever consumes the page skips it */
     see_row(c, &c->views[p], row_of(c, ckey), false, row);
-    c->partition_cut[p] =
-        ++c->partition_rows[p] == c->cmd.partition_row_limit; /* what is behind it is not covered */
+    /* what is behind it is not covered */
+    c->partition_cut[p] = ++c->partition_rows[p] == c->cmd.partition_row_limit;
     if (++c->rows_seen < c->cmd.row_limit)
         return true;
     limit_reached(c, pkey, ckey);

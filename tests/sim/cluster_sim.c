@@ -52,8 +52,9 @@ struct run {
     struct cl_options load;
     struct cf_options faults;
     uint64_t safety_ns;
-    bool formed; /* the cluster and its schema are there from the start; else nodes find each other,
-                    and clients make the tables */
+    /* the cluster and its schema are there from the start; else nodes find each other, and clients
+     * make the tables */
+    bool formed;
 };
 
 static void draw_world(struct cluster_options *o, struct rng *rng, const struct settings *s,
@@ -215,9 +216,8 @@ static uint64_t run_seed(const struct settings *s, uint64_t seed)
     safety_phase(w, &r, s);
     cl_stop(&load);
     cf_heal(&faults);
-    ce_converge(w, &load,
-                cf_loses_duties(&r.faults) ||
-                    r.world.guests); /* a guest that is cut off finds nobody to keep its hints */
+    /* a guest that is cut off finds nobody to keep its hints */
+    ce_converge(w, &load, cf_loses_duties(&r.faults) || r.world.guests);
     if (!s->quiet)
         print_end(w, &load);
     uint64_t hash = w->trace.hash;

@@ -514,9 +514,8 @@ static void machine_init(struct cluster_world *w, size_t index)
     sim_clock_init(&node->clock, 0);
     int64_t skew = (int64_t)cluster_draw_ns(w, o->skew_max_us);
     sim_clock_jump_wall(&node->clock, rng_chance(&w->rng, 50) ? skew : -skew);
-    sim_clock_advance(
-        &node->clock,
-        rng_below(&w->rng, 1000 * CLUSTER_S)); /* monotonic clocks have nothing in common */
+    /* monotonic clocks have nothing in common */
+    sim_clock_advance(&node->clock, rng_below(&w->rng, 1000 * CLUSTER_S));
     sim_clock_jump_wall(&node->clock, -(int64_t)((mono_of(node) - 1000000000u) / 1000));
     node->held_end = &node->held;
     node->slow_disk = 1;

@@ -44,8 +44,8 @@ struct cluster_event {
 void cluster_post(struct cluster_world *w, struct cluster_event *event, struct cluster_node *node,
                   uint64_t after_ns,
                   void (*fire)(struct cluster_world *w, struct cluster_event *event));
-void cluster_cancel(struct cluster_world *w,
-                    struct cluster_event *event); /* no effect when it is not posted */
+/* no effect when it is not posted */
+void cluster_cancel(struct cluster_world *w, struct cluster_event *event);
 static inline bool cluster_is_posted(const struct cluster_event *event)
 {
     return event->place || event->held;
@@ -69,7 +69,8 @@ extern const char *const cluster_canary_names[CLUSTER_CANARY_COUNT];
 struct cluster_options {
     uint64_t seed;
     unsigned nodes, guests, dcs, racks, seeds; /* node i is in dc 1 + i % dcs */
-    bool stores; /* false: nodes keep no rows (thousands of nodes that only gossip and agree) */
+    /* false: nodes keep no rows (thousands of nodes that only gossip and agree) */
+    bool stores;
     unsigned done_percent; /* of port calls that are answered at once */
     /* messages */
     uint64_t delay_min_ns, delay_max_ns;
@@ -84,8 +85,8 @@ struct cluster_options {
     unsigned drift_ppm;
     struct repl_config config; /* timeouts and limits; what names a node is filled in */
     enum cluster_canary canary;
-    uint64_t needle; /* not 0: messages and writes that hold these 8 bytes (big-endian) are told of
-                        on stderr */
+    /* not 0: messages and writes that hold these 8 bytes (big-endian) are told of on stderr */
+    uint64_t needle;
 };
 /* A quiet world: three nodes, a good network, no faults, small stores. */
 void cluster_options_init(struct cluster_options *o);
@@ -113,8 +114,8 @@ struct cluster_node {
     struct sim_clock clock;
     uint64_t clock_at_ns; /* the world's time when the clock was last moved */
     int64_t drift_rest;
-    int64_t timestamp_us; /* the last given out; kept over restarts, as node/timestamp.c keeps a
-                             floor */
+    /* the last given out; kept over restarts, as node/timestamp.c keeps a floor */
+    int64_t timestamp_us;
     uint32_t generation;
     uint64_t slow_disk; /* store operations take this many times as long; 1 */
     bool power_off;     /* down by power loss: nobody answers */
@@ -125,8 +126,8 @@ struct cluster_node {
     struct cat_catalog *catalog;
     struct sim_executor executor;
     struct sim_random random;
-    struct base_err stopped; /* the first metadata or store operation that failed for good: it wants
-                                a restart */
+    /* the first metadata or store operation that failed for good: it wants a restart */
+    struct base_err stopped;
     bool paused;
     uint64_t resumed_ns; /* when it went on last */
     struct cluster_event *held, **held_end;
@@ -167,8 +168,8 @@ struct cluster_world {
     struct cluster_net_stats net;
     struct base_slice seeds[8];
     /* what a program adds */
-    void (*on_changed)(
-        struct cluster_node *node); /* the node's snapshots or its view of liveness changed */
+    /* the node's snapshots or its view of liveness changed */
+    void (*on_changed)(struct cluster_node *node);
     /* a node appends an entry to its log, and then has it */
     void (*on_append)(struct cluster_node *node, uint64_t epoch, struct base_slice entry);
     void (*on_fail)(struct cluster_world *w); /* before the end: print more */

@@ -232,8 +232,8 @@ END_TEST
 START_TEST(decimal_rounding)
 {
     static const struct {
-        const char *value, *rounded, *truncated,
-            *third; /* third: value / 3, half even, same scale */
+        /* third: value / 3, half even, same scale */
+        const char *value, *rounded, *truncated, *third;
     } rows[] = {
         {"2.5", "3", "2", "0.8"},       {"-2.5", "-3", "-2", "-0.8"},
         {"2.49", "2", "2", "0.83"},     {"-0.5", "-1", "0", "-0.2"},

@@ -131,13 +131,15 @@ START_TEST(check_refuses)
                                           good};
     ck_assert(accepted(PKEY, "1=a@5", NULL, &part, 1));
     ck_assert(!accepted(BASE_SLICE_LIT("tokentokpk"), NULL, NULL, &part, 1)); /* no terminator */
-    ck_assert(!accepted(PKEY, "live@5 1=a@5", NULL, &part, 1)); /* a static row has cells only */
+    /* a static row has cells only */
+    ck_assert(!accepted(PKEY, "live@5 1=a@5", NULL, &part, 1));
     ck_assert(!accepted(PKEY, "del@5/1", NULL, &part, 1));
     part.row = cut;
     ck_assert(!accepted(PKEY, NULL, NULL, &part, 1));
+    /* a bound is no row */
     part = (struct base_mutation_row_part){BASE_SLICE_LIT("\x30"
                                                           "a\x10"),
-                                           good}; /* a bound is no row */
+                                           good};
     ck_assert(!accepted(PKEY, NULL, NULL, &part, 1));
     struct base_range_deletion range = {BASE_SLICE_LIT("\x30"
                                                        "a\x10"),

@@ -148,9 +148,10 @@ static int data_partition(struct base_source *src, struct base_partition *out, s
     struct data_source *s = BASE_CONTAINER(src, struct data_source, source);
     (void)e;
     *out = (struct base_partition){.deletion = BASE_DELETION_NONE};
+    /* what is skipped */
     s->event += s->partition < 0 || s->partition >= (int)BASE_COUNT(data)
                     ? 0
-                    : data[s->partition].row_count - s->row; /* what is skipped */
+                    : data[s->partition].row_count - s->row;
     for (;;) {
         s->row = 0;
         if (++s->partition >= (int)BASE_COUNT(data) || s->event >= s->to) {
@@ -375,8 +376,8 @@ START_TEST(static_rows_alone)
 {
     struct base_read cmd = BASE_READ_INIT;
     struct base_range range = {ckey_of(2), ckey_of(2)};
-    cmd.slices =
-        (struct base_slices){&range, 1}; /* the source gives all its rows: slices are its matter */
+    /* the source gives all its rows: slices are its matter */
+    cmd.slices = (struct base_slices){&range, 1};
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 ");
     cmd.slices = base_slices_all;
     struct base_filter filter = {.column = V, .op = BASE_FILTER_EQ, .operand = int_value(20)};
@@ -398,11 +399,11 @@ START_TEST(rows_of_dropped_columns_are_gone)
     after.dropped = dropped;
     after.dropped_count = 1;
     table = &after;
-    ck_assert_str_eq(read_rows(&cmd, NULL),
-                     "1:3 1:2 1:1 3:9 3:8 "); /* no static row alone any more */
+    /* no static row alone any more */
+    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 ");
     after.dropped_count = 6;
-    ck_assert_str_eq(read_rows(&cmd, NULL),
-                     "1:3 1:2 1:1 3:9 3:8 "); /* INSERTed: they live without cells */
+    /* INSERTed: they live without cells */
+    ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 ");
     without_liveness = true;
     after.dropped_count = 5;
     ck_assert_str_eq(read_rows(&cmd, NULL), "1:3 1:2 1:1 3:9 3:8 "); /* FROZEN is still there */

@@ -22,14 +22,14 @@ unsigned test_rounds(unsigned otherwise);
 
 /* Times are small numbers, so that ties and shadowing are frequent. */
 void row_random(struct rng *rng, struct base_buf *out);
-void row_random_plain(
-    struct rng *rng, struct base_buf *out); /* as an INSERT writes it: one timestamp, values only */
+/* as an INSERT writes it: one timestamp, values only */
+void row_random_plain(struct rng *rng, struct base_buf *out);
 struct base_deletion deletion_random(struct rng *rng, uint32_t none_percent);
 
-void row_parse(const char *text,
-               struct base_buf *out); /* appended; items in the order above, cells ascending */
-void row_print(struct base_slice row,
-               struct base_buf *out); /* the same text again, NUL-terminated */
+/* appended; items in the order above, cells ascending */
+void row_parse(const char *text, struct base_buf *out);
+/* the same text again, NUL-terminated */
+void row_print(struct base_slice row, struct base_buf *out);
 void shard_put(struct base_buf *out, uint8_t host, int64_t clock, int64_t count);
 
 #endif

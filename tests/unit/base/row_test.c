@@ -220,7 +220,8 @@ START_TEST(row_merge_known_answers)
     MERGES("live@5", "live@5~10/50", "live@5~10/50");       /* expiring over not expiring */
     MERGES("live@5~10/50", "live@5~10/60", "live@5~10/60"); /* the later expiry */
     MERGES("live@5~10/50", "live@5~9/50", "live@5~9/50");   /* the smaller TTL */
-    MERGES("live@5 1=a@5", "del@5/9", "del@5/9"); /* a deletion covers its own timestamp */
+    /* a deletion covers its own timestamp */
+    MERGES("live@5 1=a@5", "del@5/9", "del@5/9");
     MERGES("live@6 1=a@4 2=b@7", "del@5/9", "live@6 del@5/9 2=b@7");
     MERGES("del@5/9", "del@5/8", "del@5/9");
     MERGES("del@5/9", "del@6/8", "del@6/8");
@@ -228,8 +229,8 @@ START_TEST(row_merge_known_answers)
     MERGES("1![@5/9", "1[k]=a@5 1[l]=b@6", "1![@5/9 1[l]=b@6");
     MERGES("1![@5/9 1[a]=x@6", "1![@7/3 2=c@1", "1![@7/3 2=c@1");
     MERGES("del@9/1 1![@10/9", "1![@8/9 1[l]=b@11", "del@9/1 1![@10/9 1[l]=b@11");
-    MERGES("del@9/1", "1![@8/9 1[l]=b@11",
-           "del@9/1 1[l]=b@11"); /* a weaker complex deletion says nothing */
+    /* a weaker complex deletion says nothing */
+    MERGES("del@9/1", "1![@8/9 1[l]=b@11", "del@9/1 1[l]=b@11");
     MERGES("1[a]=x@1 1[c]=y@1", "1[b]=z@1 1[c]=w@2", "1[a]=x@1 1[b]=z@1 1[c]=w@2");
     MERGES_UNDER(5, 9, "live@5 1=a@5", "1=b@6", "1=b@6");
     MERGES_UNDER(5, 9, "live@5 1=a@5", "1=b@4", "");
@@ -497,8 +498,8 @@ START_TEST(purge_known_answers)
     PURGES("1x@5/40 2=b@5", COMPACT(50, 41, 100), "2=b@5", true);
     PURGES("1=a@5~10/50 2=b@5", COMPACT(50, 41, 100), "2=b@5", true);
     PURGES("1=a@5~10/50 2=b@5", COMPACT(50, 40, 100), "1x@5/40 2=b@5", true);
-    PURGES("live@5~10/50 2=b@5", COMPACT(60, 50, 100), "live@5~10/50 2=b@5",
-           true); /* liveness: its expiry counts */
+    /* liveness: its expiry counts */
+    PURGES("live@5~10/50 2=b@5", COMPACT(60, 50, 100), "live@5~10/50 2=b@5", true);
     PURGES("live@5~10/50 2=b@5", COMPACT(60, 51, 100), "2=b@5", true);
     PURGES("1![@5/3 1[a]x@6/40 1[b]=c@7", COMPACT(50, 41, 100), "1[b]=c@7", true);
     PURGES("1![@5/3 1[a]x@6/40 1[b]=c@7", COMPACT(50, 40, 100), "1[a]x@6/40 1[b]=c@7", true);

@@ -274,8 +274,8 @@ START_TEST(an_alter_that_would_break_stored_rows_is_refused)
             ((struct base_column *)bad->columns)[i].id = bad->dropped[0].id;
     ck_assert_int_eq(alter(&schema, bad), BASE_E_INVALID);
     bad = altered_table(t, NULL, NULL);
-    ((struct base_column *)bad->columns)[4].type =
-        base_type_scalar(BASE_TYPE_TEXT); /* another type */
+    /* another type */
+    ((struct base_column *)bad->columns)[4].type = base_type_scalar(BASE_TYPE_TEXT);
     ck_assert_int_eq(alter(&schema, bad), BASE_E_INVALID);
     bad = altered_table(t, NULL, NULL);
     ((struct base_column *)bad->columns)[2].descending = false; /* another order */
@@ -595,13 +595,13 @@ START_TEST(indexes_are_kept_and_their_ids_are_never_given_twice)
     ck_assert_ptr_eq(found, t);
     ck_assert_ptr_null(base_keyspace_index(base_schema_keyspace(schema, S("lab")), S("d"), NULL));
 
-    ck_assert_int_eq(with_indexes(&schema, indexes, 2, 3),
-                     BASE_E_INVALID); /* the counter goes back */
+    /* the counter goes back */
+    ck_assert_int_eq(with_indexes(&schema, indexes, 2, 3), BASE_E_INVALID);
     struct base_index moved[] = {{1, S("a"), tags, BASE_INDEX_VALUES, {0}}};
     ck_assert_int_eq(with_indexes(&schema, moved, 1, 4), BASE_E_INVALID); /* another column */
     ck_assert_msg(with_indexes(&schema, indexes, 1, 4) == BASE_OK, "%s", err.text);
-    ck_assert_int_eq(with_indexes(&schema, indexes, 3, 4),
-                     BASE_E_INVALID); /* 2 and 3 had been given */
+    /* 2 and 3 had been given */
+    ck_assert_int_eq(with_indexes(&schema, indexes, 3, 4), BASE_E_INVALID);
     ck_assert_msg(with_indexes(&schema, indexes, 0, 4) == BASE_OK, "%s", err.text);
     ck_assert_uint_eq(base_schema_table(schema, S("lab"), S("readings"))->next_index_id, 4);
     base_schema_release(schema);

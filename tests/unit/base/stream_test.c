@@ -625,8 +625,8 @@ START_TEST(inconsistent_streams_are_corrupt)
     is_damage(not_closed, 1, false, __LINE__);
     const struct base_item not_opened[] = {MARK(3, d, BASE_DELETION_NONE)};
     is_damage(not_opened, 1, false, __LINE__);
-    is_damage(not_closed, 1, true,
-              __LINE__); /* backwards its end comes first: something is open after all */
+    /* backwards its end comes first: something is open after all */
+    is_damage(not_closed, 1, true, __LINE__);
     const struct base_item mismatch[] = {MARK(1, BASE_DELETION_NONE, d),
                                          MARK(3, other, BASE_DELETION_NONE)};
     is_damage(mismatch, 2, false, __LINE__);

@@ -294,8 +294,8 @@ START_TEST(sql_round_trips)
         ck_assert_int_eq(base_value_to_sql(type, base_buf_view(&out), &got, &scratch, &err),
                          BASE_OK);
         ck_assert_str_eq(show(&got, &shown), c->want);
-        rc = base_value_from_sql(type, &got, &again,
-                                 &err); /* what comes out goes in, to the same bytes */
+        /* what comes out goes in, to the same bytes */
+        rc = base_value_from_sql(type, &got, &again, &err);
         ck_assert_msg(rc == BASE_OK, "%zu %s: %s", i, c->type, err.text);
         ck_assert_msg(base_slice_equal(base_buf_view(&again), base_buf_view(&out)), "%zu %s", i,
                       c->type);

@@ -228,8 +228,8 @@ START_TEST(the_log_leads_to_the_schema)
         schema = append_keyspace(schema, n);
     reopen();
     ck_assert_uint_eq(check_log(), 5);
-    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &err), BASE_E_STALE,
-             err); /* the epoch is taken */
+    /* the epoch is taken */
+    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &err), BASE_E_STALE, err);
     schema->epoch = 7;
     ck_fails(cat_log_append(cat, 7, S("a gap"), schema, S(""), &err), BASE_E_STALE, err);
     base_schema_release(schema);

@@ -245,8 +245,8 @@ START_TEST(colours_take_no_room_and_bad_bytes_are_shown_as_a_blob)
     ck_assert_str_eq(
         show(&cli_format_shell, type_of("list<int>"), BASE_SLICE_LIT("\0\0\0\x09"), NULL),
         "0x00000009");
-    ck_assert_str_eq(show(&cli_format_shell, type_of("int"), BASE_SLICE_LIT(""), NULL),
-                     ""); /* the empty value */
+    /* the empty value */
+    ck_assert_str_eq(show(&cli_format_shell, type_of("int"), BASE_SLICE_LIT(""), NULL), "");
     v.state = CQL_VALUE_NULL;
     text = (struct cli_text){.out = &shown};
     base_buf_reset(&shown);

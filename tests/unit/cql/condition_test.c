@@ -147,8 +147,8 @@ START_TEST(columns)
           SET("\0\0\0\2\0\0\0\4\0\0\0\7\0\0\0\4\0\0\0\1"));
     GIVES("UPDATE t SET v = 1 WHERE k = ? AND c = 1 IF v IN (?, ?)", "[applied]=true", INT1, NIL,
           INT1);
-    GIVES("UPDATE t SET v = ? WHERE k = 1 AND c = 1 IF v = ?", "[applied]=true", UNSET,
-          INT1); /* nothing to write */
+    /* nothing to write */
+    GIVES("UPDATE t SET v = ? WHERE k = 1 AND c = 1 IF v = ?", "[applied]=true", UNSET, INT1);
     GIVES("UPDATE t SET v = ? WHERE k = 1 AND c = 1 IF v = ?", "[applied]=false v=1", UNSET, INT2);
     end_conditions();
 }

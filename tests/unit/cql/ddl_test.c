@@ -346,9 +346,8 @@ START_TEST(options_are_kept_as_cassandra_shows_them)
                       (char *)out.data);
         base_buf_fini(&out);
     }
-    must(
-        "CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy'}"); /* default_keyspace_rf
-                                                                                  is 1 */
+    /* default_keyspace_rf is 1 */
+    must("CREATE KEYSPACE one WITH replication = {'class': 'SimpleStrategy'}");
     ck_assert(
         base_slice_equal(base_options_get(&base_schema_keyspace(schema, S("one"))->replication,
                                           "replication_factor"),
@@ -475,8 +474,8 @@ START_TEST(columns_are_added_dropped_and_renamed)
     must("ALTER TABLE t DROP y USING TIMESTAMP 99");
     ck_assert_int_eq(table("t")->dropped[2].dropped_us, 99);
     must("ALTER TABLE t ADD x int");
-    ck_assert_uint_gt(base_table_column(table("t"), S("x"))->id,
-                      x); /* a new column under an old name */
+    /* a new column under an old name */
+    ck_assert_uint_gt(base_table_column(table("t"), S("x"))->id, x);
     ck_assert_uint_eq(table("t")->dropped_count, 3);
     must("ALTER TABLE t RENAME k TO key AND c TO \"C\"");
     check_columns("t", "p key int, c C int, r v text, r x int");

@@ -604,8 +604,8 @@ START_TEST(of_cells)
     times_set("m", "list<bigint>", "[11, 12]", "list<int>", "[1, 2]");
     times_set("s", "list<bigint>", "[21, 23, 22]", "list<int>", "[1, 2, 3]");
     times_set("fm", "bigint", "300", "int", "5");
-    times_set("u", "list<bigint>", "[0, 41, 42]", "list<int>",
-              "[0, 4, 5]"); /* an entry for each field, null ones too */
+    /* an entry for each field, null ones too */
+    times_set("u", "list<bigint>", "[0, 41, 42]", "list<int>", "[0, 4, 5]");
     row_set("fm", "{'x': 1}");
     row_set("u", "{zip: 8000, tags: {'a'}}");
     static const struct row rows[] = {
@@ -795,10 +795,8 @@ START_TEST(aggregates)
     results_are("0; 0; null; null; 0; 0; null; null; 0; k");
     add_row("i", "2147483647");
     add_row("i", "2147483647");
-    results_are(
-        "2; 2; 2147483647; 2147483647; -2; 2147483647; 2147483647; 1; 2; k"); /* a sum wraps around,
-                                                                                 an average does not
-                                                                               */
+    /* a sum wraps around, an average does not */
+    results_are("2; 2; 2147483647; 2147483647; -2; 2147483647; 2147483647; 1; 2; k");
 
     static const char *const decimals[] = {"sum(de)", "avg(de)", "min(de)", "max(de)"};
     aggregate(decimals, BASE_COUNT(decimals));

@@ -250,8 +250,8 @@ START_TEST(hostile_terms)
     ck_assert_int_eq(parse_many("SELECT (", "a<", 300000, ""), BASE_E_SYNTAX);
     ck_assert_int_eq(parse_many("SELECT ", "(int)", 200000, "1 FROM t"), BASE_E_LIMIT);
     ck_assert_int_eq(parse_many("SELECT ", "- ", 300000, "1 FROM t"), BASE_E_LIMIT);
-    ck_assert_int_eq(parse_many("SELECT a", "+1", 300000, " FROM t"),
-                     BASE_E_LIMIT); /* who comes after us may recurse */
+    /* who comes after us may recurse */
+    ck_assert_int_eq(parse_many("SELECT a", "+1", 300000, " FROM t"), BASE_E_LIMIT);
     ck_assert_int_eq(parse_many("SELECT a", ".b", 300000, " FROM t"), BASE_E_LIMIT);
     ck_assert_int_eq(parse_many("SELECT a", "[1]", 300000, " FROM t"), BASE_E_LIMIT);
     ck_assert_int_eq(parse_many("SELECT a", ", (int", 150000, ""), BASE_E_LIMIT);

@@ -22,9 +22,9 @@ struct world_row {
 struct world {
     struct cql_ports ports;
     const struct base_schema *schema;
-    bool pending;   /* answer later */
-    bool injecting; /* memory may fail now: nothing is kept of what is written, and no condition
-                       holds */
+    bool pending; /* answer later */
+    /* memory may fail now: nothing is kept of what is written, and no condition holds */
+    bool injecting;
     struct world_row rows[WORLD_ROWS_MAX];
     size_t row_count;
     int64_t timestamp; /* the last one given out */

@@ -311,8 +311,8 @@ START_TEST(test_stops)
             ck_fails(append(log, 1, 200, &position, &err), BASE_E_IO, err);
         ck_fails(append(log, 1, 200, &position, &err), BASE_E_STOPPED, err);
         ck_fails(lsmi_log_usable(log, &err), BASE_E_STOPPED, err);
-        ck_fails(lsmi_log_close(log, &err), BASE_E_IO,
-                 err); /* it cannot promise what was written last */
+        /* it cannot promise what was written last */
+        ck_fails(lsmi_log_close(log, &err), BASE_E_IO, err);
         ck_ok(open_log(fs, 0, &log, &seen, &err), err);
         ck_assert_uint_eq(seen.count, 1);
         ck_ok(lsmi_log_close(log, &err), err);
@@ -330,10 +330,10 @@ START_TEST(test_record)
     ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1234, 512, &record), 40);
     ck_assert(base_slice_equal(record.payload, BASE_SLICE_LIT("payload")));
     ck_assert(record.kind == LSMI_RECORD_GROUP && record.count == 3 && record.synced == 99);
-    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1235, 512, &record),
-                      0); /* another file */
-    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1234, 520, &record),
-                      0); /* another place */
+    /* another file */
+    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1235, 512, &record), 0);
+    /* another place */
+    ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, sizeof bytes), 1234, 520, &record), 0);
     ck_assert_uint_eq(lsmi_record_open(base_slice(bytes, 39), 1234, 512, &record), 0);
     for (size_t bit = 0; bit < 8 * (LSMI_RECORD_HEADER + 7); bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);

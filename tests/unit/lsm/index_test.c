@@ -727,8 +727,8 @@ START_TEST(test_build_on_existing_data_shows_progress)
     ck_assert_uint_eq(index_files(&w), 3);
     ck_ok(lsm_compact(w.store, w.place, NULL, &w.err), w.err);
     ck_assert(stats_of(&w, 0).is_built);
-    ck_assert_uint_eq(index_files(&w),
-                      1); /* its SSTable's, and those of the inputs are gone with them */
+    /* its SSTable's, and those of the inputs are gone with them */
+    ck_assert_uint_eq(index_files(&w), 1);
     ck_ok(lsm_table_truncate(w.place, &w.err), w.err);
     ck_assert_uint_eq(index_files(&w), 0);
     fill(&w, 100);

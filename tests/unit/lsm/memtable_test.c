@@ -405,8 +405,8 @@ START_TEST(test_snapshot)
                 ck_assert_int_eq(row.row_ts, 1);
                 ck_assert_uint_eq(base_get_be64(item.ckey.data + 1) % 2, 0);
                 base_buf_reset(&m);
-                put_row(&m, rows % 40, rows * 7 % 300, 2,
-                        2); /* old rows again, new rows, new partitions */
+                /* old rows again, new rows, new partitions */
+                put_row(&m, rows % 40, rows * 7 % 300, 2, 2);
                 apply_bytes(mt, &m);
             }
         }

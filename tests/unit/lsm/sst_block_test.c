@@ -267,8 +267,8 @@ START_TEST(footers_and_metadata_take_any_bytes)
     ck_assert_int_eq(lsmi_metadata_encode(&m, &whole), BASE_OK);
     ck_assert(lsmi_metadata_decode(base_buf_view(&whole), &back));
     ck_assert_ptr_null(lsmi_metadata_difference(&m.info, &back.info));
-    ck_assert_int_eq(base_buf_put(&whole, "\x7f\x03new", 5),
-                     BASE_OK); /* a tag of a later program */
+    /* a tag of a later program */
+    ck_assert_int_eq(base_buf_put(&whole, "\x7f\x03new", 5), BASE_OK);
     ck_assert(lsmi_metadata_decode(base_buf_view(&whole), &back));
     for (int i = 0; i < 20000; i++) {
         base_buf_reset(&bad);

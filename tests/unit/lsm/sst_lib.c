@@ -61,8 +61,8 @@ static size_t random_prefix(struct rng *rng, uint8_t *key, uint8_t components)
     size_t n = 0;
     for (uint8_t i = 0; i < components; i++) {
         key[n++] = BASE_KEY_NEXT;
-        size_t len =
-            i == 0 ? 2 : 1 + rng_below(rng, 6); /* different lengths: heads must tell them apart */
+        /* different lengths: heads must tell them apart */
+        size_t len = i == 0 ? 2 : 1 + rng_below(rng, 6);
         for (size_t j = 0; j < len; j++)
             key[n++] = (uint8_t)(rng_chance(rng, 60) ? rng_below(rng, 4) : rng_u64(rng));
     }

@@ -24,8 +24,8 @@ struct model_shape {
     unsigned marker_percent, static_percent, deletion_percent;
     bool wide_first;    /* the first partition gets items_max items, whatever was drawn */
     uint8_t components; /* of a clustering key: 0, 1 or 2 */
-    uint16_t
-        key_space; /* partition keys are drawn from so many (0: from all), so that tables overlap */
+    /* partition keys are drawn from so many (0: from all), so that tables overlap */
+    uint16_t key_space;
 };
 void model_make(struct model *m, struct rng *rng, const struct model_shape *shape);
 void model_free(struct model *m);

@@ -38,8 +38,8 @@ START_TEST(nothing_to_do)
     uint64_t sum, sizes[] = {100 * MiB, 1000 * MiB, 10000 * MiB, 90 * MiB};
     ck_assert_uint_eq(pick(sizes, 0, desc_of(4, 32, 50 * MiB), &sum), 0);
     ck_assert_uint_eq(pick(sizes, 4, desc_of(4, 32, 50 * MiB), &sum), 0);
-    ck_assert_uint_eq(pick(sizes, 1, desc_of(1, 32, 50 * MiB), &sum),
-                      0); /* one table alone is never rewritten */
+    /* one table alone is never rewritten */
+    ck_assert_uint_eq(pick(sizes, 1, desc_of(1, 32, 50 * MiB), &sum), 0);
 }
 END_TEST
 
@@ -56,8 +56,8 @@ START_TEST(small_tables_belong_together)
 {
     uint64_t sum, sizes[] = {1, 4 * MiB, 49 * MiB, 10000, 2 * MiB, 400 * MiB};
     ck_assert_uint_eq(pick(sizes, 6, desc_of(4, 32, 50 * MiB), &sum), 5);
-    ck_assert_uint_eq(pick(sizes, 6, desc_of(4, 32, 1), &sum),
-                      0); /* without the minimum they do not */
+    /* without the minimum they do not */
+    ck_assert_uint_eq(pick(sizes, 6, desc_of(4, 32, 1), &sum), 0);
 }
 END_TEST
 

@@ -570,8 +570,8 @@ START_TEST(test_drop)
     ck_assert_int_eq(write_one(&w, T1, 1, 1, "x", LSM_DURABLE_LOG), BASE_E_NOTFOUND);
     world_close(&w, UINT64_MAX);
     world_open(&w);
-    ck_assert_uint_eq(count_rows(&w, w.table),
-                      0); /* it was declared again; not even the log's row is back */
+    /* it was declared again; not even the log's row is back */
+    ck_assert_uint_eq(count_rows(&w, w.table), 0);
     world_close(&w, 0);
     world_fini(&w);
 }
@@ -611,8 +611,8 @@ START_TEST(test_compaction)
     ck_assert_uint_eq(count_rows(&w, w.table), 40);
     struct lsm_table_stats stats;
     lsm_table_get_stats(w.table, &stats);
-    ck_assert_uint_eq(stats.row_count_estimate,
-                      40); /* they were deleted in 1970: long past gc_grace */
+    /* they were deleted in 1970: long past gc_grace */
+    ck_assert_uint_eq(stats.row_count_estimate, 40);
     world_close(&w, 0);
     world_open(&w);
     ck_assert_uint_eq(count_rows(&w, w.table), 40);

@@ -69,8 +69,8 @@ START_TEST(a_good_body)
     ck_assert_uint_eq(chunk.flags, NETI_CHUNK_END);
     ck_assert_uint_eq(chunk.payload.len, 3 * NETI_FRAME_HEADER);
     in = base_reader(base_buf_view(&answer));
-    ck_fails(neti_chunk_get(&in, session, 1, 2, 0, 1 << 20, &chunk, &err), BASE_E_CORRUPT,
-             err); /* it answers no other POST */
+    /* it answers no other POST */
+    ck_fails(neti_chunk_get(&in, session, 1, 2, 0, 1 << 20, &chunk, &err), BASE_E_CORRUPT, err);
     ck_fails(neti_chunk_get(&in, session, 0, 1, 0, 1 << 20, &chunk, &err), BASE_E_CORRUPT, err);
     raw_body(&body, &client, session, 1, 2, 0, 0, 0); /* without messages */
     ck_assert_uint_eq(post_body(), 200);
@@ -164,8 +164,8 @@ START_TEST(signed_nonsense)
                                   4 /* length */,  20 /* sender */, 60 /* checksum */};
     for (size_t i = 0; i < BASE_COUNT(offsets); i++) {
         raw_body(&body, &client, session, 1, 1, 10, 2, 1000);
-        body.data[NETI_BODY_HEADER + NETI_FRAME_HEADER + offsets[i]] ^=
-            0x82; /* in the second: the first is not handed out either */
+        /* in the second: the first is not handed out either */
+        body.data[NETI_BODY_HEADER + NETI_FRAME_HEADER + offsets[i]] ^= 0x82;
         ck_assert_msg(post_signed(1 + i) == 400, "byte %d", offsets[i]);
     }
     raw_body(&body, &client, session, 1, 1, 10, 1, 1000);

@@ -38,8 +38,8 @@ START_TEST(request_and_reply)
     ck_assert_uint_eq(a.last_reply, 7);
     ck_assert_uint_eq(a.reply_bytes, 200);
     ck_assert_uint_eq(a.bad + b.bad, 0);
-    ck_assert_int_eq(peer_send(&b, a.address, 0, 0, 8, 0, 1000),
-                     BASE_OK); /* and back, without a body */
+    /* and back, without a body */
+    ck_assert_int_eq(peer_send(&b, a.address, 0, 0, 8, 0, 1000), BASE_OK);
     ck_assert(peers_run_until(&b.replies, 1, 2000));
     ck_assert_uint_eq(stats_of(&b).inbound_bytes, 0);
     ck_assert_uint_eq(stats_of(&a).hellos, 2); /* one said, one answered */
@@ -399,9 +399,8 @@ START_TEST(kept_connections_that_were_closed)
     for (uint64_t id = 1; id <= 3; id++) {
         ck_assert_int_eq(peer_send(&a, b.address, 1, 0, id, 100, 1000), BASE_OK);
         ck_assert(peers_run_until(&a.replies, id, 1000));
-        peers_run_for(id == 1
-                          ? 2500
-                          : 900 + 50 * (unsigned)id); /* the last: about when the server hangs up */
+        /* the last: about when the server hangs up */
+        peers_run_for(id == 1 ? 2500 : 900 + 50 * (unsigned)id);
     }
     ck_assert_uint_eq(a.undelivered, 0);
     ck_assert_uint_eq(b.requests, 3);

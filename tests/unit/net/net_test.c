@@ -237,8 +237,8 @@ START_TEST(nobody_listens)
     char url[64];
     struct net_http_call call = {
         .method = "GET", .url = url, .timeout_ms = 2000, .body_size_max = 100};
-    int taken = socket(AF_INET, SOCK_STREAM,
-                       0); /* bound, so that no one else gets the port, but not listening */
+    /* bound, so that no one else gets the port, but not listening */
+    int taken = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(bind(taken, (struct sockaddr *)&address, sizeof address), 0);
     ck_assert_int_eq(getsockname(taken, (struct sockaddr *)&address, &len), 0);
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", ntohs(address.sin_port));

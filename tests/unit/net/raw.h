@@ -47,8 +47,8 @@ struct raw_server {
 void raw_server_open(struct raw_server *server, const struct net_internode_config *config);
 void raw_server_close(struct raw_server *server);
 void raw_conn_send(struct raw_conn *conn, const void *bytes, size_t len);
-void raw_conn_answer(struct raw_conn *conn, unsigned status,
-                     struct base_slice body); /* with its Content-Length */
+/* with its Content-Length */
+void raw_conn_answer(struct raw_conn *conn, unsigned status, struct base_slice body);
 void raw_conn_close(struct raw_conn *conn);
 
 #endif

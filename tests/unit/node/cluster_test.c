@@ -224,8 +224,8 @@ START_TEST(reads_end_at_any_time)
             ck_assert_int_eq(read_rows(&read, session, INT32_MAX), total);
         }
         node_session_on_interrupt(session, always, NULL);
-        int n = read_rows(&read, session,
-                          INT32_MAX); /* a slow answer may be interrupted before its first row */
+        /* a slow answer may be interrupted before its first row */
+        int n = read_rows(&read, session, INT32_MAX);
         ck_assert(n == -1 || (total < 256 && n == total));
         node_session_on_interrupt(session, NULL, NULL);
         ck_assert_int_eq(read_rows(&read, session, INT32_MAX), total);

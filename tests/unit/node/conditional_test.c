@@ -57,8 +57,8 @@ START_TEST(whoever_coordinates)
               "INSERT INTO k.t (p, c) VALUES (%d, 3); APPLY BATCH",
               p, p, p);
         GIVES(b, "3|x\n", "SELECT c, s FROM k.t WHERE p = %d", p);
-        daemon_cql(p % 2,
-                   "INSERT INTO k.t (p, c) VALUES (1000, 1) IF NOT EXISTS"); /* in a session */
+        /* in a session */
+        daemon_cql(p % 2, "INSERT INTO k.t (p, c) VALUES (1000, 1) IF NOT EXISTS");
     }
 }
 END_TEST

@@ -24,16 +24,16 @@ struct client {
 
 uint16_t native_port(int daemon);                                   /* where daemon i listens */
 void client_connect(struct client *c, int daemon, uint8_t version); /* TCP only */
-void client_open(struct client *c, int daemon,
-                 uint8_t version); /* … and STARTUP; READY must come */
+/* … and STARTUP; READY must come */
+void client_open(struct client *c, int daemon, uint8_t version);
 void client_open_with(struct client *c, int daemon, uint8_t version, const char *compression);
 void client_close(struct client *c);
 /* Send a message with a body. */
 void client_send(struct client *c, enum cql_opcode opcode, int16_t stream, uint8_t flags,
                  struct base_slice body);
 void client_flush(struct client *c); /* what was put by hand into out */
-void client_send_raw(struct client *c, const void *bytes,
-                     size_t len); /* past the codec; a broken connection is no failure */
+/* past the codec; a broken connection is no failure */
+void client_send_raw(struct client *c, const void *bytes, size_t len);
 /* The next message, decoded (events too). Must come. */
 void client_receive(struct client *c);
 bool client_receive_or_end(struct client *c);   /* false: the server closed */
@@ -47,8 +47,8 @@ void client_query(struct client *c, const char *text); /* consistency ONE; must 
 void client_query_full(struct client *c, const struct cql_query *query); /* any answer */
 void client_fails(struct client *c, const char *text, int code, const char *part);
 void client_expect_error(struct client *c, int code, const char *part); /* the latest message */
-void client_prepare(struct client *c,
-                    const char *text); /* result.prepared, in the arena until the next call */
+/* result.prepared, in the arena until the next call */
+void client_prepare(struct client *c, const char *text);
 void client_execute(struct client *c, const struct cql_execute *execute); /* any answer */
 size_t client_rows(const struct client *c);
 /* The first row's cell, of an int column. */

@@ -271,8 +271,8 @@ START_TEST(prepared)
         ck_assert_uint_eq(c.result.prepared.bind_count, 2);
         ck_assert_uint_eq(c.result.prepared.pk_count, version >= 4);
         ck_assert(version < 4 || c.result.prepared.pk_indexes[0] == 1);
-        client_query(&d, "USE system"); /* the statement names its keyspace: its id does not depend
-                                           on the session's */
+        /* the statement names its keyspace: its id does not depend on the session's */
+        client_query(&d, "USE system");
         client_prepare(&d, "INSERT INTO lab.t (c, k) VALUES (?, ?)");
         ck_assert_mem_eq(insert, d.result.prepared.id.data, 16);
         client_prepare(&c, "SELECT k, c, v FROM lab.t WHERE k = ?");
@@ -280,8 +280,8 @@ START_TEST(prepared)
         ck_assert_uint_eq(c.result.prepared.column_count, 3);
         if (version >= 5)
             memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
-        execute_ints(&d, insert, metadata, 2, (int32_t[]){version, 5},
-                     false); /* on another connection */
+        /* on another connection */
+        execute_ints(&d, insert, metadata, 2, (int32_t[]){version, 5}, false);
         ck_assert_int_eq(d.result.kind, CQL_RESULT_VOID);
         execute_ints(&c, select, metadata, 1, (int32_t[]){5}, true);
         ck_assert_uint_eq(client_rows(&c), version - 2u);
@@ -307,9 +307,8 @@ START_TEST(prepared_while_the_schema_changes)
     client_prepare(&c, "SELECT * FROM lab.t WHERE k = ?");
     memcpy(select, c.result.prepared.id.data, 16);
     memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
-    client_query(
-        &c,
-        "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)"); /* the epoch moves, the table does not */
+    /* the epoch moves, the table does not */
+    client_query(&c, "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)");
     execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
     ck_assert(client_rows(&c) == 1 && c.result.no_metadata);
     client_query(&c, "ALTER TABLE lab.t ADD w int");
@@ -355,8 +354,8 @@ START_TEST(columns_that_moved)
             client_query(&d, i ? "DROP TABLE lab.elsewhere"
                                : "CREATE TABLE lab.elsewhere (k int PRIMARY KEY)");
         }
-        execute_ints(&c, select, metadata, 1, (int32_t[]){1},
-                     true); /* … nor does it when the schema has moved elsewhere */
+        /* … nor does it when the schema has moved elsewhere */
+        execute_ints(&c, select, metadata, 1, (int32_t[]){1}, true);
         ck_assert(!c.result.no_metadata && c.result.column_count == 3);
         client_close(&c);
         client_close(&d);
@@ -390,9 +389,8 @@ START_TEST(a_request_has_its_keyspace)
     execute_ints(&c, create, metadata, 0, NULL, false);
     ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
     client_query(&c, "SELECT * FROM lab.there");
-    client_query(
-        &c,
-        "CREATE TABLE plain (k int PRIMARY KEY)"); /* the session's, where nothing else is said */
+    /* the session's, where nothing else is said */
+    client_query(&c, "CREATE TABLE plain (k int PRIMARY KEY)");
     client_query(&c, "SELECT * FROM other.plain");
     client_close(&c);
 }

@@ -26,8 +26,8 @@ START_TEST(defaults)
 {
     ck_assert_str_eq(settings.cluster_name, "Test Cluster");
     ck_assert_uint_eq(settings.memtable_space, 64u << 20);
-    ck_assert_uint_le(settings.file_cache_size,
-                      512u << 20); /* or an eighth of the machine's memory */
+    /* or an eighth of the machine's memory */
+    ck_assert_uint_le(settings.file_cache_size, 512u << 20);
     ck_assert_uint_ge(settings.file_cache_size, 8u << 20);
     ck_assert_uint_eq(settings.commitlog_sync, LSM_SYNC_PERIODIC);
     ck_assert_uint_eq(settings.commitlog_sync_period_ns, 10000000);

@@ -58,8 +58,8 @@ START_TEST(default_superuser)
     does_not("cassandra", "other", "Provided username cassandra " WRONG);
     does_not("cassandra", "", WRONG);
     does_not("nobody", "cassandra", "Provided username nobody " WRONG);
-    ck_assert_int_eq(loop_login(0, "cassandra", "cassandra", false, NULL),
-                     BASE_E_UNAUTHORIZED); /* not from afar */
+    /* not from afar */
+    ck_assert_int_eq(loop_login(0, "cassandra", "cassandra", false, NULL), BASE_E_UNAUTHORIZED);
     SAYS(WRONG);
     ck_assert_str_eq(loop_run(&su, "LIST ROLES"), "cassandra|true|true|{}|ALL\n");
     loop_run(&su, "ALTER ROLE cassandra WITH PASSWORD = 'better'");

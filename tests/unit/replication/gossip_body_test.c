@@ -322,8 +322,8 @@ START_TEST(native_is_checked)
             struct repli_gossip_cursor cursor = {0};
             struct repli_gossip_entry entry;
             uint8_t flags = (uint8_t)(REPLI_GOSSIP_NATIVE | (detail ? REPLI_GOSSIP_DETAIL : 0));
-            const uint8_t head[] = {
-                0, flags, 1, 9, 0, 7, 8}; /* member 0; generation, version; age, epoch, load */
+            /* member 0; generation, version; age, epoch, load */
+            const uint8_t head[] = {0, flags, 1, 9, 0, 7, 8};
             ck_assert_int_eq(base_buf_put(&body, head, detail ? 7 : 4), BASE_OK);
             ck_assert_int_eq(base_buf_put(&body, cases[i].bytes, cases[i].len), BASE_OK);
             struct base_reader in = base_reader(base_buf_view(&body));

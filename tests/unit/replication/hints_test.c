@@ -328,8 +328,8 @@ START_TEST(guest_has_its_hints_kept)
     wt_start(3);
     wt_settle();
     ck_assert_msg(wt_put(3, 1, 1, "x", REPL_CL_QUORUM) == BASE_OK, "%s", wt_outcome.err.text);
-    ck_assert_uint_eq(wt_count(0, repl_hints_table_id) + wt_count(1, repl_hints_table_id),
-                      1); /* when it was answered */
+    /* when it was answered */
+    ck_assert_uint_eq(wt_count(0, repl_hints_table_id) + wt_count(1, repl_hints_table_id), 1);
     cluster_node_kill(&w.nodes[3], false);
     wt_start(2);
     wt_settle();

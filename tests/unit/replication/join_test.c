@@ -216,8 +216,8 @@ START_TEST(a_join_freezes_writes_and_its_death_thaws_them)
     log_run_until_all_serve(5 * CLUSTER_S);
     create_table(0);
     log_run_until_even(5 * CLUSTER_S);
-    cluster_node_pause(&lw.w.nodes[1]); /* it does not say whether it holds data; a voter: so
-                                           nothing is decided either */
+    /* it does not say whether it holds data; a voter: so nothing is decided either */
+    cluster_node_pause(&lw.w.nodes[1]);
     log_start(2);
     cluster_run(&lw.w, CLUSTER_S);
     cluster_node_resume(&lw.w.nodes[1]);

@@ -60,8 +60,8 @@ START_TEST(two_that_create_the_same_get_one_and_one_error)
             ck_assert_msg(rc == BASE_OK || rc == BASE_E_STALE || rc == BASE_E_EXISTS, "%s",
                           base_err_words(rc));
             won += rc == BASE_OK;
-            ck_assert(log_has_keyspace(all[i]->node,
-                                       "zoo")); /* STALE too: it has been applied, analyse again */
+            /* STALE too: it has been applied, analyse again */
+            ck_assert(log_has_keyspace(all[i]->node, "zoo"));
         }
         ck_assert_uint_eq(won, 1);
         log_world_end();

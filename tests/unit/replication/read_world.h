@@ -48,10 +48,10 @@ struct rw_world {
     struct rw_event *events;
     uint64_t seq;
     unsigned in_flight, in_flight_max; /* READs at nodes and their replies */
-    void (*outside)(bool outside); /* may be NULL: the world's own work begins (true), or ends; it
-                                      must not run out of memory */
-    void (*between_pages)(void);   /* rw_read's; may be NULL */
-    unsigned pending_percent;      /* of store operations that are not answered at once */
+    /* may be NULL: the world's own work begins (true), or ends; it must not run out of memory */
+    void (*outside)(bool outside);
+    void (*between_pages)(void); /* rw_read's; may be NULL */
+    unsigned pending_percent;    /* of store operations that are not answered at once */
 };
 
 struct rw_options {
@@ -60,7 +60,8 @@ struct rw_options {
     const char *speculative_retry, *read_repair; /* NULL: the table's defaults */
     uint64_t page_size_bytes;                    /* 0: the default */
     bool indexed;                                /* the table has indexes on c, s and a */
-    unsigned dcs; /* 2: nodes take turns; SimpleStrategy all the same. 0 as 1 */
+    /* 2: nodes take turns; SimpleStrategy all the same. 0 as 1 */
+    unsigned dcs;
 };
 void rw_init(struct rw_world *w, const struct rw_options *options, uint64_t seed);
 void rw_fini(struct rw_world *w);

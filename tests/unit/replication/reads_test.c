@@ -522,8 +522,8 @@ START_TEST(empty_ranges_are_walked_many_at_once)
     ck_assert_uint_gt(asked, 60); /* subranges, nearly each with a remote replica or two */
     ck_assert_uint_gt(world.in_flight_max, 16);
     ck_assert_uint_le(world.in_flight_max, 64); /* two replicas each */
-    ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before,
-                      8000000); /* a round trip is 1 ms */
+    /* a round trip is 1 ms */
+    ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before, 8000000);
     rw_fini(&world);
 }
 END_TEST
@@ -583,8 +583,8 @@ START_TEST(full_ranges_are_asked_one_by_one)
     unsigned asked = 0;
     for (size_t i = 0; i < 3; i++)
         asked += world.nodes[i].store_reads;
-    ck_assert_uint_eq(asked,
-                      1); /* the first subrange has the first partition, and that has enough */
+    /* the first subrange has the first partition, and that has enough */
+    ck_assert_uint_eq(asked, 1);
     expect_text(&r, "0/a [] live@3 4=a@3\n0/b [] live@3 4=a@3\n");
     rw_fini(&world);
 }

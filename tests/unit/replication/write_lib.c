@@ -184,8 +184,8 @@ static bool is_done(struct cluster_world *world, void *ctx)
 int wt_finish(struct wt_write *t)
 {
     ck_assert_msg(cluster_run_until(&w, is_done, t, 60 * CLUSTER_S), "a write is not answered");
-    memset(t->mutations.data, 0xee,
-           t->mutations.cap); /* nobody looks at the caller's bytes any more */
+    /* nobody looks at the caller's bytes any more */
+    memset(t->mutations.data, 0xee, t->mutations.cap);
     wt_outcome = t->write.outcome;
     ck_assert_int_eq(wt_outcome.err.code, wt_outcome.rc);
     ck_assert((wt_outcome.rc == BASE_OK) == (wt_outcome.err.text[0] == 0));

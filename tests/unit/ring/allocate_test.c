@@ -169,8 +169,8 @@ START_TEST(first_of_a_data_centre)
           err);
     ck_assert_int_eq(tokens[1], INT64_MAX - 2);
     char text[24];
-    struct ring_change change =
-        joins(state, 3, "dc3", "r1", tokens, 2, text); /* it owns nothing yet, but they are its */
+    /* it owns nothing yet, but they are its */
+    struct ring_change change = joins(state, 3, "dc3", "r1", tokens, 2, text);
     apply(&state, &change);
     ck_ok(ring_allocate(state, BASE_SLICE_LIT("dc4"), BASE_SLICE_LIT("r1"), 1, 3, tokens, &err),
           err);

@@ -127,8 +127,8 @@ START_TEST(local_and_everywhere)
     expect(WORDS("class", "LocalStrategy"), RANGES({INT64_MAX, "A"}));
     expect(WORDS("class", "EverywhereStrategy"), RANGES({INT64_MAX, "ABC"}));
     struct ring_placement *p;
-    ck_ok(place(state, WORDS("class", "LocalStrategy"), host(77), &p, &err),
-          err); /* a guest has none */
+    /* a guest has none */
+    ck_ok(place(state, WORDS("class", "LocalStrategy"), host(77), &p, &err), err);
     check_ranges(p, RANGES({INT64_MAX, ""}));
     ring_placement_release(p);
 }

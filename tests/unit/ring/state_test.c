@@ -144,8 +144,8 @@ START_TEST(what_is_refused)
     apply(&state, &join);
     struct ring_change busy = joins(state, 3, "dc1", "r1", third, 3, other);
     refused(&busy, BASE_E_BUSY);
-    busy = joins(state, 2, "dc1", "r1", third, 3,
-                 other); /* who asks again learns that it is known, not that it is busy */
+    /* who asks again learns that it is known, not that it is busy */
+    busy = joins(state, 2, "dc1", "r1", third, 3, other);
     refused(&busy, BASE_E_EXISTS);
 }
 END_TEST
