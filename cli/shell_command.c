@@ -1,8 +1,10 @@
 /* The shell's own commands: CONSISTENCY, TRACING, SHOW … (cqlsh's words and answers). */
+#include "cli/replicas.h"
 #include "cli/shell_private.h"
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <strings.h>
 
 enum { WORDS_MAX = 8, SOURCE_DEPTH_MAX = 10 };
@@ -135,6 +137,68 @@ void cli_shell_show_version(struct cli_shell *shell)
            PACKAGE_VERSION, shell->release_version, shell->cql_version, shell->cql.version);
 }
 
+static bool token_of(const struct cli_token *word, int64_t *out)
+{
+    char text[32], *end;
+    if (word->kind != CLI_TOKEN_NUMBER || word->text.len >= sizeof text)
+        return false;
+    snprintf(text, sizeof text, "%.*s", BASE_SLICE_ARG(word->text));
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    return *end == 0 && errno == 0;
+}
+
+/* The addresses as Python prints a list: ['127.0.0.1', '127.0.0.2'] */
+static void print_replicas(const struct cli_ring *ring, const uint16_t *replicas, size_t count)
+{
+    putchar('[');
+    for (size_t i = 0; i < count; i++)
+        printf("%s'%s'", i ? ", " : "", ring->nodes[replicas[i]].host);
+    puts("]");
+}
+
+/* SHOW REPLICAS token [keyspace] */
+static void show_replicas(struct cli_shell *shell, const struct words *w)
+{
+    struct base_arena arena;
+    struct base_buf keyspace;
+    struct cli_ring ring;
+    struct cli_replication replication;
+    struct base_err err = {0};
+    int64_t token;
+    if (w->count < 3 || w->count > 4 || !token_of(&w->at[2], &token)) {
+        improper(shell, w);
+        return;
+    }
+    if (w->count == 3 && !shell->keyspace) {
+        cli_shell_fail(shell, "SHOW REPLICAS: of which keyspace? USE one, or name it");
+        return;
+    }
+    base_arena_init(&arena);
+    base_buf_init(&keyspace, 65536);
+    int rc = w->count == 4 ? cli_token_identifier(&w->at[3], &keyspace)
+                           : base_buf_put(&keyspace, shell->keyspace, strlen(shell->keyspace) + 1);
+    const char *name = (const char *)keyspace.data;
+    if (rc == BASE_OK)
+        rc = cli_ring_load(&ring, &arena, &shell->cql, &err);
+    if (rc == BASE_OK)
+        rc = cli_replication_load(&replication, &arena, &shell->cql, name, &err);
+    if (rc == BASE_E_INVALID) { /* the node's error: the connection is good */
+        cli_shell_fail(shell, "%s", err.text);
+    } else if (rc != BASE_OK) {
+        cli_shell_fail_call(shell, rc, &err);
+    } else if (replication.kind == CLI_REPLICATION_NONE) {
+        cli_shell_fail(shell, "SHOW REPLICAS: there is no keyspace %s with replicas", name);
+    } else {
+        uint16_t *replicas = base_arena_alloc(&arena, ring.node_count * sizeof *replicas);
+        BASE_ASSERT(replicas);
+        print_replicas(&ring, replicas,
+                       cli_ring_replicas(&ring, &replication, token, replicas, ring.node_count));
+    }
+    base_buf_fini(&keyspace);
+    base_arena_fini(&arena);
+}
+
 static void do_show(struct cli_shell *shell, const struct words *w)
 {
     struct base_uuid id;
@@ -143,6 +207,8 @@ static void do_show(struct cli_shell *shell, const struct words *w)
         cli_shell_show_version(shell);
     } else if (w->count == 2 && cli_token_is(&w->at[1], "host")) {
         cli_shell_show_host(shell);
+    } else if (w->count >= 2 && cli_token_is(&w->at[1], "replicas")) {
+        show_replicas(shell, w);
     } else if (w->count >= 3 && cli_token_is(&w->at[1], "session")) {
         text = w->rest; /* a uuid may be several tokens */
         text.len -= (size_t)(w->at[2].text.data - text.data);

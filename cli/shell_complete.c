@@ -182,7 +182,7 @@ static const struct rule {
     {"paging", "paging", "ON OFF", NO_NAMES},
     {"capture", "capture", "OFF '", NO_NAMES},
     {"source", "source", "'", NO_NAMES},
-    {"show", "show", "VERSION HOST SESSION", NO_NAMES},
+    {"show", "show", "VERSION HOST SESSION REPLICAS", NO_NAMES},
     {"help", "help",
      "CAPTURE CLEAR CONSISTENCY COPY DESCRIBE EXIT EXPAND HELP HISTORY LOGIN PAGING SERIAL SHOW "
      "SOURCE TRACING",

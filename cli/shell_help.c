@@ -59,7 +59,8 @@ static const struct topic {
     {"SHOW",
      "SHOW VERSION           of the shell, the node, CQL, the protocol\nSHOW HOST              "
      "where it is connected\n"
-     "SHOW SESSION <uuid>    a trace\n",
+     "SHOW SESSION <uuid>    a trace\n"
+     "SHOW REPLICAS <token> [<keyspace>]    the nodes that have the rows of a token\n",
      NULL},
     {"SOURCE", "SOURCE '<file>'    run the statements in a file; errors do not end it\n", NULL},
     {"TRACING",
