@@ -5,7 +5,7 @@ build_packages="build-essential autoconf automake libtool pkg-config re2c lemon
 libsqlite3-dev sqlite3 liblmdb-dev libcurl4-gnutls-dev libmicrohttpd-dev libgnutls28-dev
 check libgmp-dev liblz4-dev libzstd-dev libsnappy-dev libxxhash-dev libyaml-dev libcrypt-dev
 libedit-dev"
-test_packages="python3 python3-venv iproute2 curl gnutls-bin clang-14 libclang-rt-14-dev"
+test_packages="python3 python3-venv iproute2 curl gnutls-bin clang-14 clang-format-14 libclang-rt-14-dev"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -5,8 +5,7 @@
 #include "base/json.h"
 #include "base/type.h"
 
-/* --- types (type.c) -----------------------------------------------------------------------------
- */
+/* Types (type.c). */
 
 const char *basei_kind_name(enum base_type_kind kind); /* "int", "list", … */
 /* Bytes of every non-empty value of a scalar, 0 when they vary (and for types with parameters). */
@@ -54,8 +53,7 @@ const char *basei_bytes_text(struct base_slice bytes, char *text, size_t size);
 /* A name as CQL writes it: quoted when it must be. */
 BASE_MUST int basei_put_identifier(struct base_buf *out, struct base_slice name);
 
-/* --- building collections (element.c) ------------------------------------------------------------
- */
+/* Building collections (element.c). */
 
 /* Around an element's bytes: its length goes in front, in the parent's manner. `at` is where begin
  * was called. end: INVALID for an empty value in a vector of fixed-size elements. */
@@ -66,8 +64,7 @@ BASE_MUST int basei_element_end(const struct base_type *parent, const struct bas
 BASE_MUST int basei_collection_sort(const struct base_type *type, struct base_buf *out,
                                     size_t start);
 
-/* --- bytes --------------------------------------------------------------------------------------
- */
+/* Bytes. */
 
 /* Inline: it is on every path of text, before the slower base_utf8_valid. */
 static inline bool basei_ascii_valid(struct base_slice text)
@@ -104,8 +101,7 @@ uint8_t *basei_escape(uint8_t *p, struct base_slice value);
 /* Read it back (complemented when `inverted`), appending. CORRUPT, NOMEM, LIMIT. */
 BASE_MUST int basei_unescape(struct base_reader *in, bool inverted, struct base_buf *out);
 
-/* --- numbers (number.c) -------------------------------------------------------------------------
- */
+/* Numbers (number.c). */
 
 /* The longest varint, in bytes, and more digits than it can have. Cassandra has no limit, but GMP
  * aborts the process when memory ends, so it is kept from large sizes. */
@@ -148,8 +144,7 @@ size_t basei_float_print(float v, char *text);
 bool basei_double_parse(struct base_slice text, double *out);
 bool basei_float_parse(struct base_slice text, float *out);
 
-/* --- dates and times (datetime.c) ---------------------------------------------------------------
- */
+/* Dates and times (datetime.c). */
 
 /* ISO 8601 in the forms of DESIGN.md §11 to milliseconds since 1970 (rounded down), and whether
  * that was exact. A whole number is milliseconds. */
@@ -176,8 +171,7 @@ bool basei_duration_decode(struct base_slice value, struct basei_duration *out);
 BASE_MUST int basei_duration_encode(const struct basei_duration *duration, struct base_buf *out);
 BASE_MUST int basei_duration_print(const struct basei_duration *duration, struct base_buf *out);
 
-/* --- scalars' text (value_text.c) ---------------------------------------------------------------
- */
+/* scalars' text (value_text.c). */
 
 /* CQL literal text (without quotes) to bytes. INVALID without a message: basei_refuse says it. */
 BASE_MUST int basei_scalar_from_text(const struct base_type *type, struct base_slice text,

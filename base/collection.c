@@ -29,8 +29,7 @@ struct base_uuid base_list_place(int64_t ticks, const uint8_t node[8])
     return id;
 }
 
-/* --- value to cells
- * -------------------------------------------------------------------------------- */
+/* Value to cells. */
 
 int base_explode_begin(struct base_explode *it, const struct base_type *type,
                        struct base_slice value, struct base_err *err)
@@ -125,8 +124,7 @@ int base_explode_next(struct base_explode *it, const struct base_uuid *list_item
     return rc;
 }
 
-/* --- cells to value
- * --------------------------------------------------------------------------------- */
+/* Cells to value. */
 
 int base_implode_begin(struct base_implode *im, const struct base_type *type, struct base_buf *out,
                        struct base_err *err)

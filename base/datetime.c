@@ -7,8 +7,7 @@
 
 #include <stdio.h>
 
-/* --- the calendar -------------------------------------------------------------------------------
- */
+/* The calendar. */
 
 /* Days since 1970-01-01 of a civil date, and back; years in ±300 million. (The method: count from
  * 0000-03-01, so that the leap day ends the year; 146097 days make 400 years.) */
@@ -78,8 +77,7 @@ bool base_timestamp_add(int64_t ms, const struct base_duration *duration, int64_
     return true;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* Reading. */
 
 struct cursor {
     const uint8_t *p, *end;
@@ -261,8 +259,7 @@ bool basei_time_parse(struct base_slice text, int64_t *ns)
     return time_of_day(&c, ns) && c.p == c.end;
 }
 
-/* --- printing -----------------------------------------------------------------------------------
- */
+/* Printing. */
 
 static char *put_number(char *p, uint64_t v, int width)
 {

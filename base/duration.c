@@ -4,8 +4,7 @@
 
 #include "base/arith.h"
 
-/* --- bytes --------------------------------------------------------------------------------------
- */
+/* Bytes. */
 
 int basei_uvint_put(struct base_buf *out, uint64_t v)
 {
@@ -93,8 +92,7 @@ int base_duration_encode(const struct base_duration *duration, struct base_buf *
         &(struct basei_duration){duration->months, duration->days, duration->ns}, out);
 }
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* Text. */
 
 /* Totals while reading: magnitudes. */
 struct sum {

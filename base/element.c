@@ -49,8 +49,7 @@ int base_element_put(const struct base_type *parent, const struct base_type *typ
     return rc;
 }
 
-/* --- sorting
- * --------------------------------------------------------------------------------------- */
+/* Sorting. */
 
 struct entry {
     struct base_slice key;
@@ -135,8 +134,7 @@ out:
     return rc;
 }
 
-/* --- normalizing
- * ------------------------------------------------------------------------------------ */
+/* Normalizing. */
 
 static int normalize(const struct base_type *type, struct base_slice value, struct base_buf *out)
 {

@@ -15,8 +15,7 @@
 
 #define EXPONENT_MAX (1LL << 40)
 
-/* --- literals -----------------------------------------------------------------------------------
- */
+/* Literals. */
 
 static struct base_slice take_digits(struct base_slice text, size_t *at)
 {
@@ -116,8 +115,7 @@ void basei_number_floor(const struct basei_number *n, int64_t *out, int *side, b
         *out = n->negative ? (int64_t)(0 - v) : (int64_t)v;
 }
 
-/* --- floats -------------------------------------------------------------------------------------
- */
+/* Floats. */
 
 /* The C locale: a static object of glibc's, not an allocation. */
 static locale_t c_locale(void)
@@ -282,8 +280,7 @@ int base_float_java_text(float v, struct base_buf *out)
     return isfinite(v) ? put_java_text(text, out) : base_buf_put(out, text, len);
 }
 
-/* --- varints: two's complement, big-endian -------------------------------------------------------
- */
+/* Varints: two's complement, big-endian. */
 
 struct base_slice basei_varint_minimal(struct base_slice value)
 {

@@ -28,8 +28,7 @@ static int said(const struct base_type *type, int rc, struct base_err *err)
     return base_err_set(err, rc, "%s value: %s", basei_kind_name(type->kind), base_err_words(rc));
 }
 
-/* --- scalars -------------------------------------------------------------------------------------
- */
+/* Scalars. */
 
 static uint64_t uuid_time(uint64_t msb)
 {
@@ -305,8 +304,7 @@ static int scalar_get(const struct base_type *type, struct base_reader *in, bool
     }
 }
 
-/* --- elements ------------------------------------------------------------------------------------
- */
+/* Elements. */
 
 static const struct base_type *element_type(const struct base_type *type, uint32_t i)
 {
@@ -418,8 +416,7 @@ static int elements_get(const struct base_type *type, struct base_reader *in, bo
     return BASE_OK;
 }
 
-/* --- both ----------------------------------------------------------------------------------------
- */
+/* Both. */
 
 int base_order_encode(const struct base_type *type, struct base_slice value, struct base_buf *out,
                       bool *exact, struct base_err *err)

@@ -25,9 +25,8 @@
 #include "base/bytes.h"
 
 #define BASE_TS_NONE INT64_MIN /* no liveness, no deletion */
-#define BASE_TS_AHEAD_MAX_US                                                                       \
-    (INT64_C(86400) *                                                                              \
-     1000000) /* a client's timestamp past tomorrow would hide all later writes: refused */
+/* a client's timestamp past tomorrow would hide all later writes: refused */
+#define BASE_TS_AHEAD_MAX_US (INT64_C(86400) * 1000000)
 #define BASE_TTL_MAX 630720000        /* 20 years, as Cassandra */
 #define BASE_EXPIRES_MAX 4294967294LL /* 2106-02-07: later expiry is capped, as Cassandra 5 */
 

@@ -92,8 +92,7 @@ size_t basei_vector_element_size(const struct base_type *element)
     }
 }
 
-/* --- printing -----------------------------------------------------------------------------------
- */
+/* Printing. */
 
 static int put_text(struct base_buf *out, const char *text)
 {
@@ -175,8 +174,7 @@ const char *basei_type_text(const struct base_type *type, char *text, size_t siz
     return text;
 }
 
-/* --- equality, copies ---------------------------------------------------------------------------
- */
+/* Equality, copies. */
 
 bool base_type_equal(const struct base_type *a, const struct base_type *b)
 {

@@ -4,8 +4,7 @@
  * the type's (BASE_TYPE_DEPTH_MAX). */
 #include "base/base_private.h"
 
-/* --- elements -----------------------------------------------------------------------------------
- */
+/* Elements. */
 
 bool base_elements_begin(struct base_elements *it, const struct base_type *type,
                          struct base_slice value)
@@ -73,8 +72,7 @@ bool base_elements_next(struct base_elements *it, struct base_slice *element, bo
     return true;
 }
 
-/* --- validity ------------------------------------------------------------------------------------
- */
+/* Validity. */
 
 static int refuse(const struct base_type *type, struct base_err *err, const char *fault,
                   size_t number)
@@ -167,8 +165,7 @@ int base_value_validate(const struct base_type *type, struct base_slice value, s
     return BASE_OK;
 }
 
-/* --- order ---------------------------------------------------------------------------------------
- */
+/* Order. */
 
 static int compare_signed(struct base_slice a, struct base_slice b)
 {

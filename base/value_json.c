@@ -4,8 +4,7 @@
  * The recursion goes by the type, so its depth is the type's; the reader bounds the text's. */
 #include "base/base_private.h"
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* Reading. */
 
 struct from_json {
     struct base_json_reader reader;
@@ -341,8 +340,7 @@ int base_value_from_json(const struct base_type *type, struct base_slice json, s
     return rc;
 }
 
-/* --- writing
- * -------------------------------------------------------------------------------------- */
+/* Writing. */
 
 static int put(struct base_buf *out, const char *text)
 {

@@ -9,8 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* --- from SQL
- * ------------------------------------------------------------------------------------- */
+/* From SQL. */
 
 static int put_integer_text(const struct base_type *type, int64_t v, struct base_buf *out)
 {
@@ -142,8 +141,7 @@ int base_value_from_sql(const struct base_type *type, const struct base_sql_valu
     return said(type, in, rc, err);
 }
 
-/* --- operands
- * ------------------------------------------------------------------------------------- */
+/* Operands. */
 
 /* The number's place among a kind's integers. */
 static int place_integer(const struct base_type *type, int64_t floor_value, int side, bool exact,
@@ -335,8 +333,7 @@ int base_operand_from_sql(const struct base_type *type, const struct base_sql_va
     return said(type, in, rc, err);
 }
 
-/* --- to SQL
- * --------------------------------------------------------------------------------------- */
+/* To SQL. */
 
 static int damaged(const struct base_type *type, struct base_slice value, struct base_err *err)
 {

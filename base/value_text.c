@@ -7,8 +7,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-/* --- from text
- * ------------------------------------------------------------------------------------ */
+/* From text. */
 
 /* Bytes of the big-endian two's complement integer kinds; 0 for others. */
 static int integer_size(enum base_type_kind kind)
@@ -224,8 +223,7 @@ int base_scalar_from_text(const struct base_type *type, struct base_slice text,
     return rc;
 }
 
-/* --- to text
- * -------------------------------------------------------------------------------------- */
+/* To text. */
 
 int64_t basei_integer_get(struct base_slice value)
 {
@@ -309,8 +307,7 @@ int basei_scalar_to_text(const struct base_type *type, struct base_slice value,
     return base_buf_put(out, text, len);
 }
 
-/* --- refusals
- * ------------------------------------------------------------------------------------- */
+/* Refusals. */
 
 static const char *accepted(enum base_type_kind kind)
 {

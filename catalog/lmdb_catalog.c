@@ -26,8 +26,8 @@
 #include "base/checksum.h"
 
 enum { CHECKSUM_LEN = 8, FORMAT_VERSION = 1 };
-#define MAP_SIZE                                                                                   \
-    ((size_t)16 << 20) /* address space, not disk: the file is as long as its content */
+/* address space, not disk: the file is as long as its content */
+#define MAP_SIZE ((size_t)16 << 20)
 #define MAP_SIZE_MAX ((size_t)1 << 40)
 
 struct lmdb_catalog {

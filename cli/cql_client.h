@@ -27,8 +27,8 @@ struct cli_cql_config {
     volatile sig_atomic_t *interrupted; /* not NULL and not zero: a wait ends, INTERRUPTED */
 };
 
-#define CLI_CQL_CALL_STREAM_MAX                                                                    \
-    16383 /* of calls; streams above are free for the other way, on the same connection */
+/* of calls; streams above are free for the other way, on the same connection */
+#define CLI_CQL_CALL_STREAM_MAX 16383
 
 struct cli_cql {
     struct cli_cql_config config;

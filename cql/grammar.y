@@ -1,12 +1,12 @@
 /* CQL's grammar, for lemon. One statement a text.
  *
  * How to add a statement: its words into cql/keyword.c, a rule under `statement`, what it says into
- * cql/ast.h, its meaning into an analyze file. An action only stores; what needs the schema, or judges
- * values, is analysis.
+ * cql/ast.h, its meaning into an analyze file. An action only stores; what needs the schema, or
+ * judges values, is analysis.
  *
- * Unreserved keywords fall back to IDENT, as in Cassandra: they are names wherever the grammar has no
- * use for the word. Lists are left-recursive, so that a long one does not grow the stack; only nested
- * types and maps do, and the stack has a fixed size: deeper text is refused. */
+ * Unreserved keywords fall back to IDENT, as in Cassandra: they are names wherever the grammar has
+ * no use for the word. Lists are left-recursive, so that a long one does not grow the stack; only
+ * nested types and maps do, and the stack has a fixed size: deeper text is refused. */
 
 %name cqli_lemon
 %token_prefix CQLI_TK_
@@ -183,7 +183,7 @@ input ::= ENTRY_OPTIONS table_options.
 semicolons ::= .
 semicolons ::= semicolons SEMI.
 
-/* --- names ------------------------------------------------------------------------------------------- */
+/* Names. */
 
 name(A) ::= IDENT(T). { A = T; }
 name(A) ::= QUOTED_NAME(T). { A = T; }
@@ -209,7 +209,7 @@ alter_if_not_exists ::= IF NOT EXISTS. { p->statement->alter_conditional = true;
 keyspace_word ::= KEYSPACE.
 keyspace_word ::= SCHEMA.
 
-/* --- keyspaces --------------------------------------------------------------------------------------- */
+/* Keyspaces. */
 
 statement ::= CREATE keyspace_word if_not_exists keyspace_target WITH properties. {
     p->statement->kind = CQL_CREATE_KEYSPACE;
@@ -220,7 +220,7 @@ statement ::= ALTER keyspace_word if_exists keyspace_target WITH properties. {
 statement ::= DROP keyspace_word if_exists keyspace_target. { p->statement->kind = CQL_DROP_KEYSPACE; }
 statement ::= USE keyspace_target. { p->statement->kind = CQL_USE; }
 
-/* --- tables ------------------------------------------------------------------------------------------ */
+/* Tables. */
 
 statement ::= CREATE TABLE if_not_exists target LP table_elements RP with_table_options. {
     p->statement->kind = CQL_CREATE_TABLE;
@@ -309,7 +309,7 @@ order(A) ::= ident(N) DESC. {
         A->descending = true;
 }
 
-/* --- altering ---------------------------------------------------------------------------------------- */
+/* Altering. */
 
 statement ::= ALTER TABLE if_exists target alteration. { p->statement->kind = CQL_ALTER_TABLE; }
 statement ::= ALTER TYPE if_exists target alteration. { p->statement->kind = CQL_ALTER_TYPE; }
@@ -369,7 +369,7 @@ rename(A) ::= ident(N) TO ident(O). {
         A->other = O;
 }
 
-/* --- types ------------------------------------------------------------------------------------------- */
+/* Types. */
 
 statement ::= CREATE TYPE if_not_exists target LP fields(L) RP. {
     p->statement->kind = CQL_CREATE_TYPE;
@@ -408,7 +408,7 @@ type_params ::= type_params COMMA type_param.
 type_param ::= comparator.
 type_param ::= INTEGER.
 
-/* --- properties, literals ---------------------------------------------------------------------------- */
+/* Properties, literals. */
 
 properties ::= property.
 properties ::= properties AND property.

@@ -1,6 +1,7 @@
-/* Indexes, roles, DESCRIBE, and what is understood and refused. Lemon reads it behind grammar.y, as one with it. */
+/* Indexes, roles, DESCRIBE, and what is understood and refused. Lemon reads it behind grammar.y, as
+ * one with it. */
 
-/* --- indexes ----------------------------------------------------------------------------------------- */
+/* Indexes. */
 
 statement ::= CREATE custom INDEX if_not_exists index_name ON target LP index_targets RP index_class with_properties. {
     p->statement->kind = CQL_CREATE_INDEX;
@@ -37,7 +38,7 @@ index_target ::= name(F) LP ident(C) RP. {
 index_target ::= ENTRIES LP ident(C) RP. { index_target(p, C, CQL_INDEX_ENTRIES); }
 index_target ::= FULL LP ident(C) RP. { index_target(p, C, CQL_INDEX_FULL); }
 
-/* --- roles ------------------------------------------------------------------------------------------- */
+/* Roles. */
 
 %type role {struct base_slice}
 role(A) ::= ident(N). { A = N; }
@@ -104,7 +105,7 @@ user_superuser ::= .
 user_superuser ::= SUPERUSER(T). { role_option(p, "superuser", boolean(p, T, true)); }
 user_superuser ::= NOSUPERUSER(T). { role_option(p, "superuser", boolean(p, T, false)); }
 
-/* --- DESCRIBE ---------------------------------------------------------------------------------------- */
+/* DESCRIBE. */
 
 statement ::= describe_word described describe_internals. { p->statement->kind = CQL_DESCRIBE; }
 describe_word ::= DESCRIBE.
@@ -132,7 +133,7 @@ described ::= target. { p->statement->describe.what = CQL_DESCRIBE_ANY; }
 describe_only ::= .
 describe_only ::= ONLY. { p->statement->describe.only = true; }
 
-/* --- understood, and refused ------------------------------------------------------------------------- */
+/* Understood, and refused. */
 
 statement ::= CREATE MATERIALIZED VIEW if_not_exists target AS SELECT select_list FROM target where primary_key
               with_table_options. {

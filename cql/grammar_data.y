@@ -1,6 +1,7 @@
-/* Terms, conditions, SELECT, INSERT, UPDATE, DELETE, BATCH. Lemon reads it behind grammar.y, as one with it. */
+/* Terms, conditions, SELECT, INSERT, UPDATE, DELETE, BATCH. Lemon reads it behind grammar.y, as one
+ * with it. */
 
-/* --- terms ------------------------------------------------------------------------------------------- */
+/* Terms. */
 
 %type term {struct cql_term *}
 %type operand {struct cql_term *}
@@ -110,7 +111,7 @@ to(A) ::= term(T). { A = T; }
 int_value(A) ::= INTEGER(T). { A = cqli_term(p, CQL_TERM_INTEGER, T); }
 int_value(A) ::= bind(T). { A = T; }
 
-/* --- WHERE, IF --------------------------------------------------------------------------------------- */
+/* WHERE, IF. */
 
 %type relop {enum cql_operator}
 relop(A) ::= EQ. { A = CQL_OP_EQ; }
@@ -200,7 +201,7 @@ conditions(A) ::= conditions(L) AND condition(R). {
     APPEND(A, R);
 }
 
-/* --- SELECT ------------------------------------------------------------------------------------------ */
+/* SELECT. */
 
 statement ::= SELECT select_json select_distinct select_list FROM target where group_by order_by per_partition_limit limit
               allow_filtering. {
@@ -265,7 +266,7 @@ limit ::= LIMIT int_value(V). { p->statement->select.limit = V; }
 allow_filtering ::= .
 allow_filtering ::= ALLOW FILTERING. { p->statement->select.allow_filtering = true; }
 
-/* --- INSERT, UPDATE, DELETE, BATCH ------------------------------------------------------------------- */
+/* INSERT, UPDATE, DELETE, BATCH. */
 
 statement ::= modification.
 modification ::= INSERT INTO target LP names(C) RP VALUES LP terms(V) RP insert_rest. {

@@ -1,8 +1,8 @@
 /* CQL's lexer, for re2c: Cassandra's tokens, one at a time, nothing allocated.
  *
- * The text need not end in a NUL: every byte is read through YYPEEK, which gives 0 at the end, and a 0
- * inside the text is no part of any token. A token's slice is the text as written: quotes are removed
- * by whoever needs the value (cql/parse.c). */
+ * The text need not end in a NUL: every byte is read through YYPEEK, which gives 0 at the end, and
+ * a 0 inside the text is no part of any token. A token's slice is the text as written: quotes are
+ * removed by whoever needs the value (cql/parse.c). */
 #include "cql/cql_private.h"
 #include "cql/grammar.h"
 

@@ -18,8 +18,8 @@
 #include "base/mutation.h"
 #include "cql/expr.h"
 
-#define CQLI_WRITE_LEN_MAX                                                                         \
-    (256u << 20) /* bytes of one request: what the native protocol's frames can hold */
+/* bytes of one request: what the native protocol's frames can hold */
+#define CQLI_WRITE_LEN_MAX (256u << 20)
 
 /* Prepared. */
 

@@ -27,8 +27,8 @@ enum { LSMI_PATH_MAX = 4096, LSMI_STEP_BYTES = 1 << 20 };
 #define LSMI_WAIT_NS UINT64_C(10000000)      /* how long one wait for background work may last */
 #define LSMI_RETRY_MIN_NS UINT64_C(50000000) /* after a failed flush or compaction, doubling … */
 #define LSMI_RETRY_MAX_NS UINT64_C(10000000000) /* … up to this */
-#define LSMI_POLL_NS                                                                               \
-    UINT64_C(100000000) /* a job that waits longer looks up: is the store closing? */
+/* a job that waits longer looks up: is the store closing? */
+#define LSMI_POLL_NS UINT64_C(100000000)
 
 /* What a table consists of at one moment: immutable, shared by reference. */
 struct lsmi_view {

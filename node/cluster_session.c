@@ -21,8 +21,8 @@
 #define WAIT_SLICE_NS 20000000L
 #define PAGE_ROWS 5000
 #define CHANGE_RETRY_NS 1000000u
-#define LAST_PAGE_BYTES                                                                            \
-    ((size_t)64 << 10) /* a last page up to this is copied, and the read is over for the loop */
+/* a last page up to this is copied, and the read is over for the loop */
+#define LAST_PAGE_BYTES ((size_t)64 << 10)
 
 /* Waiting. */
 

@@ -25,8 +25,8 @@
 #include "node/ports.h"
 
 #define STACK_SIZE (1024u * 1024)
-#define NICER                                                                                      \
-    10 /* RocksDB takes 19, Cassandra none; p99 of replicated writes: docs/performance.md */
+/* RocksDB takes 19, Cassandra none; p99 of replicated writes: docs/performance.md */
+#define NICER 10
 
 struct lane {
     pthread_mutex_t mutex;

@@ -303,9 +303,8 @@ struct nodei_cluster_write {
     struct base_slice condition; /* base/condition.h, or empty */
     struct base_buf *current;    /* CONDITION: what was found, appended; may be NULL */
 };
-#define NODEI_KEEP_BYTES                                                                           \
-    (1u << 20) /* buffers larger than this are not kept for the next request                       \
-                */
+/* buffers larger than this are not kept for the next request */
+#define NODEI_KEEP_BYTES (1u << 20)
 BASE_MUST int nodei_cluster_write(struct node_session *session,
                                   const struct nodei_cluster_write *what, struct base_err *err);
 void nodei_write_call_free(struct nodei_write_call *call);

@@ -19,8 +19,8 @@
 
 #include "node/node_private.h"
 
-#define CLUSTER_TRANSACTION_MAX                                                                    \
-    (16u << 20) /* a COMMIT is one logged batch there: kept whole on two more nodes */
+/* a COMMIT is one logged batch there: kept whole on two more nodes */
+#define CLUSTER_TRANSACTION_MAX (16u << 20)
 
 static struct {
     pthread_mutex_t mutex;

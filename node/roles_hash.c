@@ -13,9 +13,8 @@
 #define QUEUE_MAX 256
 #define PREFIX "$2a$" /* as Cassandra's jBCrypt writes it */
 #define COST 10
-#define COST_MAX                                                                                   \
-    16 /* some 4 s: a hash that takes longer would hold up everybody's login, and the node's end   \
-        */
+/* some 4 s: a hash that takes longer would hold up everybody's login, and the node's end */
+#define COST_MAX 16
 /* A hash of no password that anybody knows: compared with where there is none. */
 #define DUMMY "$2a$10$abcdefghijklmnopqrstuuO1qZ2Yx3Wv4Ut5Sr6Qp7On8Ml9Kj0I."
 

@@ -11,8 +11,8 @@
 #include "node/system_private.h"
 
 #define SECOND UINT64_C(1000000000)
-#define FIRST_WAIT_NS                                                                              \
-    (2 * SECOND) /* of a node that is not alone: another one is about to do it, or has */
+/* of a node that is not alone: another one is about to do it, or has */
+#define FIRST_WAIT_NS (2 * SECOND)
 #define RETRY_WAIT_MAX_NS (60 * SECOND)
 
 #define AUTH " AND gc_grace_seconds = 7776000"

@@ -25,15 +25,12 @@
 #define ECHOES_MAX 64
 #define BODY_LEN_MAX ((size_t)1 << 20)
 #define CALL_INTERVALS 5 /* a call's timeout, in gossip intervals */
-#define PAUSE_INTERVALS                                                                            \
-    5 /* a longer time between rounds means that we were stopped (Cassandra: max_local_pause, 5 s) \
-       */
-#define TRIES_MAX 3          /* doublings of the patience with an ECHO: to 4 intervals */
-#define AWAITED_INTERVALS 3  /* so long nothing else is sent to the same peer */
-#define SMALL_CLUSTER_MAX 16 /* members: everybody speaks to everybody */
-#define GREETINGS                                                                                  \
-    10 /* quick rounds after the start and after members came to a small cluster …               \
-        */
+/* a longer time between rounds means that we were stopped (Cassandra: max_local_pause, 5 s) */
+#define PAUSE_INTERVALS 5
+#define TRIES_MAX 3         /* doublings of the patience with an ECHO: to 4 intervals */
+#define AWAITED_INTERVALS 3 /* so long nothing else is sent to the same peer */
+/* quick rounds after the start and after members came to a small cluster … */
+#define GREETINGS 10
 #define GREETING_PARTS 4 /* … so many in an interval */
 #define LEAVE_TELLS_MAX 64
 
@@ -129,7 +126,7 @@ static void call_forget(struct repl *repl, struct repli_gossip_peer *peer)
 }
 
 /* Its answer may still come. */
-static bool is_awaited(const struct repl *repl, const struct repli_gossip_peer *peer)
+bool repli_gossip_is_awaited(const struct repl *repl, const struct repli_gossip_peer *peer)
 {
     return peer->call.pending && repli_now(repl) - peer->call.sent_ns <
                                      repl->config.gossip_interval_ns * AWAITED_INTERVALS;
@@ -305,7 +302,7 @@ static void syn_start(struct repl *repl, struct repli_gossip_peer *peer)
     struct repli_gossip_cursor cursor;
     static const struct repli_gossip_state nothing;
     size_t self = repli_gossip_find(gossip, repl->config.host_id);
-    if (is_awaited(repl, peer))
+    if (repli_gossip_is_awaited(repl, peer))
         return;
     call_forget(repl, peer);
     peer->syn_ns = repli_now(repl);
@@ -479,61 +476,6 @@ void repli_gossip_handle(struct repl *repl, struct repl_inbound *in)
 
 /* A round. */
 
-/* How many there are of a kind, and a random one of them. */
-enum kind { LIVE, DEAD, SEED };
-static bool is_of(const struct repli_gossip_peer *peer, enum kind kind)
-{
-    return !peer->self && (kind == SEED   ? peer->seed
-                           : kind == LIVE ? peer->alive
-                                          : !peer->alive && !peer->state.shutdown);
-}
-
-static size_t count_of(const struct repli_gossip *gossip, enum kind kind)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < gossip->count; i++)
-        n += is_of(gossip->peers[i], kind);
-    return n;
-}
-
-static struct repli_gossip_peer *random_of(struct repl *repl, enum kind kind, size_t count)
-{
-    struct repli_gossip *gossip = repl->gossip;
-    uint64_t n = count ? base_random_u64(repl->ports.random) % count : 0;
-    for (size_t i = 0; count && i < gossip->count; i++)
-        if (is_of(gossip->peers[i], kind) && n-- == 0)
-            return gossip->peers[i];
-    return NULL;
-}
-
-/* A live one whose answer to the last syn is not awaited any more. In a small cluster the one that
- * was not spoken to for longest, so that each is in turn and one that refuses connections is found
- * soon; in a large one at random. */
-static struct repli_gossip_peer *live_one(struct repl *repl)
-{
-    struct repli_gossip *gossip = repl->gossip;
-    bool small = gossip->count <= SMALL_CLUSTER_MAX;
-    uint64_t oldest_ns = UINT64_MAX, n = 0;
-    for (size_t i = 0; i < gossip->count; i++) {
-        const struct repli_gossip_peer *peer = gossip->peers[i];
-        if (!is_of(peer, LIVE) || is_awaited(repl, peer))
-            continue;
-        if (small && peer->syn_ns < oldest_ns) {
-            oldest_ns = peer->syn_ns;
-            n = 0;
-        }
-        n += !small || peer->syn_ns == oldest_ns;
-    }
-    uint64_t chosen = n ? base_random_u64(repl->ports.random) % n : 0;
-    for (size_t i = 0; n && i < gossip->count; i++) {
-        struct repli_gossip_peer *peer = gossip->peers[i];
-        if (is_of(peer, LIVE) && !is_awaited(repl, peer) && (!small || peer->syn_ns == oldest_ns) &&
-            chosen-- == 0)
-            return peer;
-    }
-    return NULL;
-}
-
 static bool with_chance(struct repl *repl, size_t of, size_t in)
 {
     return of > 0 && (of >= in || base_random_u64(repl->ports.random) % in < of);
@@ -542,17 +484,18 @@ static bool with_chance(struct repl *repl, size_t of, size_t in)
 static void exchange(struct repl *repl)
 {
     const struct repli_gossip *gossip = repl->gossip;
-    size_t live = count_of(gossip, LIVE), dead = count_of(gossip, DEAD),
-           seeds = count_of(gossip, SEED);
-    struct repli_gossip_peer *peer = live_one(repl);
+    size_t live = repli_gossip_count(gossip, REPLI_GOSSIP_LIVE),
+           dead = repli_gossip_count(gossip, REPLI_GOSSIP_DEAD),
+           seeds = repli_gossip_count(gossip, REPLI_GOSSIP_SEED);
+    struct repli_gossip_peer *peer = repli_gossip_live_one(repl);
     if (peer)
         syn_start(repl, peer);
     bool seeded = peer && peer->seed;
     if (with_chance(repl, dead, live + 1))
-        syn_start(repl, random_of(repl, DEAD, dead));
+        syn_start(repl, repli_gossip_random(repl, REPLI_GOSSIP_DEAD, dead));
     if ((!seeded || live < seeds) &&
         (live == 0 ? seeds > 0 : with_chance(repl, seeds, live + dead)))
-        syn_start(repl, random_of(repl, SEED, seeds));
+        syn_start(repl, repli_gossip_random(repl, REPLI_GOSSIP_SEED, seeds));
 }
 
 static void convict(struct repl *repl)
@@ -583,7 +526,7 @@ static bool greet(struct repl *repl)
 {
     struct repli_gossip *gossip = repl->gossip;
     bool any = false;
-    if (gossip->greetings == 0 || gossip->count > SMALL_CLUSTER_MAX)
+    if (gossip->greetings == 0 || gossip->count > REPLI_SMALL_CLUSTER_MAX)
         return false;
     gossip->greetings--;
     for (size_t i = 0; i < gossip->count; i++) {
@@ -740,7 +683,7 @@ void repli_gossip_on_epoch(struct repl *repl)
         base_logf(repl->ports.log, BASE_LOG_ERROR,
                   "gossip: out of memory: new members are not known until the next round");
     gossip->greetings = GREETINGS;
-    rounds_on(repl, gossip->count <= SMALL_CLUSTER_MAX);
+    rounds_on(repl, gossip->count <= REPLI_SMALL_CLUSTER_MAX);
 }
 
 /* Life. */

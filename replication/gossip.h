@@ -119,6 +119,20 @@ static inline bool repli_gossip_newer(const struct repli_gossip_state *a,
 /* Our own state changed: its version goes up (gossip.c). */
 void repli_gossip_own_changed(struct repl *repl);
 
+/* Whom a round speaks to (gossip_pick.c): how many others there are of a kind, and a random one of
+ * `count`, or NULL. DEAD: did not say that it goes. */
+#define REPLI_SMALL_CLUSTER_MAX 16 /* members: everybody speaks to everybody */
+enum repli_gossip_kind { REPLI_GOSSIP_LIVE, REPLI_GOSSIP_DEAD, REPLI_GOSSIP_SEED };
+size_t repli_gossip_count(const struct repli_gossip *gossip, enum repli_gossip_kind kind);
+struct repli_gossip_peer *repli_gossip_random(struct repl *repl, enum repli_gossip_kind kind,
+                                              size_t count);
+/* A live one whose answer to the last syn is not awaited any more. In a small cluster the one that
+ * was not spoken to for longest, so that each is in turn and one that refuses connections is found
+ * soon; in a large one at random. */
+struct repli_gossip_peer *repli_gossip_live_one(struct repl *repl);
+/* The answer to what was sent to it may still come (gossip.c). */
+bool repli_gossip_is_awaited(const struct repl *repl, const struct repli_gossip_peer *peer);
+
 /* LIVENESS. */
 
 BASE_MUST int repli_gossip_put_liveness(const struct repl *repl, struct base_buf *body);

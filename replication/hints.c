@@ -13,8 +13,8 @@
 
 #include <stdlib.h>
 
-#define PENDING_BYTES_MAX                                                                          \
-    (UINT64_C(32) << 20) /* copies in memory that the store has not taken yet */
+/* copies in memory that the store has not taken yet */
+#define PENDING_BYTES_MAX (UINT64_C(32) << 20)
 #define EXPIRY_CHECK_NS (UINT64_C(60) * 1000000000u)
 #define SCAN_AGAIN_NS (UINT64_C(5) * 1000000000u)
 #define DISPATCH_SOON_NS (UINT64_C(1) * 1000000000u)

@@ -17,9 +17,9 @@
 
 #define KEEP_BYTES_MAX ((size_t)64 << 10) /* of a buffer in the free list */
 #define ADMIT_BYTES ((size_t)16 << 10)
-#define IN_VAIN_MAX                                                                                \
-    10000 /* rows looked at by index without finding one, before the page ends: other reads wait   \
-             behind this one */
+/* rows looked at by index without finding one, before the page ends: other reads wait behind this
+ * one */
+#define IN_VAIN_MAX 10000
 
 static struct repli_replica_read *take(struct repl *repl)
 {

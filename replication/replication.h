@@ -407,17 +407,17 @@ void repl_histogram_add(struct repl_histogram *h, uint64_t us);
 /* upper bound of its bucket, µs */
 uint64_t repl_histogram_percentile(const struct repl_histogram *h, double p);
 
-#define REPL_COUNTERS(X)                                                                           \
-    X(reads)                                                                                       \
-    X(range_reads)                                                                                 \
-    X(writes)                                                                                      \
-    X(batches) X(conditional_writes) X(read_unavailables) X(read_timeouts) X(read_failures)        \
-        X(write_unavailables) X(write_timeouts) X(write_failures) X(overloaded)                    \
-            X(digest_mismatches) X(read_repairs) X(speculative_retries) X(short_reads)             \
-                X(hints_created) X(hints_dispatched) X(hints_failed) X(hints_expired)              \
-                    X(hints_refused) X(batches_replayed) X(gossip_rounds) X(gossip_bytes)          \
-                        X(messages_sent) X(messages_received) X(messages_expired) X(stale_epochs)  \
-                            X(metadata_proposals) X(metadata_conflicts) X(metadata_fetches)
+/* clang-format off */
+#define REPL_COUNTERS(X) \
+    X(reads) X(range_reads) X(writes) X(batches) X(conditional_writes) \
+    X(read_unavailables) X(read_timeouts) X(read_failures) \
+    X(write_unavailables) X(write_timeouts) X(write_failures) X(overloaded) \
+    X(digest_mismatches) X(read_repairs) X(speculative_retries) X(short_reads) \
+    X(hints_created) X(hints_dispatched) X(hints_failed) X(hints_expired) X(hints_refused) \
+    X(batches_replayed) X(gossip_rounds) X(gossip_bytes) \
+    X(messages_sent) X(messages_received) X(messages_expired) \
+    X(stale_epochs) X(metadata_proposals) X(metadata_conflicts) X(metadata_fetches)
+/* clang-format on */
 struct repl_stats {
 #define X(name) uint64_t name;
     REPL_COUNTERS(X)

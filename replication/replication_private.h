@@ -169,6 +169,9 @@ int repli_self(const struct repl *repl);
  * for the epoch go on, every part hears of it by its repli_X_on_epoch. Called by metadata.c
  * (guest.c) alone. */
 void repli_publish(struct repl *repl, struct base_schema *schema, struct ring_state *ring);
+void repli_placements_forget(struct repl *repl);
+/* Requests that waited for this epoch, or whose time is over, go on (core.c). */
+void repli_behind_on_epoch(struct repl *repl);
 /* A peer came back or went: called by gossip.c (guest.c). */
 void repli_liveness_changed(struct repl *repl, size_t member, bool alive);
 

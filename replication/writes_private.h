@@ -12,8 +12,8 @@
 #include "base/condition.h"
 #include "replication/replication_private.h"
 
-#define REPLI_WRITE_MESSAGE_MAX                                                                    \
-    (256u * 1024u)                /* of a unit that is no logged batch; one mutation may be more */
+/* of a unit that is no logged batch; one mutation may be more */
+#define REPLI_WRITE_MESSAGE_MAX (256u * 1024u)
 #define REPLI_WRITE_OP_COST 1536u /* what an op takes besides its bytes, for admission */
 
 /* The coordinator's request. */

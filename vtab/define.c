@@ -374,8 +374,8 @@ static int name_allow_filtering(struct vtabi_table *table, const struct vtabi_de
 }
 
 #define HIDDEN_COUNT 4
-#define WIDE_COLUMNS                                                                               \
-    (62 - HIDDEN_COUNT) /* past this, colUsed cannot tell allow_filtering unless it comes first */
+/* past this, colUsed cannot tell allow_filtering unless it comes first */
+#define WIDE_COLUMNS (62 - HIDDEN_COUNT)
 
 int vtabi_declare(struct vtabi_table *table, const struct vtabi_declared *columns, int count,
                   struct base_err *err)

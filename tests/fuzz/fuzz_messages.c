@@ -9,9 +9,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define INPUTS_A_WORLD                                                                             \
-    64u /* what some leave behind (batches, hints) is there for the next ones                      \
-         */
+/* what some leave behind (batches, hints) is there for the next ones */
+#define INPUTS_A_WORLD 64u
 
 static struct cluster_world w;
 static struct base_arena arena;

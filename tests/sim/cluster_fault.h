@@ -5,12 +5,11 @@
 
 #include "tests/sim/cluster_load.h"
 
-#define CF_FAULTS(X)                                                                               \
-    X(kill)                                                                                        \
-    X(power)                                                                                       \
-    X(pause)                                                                                       \
-    X(partition) X(isolate) X(one_way) X(slow_link) X(clock_jump) X(disk_error) X(full_disk)       \
-        X(slow_disk) X(catalog_error) X(restart_stopped)
+/* clang-format off */
+#define CF_FAULTS(X) \
+    X(kill) X(power) X(pause) X(partition) X(isolate) X(one_way) X(slow_link) X(clock_jump) \
+    X(disk_error) X(full_disk) X(slow_disk) X(catalog_error) X(restart_stopped)
+/* clang-format on */
 enum cf_kind {
 #define X(name) CF_##name,
     CF_FAULTS(X)

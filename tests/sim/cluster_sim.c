@@ -16,8 +16,8 @@
 #include "tests/lib/scale.h"
 #include "tests/sim/cluster_end.h"
 
-#define STEPS_MAX                                                                                  \
-    15000 /* of a safety phase, unless --steps says otherwise: all seeds are of a size */
+/* of a safety phase, unless --steps says otherwise: all seeds are of a size */
+#define STEPS_MAX 15000
 
 struct settings {
     uint64_t seed, runs, steps, needle;

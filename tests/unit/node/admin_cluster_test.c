@@ -153,11 +153,13 @@ END_TEST
 /* Layouts. */
 
 #define NODE_A                                                                                     \
-    "{\"datacenter\": \"dc1\", \"rack\": \"r1\", \"address\": \"127.0.0.1:7000\", \"code\": \"UN\", \"status\": \"Up\", \
-\"state\": \"Normal\", \"load_bytes\": 1536, \"tokens\": 16, \"owns\": 0.6667, \"host_id\": \"11111111-2222-8333-8444-555555555555\"}"
+    "{\"datacenter\": \"dc1\", \"rack\": \"r1\", \"address\": \"127.0.0.1:7000\", "                \
+    "\"code\": \"UN\", \"status\": \"Up\", \"state\": \"Normal\", \"load_bytes\": 1536, "          \
+    "\"tokens\": 16, \"owns\": 0.6667, \"host_id\": \"11111111-2222-8333-8444-555555555555\"}"
 #define NODE_B                                                                                     \
-    "{\"datacenter\": \"dc2\", \"rack\": \"Süd\", \"address\": \"10.0.0.22:7001\", \"code\": \"DJ\", \"status\": \"Down\", \
-\"state\": \"Joining\", \"load_bytes\": 0, \"tokens\": 0, \"owns\": null, \"host_id\": \"a\"}"
+    "{\"datacenter\": \"dc2\", \"rack\": \"Süd\", \"address\": \"10.0.0.22:7001\", "              \
+    "\"code\": \"DJ\", \"status\": \"Down\", \"state\": \"Joining\", \"load_bytes\": 0, "          \
+    "\"tokens\": 0, \"owns\": null, \"host_id\": \"a\"}"
 
 START_TEST(status_layout)
 {
