@@ -357,8 +357,10 @@ static void guest_hint_send(struct repl *repl, struct repli_guest_hint *hint, in
     }
     hint->tried[hint->tried_count++] = repl->ring->members[keeper].host_id;
     hint->call.done = guest_hint_answered;
+    /* all of them within one write's time */
     repli_call_start(repl, &hint->call, repli_member_peer(repl, (size_t)keeper), REPL_LANE_POINT,
-                     REPL_VERB_HINT, base_buf_view(&hint->body), repl->config.write_timeout_ns);
+                     REPL_VERB_HINT, base_buf_view(&hint->body),
+                     repl->config.write_timeout_ns / KEEPERS_TRIED_MAX);
 }
 
 static int guest_put(struct repl *repl, struct base_uuid host_id, struct base_slice mutations,

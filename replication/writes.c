@@ -260,6 +260,8 @@ static void slot_hint(struct repl *repl, struct repli_slot *slot)
     op->untimed = true;
     if (any)
         unit->scopes[0].open++;
+    if (op->write && !op->settle) /* the client's deadline holds for its hints too */
+        repli_timer_arm(repl, &op->timer, op->deadline_ns);
     repli_hint_put(repl, slot->host_id, unit->body, unit->mutation_count, hint_done, slot);
 }
 

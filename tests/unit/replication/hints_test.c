@@ -339,6 +339,44 @@ START_TEST(guest_has_its_hints_kept)
 }
 END_TEST
 
+/* Hints are asked for and never arrive. */
+static int send_no_hints(struct repl_transport *transport, struct base_slice address,
+                         struct base_uuid to, enum repl_lane lane,
+                         const struct base_message *message)
+{
+    return message->verb == REPL_VERB_HINT
+               ? BASE_OK
+               : cluster_transport_ops.send(transport, address, to, lane, message);
+}
+
+static void always_refused(struct cluster_options *o)
+{
+    o->refused_percent = 100;
+}
+
+/* A replica turns out to be dead while the write is under way, and nobody keeps its hint: the
+ * level is met, and the client has its answer when the write's time is over, not after one time
+ * more for each keeper. */
+START_TEST(guest_waits_no_longer_than_the_write_may_take)
+{
+    struct repl_transport_ops ops = cluster_transport_ops;
+    ops.send = send_no_hints;
+    begin(&(struct wt_options){.nodes = 4, .guests = 1, .rf = 3, .tune = always_refused}, 4);
+    wt_start(4);
+    wt_settle();
+    size_t owners[4];
+    ck_assert_uint_eq(wt_owners(0, 1, owners), 3);
+    cluster_node_kill(&w.nodes[owners[2]], false);
+    w.nodes[4].transport.ops = &ops;
+    uint64_t from = w.now_ns;
+    ck_assert_msg(wt_put(4, 1, 1, "x", REPL_CL_QUORUM) == BASE_OK, "%s", wt_outcome.err.text);
+    uint64_t limit = w.options.config.write_timeout_ns;
+    ck_assert_uint_ge(w.now_ns - from, limit / 2); /* it did wait for the hint */
+    ck_assert_uint_le(w.now_ns - from, limit + 100 * CLUSTER_MS);
+    wt_end();
+}
+END_TEST
+
 /* The batchlog. */
 
 static void add_batch(struct wt_write *t, size_t node, int from, int n)
@@ -528,6 +566,7 @@ int main(void)
     tcase_add_loop_test(tcase, paused_resumed_truncated, 0, 2);
     tcase_add_loop_test(tcase, crashes_on_the_way, 0, 4);
     tcase_add_test(tcase, guest_has_its_hints_kept);
+    tcase_add_test(tcase, guest_waits_no_longer_than_the_write_may_take);
     suite_add_tcase(suite, tcase);
     tcase = tcase_create("batchlog");
     tcase_add_test(tcase, batch_is_logged_and_forgotten);
