@@ -136,8 +136,8 @@ BASE_MUST int basei_decimal_order_put(struct base_slice value, struct base_buf *
 BASE_MUST int basei_decimal_order_get(struct base_reader *in, bool inverted, struct base_buf *out);
 
 /* The shortest digits that read back as the same double (or float), locale or not; at least one
- * digit after the point ("1.0", "1e+300"). `text` has room for 32 bytes. NaN, Infinity, -Infinity.
- */
+ * digit after the point ("1.0", "1e+300"). `text` has room for 32 bytes. NaN, Infinity,
+ * -Infinity. */
 size_t basei_double_print(double v, char *text);
 size_t basei_float_print(float v, char *text);
 /* The nearest double or float of a number's text, or of NaN, Infinity, -Infinity in any case. */
@@ -171,7 +171,7 @@ bool basei_duration_decode(struct base_slice value, struct basei_duration *out);
 BASE_MUST int basei_duration_encode(const struct basei_duration *duration, struct base_buf *out);
 BASE_MUST int basei_duration_print(const struct basei_duration *duration, struct base_buf *out);
 
-/* scalars' text (value_text.c). */
+/* Scalars' text (value_text.c). */
 
 /* CQL literal text (without quotes) to bytes. INVALID without a message: basei_refuse says it. */
 BASE_MUST int basei_scalar_from_text(const struct base_type *type, struct base_slice text,
@@ -187,8 +187,8 @@ BASE_MUST int basei_float_put(struct base_buf *out, float v);
 int64_t basei_integer_get(struct base_slice value);
 double basei_double_get(struct base_slice value);
 float basei_float_get(struct base_slice value);
-/* "cannot take TEXT 'abc' as int: give a whole number in -2147483648..2147483647". Returns INVALID.
- */
+/* "cannot take TEXT 'abc' as int: give a whole number in -2147483648..2147483647". Returns
+ * INVALID. */
 int basei_refuse(const struct base_type *type, const struct base_sql_value *in,
                  struct base_err *err);
 

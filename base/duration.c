@@ -253,11 +253,14 @@ bool basei_duration_parse(struct base_slice text, struct basei_duration *out)
     } else {
         ok = parse_units(text, &sum);
     }
-    if (!ok || sum.months > INT32_MAX || sum.days > INT32_MAX || sum.ns > INT64_MAX)
+    /* The least of each is valid bytes and prints, so it reads back; Cassandra refuses it as
+     * text. */
+    if (!ok || sum.months > (uint64_t)INT32_MAX + negative ||
+        sum.days > (uint64_t)INT32_MAX + negative || sum.ns > (uint64_t)INT64_MAX + negative)
         return false;
-    int sign = negative ? -1 : 1;
-    *out = (struct basei_duration){sign * (int32_t)sum.months, sign * (int32_t)sum.days,
-                                   sign * (int64_t)sum.ns};
+    if (negative)
+        sum = (struct sum){0 - sum.months, 0 - sum.days, 0 - sum.ns};
+    *out = (struct basei_duration){(int32_t)sum.months, (int32_t)sum.days, (int64_t)sum.ns};
     return true;
 }
 

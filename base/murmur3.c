@@ -30,8 +30,8 @@ static inline uint64_t mix2(uint64_t k)
     return rotl(k * C2, 33) * C1;
 }
 
-/* Up to 8 tail bytes, the first one lowest, each sign-extended before it is shifted and xor-ed in.
- */
+/* Up to 8 tail bytes, the first one lowest, each sign-extended before it is shifted and xor-ed
+ * in. */
 static inline uint64_t signed_bytes(const uint8_t *p, size_t n)
 {
     uint64_t k = 0;

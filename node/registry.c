@@ -77,8 +77,8 @@ static int identify(const struct node_config *config, struct stat *st, struct ba
     return BASE_OK;
 }
 
-/* Defaults, the directory's ringlet.yaml, the daemon's file, the options: the later the stronger.
- */
+/* Defaults, the directory's ringlet.yaml, the daemon's file, the options: the later the
+ * stronger. */
 static int resolve_settings(const struct node_config *config, const struct nodei_daemon *daemon,
                             struct nodei_settings *settings, struct base_err *err)
 {

@@ -6,12 +6,13 @@
  * a moment.
  *
  * What a crash may cut off, and who mends it:
- *   CREATE TABLE   the store knows the table first. Not in the log: lsm_replay removes what nobody
- * declared. ALTER TABLE    the log first; the store gets its description anew at every start. DROP
- * the log first; lsm_replay removes what nobody declared. TRUNCATE       the log first, then the
- * store, then "truncated_epoch" in the catalog's local state. A start that finds a TRUNCATE as the
- * log's last entry past that mark does it again: what was written meanwhile was concurrent with it.
- */
+ *  - CREATE TABLE: the store knows the table first. Not in the log: lsm_replay removes what nobody
+ *    declared.
+ *  - ALTER TABLE: the log first; the store gets its description anew at every start.
+ *  - DROP: the log first; lsm_replay removes what nobody declared.
+ *  - TRUNCATE: the log first, then the store, then "truncated_epoch" in the catalog's local state.
+ *    A start that finds a TRUNCATE as the log's last entry past that mark does it again: what was
+ *    written meanwhile was concurrent with it. */
 #include <stdio.h>
 
 #include "node/schema_private.h"

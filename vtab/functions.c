@@ -332,8 +332,8 @@ static void uuid_function(sqlite3_context *context, int argc, sqlite3_value **ar
 
 #define UUID_EPOCH_TICKS UINT64_C(0x01B21DD213814000) /* 100 ns from 1582-10-15 to 1970 */
 
-/* Version 1: time, and a random clock sequence and (multicast) node instead of a hardware address.
- */
+/* Version 1: time, and a random clock sequence and (multicast) node instead of a hardware
+ * address. */
 static void timeuuid_function(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
     struct vtabi_host *host = host_of(context);

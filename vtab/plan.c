@@ -464,8 +464,8 @@ int vtabi_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
     struct vtabi_table *table = (struct vtabi_table *)vtab;
     struct planner p = {.table = table, .info = info};
     base_buf_init(&p.text, VTABI_BUF_MAX);
-    /* When the node cannot be asked, xFilter will say why; DROP and .schema must work all the same.
-     */
+    /* When the node cannot be asked, xFilter will say why; DROP and .schema must work all the
+     * same. */
     if (vtabi_table_bind(table, NULL) == BASE_OK)
         p.binding = table->binding;
     if (p.binding) {

@@ -658,8 +658,8 @@ static int update_cells(struct write *w, struct base_slice pkey, struct base_sli
     return rc;
 }
 
-/* UPDATE that needs the row as it is: SET names key columns, or all columns came (UPDATE … FROM).
- */
+/* UPDATE that needs the row as it is: SET names key columns, or all columns came (UPDATE …
+ * FROM). */
 static int update_known(struct write *w, struct base_slice pkey, struct base_slice ckey)
 {
     struct vtabi_writer *b = w->w;

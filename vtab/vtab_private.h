@@ -147,8 +147,8 @@ struct vtabi_definition {
 /* The arguments of CREATE VIRTUAL TABLE; slices live in the arena. */
 BASE_MUST int vtabi_define_parse(struct base_arena *arena, int argc, const char *const *argv,
                                  struct vtabi_definition *out, struct base_err *err);
-/* Columns of the definitions' text alone, for when the node cannot be asked: names and SQL types.
- */
+/* Columns of the definitions' text alone, for when the node cannot be asked: names and SQL
+ * types. */
 struct vtabi_declared {
     struct base_slice name;
     const char *sql_type;

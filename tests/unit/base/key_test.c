@@ -1,6 +1,6 @@
 /* Keys: tokens by Cassandra's own answers, and the order encoding against base_value_compare.
- * Without these, drivers would route to the wrong node, and rows would be lost in their own table.
- */
+ * Without these, drivers would route to the wrong node, and rows would be lost in their own
+ * table. */
 #include <check.h>
 
 #include "base/key.h"
