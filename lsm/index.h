@@ -7,6 +7,7 @@
  *   index_build.c      from rows to such files: sorted in runs, merged
  *   index_job.c        building what is missing, in the background
  *   index_candidates.c what all parts have for a term, in order
+ *   index_scan.c       what a part without the index would have for it
  *   index_read.c       the stream of the rows that they name
  *
  * An index's key says "a row with this term may be at this place": term key, then place. The term
@@ -16,6 +17,7 @@
 #define LSM_INDEX_H
 
 #include "base/index.h"
+#include "lsm/memtable.h"
 #include "lsm/sstable.h"
 
 /* Append a term's key. NOMEM. */
@@ -93,23 +95,25 @@ void lsmi_index_build_close(struct lsmi_index_build *b);
 
 /* Reading (index_candidates.c). */
 
-struct lsmi_memtable;
-/* The places that all parts of a table have for a term, ascending, each once. Parts that do not
- * keep the index are not looked at: the caller has made sure that all do. What it was opened on
- * must outlive it (a view), and so must cmd. */
+/* The places that all parts of a table have for a term, ascending, each once, and maybe some more.
+ * Parts that have the index are asked; through the others it looks as it goes. What it was opened
+ * on must outlive it (a view), and so must cmd and the indexer. */
 struct lsmi_candidates;
 struct lsmi_candidates_config {
     struct lsmi_memtable *const *memtables;
+    const uint64_t (*seq)[LSMI_SHARDS_MAX]; /* the memtables', of the moment that is read */
     size_t memtable_count;
     struct lsm_sstable *const *sstables;
     size_t sstable_count;
-    uint32_t index_id;
+    struct base_indexer *indexer;
+    size_t index; /* of the indexer's */
     struct base_slice term;
     /* its partition, or tokens and start_pkey: other places are left out */
     const struct base_read *cmd;
     /* A component cannot be read. */
     void (*damaged)(void *ctx, struct lsm_sstable *sst, const struct lsm_sstable *component);
     void *ctx;
+    bool built_only; /* only what has the index: for a count */
 };
 BASE_MUST int lsmi_candidates_open(const struct lsmi_candidates_config *config,
                                    struct lsmi_candidates **out, struct base_err *err);
@@ -120,5 +124,30 @@ BASE_MUST int lsmi_candidates_of(const struct base_read *cmd, struct lsmi_candid
 BASE_MUST int lsmi_candidates_next(struct lsmi_candidates *c, struct lsmi_place *out, bool *end,
                                    struct base_err *err);
 void lsmi_candidates_close(struct lsmi_candidates *c); /* NULL is fine */
+/* About how many places of `config` there are, in what has the index: exact when they are few, else
+ * by how densely the first ones lie among the command's tokens. */
+BASE_MUST int lsmi_candidates_estimate(const struct lsmi_candidates_config *config, uint64_t *count,
+                                       struct base_err *err);
+
+/* Looking through a part (index_scan.c). */
+
+#define LSMI_INDEX_SCAN_VAIN 32 /* rows in vain for which one place more is named */
+struct lsmi_index_scan;
+struct lsmi_index_scan_config {
+    struct lsmi_memtable *memtable; /* or */
+    struct lsm_sstable *sst;
+    const uint64_t *seq; /* the memtable's, LSMI_SHARDS_MAX of them */
+    struct base_indexer *indexer;
+    size_t index;
+    struct base_slice term;
+    const struct base_read *cmd; /* its partition, or tokens and start_pkey; its slices */
+};
+/* All that is pointed to must outlive it. NULL in *out: the part has nothing of the command. */
+BASE_MUST int lsmi_index_scan_open(const struct lsmi_index_scan_config *config,
+                                   struct lsmi_index_scan **out, struct base_err *err);
+/* The next place, borrowed until the next call; empty: the end. CORRUPT: the part's own. */
+BASE_MUST int lsmi_index_scan_next(struct lsmi_index_scan *scan, struct base_slice *place,
+                                   struct base_err *err);
+void lsmi_index_scan_close(struct lsmi_index_scan *scan); /* NULL is fine */
 
 #endif

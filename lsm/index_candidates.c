@@ -1,4 +1,7 @@
-/* What all parts of a table's index have for one term: a merge of sorted places (lsm/index.h).
+/* What all parts of a table have for one term of an index: a merge of sorted places (lsm/index.h).
+ *
+ * Which parts have the index is seen once, when it is opened: a component that goes meanwhile (it
+ * is damaged, or dropped) stays readable here.
  *
  * A memtable's shards are in the places' order, as their partitions' tokens are, so that one after
  * the other they are one input. A component is read as the SSTable it is: the term is a partition,
@@ -8,7 +11,7 @@
 #include "base/key.h"
 #include "lsm/memtable.h"
 
-enum { PAGE = 64 };
+enum { PAGE = 64, COUNT_MAX = 256 };
 
 struct input {
     struct base_slice place; /* empty: the end */
@@ -22,6 +25,7 @@ struct input {
     struct lsm_sstable *sst, *component;
     struct lsmi_sst_source source;
     bool source_open;
+    struct lsmi_index_scan *scan; /* … or a part that is looked through */
 };
 struct lsmi_candidates {
     struct lsmi_candidates_config config;
@@ -147,8 +151,40 @@ static int component_open(struct lsmi_candidates *c, struct input *in, struct ba
     return partition.pkey.len ? component_next(c, in, err) : BASE_OK;
 }
 
+static int scan_next(struct lsmi_candidates *c, struct input *in, struct base_err *err)
+{
+    int rc = lsmi_index_scan_next(in->scan, &in->place, err);
+    if (rc == BASE_OK && in->place.len && is_behind(c, in->place))
+        in->place.len = 0;
+    return rc;
+}
+
+/* Of a part that has no index. */
+static int scan_open(struct lsmi_candidates *c, struct lsmi_memtable *mt, const uint64_t *seq,
+                     struct lsm_sstable *sst, struct base_err *err)
+{
+    struct lsmi_index_scan_config config = {
+        .memtable = mt,
+        .sst = sst,
+        .seq = seq,
+        .indexer = c->config.indexer,
+        .index = c->config.index,
+        .term = c->config.term,
+        .cmd = c->config.cmd,
+    };
+    struct lsmi_index_scan *scan;
+    int rc = lsmi_index_scan_open(&config, &scan, err);
+    if (rc != BASE_OK || !scan)
+        return rc;
+    struct input *in = &c->inputs[c->count++];
+    in->scan = scan;
+    return scan_next(c, in, err);
+}
+
 static int input_next(struct lsmi_candidates *c, struct input *in, struct base_err *err)
 {
+    if (in->scan)
+        return scan_next(c, in, err);
     return in->mt ? memtable_next(c, in, err) : component_next(c, in, err);
 }
 
@@ -172,31 +208,43 @@ static int set_bounds(struct lsmi_candidates *c)
     return base_buf_put_slice(&c->lo, lo);
 }
 
+static int add_memtable(struct lsmi_candidates *c, struct lsmi_memtable *mt, const uint64_t *seq,
+                        struct base_err *err)
+{
+    uint32_t id = base_indexer_id(c->config.indexer, c->config.index);
+    for (size_t k = 0; mt->indexer && k < base_indexer_count(mt->indexer); k++) {
+        if (base_indexer_id(mt->indexer, k) != id)
+            continue;
+        struct input *in = &c->inputs[c->count++];
+        in->mt = mt;
+        in->index = k;
+        return memtable_open(c, in, err);
+    }
+    if (c->config.built_only || lsmi_memtable_size(mt) == 0)
+        return BASE_OK;
+    return scan_open(c, mt, seq, NULL, err);
+}
+
+static int add_sstable(struct lsmi_candidates *c, struct lsm_sstable *sst, struct base_err *err)
+{
+    uint32_t id = base_indexer_id(c->config.indexer, c->config.index);
+    struct lsm_sstable *component = lsmi_component_find(sst, id);
+    if (!component)
+        return c->config.built_only ? BASE_OK : scan_open(c, NULL, NULL, sst, err);
+    struct input *in = &c->inputs[c->count++];
+    in->sst = sst;
+    in->component = component;
+    return component_open(c, in, err);
+}
+
 static int add_inputs(struct lsmi_candidates *c, struct base_err *err)
 {
     const struct lsmi_candidates_config *config = &c->config;
     int rc = BASE_OK;
-    for (size_t i = 0; i < config->memtable_count && rc == BASE_OK; i++) {
-        struct lsmi_memtable *mt = config->memtables[i];
-        for (size_t k = 0; mt->indexer && k < base_indexer_count(mt->indexer); k++) {
-            if (base_indexer_id(mt->indexer, k) != config->index_id)
-                continue;
-            struct input *in = &c->inputs[c->count++];
-            in->mt = mt;
-            in->index = k;
-            rc = memtable_open(c, in, err);
-            break;
-        }
-    }
-    for (size_t i = 0; i < config->sstable_count && rc == BASE_OK; i++) {
-        struct lsm_sstable *component = lsmi_component_find(config->sstables[i], config->index_id);
-        if (!component)
-            continue;
-        struct input *in = &c->inputs[c->count++];
-        in->sst = config->sstables[i];
-        in->component = component;
-        rc = component_open(c, in, err);
-    }
+    for (size_t i = 0; i < config->memtable_count && rc == BASE_OK; i++)
+        rc = add_memtable(c, config->memtables[i], config->seq ? config->seq[i] : NULL, err);
+    for (size_t i = 0; i < config->sstable_count && rc == BASE_OK; i++)
+        rc = add_sstable(c, config->sstables[i], err);
     return rc;
 }
 
@@ -307,10 +355,45 @@ void lsmi_candidates_close(struct lsmi_candidates *c)
             in->source.source.ops->close(&in->source.source);
         lsmi_sst_source_fini(&in->source);
         lsmi_sst_release(in->component);
+        lsmi_index_scan_close(in->scan);
     }
     free(c->inputs);
     base_buf_fini(&c->term);
     base_buf_fini(&c->lo);
     base_buf_fini(&c->last);
     free(c);
+}
+
+/* So many were counted, up to a place with this token: how many will there be up to the end? */
+static uint64_t extrapolate(const struct base_read *cmd, uint64_t count, int64_t token)
+{
+    double seen = (double)((uint64_t)token - (uint64_t)cmd->token_after),
+           all = (double)((uint64_t)cmd->token_upto - (uint64_t)cmd->token_after);
+    double estimate = cmd->pkey.len || seen <= 0 ? (double)count : (double)count * (all / seen);
+    return estimate < 1e18 ? (uint64_t)estimate : (uint64_t)1e18;
+}
+
+int lsmi_candidates_estimate(const struct lsmi_candidates_config *config, uint64_t *count,
+                             struct base_err *err)
+{
+    struct lsmi_candidates_config built = *config;
+    struct lsmi_candidates *c;
+    *count = 0;
+    built.built_only = true;
+    int rc = lsmi_candidates_open(&built, &c, err);
+    if (rc != BASE_OK)
+        return rc;
+    for (;;) {
+        struct lsmi_place place;
+        bool end;
+        rc = lsmi_candidates_next(c, &place, &end, err);
+        if (rc != BASE_OK || end)
+            break;
+        if (++*count == COUNT_MAX) {
+            *count = extrapolate(config->cmd, *count, place.token);
+            break;
+        }
+    }
+    lsmi_candidates_close(c);
+    return rc;
 }

@@ -22,13 +22,19 @@ static bool lacks_any(struct lsm_sstable *sst, const struct base_indexer *indexe
     return false;
 }
 
+/* The largest one that lacks any: so reads soon have half of the table by index, from which on they
+ * use it (index_read.c). */
 static struct lsm_sstable *find_missing(const struct lsmi_view *view,
                                         const struct base_indexer *indexer)
 {
-    for (size_t i = 0; i < view->sstable_count; i++)
-        if (lacks_any(view->sstables[i], indexer))
-            return view->sstables[i];
-    return NULL;
+    struct lsm_sstable *largest = NULL;
+    for (size_t i = 0; i < view->sstable_count; i++) {
+        struct lsm_sstable *sst = view->sstables[i];
+        bool larger = !largest || lsmi_sst_info(sst)->file_size > lsmi_sst_info(largest)->file_size;
+        if (larger && lacks_any(sst, indexer))
+            largest = sst;
+    }
+    return largest;
 }
 
 static bool is_wanted(void *ctx, uint32_t index_id)

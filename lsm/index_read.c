@@ -1,9 +1,10 @@
 /* Reading by an index: the stream of the rows that it names (lsm/lsm.h).
  *
- * Which index: of those that serve one of the command's filters and are built on every part of the
- * view; of several the one that finds least, counted up to a limit. What it names is read from the
- * whole table, merged, a partition at a time: so of a row everything is there wherever its cells
- * lie, and what the index has in vain reads as what it is, or as nothing.
+ * Which index: of those that serve one of the command's filters the one that costs least: what it
+ * finds, counted or estimated, and what is to be looked through where it is not built yet; none, if
+ * that is more than half of the table. What it names is read from the whole table, merged, a
+ * partition at a time: so of a row everything is there wherever its cells lie, and what the index
+ * has in vain reads as what it is, or as nothing.
  *
  * 1. The view is pinned and the memtables' numbers are noted when the stream is opened: every part
  *    is read as of that moment. A memtable's tree has no versions, but all keys of what is seen;
@@ -16,11 +17,13 @@
 
 #include "base/key.h"
 
-enum { ROWS = 64, ROWS_REVERSED = 4096, PROBE_MAX = 256 };
+enum { ROWS = 64, ROWS_REVERSED = 4096 };
 
 struct lsmi_index_read {
     const struct base_read *cmd;
     uint64_t (*seq)[LSMI_SHARDS_MAX]; /* of the view's memtables */
+    struct base_indexer *indexer;     /* of the candidates, and what they look for: */
+    struct base_buf term;
     struct lsmi_candidates *candidates;
     struct lsmi_place next; /* the next place, in next_buf */
     struct base_buf next_buf;
@@ -43,16 +46,31 @@ static int no_memory(struct base_err *err)
 
 /* Choosing. */
 
-static bool is_built(const struct lsmi_view *view, uint32_t index_id)
+/* How much of the view has the index, and how much has not. */
+struct built {
+    uint64_t bytes, missing_bytes, missing_rows;
+};
+
+static struct built how_built(const struct lsmi_view *view, uint32_t index_id)
 {
-    for (size_t i = 0; i < view->memtable_count; i++)
-        if (lsmi_memtable_size(view->memtables[i]) &&
-            !lsmi_indexer_has(view->memtables[i]->indexer, index_id))
-            return false;
-    for (size_t i = 0; i < view->sstable_count; i++)
-        if (!lsmi_component_is_there(view->sstables[i], index_id))
-            return false;
-    return true;
+    struct built built = {0};
+    for (size_t i = 0; i < view->memtable_count; i++) {
+        struct lsmi_memtable *mt = view->memtables[i];
+        if (lsmi_indexer_has(mt->indexer, index_id))
+            built.bytes += lsmi_memtable_size(mt);
+        else /* it is on its way to an SSTable: its rows are not worth counting */
+            built.missing_bytes += lsmi_memtable_size(mt);
+    }
+    for (size_t i = 0; i < view->sstable_count; i++) {
+        const struct lsm_sstable_info *info = lsmi_sst_info(view->sstables[i]);
+        if (lsmi_component_is_there(view->sstables[i], index_id)) {
+            built.bytes += info->file_size;
+        } else {
+            built.missing_bytes += info->file_size;
+            built.missing_rows += info->row_count + info->partition_count;
+        }
+    }
+    return built;
 }
 
 static void damaged(void *ctx, struct lsm_sstable *sst, const struct lsm_sstable *component)
@@ -60,68 +78,71 @@ static void damaged(void *ctx, struct lsm_sstable *sst, const struct lsm_sstable
     lsmi_index_damaged(ctx, sst, component);
 }
 
-static int open_candidates(struct lsm_table *table, const struct lsmi_stream *s,
-                           const struct base_read *cmd, uint32_t index_id, struct base_slice term,
-                           struct lsmi_candidates **out, struct base_err *err)
+static struct lsmi_candidates_config
+config_of(struct lsm_table *table, const struct lsmi_view *view,
+          const uint64_t (*seq)[LSMI_SHARDS_MAX], const struct base_read *cmd,
+          struct base_indexer *indexer, size_t index, struct base_slice term)
 {
-    struct lsmi_candidates_config config = {
-        .memtables = s->view->memtables,
-        .memtable_count = s->view->memtable_count,
-        .sstables = s->view->sstables,
-        .sstable_count = s->view->sstable_count,
-        .index_id = index_id,
+    return (struct lsmi_candidates_config){
+        .memtables = view->memtables,
+        .seq = seq,
+        .memtable_count = view->memtable_count,
+        .sstables = view->sstables,
+        .sstable_count = view->sstable_count,
+        .indexer = indexer,
+        .index = index,
         .term = term,
         .cmd = cmd,
         .damaged = damaged,
         .ctx = table,
     };
-    return lsmi_candidates_open(&config, out, err);
 }
 
-/* How many places there are, up to `max`. */
-static int count_candidates(struct lsmi_candidates *c, size_t max, size_t *count,
-                            struct base_err *err)
+/* What it takes to read by the index, about, in rows: those that it finds, and those looked through
+ * where it is missing, which cost less. UINT64_MAX: it is not to be read by. */
+static int cost_of(const struct lsmi_candidates_config *config, const struct lsmi_view *view,
+                   bool estimate, uint64_t *cost, struct base_err *err)
 {
-    *count = 0;
-    for (;;) {
-        struct lsmi_place place;
-        bool end;
-        int rc = lsmi_candidates_next(c, &place, &end, err);
-        if (rc != BASE_OK || end || ++*count == max)
-            return rc;
-    }
+    uint32_t id = base_indexer_id(config->indexer, config->index);
+    struct built built = how_built(view, id);
+    *cost = UINT64_MAX;
+    if (config->cmd->pkey.len && base_indexer_of_partition(config->indexer, config->index))
+        return BASE_OK; /* it would find what is known */
+    if (built.missing_bytes > built.bytes)
+        return BASE_OK;
+    *cost = built.missing_rows / LSMI_INDEX_SCAN_VAIN;
+    if (!estimate)
+        return BASE_OK;
+    uint64_t count;
+    int rc = lsmi_candidates_estimate(config, &count, err);
+    if (rc == BASE_OK && built.missing_bytes) /* as densely in what is missing */
+        count += (uint64_t)((double)count * (double)built.missing_bytes / (double)built.bytes);
+    *cost += count;
+    return rc;
 }
 
 /* The filter to read by: its term (in `best`) and index. SIZE_MAX: none. */
 static int choose(struct lsm_table *table, const struct lsmi_stream *s,
-                  const struct base_indexer *indexer, const struct base_read *cmd,
+                  const struct lsmi_index_read *r, struct base_indexer *indexer,
                   struct base_buf *best, size_t *best_index, struct base_err *err)
 {
+    const struct base_read *cmd = r->cmd;
     struct base_buf term;
-    size_t best_count = SIZE_MAX;
+    uint64_t best_cost = UINT64_MAX;
     int rc = BASE_OK;
     *best_index = SIZE_MAX;
     base_buf_init(&term, (size_t)1 << 30);
     for (size_t i = 0; i < cmd->filter_count && rc == BASE_OK; i++) {
-        size_t index, count = SIZE_MAX - 1;
-        struct lsmi_candidates *c;
+        size_t index;
+        uint64_t cost;
         base_buf_reset(&term);
-        if (!base_indexer_lookup(indexer, &cmd->filters[i], &index, &term) ||
-            !is_built(s->view, base_indexer_id(indexer, index)))
+        if (!base_indexer_lookup(indexer, &cmd->filters[i], &index, &term))
             continue;
-        if (cmd->pkey.len && base_indexer_of_partition(indexer, index))
-            continue; /* it would find what is known */
-        if (cmd->filter_count > 1) {
-            rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index),
-                                 base_buf_view(&term), &c, err);
-            if (rc != BASE_OK)
-                break;
-            rc = count_candidates(c, best_count < PROBE_MAX ? best_count + 1 : PROBE_MAX, &count,
-                                  err);
-            lsmi_candidates_close(c);
-        }
-        if (rc == BASE_OK && count < best_count) {
-            best_count = count;
+        struct lsmi_candidates_config config =
+            config_of(table, s->view, NULL, cmd, indexer, index, base_buf_view(&term));
+        rc = cost_of(&config, s->view, cmd->filter_count > 1, &cost, err);
+        if (rc == BASE_OK && cost < best_cost) {
+            best_cost = cost;
             *best_index = index;
             base_buf_reset(best);
             if (base_buf_put_slice(best, base_buf_view(&term)) != BASE_OK)
@@ -129,6 +150,34 @@ static int choose(struct lsm_table *table, const struct lsmi_stream *s,
         }
     }
     base_buf_fini(&term);
+    return rc;
+}
+
+int lsm_index_counts(struct lsm_table *table, const struct base_read *cmd, uint64_t *counts,
+                     struct base_err *err)
+{
+    struct lsmi_desc *desc = lsmi_desc_acquire(table);
+    struct lsmi_view *view = lsmi_view_acquire(table);
+    struct base_indexer *indexer = desc->desc.indexer;
+    bool nothing =
+        !cmd->pkey.len && (cmd->token_after == INT64_MAX || cmd->token_after >= cmd->token_upto);
+    struct base_buf term;
+    int rc = BASE_OK;
+    base_buf_init(&term, (size_t)1 << 30);
+    for (size_t i = 0; i < cmd->filter_count; i++) {
+        size_t index;
+        counts[i] = UINT64_MAX;
+        base_buf_reset(&term);
+        if (rc != BASE_OK || nothing || !indexer ||
+            !base_indexer_lookup(indexer, &cmd->filters[i], &index, &term))
+            continue;
+        struct lsmi_candidates_config config =
+            config_of(table, view, NULL, cmd, indexer, index, base_buf_view(&term));
+        rc = cost_of(&config, view, true, &counts[i], err);
+    }
+    base_buf_fini(&term);
+    lsmi_view_release(view);
+    lsmi_desc_release(desc);
     return rc;
 }
 
@@ -147,8 +196,7 @@ int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct 
                          const struct base_read *cmd, struct lsmi_index_read **out,
                          struct base_err *err)
 {
-    const struct base_indexer *indexer = desc ? desc->desc.indexer : NULL;
-    struct base_buf term;
+    struct base_indexer *indexer = desc ? desc->desc.indexer : NULL;
     size_t index = SIZE_MAX;
     *out = NULL;
     if (!cmd->pkey.len && (cmd->token_after == INT64_MAX || cmd->token_after >= cmd->token_upto))
@@ -161,18 +209,21 @@ int lsmi_index_read_open(struct lsm_table *table, struct lsmi_stream *s, struct 
     base_buf_init(&r->pkey, (size_t)1 << 20);
     base_buf_init(&r->static_row, (size_t)1 << 31);
     base_buf_init(&r->keys, (size_t)1 << 30);
-    base_buf_init(&term, (size_t)1 << 20);
+    base_buf_init(&r->term, (size_t)1 << 20);
     int rc = note_seq(r, s->view);
     if (rc != BASE_OK)
         no_memory(err);
     if (rc == BASE_OK && !indexer)
         rc = lsmi_candidates_of(cmd, &r->candidates, err);
     else if (rc == BASE_OK)
-        rc = choose(table, s, indexer, cmd, &term, &index, err);
-    if (rc == BASE_OK && indexer && index != SIZE_MAX)
-        rc = open_candidates(table, s, cmd, base_indexer_id(indexer, index), base_buf_view(&term),
-                             &r->candidates, err);
-    base_buf_fini(&term);
+        rc = choose(table, s, r, indexer, &r->term, &index, err);
+    if (rc == BASE_OK && indexer && index != SIZE_MAX) {
+        r->indexer = base_indexer_acquire(indexer);
+        struct lsmi_candidates_config config =
+            config_of(table, s->view, (const uint64_t(*)[LSMI_SHARDS_MAX])r->seq, cmd, indexer,
+                      index, base_buf_view(&r->term));
+        rc = lsmi_candidates_open(&config, &r->candidates, err);
+    }
     if (rc != BASE_OK || !r->candidates) {
         lsmi_index_read_close(r);
         return rc;
@@ -186,6 +237,8 @@ void lsmi_index_read_close(struct lsmi_index_read *r)
     if (!r)
         return;
     lsmi_candidates_close(r->candidates);
+    base_indexer_release(r->indexer);
+    base_buf_fini(&r->term);
     base_buf_fini(&r->next_buf);
     base_buf_fini(&r->pkey);
     base_buf_fini(&r->static_row);

@@ -133,7 +133,13 @@ BASE_MUST int lsm_read(struct lsm_table *table, const struct base_read *cmd, boo
 /* With filters in cmd, one of which a built index of the table serves, and neither tombstones nor
  * extra sources, the stream has only the rows (or, of an index on partitions, the partitions) that
  * the index finds: all rows for which the filter holds and maybe some more, so the filters are to
- * be judged all the same. Until the index is built on every SSTable, it has all rows. */
+ * be judged all the same. Where the index is not built yet it looks through the SSTables that lack
+ * it, once; until it is built for half of the table's bytes, it has all rows. */
+/* About how many rows a read by index would look at, for each of cmd's filters; UINT64_MAX: by that
+ * one nothing is gained (no index serves it, or it is hardly built). To choose among several: of
+ * what this node has now, and nothing depends on it. `counts`: filter_count of them. */
+BASE_MUST int lsm_index_counts(struct lsm_table *table, const struct base_read *cmd,
+                               uint64_t *counts, struct base_err *err);
 /* May this read wait for the disk? Only of one row that is wholly in memory (memtables, cached
  * blocks) the answer is no. A guess for who must not wait (an event loop); never waits itself.
  * [loop] */

@@ -6,110 +6,61 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "base/compress.h"
 #include "base/key.h"
-#include "lsm/lsm.h"
 #include "tests/lib/ck.h"
-#include "tests/lib/sim_clock.h"
-#include "tests/lib/sim_executor.h"
-#include "tests/lib/sim_fs.h"
-#include "tests/lib/sim_random.h"
+#include "tests/unit/lsm/store_lib.h"
 
 static const struct base_uuid T1 = {{1}}, T2 = {{2}};
 
 struct world {
-    struct sim_fs *fs;
-    struct sim_clock clock;
-    struct sim_executor executor;
-    struct sim_random random;
-    struct lsm_options options;
-    struct lsm_store *store;
+    struct store_world s;
     struct lsm_table *table, *other;
-    struct base_err err;
 };
-
-static struct lsm_table_desc desc_of(struct base_uuid id)
-{
-    return (struct lsm_table_desc){.id = id,
-                                   .name = "ks.t",
-                                   .gc_grace_s = 864000,
-                                   .bloom_fp_chance = 0.01,
-                                   .compressor = BASE_COMPRESS_LZ4,
-                                   .compaction_enabled = true,
-                                   .min_threshold = 4,
-                                   .max_threshold = 32,
-                                   .bucket_low = 0.5,
-                                   .bucket_high = 1.5,
-                                   .min_sstable_size = 50u << 20,
-                                   .truncated_us = INT64_MIN};
-}
 
 static void world_init(struct world *w, uint64_t seed)
 {
-    *w = (struct world){.fs = sim_fs_new(seed)};
-    sim_clock_init(&w->clock, 0);
-    sim_executor_init(&w->executor, &w->clock, seed);
-    sim_random_init(&w->random, seed);
-    lsm_options_init(&w->options);
-    w->options.dir = "store";
-    w->options.fs = sim_fs_port(w->fs);
-    w->options.clock = &w->clock.base;
-    w->options.random = &w->random.base;
-    w->options.executor = &w->executor.base;
-    w->options.commitlog_segment_size = 1 << 16;
-    w->options.commitlog_total_size = 1 << 20;
-    w->options.memtable_size_max = 1 << 20;
+    *w = (struct world){0};
+    store_world_init(&w->s, seed);
 }
 
 static int try_open(struct world *w)
 {
-    struct lsm_table_desc one = desc_of(T1), two = desc_of(T2);
-    int rc = lsm_open(&w->options, &w->store, &w->err);
+    struct lsm_table_desc one = store_table(T1), two = store_table(T2);
+    int rc = lsm_open(&w->s.options, &w->s.store, &w->s.err);
     if (rc != BASE_OK)
         return rc;
-    rc = lsm_table_open(w->store, &one, &w->table, &w->err);
+    rc = lsm_table_open(w->s.store, &one, &w->table, &w->s.err);
     if (rc == BASE_OK)
-        rc = lsm_table_open(w->store, &two, &w->other, &w->err);
+        rc = lsm_table_open(w->s.store, &two, &w->other, &w->s.err);
     if (rc == BASE_OK)
-        rc = lsm_replay(w->store, &w->err);
+        rc = lsm_replay(w->s.store, &w->s.err);
     if (rc != BASE_OK) {
-        (void)!lsm_close(w->store, UINT64_MAX, NULL);
-        w->store = NULL;
+        (void)!lsm_close(w->s.store, UINT64_MAX, NULL);
+        w->s.store = NULL;
     }
     return rc;
 }
 
 static void world_open(struct world *w)
 {
-    base_err_clear(&w->err);
+    base_err_clear(&w->s.err);
     int rc = try_open(w);
-    ck_assert_msg(rc == BASE_OK, "open: %s", w->err.text);
+    ck_assert_msg(rc == BASE_OK, "open: %s", w->s.err.text);
 }
 
 static void world_close(struct world *w, uint64_t flush_over)
 {
-    ck_ok(lsm_close(w->store, flush_over, &w->err), w->err);
-    w->store = NULL;
-    ck_assert_uint_eq(sim_fs_open_files(w->fs), 0);
+    store_world_close(&w->s, flush_over);
 }
 
-/* The process dies; the store's memory is given back. */
 static void world_die(struct world *w, bool power)
 {
-    if (power)
-        sim_fs_power_off(w->fs);
-    else
-        sim_fs_kill(w->fs);
-    (void)!lsm_close(w->store, UINT64_MAX, NULL);
-    w->store = NULL;
-    if (power)
-        sim_fs_crash(w->fs);
-    sim_executor_init(&w->executor, &w->clock, 7);
+    store_world_die(&w->s, power);
 }
 
 static void world_fini(struct world *w)
 {
-    sim_fs_free(w->fs);
+    store_world_fini(&w->s);
 }
 
 static void mutation(struct base_buf *out, struct base_uuid table, uint64_t key, int64_t ts,
@@ -143,15 +94,16 @@ static int write_one(struct world *w, struct base_uuid table, uint64_t key, int6
     struct base_buf m;
     base_buf_init(&m, 1 << 20);
     mutation(&m, table, key, ts, value);
-    base_err_clear(&w->err);
-    int rc = lsm_write(w->store, base_buf_view(&m), 1, durability, UINT64_C(10000000000), &w->err);
+    base_err_clear(&w->s.err);
+    int rc =
+        lsm_write(w->s.store, base_buf_view(&m), 1, durability, UINT64_C(10000000000), &w->s.err);
     base_buf_fini(&m);
     return rc;
 }
 
 static void put(struct world *w, uint64_t key, int64_t ts, const char *value)
 {
-    ck_ok(write_one(w, T1, key, ts, value, LSM_DURABLE_LOG), w->err);
+    ck_ok(write_one(w, T1, key, ts, value, LSM_DURABLE_LOG), w->s.err);
 }
 
 /* The value of a key, or "" when there is none; static. */
@@ -164,15 +116,15 @@ static const char *get_from(struct world *w, struct lsm_table *table, uint64_t k
     struct base_read cmd = BASE_READ_INIT;
     cmd.pkey = base_buf_view(&pkey);
     cmd.slices = base_slices_all;
-    cmd.now_s = base_clock_wall_s(&w->clock.base);
+    cmd.now_s = base_clock_wall_s(&w->s.clock.base);
     struct base_source *src;
     struct base_partition p;
     struct base_item item;
     text[0] = 0;
-    ck_ok(lsm_read(table, &cmd, false, NULL, 0, NULL, &src, &w->err), w->err);
-    ck_ok(src->ops->partition(src, &p, &w->err), w->err);
+    ck_ok(lsm_read(table, &cmd, false, NULL, 0, NULL, &src, &w->s.err), w->s.err);
+    ck_ok(src->ops->partition(src, &p, &w->s.err), w->s.err);
     if (p.pkey.len) {
-        ck_ok(src->ops->next(src, &item, &w->err), w->err);
+        ck_ok(src->ops->next(src, &item, &w->s.err), w->s.err);
         if (item.kind == BASE_ITEM_ROW) {
             struct base_row row;
             struct base_cell cell;
@@ -196,18 +148,18 @@ static size_t count_rows(struct world *w, struct lsm_table *table)
 {
     struct base_read cmd = BASE_READ_INIT;
     cmd.slices = base_slices_all;
-    cmd.now_s = base_clock_wall_s(&w->clock.base);
+    cmd.now_s = base_clock_wall_s(&w->s.clock.base);
     struct base_source *src;
     struct base_partition p;
     struct base_item item;
     size_t n = 0;
-    ck_ok(lsm_read(table, &cmd, false, NULL, 0, NULL, &src, &w->err), w->err);
+    ck_ok(lsm_read(table, &cmd, false, NULL, 0, NULL, &src, &w->s.err), w->s.err);
     for (;;) {
-        ck_ok(src->ops->partition(src, &p, &w->err), w->err);
+        ck_ok(src->ops->partition(src, &p, &w->s.err), w->s.err);
         if (!p.pkey.len)
             break;
         for (;; n++) {
-            ck_ok(src->ops->next(src, &item, &w->err), w->err);
+            ck_ok(src->ops->next(src, &item, &w->s.err), w->s.err);
             if (item.kind == BASE_ITEM_END)
                 break;
         }
@@ -240,7 +192,7 @@ START_TEST(test_write_read_restart)
         ck_assert_uint_eq(count_rows(&w, w.table), 250);
         switch (round) {
         case 0:
-            ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+            ck_ok(lsm_flush(w.s.store, NULL, NULL, &w.s.err), w.s.err);
             ck_assert_uint_eq(sstables(&w), 1);
             break;
         case 1:
@@ -254,7 +206,7 @@ START_TEST(test_write_read_restart)
             world_open(&w);
             break;
         case 3:
-            ck_ok(lsm_compact(w.store, w.table, NULL, &w.err), w.err);
+            ck_ok(lsm_compact(w.s.store, w.table, NULL, &w.s.err), w.s.err);
             break;
         }
     }
@@ -278,9 +230,9 @@ START_TEST(test_reuse)
     for (uint64_t k = 0; k < 200; k++) {
         put(&w, k, 1, "v");
         if (k % 50 == 25)
-            ck_ok(lsm_flush(w.store, w.table, NULL, &w.err), w.err);
+            ck_ok(lsm_flush(w.s.store, w.table, NULL, &w.s.err), w.s.err);
         struct base_source *next;
-        ck_ok(lsm_read(w.table, &cmd, k % 2, NULL, 0, src, &next, &w.err), w.err);
+        ck_ok(lsm_read(w.table, &cmd, k % 2, NULL, 0, src, &next, &w.s.err), w.s.err);
         ck_assert(!src || next == src);
         src = next;
         if (k == 100)
@@ -288,7 +240,7 @@ START_TEST(test_reuse)
         size_t n = 0;
         for (;; n++) {
             struct base_partition p;
-            ck_ok(src->ops->partition(src, &p, &w.err), w.err);
+            ck_ok(src->ops->partition(src, &p, &w.s.err), w.s.err);
             if (!p.pkey.len)
                 break;
             if (n == 5)
@@ -311,19 +263,19 @@ START_TEST(test_group_is_refused_whole)
     base_buf_init(&m, 1 << 20);
     mutation(&m, T1, 1, 1, "a");
     mutation(&m, (struct base_uuid){{9}}, 2, 1, "b");
-    ck_fails(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), BASE_E_NOTFOUND,
-             w.err);
+    ck_fails(lsm_write(w.s.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.s.err),
+             BASE_E_NOTFOUND, w.s.err);
     ck_assert_str_eq(get(&w, 1), "");
     base_buf_reset(&m);
     mutation(&m, T1, 1, 1, "a");
     mutation(&m, T2, 2, 1, "b");
-    ck_fails(lsm_write(w.store, base_buf_view(&m), 3, LSM_DURABLE_LOG, 0, &w.err), BASE_E_INVALID,
-             w.err);
+    ck_fails(lsm_write(w.s.store, base_buf_view(&m), 3, LSM_DURABLE_LOG, 0, &w.s.err),
+             BASE_E_INVALID, w.s.err);
     m.len--;
-    ck_fails(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), BASE_E_CORRUPT,
-             w.err);
+    ck_fails(lsm_write(w.s.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.s.err),
+             BASE_E_CORRUPT, w.s.err);
     m.len++;
-    ck_ok(lsm_write(w.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.err), w.err);
+    ck_ok(lsm_write(w.s.store, base_buf_view(&m), 2, LSM_DURABLE_LOG, 0, &w.s.err), w.s.err);
     world_die(&w, false);
     world_open(&w);
     ck_assert_str_eq(get(&w, 1), "a");
@@ -342,12 +294,12 @@ static bool crash_round(uint64_t cut, bool power, enum lsm_sync sync)
 {
     struct world w;
     world_init(&w, cut + 1);
-    w.options.sync = sync;
-    w.options.memtable_size_max = 1 << 17;
-    w.options.commitlog_segment_size = 1 << 14;
-    w.options.commitlog_total_size = 1 << 15;
+    w.s.options.sync = sync;
+    w.s.options.memtable_size_max = 1 << 17;
+    w.s.options.commitlog_segment_size = 1 << 14;
+    w.s.options.commitlog_total_size = 1 << 15;
     world_open(&w);
-    sim_fs_cut_power(w.fs, SIM_FS_CHANGING, cut);
+    sim_fs_cut_power(w.s.fs, SIM_FS_CHANGING, cut);
     uint64_t acknowledged = 0;
     bool hit = false;
     char value[200];
@@ -359,12 +311,12 @@ static bool crash_round(uint64_t cut, bool power, enum lsm_sync sync)
         else
             hit = true;
         if (k % 10 == 9)
-            sim_executor_run_for(&w.executor, 5, 20000000);
-        if (k % 100 == 99 && lsm_flush(w.store, w.table, NULL, &w.err) != BASE_OK)
+            sim_executor_run_for(&w.s.executor, 5, 20000000);
+        if (k % 100 == 99 && lsm_flush(w.s.store, w.table, NULL, &w.s.err) != BASE_OK)
             hit = true;
-        hit |= sim_fs_is_off(w.fs);
+        hit |= sim_fs_is_off(w.s.fs);
     }
-    bool was_off = sim_fs_is_off(w.fs);
+    bool was_off = sim_fs_is_off(w.s.fs);
     world_die(&w, power || was_off);
     world_open(&w);
     if (sync == LSM_SYNC_BATCH || !(power || was_off))
@@ -409,17 +361,17 @@ START_TEST(test_failed_sync_stops)
 {
     struct world w;
     world_init(&w, 5);
-    w.options.sync = LSM_SYNC_BATCH;
+    w.s.options.sync = LSM_SYNC_BATCH;
     world_open(&w);
     put(&w, 1, 1, "safe");
-    sim_fs_fail(w.fs, SIM_FS_SYNC, 0, 1, BASE_E_IO);
+    sim_fs_fail(w.s.fs, SIM_FS_SYNC, 0, 1, BASE_E_IO);
     ck_assert_int_eq(write_one(&w, T1, 2, 1, "unknown", LSM_DURABLE_LOG), BASE_E_IO);
-    sim_fs_clear_faults(w.fs);
+    sim_fs_clear_faults(w.s.fs);
     ck_assert_int_eq(write_one(&w, T1, 3, 1, "refused", LSM_DURABLE_LOG), BASE_E_STOPPED);
     ck_assert_int_eq(write_one(&w, T1, 3, 1, "refused", LSM_DURABLE_MEMORY), BASE_E_STOPPED);
     ck_assert_str_eq(get(&w, 1), "safe");
     struct lsm_stats stats;
-    lsm_get_stats(w.store, &stats);
+    lsm_get_stats(w.s.store, &stats);
     ck_assert(stats.stopped);
     world_die(&w, false);
     world_open(&w);
@@ -435,9 +387,9 @@ START_TEST(test_no_space)
 {
     struct world w;
     world_init(&w, 6);
-    w.options.memtable_size_max = 1 << 18;
+    w.s.options.memtable_size_max = 1 << 18;
     world_open(&w);
-    sim_fs_set_capacity(w.fs, sim_fs_used_bytes(w.fs) + (1 << 18));
+    sim_fs_set_capacity(w.s.fs, sim_fs_used_bytes(w.s.fs) + (1 << 18));
     uint64_t k = 0;
     int rc;
     char value[200];
@@ -445,14 +397,15 @@ START_TEST(test_no_space)
     value[sizeof value - 1] = 0;
     while ((rc = write_one(&w, T1, k, 1, value, LSM_DURABLE_LOG)) == BASE_OK && k < 100000) {
         k++;
-        sim_executor_run_for(&w.executor, 3, 1000000);
+        sim_executor_run_for(&w.s.executor, 3, 1000000);
     }
-    ck_assert_msg(rc == BASE_E_NOSPACE, "%s", w.err.text); /* also when memtables ran full of it */
+    ck_assert_msg(rc == BASE_E_NOSPACE, "%s",
+                  w.s.err.text); /* also when memtables ran full of it */
     for (uint64_t i = 0; i < k; i++)
         ck_assert_str_eq(get(&w, i), value);
-    sim_fs_set_capacity(w.fs, UINT64_MAX);
+    sim_fs_set_capacity(w.s.fs, UINT64_MAX);
     put(&w, k, 1, value);
-    ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+    ck_ok(lsm_flush(w.s.store, NULL, NULL, &w.s.err), w.s.err);
     ck_assert_uint_eq(count_rows(&w, w.table), k + 1);
     world_close(&w, 0);
     world_open(&w);
@@ -472,20 +425,20 @@ START_TEST(test_failing_flush)
         world_open(&w);
         for (uint64_t k = 0; k < 50; k++)
             put(&w, k, 1, "v");
-        ck_ok(lsm_sync(w.store, &w.err), w.err);
-        sim_fs_fail(w.fs, SIM_FS_ANY, fail, 1, fail % 2 ? BASE_E_IO : BASE_E_NOSPACE);
-        int rc = lsm_flush(w.store, w.table, NULL, &w.err);
-        uint64_t hits = sim_fs_clear_faults(w.fs);
+        ck_ok(lsm_sync(w.s.store, &w.s.err), w.s.err);
+        sim_fs_fail(w.s.fs, SIM_FS_ANY, fail, 1, fail % 2 ? BASE_E_IO : BASE_E_NOSPACE);
+        int rc = lsm_flush(w.s.store, w.table, NULL, &w.s.err);
+        uint64_t hits = sim_fs_clear_faults(w.s.fs);
         ck_assert_uint_eq(count_rows(&w, w.table), 50);
         (void)rc;
-        ck_ok(lsm_flush(w.store, w.table, NULL, &w.err), w.err);
+        ck_ok(lsm_flush(w.s.store, w.table, NULL, &w.s.err), w.s.err);
         put(&w, 50, 1, "w");
-        ck_ok(lsm_flush(w.store, w.table, NULL, &w.err), w.err);
-        sim_fs_fail(w.fs, SIM_FS_ANY, fail, 1, fail % 2 ? BASE_E_IO : BASE_E_NOSPACE);
-        rc = lsm_compact(w.store, w.table, NULL, &w.err);
-        hits += sim_fs_clear_faults(w.fs);
+        ck_ok(lsm_flush(w.s.store, w.table, NULL, &w.s.err), w.s.err);
+        sim_fs_fail(w.s.fs, SIM_FS_ANY, fail, 1, fail % 2 ? BASE_E_IO : BASE_E_NOSPACE);
+        rc = lsm_compact(w.s.store, w.table, NULL, &w.s.err);
+        hits += sim_fs_clear_faults(w.s.fs);
         ck_assert_uint_eq(count_rows(&w, w.table), 51);
-        ck_ok(lsm_compact(w.store, w.table, NULL, &w.err), w.err);
+        ck_ok(lsm_compact(w.s.store, w.table, NULL, &w.s.err), w.s.err);
         ck_assert_uint_eq(sstables(&w), 1);
         ck_assert_uint_eq(count_rows(&w, w.table), 51);
         world_die(&w, true);
@@ -513,7 +466,7 @@ static void count_file(void *ctx, const char *path, uint64_t size)
 static size_t sst_files(struct world *w)
 {
     size_t n = 0;
-    sim_fs_walk(w->fs, count_file, &n);
+    sim_fs_walk(w->s.fs, count_file, &n);
     return n;
 }
 
@@ -525,14 +478,14 @@ START_TEST(test_truncate)
     for (uint64_t k = 0; k < 100; k++) {
         put(&w, k, 1, "old");
         if (k % 30 == 10)
-            ck_ok(lsm_flush(w.store, w.table, NULL, &w.err), w.err);
+            ck_ok(lsm_flush(w.s.store, w.table, NULL, &w.s.err), w.s.err);
     }
-    ck_ok(write_one(&w, T2, 7, 1, "other", LSM_DURABLE_LOG), w.err);
-    ck_ok(lsm_table_truncate(w.table, &w.err), w.err);
+    ck_ok(write_one(&w, T2, 7, 1, "other", LSM_DURABLE_LOG), w.s.err);
+    ck_ok(lsm_table_truncate(w.table, &w.s.err), w.s.err);
     ck_assert_uint_eq(count_rows(&w, w.table), 0);
     ck_assert_uint_eq(sst_files(&w), 0);
     put(&w, 5, 1, "new");
-    ck_ok(lsm_sync(w.store, &w.err), w.err);
+    ck_ok(lsm_sync(w.s.store, &w.s.err), w.s.err);
     for (int i = 0; i < 2; i++) {
         world_die(&w, i);
         world_open(&w);
@@ -552,20 +505,20 @@ START_TEST(test_drop)
     world_open(&w);
     for (uint64_t k = 0; k < 100; k++)
         put(&w, k, 1, "old");
-    ck_ok(lsm_flush(w.store, w.table, NULL, &w.err), w.err);
+    ck_ok(lsm_flush(w.s.store, w.table, NULL, &w.s.err), w.s.err);
     put(&w, 100, 1, "in the log");
     struct base_source *src;
     struct base_read cmd = BASE_READ_INIT;
     cmd.slices = base_slices_all;
-    ck_ok(lsm_read(w.table, &cmd, false, NULL, 0, NULL, &src, &w.err), w.err);
-    ck_ok(lsm_table_drop(w.store, w.table, &w.err), w.err);
-    ck_assert_ptr_null(lsm_table_find(w.store, T1));
+    ck_ok(lsm_read(w.table, &cmd, false, NULL, 0, NULL, &src, &w.s.err), w.s.err);
+    ck_ok(lsm_table_drop(w.s.store, w.table, &w.s.err), w.s.err);
+    ck_assert_ptr_null(lsm_table_find(w.s.store, T1));
     ck_assert_uint_eq(sst_files(&w), 1); /* the stream still reads it */
     struct base_partition p;
-    ck_ok(src->ops->partition(src, &p, &w.err), w.err);
+    ck_ok(src->ops->partition(src, &p, &w.s.err), w.s.err);
     ck_assert_uint_gt(p.pkey.len, 0);
     src->ops->close(src);
-    sim_executor_run(&w.executor, 10); /* a finished flush's job still knows the table */
+    sim_executor_run(&w.s.executor, 10); /* a finished flush's job still knows the table */
     ck_assert_uint_eq(sst_files(&w), 0);
     ck_assert_int_eq(write_one(&w, T1, 1, 1, "x", LSM_DURABLE_LOG), BASE_E_NOTFOUND);
     world_close(&w, UINT64_MAX);
@@ -586,8 +539,8 @@ START_TEST(test_undeclared)
     put(&w, 1, 1, "v");
     world_close(&w, 0);
     ck_assert_uint_eq(sst_files(&w), 1);
-    ck_ok(lsm_open(&w.options, &w.store, &w.err), w.err);
-    ck_ok(lsm_replay(w.store, &w.err), w.err);
+    ck_ok(lsm_open(&w.s.options, &w.s.store, &w.s.err), w.s.err);
+    ck_ok(lsm_replay(w.s.store, &w.s.err), w.s.err);
     ck_assert_uint_eq(sst_files(&w), 0);
     world_close(&w, 0);
     world_fini(&w);
@@ -603,9 +556,9 @@ START_TEST(test_compaction)
     for (uint64_t round = 0; round < 4; round++) {
         for (uint64_t k = 0; k < 50; k++)
             put(&w, k, (int64_t)round + 1, round == 3 && k < 10 ? NULL : "v");
-        ck_ok(lsm_flush(w.store, w.table, NULL, &w.err), w.err);
+        ck_ok(lsm_flush(w.s.store, w.table, NULL, &w.s.err), w.s.err);
     }
-    ck_ok(lsm_quiesce(w.store, &w.err), w.err);
+    ck_ok(lsm_quiesce(w.s.store, &w.s.err), w.s.err);
     ck_assert_uint_eq(sstables(&w), 1);
     ck_assert_uint_eq(sst_files(&w), 1);
     ck_assert_uint_eq(count_rows(&w, w.table), 40);
@@ -627,8 +580,8 @@ START_TEST(test_back_pressure)
 {
     struct world w;
     world_init(&w, 12);
-    w.options.memtable_size_max = 1 << 18;
-    w.options.commitlog_total_size = 1 << 18;
+    w.s.options.memtable_size_max = 1 << 18;
+    w.s.options.commitlog_total_size = 1 << 18;
     world_open(&w);
     char value[200];
     memset(value, 'b', sizeof value);
@@ -636,14 +589,14 @@ START_TEST(test_back_pressure)
     for (uint64_t k = 0; k < 5000; k++) {
         put(&w, k, 1, value);
         struct lsm_stats stats;
-        lsm_get_stats(w.store, &stats);
+        lsm_get_stats(w.s.store, &stats);
         ck_assert_uint_lt(stats.memtable_bytes, 2u << 18);
         if (k % 64 == 0)
-            sim_executor_run(&w.executor, 20);
+            sim_executor_run(&w.s.executor, 20);
     }
-    ck_ok(lsm_quiesce(w.store, &w.err), w.err);
+    ck_ok(lsm_quiesce(w.s.store, &w.s.err), w.s.err);
     struct lsm_stats stats;
-    lsm_get_stats(w.store, &stats);
+    lsm_get_stats(w.s.store, &stats);
     ck_assert_uint_gt(stats.flushes, 3);
     ck_assert_uint_le(stats.commitlog_bytes, 2u << 18);
     ck_assert_uint_eq(count_rows(&w, w.table), 5000);
@@ -663,12 +616,12 @@ START_TEST(test_truncated_us)
         for (uint64_t k = 0; k < 40; k++)
             put(&w, k + 100 * (uint64_t)round, k % 2 ? 5 : 50, "v");
         if (round == 0)
-            ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+            ck_ok(lsm_flush(w.s.store, NULL, NULL, &w.s.err), w.s.err);
     }
     ck_assert_uint_eq(count_rows(&w, w.table), 80);
-    struct lsm_table_desc desc = desc_of(T1);
+    struct lsm_table_desc desc = store_table(T1);
     desc.truncated_us = 10;
-    ck_ok(lsm_table_alter(w.table, &desc, &w.err), w.err);
+    ck_ok(lsm_table_alter(w.table, &desc, &w.s.err), w.s.err);
     put(&w, 300, 9, "too late");
     for (int round = 0; round < 3; round++) {
         ck_assert_uint_eq(count_rows(&w, w.table), 40);
@@ -677,9 +630,9 @@ START_TEST(test_truncated_us)
         ck_assert_str_eq(get(&w, 2), "v");
         ck_assert_str_eq(get(&w, 300), "");
         if (round == 0)
-            ck_ok(lsm_flush(w.store, NULL, NULL, &w.err), w.err);
+            ck_ok(lsm_flush(w.s.store, NULL, NULL, &w.s.err), w.s.err);
         else
-            ck_ok(lsm_compact(w.store, NULL, NULL, &w.err), w.err);
+            ck_ok(lsm_compact(w.s.store, NULL, NULL, &w.s.err), w.s.err);
     }
     struct lsm_table_stats stats;
     lsm_table_get_stats(w.table, &stats);
@@ -698,8 +651,8 @@ START_TEST(test_close_busy)
     struct base_source *src;
     struct base_read cmd = BASE_READ_INIT;
     cmd.slices = base_slices_all;
-    ck_ok(lsm_read(w.table, &cmd, false, NULL, 0, NULL, &src, &w.err), w.err);
-    ck_fails(lsm_close(w.store, 0, &w.err), BASE_E_BUSY, w.err);
+    ck_ok(lsm_read(w.table, &cmd, false, NULL, 0, NULL, &src, &w.s.err), w.s.err);
+    ck_fails(lsm_close(w.s.store, 0, &w.s.err), BASE_E_BUSY, w.s.err);
     put(&w, 2, 1, "v"); /* it is still open */
     lsm_read_park(src);
     src->ops->close(src);
@@ -756,11 +709,11 @@ START_TEST(test_unlogged)
     struct world w;
     world_init(&w, 13);
     world_open(&w);
-    ck_ok(write_one(&w, T1, 1, 1, "v", LSM_DURABLE_MEMORY), w.err);
+    ck_ok(write_one(&w, T1, 1, 1, "v", LSM_DURABLE_MEMORY), w.s.err);
     world_close(&w, UINT64_MAX);
     world_open(&w);
     ck_assert_str_eq(get(&w, 1), "v");
-    ck_ok(write_one(&w, T1, 2, 1, "v", LSM_DURABLE_MEMORY), w.err);
+    ck_ok(write_one(&w, T1, 2, 1, "v", LSM_DURABLE_MEMORY), w.s.err);
     world_die(&w, false);
     world_open(&w);
     ck_assert_str_eq(get(&w, 2), "");
