@@ -1,12 +1,15 @@
 /* A mutation: all changes of one partition of one table, visible whole or not at all. One encoding
  * for the commit log, batches, hints and messages (docs/formats/mutation.md).
  *
- * mutation := table id (16 bytes) pkey: varint length, bytes            (base/key.h; the token is
- *             inside) flags u8 [partition deletion: zigzag ts varint, local_s varint]
- *             PARTITION_DELETION [static row: varint length, row]
- *             STATIC [count varint, count × (lo, hi: varint length, bytes; zigzag ts, local_s)]
- *             RANGES [count varint, count × (ckey: varint length, bytes; row: varint length,
- *             bytes)]  ROWS, ascending by ckey, each once */
+ * mutation := table id (16 bytes)
+ *             pkey: varint length, bytes             (base/key.h; the token is inside)
+ *             flags u8
+ *             [partition deletion: zigzag ts varint, local_s varint]   PARTITION_DELETION
+ *             [static row: varint length, row]                         STATIC
+ *             [count varint, count × (lo, hi: varint length, bytes; zigzag ts, local_s)]
+ *                                                                      RANGES
+ *             [count varint, count × (ckey: varint length, bytes; row: varint length, bytes),
+ *             ascending by ckey, each once]                            ROWS */
 #ifndef BASE_MUTATION_H
 #define BASE_MUTATION_H
 

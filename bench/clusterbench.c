@@ -2,9 +2,8 @@
  * this one a member; replication factor 3, QUORUM writes of 100-byte rows under random 16-byte
  * keys.
  *
- *   clusterbench [--writes 200000] [--in-flight 64] [--singles 5000] [--only
- *                cluster,raw,single,http,embedded,member,guest] [--dir /tmp/clusterbench] [--rounds
- *                3]
+ *   clusterbench [--writes 200000] [--in-flight 64] [--singles 5000] [--rounds 3]
+ *                [--only cluster,raw,single,http,embedded,member,guest] [--dir /tmp/clusterbench]
  *
  * Interleaved, each round:
  *   cluster   --in-flight writes kept under way by one asynchronous caller of node/client.h

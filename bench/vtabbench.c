@@ -1,7 +1,7 @@
 /* vtabbench: the same SQL on a Ringlet table and on SQLite's own table in a WAL file, side by side.
  *
- *   vtabbench [--rows N] [--dir DIR] [--rounds N] [--extension build/ringlet] [--only
- *   ringlet|native] [--reuse]
+ *   vtabbench [--rows N] [--dir DIR] [--rounds N] [--extension build/ringlet]
+ *             [--only ringlet|native] [--reuse]
  *
  * Inserts by random key in transactions of 1,000; point selects by full key inside BEGIN; a scan of
  * one partition of 100,000 rows of 2 columns; first query of a new process. */

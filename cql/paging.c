@@ -1,9 +1,10 @@
 /* The paging state: where the next page begins. Any node understands it, and no node believes it.
  *
- * state := version u8 (1) rows left varint, rows left of the partition varint   (each + 1; 0: no
- *          limit) pkey: varint length, bytes ckey: varint length, bytes
- *          (empty: the partition had only a static row) checksum le32
- *          of all before it
+ * state := version u8 (1)
+ *          rows left varint, rows left of the partition varint   (each + 1; 0: no limit)
+ *          pkey: varint length, bytes
+ *          ckey: varint length, bytes   (empty: the partition had only a static row)
+ *          checksum le32                of all before it
  *
  * The place is the last row that was given; the next page begins behind it, wherever rows were
  * written or deleted meanwhile. A group is never cut: a page ends where one does, so the place says

@@ -1,9 +1,10 @@
 /* The store: commit log, memtables, SSTables, compaction (DESIGN.md §8). Formats: docs/formats/.
  *
- * A store is one directory:   commitlog/NNNN.log   MANIFEST-NNNN   CURRENT   sst/NNNN.sst It sees
- * the world through ports only and starts no thread. Every function is thread-safe unless it says
- * otherwise, and may block on the disk; none may be called from an event loop but those marked
- * [loop].
+ * A store is one directory:   commitlog/NNNN.log   MANIFEST-NNNN   CURRENT   sst/NNNN.sst
+ *
+ * It sees the world through ports only and starts no thread. Every function is thread-safe unless
+ * it says otherwise, and may block on the disk; none may be called from an event loop but those
+ * marked [loop].
  *
  * Durability. lsm_write returns when the group is in the commit log (a write() made: it survives
  * the process) and in the memtables (readers see it). `LSM_SYNC_PERIODIC`: synced within

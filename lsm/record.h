@@ -5,8 +5,7 @@
  *   4  head check u32  of the length and the place: a cheap test for "could a record be here?"
  *   8  checksum u64    XXH3 of bytes 16 … 32 + length
  *  16  synced u64      every byte before this position is known to be on the disk (commit log's
- *      positions;
- *                      in the manifest, offsets)
+ *                      positions; in the manifest, offsets)
  *  24  count u32       of what the payload holds
  *  28  kind u32        enum lsmi_record_kind
  *  32  payload, zeros up to a multiple of 8

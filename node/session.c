@@ -5,11 +5,12 @@
  * that it used last, good as long as the schema's epoch stands. What keeps a remembered table alive
  * is not the memory of it but `inside`:
  *
- *   session                                   DROP TABLE (schema.c)
- *   inside := 1 + epoch        (seq_cst)      publish the schema without the table, epoch + 1
- * (seq_cst) read the epoch again; what is             wait until every session's `inside` is 0 or
- * says that it remembered for it may be used               came in at the new epoch inside := 0
- * take the table from the store
+ *   session                               DROP TABLE (schema.c)
+ *   inside := 1 + epoch    (seq_cst)      publish the schema without the table, epoch + 1
+ *                                         (seq_cst)
+ *   read the epoch again; what is         wait until every session's `inside` is 0 or says that
+ *   remembered for it may be used         it came in at the new epoch
+ *   inside := 0                           take the table from the store
  *
  * Either the session sees the new epoch and finds the table gone, or DROP sees the session inside
  * and waits. */
