@@ -35,7 +35,7 @@ static int wait_for(struct cli_cql *c, int fd, short events, int64_t until_ms, s
     for (;;) {
         int64_t left = until_ms - now_ms();
         struct pollfd p = {.fd = fd, .events = events};
-        if (c->config.interrupted && *c->config.interrupted)
+        if (c->config.interrupted && __atomic_load_n(c->config.interrupted, __ATOMIC_RELAXED))
             return base_err_set(err, BASE_E_INTERRUPTED, "interrupted");
         if (left <= 0)
             return base_err_set(err, BASE_E_TIMEOUT, "no answer from %s:%u in time", c->config.host,

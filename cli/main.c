@@ -129,7 +129,11 @@ const struct cli_command cli_commands[] = {
      "loops=1 threads\n"
      "        fixed=1000/s   so many a second; latencies count from when each was due. "
      "throttle=1000/s: from when it was sent\n"
-     "  -node ADDRESS,…      default 127.0.0.1 (or --host); -port native=9042\n"
+     "  -node ADDRESS,…      default 127.0.0.1 (or --host); -port native=9042. The others of their "
+     "data centre are found by these\n"
+     "        whitelist      no others. datacenter=NAME: its nodes. A request goes to a replica, "
+     "by "
+     "its partition's token (from protocol 4)\n"
      "  -mode user=NAME password-file=FILE protocolVersion=4 compression=lz4; TLS: ringlet --ssl "
      "(or --cacert FILE) stress …\n"
      "  -schema replication-factor=3, or \"replication='class': 'NetworkTopologyStrategy', 'dc1': "
@@ -139,9 +143,11 @@ const struct cli_command cli_commands[] = {
      "in sequence, read gaussian, over n)\n"
      "  -log hdrfile=FILE interval=1s quiet     the latencies' distribution, as HdrHistogram's "
      "plotter takes it\n"
-     "  -errors ignore       go on; connections that are lost are made again\n"
+     "  -errors ignore       exit code 0 with errors, and no end without any node\n"
      "  -pid PROCESS,…       of the servers on this machine: their processor time per operation\n"
-     "Exit code 1 when an operation failed, or a row was missing or wrong.\n",
+     "A connection that is lost, or has not answered for 12 s, is made again; what was on its way "
+     "counts as errors. Without any node the run\n"
+     "ends after 30 s. Exit code 1 when an operation failed, or a row was missing or wrong.\n",
      cli_stress},
     {"tablestats", "[TABLE …]", "sizes and counts by table (nodetool tablestats)", TABLES_HELP "\n",
      cli_nodetool},

@@ -147,8 +147,7 @@ int cli_replication_parse(struct base_slice map, struct cli_replication *out, st
 
 /* The walk. */
 
-/* The first token that is not less: whose owner has it. */
-static size_t place_of(const struct cli_ring *ring, int64_t token)
+size_t cli_ring_place(const struct cli_ring *ring, int64_t token)
 {
     size_t low = 0, high = ring->token_count;
     while (low < high) {
@@ -219,7 +218,7 @@ size_t cli_ring_replicas(const struct cli_ring *ring, const struct cli_replicati
     struct replica_list list = {.nodes = out, .max = max};
     if (ring->token_count == 0)
         return 0;
-    size_t from = place_of(ring, token);
+    size_t from = cli_ring_place(ring, token);
     switch (replication->kind) {
     case CLI_REPLICATION_NONE:
         break;

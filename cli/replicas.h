@@ -56,6 +56,9 @@ BASE_MUST int cli_ring_build(struct cli_ring *ring, struct base_arena *arena, st
 /* The map of system_schema.keyspaces, serialized map<text, text>. INVALID. */
 BASE_MUST int cli_replication_parse(struct base_slice map, struct cli_replication *out,
                                     struct base_err *err);
+/* The place in ring->tokens, of which there is one at least, of whose owner a token is: the first
+ * that is not less, or the first of all. */
+size_t cli_ring_place(const struct cli_ring *ring, int64_t token);
 /* The replicas of a token, the first its owner (of each centre): indexes of nodes, at most `max`
  * of them. 0: not known. */
 size_t cli_ring_replicas(const struct cli_ring *ring, const struct cli_replication *replication,

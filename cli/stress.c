@@ -94,6 +94,8 @@ static int run_phase(struct cli_stress_run *run, struct cli_stress_worker **work
     run->start_ns = cli_stress_now_ns();
     run->end_ns =
         run->phase.duration_s > 0 ? run->start_ns + (uint64_t)(run->phase.duration_s * 1e9) : 0;
+    for (size_t i = 0; i < run->cluster->node_count; i++)
+        atomic_store(&run->cluster->nodes[i].answers, 0);
     atomic_store(&run->next, 0);
     atomic_store(&run->stop, false);
     atomic_store(&run->running, o->loops);
@@ -145,6 +147,18 @@ static void show_operations(const struct cli_stress_workload *w, const struct re
     printf("\nRow rate                  : %10.0f row/s\n", (double)r->total.rows / r->seconds);
 }
 
+static void show_nodes(const struct cli_stress_cluster *cluster, const struct result *r)
+{
+    uint64_t sum = operations(&r->total);
+    if (cluster->node_count < 2)
+        return;
+    printf("Sent to a replica         : %10.1f %%\n",
+           sum ? 100 * (double)r->total.routed / (double)sum : 0);
+    for (size_t i = 0; i < cluster->node_count; i++)
+        printf("  %s:%u answered %llu\n", cluster->nodes[i].host, cluster->nodes[i].port,
+               (unsigned long long)atomic_load(&cluster->nodes[i].answers));
+}
+
 static void show_latencies(const char *name, const struct cli_histogram *h)
 {
     printf("%s mean              : %10.2f ms\n", name, cli_histogram_mean(h) / 1e6);
@@ -155,7 +169,8 @@ static void show_latencies(const char *name, const struct cli_histogram *h)
     printf("%s max               : %10.2f ms\n", name, ms(h->max));
 }
 
-static void show(const struct cli_stress_workload *w, const struct result *r)
+static void show(const struct cli_stress_workload *w, const struct cli_stress_cluster *cluster,
+                 const struct result *r)
 {
     const struct cli_stress_options *o = w->options;
     uint64_t sum = operations(&r->total);
@@ -171,6 +186,7 @@ static void show(const struct cli_stress_workload *w, const struct result *r)
         printf("Rows wrong                : %10llu\n", (unsigned long long)r->total.wrong);
     }
     printf("Total operation time      : %10.2f s\n", r->seconds);
+    show_nodes(cluster, r);
     if (o->pid_count) {
         printf("Server CPU                : %10.2f s\n", r->server_cpu_s);
         printf("Server CPU per operation  : %10.1f us\n",
@@ -203,7 +219,25 @@ static void put_latencies(struct base_json_writer *w, const char *key,
     base_json_close_object(w);
 }
 
-static int show_json(const struct cli_stress_workload *work, const struct result *r,
+static void put_nodes(struct base_json_writer *w, const struct cli_stress_cluster *cluster)
+{
+    base_json_key(w, "nodes");
+    base_json_open_array(w);
+    for (size_t i = 0; i < cluster->node_count; i++) {
+        char address[300];
+        snprintf(address, sizeof address, "%s:%u", cluster->nodes[i].host, cluster->nodes[i].port);
+        base_json_open_object(w);
+        base_json_key(w, "address");
+        base_json_str(w, address);
+        base_json_key(w, "answers");
+        base_json_u64(w, atomic_load(&cluster->nodes[i].answers));
+        base_json_close_object(w);
+    }
+    base_json_close_array(w);
+}
+
+static int show_json(const struct cli_stress_workload *work,
+                     const struct cli_stress_cluster *cluster, const struct result *r,
                      struct base_err *err)
 {
     struct base_buf out;
@@ -238,6 +272,9 @@ static int show_json(const struct cli_stress_workload *work, const struct result
     base_json_u64(&w, r->total.missing);
     base_json_key(&w, "wrong");
     base_json_u64(&w, r->total.wrong);
+    base_json_key(&w, "routed");
+    base_json_u64(&w, r->total.routed);
+    put_nodes(&w, cluster);
     if (work->options->pid_count) {
         put_double(&w, "server_cpu_seconds", r->server_cpu_s);
         put_double(&w, "server_cpu_us_per_operation",
@@ -286,42 +323,47 @@ static int run(struct cli_stress_run *r, struct cli_stress_worker **workers, str
     return rc;
 }
 
-static int stress(const struct cli_stress_options *o, struct cli_stress_workload *workload,
-                  struct result *result, struct base_err *err)
+static int run_on_cluster(struct cli_stress_run *r, struct result *result, struct base_err *err)
 {
-    struct cli_stress_run r = {.options = o, .workload = workload};
+    const struct cli_stress_options *o = r->options;
     struct cli_stress_worker *workers[CLI_STRESS_LOOPS_MAX] = {NULL};
-    struct cli_cql cql;
-    struct cli_cql_config config = {.host = o->nodes[0],
-                                    .port = o->port,
-                                    .version = o->version,
-                                    .lz4 = o->lz4,
-                                    .user = o->user,
-                                    .password = o->password,
-                                    .ssl = o->ssl,
-                                    .tls = o->tls,
-                                    .connect_timeout_ms = 5000,
-                                    .request_timeout_ms = 60000};
-    int rc = cli_cql_open(&cql, &config, err);
-    if (rc != BASE_OK)
-        return rc;
-    rc = cli_stress_workload_init(workload, o, &cql, err);
-    result->version = cql.version;
-    cli_cql_close(&cql);
-    if (rc != BASE_OK)
-        return rc;
+    int rc = BASE_OK;
     for (unsigned i = 0; rc == BASE_OK && i < o->loops; i++)
-        rc = cli_stress_worker_new(&r, i, o->loops, &workers[i], err);
+        rc = cli_stress_worker_new(r, i, o->loops, &workers[i], err);
     if (rc == BASE_OK)
-        rc = run(&r, workers, result, err);
+        rc = run(r, workers, result, err);
     for (unsigned i = 0; i < o->loops; i++)
         cli_stress_worker_free(workers[i]);
     if (rc == BASE_OK && o->json)
-        rc = show_json(workload, result, err);
+        rc = show_json(r->workload, r->cluster, result, err);
     else if (rc == BASE_OK)
-        show(workload, result);
+        show(r->workload, r->cluster, result);
     if (rc == BASE_OK && o->histogram_file)
         rc = write_histogram(o, result, err);
+    return rc;
+}
+
+static int stress(const struct cli_stress_options *o, struct cli_stress_workload *workload,
+                  struct result *result, struct base_err *err)
+{
+    struct cli_stress_cluster cluster;
+    struct cli_stress_run r = {.options = o, .workload = workload, .cluster = &cluster};
+    struct cli_cql contact;
+    int rc = cli_stress_contact(o, &contact, err);
+    if (rc != BASE_OK)
+        return rc;
+    result->version = contact.version;
+    rc = cli_stress_workload_init(workload, o, &contact, err);
+    if (rc == BASE_OK) {
+        rc = cli_stress_cluster_init(&cluster, o, &contact, err);
+        if (rc != BASE_OK)
+            cli_stress_workload_fini(workload);
+    }
+    cli_cql_close(&contact);
+    if (rc != BASE_OK)
+        return rc;
+    rc = run_on_cluster(&r, result, err);
+    cli_stress_cluster_fini(&cluster);
     cli_stress_workload_fini(workload);
     return rc;
 }

@@ -327,10 +327,23 @@ static int set_ignore(struct place *p, const char *v)
     return CLI_OK;
 }
 
+static int set_datacenter(struct place *p, const char *v)
+{
+    p->o->datacenter = v;
+    return *v ? CLI_OK : bad(p, "datacenter=", v, "a data centre's name");
+}
+static int set_whitelist(struct place *p, const char *v)
+{
+    (void)v;
+    p->o->whitelist = true;
+    return CLI_OK;
+}
+
 /* NAME of -node and -pid without "=": a list. */
 static int set_nodes(struct place *p, const char *v)
 {
     p->o->node_count = 0;
+    p->o->nodes_given = true;
     for (const char *at = v; *at;) {
         size_t len = strcspn(at, ",");
         if (len && p->o->node_count < CLI_STRESS_NODES_MAX)
@@ -410,6 +423,8 @@ static const struct setting {
     {"-rate", "loops", false, set_loops},
     {"-rate", "fixed", false, set_fixed},
     {"-rate", "throttle", false, set_throttle},
+    {"-node", "datacenter", false, set_datacenter},
+    {"-node", "whitelist", true, set_whitelist},
     {"-port", "native", false, set_native},
     {"-mode", "protocolVersion", false, set_version},
     {"-mode", "user", false, set_user},
@@ -446,11 +461,13 @@ static const struct setting *find_setting(const char *group, const char *word, s
 static int take_word(struct place *p, const char **group, const char *word)
 {
     const char *equals = strchr(word, '='), *paren = strchr(word, '(');
-    if (strcmp(*group, "-node") == 0 || strcmp(*group, "-pid") == 0) { /* of one word */
-        bool nodes = strcmp(*group, "-node") == 0;
+    if (strcmp(*group, "-pid") == 0) { /* of one word */
         *group = "";
-        return nodes ? set_nodes(p, word) : set_pids(p, word);
+        return set_pids(p, word);
     }
+    if (strcmp(*group, "-node") == 0 && !equals && !p->o->nodes_given &&
+        !find_setting(*group, word, strlen(word), true))
+        return set_nodes(p, word);
     if (paren && (strncmp(word, "ratio(", 6) == 0 || strncmp(word, "ops(", 4) == 0))
         return set_weights(p, paren + 1);
     if (equals && strncmp(word, "query:", 6) == 0)
@@ -467,7 +484,7 @@ static int take_word(struct place *p, const char **group, const char *word)
 
 static bool is_group(const char *word)
 {
-    if (strcmp(word, "-node") == 0 || strcmp(word, "-pid") == 0)
+    if (strcmp(word, "-pid") == 0)
         return true;
     for (size_t i = 0; i < BASE_COUNT(settings); i++)
         if (*settings[i].group && strcmp(settings[i].group, word) == 0)
@@ -547,6 +564,7 @@ int cli_stress_parse(struct cli_stress_options *o, const struct cli_options *glo
             if (!is_group(argv[i]))
                 return cli_usage(command, "unknown option %s", argv[i]);
             group = argv[i];
+            o->nodes_given = false; /* one list behind each -node */
         } else {
             int rc = take_word(&place, &group, argv[i]);
             if (rc != CLI_OK)

@@ -8,6 +8,7 @@
 #include "cli/cli_private.h"
 #include "cli/cql_client.h"
 #include "cli/histogram.h"
+#include "cli/replicas.h"
 
 enum {
     CLI_STRESS_STATEMENTS_MAX = 16,
@@ -47,6 +48,9 @@ struct cli_stress_options {
     /* -node, -port, -mode */
     const char *nodes[CLI_STRESS_NODES_MAX];
     size_t node_count;
+    bool nodes_given;
+    bool whitelist;         /* these alone, of all that the cluster has */
+    const char *datacenter; /* NULL: the first node's */
     uint16_t port;
     int version;
     bool lz4;
@@ -104,6 +108,9 @@ struct cli_stress_statement {
     struct base_slice id, result_metadata_id;
     struct cli_stress_column *binds;
     size_t bind_count;
+    /* which of them are the partition key, in its order; 0: not told, or of another keyspace */
+    const uint16_t *pk_binds;
+    size_t pk_count;
     struct cli_stress_column *columns; /* of its rows: what `check` compares; NULL: not known */
     size_t column_count;
 };
@@ -135,7 +142,44 @@ BASE_MUST int cli_stress_put_bind(const struct cli_stress_options *o,
                                   const struct cli_stress_column *column, uint64_t partition,
                                   uint64_t row, struct base_buf *out);
 
-/* Who sends it (stress_run.c, stress_worker.c). */
+/* Where it is sent (stress_cluster.c). */
+
+struct cli_stress_node {
+    const char *host;
+    uint16_t port;
+    atomic_uint open;      /* connections, of all workers */
+    atomic_bool is_lost;   /* and that was said */
+    atomic_ullong answers; /* of the phase, errors included */
+};
+struct cli_stress_cluster {
+    struct base_arena arena;
+    struct cli_stress_node *nodes; /* that are used */
+    size_t node_count;
+    struct cli_ring ring;
+    uint16_t *routes; /* of each of the ring's tokens, route_len of them: replicas, as indexes of
+                       * nodes; CLI_STRESS_NO_NODE: no more */
+    size_t route_len; /* 0: nobody knows who has what */
+};
+#define CLI_STRESS_NO_NODE UINT16_MAX
+
+/* A connection to a node; user, TLS, compression as the options say. */
+BASE_MUST int cli_stress_open(const struct cli_stress_options *o, const char *host, uint16_t port,
+                              volatile sig_atomic_t *interrupted, struct cli_cql *cql,
+                              struct base_err *err);
+/* … to the first of -node that answers; the others are named on stderr. */
+BASE_MUST int cli_stress_contact(const struct cli_stress_options *o, struct cli_cql *cql,
+                                 struct base_err *err);
+/* The nodes that take requests (of the contact's data centre, or -node whitelist), and what each
+ * has of the keyspace. A ring that cannot be read is no error: then the nodes of -node take turns.
+ */
+BASE_MUST int cli_stress_cluster_init(struct cli_stress_cluster *cluster,
+                                      const struct cli_stress_options *o, struct cli_cql *contact,
+                                      struct base_err *err);
+void cli_stress_cluster_fini(struct cli_stress_cluster *cluster);
+/* The replicas of a token, route_len of them; NULL: not known. */
+const uint16_t *cli_stress_route(const struct cli_stress_cluster *cluster, int64_t token);
+
+/* Who sends it (stress.c, stress_worker.c, stress_connection.c). */
 
 /* What a worker counted since it was last asked. */
 struct cli_stress_counts {
@@ -143,6 +187,7 @@ struct cli_stress_counts {
     struct cli_histogram service;  /* from when it was sent (fixed only) */
     uint64_t operations[CLI_STRESS_STATEMENTS_MAX];
     uint64_t rows, errors, wrong, missing;
+    uint64_t routed; /* of operations: to a replica, by the token */
     char first_error[256];
 };
 void cli_stress_counts_add(struct cli_stress_counts *into, const struct cli_stress_counts *from);
@@ -155,6 +200,7 @@ struct cli_stress_phase { /* of the run: the warm-up, then what counts */
 struct cli_stress_run {
     const struct cli_stress_options *options;
     struct cli_stress_workload *workload;
+    struct cli_stress_cluster *cluster;
     struct cli_stress_phase phase;
     uint64_t start_ns, end_ns; /* end_ns 0: no end by time */
     atomic_uint_fast64_t next; /* the number of the next operation */

@@ -233,6 +233,18 @@ static int take_columns(struct cli_stress_workload *w, const struct columns *col
     return *out ? BASE_OK : BASE_E_NOMEM;
 }
 
+/* The partition key's markers, when the node said which they are (protocol 4 and later) and it is
+ * the keyspace whose replicas we know. */
+static void take_key(const struct cli_stress_workload *w, struct cli_stress_statement *s,
+                     const struct cql_prepared_info *p)
+{
+    if (p->pk_count == 0 ||
+        !base_slice_equal(p->binds[0].keyspace, base_slice_str(w->options->keyspace)))
+        return;
+    s->pk_binds = p->pk_indexes;
+    s->pk_count = p->pk_count;
+}
+
 static int prepare_one(struct cli_stress_workload *w, struct cli_stress_statement *s,
                        const struct columns *columns, struct cli_cql *cql, struct base_err *err)
 {
@@ -248,6 +260,7 @@ static int prepare_one(struct cli_stress_workload *w, struct cli_stress_statemen
     s->result_metadata_id = p->result_metadata_id;
     s->bind_count = p->bind_count;
     rc = take_columns(w, columns, p->binds, p->bind_count, &s->binds);
+    take_key(w, s, p);
     if (rc == BASE_OK && s->is_select && p->column_count) {
         s->column_count = p->column_count;
         rc = take_columns(w, columns, p->columns, p->column_count, &s->columns);

@@ -1,55 +1,25 @@
 /* One event loop of `ringlet stress`: connections, each with many requests in flight
- * (stress_private.h).
+ * (stress_worker.h).
  *
  * 1. Closed loop: `threads` requests are in flight all the time, over all loops; an answer lets the
- *    next one go, on its connection.
+ *    next one go.
  * 2. At a rate: operation k is due at start + k / rate, whoever is free sends it. With `fixed`, its
  *    latency counts from when it was due: a node that stalls is charged for all that had to wait
  *    behind (no coordinated omission).
  * 3. A request's stream number is its slot's index, so an answer finds its slot without a search.
- * 4. A lost connection fails what was in flight on it, and is opened again only if errors are to be
- *    ignored. */
+ * 4. A request goes to the replica of its partition that has the fewest of ours in flight, on one
+ *    of its connections in turn; where no replica can take it, or nobody knows them, to any node:
+ *    that passes it on. Each node's connections have slots for all requests of this worker. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/stress_private.h"
+#include "base/key.h"
+#include "cli/stress_worker.h"
 
-enum { DRAIN_NS_MAX = 12, EVENTS = 64 };
-#define SECOND_NS 1000000000u
-
-struct slot { /* a request in flight */
-    uint64_t due_ns, sent_ns, partition, row;
-    uint16_t statement;
-    int16_t next_free; /* -1: none */
-    bool busy;
-};
-struct connection {
-    struct cli_cql cql;
-    struct slot *slots;
-    int16_t free;
-    unsigned slot_count, in_flight;
-    const char *node;
-    bool is_open, wants_write;
-    uint64_t reopen_ns;
-};
-struct cli_stress_worker {
-    struct cli_stress_run *run;
-    unsigned number, of;
-    struct connection *connections;
-    unsigned connection_count, turn, in_flight;
-    uint64_t scheduled; /* operations of this worker's share, at a rate */
-    int epoll;
-    struct base_arena arena;
-    struct base_buf scratch;
-    pthread_t thread;
-    bool started;
-    int rc;
-    struct base_err err;
-    pthread_mutex_t lock; /* of counts */
-    struct cli_stress_counts counts;
-};
+enum { EVENTS = 64, VALUES_MAX = 64 };
+#define SECOND_NS CLI_STRESS_SECOND_NS
 
 uint64_t cli_stress_now_ns(void)
 {
@@ -75,6 +45,7 @@ void cli_stress_counts_add(struct cli_stress_counts *into, const struct cli_stre
     into->errors += from->errors;
     into->wrong += from->wrong;
     into->missing += from->missing;
+    into->routed += from->routed;
     if (!into->first_error[0])
         memcpy(into->first_error, from->first_error, sizeof into->first_error);
 }
@@ -87,7 +58,7 @@ void cli_stress_worker_take(struct cli_stress_worker *worker, struct cli_stress_
     pthread_mutex_unlock(&worker->lock);
 }
 
-static void count_error(struct cli_stress_worker *w, uint64_t count, const char *text)
+void cli_stress_count_errors(struct cli_stress_worker *w, uint64_t count, const char *text)
 {
     pthread_mutex_lock(&w->lock);
     w->counts.errors += count;
@@ -141,59 +112,125 @@ static size_t choose_statement(const struct cli_stress_workload *w, uint64_t num
 
 /* Sending. */
 
-static void slots_reset(struct connection *c)
+/* What is bound to the statement's markers: values over w->scratch. */
+static int make_values(struct cli_stress_worker *w, const struct cli_stress_statement *s,
+                       const struct cli_stress_slot *slot, struct cql_value values[VALUES_MAX])
 {
-    c->in_flight = 0;
-    c->free = -1;
-    for (unsigned i = c->slot_count; i-- > 0;) {
-        c->slots[i] = (struct slot){.next_free = c->free};
-        c->free = (int16_t)i;
-    }
-}
-
-static int put_execute(struct cli_stress_worker *w, struct connection *c,
-                       const struct cli_stress_statement *s, const struct slot *slot)
-{
-    const struct cli_stress_options *o = w->run->options;
-    struct cql_value values[64], *v = values;
-    size_t ends[64];
+    size_t ends[VALUES_MAX];
     base_buf_reset(&w->scratch);
-    if (s->bind_count > BASE_COUNT(values))
+    if (s->bind_count > VALUES_MAX)
         return BASE_E_LIMIT;
     int rc = BASE_OK;
     for (size_t i = 0; rc == BASE_OK && i < s->bind_count; i++) {
-        rc = cli_stress_put_bind(o, &s->binds[i], slot->partition, slot->row, &w->scratch);
+        rc = cli_stress_put_bind(w->run->options, &s->binds[i], slot->partition, slot->row,
+                                 &w->scratch);
         ends[i] = w->scratch.len;
     }
     for (size_t i = 0; rc == BASE_OK && i < s->bind_count; i++) {
         size_t begin = i ? ends[i - 1] : 0;
-        v[i] = (struct cql_value){.state = CQL_VALUE_SET,
-                                  .bytes = base_slice(w->scratch.data + begin, ends[i] - begin)};
+        values[i] = (struct cql_value){
+            .state = CQL_VALUE_SET, .bytes = base_slice(w->scratch.data + begin, ends[i] - begin)};
     }
+    return rc;
+}
+
+/* The replicas of the partition that the values name; NULL: not known. */
+static const uint16_t *route_of(struct cli_stress_worker *w, const struct cli_stress_statement *s,
+                                const struct cql_value *values)
+{
+    struct base_slice parts[VALUES_MAX];
+    struct base_err err = {0};
+    if (s->pk_count == 0 || s->pk_count > VALUES_MAX || w->run->cluster->route_len == 0)
+        return NULL;
+    for (size_t i = 0; i < s->pk_count; i++)
+        parts[i] = values[s->pk_binds[i]].bytes;
+    base_buf_reset(&w->key);
+    if (base_pk_compose(parts, s->pk_count, &w->key, &err) != BASE_OK)
+        return NULL; /* the node says what is wrong with it */
+    return cli_stress_route(w->run->cluster, base_token(base_buf_view(&w->key)));
+}
+
+/* The next connection to a node that can take a request; NULL: none. */
+static struct cli_stress_connection *free_at(struct cli_stress_worker *w, uint16_t node)
+{
+    struct cli_stress_target *target = &w->targets[node];
+    unsigned step = (unsigned)w->run->cluster->node_count;
+    for (unsigned i = 0; target->open && i < target->count; i++) {
+        struct cli_stress_connection *c =
+            &w->connections[target->first + target->turn++ % target->count * step];
+        if (cli_stress_is_open(c) && c->free >= 0)
+            return c;
+    }
+    return NULL;
+}
+
+/* Of the replica with the fewest requests in flight, the first of equals being another each time;
+ * NULL: none can take it. */
+static struct cli_stress_connection *free_on_route(struct cli_stress_worker *w,
+                                                   const uint16_t *route)
+{
+    struct cli_stress_connection *best = NULL;
+    size_t len = 0;
+    while (len < w->run->cluster->route_len && route[len] != CLI_STRESS_NO_NODE)
+        len++;
+    unsigned turn = w->turn++;
+    for (size_t i = 0; i < len; i++) {
+        uint16_t node = route[(turn + i) % len];
+        if (best && w->targets[best->node].in_flight <= w->targets[node].in_flight)
+            continue;
+        struct cli_stress_connection *c = free_at(w, node);
+        best = c ? c : best;
+    }
+    return best;
+}
+
+/* Any: of the next two nodes that can take one, the one with fewer in flight. */
+static struct cli_stress_connection *free_anywhere(struct cli_stress_worker *w)
+{
+    struct cli_stress_connection *best = NULL;
+    unsigned nodes = (unsigned)w->run->cluster->node_count, turn = w->turn++;
+    for (unsigned i = 0; i < nodes; i++) {
+        struct cli_stress_connection *c = free_at(w, (uint16_t)((turn + i) % nodes));
+        if (c && best)
+            return w->targets[c->node].in_flight < w->targets[best->node].in_flight ? c : best;
+        best = c ? c : best;
+    }
+    return best;
+}
+
+static int put_execute(struct cli_stress_worker *w, struct cli_stress_connection *c, int16_t stream,
+                       const struct cli_stress_statement *s, const struct cql_value *values)
+{
+    const struct cli_stress_options *o = w->run->options;
     struct cql_execute execute = {
         .id = s->id,
         .result_metadata_id = s->result_metadata_id,
         .options = {.consistency = (uint16_t)o->consistency,
                     .skip_metadata = s->column_count > 0,
-                    .values = v,
+                    .values = values,
                     .value_count = s->bind_count,
                     .serial_consistency = (uint16_t)o->serial_consistency,
                     .has_serial_consistency = o->serial_consistency != CQL_SERIAL_DEFAULT}};
-    return rc == BASE_OK ? cql_put_execute(&c->cql.out.bytes, c->cql.version, &execute) : rc;
+    int rc = cql_wire_begin(&c->cql.out, CQL_OPCODE_EXECUTE, stream, 0);
+    if (rc != BASE_OK)
+        return rc;
+    rc = cql_put_execute(&c->cql.out.bytes, c->cql.version, &execute);
+    if (rc == BASE_OK)
+        return cql_wire_end(&c->cql.out);
+    cql_wire_abandon(&c->cql.out);
+    return rc;
 }
 
-static int send_one(struct cli_stress_worker *w, struct connection *c, uint64_t number,
-                    uint64_t due_ns, uint64_t now_ns)
+/* Operation `number`, to a replica if one can take it, else on `anywhere`. */
+static int send_one(struct cli_stress_worker *w, struct cli_stress_connection *anywhere,
+                    uint64_t number, uint64_t due_ns, uint64_t now_ns)
 {
-    BASE_ASSERT(c->free >= 0 && c->is_open);
     const struct cli_stress_options *o = w->run->options;
-    int16_t index = c->free;
-    struct slot *slot = &c->slots[index];
+    struct cql_value values[VALUES_MAX];
     uint64_t rows = o->rows;
-    *slot = (struct slot){
+    struct cli_stress_slot slot = {
         .due_ns = due_ns,
         .sent_ns = now_ns,
-        .next_free = slot->next_free,
         .busy = true,
         .statement = (uint16_t)choose_statement(w->run->workload, number),
         .partition =
@@ -201,21 +238,22 @@ static int send_one(struct cli_stress_worker *w, struct connection *c, uint64_t 
         .row = rows == 1                              ? 0
                : o->population == CLI_STRESS_SEQUENCE ? number % rows
                                                       : cli_stress_mix(~number) % rows};
-    int rc = cql_wire_begin(&c->cql.out, CQL_OPCODE_EXECUTE, index, 0);
-    if (rc != BASE_OK)
-        return base_err_set(&w->err, rc, "room for a request");
-    rc = put_execute(w, c, &w->run->workload->statements[slot->statement], slot);
+    const struct cli_stress_statement *s = &w->run->workload->statements[slot.statement];
+    int rc = make_values(w, s, &slot, values);
+    const uint16_t *route = rc == BASE_OK ? route_of(w, s, values) : NULL;
+    struct cli_stress_connection *c = route ? free_on_route(w, route) : NULL;
+    slot.routed = c != NULL;
+    c = c ? c : anywhere;
+    BASE_ASSERT(c->free >= 0 && cli_stress_is_open(c));
+    int16_t stream = c->free;
     if (rc == BASE_OK)
-        rc = cql_wire_end(&c->cql.out);
-    else
-        cql_wire_abandon(&c->cql.out);
-    if (rc != BASE_OK) {
-        slot->busy = false;
-        return base_err_set(&w->err, rc, "%s: the request cannot be made",
-                            w->run->workload->statements[slot->statement].name);
-    }
-    c->free = slot->next_free;
+        rc = put_execute(w, c, stream, s, values);
+    if (rc != BASE_OK)
+        return base_err_set(&w->err, rc, "%s: the request cannot be made", s->name);
+    c->free = c->slots[stream].next_free;
+    c->slots[stream] = slot;
     c->in_flight++;
+    w->targets[c->node].in_flight++;
     w->in_flight++;
     return BASE_OK;
 }
@@ -230,26 +268,16 @@ static bool take_number(struct cli_stress_run *run, uint64_t now_ns, uint64_t *n
     return !run->phase.count || *number < run->phase.count;
 }
 
-static struct connection *free_connection(struct cli_stress_worker *w)
-{
-    for (unsigned i = 0; i < w->connection_count; i++) {
-        struct connection *c = &w->connections[w->turn++ % w->connection_count];
-        if (c->is_open && c->free >= 0)
-            return c;
-    }
-    return NULL;
-}
-
-/* Closed loop: as many as slots are free. At a rate: those that are due. *wait_ns: when the next
+/* Closed loop: as many as may be in flight. At a rate: those that are due. *wait_ns: when the next
  * one is, from now. Returns false when there are no more. */
 static bool send_what_is_due(struct cli_stress_worker *w, uint64_t *wait_ns)
 {
     struct cli_stress_run *run = w->run;
     double rate = run->options->rate / (double)w->of;
-    struct connection *c;
+    struct cli_stress_connection *c;
     uint64_t number, now_ns = cli_stress_now_ns();
     *wait_ns = SECOND_NS / 10;
-    while (w->rc == BASE_OK && (c = free_connection(w)) != NULL) {
+    while (w->rc == BASE_OK && w->in_flight < w->in_flight_max && (c = free_anywhere(w)) != NULL) {
         uint64_t due_ns = now_ns;
         if (rate > 0) {
             due_ns =
@@ -274,7 +302,7 @@ static bool send_what_is_due(struct cli_stress_worker *w, uint64_t *wait_ns)
 /* Is the row what was written? Columns that are null were not written by us (another column
  * count). */
 static bool row_is_right(struct cli_stress_worker *w, const struct cli_stress_statement *s,
-                         const struct slot *slot, const struct cql_value *cells)
+                         const struct cli_stress_slot *slot, const struct cql_value *cells)
 {
     const struct cli_stress_options *o = w->run->options;
     for (size_t i = 0; i < s->column_count; i++) {
@@ -297,8 +325,9 @@ struct answer {
     bool wrong, missing, failed;
 };
 
-static int judge(struct cli_stress_worker *w, const struct connection *c, const struct slot *slot,
-                 struct cql_message *message, struct answer *answer)
+static int judge(struct cli_stress_worker *w, const struct cli_stress_connection *c,
+                 const struct cli_stress_slot *slot, struct cql_message *message,
+                 struct answer *answer)
 {
     const struct cli_stress_statement *s = &w->run->workload->statements[slot->statement];
     struct cql_prefix prefix;
@@ -314,7 +343,7 @@ static int judge(struct cli_stress_worker *w, const struct connection *c, const 
             return rc;
         snprintf(text, sizeof text, "%s: %s: %.*s", s->name, cli_cql_error_words(error.code),
                  BASE_SLICE_ARG(error.message));
-        count_error(w, 1, text);
+        cli_stress_count_errors(w, 1, text);
         answer->failed = true;
         return BASE_OK;
     }
@@ -336,7 +365,7 @@ static int judge(struct cli_stress_worker *w, const struct connection *c, const 
     return BASE_OK;
 }
 
-static int take_answer(struct cli_stress_worker *w, struct connection *c,
+static int take_answer(struct cli_stress_worker *w, struct cli_stress_connection *c,
                        struct cql_message *message, uint64_t now_ns)
 {
     struct answer answer = {0};
@@ -344,9 +373,9 @@ static int take_answer(struct cli_stress_worker *w, struct connection *c,
         return BASE_OK;
     if ((unsigned)message->stream >= c->slot_count || !c->slots[message->stream].busy)
         return base_err_set(&w->err, BASE_E_INVALID,
-                            "%s answered on stream %d, where nothing was asked", c->node,
+                            "%s answered on stream %d, where nothing was asked", c->cql.config.host,
                             message->stream);
-    struct slot *slot = &c->slots[message->stream];
+    struct cli_stress_slot *slot = &c->slots[message->stream];
     int rc = judge(w, c, slot, message, &answer);
     if (rc != BASE_OK)
         return rc;
@@ -357,6 +386,7 @@ static int take_answer(struct cli_stress_worker *w, struct connection *c,
         w->counts.rows += answer.rows;
         w->counts.wrong += answer.wrong;
         w->counts.missing += answer.missing;
+        w->counts.routed += slot->routed;
         cli_histogram_record(&w->counts.response, now_ns - (fixed ? slot->due_ns : slot->sent_ns));
         if (fixed)
             cli_histogram_record(&w->counts.service, now_ns - slot->sent_ns);
@@ -366,94 +396,37 @@ static int take_answer(struct cli_stress_worker *w, struct connection *c,
     slot->next_free = c->free;
     c->free = message->stream;
     c->in_flight--;
+    w->targets[c->node].in_flight--;
     w->in_flight--;
+    atomic_fetch_add_explicit(&w->run->cluster->nodes[c->node].answers, 1, memory_order_relaxed);
     return BASE_OK;
 }
 
-/* Connections. */
+/* Sockets. */
 
-static int watch(struct cli_stress_worker *w, struct connection *c, bool add)
-{
-    struct epoll_event e = {.events = EPOLLIN | (c->wants_write ? EPOLLOUT : 0u), .data.ptr = c};
-    if (epoll_ctl(w->epoll, add ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, c->cql.fd, &e) == 0)
-        return BASE_OK;
-    return base_err_set(&w->err, BASE_E_IO, "epoll_ctl: %s", strerror(errno));
-}
-
-static int open_connection(struct cli_stress_worker *w, struct connection *c, struct base_err *err)
-{
-    const struct cli_stress_options *o = w->run->options;
-    struct cli_cql_config config = {.host = c->node,
-                                    .port = o->port,
-                                    .version = o->version,
-                                    .lz4 = o->lz4,
-                                    .user = o->user,
-                                    .password = o->password,
-                                    .ssl = o->ssl,
-                                    .tls = o->tls,
-                                    .connect_timeout_ms = 5000,
-                                    .request_timeout_ms = 30000};
-    int rc = cli_cql_open(&c->cql, &config, err);
-    if (rc == BASE_OK)
-        rc = cli_stress_workload_prepare(w->run->workload, &c->cql, err);
-    if (rc == BASE_OK) {
-        slots_reset(c);
-        c->wants_write = false;
-        rc = watch(w, c, true);
-        c->is_open = rc == BASE_OK;
-    }
-    if (rc != BASE_OK)
-        cli_cql_close(&c->cql);
-    return rc;
-}
-
-/* Fatal unless errors are ignored. */
-static int lost(struct cli_stress_worker *w, struct connection *c, int rc)
-{
-    if (!w->run->options->ignore_errors)
-        return rc;
-    count_error(w, c->in_flight ? c->in_flight : 1, w->err.text);
-    w->in_flight -= c->in_flight;
-    c->in_flight = 0;
-    c->is_open = false;
-    c->reopen_ns = cli_stress_now_ns() + SECOND_NS / 2;
-    cli_cql_close(&c->cql);
-    base_err_clear(&w->err);
-    return BASE_OK;
-}
-
-static void reopen(struct cli_stress_worker *w)
-{
-    uint64_t now_ns = cli_stress_now_ns();
-    for (unsigned i = 0; i < w->connection_count; i++) {
-        struct connection *c = &w->connections[i];
-        struct base_err err = {0};
-        if (c->is_open || now_ns < c->reopen_ns)
-            continue;
-        if (open_connection(w, c, &err) != BASE_OK)
-            c->reopen_ns = cli_stress_now_ns() + SECOND_NS;
-    }
-}
-
-static int write_out(struct cli_stress_worker *w, struct connection *c)
+static int write_out(struct cli_stress_worker *w, struct cli_stress_connection *c)
 {
     int rc = cli_cql_write(&c->cql, &w->err);
     bool wants = rc == BASE_E_BUSY;
-    if (rc != BASE_OK && !wants)
-        return lost(w, c, rc);
+    if (rc != BASE_OK && !wants) {
+        cli_stress_lose(w, c);
+        return BASE_OK;
+    }
     if (wants == c->wants_write)
         return BASE_OK;
     c->wants_write = wants;
-    return watch(w, c, false);
+    return cli_stress_watch(w, c);
 }
 
-static int read_in(struct cli_stress_worker *w, struct connection *c)
+static int read_in(struct cli_stress_worker *w, struct cli_stress_connection *c)
 {
     int rc = cli_cql_read(&c->cql, &w->err);
     if (rc == BASE_E_BUSY)
         return BASE_OK;
-    if (rc != BASE_OK)
-        return lost(w, c, rc);
+    if (rc != BASE_OK) {
+        cli_stress_lose(w, c);
+        return BASE_OK;
+    }
     uint64_t now_ns = cli_stress_now_ns();
     for (;;) {
         struct cql_message message;
@@ -477,9 +450,10 @@ static int turn(struct cli_stress_worker *w, uint64_t wait_ns)
     if (n < 0 && errno != EINTR)
         return base_err_set(&w->err, BASE_E_IO, "epoll_pwait2: %s", strerror(errno));
     for (int i = 0; i < n; i++) {
-        struct connection *c = events[i].data.ptr;
-        int rc = c->is_open && (events[i].events & ~(unsigned)EPOLLOUT) ? read_in(w, c) : BASE_OK;
-        if (rc == BASE_OK && c->is_open && (events[i].events & EPOLLOUT))
+        struct cli_stress_connection *c = events[i].data.ptr;
+        int rc = cli_stress_is_open(c) && (events[i].events & ~(unsigned)EPOLLOUT) ? read_in(w, c)
+                                                                                   : BASE_OK;
+        if (rc == BASE_OK && cli_stress_is_open(c) && (events[i].events & EPOLLOUT))
             rc = write_out(w, c);
         if (rc != BASE_OK)
             return rc;
@@ -487,32 +461,29 @@ static int turn(struct cli_stress_worker *w, uint64_t wait_ns)
     return BASE_OK;
 }
 
+static void write_all(struct cli_stress_worker *w)
+{
+    for (unsigned i = 0; w->rc == BASE_OK && i < w->connection_count; i++) {
+        struct cli_stress_connection *c = &w->connections[i];
+        if (cli_stress_is_open(c) && !c->wants_write && c->cql.out.bytes.len)
+            w->rc = write_out(w, c);
+    }
+}
+
 static void *work(void *arg)
 {
     struct cli_stress_worker *w = arg;
     struct cli_stress_run *run = w->run;
-    uint64_t wait_ns, drain_until_ns = 0;
     bool more = true;
+    /* What is in flight ends: answered, or lost with a connection that does not answer. */
     while (w->rc == BASE_OK && (more || w->in_flight > 0)) {
-        wait_ns = SECOND_NS / 10;
-        if (run->options->ignore_errors)
-            reopen(w);
-        if (more)
+        uint64_t wait_ns = SECOND_NS / 10;
+        w->rc = cli_stress_tend(w);
+        if (w->rc == BASE_OK && more)
             more = send_what_is_due(w, &wait_ns);
-        for (unsigned i = 0; w->rc == BASE_OK && i < w->connection_count; i++)
-            if (w->connections[i].is_open && !w->connections[i].wants_write &&
-                w->connections[i].cql.out.bytes.len)
-                w->rc = write_out(w, &w->connections[i]);
+        write_all(w);
         if (w->rc == BASE_OK && (more || w->in_flight > 0))
             w->rc = turn(w, wait_ns);
-        uint64_t now_ns = cli_stress_now_ns();
-        if (!more && drain_until_ns == 0)
-            drain_until_ns = now_ns + (uint64_t)DRAIN_NS_MAX * SECOND_NS;
-        if (!more && now_ns > drain_until_ns && w->in_flight) {
-            w->rc =
-                base_err_set(&w->err, BASE_E_TIMEOUT, "%u requests were not answered within %d s",
-                             w->in_flight, DRAIN_NS_MAX);
-        }
     }
     if (w->rc != BASE_OK)
         atomic_store(&run->stop, true);
@@ -528,10 +499,46 @@ static unsigned share(unsigned total, unsigned number, unsigned of)
     return total / of + (number < total % of ? 1 : 0);
 }
 
+/* How many connections a worker has: its share, but one to each node at least. */
+static unsigned connections_of(const struct cli_stress_run *run, unsigned number, unsigned of)
+{
+    unsigned n = share(run->options->connections, number, of);
+    unsigned nodes = (unsigned)run->cluster->node_count;
+    return n < nodes ? nodes : n;
+}
+
+/* The connections, by node, with room for what is in flight. */
+static int make_connections(struct cli_stress_worker *w)
+{
+    unsigned before = 0, nodes = (unsigned)w->run->cluster->node_count;
+    for (unsigned i = 0; i < w->number; i++)
+        before += connections_of(w->run, i, w->of);
+    w->connection_count = connections_of(w->run, w->number, w->of);
+    w->connections = calloc(w->connection_count, sizeof *w->connections);
+    w->targets = calloc(nodes, sizeof *w->targets);
+    if (!w->connections || !w->targets)
+        return BASE_E_NOMEM;
+    for (unsigned i = 0; i < w->connection_count; i++) {
+        struct cli_stress_connection *c = &w->connections[i];
+        c->cql.fd = -1;
+        c->node = (before + i) % nodes;
+        if (w->targets[c->node].count++ == 0)
+            w->targets[c->node].first = i;
+    }
+    for (unsigned i = 0; i < w->connection_count; i++) {
+        struct cli_stress_connection *c = &w->connections[i];
+        unsigned of = w->targets[c->node].count;
+        c->slot_count = (w->in_flight_max + of - 1) / of;
+        c->slots = calloc(c->slot_count, sizeof *c->slots);
+        if (!c->slots)
+            return BASE_E_NOMEM;
+    }
+    return BASE_OK;
+}
+
 int cli_stress_worker_new(struct cli_stress_run *run, unsigned number, unsigned of,
                           struct cli_stress_worker **out, struct base_err *err)
 {
-    const struct cli_stress_options *o = run->options;
     struct cli_stress_worker *w = calloc(1, sizeof *w);
     *out = NULL;
     if (!w)
@@ -539,26 +546,17 @@ int cli_stress_worker_new(struct cli_stress_run *run, unsigned number, unsigned 
     w->run = run;
     w->number = number;
     w->of = of;
+    w->in_flight_max = share(run->options->threads, number, of);
     base_arena_init(&w->arena);
     base_buf_init(&w->scratch, 64 << 20);
+    base_buf_init(&w->key, BASE_PK_LEN_MAX);
     pthread_mutex_init(&w->lock, NULL);
-    int rc = BASE_OK;
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
-    unsigned threads = share(o->threads, number, of), first = 0;
-    w->connection_count = share(o->connections, number, of);
-    for (unsigned i = 0; i < number; i++)
-        first += share(o->connections, i, of);
-    w->connections = calloc(w->connection_count, sizeof *w->connections);
-    if (w->epoll < 0 || !w->connections)
-        rc = base_err_set(err, BASE_E_NOMEM, "a worker");
-    for (unsigned i = 0; rc == BASE_OK && i < w->connection_count; i++) {
-        struct connection *c = &w->connections[i];
-        c->cql.fd = -1;
-        c->node = o->nodes[(first + i) % o->node_count];
-        c->slot_count = share(threads, i, w->connection_count);
-        c->slots = calloc(c->slot_count, sizeof *c->slots);
-        rc = c->slots ? open_connection(w, c, err) : base_err_set(err, BASE_E_NOMEM, "requests");
-    }
+    int rc = w->epoll < 0 ? BASE_E_NOMEM : make_connections(w);
+    if (rc == BASE_OK)
+        rc = cli_stress_connect(w, err);
+    else
+        base_err_set(err, rc, "a worker");
     if (rc != BASE_OK) {
         cli_stress_worker_free(w);
         return rc;
@@ -572,15 +570,11 @@ void cli_stress_worker_free(struct cli_stress_worker *w)
     if (!w)
         return;
     BASE_ASSERT(!w->started);
-    for (unsigned i = 0; w->connections && i < w->connection_count; i++) {
-        if (w->connections[i].is_open)
-            cli_cql_close(&w->connections[i].cql);
-        free(w->connections[i].slots);
-    }
+    cli_stress_disconnect(w);
     if (w->epoll >= 0)
         close(w->epoll);
-    free(w->connections);
     base_buf_fini(&w->scratch);
+    base_buf_fini(&w->key);
     base_arena_fini(&w->arena);
     pthread_mutex_destroy(&w->lock);
     free(w);
