@@ -179,6 +179,7 @@ void peer_prepare(struct peer_node *node, uint8_t id, const char *secret)
     node->config.generation = 1;
     node->config.cluster_name = "Test Cluster";
     node->config.secret = base_slice_str(node->secret);
+    node->config.connect_timeout_ns = PEER_PATIENCE_MS * UINT64_C(1000000);
     node->config.credential = credential;
     node->config.on_request = on_request;
     node->config.on_reply = on_reply;

@@ -7,6 +7,8 @@
 #include "net/internode.h"
 #include "tests/lib/ck.h"
 
+/* A limit for what must come: it ends a test that hangs, on a machine however slow. */
+enum { PEER_PATIENCE_MS = 60000 };
 enum { PEER_HELD_MAX = 4096 };
 enum peer_mode { PEER_ECHO, PEER_HOLD, PEER_DROP };
 
@@ -39,8 +41,8 @@ void peer_open(struct peer_node *node);
 void peer_close(struct peer_node *node);
 /* Run the loop until *counter is at least `wanted`; false after `ms` milliseconds. */
 bool peers_run_until(const uint64_t *counter, uint64_t wanted, unsigned ms);
-void peers_run_for(unsigned ms);
-void peers_told(void); /* a counter changed */
+void peers_run_for(unsigned ms); /* at least */
+void peers_told(void);           /* a counter changed */
 /* A request of `len` bytes that say its id. */
 int peer_send(struct peer_node *from, const char *address, int lane, uint8_t flags, uint64_t id,
               size_t len, uint32_t timeout_ms);

@@ -63,8 +63,7 @@ void raw_head(char *out, size_t size, uint16_t port, const char *path, size_t bo
              path, port, body_len);
 }
 
-unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struct base_buf *answer,
-                  unsigned ms)
+unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struct base_buf *answer)
 {
     static uint8_t in[65536];
     char head[300];
@@ -72,7 +71,7 @@ unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struc
     raw_head(head, sizeof head, port, path, body.len);
     raw_send(fd, head, strlen(head));
     raw_send(fd, body.data, body.len);
-    size_t len = raw_read(fd, in, sizeof in, sizeof in - 1, ms);
+    size_t len = raw_read(fd, in, sizeof in, sizeof in - 1, PEER_PATIENCE_MS);
     close(fd);
     in[len] = 0;
     const char *end = strstr((char *)in, "\r\n\r\n");
@@ -98,7 +97,7 @@ void raw_hello(struct peer_node *node, struct net_internode_config *client,
     memcpy(hello.credential.bytes, client->secret.data, client->secret.len);
     ck_ok(neti_hello_begin(&hello, client, &err), err);
     ck_assert_uint_eq(raw_post(node->port, "/internode/v1/hello",
-                               base_slice(hello.request, hello.request_len), &answer, 1000),
+                               base_slice(hello.request, hello.request_len), &answer),
                       200);
     ck_ok(neti_hello_end(&hello, client, base_buf_view(&answer), session, &err), err);
     base_buf_fini(&answer);

@@ -10,10 +10,9 @@
 
 int raw_connect(uint16_t port);
 void raw_send(int fd, const void *bytes, size_t len);
-/* POST body to path on a new connection; runs the loop until the answer is whole or `ms` are over.
- * The status, 0: none came. answer (may be NULL): the body's bytes. */
-unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struct base_buf *answer,
-                  unsigned ms);
+/* POST body to path on a new connection; runs the loop until the answer is whole or the other side
+ * hangs up. The status, 0: none came. answer (may be NULL): the body's bytes. */
+unsigned raw_post(uint16_t port, const char *path, struct base_slice body, struct base_buf *answer);
 /* The head of such a POST. */
 void raw_head(char *out, size_t size, uint16_t port, const char *path, size_t body_len);
 /* What fd has to read; runs the loop for at most `ms` until the other side closes or `wanted` bytes
