@@ -314,20 +314,7 @@ static void raw_open(struct raw_store *raw, int i)
     options.random = node_real_random();
     options.compaction_rate_bytes_s = 0;
     memset(raw->table_id.b, 9, 16);
-    struct lsm_table_desc desc = {
-        .id = raw->table_id,
-        .name = "raw.kv",
-        .gc_grace_s = 864000,
-        .bloom_fp_chance = 0.01,
-        .compressor = 1,
-        .compaction_enabled = true,
-        .min_threshold = 4,
-        .max_threshold = 32,
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20,
-        .truncated_us = INT64_MIN,
-    };
+    struct lsm_table_desc desc = lsm_table_desc(raw->table_id, "raw.kv");
     if (node_executor_open(&raw->executor, &err) != BASE_OK)
         fail("executor", &err);
     options.executor = raw->executor;

@@ -46,20 +46,7 @@ static int engine_open(const struct bench_config *config, void **out)
     if (lsm_open(&options, &s->store, &err) != BASE_OK)
         return fail("open", &err);
     memset(s->table_id.b, 7, 16);
-    struct lsm_table_desc desc = {
-        .id = s->table_id,
-        .name = "bench.kv",
-        .gc_grace_s = 864000,
-        .bloom_fp_chance = 0.01,
-        .compressor = 1,
-        .compaction_enabled = true,
-        .min_threshold = 4,
-        .max_threshold = 32,
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20,
-        .truncated_us = INT64_MIN,
-    };
+    struct lsm_table_desc desc = lsm_table_desc(s->table_id, "bench.kv");
     if (lsm_table_open(s->store, &desc, &s->table, &err) != BASE_OK ||
         lsm_replay(s->store, &err) != BASE_OK)
         return fail("open", &err);

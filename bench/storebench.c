@@ -177,17 +177,8 @@ int main(int argc, char **argv)
     uint64_t start = base_clock_mono(node_real_clock()).ns;
     fill(0, 1, 0, NULL); /* what making a mutation costs, to be taken off */
     double less = (double)(base_clock_mono(node_real_clock()).ns - start) / 1e3 / ROWS;
-    struct lsm_table_desc desc = {.id = table_id,
-                                  .name = "bench.t",
-                                  .gc_grace_s = 864000,
-                                  .bloom_fp_chance = 0.01,
-                                  .compressor = BASE_COMPRESS_LZ4,
-                                  .min_threshold = 4,
-                                  .max_threshold = 32,
-                                  .bucket_low = 0.5,
-                                  .bucket_high = 1.5,
-                                  .min_sstable_size = 50u << 20,
-                                  .truncated_us = INT64_MIN};
+    struct lsm_table_desc desc = lsm_table_desc(table_id, "bench.t");
+    desc.compaction_enabled = false;
     must(lsm_open(&options, &store, &err), &err);
     must(lsm_table_open(store, &desc, &table, &err), &err);
     must(lsm_replay(store, &err), &err);

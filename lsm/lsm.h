@@ -74,6 +74,8 @@ struct lsm_table_desc {
     /* of its secondary indexes, or NULL; the store takes references of its own */
     struct base_indexer *indexer;
 };
+/* With the defaults of CQL's table options, without indexes. `name` is borrowed. */
+struct lsm_table_desc lsm_table_desc(struct base_uuid id, const char *name);
 
 /* Open: read the manifest, remove what no manifest names, but do not replay the log yet. CORRUPT
  * names file and offset. VERSION for a directory of a newer format. */

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "base/compress.h"
+
 void lsm_options_init(struct lsm_options *options)
 {
     *options = (struct lsm_options){
@@ -19,6 +21,24 @@ void lsm_options_init(struct lsm_options *options)
         .compaction_rate_bytes_s = 64u << 20,
         .block_size = 4096,
         .index_build_size_max = 16u << 20,
+    };
+}
+
+struct lsm_table_desc lsm_table_desc(struct base_uuid id, const char *name)
+{
+    return (struct lsm_table_desc){
+        .id = id,
+        .name = name,
+        .gc_grace_s = 864000,
+        .bloom_fp_chance = 0.01,
+        .compressor = BASE_COMPRESS_LZ4,
+        .compaction_enabled = true,
+        .min_threshold = 4,
+        .max_threshold = 32,
+        .bucket_low = 0.5,
+        .bucket_high = 1.5,
+        .min_sstable_size = 50u << 20,
+        .truncated_us = INT64_MIN,
     };
 }
 

@@ -15,6 +15,7 @@
  *    written meanwhile was concurrent with it. */
 #include <stdio.h>
 
+#include "base/compress.h"
 #include "node/schema_private.h"
 #include "replication/replication.h"
 
@@ -111,18 +112,9 @@ static int open_internal_table(struct node *node, struct base_uuid id, const cha
                                struct base_err *err)
 {
     struct lsm_table *place;
-    const struct lsm_table_desc desc = {
-        .id = id,
-        .name = name,
-        .bloom_fp_chance = 0.01,
-        .compaction_enabled = true,
-        .min_threshold = 4,
-        .max_threshold = 32,
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = 50u << 20,
-        .truncated_us = INT64_MIN,
-    };
+    struct lsm_table_desc desc = lsm_table_desc(id, name);
+    desc.gc_grace_s = 0;
+    desc.compressor = BASE_COMPRESS_NONE;
     return lsm_table_open(node->store, &desc, &place, err);
 }
 

@@ -70,20 +70,8 @@ static void place_open(struct place *p, enum lsm_sync sync)
     if (lsm_open(&o, &p->store, &err))
         fail("open", &err);
     for (unsigned i = 0; i < 2; i++) {
-        struct lsm_table_desc d = {
-            .id = table_id(i),
-            .name = i ? "kill.b" : "kill.a",
-            .gc_grace_s = 864000,
-            .bloom_fp_chance = 0.01,
-            .compressor = 1,
-            .compaction_enabled = true,
-            .min_threshold = 3,
-            .max_threshold = 32,
-            .bucket_low = 0.5,
-            .bucket_high = 1.5,
-            .min_sstable_size = 50 << 20,
-            .truncated_us = INT64_MIN,
-        };
+        struct lsm_table_desc d = lsm_table_desc(table_id(i), i ? "kill.b" : "kill.a");
+        d.min_threshold = 3;
         if (lsm_table_open(p->store, &d, &p->tables[i], &err))
             fail("table", &err);
     }

@@ -65,20 +65,8 @@ static const struct base_uuid table_id = {{0xa1, 0x0c}};
 static int open_all(struct scene *s, struct base_err *err)
 {
     struct lsm_options o;
-    struct lsm_table_desc d = {
-        .id = table_id,
-        .name = "alloc.t",
-        .gc_grace_s = 864000,
-        .bloom_fp_chance = 0.01,
-        .compressor = 1,
-        .compaction_enabled = true,
-        .min_threshold = 2,
-        .max_threshold = 32,
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20,
-        .truncated_us = INT64_MIN,
-    };
+    struct lsm_table_desc d = lsm_table_desc(table_id, "alloc.t");
+    d.min_threshold = 2;
     lsm_options_init(&o);
     o.dir = s->dir;
     o.fs = node_posix_fs();

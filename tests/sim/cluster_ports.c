@@ -26,19 +26,9 @@ static int table_open(struct cluster_node *node, struct base_uuid id, const char
                       int32_t gc_grace_s, const struct base_table *table, struct base_err *err)
 {
     struct lsm_table *place;
-    struct lsm_table_desc desc = {
-        .id = id,
-        .name = name,
-        .gc_grace_s = gc_grace_s,
-        .bloom_fp_chance = 0.01,
-        .compaction_enabled = true,
-        .min_threshold = 4,
-        .max_threshold = 32,
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20,
-        .truncated_us = INT64_MIN,
-    };
+    struct lsm_table_desc desc = lsm_table_desc(id, name);
+    desc.gc_grace_s = gc_grace_s;
+    desc.compressor = BASE_COMPRESS_NONE;
     if (table) {
         desc.dropped = table->dropped;
         desc.dropped_count = table->dropped_count;

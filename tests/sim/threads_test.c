@@ -41,20 +41,9 @@ static struct base_uuid table_id(uint64_t n)
 
 static struct lsm_table_desc desc_of(uint64_t n)
 {
-    return (struct lsm_table_desc){
-        .id = table_id(n),
-        .name = "threads.t",
-        .gc_grace_s = 864000,
-        .bloom_fp_chance = 0.01,
-        .compressor = 1,
-        .compaction_enabled = true,
-        .min_threshold = 2,
-        .max_threshold = 32,
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = 50 << 20,
-        .truncated_us = INT64_MIN,
-    };
+    struct lsm_table_desc desc = lsm_table_desc(table_id(n), "threads.t");
+    desc.min_threshold = 2;
+    return desc;
 }
 
 /* ROWS rows of writer t's partition, all with value s, as one mutation. */

@@ -18,18 +18,15 @@ static void desc_draw(struct lsm_table_desc *d, struct rng *rng)
     static const double fps[] = {0.01, 0.5, 1.0};
     static const int compressors[] = {BASE_COMPRESS_NONE, BASE_COMPRESS_LZ4, BASE_COMPRESS_ZSTD,
                                       BASE_COMPRESS_SNAPPY};
-    *d = (struct lsm_table_desc){
-        .gc_grace_s = graces[rng_below(rng, BASE_COUNT(graces))],
-        .bloom_fp_chance = fps[rng_below(rng, BASE_COUNT(fps))],
-        .compressor = compressors[rng_below(rng, BASE_COUNT(compressors))],
-        .compaction_enabled = !rng_one_in(rng, 8),
-        .min_threshold = (uint32_t)rng_between(rng, 2, 4),
-        .max_threshold = (uint32_t)rng_between(rng, 4, 32),
-        .bucket_low = 0.5,
-        .bucket_high = 1.5,
-        .min_sstable_size = rng_chance(rng, 50) ? 4096 : UINT64_C(50) << 20,
-        .truncated_us = INT64_MIN,
-    };
+    *d = lsm_table_desc((struct base_uuid){{0}}, NULL);
+    d->gc_grace_s = graces[rng_below(rng, BASE_COUNT(graces))];
+    d->bloom_fp_chance = fps[rng_below(rng, BASE_COUNT(fps))];
+    d->compressor = compressors[rng_below(rng, BASE_COUNT(compressors))];
+    d->compaction_enabled = !rng_one_in(rng, 8);
+    d->min_threshold = (uint32_t)rng_between(rng, 2, 4);
+    d->max_threshold = (uint32_t)rng_between(rng, 4, 32);
+    if (rng_chance(rng, 50))
+        d->min_sstable_size = 4096;
 }
 
 void world_options_draw(struct world_options *o, uint64_t seed)

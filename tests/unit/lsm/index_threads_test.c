@@ -39,18 +39,8 @@ static void describe(struct world *w, bool indexed, struct lsm_table_desc *desc)
     index = (struct base_index){++w->index_id, BASE_SLICE_LIT("i"), 3, BASE_INDEX_VALUE, {0}};
     w->schema->indexes = &index;
     w->schema->index_count = indexed;
-    *desc = (struct lsm_table_desc){.id = {{1}},
-                                    .name = "ks.t",
-                                    .gc_grace_s = 0,
-                                    .bloom_fp_chance = 0.01,
-                                    .compressor = BASE_COMPRESS_LZ4,
-                                    .compaction_enabled = true,
-                                    .min_threshold = 4,
-                                    .max_threshold = 32,
-                                    .bucket_low = 0.5,
-                                    .bucket_high = 1.5,
-                                    .min_sstable_size = 50u << 20,
-                                    .truncated_us = INT64_MIN};
+    *desc = lsm_table_desc((struct base_uuid){{1}}, "ks.t");
+    desc->gc_grace_s = 0;
     ck_ok(base_indexer_new(w->schema, &desc->indexer, &err), err);
 }
 

@@ -47,16 +47,5 @@ void store_world_die(struct store_world *s, bool power)
 
 struct lsm_table_desc store_table(struct base_uuid id)
 {
-    return (struct lsm_table_desc){.id = id,
-                                   .name = "ks.t",
-                                   .gc_grace_s = 864000,
-                                   .bloom_fp_chance = 0.01,
-                                   .compressor = BASE_COMPRESS_LZ4,
-                                   .compaction_enabled = true,
-                                   .min_threshold = 4,
-                                   .max_threshold = 32,
-                                   .bucket_low = 0.5,
-                                   .bucket_high = 1.5,
-                                   .min_sstable_size = 50u << 20,
-                                   .truncated_us = INT64_MIN};
+    return lsm_table_desc(id, "ks.t");
 }

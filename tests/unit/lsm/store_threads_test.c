@@ -27,18 +27,8 @@ struct world {
 static void world_open(struct world *w)
 {
     struct base_err err;
-    struct lsm_table_desc desc = {.id = {{1}},
-                                  .name = "ks.t",
-                                  .gc_grace_s = 0,
-                                  .bloom_fp_chance = 0.01,
-                                  .compressor = BASE_COMPRESS_LZ4,
-                                  .compaction_enabled = true,
-                                  .min_threshold = 4,
-                                  .max_threshold = 32,
-                                  .bucket_low = 0.5,
-                                  .bucket_high = 1.5,
-                                  .min_sstable_size = 50u << 20,
-                                  .truncated_us = INT64_MIN};
+    struct lsm_table_desc desc = lsm_table_desc((struct base_uuid){{1}}, "ks.t");
+    desc.gc_grace_s = 0;
     ck_ok(lsm_open(&w->options, &w->store, &err), err);
     ck_ok(lsm_table_open(w->store, &desc, &w->table, &err), err);
     ck_ok(lsm_replay(w->store, &err), err);
