@@ -7,6 +7,7 @@
  * and dropped. */
 #include <stdio.h>
 
+#include "base/compress.h"
 #include "tests/sim/cluster_world.h"
 
 #define STORE_DIR "store"
