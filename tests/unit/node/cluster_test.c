@@ -7,7 +7,7 @@
 #include "replication/replication.h"
 #include "tests/unit/node/node_fixture.h"
 
-enum { MEMBERS = 3, PORT = 17311 };
+enum { MEMBERS = 3 };
 
 static struct member {
     char dir[96], listen[64];
@@ -20,13 +20,13 @@ static int open_member(int i)
     struct member *m = &members[i];
     char seeds[64];
     snprintf(m->dir, sizeof m->dir, "%s/node%d", fixture.dir, i + 1);
-    snprintf(m->listen, sizeof m->listen, "127.0.0.%d:%d", i + 1, PORT);
-    snprintf(seeds, sizeof seeds, "127.0.0.1:%d", PORT);
-    struct node_option options[] = {{"listen", m->listen},
+    snprintf(m->listen, sizeof m->listen, "127.0.0.%d:%d", i + 1, fixture_port());
+    snprintf(seeds, sizeof seeds, "127.0.0.1:%d", fixture_port());
+    struct node_option options[] = {FIXTURE_PATIENCE,
+                                    {"listen", m->listen},
                                     {"seeds", seeds},
                                     {"cluster_name", "unit"},
-                                    {"dc", "lab1"},
-                                    {"write_request_timeout", "5s"}};
+                                    {"dc", "lab1"}};
     struct node_config config = {
         .dir = m->dir, .options = options, .option_count = BASE_COUNT(options)};
     int rc = node_open(&config, &m->node, &fixture.err);
@@ -58,16 +58,17 @@ static void count_alive(void *ctx, struct repl *repl)
         a->alive += repl_is_alive(repl, ring->members[i].host_id);
 }
 
+static struct alive alive_for(int i)
+{
+    struct alive a;
+    OK(nodei_on_loop(members[i].node, count_alive, &a, &fixture.err));
+    return a;
+}
+
 static void wait_for(int i, size_t alive)
 {
-    struct alive a = {0};
-    for (int tries = 0; tries < 1500; tries++) {
-        OK(nodei_on_loop(members[i].node, count_alive, &a, &fixture.err));
-        if (a.alive == alive)
-            return;
-        usleep(20000);
-    }
-    ck_abort_msg("node%d sees %zu of %zu members alive, not %zu", i + 1, a.alive, a.members, alive);
+    UNTIL(alive_for(i).alive == alive, "node%d sees %zu of %zu members alive, not %zu", i + 1,
+          alive_for(i).alive, alive_for(i).members, alive);
 }
 
 static void run(int i, const char *text)
@@ -244,10 +245,8 @@ START_TEST(a_member_goes_and_comes_back)
     OK(open_member(2));
     wait_for(0, MEMBERS);
     wait_for(2, MEMBERS);
-    for (int tries = 0;
-         tries < 500 && node_schema_epoch(members[2].node) != node_schema_epoch(members[0].node);
-         tries++)
-        usleep(20000);
+    UNTIL(node_schema_epoch(members[2].node) == node_schema_epoch(members[0].node),
+          "node3 does not learn of the change");
     find_table(2);
     ck_assert_ptr_nonnull(base_table_column(fixture.table, BASE_SLICE_LIT("note")));
     ck_assert_int_eq(fixture_get(members[2].session, "s1", 2), 21);
@@ -305,8 +304,10 @@ START_TEST(a_guest_coordinates)
 {
     struct member *guest = &members[MEMBERS];
     char contacts[64];
-    snprintf(contacts, sizeof contacts, "127.0.0.2:%d", PORT);
-    struct node_config config = {.contacts = contacts};
+    snprintf(contacts, sizeof contacts, "127.0.0.2:%d", fixture_port());
+    struct node_option options[] = {FIXTURE_PATIENCE};
+    struct node_config config = {
+        .contacts = contacts, .options = options, .option_count = BASE_COUNT(options)};
     OK(node_open(&config, &guest->node, &fixture.err));
     OK(node_session_new(guest->node, &guest->session, &fixture.err));
     OK(node_wait_ready(guest->session, &fixture.err));
@@ -316,10 +317,8 @@ START_TEST(a_guest_coordinates)
     OK(fixture_write(members[1].session, "g", 2, 6));
     ck_assert_int_eq(fixture_get(guest->session, "g", 2), 6);
     run(MEMBERS, "CREATE TABLE lab.of_guest (a int PRIMARY KEY)");
-    for (int tries = 0;
-         tries < 500 && node_schema_epoch(members[0].node) != node_schema_epoch(guest->node);
-         tries++)
-        usleep(10000);
+    UNTIL(node_schema_epoch(members[0].node) == node_schema_epoch(guest->node),
+          "node1 does not learn of the guest's table");
     struct base_schema *schema = node_schema(members[0].node);
     ck_assert_ptr_nonnull(
         base_schema_table(schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("of_guest")));

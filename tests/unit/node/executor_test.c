@@ -66,7 +66,7 @@ static struct counting_job counting(int lane, int steps)
 
 static void wait_done(struct counting_job *job)
 {
-    for (int i = 0; i < 5000 && !job->done; i++)
+    for (int i = 0; i < 60000 && !job->done; i++)
         base_executor_wait(executor, 10000000);
     ck_assert_int_eq(job->done, 1);
 }
@@ -87,10 +87,10 @@ START_TEST(runs_to_the_end)
 }
 END_TEST
 
-/* A lane that is busy for a second does not delay the others; in the same lane jobs take turns. */
+/* A lane that is busy for hours does not delay the others; in the same lane jobs take turns. */
 START_TEST(lanes_do_not_wait_for_each_other)
 {
-    struct counting_job slow = counting(BASE_LANE_COMPACT, 100),
+    struct counting_job slow = counting(BASE_LANE_COMPACT, 1000000),
                         quick = counting(BASE_LANE_COMPACT, 1);
     struct counting_job sync = counting(BASE_LANE_SYNC, 1), flush = counting(BASE_LANE_FLUSH, 1);
     slow.step_ms = 10;
@@ -102,9 +102,9 @@ START_TEST(lanes_do_not_wait_for_each_other)
     wait_done(&sync);
     wait_done(&flush);
     wait_done(&quick);
-    ck_assert_int_lt(slow.steps, 100);
+    ck_assert_int_eq(slow.done, 0);
     node_executor_close(executor);
-    ck_assert_int_eq(slow.done + slow.cancelled, 1);
+    ck_assert_int_eq(slow.cancelled, 1);
 }
 END_TEST
 
@@ -119,13 +119,14 @@ START_TEST(delays_are_kept)
     late.job.delay_ns = 40000000;
     base_executor_post(executor, &late.job);
     base_executor_post(executor, &now.job);
+    uint64_t posted = now_ns();
     wait_done(&now);
-    ck_assert_int_eq(late.done, 0);
     wait_done(&late);
-    ck_assert_int_eq(later.done, 0);
-    ck_assert_uint_ge(late.last_ns - start, 40000000);
     wait_done(&later);
+    ck_assert_uint_ge(late.last_ns - start, 40000000);
     ck_assert_uint_ge(later.last_ns - start, 160000000);
+    if (posted - start < 40000000) /* else not even this thread was in time */
+        ck_assert(now.last_ns <= late.last_ns && late.last_ns <= later.last_ns);
     node_executor_close(executor);
 }
 END_TEST
@@ -138,10 +139,11 @@ START_TEST(idle_means_no_wakeups)
     struct counting_job a = counting(BASE_LANE_SYNC, 1);
     base_executor_post(executor, &a.job);
     wait_done(&a);
-    sleep_ms(50);
-    node_executor_get_stats(executor, BASE_LANE_SYNC, &before);
+    do {
+        sleep_ms(50);
+        node_executor_get_stats(executor, BASE_LANE_SYNC, &before);
+    } while (before.pending); /* a job counts until its step has returned */
     ck_assert(before.running);
-    ck_assert_uint_eq(before.pending, 0);
     sleep_ms(300);
     node_executor_get_stats(executor, BASE_LANE_SYNC, &after);
     ck_assert_uint_eq(before.wakeups, after.wakeups);

@@ -90,9 +90,7 @@ int loop_try(struct loop_client *c, const char *text)
     cql_result_init(&run.exec.result, 64 << 20);
     fixture.err = (struct base_err){0};
     OK(nodei_on_loop(daemons[c->daemon].node, start, &run, &fixture.err));
-    for (int tries = 0; tries < 20000 && !run.done; tries++)
-        usleep(1000);
-    ck_assert_msg(run.done, "%s: no answer", text);
+    UNTIL(run.done, "%s: no answer", text);
     base_buf_fini(&rows);
     base_buf_init(&rows, 64 << 20);
     if (run.exec.rc == BASE_OK)
@@ -141,9 +139,7 @@ int loop_login(int daemon, const char *user, const char *password, bool from_loo
     snprintf(call.login.user, sizeof call.login.user, "%s", user);
     snprintf(call.login.password, sizeof call.login.password, "%s", password);
     OK(nodei_on_loop(call.node, login_start, &call, &fixture.err));
-    for (int tries = 0; tries < 20000 && !call.done; tries++)
-        usleep(1000);
-    ck_assert_msg(call.done, "login of %s: no answer", user);
+    UNTIL(call.done, "login of %s: no answer", user);
     for (size_t i = 0; i < sizeof call.login.password; i++)
         ck_assert_int_eq(call.login.password[i], 0);
     fixture.err = call.login.err;

@@ -10,7 +10,7 @@
 #include "node/cluster_private.h"
 #include "node/cql_private.h"
 
-enum { WAIT_MS = 20000, FRAME_MAX = 64 << 20 };
+enum { WAIT_MS = 120000, FRAME_MAX = 64 << 20 };
 
 struct asked_port {
     struct node *node;

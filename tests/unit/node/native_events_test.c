@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(beyond_loopback_clients_log_in)
 {
-    struct node_option options[] = {{"cql", "0.0.0.0:0"}, {"listen", "127.0.0.1:17391"}};
+    struct node_option options[] = {{"cql", "0.0.0.0:0"}, {"listen", with_port("127.0.0.1:@")}};
     char dir[128];
     daemons_setup();
     snprintf(dir, sizeof dir, "%s/refused", fixture.dir);

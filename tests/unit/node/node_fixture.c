@@ -1,7 +1,35 @@
 /* See node_fixture.h. */
 #include "tests/unit/node/node_fixture.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 struct fixture fixture;
+
+static bool is_free(int host, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)host)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* as nodes do */
+    bool ok = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    close(fd);
+    return ok;
+}
+
+int fixture_port(void)
+{
+    static pid_t owner;
+    static int port;
+    if (owner != getpid()) {
+        owner = getpid();
+        port = 17000 + (int)(owner % 3000); /* tests/proc has the numbers above */
+        while (!is_free(0, port) || !is_free(1, port) || !is_free(2, port) || !is_free(3, port))
+            port = port == 19999 ? 17000 : port + 1;
+    }
+    return port;
+}
 
 void fixture_make_dir(void)
 {
@@ -19,7 +47,9 @@ void fixture_remove_dir(void)
 
 void fixture_open(void)
 {
-    struct node_config config = {.dir = fixture.dir};
+    struct node_option options[] = {FIXTURE_PATIENCE};
+    struct node_config config = {
+        .dir = fixture.dir, .options = options, .option_count = BASE_COUNT(options)};
     OK(node_open(&config, &fixture.node, &fixture.err));
     OK(node_session_new(fixture.node, &fixture.session, &fixture.err));
 }

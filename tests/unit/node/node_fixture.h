@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/key.h"
 #include "node/node_private.h"
@@ -25,6 +26,20 @@
     ck_assert_msg(strstr(fixture.err.text, part), "\"%s\" does not say \"%s\"", fixture.err.text,  \
                   part)
 
+/* Until it is so; the limit ends a test that hangs. */
+#define UNTIL(condition, ...)                                                                      \
+    for (int tries_ = 0; !(condition); tries_++) {                                                 \
+        ck_assert_msg(tries_ < 24000, __VA_ARGS__);                                                \
+        usleep(5000);                                                                              \
+    }
+/* Options of nodes whose requests must succeed, on a machine however slow. */
+#define FIXTURE_PATIENCE                                                                           \
+    {"write_request_timeout", "60s"}, {"read_request_timeout", "60s"},                             \
+        {"range_request_timeout", "60s"}, {"cas_contention_timeout", "60s"},                       \
+    {                                                                                              \
+        "metadata_request_timeout", "60s"                                                          \
+    }
+
 struct fixture {
     char dir[64];
     struct node *node;
@@ -36,6 +51,9 @@ struct fixture {
 };
 extern struct fixture fixture;
 
+/* A port that is free on 127.0.0.1 to .4, for this process: tests run beside each other. The same
+ * one whenever it is asked for. */
+int fixture_port(void);
 void fixture_make_dir(void);
 void fixture_remove_dir(void);
 void fixture_open(void);  /* node and session */

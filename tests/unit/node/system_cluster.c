@@ -2,14 +2,8 @@
 #include "tests/unit/node/system_cluster.h"
 
 #include <stdarg.h>
-#include <unistd.h>
 
 struct daemon_node daemons[DAEMONS_MAX];
-
-int daemon_port(void)
-{
-    return 17000 + (int)(getpid() % 12000);
-}
 
 const char *with_port(const char *text)
 {
@@ -19,7 +13,7 @@ const char *with_port(const char *text)
     size_t len = 0;
     for (; *text; text++)
         len += (size_t)snprintf(out + len, sizeof texts[0] - len, *text == '@' ? "%d" : "%c",
-                                *text == '@' ? daemon_port() : *text);
+                                *text == '@' ? fixture_port() : *text);
     return out;
 }
 
@@ -43,15 +37,16 @@ void daemon_open(int i, ...)
     struct daemon_node *d = &daemons[i];
     char seeds[64];
     snprintf(d->dir, sizeof d->dir, "%s/node%d", fixture.dir, i + 1);
-    snprintf(d->listen, sizeof d->listen, "127.0.0.%d:%d", i + 1, daemon_port());
+    snprintf(d->listen, sizeof d->listen, "127.0.0.%d:%d", i + 1, fixture_port());
     snprintf(d->rpc_address, sizeof d->rpc_address, "127.0.0.%d", i + 1);
-    snprintf(seeds, sizeof seeds, "127.0.0.1:%d", daemon_port());
-    struct node_option options[16] = {{"seeds", seeds},
+    snprintf(seeds, sizeof seeds, "127.0.0.1:%d", fixture_port());
+    struct node_option options[24] = {FIXTURE_PATIENCE,
+                                      {"seeds", seeds},
                                       {"cluster_name", "unit"},
                                       {"dc", "lab1"},
                                       {"rpc_address", d->rpc_address},
                                       {"native_transport_port", "0"}};
-    size_t count = 5;
+    size_t count = 10;
     va_list args;
     va_start(args, i);
     for (const char *name; (name = va_arg(args, const char *));) {
@@ -92,18 +87,18 @@ static void look(void *ctx, struct repl *repl)
                                              BASE_SLICE_LIT("events"));
 }
 
+static struct state state_of(int i)
+{
+    struct state state;
+    OK(nodei_on_loop(daemons[i].node, look, &state, &fixture.err));
+    return state;
+}
+
 void daemons_settle(int count)
 {
     for (int i = 0; i < count; i++) {
-        struct state state = {0};
-        for (int tries = 0; tries < 1000 && (state.alive < (size_t)count || !state.has_keyspaces);
-             tries++) {
-            OK(nodei_on_loop(daemons[i].node, look, &state, &fixture.err));
-            usleep(20000);
-        }
-        ck_assert_msg(state.alive == (size_t)count && state.has_keyspaces,
-                      "node%d: %zu alive, system keyspaces: %d", i + 1, state.alive,
-                      state.has_keyspaces);
+        UNTIL(state_of(i).alive == (size_t)count, "node%d: %zu alive", i + 1, state_of(i).alive);
+        UNTIL(state_of(i).has_keyspaces, "node%d: no system keyspaces", i + 1);
     }
 }
 

@@ -7,9 +7,7 @@
 #include "tests/unit/node/system_rows.h"
 
 enum { DAEMONS_MAX = 3 };
-/* Each process has its own: tests run beside each other. */
-int daemon_port(void);
-/* The text with each '@' replaced by it. Valid until the next four calls. */
+/* The text with each '@' replaced by fixture_port(). Valid until the next four calls. */
 const char *with_port(const char *text);
 
 struct daemon_node {

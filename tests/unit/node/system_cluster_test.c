@@ -30,7 +30,7 @@ static void three(void)
 static const char *until(int i, const char *table, size_t count, const char *having)
 {
     const char *rows = "";
-    for (int tries = 0; tries < 500; tries++) {
+    for (int tries = 0; tries < 6000; tries++) {
         rows = system_rows_on_loop(daemons[i].node, "system", table, NULL);
         if (system_count(rows) == count && strstr(rows, having))
             return rows;
@@ -101,7 +101,7 @@ START_TEST(schema_agreement)
     system_row_with(rows, "127.0.0.3", own, NULL);
     for (int i = 1; i < 3; i++) {
         system_row_with(system_rows_on_loop(daemons[i].node, "system", "local", NULL), own, NULL);
-        for (int tries = 0; tries < 500; tries++) {
+        for (int tries = 0; tries < 6000; tries++) {
             rows = system_rows_on_loop(daemons[i].node, "system", "peers_v2", NULL);
             if (!strstr(rows, before))
                 break;

@@ -48,7 +48,7 @@ static const char *session_row(void)
              "SELECT duration, command, client, coordinator, coordinator_port, request, parameters "
              "FROM system_traces.sessions WHERE session_id = %s",
              id);
-    for (int tries = 0; tries < 500; tries++) {
+    for (int tries = 0; tries < 12000; tries++) {
         const char *row = loop_run(&c, text);
         if (row[0])
             return row;
