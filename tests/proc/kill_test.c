@@ -117,7 +117,7 @@ static void *write_for_ever(void *arg)
         for (int i = 0; i < 3; i++)
             w_mutation_encode(&m[i], &group);
         if (lsm_write(w->place->store, base_buf_view(&group), 3, LSM_DURABLE_LOG,
-                      UINT64_C(10) * 1000000000, &err))
+                      UINT64_C(600) * 1000000000, &err))
             fail("write", &err);
         struct ack ack = {w->thread, s};
         if (write(w->out, &ack, sizeof ack) != (ssize_t)sizeof ack)

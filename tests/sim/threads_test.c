@@ -73,7 +73,7 @@ static void *write_on(void *arg)
     for (uint64_t s = 1; !atomic_load(&stop); s++) {
         make_group(&g, t, s, &group);
         enum lsm_durability d = s % 100 == 0 ? LSM_DURABLE_SYNCED : LSM_DURABLE_LOG;
-        if (lsm_write(store, base_buf_view(&group), 1, d, UINT64_C(30) * 1000000000, &err))
+        if (lsm_write(store, base_buf_view(&group), 1, d, UINT64_C(600) * 1000000000, &err))
             fail("write", &err);
         atomic_store(&acked[t], s);
     }
@@ -170,7 +170,7 @@ static void maintain(struct rng *rng, struct gen *g, uint64_t round)
         fail("table", &err);
     gen_simple(g, desc.id, gen_pkey(g, 1), 1, 1, 1, &m);
     w_mutation_encode(&m, &group);
-    if (lsm_write(store, base_buf_view(&group), 1, LSM_DURABLE_LOG, UINT64_C(30) * 1000000000,
+    if (lsm_write(store, base_buf_view(&group), 1, LSM_DURABLE_LOG, UINT64_C(600) * 1000000000,
                   &err))
         fail("write", &err);
     base_buf_fini(&group);

@@ -39,7 +39,7 @@ SELECT v, w FROM r WHERE a = 'f';
 -- … and does not take the ttl that it read for one that is set
 INSERT INTO r(a, c, v, ttl) VALUES ('g', 1, 1, 1000);
 UPDATE r SET v = s.x FROM (SELECT 9 AS x) AS s WHERE r.a = 'g' AND r.c = 1;
-SELECT v, ttl BETWEEN 990 AND 1000 FROM r WHERE a = 'g';
+SELECT v, ttl BETWEEN 700 AND 1000 FROM r WHERE a = 'g';
 -- through a subquery on k
 .changes
 UPDATE r SET v = 100 WHERE a = 'f' ORDER BY c LIMIT 1;

@@ -5,7 +5,7 @@ const { Worker, isMainThread, workerData } = require('worker_threads');
 const Database = require('better-sqlite3');
 
 function open(extension) {
-    const db = new Database('app.db');
+    const db = new Database('app.db', { timeout: 300000 });
     db.loadExtension(extension);
     return db;
 }

@@ -11,7 +11,7 @@ KEYSPACE = ("SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = "
 
 
 def connect(path="app.db"):
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=300)
     db.enable_load_extension(True)
     db.load_extension(EXTENSION)
     return db

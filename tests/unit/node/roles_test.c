@@ -305,7 +305,7 @@ static void store_role(struct node *node)
     base_row_end(&builder);
     OK(base_mutation_put_row(&mutation, table->id, base_buf_view(&pkey), base_slice(&ckey, 1),
                              base_buf_view(&row)));
-    OK(lsm_write(node->store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG, 1000000000,
+    OK(lsm_write(node->store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG, UINT64_C(60000000000),
                  &fixture.err));
     base_buf_fini(&pkey);
     base_buf_fini(&row);
