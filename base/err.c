@@ -50,6 +50,7 @@ int base_err_set(struct base_err *err, int code, const char *fmt, ...)
         err->code = code;
         vsnprintf(err->text, sizeof err->text, fmt, ap);
         va_end(ap);
+        err->function[0] = 0;
     }
     return code;
 }

@@ -43,7 +43,8 @@ enum base_outcome {
     X(VERSION, 20, REFUSED, "unsupported version")                                                 \
     X(CLOSED, 21, REFUSED, "closed")                                                               \
     X(STALE, 22, REFUSED, "stale")                                                                 \
-    X(INTERNAL, 23, MAYBE, "internal error")
+    X(INTERNAL, 23, MAYBE, "internal error")                                                       \
+    X(FUNCTION, 24, REFUSED, "a function failed")
 
 enum base_error {
     BASE_OK = 0,
@@ -55,6 +56,8 @@ enum base_error {
 struct base_err {
     int code;
     char text[1024]; /* NUL-terminated; cut, never overrun */
+    /* FUNCTION: what failed, its name and its arguments' types with spaces between, or "" */
+    char function[64];
 };
 
 /* The words of a code; never NULL, also for a number that is no code. */
@@ -73,7 +76,7 @@ static inline void base_err_clear(struct base_err *err)
 {
     if (err) {
         err->code = BASE_OK;
-        err->text[0] = 0;
+        err->text[0] = err->function[0] = 0;
     }
 }
 

@@ -9,6 +9,7 @@
 #include "base/arith.h"
 #include "base/mpz_private.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -197,13 +198,15 @@ static size_t print_digits(double v, int digits, char *text)
     return (size_t)len;
 }
 
+/* The shortest digits that read back as the same: any 15 (6) do so or more are needed, but for
+ * numbers so small that they have fewer themselves. */
 size_t basei_double_print(double v, char *text)
 {
     if (!isfinite(v))
         return special_print(v, text);
     locale_t c = c_locale(), before = uselocale(c);
     size_t len = 0;
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = fabs(v) < DBL_MIN ? 2 : 15; digits <= 17; digits++) {
         len = print_digits(v, digits, text);
         if (strtod_l(text, NULL, c) == v)
             break;
@@ -218,7 +221,7 @@ size_t basei_float_print(float v, char *text)
         return special_print((double)v, text);
     locale_t c = c_locale(), before = uselocale(c);
     size_t len = 0;
-    for (int digits = 6; digits <= 9; digits++) {
+    for (int digits = fabsf(v) < FLT_MIN ? 2 : 6; digits <= 9; digits++) {
         len = print_digits((double)v, digits, text);
         if (strtof_l(text, NULL, c) == v)
             break;

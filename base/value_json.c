@@ -4,6 +4,10 @@
  * The recursion goes by the type, so its depth is the type's; the reader bounds the text's. */
 #include "base/base_private.h"
 
+#include "base/arith.h"
+
+#include <math.h>
+
 /* Reading. */
 
 struct from_json {
@@ -373,9 +377,25 @@ static bool prints_as_number(enum base_type_kind kind)
     }
 }
 
+/* A double or float as Cassandra's JSON has it: as Java prints it, null where JSON has no number
+ * for it. */
+static int put_java_number(const struct base_type *type, struct base_slice value,
+                           struct base_buf *out)
+{
+    const bool is_double = type->kind == BASE_TYPE_DOUBLE;
+    if (value.len != (is_double ? 8 : 4))
+        return BASE_E_CORRUPT;
+    const double v = is_double ? basei_double_get(value) : (double)basei_float_get(value);
+    if (!isfinite(v))
+        return put(out, "null");
+    return is_double ? base_double_java_text(v, out) : base_float_java_text((float)v, out);
+}
+
 static int put_scalar(const struct base_type *type, struct base_slice value,
                       enum basei_json_style style, bool quoted, struct base_buf *out)
 {
+    const bool java = style == BASEI_JSON_CASSANDRA && value.len != 0 &&
+                      (type->kind == BASE_TYPE_DOUBLE || type->kind == BASE_TYPE_FLOAT);
     size_t at = out->len;
     if (is_string_type(type)) {
         int rc = base_value_validate(type, value, NULL);
@@ -384,7 +404,7 @@ static int put_scalar(const struct base_type *type, struct base_slice value,
     quoted = quoted || !prints_as_number(type->kind) || value.len == 0;
     int rc = quoted ? base_buf_put_u8(out, '"') : BASE_OK;
     if (rc == BASE_OK)
-        rc = basei_scalar_to_text(type, value, out);
+        rc = java ? put_java_number(type, value, out) : basei_scalar_to_text(type, value, out);
     if (rc != BASE_OK)
         return rc;
     if (type->kind == BASE_TYPE_TIMESTAMP && style == BASEI_JSON_CASSANDRA) {
@@ -399,8 +419,7 @@ static int put_scalar(const struct base_type *type, struct base_slice value,
         BASE_ASSERT(text.len < sizeof copy);
         memcpy(copy, text.data, text.len);
         out->len = at;
-        return style == BASEI_JSON_CASSANDRA ? put(out, "null")
-                                             : base_buf_printf(out, "\"%s\"", copy);
+        return base_buf_printf(out, "\"%s\"", copy);
     }
     return quoted ? base_buf_put_u8(out, '"') : BASE_OK;
 }

@@ -213,6 +213,10 @@ static int eval_range(const struct cqli_expr *expr, struct cqli_eval *eval,
     rc = base_buf_put(&buf, "\0\0\0\0", 4);
     if (rc == BASE_OK)
         rc = walk_range(&range, eval, whole);
+    if (rc == BASE_OK && !range.count && !range.type->frozen) { /* as a column without elements */
+        base_buf_fini(&buf);
+        return BASE_OK;
+    }
     if (rc == BASE_OK)
         base_put_be32(buf.data, range.count);
     return cqli_eval_take(eval, &buf, rc, out);

@@ -346,6 +346,21 @@ bool cqli_value_is_missing(const struct base_type *type, const struct cql_value 
            type->kind != BASE_TYPE_BLOB;
 }
 
+int cqli_function_failed(struct base_err *err, const char *const *words, size_t count,
+                         const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    int rc = base_err_set(err, BASE_E_FUNCTION, "%s", text);
+    for (size_t i = 0, used = 0; i < count && err && used < sizeof err->function; i++)
+        used += (size_t)snprintf(err->function + used, sizeof err->function - used, "%s%s",
+                                 i ? " " : "", words[i]);
+    return rc;
+}
+
 int cqli_function_run(const struct cqli_expr *call, const struct cql_value *args,
                       struct cqli_eval *eval, struct cql_value *out)
 {

@@ -114,6 +114,10 @@ BASE_MUST int cqli_call_make(struct cqli_scope *scope, const struct cqli_functio
 /* Null, or the empty value of what is neither text nor blob. */
 bool cqli_value_is_missing(const struct base_type *type, const struct cql_value *value);
 /* Run a CALL whose arguments are there. */
+/* FUNCTION: says that a function could not compute a result, and which: words[0] is its name, the
+ * others its arguments' types. */
+int cqli_function_failed(struct base_err *err, const char *const *words, size_t count,
+                         const char *fmt, ...) BASE_PRINTF(4, 5);
 BASE_MUST int cqli_function_run(const struct cqli_expr *call, const struct cql_value *args,
                                 struct cqli_eval *eval, struct cql_value *out);
 

@@ -111,8 +111,11 @@ static int run_cast(const struct cqli_expr *call, const struct cql_value *args,
              : cqli_type_is_number(from) ? put_number(from, to, args[0].bytes, &buf)
                                          : put_time(from, to, args[0].bytes, eval, &buf);
     if (rc == BASE_E_INVALID && cqli_type_is_number(from))
-        rc = base_err_set(eval->err, rc, "execution of 'cast %s as %s' failed: the value has none",
-                          cqli_type_text_of(from, a), cqli_type_text_of(call->type, b));
+        rc = cqli_function_failed(eval->err,
+                                  (const char *const[]){"cast", cqli_type_text_of(from, a),
+                                                        cqli_type_text_of(call->type, b)},
+                                  3, "execution of 'cast %s as %s' failed: the value has none", a,
+                                  b);
     return cqli_eval_take(eval, &buf, rc, out);
 }
 

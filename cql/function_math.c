@@ -116,9 +116,12 @@ static int run(const struct cqli_expr *call, const struct cql_value *args, struc
         break;
     }
     if (rc == BASE_E_INVALID)
-        rc = base_err_set(eval->err, rc,
-                          "execution of 'system.%s' failed: %s of number zero or less",
-                          call->function->name, op == LOG ? "Natural log" : "Log10");
+        rc = cqli_function_failed(
+            eval->err,
+            (const char *const[]){call->function->name,
+                                  type->kind == BASE_TYPE_VARINT ? "varint" : "decimal"},
+            2, "execution of 'system.%s' failed: %s of number zero or less", call->function->name,
+            op == LOG ? "Natural log" : "Log10");
     return cqli_eval_take(eval, &buf, rc, out);
 }
 

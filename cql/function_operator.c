@@ -11,6 +11,7 @@
 #include "base/arith.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Types. */
 
@@ -83,12 +84,24 @@ static const struct base_type *result_type(char op, const struct base_type *a,
 
 /* Computing. */
 
+/* "substract" is how Cassandra spells it, and drivers show it. */
+static const char *name_of(int op)
+{
+    return op == '+'   ? "_add"
+           : op == '-' ? "_substract"
+           : op == '*' ? "_multiply"
+           : op == '/' ? "_divide"
+                       : "_modulo";
+}
+
 static int failed(const struct cqli_expr *call, struct cqli_eval *eval, const char *why)
 {
     char a[CQLI_TYPE_TEXT], b[CQLI_TYPE_TEXT];
-    return base_err_set(eval->err, BASE_E_INVALID, "the operation '%s %c %s' failed: %s",
-                        cqli_type_text_of(call->items[0]->type, a), call->function->op,
-                        cqli_type_text_of(call->items[1]->type, b), why);
+    cqli_type_text_of(call->items[0]->type, a);
+    cqli_type_text_of(call->items[1]->type, b);
+    return cqli_function_failed(eval->err, (const char *const[]){name_of(call->function->op), a, b},
+                                3, "the operation '%s %c %s' failed: %s", a, call->function->op, b,
+                                why);
 }
 
 static int64_t wrap(char op, int64_t x, int64_t y)
@@ -194,7 +207,9 @@ static int compute_exact(const struct cqli_expr *call, const struct cql_value *a
                  : base_varint_arith(exact_op((char)call->function->op),
                                      base_buf_view(&operands[0]), base_buf_view(&operands[1]), out);
         if (rc == BASE_E_INVALID)
-            rc = failed(call, eval, decimal ? "Division by zero" : "BigInteger divide by zero");
+            rc = failed(call, eval,
+                        decimal && call->function->op == '%' ? "Division by zero"
+                                                             : "BigInteger divide by zero");
         else if (rc == BASE_E_LIMIT)
             rc = failed(call, eval, "the result has too many digits");
     }
@@ -251,12 +266,12 @@ static int run_temporal(const struct cqli_expr *call, const struct cql_value *ar
         struct base_buf text;
         base_buf_init(&text, 256);
         int rc = base_value_to_text(call->items[1]->type, args[1].bytes, &text, eval->err);
-        if (rc == BASE_OK)
-            rc = base_err_set(eval->err, BASE_E_INVALID,
-                              "the operation '%s %c duration' failed: The duration must have a %s "
-                              "precision. Was: %.*s",
-                              date ? "date" : "timestamp", call->function->op,
-                              date ? "day" : "millisecond", (int)text.len, (const char *)text.data);
+        if (rc == BASE_OK) {
+            char why[256];
+            snprintf(why, sizeof why, "The duration must have a %s precision. Was: %.*s",
+                     date ? "day" : "millisecond", (int)text.len, (const char *)text.data);
+            rc = failed(call, eval, why);
+        }
         base_buf_fini(&text);
         return rc;
     }

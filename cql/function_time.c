@@ -141,22 +141,25 @@ static bool floor_by(int64_t ms, const struct base_duration *duration, int64_t s
     }
 }
 
-static int check_floor(const struct base_duration *duration, const struct cql_value *arg,
-                       bool whole_days, struct cqli_eval *eval)
+/* type: what is to be rounded */
+static int check_floor(const struct base_type *type, const struct base_duration *duration,
+                       const struct cql_value *arg, struct cqli_eval *eval)
 {
     struct base_buf text;
+    const bool date = type->kind == BASE_TYPE_DATE;
     if (duration->months < 0 || duration->days < 0 || duration->ns < 0)
         return base_err_set(eval->err, BASE_E_INVALID,
                             "Negative durations are not supported by the floor function");
-    if (!whole_days || !duration->ns)
+    if (date ? !duration->ns : type->kind == BASE_TYPE_TIME || duration->ns % 1000000 == 0)
         return BASE_OK;
     base_buf_init(&text, 256);
     int rc = base_value_to_text(base_type_scalar(BASE_TYPE_DURATION), arg->bytes, &text, eval->err);
     if (rc == BASE_OK)
         rc = base_err_set(eval->err, BASE_E_INVALID,
-                          "The floor on date values cannot be computed for the %.*s duration as "
-                          "precision is below 1 day",
-                          (int)text.len, (const char *)text.data);
+                          "The floor %scannot be computed for the %.*s duration as precision is "
+                          "below 1 %s",
+                          date ? "on date values " : "", (int)text.len, (const char *)text.data,
+                          date ? "day" : "millisecond");
     base_buf_fini(&text);
     return rc;
 }
@@ -170,7 +173,7 @@ static int run_floor(const struct cqli_expr *call, const struct cql_value *args,
             start = call->item_count > 2 ? cqli_time_ms(call->items[2]->type, args[2].bytes) : 0;
     if (!base_duration_decode(args[1].bytes, &duration))
         return base_err_set(eval->err, BASE_E_CORRUPT, "damaged duration");
-    int rc = check_floor(&duration, &args[1], type->kind == BASE_TYPE_DATE, eval);
+    int rc = check_floor(type, &duration, &args[1], eval);
     if (rc != BASE_OK)
         return rc;
     if (start > ms)
@@ -186,10 +189,9 @@ static int run_floor_time(const struct cqli_expr *call, const struct cql_value *
 {
     struct base_duration duration;
     int64_t ns = (int64_t)base_get_be64(args[0].bytes.data);
-    (void)call;
     if (!base_duration_decode(args[1].bytes, &duration))
         return base_err_set(eval->err, BASE_E_CORRUPT, "damaged duration");
-    int rc = check_floor(&duration, &args[1], false, eval);
+    int rc = check_floor(call->items[0]->type, &duration, &args[1], eval);
     if (rc != BASE_OK)
         return rc;
     if (duration.months || duration.days || duration.ns > DAY_NS)

@@ -24,7 +24,7 @@ static int run(const struct cqli_expr *call, const struct cql_value *args, struc
     }
     if (call->function->op == COSINE && (a_square == 0 || b_square == 0))
         return base_err_set(eval->err, BASE_E_INVALID,
-                            "Function system.%s doesn't support all-zero vectors",
+                            "Function system.%s doesn't support all-zero vectors.",
                             call->function->name);
     switch (call->function->op) {
     case COSINE:

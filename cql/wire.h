@@ -353,6 +353,11 @@ enum cql_error_number cql_error_code(int rc, const struct cql_outcome *outcome);
 /* rc, its text and the outcome as an error to be sent; outcome may be NULL. Borrows `err`. */
 void cql_error_make(int rc, const struct base_err *err, const struct cql_outcome *outcome,
                     struct cql_error *out);
+/* Of a FUNCTION_FAILURE, which function it was: borrows `err`, and `types` for what it says of the
+ * arguments. Leaves other errors as they are. */
+#define CQL_FAILED_TYPES_MAX 2
+void cql_error_name_function(const struct base_err *err,
+                             struct base_slice types[CQL_FAILED_TYPES_MAX], struct cql_error *out);
 const char *cql_write_type_name(int write_type); /* "SIMPLE" … */
 /* In an older version what it does not know becomes what Cassandra makes of it (READ_FAILURE →
  * READ_TIMEOUT in v3 …). */

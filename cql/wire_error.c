@@ -36,6 +36,8 @@ enum cql_error_number cql_error_code(int rc, const struct cql_outcome *outcome)
         return CQL_ERROR_ALREADY_EXISTS;
     case BASE_E_UNAUTHORIZED:
         return CQL_ERROR_UNAUTHORIZED;
+    case BASE_E_FUNCTION:
+        return CQL_ERROR_FUNCTION_FAILURE;
     case BASE_E_INVALID:
     case BASE_E_NOTFOUND:
     case BASE_E_LIMIT:
@@ -76,6 +78,23 @@ void cql_error_make(int rc, const struct base_err *err, const struct cql_outcome
     out->message = base_slice_str(text);
     if (outcome)
         out->outcome = *outcome;
+}
+
+void cql_error_name_function(const struct base_err *err,
+                             struct base_slice types[CQL_FAILED_TYPES_MAX], struct cql_error *out)
+{
+    if (out->code != CQL_ERROR_FUNCTION_FAILURE || !err)
+        return;
+    const char *at = err->function;
+    size_t len = strcspn(at, " ");
+    out->keyspace = BASE_SLICE_LIT("system");
+    out->name = base_slice(at, len);
+    out->arg_types = types;
+    for (at += len; *at && out->arg_type_count < CQL_FAILED_TYPES_MAX; at += len) {
+        at++;
+        len = strcspn(at, " ");
+        types[out->arg_type_count++] = base_slice(at, len);
+    }
 }
 
 /* What an older version is told instead. */

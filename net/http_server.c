@@ -566,6 +566,7 @@ static unsigned http_status(int code)
     case BASE_E_SYNTAX:
     case BASE_E_CONFIG:
     case BASE_E_VERSION:
+    case BASE_E_FUNCTION:
         return 400;
     case BASE_E_UNAUTHORIZED:
         return 403;

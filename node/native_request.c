@@ -150,8 +150,10 @@ static void answer_error(struct nodei_native_request *r, int rc, const struct ba
                          const struct cql_outcome *outcome)
 {
     struct cql_error error;
+    struct base_slice types[CQL_FAILED_TYPES_MAX];
     cql_error_make(rc, err, outcome, &error);
     name_what_exists(r, &error);
+    cql_error_name_function(err, types, &error);
     nodei_conn_answer_error(r->conn, r->stream, &error);
 }
 

@@ -98,6 +98,7 @@ int vtabi_sqlite_code(int code)
     case BASE_E_CLOSED:
     case BASE_E_STALE:
     case BASE_E_INTERNAL:
+    case BASE_E_FUNCTION:
         return SQLITE_ERROR;
     }
     return SQLITE_ERROR;

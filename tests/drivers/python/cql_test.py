@@ -1,11 +1,13 @@
 """The statements of ../cql/*.cql through the driver, and what comes, as text.
 
     cql_test.py record FILE.cql     write FILE.expected: what the server at $CASS_HOSTS answers (Apache Cassandra is the reference)
-    cql_test.py differs FILE.cql    write FILE.differs: our answers where they are not the reference's; to be read, and kept if they are meant
+    cql_test.py differs FILE.cql    write FILE.differs: our answers where they are not the reference's; to be read, and kept if they are meant,
+                                    with the reason in lines "-- …" before the statement
     cql_test.py [FILE.cql …]        compare with FILE.expected; where we differ on purpose FILE.differs has our answer
 
-Rows must be the same, in the same order; of an error its kind, and its text but for positions in the statement. Breaks without it: the
-meaning of CQL that programs written for Cassandra rely on."""
+A line "-- fetch_size: N" in a .cql file has the answers behind it come in pages of N rows. Rows must be the same, in the same order; of an
+error its kind, and its text but for positions in the statement. Breaks without it: the meaning of CQL that programs written for Cassandra
+rely on."""
 import difflib
 import os
 import re
@@ -23,6 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def statements(path):
     text, number = [], 0
     for line in open(path, encoding='utf-8'):
+        if line.startswith('-- fetch_size: '):
+            yield int(line.split()[2])
         if line.startswith('--') or not line.strip():
             continue
         text.append(line.rstrip('\n'))
@@ -79,22 +83,33 @@ def run(path):
                       connect_timeout=20)
     session = cluster.connect()
     session.execute('DROP KEYSPACE IF EXISTS lang')
-    out = [(statement, answer(session, statement)) for statement in statements(path)]
+    out = []
+    for statement in statements(path):
+        if isinstance(statement, int):
+            session.default_fetch_size = statement
+        else:
+            out.append((statement, answer(session, statement)))
     cluster.shutdown()
     return out
 
 
-def as_text(answers):
-    return ''.join(f'> {statement}\n{text}\n\n' for statement, text in answers)
+def as_text(answers, reasons={}):
+    return ''.join(f'{reasons.get(statement, "")}> {statement}\n{text}\n\n' for statement, text in answers)
+
+
+def read_file(path):
+    """{statement: [answer, …]} and {statement: its reason's lines}"""
+    answers, reasons, reason = {}, {}, ''
+    blocks = re.split(r'(?:^|\n\n)((?:-- .*\n)*)> ', open(path, encoding='utf-8').read()) if os.path.exists(path) else []
+    for reason, block in zip(blocks[1::2], blocks[2::2]):
+        statement, _, text = block.partition('\n')
+        answers.setdefault(statement, []).append(text.rstrip('\n'))
+        reasons[statement] = reasons.get(statement) or reason
+    return answers, reasons
 
 
 def read_answers(path):
-    answers = {}
-    if os.path.exists(path):
-        for block in open(path, encoding='utf-8').read().split('\n\n> '):
-            statement, _, text = block.removeprefix('> ').partition('\n')
-            answers.setdefault(statement, []).append(text.rstrip('\n'))
-    return answers
+    return read_file(path)[0]
 
 
 def check(path):
@@ -126,11 +141,12 @@ def main():
         for path in args[1:]:
             base = path.removesuffix('.cql')
             expected, got = read_answers(base + '.expected'), run(path)
+            reasons = read_file(base + '.differs')[1]
             ours = {}
             for statement, text in got:
                 ours.setdefault(statement, []).append(text.rstrip('\n'))
             out = [(statement, text) for statement, text in got if ours[statement] != expected[statement]]
-            open(base + '.differs', 'w', encoding='utf-8').write(as_text(out))
+            open(base + '.differs', 'w', encoding='utf-8').write(as_text(out, reasons))
         return 0
     paths = args or [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith('.cql')]
     return 1 if sum(check(path) for path in paths) else 0

@@ -323,6 +323,7 @@ START_TEST(java_text)
         {0.012, "0.012"},
         {1e300 * 1e10, "Infinity"},
         {123456.789, "123456.789"},
+        {4.9e-324, "4.9E-324"},
     };
     for (size_t i = 0; i < BASE_COUNT(rows); i++) {
         struct base_buf out;

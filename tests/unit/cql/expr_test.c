@@ -379,7 +379,7 @@ START_TEST(selectors)
     selects("m['b'..'c']", "frozen<map<text, int>> {'b': 2, 'c': 3}");
     selects("m[..'b']", "frozen<map<text, int>> {'a': 1, 'b': 2}");
     selects("m['c'..]", "frozen<map<text, int>> {'c': 3}");
-    selects("m['x'..'z']", "frozen<map<text, int>> {}");
+    selects("m['x'..'z']", "frozen<map<text, int>> null");
     selects("s[2]", "int 2");
     selects("s[4]", "int null");
     selects("s[2..9]", "frozen<set<int>> {2, 3}");

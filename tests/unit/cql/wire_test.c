@@ -2,6 +2,8 @@
  * could be answered in a form it does not read. Frames and segments: wire_frame_test.c. */
 #include "tests/unit/cql/wire_lib.h"
 
+#include <stdio.h>
+
 /* Requests. */
 
 static const enum cql_opcode request_opcodes[] = {CQL_OPCODE_QUERY, CQL_OPCODE_PREPARE,
@@ -396,6 +398,19 @@ START_TEST(codes_of_ours)
     ck_assert_int_eq(cql_error_code(BASE_E_UNAVAILABLE, &read), CQL_ERROR_UNAVAILABLE);
     ck_assert_int_eq(cql_error_code(BASE_E_OVERLOADED, NULL), CQL_ERROR_OVERLOADED);
     struct cql_error e;
+    struct base_err failed = {.code = BASE_OK};
+    struct base_slice types[CQL_FAILED_TYPES_MAX];
+    base_err_set(&failed, BASE_E_FUNCTION, "the operation failed");
+    snprintf(failed.function, sizeof failed.function, "_divide decimal int");
+    cql_error_make(BASE_E_FUNCTION, &failed, NULL, &e);
+    cql_error_name_function(&failed, types, &e);
+    ck_assert(e.code == CQL_ERROR_FUNCTION_FAILURE && e.arg_type_count == 2 &&
+              base_slice_equal(e.keyspace, S("system")) && base_slice_equal(e.name, S("_divide")) &&
+              base_slice_equal(e.arg_types[0], S("decimal")) &&
+              base_slice_equal(e.arg_types[1], S("int")));
+    cql_error_make(BASE_E_INVALID, &failed, NULL, &e);
+    cql_error_name_function(&failed, types, &e);
+    ck_assert(!e.keyspace.len && !e.name.len && !e.arg_type_count);
     cql_error_make(BASE_E_TIMEOUT, NULL, &write, &e);
     ck_assert(e.code == CQL_ERROR_WRITE_TIMEOUT && e.message.len > 0 && e.outcome.required == 2);
 }
