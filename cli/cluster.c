@@ -13,7 +13,7 @@
 #include "cli/cluster_private.h"
 #include "net/net.h"
 
-enum { STOP_TIMEOUT_MS = 30000, KILL_TIMEOUT_MS = 5000, NODES_DEFAULT = 3, RF_DEFAULT = 3 };
+enum { STOP_TIMEOUT_MS = 30000, KILL_TIMEOUT_MS = 60000, NODES_DEFAULT = 3, RF_DEFAULT = 3 };
 
 struct job {
     const struct cli_options *options;

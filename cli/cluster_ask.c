@@ -12,7 +12,7 @@
 #include "cli/cluster_private.h"
 #include "net/net.h"
 
-enum { ANSWER_SIZE_MAX = 16 << 20, ASK_TIMEOUT_MS = 2000, READY_TIMEOUT_S = 60 };
+enum { ANSWER_SIZE_MAX = 16 << 20, ASK_TIMEOUT_MS = 2000, READY_TIMEOUT_S = 120 };
 
 /* GET; the answer's body in `answer` (the caller's, initialised). */
 static int ask(const struct cli_cluster *cluster, const struct cli_cluster_node *node,

@@ -22,7 +22,7 @@ int cli_stress_open(const struct cli_stress_options *o, const char *host, uint16
                                     .ssl = o->ssl,
                                     .tls = o->tls,
                                     .interrupted = interrupted,
-                                    .connect_timeout_ms = 5000,
+                                    .connect_timeout_ms = 20000,
                                     .request_timeout_ms = 60000};
     return cli_cql_open(cql, &config, err);
 }
