@@ -376,21 +376,37 @@ bool base_indexer_lookup(const struct base_indexer *ix, const struct base_filter
     return false;
 }
 
+/* Does a condition on it choose rows, not whole partitions? */
+static bool is_of_rows(const struct base_column *column)
+{
+    return column->kind == BASE_COLUMN_REGULAR || column->kind == BASE_COLUMN_CLUSTERING;
+}
+
+bool base_index_has(const struct base_table *table, const struct base_read *cmd,
+                    const struct base_filter *filter)
+{
+    const struct base_column *column = base_table_column_by_id(table, filter->column);
+    if (!column)
+        return false;
+    if (cmd->pkey.len && !is_of_rows(column))
+        return false;
+    for (size_t k = 0; k < table->index_count; k++)
+        if (table->indexes[k].column == column->id &&
+            base_index_serves(table->indexes[k].target, filter->op))
+            return true;
+    return false;
+}
+
 const struct base_filter *base_index_filter(const struct base_table *table,
                                             const struct base_read *cmd)
 {
     const struct base_filter *of_partition = NULL;
     for (size_t i = 0; i < cmd->filter_count && !cmd->no_index; i++) {
-        const struct base_column *column = base_table_column_by_id(table, cmd->filters[i].column);
-        bool served = false;
-        for (size_t k = 0; column && k < table->index_count && !served; k++)
-            served = table->indexes[k].column == column->id &&
-                     base_index_serves(table->indexes[k].target, cmd->filters[i].op);
-        if (!served)
+        if (!base_index_has(table, cmd, &cmd->filters[i]))
             continue;
-        if (column->kind == BASE_COLUMN_REGULAR || column->kind == BASE_COLUMN_CLUSTERING)
+        if (is_of_rows(base_table_column_by_id(table, cmd->filters[i].column)))
             return &cmd->filters[i];
-        if (!cmd->pkey.len && !of_partition)
+        if (!of_partition)
             of_partition = &cmd->filters[i];
     }
     return of_partition;

@@ -51,6 +51,9 @@ bool base_indexer_has_key_terms(const struct base_indexer *ix);
 
 /* Does an index with that target find all rows for which such a filter holds? */
 bool base_index_serves(enum base_index_target target, enum base_filter_op op);
+/* Is there an index that serves the filter, and would find less than the command names anyhow? */
+bool base_index_has(const struct base_table *table, const struct base_read *cmd,
+                    const struct base_filter *filter);
 /* The command's filter to read by, where nobody can count what the table's indexes would find: the
  * first that one serves, rather one that finds rows than partitions. NULL: none; or no_index. */
 const struct base_filter *base_index_filter(const struct base_table *table,

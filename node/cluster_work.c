@@ -200,6 +200,15 @@ static void probe(struct nodei_worker *worker, struct repl_store_op *op)
     nodei_leave(worker->session);
 }
 
+static void count(struct nodei_worker *worker, struct repl_store_op *op)
+{
+    nodei_enter(worker->session);
+    struct lsm_table *table = lsm_table_find(worker->work->node->store, op->cmd->table_id);
+    op->rc = table ? lsm_index_counts(table, op->cmd, op->counts, &op->err)
+                   : base_err_set(&op->err, BASE_E_NOTFOUND, "there is no such table here");
+    nodei_leave(worker->session);
+}
+
 static void run_store_ops(struct nodei_worker *worker, struct repl_store_op *list)
 {
     while (list) {
@@ -213,6 +222,10 @@ static void run_store_ops(struct nodei_worker *worker, struct repl_store_op *lis
             break;
         case REPL_STORE_PROBE:
             probe(worker, list);
+            list = list->next;
+            break;
+        case REPL_STORE_COUNT:
+            count(worker, list);
             list = list->next;
             break;
         }

@@ -1,14 +1,13 @@
 /* One page of one set of replicas, at a level: the coordinator of a read (reads_private.h).
  *
- *   FIRST    one replica is asked for the page, required - 1 others for its digest. All the same:
- *            that page is the answer.
- *   PLACES   they differ, and are pages by index: those that answered by digest are asked for the
- *            page. What these have, together, is what all are asked for then, by key and without
- *            the condition (by_index.c)
- *   FULL     they differ: those that answered by digest are asked for the page. Merged up to the
- *            smallest end.
- *   REPAIR   what each lacks is on its way to it; when all of it has arrived the merged page is the
- *            answer.
+ *   CHOOSE   only if indexes serve several conditions, and replicas are to be compared: one is
+ * asked by which it would read least (by_index.c). No answer, soon, is an answer too. FIRST    one
+ * replica is asked for the page, required - 1 others for its digest. All the same: that page is the
+ * answer. PLACES   they differ, and are pages by index: those that answered by digest are asked for
+ * the page. What these have, together, is what all are asked for then, by key and without the
+ * condition (by_index.c) FULL     they differ: those that answered by digest are asked for the
+ * page. Merged up to the smallest end. REPAIR   what each lacks is on its way to it; when all of it
+ * has arrived the merged page is the answer.
  *
  * The page of FIRST stays good in FULL: it is what that replica had while this read was under way.
  * Not so when a per-partition limit made it skip rows, or an index left out rows that do not meet
@@ -27,6 +26,7 @@
 
 #define KEEP_BYTES_MAX ((size_t)64 << 10)
 #define MERGED_MAX ((size_t)1 << 30)
+#define CHOOSE_SHARE 8 /* of the time that is left, for CHOOSE */
 
 static void fetch_step(struct repli_fetch *f);
 static void time_is_over(struct repli_fetch *f);
@@ -149,6 +149,7 @@ void repli_fetches_free(struct repl *repl)
         base_buf_fini(&f->places);
         base_buf_fini(&f->places_end);
         free(f->members);
+        free(f->filters);
         free(f);
     }
     while (reads->contacts) {
@@ -220,7 +221,7 @@ static void speculate(struct repl *repl, struct repli_timer *timer)
 {
     struct repli_fetch *f = BASE_CONTAINER(timer, struct repli_fetch, speculation);
     (void)repl;
-    f->speculating = true;
+    f->speculating = true; /* CHOOSE: it is not waited for any longer */
     fetch_step(f);
 }
 
@@ -288,7 +289,9 @@ static bool page_fits(const struct repli_fetch *f, const struct repl_page_end *e
 static void contact_answered(struct repli_contact *c, struct base_slice body)
 {
     struct repli_fetch *f = c->fetch;
-    if (c->asked_digest) {
+    if (f->phase == REPLI_FETCH_CHOOSE) {
+        repli_choice_take(f, &body);
+    } else if (c->asked_digest) {
         if (body.len != sizeof c->digest) {
             contact_failed(c, BASE_E_CORRUPT, "its digest cannot be read");
             return;
@@ -383,19 +386,16 @@ static void ask(struct repli_contact *c, bool digest)
     }
 }
 
-/* One more replica; false: there is none left (or no memory for it). */
-static bool ask_next(struct repli_fetch *f, bool digest)
+static bool ask_member(struct repli_fetch *f, size_t at, bool digest)
 {
     struct repl *repl = f->repl;
-    if (f->next_member >= f->member_count)
-        return false;
     struct repli_contact *c = contact_take(repl);
     if (!c) {
         f->failure_rank = RANK_ERROR;
         f->failure_rc = base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
         return false;
     }
-    const struct ring_member *m = &f->ring->members[f->members[f->next_member++]];
+    const struct ring_member *m = &f->ring->members[f->members[at]];
     c->fetch = f;
     c->peer = (struct repli_peer){m->host_id, m->address};
     c->self = repli_is_self(repl, m->host_id);
@@ -405,6 +405,12 @@ static bool ask_next(struct repli_fetch *f, bool digest)
     f->contacts = c;
     ask(c, digest);
     return true;
+}
+
+/* One more replica; false: there is none left (or no memory for it). */
+static bool ask_next(struct repli_fetch *f, bool digest)
+{
+    return f->next_member < f->member_count && ask_member(f, f->next_member++, digest);
 }
 
 /* The answer. */
@@ -701,6 +707,54 @@ static void step_asking(struct repli_fetch *f)
         begin_full(f);
 }
 
+/* The page itself. */
+static void begin_first(struct repli_fetch *f)
+{
+    uint64_t now = repli_now(f->repl), left = f->deadline_ns > now ? f->deadline_ns - now : 0;
+    f->phase = REPLI_FETCH_FIRST;
+    f->again = true;
+    f->failure_rank = 0;
+    f->failures = 0;
+    base_err_clear(&f->err);
+    base_buf_reset(&f->body);
+    if (repli_conditions_set(f) != BASE_OK || repli_read_encode(&f->request, &f->body) != BASE_OK) {
+        base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
+        finish(f, BASE_E_NOMEM);
+        return;
+    }
+    uint64_t after = UINT64_MAX;
+    if (f->member_count > f->required)
+        after = repli_speculate_after(f->repl, f->table->options.speculative_retry, left);
+    f->speculating = after == 0;
+    if (after > 0 && after < left)
+        repli_timer_arm_after(f->repl, &f->speculation, after);
+}
+
+/* By which condition? Ourselves, if we have the rows: that costs no message. */
+static void begin_choose(struct repli_fetch *f, uint64_t left_ns)
+{
+    size_t at = f->member_count - 1;
+    while (at && !repli_is_self(f->repl, f->ring->members[f->members[at]].host_id))
+        at--;
+    f->phase = REPLI_FETCH_CHOOSE;
+    f->again = true;
+    if (repli_choice_ask(f) != BASE_OK || !ask_member(f, at, false))
+        repli_choice_take(f, NULL);
+    else
+        repli_timer_arm_after(f->repl, &f->speculation, left_ns / CHOOSE_SHARE);
+}
+
+static void step_choose(struct repli_fetch *f)
+{
+    if (f->contacts && f->contacts->state == REPLI_CONTACT_PENDING && !f->speculating)
+        return;
+    if (f->choice == SIZE_MAX)
+        repli_choice_take(f, NULL);
+    repli_timer_disarm(f->repl, &f->speculation);
+    contacts_put(f);
+    begin_first(f);
+}
+
 static void fetch_step(struct repli_fetch *f)
 {
     f->again = true;
@@ -709,7 +763,9 @@ static void fetch_step(struct repli_fetch *f)
     f->stepping = true;
     while (f->again && f->phase != REPLI_FETCH_OVER && f->phase != REPLI_FETCH_IDLE) {
         f->again = false;
-        if (f->phase == REPLI_FETCH_REPAIR)
+        if (f->phase == REPLI_FETCH_CHOOSE)
+            step_choose(f);
+        else if (f->phase == REPLI_FETCH_REPAIR)
             step_repair(f);
         else
             step_asking(f);
@@ -726,29 +782,19 @@ void repli_fetch_start(struct repli_fetch *f)
     struct repl *repl = f->repl;
     BASE_ASSERT(f->done && f->required > 0 && !f->contacts);
     uint64_t now = repli_now(repl), left = f->deadline_ns > now ? f->deadline_ns - now : 0;
-    f->phase = REPLI_FETCH_FIRST;
     f->rc = BASE_OK;
-    f->received = f->failures = 0;
-    f->data_present = f->speculating = f->by_places = false;
-    f->failure_rank = 0;
+    f->received = 0;
+    f->data_present = f->by_places = false;
     f->next_member = 0;
     f->partition_rows_max = f->request.limits.partition_rows_max;
-    base_err_clear(&f->err);
-    base_buf_reset(&f->body);
     f->ring = ring_state_acquire(repl->ring);
     const struct base_table *table = base_schema_table_by_id(repl->schema, f->table->id);
     f->request.truncated_us = table ? table->truncated_us : f->table->truncated_us;
-    if (repli_read_encode(&f->request, &f->body) != BASE_OK) {
-        base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
-        finish(f, BASE_E_NOMEM);
-        return;
-    }
+    f->speculating = false;
     repli_timer_arm(repl, &f->timer, f->deadline_ns);
-    if (f->member_count > f->required) {
-        uint64_t after = repli_speculate_after(repl, f->table->options.speculative_retry, left);
-        f->speculating = after == 0;
-        if (after > 0 && after < left)
-            repli_timer_arm_after(repl, &f->speculation, after);
-    }
+    if (repli_choice_is_open(f))
+        begin_choose(f, left);
+    else
+        begin_first(f);
     fetch_step(f);
 }

@@ -48,6 +48,7 @@ struct repli_range {
     int64_t next_after; /* not cut yet: behind this */
     bool cut_all;
     unsigned factor;
+    size_t choice; /* the fetches' (reads_private.h) */
     uint64_t subranges_done, rows_seen, bytes_seen;
     /* the page at hand */
     bool active, stepping, again, freed;
@@ -79,6 +80,7 @@ struct repli_range *repli_range_new(struct repl *repl, const struct base_read *c
         .next_after = cmd->token_after,
         .cut_all = cmd->token_after >= cmd->token_upto,
         .factor = 1,
+        .choice = SIZE_MAX,
     };
     base_buf_init(&range->out, OUT_MAX);
     base_buf_init(&range->end, BASE_PKEY_LEN_MAX + BASE_CKEY_LEN_MAX);
@@ -221,6 +223,7 @@ static void slot_done(struct repli_fetch *f)
     struct slot *slot = f->ctx;
     struct repli_range *range = slot->range;
     BASE_ASSERT(slot->state == SLOT_ASKED && range->asked > 0);
+    range->choice = f->choice;
     range->asked--;
     slot->state = f->rc == BASE_OK ? SLOT_READY : SLOT_IDLE;
     if (range->active) {
@@ -284,7 +287,7 @@ static int slot_ask(struct slot *slot)
     };
     f->request.cmd.token_after = slot->after;
     f->request.cmd.token_upto = slot->upto;
-    repli_read_by_index(&f->request, range->table);
+    f->choice = range->choice;
     if (slot->position.len) {
         f->request.after_pkey = base_slice(slot->position.data, slot->pkey_len);
         f->request.after_ckey =

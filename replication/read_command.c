@@ -3,7 +3,6 @@
  * It comes from a peer: nothing in it is believed. Keys end as keys end, slices ascend, limits are
  * limits; what the keys say inside takes the schema, and nobody here needs it: a key that no row
  * has finds none. */
-#include "base/index.h"
 #include "base/key.h"
 #include "replication/reads_private.h"
 
@@ -14,8 +13,7 @@ enum {
     READ_STATIC_ALONE = 0x10,
     READ_BY_INDEX = 0x20,
     READ_PLACES = 0x40,
-    READ_FLAGS = REPLI_READ_DIGEST | READ_RANGE | READ_REVERSED | READ_POSITION |
-                 READ_STATIC_ALONE | READ_BY_INDEX | READ_PLACES,
+    READ_COUNT = 0x80,
 };
 #define NOW_MAX ((int64_t)1 << 40) /* seconds: so that a grace can be taken off it */
 
@@ -64,12 +62,12 @@ static int put_filter(const struct base_filter *filter, struct base_buf *out)
                : rc;
 }
 
-void repli_read_by_index(struct repli_read_request *r, const struct base_table *table)
+static int put_filters(const struct repli_read_request *r, struct base_buf *out)
 {
-    const struct base_filter *filter = base_index_filter(table, &r->cmd);
-    r->by_index = filter != NULL;
-    if (filter)
-        r->index = *filter;
+    int rc = base_buf_put_varint(out, r->index_count);
+    for (size_t i = 0; rc == BASE_OK && i < r->index_count; i++)
+        rc = put_filter(&r->index[i], out);
+    return rc;
 }
 
 int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
@@ -78,7 +76,8 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
         (uint8_t)((r->digest ? REPLI_READ_DIGEST : 0) | (r->cmd.pkey.len ? 0 : READ_RANGE) |
                   (r->cmd.reversed ? READ_REVERSED : 0) | (r->after_pkey.len ? READ_POSITION : 0) |
                   (r->limits.static_alone ? READ_STATIC_ALONE : 0) |
-                  (r->by_index ? READ_BY_INDEX : 0) | (r->cmd.places.len ? READ_PLACES : 0));
+                  (r->by_index ? READ_BY_INDEX : 0) | (r->cmd.places.len ? READ_PLACES : 0) |
+                  (r->count ? READ_COUNT : 0));
     const uint64_t numbers[] = {
         base_zigzag(r->truncated_us),   base_zigzag(r->cmd.now_s),
         limit_out(r->limits.rows_max),  limit_out(r->limits.partition_rows_max),
@@ -94,7 +93,7 @@ int repli_read_encode(const struct repli_read_request *r, struct base_buf *out)
     for (size_t i = 0; rc == BASE_OK && i < BASE_COUNT(numbers); i++)
         rc = base_buf_put_varint(out, numbers[i]);
     if (rc == BASE_OK && r->by_index)
-        rc = put_filter(&r->index, out);
+        rc = put_filters(r, out);
     if (rc == BASE_OK && r->cmd.places.len)
         rc = base_buf_put_bytes(out, r->cmd.places);
     if (rc != BASE_OK || !r->after_pkey.len)
@@ -192,9 +191,26 @@ static bool get_filter(struct base_reader *in, struct base_filter *filter)
         return false;
     filter->column = (uint32_t)column;
     filter->op = (enum base_filter_op)op;
-    bool known = op == BASE_FILTER_EQ || op == BASE_FILTER_CONTAINS ||
-                 op == BASE_FILTER_CONTAINS_KEY || op == BASE_FILTER_ENTRY;
-    return known && (op != BASE_FILTER_ENTRY || base_get_bytes(in, &filter->element));
+    return op <= BASE_FILTER_IN &&
+           (op != BASE_FILTER_ENTRY || base_get_bytes(in, &filter->element));
+}
+
+/* What they say of the table's columns is judged with the schema (base_filter_check). */
+static int get_filters(struct base_reader *in, struct base_arena *arena,
+                       struct repli_read_request *out)
+{
+    uint64_t count;
+    if (!base_get_varint(in, &count) || count == 0 || count > base_reader_left(in) / 3)
+        return BASE_E_CORRUPT;
+    struct base_filter *filters = base_arena_zalloc(arena, (size_t)count * sizeof *filters);
+    if (!filters)
+        return BASE_E_NOMEM;
+    for (size_t i = 0; i < count; i++)
+        if (!get_filter(in, &filters[i]))
+            return BASE_E_CORRUPT;
+    out->index = filters;
+    out->index_count = (size_t)count;
+    return BASE_OK;
 }
 
 /* Keys, ascending. */
@@ -236,7 +252,8 @@ int repli_read_decode(struct base_slice body, struct base_arena *arena,
     struct base_slice id;
     uint8_t flags;
     *out = (struct repli_read_request){.cmd = BASE_READ_INIT};
-    bool ok = base_get_u8(&in, &flags) && !(flags & ~READ_FLAGS) && base_get_raw(&in, 16, &id);
+    bool ok = base_get_u8(&in, &flags) && base_get_raw(&in, 16, &id) &&
+              (!(flags & READ_COUNT) || ((flags & READ_BY_INDEX) && !(flags & REPLI_READ_DIGEST)));
     if (ok)
         memcpy(out->cmd.table_id.b, id.data, 16);
     ok = ok && get_what(&in, flags & READ_RANGE, &out->cmd);
@@ -244,8 +261,9 @@ int repli_read_decode(struct base_slice body, struct base_arena *arena,
     if (rc == BASE_OK && !get_limits(&in, out))
         rc = BASE_E_CORRUPT;
     out->by_index = flags & READ_BY_INDEX;
-    if (rc == BASE_OK && out->by_index && !get_filter(&in, &out->index))
-        rc = BASE_E_CORRUPT;
+    out->count = flags & READ_COUNT;
+    if (rc == BASE_OK && out->by_index)
+        rc = get_filters(&in, arena, out);
     if (rc == BASE_OK && (flags & READ_PLACES) && !get_places(&in, &out->cmd.places))
         rc = BASE_E_CORRUPT;
     if (rc == BASE_OK && (flags & READ_POSITION) && !get_position(&in, out))

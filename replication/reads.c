@@ -10,8 +10,8 @@
  * would have taken out. With filters, limits are the consumer's too, but for the page's size. One
  * of them, that an index serves, goes to the replicas: they answer with the rows for which it holds
  * there. Where all say the same that is all there is, for a cell that wins is some replica's; where
- * they differ all are asked for the rows that any of them named (fetch.c, by_index.c). One, not
- * more: of two columns each may be another replica's.
+ * they differ all are asked for the rows that any of them named (fetch.c). Which conditions go to
+ * the replicas by_index.c says.
  *
  * Invariants:
  *  1. A read is idle, under way (admitted, counted in client_requests), or over; done is called
@@ -19,7 +19,6 @@
  *  2. A round is made under the snapshot of its moment. STALE: it is tried once more when our epoch
  *     has moved.
  *  3. What the read points to (cmd, table) is the caller's; the position and the page are ours. */
-#include "base/index.h"
 #include "base/key.h"
 #include "replication/reads_private.h"
 
@@ -39,6 +38,7 @@ struct read_state {
     uint64_t rows_before; /* live rows of the position's partition so far */
     uint64_t rows;        /* live rows handed out */
     uint64_t epoch;       /* of the round */
+    size_t choice;        /* the fetches' (reads_private.h) */
     bool tried_again;
     struct repli_timer timer; /* waits for an epoch */
     bool waiting;
@@ -99,12 +99,23 @@ static bool is_filtered(const struct read_state *s)
     return s->read->cmd->filter_count > 0;
 }
 
+/* Will the replicas judge all conditions? */
+static bool is_judged(const struct read_state *s)
+{
+    const struct repl_read *read = s->read;
+    const struct ring_placement *placement;
+    struct repli_need need;
+    struct base_err err;
+    int rc = repli_read_plan(s->repl, read->table, read->consistency, &placement, &need, &err);
+    return rc == BASE_OK && repli_conditions_all(read->table, read->cmd, need.required);
+}
+
 /* Live rows that this page may have. */
 static uint64_t rows_wanted(const struct read_state *s)
 {
     const struct base_read *cmd = s->read->cmd;
     uint64_t want = s->read->page_rows_max ? s->read->page_rows_max : UINT64_MAX;
-    if (is_filtered(s) && cmd->filter_count == 1 && base_index_filter(s->read->table, cmd))
+    if (is_filtered(s) && is_judged(s))
         return want < cmd->row_limit ? want : cmd->row_limit; /* the replicas judge it */
     if (is_filtered(s))
         return want < REPLI_FILTERED_PAGE_ROWS ? REPLI_FILTERED_PAGE_ROWS : want;
@@ -237,7 +248,7 @@ static void partition_round(struct read_state *s)
         .after_ckey = position_ckey(s),
         .rows_before = s->has_position ? s->rows_before : 0,
     };
-    repli_read_by_index(&f->request, read->table);
+    f->choice = s->choice;
     f->deadline_ns = s->deadline_ns;
     f->lane = REPL_LANE_POINT;
     f->done = partition_done;
@@ -283,6 +294,7 @@ static void partition_done(struct repli_fetch *f)
 {
     struct read_state *s = f->ctx;
     struct repl_read *read = s->read;
+    s->choice = f->choice;
     read->outcome.received = f->received;
     read->outcome.failures = f->failures;
     read->outcome.data_present = f->data_present;
@@ -381,7 +393,8 @@ static struct read_state *state_new(struct repl *repl, struct repl_read *read)
     struct read_state *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct read_state){.repl = repl, .read = read, .timer = {.fired = epoch_waited}};
+    *s = (struct read_state){
+        .repl = repl, .read = read, .timer = {.fired = epoch_waited}, .choice = SIZE_MAX};
     base_buf_init(&s->position, BASE_PKEY_LEN_MAX + BASE_CKEY_LEN_MAX);
     s->prev = &repl->reads->states;
     s->next = *s->prev;

@@ -6,6 +6,7 @@
  * repair.c        pages that differ: merged, and what each replica lacks
  * read_command.c  a READ's body
  * replica_read.c  the replica's part
+ * by_index.c      conditions that the replicas judge: which, and what pages by them name
  *
  * Fetches, contacts and replica reads come from free lists and keep their buffers: a point read
  * allocates nothing in the steady state but what the transport does. */
@@ -20,8 +21,8 @@
 /* The command as a body (read_command.c). */
 
 struct repli_read_request {
-    /* a partition or a token range; filters (but for `index`) and columns do not travel: the
-     * consumer's */
+    /* a partition or a token range; filters (but for those in `index`) and columns do not travel:
+     * the consumer's */
     struct base_read cmd;
     struct repl_page_limits limits;
     /* go on behind this position; empty: from the beginning */
@@ -31,10 +32,12 @@ struct repli_read_request {
     int64_t truncated_us; /* the table's last TRUNCATE, as the coordinator knows it: replicas that
                              have another one would answer with rows of another time */
     bool digest;          /* answer the page's digest, not the page */
-    /* only live rows for which `index` holds at the replica: pages that are equal say all there
-     * is */
+    /* only live rows for which all of `index` hold at the replica: pages that are equal say all
+     * there is */
     bool by_index;
-    struct base_filter index;
+    bool count; /* no page, but what an index finds for each of `index` there */
+    const struct base_filter *index;
+    size_t index_count;
 };
 #define REPLI_READ_DIGEST 0x01 /* the first byte of a body: a sender may set and clear it there */
 BASE_MUST int repli_read_encode(const struct repli_read_request *request, struct base_buf *out);
@@ -42,8 +45,6 @@ BASE_MUST int repli_read_encode(const struct repli_read_request *request, struct
 BASE_MUST int repli_read_decode(struct base_slice body, struct base_arena *arena,
                                 struct repli_read_request *out, struct base_err *err);
 
-/* Is there an index by which the replicas may read the command? Sets by_index and index. */
-void repli_read_by_index(struct repli_read_request *request, const struct base_table *table);
 #define REPLI_FILTERED_PAGE_ROWS 1000 /* rows at least, of a page that the consumer filters */
 
 /* The replica (replica_read.c). */
@@ -61,6 +62,7 @@ struct repli_replica_read {
     bool writing;
     struct base_buf page;
     uint8_t digest[REPL_PAGE_DIGEST_LEN]; /* of it, if that was asked for */
+    uint64_t *counts;                     /* instead of it, if those were */
     int rc;
     struct base_err err;
     struct repl_inbound *in; /* a peer's; else our own coordinator's: */
@@ -108,6 +110,7 @@ struct repli_contact {
 
 enum repli_fetch_phase {
     REPLI_FETCH_IDLE,
+    REPLI_FETCH_CHOOSE,
     REPLI_FETCH_FIRST,
     REPLI_FETCH_PLACES,
     REPLI_FETCH_FULL,
@@ -123,6 +126,9 @@ struct repli_fetch {
     unsigned required;
     uint64_t deadline_ns;
     enum repl_lane lane;
+    /* which of the command's filters is read by, when indexes serve several and replicas are to be
+     * compared; SIZE_MAX: not known. Who starts the next fetch of the same read passes it on. */
+    size_t choice;
     /* may be called before start returns; may put the fetch */
     void (*done)(struct repli_fetch *fetch);
     void *ctx;
@@ -142,6 +148,8 @@ struct repli_fetch {
     struct ring_state *ring;
     struct repli_contact *contacts;
     struct base_buf body;
+    struct base_filter *filters; /* the request's index */
+    size_t filter_cap;
     struct base_buf places;     /* FULL after PLACES: what the pages by index had, together */
     struct base_buf places_end; /* … and how far they went: pkey, ckey */
     size_t places_end_pkey_len;
@@ -167,6 +175,18 @@ BASE_MUST int repli_fetch_candidates(struct repli_fetch *fetch, const struct rep
  * once, UINT64_MAX never. */
 uint64_t repli_speculate_after(const struct repl *repl, struct base_slice option,
                                uint64_t timeout_ns);
+
+/* Conditions by index (by_index.c). Which of the command's filters the replicas judge: sets
+ * request.by_index and index, and how many rows a page needs. NOMEM. */
+BASE_MUST int repli_conditions_set(struct repli_fetch *fetch);
+/* Could several be read by, and is it not known which is best? */
+bool repli_choice_is_open(const struct repli_fetch *fetch);
+/* The question as a body: those filters. And what came back; NULL: nothing. Sets fetch->choice. */
+BASE_MUST int repli_choice_ask(struct repli_fetch *fetch);
+void repli_choice_take(struct repli_fetch *fetch, const struct base_slice *answer);
+/* Do the replicas judge all of the command's filters? A guess, for how many rows to ask for. */
+bool repli_conditions_all(const struct base_table *table, const struct base_read *cmd,
+                          unsigned required);
 
 /* What the fetch's pages by index have, together, up to the smallest end, into fetch->places and
  * places_end (by_index.c). LIMIT: too much; NOMEM. */

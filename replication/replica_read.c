@@ -8,8 +8,8 @@
  *  1. A command is carried out only if our snapshot has its table, as often truncated as the
  *     coordinator's, and says that we are read for all of its tokens.
  *  2. The rest of the position's partition is read first, then the range behind it, into one page.
- *  3. By index: the page has the live rows for which the one condition holds here, and nothing
- *     else; so it depends on what we have, not on what our index has, or on whether we have one.
+ *  3. By index: the page has the live rows for which the conditions hold here, and nothing else; so
+ * it depends on what we have, not on what our index has, or on whether we have one.
  *  4. A struct is in the store's hands, or waits to be put, or is in the free list; one whose
  *     answer nobody wants goes to the free list when the store gives it back. */
 #include "base/key.h"
@@ -104,16 +104,19 @@ static bool is_owner(const struct repl *repl, const struct ring_placement *place
     return true;
 }
 
-/* The condition is judged on the pool: the table must stay. A column that we do not know: one of us
- * is behind. */
+/* The conditions are judged on the pool: the table must stay. A column that we do not know: one of
+ * us is behind. */
 static int admit_index(struct repl *repl, struct repli_replica_read *r,
                        const struct base_table *table)
 {
-    int rc = base_filter_check(&r->request.index, table, &r->err);
-    if (rc != BASE_OK)
-        return rc == BASE_E_NOTFOUND ? base_err_wrap(&r->err, BASE_E_STALE, "a read by index") : rc;
-    r->request.cmd.filters = &r->request.index;
-    r->request.cmd.filter_count = 1;
+    for (size_t i = 0; i < r->request.index_count; i++) {
+        int rc = base_filter_check(&r->request.index[i], table, &r->err);
+        if (rc != BASE_OK)
+            return rc == BASE_E_NOTFOUND ? base_err_wrap(&r->err, BASE_E_STALE, "a read by index")
+                                         : rc;
+    }
+    r->request.cmd.filters = r->request.index;
+    r->request.cmd.filter_count = r->request.index_count;
     r->schema = base_schema_acquire(repl->schema);
     return BASE_OK;
 }
@@ -197,9 +200,39 @@ static int consume(struct repl_store_op *op, struct base_source *source, struct 
 
 static void store_done(struct repl_store_op *op);
 
+/* What indexes find, instead of a page. As go_on. */
+static bool go_on_counting(struct repli_replica_read *r)
+{
+    size_t count = r->request.index_count;
+    if (r->rc != BASE_OK)
+        return true;
+    if (!r->op.cmd) {
+        r->op = (struct repl_store_op){
+            .kind = REPL_STORE_COUNT,
+            .done = store_done,
+            .cmd = &r->request.cmd,
+            .counts = r->counts,
+            .ctx = r,
+        };
+        if (repli_store_submit(r->repl, &r->op) == REPL_PENDING)
+            return false;
+        if ((r->rc = r->op.rc) != BASE_OK) {
+            r->err = r->op.err;
+            return true;
+        }
+    }
+    for (size_t i = 0; i < count && r->rc == BASE_OK; i++)
+        r->rc = base_buf_put_varint(&r->page, r->counts[i]);
+    if (r->rc != BASE_OK)
+        base_err_set(&r->err, r->rc, "a read: %s", base_err_words(r->rc));
+    return true;
+}
+
 /* Submit what is next; false: PENDING. True: it is over, rc says how. */
 static bool go_on(struct repli_replica_read *r)
 {
+    if (r->counts)
+        return go_on_counting(r);
     for (;;) {
         const struct base_read *last = r->op.cmd;
         if (r->rc != BASE_OK || !r->writing || (last == &r->range) || (last && !r->has_range))
@@ -260,6 +293,7 @@ static int begin(struct repl *repl, struct repli_replica_read *r, struct base_sl
     struct base_slice own;
     base_err_clear(&r->err);
     r->op = (struct repl_store_op){0};
+    r->counts = NULL;
     int rc = base_arena_copy(&r->arena, body, &own);
     if (rc == BASE_OK)
         rc = repli_read_decode(own, &r->arena, &r->request, &r->err);
@@ -268,6 +302,12 @@ static int begin(struct repl *repl, struct repli_replica_read *r, struct base_sl
     if (rc != BASE_OK || (rc = admit_command(repl, r)) != BASE_OK)
         return rc;
     const struct repli_read_request *request = &r->request;
+    if (request->count) {
+        r->counts = base_arena_zalloc(&r->arena, request->index_count * sizeof *r->counts);
+        return r->counts ? BASE_OK
+                         : base_err_set(&r->err, BASE_E_NOMEM, "a read: %s",
+                                        base_err_words(BASE_E_NOMEM));
+    }
     r->has_partition = false;
     r->has_range = true;
     r->range = request->cmd;

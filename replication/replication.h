@@ -86,7 +86,7 @@ struct repl_alarm_ops {
 
 /* Port: store (lsm/ behind it). */
 
-enum repl_store_kind { REPL_STORE_WRITE, REPL_STORE_READ, REPL_STORE_PROBE };
+enum repl_store_kind { REPL_STORE_WRITE, REPL_STORE_READ, REPL_STORE_PROBE, REPL_STORE_COUNT };
 /* lsm_durability's values */
 enum repl_durability { REPL_DURABLE_MEMORY, REPL_DURABLE_LOG, REPL_DURABLE_SYNCED };
 
@@ -110,6 +110,9 @@ struct repl_store_op {
     /* PROBE: *holds_data says whether any user table holds a row or tombstone, in memory or on
      * disk. */
     bool holds_data;
+    /* COUNT: counts[i] is about how many rows a read of cmd by an index that serves its filter i
+     * would look at; UINT64_MAX: nothing is gained by that one. */
+    uint64_t *counts;
     /* Result: NOTFOUND: no such table here; OVERLOADED, NOSPACE, STOPPED, IO, CORRUPT, NOMEM. */
     int rc;
     struct base_err err;

@@ -276,10 +276,12 @@ static void pages(const char *folder)
             request.rows_before = 2;
         }
         request.by_index = i == 1;
-        request.index = (struct base_filter){.column = 4,
-                                             .op = BASE_FILTER_ENTRY,
-                                             .operand = BASE_SLICE_LIT("v"),
-                                             .element = BASE_SLICE_LIT("k")};
+        const struct base_filter filter = {.column = 4,
+                                           .op = BASE_FILTER_ENTRY,
+                                           .operand = BASE_SLICE_LIT("v"),
+                                           .element = BASE_SLICE_LIT("k")};
+        request.index = &filter;
+        request.index_count = 1;
         base_buf_reset(&buf);
         ck_assert_int_eq(repli_read_encode(&request, &buf), BASE_OK);
         save(folder, commands[i], BASE_SLICE_LIT("\2"), base_buf_view(&buf));

@@ -192,6 +192,13 @@ static int store_probe(struct cluster_node *node, struct repl_store_op *op)
     return rc;
 }
 
+/* By chance: no answer may depend on it. */
+static void store_count(struct cluster_node *node, struct repl_store_op *op)
+{
+    for (size_t i = 0; i < op->cmd->filter_count; i++)
+        op->counts[i] = rng_below(&node->world->rng, 10);
+}
+
 static void store_carry_out(struct cluster_node *node, struct repl_store_op *op)
 {
     base_err_clear(&op->err);
@@ -205,6 +212,10 @@ static void store_carry_out(struct cluster_node *node, struct repl_store_op *op)
         break;
     case REPL_STORE_PROBE:
         op->rc = store_probe(node, op);
+        break;
+    case REPL_STORE_COUNT:
+        op->rc = BASE_OK;
+        store_count(node, op);
         break;
     }
     if (op->kind == REPL_STORE_WRITE && (op->rc == BASE_E_IO || op->rc == BASE_E_STOPPED) &&

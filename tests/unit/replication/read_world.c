@@ -198,6 +198,14 @@ static void carry_out(struct rw_node *node, struct repl_store_op *op)
         node->repairs++;
         return;
     }
+    if (op->kind == REPL_STORE_COUNT) {
+        for (size_t i = 0; i < op->cmd->filter_count; i++)
+            op->counts[i] = node->counts[i] ? node->counts[i] : below(&node->world->rng, 10);
+        node->count_ops++;
+        if (node->count_rc)
+            op->rc = base_err_set(&op->err, node->count_rc, "index 17: checksum mismatch");
+        return;
+    }
     ck_assert_int_eq(op->kind, REPL_STORE_READ);
     node->store_reads++;
     if (node->store_rc) {
@@ -209,6 +217,8 @@ static void carry_out(struct rw_node *node, struct repl_store_op *op)
         lib_store_read(&store, 1, op->cmd, op->cmd->now_s - node->world->table->options.gc_grace_s);
     if (op->cmd->filter_count) { /* live rows only */
         node->filtered_reads++;
+        node->filters_seen = op->cmd->filter_count;
+        node->filter_first = op->cmd->filters[0].column;
         source = live_of(&source, 1, op->cmd);
     }
     struct picked picked = {{&picked_ops}, source, op->cmd->places, {0}};
@@ -345,12 +355,13 @@ static void make_snapshots(struct rw_world *w, const struct rw_options *o)
     table->id = lib_table_id;
     static const struct base_index indexes[] = {
         {1, {(const uint8_t *)"ia", 2}, 4, BASE_INDEX_VALUE, {0}},
+        {4, {(const uint8_t *)"ib", 2}, 5, BASE_INDEX_VALUE, {0}},
         {2, {(const uint8_t *)"ic", 2}, 2, BASE_INDEX_VALUE, {0}},
         {3, {(const uint8_t *)"is", 2}, 3, BASE_INDEX_VALUE, {0}}};
     if (o->indexed) {
         table->indexes = indexes;
         table->index_count = BASE_COUNT(indexes);
-        table->next_index_id = 4;
+        table->next_index_id = 5;
     }
     if (o->speculative_retry)
         table->options.speculative_retry = base_slice_str(o->speculative_retry);

@@ -30,10 +30,14 @@ struct rw_node {
     bool silent;         /* … are swallowed */
     bool repairs_silent; /* … repairs are */
     bool corrupt;        /* its replies' bodies are changed */
+    int count_rc;        /* its counts fail with this */
     int store_rc;        /* its store's reads fail with this */
     uint64_t delay_ns;   /* of its replies, over 1 ms */
+    uint64_t counts[4];  /* what its indexes find for a command's conditions; 0: by chance */
     /* what happened to it */
-    unsigned reads, digests, repairs, store_reads, filtered_reads, places_reads;
+    unsigned reads, digests, repairs, store_reads, filtered_reads, places_reads, count_ops;
+    size_t filters_seen; /* of the last filtered read */
+    uint32_t filter_first;
 };
 
 struct rw_world {
@@ -59,7 +63,7 @@ struct rw_options {
     unsigned rf, tokens;
     const char *speculative_retry, *read_repair; /* NULL: the table's defaults */
     uint64_t page_size_bytes;                    /* 0: the default */
-    bool indexed;                                /* the table has indexes on c, s and a */
+    bool indexed;                                /* the table has indexes on c, s, a and b */
     /* 2: nodes take turns; SimpleStrategy all the same. 0 as 1 */
     unsigned dcs;
 };

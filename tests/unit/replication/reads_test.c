@@ -628,6 +628,89 @@ START_TEST(an_index_of_a_stale_replica_is_not_believed)
 }
 END_TEST
 
+/* Which of two conditions is read by: the one of which there is less, whoever is asked, and the
+ * same everywhere; without an answer the first. Else a query by a rare value and a common one would
+ * read all that have the common one. */
+START_TEST(the_rarer_condition_is_read_by)
+{
+    struct rw_result r;
+    struct rw_options options = {.nodes = 5, .rf = 3, .indexed = true};
+    struct base_filter filters[] = {
+        {.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")},
+        {.column = 5, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("w")}};
+    const struct {
+        uint64_t counts[2];
+        int fails;
+        uint32_t column;
+    } cases[] = {{{9, 5}, 0, 5},
+                 {{5, 9}, 0, 4},
+                 {{UINT64_MAX, 9}, 0, 5},
+                 {{9, UINT64_MAX}, 0, 4},
+                 {{9, 5}, BASE_E_IO, 4}};
+    for (unsigned i = 0; i < BASE_COUNT(cases) * 5; i++) {
+        unsigned counted = 0, compared = 0;
+        rw_init(&world, &options, 60 + i);
+        world.pending_percent = i % 3 * 50;
+        for (size_t k = 0; k < world.count; k++) {
+            memcpy(world.nodes[k].counts, cases[i / 5].counts, sizeof cases[0].counts);
+            world.nodes[k].count_rc = cases[i / 5].fails;
+        }
+        struct base_read cmd = rw_command(&world, 0);
+        cmd.filters = filters;
+        cmd.filter_count = 2;
+        rw_read(&world, i % 5, &cmd, REPL_CL_QUORUM, 1000, &r);
+        ck_assert_msg(r.outcome.rc == BASE_OK, "%s", r.outcome.err.text);
+        rw_result_fini(&r);
+        for (size_t k = 0; k < world.count; k++) {
+            counted += world.nodes[k].count_ops;
+            compared += world.nodes[k].filtered_reads;
+            if (!world.nodes[k].filtered_reads)
+                continue;
+            ck_assert_uint_eq(world.nodes[k].filters_seen, 1);
+            ck_assert_uint_eq(world.nodes[k].filter_first, cases[i / 5].column);
+        }
+        ck_assert_uint_ge(counted, 1);
+        ck_assert_uint_ge(compared, 2);
+        rw_fini(&world);
+    }
+    /* of one replica everything is asked at once */
+    rw_init(&world, &options, 6);
+    struct base_read cmd = rw_command(&world, 0);
+    cmd.filters = filters;
+    cmd.filter_count = 2;
+    rw_read(&world, 0, &cmd, REPL_CL_ONE, 1000, &r);
+    ck_assert_msg(r.outcome.rc == BASE_OK, "%s", r.outcome.err.text);
+    rw_result_fini(&r);
+    for (size_t k = 0; k < world.count; k++) {
+        ck_assert_uint_eq(world.nodes[k].count_ops, 0);
+        ck_assert(!world.nodes[k].filtered_reads || world.nodes[k].filters_seen == 2);
+    }
+    rw_fini(&world);
+}
+END_TEST
+
+/* Who is asked by which condition to read may be slow, or silent: it is not waited for. */
+START_TEST(a_choice_is_not_waited_for)
+{
+    struct rw_result r;
+    struct rw_options options = {.nodes = 5, .rf = 3, .indexed = true};
+    struct base_filter filters[] = {
+        {.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")},
+        {.column = 5, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("w")}};
+    for (unsigned i = 0; i < 15; i++) {
+        rw_init(&world, &options, 80 + i);
+        world.nodes[i % 5].silent = true;
+        struct base_read cmd = rw_command(&world, 0);
+        cmd.filters = filters;
+        cmd.filter_count = 2;
+        rw_read(&world, (i + 1) % 5, &cmd, REPL_CL_QUORUM, 1000, &r);
+        ck_assert_msg(r.outcome.rc == BASE_OK, "%u: %s", i, r.outcome.err.text);
+        rw_result_fini(&r);
+        rw_fini(&world);
+    }
+}
+END_TEST
+
 START_TEST(speculation_follows_the_option)
 {
     rw_init(&world, &three, 14);
@@ -687,6 +770,8 @@ int main(void)
     tcase_add_test(tc, ranges_are_split_when_replicas_die);
     tcase_add_test(tc, full_ranges_are_asked_one_by_one);
     tcase_add_test(tc, an_index_of_a_stale_replica_is_not_believed);
+    tcase_add_test(tc, the_rarer_condition_is_read_by);
+    tcase_add_test(tc, a_choice_is_not_waited_for);
     tcase_add_test(tc, speculation_follows_the_option);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
