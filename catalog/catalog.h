@@ -64,13 +64,30 @@ BASE_MUST int cat_identity_put(struct cat_catalog *cat, const struct cat_identit
 BASE_MUST int cat_identity_bump(struct cat_catalog *cat, struct cat_identity *out,
                                 struct base_err *err);
 
+/* How much of the log is kept: it is cut in the transaction that appends, oldest entries first.
+ * Never cut: the last entry; and any at all while schema and ring together are larger than
+ * state_bytes_max, for who lacks what is cut off needs both whole. */
+struct cat_log_keep {
+    uint64_t entries; /* 0: all, whatever their bytes */
+    uint64_t bytes, state_bytes_max;
+};
+
 /* The metadata log: entry `epoch` (1, 2, …) is the encoded change that led to it. The current
  * schema is kept beside the log and written in the same transaction, and so is `ring`, the encoded
  * members and tokens it led to (empty: a node that is in no cluster; nothing is stored). STALE when
  * epoch is not last + 1. */
 BASE_MUST int cat_log_append(struct cat_catalog *cat, uint64_t epoch, struct base_slice change,
                              const struct base_schema *after, struct base_slice ring,
-                             struct base_err *err);
+                             const struct cat_log_keep *keep, struct base_err *err);
+/* Take over the state that a log of others led to, which is ahead of ours (else STALE): schema,
+ * ring and epoch are theirs then, and no entry is kept; the next append follows them. In the same
+ * transaction `value` is put under the local name `name`. */
+BASE_MUST int cat_log_install(struct cat_catalog *cat, const struct base_schema *schema,
+                              struct base_slice ring, const char *name, struct base_slice value,
+                              struct base_err *err);
+/* The oldest entry that is kept; the last one's epoch + 1: none is. */
+BASE_MUST int cat_log_first(struct cat_catalog *cat, uint64_t *first, struct base_err *err);
+/* NOTFOUND: not yet there, or cut off. */
 BASE_MUST int cat_log_get(struct cat_catalog *cat, uint64_t epoch, struct base_buf *out,
                           struct base_err *err);
 /* The current schema (a new reference; an empty one at epoch 0 in a new directory). */

@@ -597,6 +597,7 @@ static int open_repl(struct nodei_cluster *cluster, const char *seeds, struct ba
     config.hinted_handoff_enabled = s->hinted_handoff_enabled;
     config.max_hint_window_ns = s->max_hint_window_ns;
     config.hints_size_max = s->hints_size_max;
+    config.metadata_log_entries = s->metadata_log_entries;
     config.hint_dispatch_bytes_s = s->hint_throttle;
     config.requests_max_bytes = s->native_transport_max_request_data;
     config.batch_size_max = s->transaction_size_max;

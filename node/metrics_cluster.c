@@ -110,6 +110,7 @@ static void put_counters(struct nodei_metrics *m, const struct repl_stats *s)
         {"ringlet_metadata_proposals_total", s->metadata_proposals},
         {"ringlet_metadata_conflicts_total", s->metadata_conflicts},
         {"ringlet_metadata_fetches_total", s->metadata_fetches},
+        {"ringlet_metadata_checkpoints_total", s->metadata_checkpoints},
     };
     for (size_t i = 0; i < BASE_COUNT(others); i++)
         nodei_metric(m, others[i].name, "", (double)others[i].value);

@@ -40,6 +40,7 @@ struct nodei_settings {
     uint64_t phi_convict_threshold, internode_queue_size;
     uint64_t read_request_timeout_ns, range_request_timeout_ns, cas_contention_timeout_ns,
         metadata_timeout_ns;
+    uint64_t metadata_log_entries; /* that are kept */
     uint64_t native_transport_max_request_data;
     /* Clients of the native protocol (a daemon's): where it listens, what others are told
      * (broadcast_rpc_address; empty: rpc_address) */
@@ -261,6 +262,10 @@ void nodei_schema_publish(struct node *node, struct base_schema *schema);
  * published. */
 BASE_MUST int nodei_schema_append(struct node *node, const struct repl_meta_op *op,
                                   struct base_err *err);
+
+/* Take over the state of others in the place of the log (REPL_META_INSTALL): likewise. */
+BASE_MUST int nodei_schema_install(struct node *node, const struct repl_meta_op *op,
+                                   struct base_err *err);
 
 /* The cluster (cluster.c, cluster_session.c); node->cluster is NULL in an embedded node that is
  * alone. */

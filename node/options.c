@@ -96,6 +96,7 @@ static const struct option options[] = {
     {"max_hints_size", NULL, SIZE, FIELD(hints_size_max), 1 * MIB, 16 * TIB, "1GiB", NULL},
     {"memtable_heap_space", "memtable_space", SIZE, FIELD(memtable_space), 1 * MIB, 1 * TIB,
      "64MiB", NULL},
+    {"metadata_log_entries", NULL, NUMBER, FIELD(metadata_log_entries), 16, 1000000, "1000", NULL},
     {"metadata_request_timeout", NULL, DURATION, FIELD(metadata_timeout_ns), 100 * MS,
      3600 * SECOND, "10s", NULL},
     {"native_transport_idle_timeout", NULL, DURATION, FIELD(native_idle_timeout_ns), 0,

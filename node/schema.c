@@ -12,7 +12,11 @@
  *  - DROP: the log first; lsm_replay removes what nobody declared.
  *  - TRUNCATE: the log first, then the store, then "truncated_epoch" in the catalog's local state.
  *    A start that finds a TRUNCATE as the log's last entry past that mark does it again: what was
- *    written meanwhile was concurrent with it. */
+ *    written meanwhile was concurrent with it.
+ *  - The state of others (a checkpoint, in the place of entries that nobody keeps any more): new
+ *    tables first, as with CREATE; then the catalog, whose transaction also names the tables that
+ *    were truncated in between ("truncating"), which the next start truncates if this one did not
+ *    come to it; then as ALTER and DROP. */
 #include <stdio.h>
 
 #include "base/compress.h"
@@ -21,6 +25,7 @@
 
 #define CHANGE_SIZE_MAX (64u << 20)
 #define TRUNCATED_EPOCH "truncated_epoch"
+#define TRUNCATING "truncating"
 #define DDL_TRIES_MAX 20 /* changes of others that came first, before ours is given up */
 
 /* Snapshots. */
@@ -144,13 +149,59 @@ static int truncate_table(struct node *node, struct base_uuid id, uint64_t epoch
     return rc;
 }
 
+/* Those that `ids` names, each 16 bytes; then they are named no more. */
+static int truncate_named(struct node *node, struct base_slice ids, struct base_err *err)
+{
+    int rc = BASE_OK;
+    for (size_t at = 0; rc == BASE_OK && ids.len - at >= 16; at += 16) {
+        struct base_uuid id;
+        memcpy(id.b, ids.data + at, 16);
+        struct lsm_table *place = lsm_table_find(node->store, id);
+        if (place)
+            rc = lsm_table_truncate(place, err);
+    }
+    return rc == BASE_OK && ids.len
+               ? cat_local_put(node->catalog, TRUNCATING, (struct base_slice){0}, err)
+               : rc;
+}
+
+static int heal_install(struct node *node, struct base_err *err)
+{
+    struct base_buf ids;
+    base_buf_init(&ids, CHANGE_SIZE_MAX);
+    int rc = cat_local_get(node->catalog, TRUNCATING, &ids, err);
+    if (rc == BASE_OK)
+        rc = truncate_named(node, base_buf_view(&ids), err);
+    base_buf_fini(&ids);
+    if (rc != BASE_E_NOTFOUND)
+        return rc;
+    base_err_clear(err);
+    return BASE_OK;
+}
+
+/* Is the entry that led to the current schema in our log? (Not after the state of others was taken
+ * over.) */
+static int has_last_entry(struct node *node, bool *out, struct base_err *err)
+{
+    uint64_t first = 0;
+    int rc = cat_log_first(node->catalog, &first, err);
+    *out = first <= node->schema->epoch;
+    return rc;
+}
+
 int nodei_schema_heal(struct node *node, struct base_err *err)
 {
     uint64_t epoch = node->schema->epoch;
     int64_t truncated = 0;
+    bool there = false;
     if (epoch == 0)
         return BASE_OK;
-    int rc = cat_local_get_i64(node->catalog, TRUNCATED_EPOCH, &truncated, err);
+    int rc = heal_install(node, err);
+    if (rc == BASE_OK)
+        rc = has_last_entry(node, &there, err);
+    if (rc != BASE_OK || !there)
+        return rc == BASE_OK ? rc : base_err_wrap(err, rc, "read the schema's state");
+    rc = cat_local_get_i64(node->catalog, TRUNCATED_EPOCH, &truncated, err);
     if (rc != BASE_OK && rc != BASE_E_NOTFOUND)
         return base_err_wrap(err, rc, "read the schema's state");
     base_err_clear(err);
@@ -250,7 +301,10 @@ static int carry_out(struct node *node, const struct base_change *change, struct
         change->kind == BASE_CHANGE_TABLE_DROP || change->kind == BASE_CHANGE_KEYSPACE_DROP;
     int rc = prepare_store(node, change, after, err);
     if (rc == BASE_OK) {
-        rc = cat_log_append(node->catalog, after->epoch, entry, after, ring, err);
+        const struct cat_log_keep keep = {.entries = node->settings.metadata_log_entries,
+                                          .bytes = REPL_LOG_BYTES_MAX,
+                                          .state_bytes_max = REPL_CHECKPOINT_SIZE_MAX};
+        rc = cat_log_append(node->catalog, after->epoch, entry, after, ring, &keep, err);
         if (rc != BASE_OK && change->kind == BASE_CHANGE_TABLE_CREATE)
             drop_table(node, base_schema_table(after, change->keyspace, change->name)->id);
     }
@@ -280,6 +334,91 @@ int nodei_schema_append(struct node *node, const struct repl_meta_op *op, struct
     pthread_mutex_lock(&node->ddl_mutex);
     if (rc == BASE_OK)
         rc = carry_out(node, op->change, op->entry, base_buf_view(&ring), op->schema_after, err);
+    pthread_mutex_unlock(&node->ddl_mutex);
+    base_buf_fini(&ring);
+    return rc;
+}
+
+/* The state of others. */
+
+static bool is_new(const struct base_schema *before, const struct base_table *table)
+{
+    return !base_schema_table_by_id(before, table->id);
+}
+
+/* Before the catalog: tables that are new; and the names of those that were truncated. On failure
+ * none of the new ones is there. */
+static int install_prepare(struct node *node, const struct base_schema *before,
+                           const struct base_schema *after, struct base_buf *truncated,
+                           struct base_err *err)
+{
+    int rc = BASE_OK;
+    size_t i = 0;
+    for (; rc == BASE_OK && i < after->table_count; i++) {
+        const struct base_table *table = after->tables_by_id[i];
+        const struct base_table *old = base_schema_table_by_id(before, table->id);
+        if (!old)
+            rc = open_table(node, table, err);
+        else if (old->truncated_us != table->truncated_us)
+            rc = base_buf_put(truncated, table->id.b, sizeof table->id.b);
+    }
+    for (; rc != BASE_OK && i > 0; i--)
+        if (is_new(before, after->tables_by_id[i - 1]))
+            drop_table(node, after->tables_by_id[i - 1]->id);
+    return rc;
+}
+
+/* After it, before it is published. */
+static int install_follow(struct node *node, const struct base_schema *before,
+                          const struct base_schema *after, struct base_slice truncated,
+                          struct base_err *err)
+{
+    int rc = truncate_named(node, truncated, err);
+    for (size_t i = 0; rc == BASE_OK && i < after->table_count; i++)
+        if (!is_new(before, after->tables_by_id[i]))
+            rc = alter_in_store(node, after->tables_by_id[i], err);
+    return rc;
+}
+
+static int install(struct node *node, struct base_schema *after, struct base_slice ring,
+                   struct base_err *err)
+{
+    struct base_schema *before = base_schema_acquire(node->schema);
+    struct base_buf truncated;
+    base_buf_init(&truncated, CHANGE_SIZE_MAX);
+    int rc = install_prepare(node, before, after, &truncated, err);
+    if (rc == BASE_OK) {
+        rc =
+            cat_log_install(node->catalog, after, ring, TRUNCATING, base_buf_view(&truncated), err);
+        for (size_t i = 0; rc != BASE_OK && i < after->table_count; i++)
+            if (is_new(before, after->tables_by_id[i]))
+                drop_table(node, after->tables_by_id[i]->id);
+    }
+    if (rc == BASE_OK) {
+        rc = install_follow(node, before, after, base_buf_view(&truncated), err);
+        if (rc != BASE_OK)
+            base_err_wrap(err, rc, "the state is recorded but not complete; start the node again");
+        nodei_schema_publish(node, base_schema_acquire(after));
+        nodei_wait_for_sessions(node, after->epoch);
+        for (size_t i = 0; i < before->table_count; i++)
+            if (is_new(after, before->tables_by_id[i]))
+                drop_table(node, before->tables_by_id[i]->id);
+    }
+    base_buf_fini(&truncated);
+    base_schema_release(before);
+    return rc;
+}
+
+int nodei_schema_install(struct node *node, const struct repl_meta_op *op, struct base_err *err)
+{
+    struct base_buf ring;
+    base_buf_init(&ring, CHANGE_SIZE_MAX);
+    int rc = ring_state_encode(op->ring_after, &ring);
+    if (rc != BASE_OK)
+        rc = base_err_set(err, rc, "members: %s", base_err_words(rc));
+    pthread_mutex_lock(&node->ddl_mutex);
+    if (rc == BASE_OK)
+        rc = install(node, op->schema_after, base_buf_view(&ring), err);
     pthread_mutex_unlock(&node->ddl_mutex);
     base_buf_fini(&ring);
     return rc;

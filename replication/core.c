@@ -552,6 +552,7 @@ void repl_config_init(struct repl_config *config)
         .requests_max_bytes = UINT64_C(64) << 20,
         .batch_size_max = (size_t)16 << 20,
         .page_size_bytes = UINT64_C(1) << 20,
+        .metadata_log_entries = 1000,
         .dynamic_snitch_badness = 1.0,
     };
 }

@@ -45,6 +45,7 @@ struct repli_guest {
     unsigned attempts;
     uint64_t wanted; /* an epoch that somebody told of */
     bool snapshot_wanted, liveness_wanted, ready, has_liveness;
+    struct repli_incoming incoming; /* the snapshot, as far as it has come */
     uint64_t liveness_ns;
     bool alive[RING_MEMBERS_MAX]; /* by index of the ring */
     struct guest_change *changes;
@@ -194,26 +195,26 @@ static void publish(struct repl *repl, struct base_schema *schema, struct ring_s
     repli_publish(repl, schema, ring);
 }
 
-static bool take_snapshot(struct repl *repl, struct base_reader *in)
+/* A piece of a snapshot. *more: its next one is wanted. */
+static bool take_piece(struct repl *repl, struct base_reader *in, bool *more)
 {
-    struct base_slice schema_bytes, ring_bytes;
-    struct base_schema *schema = NULL;
-    struct ring_state *ring = NULL;
-    bool good =
-        base_get_bytes(in, &schema_bytes) && base_get_bytes(in, &ring_bytes) &&
-        !base_reader_left(in) && base_schema_decode(schema_bytes, &schema, NULL) == BASE_OK &&
-        ring_state_decode(ring_bytes, &ring, NULL) == BASE_OK && schema->epoch == ring->epoch &&
-        ring->member_count > 0 && ring->epoch >= repl_epoch(repl) &&
-        (repl->ring->member_count == 0 ||
-         base_uuid_equal(ring->cluster_id, repl->ring->cluster_id));
+    struct repli_guest *g = repl->guest;
+    struct base_schema *schema;
+    struct ring_state *ring;
+    enum repli_piece piece = repli_incoming_take(&g->incoming, in);
+    *more = piece == REPLI_PIECE_MORE;
+    if (piece != REPLI_PIECE_WHOLE)
+        return *more;
+    bool good = g->incoming.epoch >= repl_epoch(repl) &&
+                repli_incoming_decode(&g->incoming, repl->ring->cluster_id, &schema, &ring, NULL) ==
+                    BASE_OK;
+    repli_incoming_reset(&g->incoming);
     if (good && ring->epoch > repl_epoch(repl)) {
         publish(repl, schema, ring);
-        return true;
-    }
-    if (schema)
+    } else if (good) {
         base_schema_release(schema);
-    if (ring)
         ring_state_release(ring);
+    }
     return good;
 }
 
@@ -262,20 +263,23 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc,
     (void)call;
     struct repli_guest *g = repl->guest;
     uint64_t before = repl_epoch(repl);
-    bool good = false;
+    bool good = false, more = false;
     if (rc == BASE_OK) {
         struct base_reader in = base_reader(reply->body);
-        uint8_t form;
-        good =
-            base_get_u8(&in, &form) &&
-            (form == REPLI_FETCH_SNAPSHOT ? take_snapshot(repl, &in)
-                                          : form == REPLI_FETCH_ENTRIES && take_entries(repl, &in));
+        uint8_t form = UINT8_MAX;
+        if (base_get_u8(&in, &form) && form == REPLI_FETCH_PIECE)
+            good = take_piece(repl, &in, &more);
+        else if (form == REPLI_FETCH_ENTRIES)
+            good = take_entries(repl, &in);
+        else if (form == REPLI_FETCH_CUT) /* the entries are kept no more */
+            good = more = true;
     }
     /* entries that do not fit: all anew */
-    g->snapshot_wanted = rc == BASE_OK && !good && before > 0;
+    g->snapshot_wanted = more || (rc == BASE_OK && !good && before > 0);
     if (good && reply->epoch > g->wanted)
         g->wanted = reply->epoch;
-    count_answer(repl, good && (repl_epoch(repl) > before || repl_epoch(repl) >= g->wanted), reply);
+    good &= more || repl_epoch(repl) > before || repl_epoch(repl) >= g->wanted;
+    count_answer(repl, good, reply);
     became_ready(repl);
     end_reached(repl);
     go_on(repl);
@@ -337,7 +341,8 @@ static void fetch(struct repl *repl)
                g->wanted - repl_epoch(repl) > ENTRIES_MAX;
     struct repli_peer to = contact_peer(repl, g->contact);
     base_buf_init(&body, 128);
-    if (repli_fetch_request_put(&body, repl->ring->cluster_id, repl_epoch(repl), all) == BASE_OK) {
+    if (repli_fetch_request_put(&body, repl->ring->cluster_id, repl_epoch(repl),
+                                all ? &g->incoming : NULL) == BASE_OK) {
         g->fetch_call.done = fetched;
         repl->stats.metadata_fetches++;
         repli_call_start(repl, &g->fetch_call, to, REPL_LANE_GOSSIP, REPL_VERB_META_FETCH,
@@ -557,6 +562,7 @@ int repli_guest_open(struct repl *repl, struct base_err *err)
         return base_err_set(err, BASE_E_NOMEM, "cluster: out of memory");
     g->timer.fired = timer_fired;
     g->poll.fired = poll_fired;
+    repli_incoming_init(&g->incoming);
     describe(repl, "asking for the cluster");
     return BASE_OK;
 }
@@ -583,6 +589,7 @@ void repli_guest_close(struct repl *repl)
     repli_call_cancel(repl, &g->liveness_call);
     repli_timer_disarm(repl, &g->timer);
     repli_timer_disarm(repl, &g->poll);
+    base_buf_fini(&g->incoming.bytes);
     free(g);
     repl->guest = NULL;
 }

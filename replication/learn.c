@@ -10,7 +10,9 @@
  *     whichever copy comes first is the one.
  *  4. An entry that does not apply is forgotten and fetched anew, some times; then the log stops
  *     here.
- *  5. While target is beyond what we have, a call or the timer is pending, or entries are being
+ *  5. A checkpoint is installed in the place of all entries up to its epoch when it is whole and
+ *     still ahead of us; no entry is made durable meanwhile (`current` is one or the other).
+ *  6. While target is beyond what we have, a call or the timer is pending, or entries are being
  *     applied; attempts end, and who tells of an epoch begins them anew. */
 #include "replication/metadata.h"
 
@@ -18,7 +20,7 @@
 
 #define QUEUE_COUNT_MAX 1024
 #define QUEUE_BYTES_MAX ((size_t)64 << 20)
-#define PAGE_BYTES ((size_t)1 << 20)
+#define PAGE_BYTES REPLI_PIECE_BYTES
 #define SERVING_MAX 32
 #define ATTEMPTS_MAX 12
 #define FETCH_TIMEOUT_NS UINT64_C(2000000000)
@@ -86,7 +88,7 @@ static void queue_put(struct repl *repl, uint64_t epoch, struct base_slice entry
 static uint64_t held_upto(const struct repl *repl)
 {
     const struct repli_learner *l = learner_of(repl);
-    uint64_t epoch = repl_epoch(repl) + (l->current != NULL);
+    uint64_t epoch = l->current ? l->current->epoch : repl_epoch(repl);
     for (const struct repli_learned *q = l->queue; q && q->epoch == epoch + 1; q = q->next)
         epoch++;
     return epoch;
@@ -96,7 +98,7 @@ void repli_metadata_learn(struct repl *repl, uint64_t epoch, struct base_slice e
 {
     struct repli_learner *l = learner_of(repl);
     if (repl->metadata->stopped || repl->closing || epoch <= repl_epoch(repl) ||
-        (l->current && l->current->epoch == epoch))
+        (l->current && epoch <= l->current->epoch))
         return;
     queue_put(repl, epoch, entry);
     if (epoch > l->target)
@@ -117,13 +119,15 @@ static void append_ended(struct repl *repl)
 {
     struct repli_learner *l = learner_of(repl);
     struct repli_learned *current = l->current;
-    BASE_ASSERT(current && current->epoch == repl_epoch(repl) + 1);
+    bool installs = l->append.kind == REPL_META_INSTALL;
+    BASE_ASSERT(current && (installs ? current->epoch > repl_epoch(repl)
+                                     : current->epoch == repl_epoch(repl) + 1));
     l->current = NULL;
     repl->meta_ops--;
     if (l->append.rc != BASE_OK) {
         char text[sizeof repl->metadata->stopped_text];
-        snprintf(text, sizeof text, "entry %llu could not be made durable: %.150s",
-                 (unsigned long long)current->epoch,
+        snprintf(text, sizeof text, "%s %llu could not be made durable: %.150s",
+                 installs ? "the state at epoch" : "entry", (unsigned long long)current->epoch,
                  l->append.err.text[0] ? l->append.err.text : base_err_words(l->append.rc));
         repli_applied_fini(&l->applied);
         repli_metadata_stop(repl, text);
@@ -133,7 +137,10 @@ static void append_ended(struct repl *repl)
         l->applied.schema = NULL;
         l->applied.ring = NULL;
         repli_applied_fini(&l->applied);
-        repli_metadata_applied(repl, base_buf_view(&current->entry), schema, ring);
+        if (installs)
+            repli_metadata_installed(repl, schema, ring);
+        else
+            repli_metadata_applied(repl, base_buf_view(&current->entry), schema, ring);
         repli_paxos_go_on(repl);
     }
     learned_free(current);
@@ -194,9 +201,68 @@ static bool apply_first(struct repl *repl)
         .change = &l->applied.change,
         .schema_after = l->applied.schema,
         .ring_after = l->applied.ring,
+        .keep_entries = repl->config.metadata_log_entries,
         .ctx = repl,
     };
     return true;
+}
+
+static void forget_checkpoint(struct repli_learner *l)
+{
+    repli_incoming_reset(&l->incoming);
+    l->cut_off = false;
+    if (l->schema)
+        base_schema_release(l->schema);
+    if (l->ring)
+        ring_state_release(l->ring);
+    l->schema = NULL;
+    l->ring = NULL;
+}
+
+/* A checkpoint is there: begin to install it. False: it is of no use any more, or later. */
+static bool begin_install(struct repl *repl)
+{
+    struct repli_learner *l = learner_of(repl);
+    uint64_t epoch = l->ring->epoch;
+    if (epoch <= repl_epoch(repl)) {
+        forget_checkpoint(l);
+        return false;
+    }
+    l->current = calloc(1, sizeof *l->current);
+    if (!l->current) {
+        repli_timer_arm_after(repl, &l->retry, NOMEM_WAIT_NS);
+        return false;
+    }
+    base_logf(
+        repl->ports.log, BASE_LOG_INFO,
+        "metadata: entries after %llu are kept nowhere: the state at epoch %llu is taken over",
+        (unsigned long long)repl_epoch(repl), (unsigned long long)epoch);
+    base_buf_init(&l->current->entry, 0);
+    l->current->epoch = epoch;
+    base_arena_init(&l->applied.arena);
+    l->applied.schema = l->schema;
+    l->applied.ring = l->ring;
+    l->schema = NULL;
+    l->ring = NULL;
+    forget_checkpoint(l);
+    repl->meta_ops++;
+    l->append = (struct repl_meta_op){
+        .kind = REPL_META_INSTALL,
+        .done = append_done,
+        .epoch = epoch,
+        .schema_after = l->applied.schema,
+        .ring_after = l->applied.ring,
+        .ctx = repl,
+    };
+    return true;
+}
+
+static bool begin_next(struct repl *repl)
+{
+    struct repli_learner *l = learner_of(repl);
+    if (l->ring && begin_install(repl))
+        return true;
+    return l->queue && l->queue->epoch == repl_epoch(repl) + 1 && apply_first(repl);
 }
 
 /* Apply what is next, as far as it goes without waiting; fetch what is missing then. */
@@ -209,7 +275,7 @@ static void pump(struct repl *repl)
     while (!l->current && !repl->metadata->stopped) {
         while (l->queue && l->queue->epoch <= repl_epoch(repl))
             learned_free(queue_take(l));
-        if (!l->queue || l->queue->epoch != repl_epoch(repl) + 1 || !apply_first(repl))
+        if (!begin_next(repl))
             break;
         if (repl->ports.meta->ops->submit(repl->ports.meta, &l->append) == REPL_PENDING)
             break;
@@ -251,36 +317,87 @@ static bool choose_source(struct repl *repl)
 }
 
 int repli_fetch_request_put(struct base_buf *out, struct base_uuid cluster_id, uint64_t after,
-                            bool snapshot)
+                            const struct repli_incoming *incoming)
 {
     int rc = base_buf_put(out, cluster_id.b, sizeof cluster_id.b);
     if (rc == BASE_OK)
         rc = base_buf_put_varint(out, after);
     if (rc == BASE_OK)
         rc = base_buf_put_varint(out, PAGE_BYTES);
-    return rc == BASE_OK ? base_buf_put_u8(out, snapshot ? REPLI_FETCH_SNAPSHOT : 0) : rc;
+    if (rc == BASE_OK)
+        rc = base_buf_put_u8(out, incoming ? REPLI_FETCH_PIECE : 0);
+    if (rc == BASE_OK && incoming)
+        rc = base_buf_put_varint(out, incoming->epoch);
+    return rc == BASE_OK && incoming ? base_buf_put_varint(out, incoming->bytes.len) : rc;
 }
 
 /* Entries of a META_FETCH's answer into the queue; how many. -1: damaged. */
-static int take_entries(struct repl *repl, struct base_slice body)
+static int take_entries(struct repl *repl, struct base_reader *in)
 {
-    struct base_reader in = base_reader(body);
-    uint8_t form;
     int count = 0;
-    if (!base_get_u8(&in, &form) || form != REPLI_FETCH_ENTRIES)
-        return -1;
-    while (base_reader_left(&in)) {
+    while (base_reader_left(in)) {
         uint64_t epoch;
         struct base_slice entry;
-        if (!repl_entry_get(&in, &epoch, &entry) || !entry.len)
+        if (!repl_entry_get(in, &epoch, &entry) || !entry.len)
             return -1;
         struct repli_learner *l = learner_of(repl);
-        if (epoch <= repl_epoch(repl) || (l->current && l->current->epoch == epoch))
+        if (epoch <= repl_epoch(repl) || (l->current && epoch <= l->current->epoch))
             continue;
         queue_put(repl, epoch, entry);
         count++;
     }
     return count;
+}
+
+/* The cluster whose log is fetched; zero: any (never so, once we are in one or follow one). */
+static struct base_uuid own_cluster(const struct repl *repl)
+{
+    return repl->ring->member_count ? repl->ring->cluster_id : repli_paxos_followed(repl);
+}
+
+/* A piece of a checkpoint: 1, on the way; 0, whole and of no use; -1, damaged. */
+static int take_piece(struct repl *repl, struct base_reader *in)
+{
+    struct repli_learner *l = learner_of(repl);
+    struct base_err err = {0};
+    enum repli_piece piece = l->cut_off ? repli_incoming_take(&l->incoming, in) : REPLI_PIECE_BAD;
+    if (piece == REPLI_PIECE_MORE)
+        return 1;
+    int rc = BASE_E_CORRUPT;
+    bool useful = piece == REPLI_PIECE_WHOLE && l->incoming.epoch > repl_epoch(repl);
+    if (useful) {
+        rc = repli_incoming_decode(&l->incoming, own_cluster(repl), &l->schema, &l->ring, &err);
+        if (rc != BASE_OK)
+            base_logf(repl->ports.log, BASE_LOG_WARN, "metadata: the state at epoch %llu: %s",
+                      (unsigned long long)l->incoming.epoch, err.text);
+    }
+    if (rc == BASE_OK) {
+        repli_incoming_reset(&l->incoming);
+        l->cut_off = false;
+        return 1;
+    }
+    forget_checkpoint(l);
+    return useful || piece == REPLI_PIECE_BAD ? -1 : 0;
+}
+
+/* A META_FETCH's answer: did it bring something (> 0), nothing (0), or damage (-1)? */
+static int take_answer(struct repl *repl, const struct base_message *reply)
+{
+    struct base_reader in = base_reader(reply->body);
+    uint8_t form;
+    if (!base_get_u8(&in, &form))
+        return -1;
+    switch (form) {
+    case REPLI_FETCH_ENTRIES:
+        return take_entries(repl, &in);
+    case REPLI_FETCH_PIECE:
+        return take_piece(repl, &in);
+    case REPLI_FETCH_CUT:
+        learner_of(repl)->cut_off = true;
+        return 1;
+    default:
+        return -1;
+    }
 }
 
 /* Nobody whom we can ask has what somebody told of. */
@@ -299,7 +416,7 @@ static void fetched(struct repl *repl, struct repli_call *call, int rc,
 {
     (void)call;
     struct repli_learner *l = learner_of(repl);
-    int count = rc == BASE_OK ? take_entries(repl, reply->body) : -1;
+    int count = rc == BASE_OK ? take_answer(repl, reply) : -1;
     if (count > 0) {
         l->attempts = 0;
         l->source_is_new = true; /* it knows: go on there */
@@ -328,10 +445,9 @@ static void wait_fired(struct repl *repl, struct repli_timer *timer)
         return;
     }
     struct base_buf body;
-    struct base_uuid cluster_id =
-        repl->ring->member_count ? repl->ring->cluster_id : repli_paxos_followed(repl);
     base_buf_init(&body, 128);
-    if (repli_fetch_request_put(&body, cluster_id, held_upto(repl), false) == BASE_OK) {
+    if (repli_fetch_request_put(&body, own_cluster(repl), held_upto(repl),
+                                l->cut_off ? &l->incoming : NULL) == BASE_OK) {
         l->source_is_new = false;
         l->call.done = fetched;
         repl->stats.metadata_fetches++;
@@ -350,10 +466,11 @@ static void fetch(struct repl *repl)
     if (l->call.pending || repli_timer_is_armed(&l->wait) || repl->metadata->stopped ||
         repl->closing || !repl->started)
         return;
-    if (l->target <= held_upto(repl) || l->queue_bytes > QUEUE_BYTES_MAX / 2 ||
+    if (l->ring || l->target <= held_upto(repl) || l->queue_bytes > QUEUE_BYTES_MAX / 2 ||
         l->queue_count > QUEUE_COUNT_MAX / 2)
         return;
     if (l->attempts >= ATTEMPTS_MAX) {
+        forget_checkpoint(l);
         l->attempts = 0;
         l->target = held_upto(repl);
         return;
@@ -414,8 +531,11 @@ static void serve_free(struct repli_serve *serve)
 static void serve_ended(struct repli_serve *serve)
 {
     struct repl *repl = serve->repl;
+    static const uint8_t cut = REPLI_FETCH_CUT;
     if (serve->op.rc == BASE_OK)
         repli_reply(repl, serve->in, base_buf_view(&serve->body));
+    else if (serve->op.rc == BASE_E_NOTFOUND)
+        repli_reply(repl, serve->in, base_slice(&cut, 1));
     else
         repli_reply_failure(repl, serve->in, serve->op.rc, (struct base_slice){0},
                             serve->op.err.text);
@@ -431,28 +551,20 @@ static void serve_done(struct repl_meta_op *op)
     repli_event_end(repl);
 }
 
-/* All in one, for who keeps no log (a guest). */
-static void serve_snapshot(struct repl *repl, struct repl_inbound *in)
+static void serve_piece(struct repl *repl, struct repl_inbound *in, uint64_t after,
+                        uint64_t bytes_max, uint64_t epoch, uint64_t offset)
 {
-    struct base_buf body, part;
-    base_buf_init(&body, REPLI_PROPOSAL_SIZE_MAX);
-    base_buf_init(&part, REPLI_PROPOSAL_SIZE_MAX);
-    int rc = base_buf_put_u8(&body, REPLI_FETCH_SNAPSHOT);
+    struct base_buf body;
+    base_buf_init(&body, REPLI_PIECE_BYTES + 128);
+    int rc = base_buf_put_u8(&body, REPLI_FETCH_PIECE);
     if (rc == BASE_OK)
-        rc = base_schema_encode(repl->schema, &part);
-    if (rc == BASE_OK)
-        rc = base_buf_put_bytes(&body, base_buf_view(&part));
-    base_buf_reset(&part);
-    if (rc == BASE_OK)
-        rc = ring_state_encode(repl->ring, &part);
-    if (rc == BASE_OK)
-        rc = base_buf_put_bytes(&body, base_buf_view(&part));
+        rc = repli_checkpoint_put(repl, &learner_of(repl)->checkpoint, after, epoch, offset,
+                                  bytes_max, &body);
     if (rc == BASE_OK)
         repli_reply(repl, in, base_buf_view(&body));
     else
         repli_reply_failure(repl, in, rc, (struct base_slice){0}, base_err_words(rc));
     base_buf_fini(&body);
-    base_buf_fini(&part);
 }
 
 static void serve_entries(struct repl *repl, struct repl_inbound *in, uint64_t after,
@@ -494,10 +606,12 @@ void repli_fetch_handle(struct repl *repl, struct repl_inbound *in)
     struct base_slice raw;
     struct base_uuid cluster_id;
     static const struct base_uuid unknown;
-    uint64_t after, bytes_max;
+    uint64_t after, bytes_max, epoch = 0, offset = 0;
     uint8_t flags;
     if (!base_get_raw(&reader, sizeof cluster_id.b, &raw) || !base_get_varint(&reader, &after) ||
         !base_get_varint(&reader, &bytes_max) || !base_get_u8(&reader, &flags) ||
+        ((flags & REPLI_FETCH_PIECE) &&
+         (!base_get_varint(&reader, &epoch) || !base_get_varint(&reader, &offset))) ||
         base_reader_left(&reader)) {
         repli_reply_failure(repl, in, BASE_E_CORRUPT, (struct base_slice){0},
                             base_err_words(BASE_E_CORRUPT));
@@ -507,8 +621,11 @@ void repli_fetch_handle(struct repl *repl, struct repl_inbound *in)
     if (!base_uuid_equal(cluster_id, unknown) && !repli_cluster_is_ours(repl, cluster_id))
         repli_reply_failure(repl, in, BASE_E_INVALID, (struct base_slice){0},
                             "this node is of another cluster");
-    else if (flags & REPLI_FETCH_SNAPSHOT)
-        serve_snapshot(repl, in);
+    else if ((flags & REPLI_FETCH_PIECE) && repl->ring->member_count == 0)
+        repli_reply_failure(repl, in, BASE_E_UNAVAILABLE, (struct base_slice){0},
+                            "this node is in no cluster yet");
+    else if (flags & REPLI_FETCH_PIECE)
+        serve_piece(repl, in, after, bytes_max, epoch, offset);
     else
         serve_entries(repl, in, after, bytes_max);
 }
@@ -520,6 +637,8 @@ void repli_learner_open(struct repl *repl)
     struct repli_learner *l = learner_of(repl);
     l->retry.fired = retry_fired;
     l->wait.fired = wait_fired;
+    repli_incoming_init(&l->incoming);
+    repli_checkpoint_open(&l->checkpoint);
 }
 
 void repli_learner_close(struct repl *repl)
@@ -529,6 +648,9 @@ void repli_learner_close(struct repl *repl)
     BASE_ASSERT(!l->serving);
     while (l->queue)
         learned_free(queue_take(l));
+    forget_checkpoint(l);
+    base_buf_fini(&l->incoming.bytes);
+    repli_checkpoint_close(repl, &l->checkpoint);
     repli_call_cancel(repl, &l->call);
     repli_timer_disarm(repl, &l->wait);
     repli_timer_disarm(repl, &l->retry);

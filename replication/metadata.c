@@ -113,6 +113,28 @@ void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct b
     repli_proposer_go_on(repl);
 }
 
+void repli_metadata_installed(struct repl *repl, struct base_schema *schema,
+                              struct ring_state *ring)
+{
+    uint64_t epoch = ring->epoch;
+    struct repli_proposal *list = take_all(repl);
+    repl->stats.metadata_checkpoints++;
+    repli_publish(repl, schema, ring);
+    for (struct repli_proposal *next; list; list = next) {
+        next = list->next;
+        list->change->epoch = epoch;
+        if (list->accept_sent)
+            outcome_set(list->change, BASE_E_UNKNOWN,
+                        "the change was put to the voters of the metadata log, and this node then "
+                        "fell too far behind to see what was chosen: it may have happened");
+        else
+            outcome_set(list->change, BASE_E_STALE,
+                        "other changes of schema or members came first");
+        proposal_finish(repl, list);
+    }
+    repli_proposer_go_on(repl);
+}
+
 void repli_metadata_stop(struct repl *repl, const char *text)
 {
     struct repli_metadata *m = repl->metadata;

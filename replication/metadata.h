@@ -4,6 +4,7 @@
  * propose.c     the proposer: one Paxos instance for the entry after our epoch
  * paxos.c       the acceptor and its durable state
  * learn.c       learned entries, applied in order; fetching what is missing, and serving it
+ * checkpoint.c  the state itself, for who lacks entries that are cut off
  * apply.c       what an entry leads to (pure)
  * agreement.c   a client hears of its change when the others have it too
  *
@@ -106,6 +107,39 @@ BASE_MUST int repli_entry_apply(const struct base_schema *schema, const struct r
                                 struct base_err *err);
 void repli_applied_fini(struct repli_applied *applied); /* releases what is still there */
 
+/* Checkpoints (checkpoint.c): schema and ring at one epoch as bytes, in pieces. */
+
+#define REPLI_PIECE_BYTES ((size_t)1 << 20)
+/* What is handed out: made when somebody asks, forgotten when nobody has for a while. */
+struct repli_checkpoint {
+    uint64_t epoch, digest;
+    struct base_buf bytes; /* empty: none */
+    struct repli_timer forget;
+};
+void repli_checkpoint_open(struct repli_checkpoint *checkpoint);
+void repli_checkpoint_close(struct repl *repl, struct repli_checkpoint *checkpoint);
+/* One piece of it as the body of an answer, from `offset` on when `epoch` is the one that is handed
+ * out, else from the start. after: what the asker has. LIMIT: it is too large; NOMEM. */
+BASE_MUST int repli_checkpoint_put(struct repl *repl, struct repli_checkpoint *checkpoint,
+                                   uint64_t after, uint64_t epoch, uint64_t offset,
+                                   uint64_t bytes_max, struct base_buf *body);
+
+/* What is fetched. */
+struct repli_incoming {
+    uint64_t epoch, digest, total;
+    struct base_buf bytes; /* so far: no more than were sent to us */
+};
+enum repli_piece { REPLI_PIECE_BAD, REPLI_PIECE_MORE, REPLI_PIECE_WHOLE };
+void repli_incoming_init(struct repli_incoming *incoming);
+void repli_incoming_reset(struct repli_incoming *incoming); /* frees what it holds */
+/* One answer's body, behind its first byte. BAD: damaged; all is forgotten. */
+enum repli_piece repli_incoming_take(struct repli_incoming *incoming, struct base_reader *in);
+/* Of a whole one: new references. The cluster must be this one (zero: any). CORRUPT, VERSION,
+ * NOMEM; INVALID: another cluster's. */
+BASE_MUST int repli_incoming_decode(const struct repli_incoming *incoming,
+                                    struct base_uuid cluster_id, struct base_schema **schema,
+                                    struct ring_state **ring, struct base_err *err);
+
 /* Learning (learn.c). */
 
 struct repli_learned {
@@ -117,7 +151,8 @@ struct repli_serve; /* one META_FETCH that is being read */
 struct repli_learner {
     struct repli_learned *queue; /* ascending by epoch, all > ours */
     size_t queue_count, queue_bytes;
-    struct repli_learned *current; /* being made durable */
+    /* being made durable; without bytes: a checkpoint is installed */
+    struct repli_learned *current;
     struct repli_applied applied;
     struct repl_meta_op append;
     bool pumping;
@@ -133,6 +168,13 @@ struct repli_learner {
     uint8_t source_address[RING_ADDRESS_LEN_MAX + 1];
     bool source_is_new;    /* not asked yet */
     uint64_t recovered_ns; /* when the last recovery began */
+    /* The entries that we lack are cut off where we asked: a checkpoint is fetched. */
+    bool cut_off;
+    struct repli_incoming incoming;
+    struct base_schema *schema; /* the checkpoint that is to be installed, or NULL */
+    struct ring_state *ring;
+    /* serving */
+    struct repli_checkpoint checkpoint;
     struct repli_serve *serving;
     size_t serving_count;
 };
@@ -140,11 +182,13 @@ void repli_learner_open(struct repl *repl);
 void repli_learner_close(struct repl *repl);
 /* Fetch from this peer, who has applied `epoch` (a node that knows no member yet). */
 void repli_learner_follow(struct repl *repl, struct repli_peer source, uint64_t epoch);
-/* The first byte of a META_FETCH's answer; bit 0 of a request's flags asks for the second. */
-enum { REPLI_FETCH_ENTRIES = 0, REPLI_FETCH_SNAPSHOT = 1 };
+/* The first byte of a META_FETCH's answer; bit 0 of a request's flags asks for a piece. CUT: the
+ * entry after `after` is kept no more. */
+enum { REPLI_FETCH_ENTRIES = 0, REPLI_FETCH_PIECE = 1, REPLI_FETCH_CUT = 2 };
 void repli_fetch_handle(struct repl *repl, struct repl_inbound *in);
+/* incoming: of which the next piece is asked for; NULL: entries. */
 BASE_MUST int repli_fetch_request_put(struct base_buf *out, struct base_uuid cluster_id,
-                                      uint64_t after, bool snapshot);
+                                      uint64_t after, const struct repli_incoming *incoming);
 
 /* Proposing (propose.c). */
 
@@ -247,6 +291,10 @@ void repli_proposal_give_up(struct repl *repl, struct repli_proposal *proposal);
  * changes that wanted its place have their answer. */
 void repli_metadata_applied(struct repl *repl, struct base_slice entry, struct base_schema *schema,
                             struct ring_state *ring);
+/* A checkpoint is durable here (references are taken over): publish it. The changes that waited
+ * are told STALE; one that may have been taken by then, UNKNOWN. */
+void repli_metadata_installed(struct repl *repl, struct base_schema *schema,
+                              struct ring_state *ring);
 /* No entry will be applied any more. */
 void repli_metadata_stop(struct repl *repl, const char *text);
 /* Is this the body of our cluster (or are we in none and it says so)? */

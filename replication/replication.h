@@ -137,9 +137,12 @@ extern const struct base_uuid repl_hints_table_id, repl_batches_table_id;
 enum repl_meta_kind {
     REPL_META_APPEND,   /* entry `epoch` with what it leads to: durable, carried out in the store,
                            published to readers */
+    REPL_META_INSTALL,  /* the state that others' log led to at `epoch`, which is beyond ours, in
+                           the place of our log: durable, carried out in the store (tables made,
+                           altered, truncated, dropped in between), published to readers */
     REPL_META_PUT,      /* a small value under a key of replication's (Paxos state): durable */
     REPL_META_READ_LOG, /* entries from `epoch` on, up to about bytes_max, into `buf`
-                           (repl_entry_put's form) */
+                           (repl_entry_put's form). NOTFOUND: that entry has been cut off */
 };
 struct repl_meta_op {
     enum repl_meta_kind kind;
@@ -147,13 +150,18 @@ struct repl_meta_op {
     uint64_t epoch;
     struct base_slice entry;          /* APPEND: the encoded base_change */
     const struct base_change *change; /* APPEND: the same, decoded */
-    struct base_schema *schema_after; /* APPEND: borrowed until done; its epoch is `epoch` */
-    struct ring_state *ring_after;    /* APPEND: likewise */
-    const char *key;                  /* PUT */
+    /* APPEND, INSTALL: borrowed until done; their epoch is `epoch` */
+    struct base_schema *schema_after;
+    struct ring_state *ring_after;
+    /* APPEND: so many entries are kept, this one included; the oldest ones may go, in the same
+     * transaction (and those that are more than REPL_LOG_BYTES_MAX in all) */
+    uint64_t keep_entries;
+    const char *key; /* PUT */
     struct base_slice value;
     size_t bytes_max; /* READ_LOG */
     struct base_buf *buf;
-    int rc; /* APPEND and PUT that fail stop the node's part in the log: IO, STOPPED; STALE never */
+    /* those that fail but READ_LOG stop the node's part in the log: IO, STOPPED; STALE never */
+    int rc;
     struct base_err err;
     void *ctx;
     struct repl_meta_op *next;
@@ -163,6 +171,11 @@ struct repl_meta_op {
 #define REPL_ENTRY_SIZE_MAX ((size_t)64 << 20) /* one encoded change */
 BASE_MUST int repl_entry_put(struct base_buf *out, uint64_t epoch, struct base_slice entry);
 BASE_MUST bool repl_entry_get(struct base_reader *in, uint64_t *epoch, struct base_slice *entry);
+
+/* The log is cut only while the whole state fits into this, for it is what others are given in the
+ * place of what is cut off. */
+#define REPL_CHECKPOINT_SIZE_MAX ((size_t)64 << 20)
+#define REPL_LOG_BYTES_MAX (UINT64_C(64) << 20)
 
 struct repl_meta {
     const struct repl_meta_ops *ops;
@@ -196,6 +209,7 @@ struct repl_config {
     uint64_t requests_max_bytes;
     size_t batch_size_max;         /* of a logged batch */
     uint64_t page_size_bytes;      /* of a replica's answer: 1 MiB */
+    uint64_t metadata_log_entries; /* the log's last ones, which are kept: 1000; at least 1 */
     double dynamic_snitch_badness; /* 1.0: a near replica is passed over when it is this share
                                       slower (Cassandra's dynamic_snitch_badness_threshold) */
 };
@@ -419,7 +433,8 @@ uint64_t repl_histogram_percentile(const struct repl_histogram *h, double p);
     X(hints_created) X(hints_dispatched) X(hints_failed) X(hints_expired) X(hints_refused) \
     X(batches_replayed) X(gossip_rounds) X(gossip_bytes) \
     X(messages_sent) X(messages_received) X(messages_expired) \
-    X(stale_epochs) X(metadata_proposals) X(metadata_conflicts) X(metadata_fetches)
+    X(stale_epochs) X(metadata_proposals) X(metadata_conflicts) X(metadata_fetches) \
+    X(metadata_checkpoints)
 /* clang-format on */
 struct repl_stats {
 #define X(name) uint64_t name;

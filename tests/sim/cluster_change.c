@@ -185,10 +185,24 @@ void cl_on_append(struct cluster_node *node, uint64_t epoch, struct base_slice e
         log->cap = log->cap ? 2 * log->cap : 16;
         log->entries = cluster_must(realloc(log->entries, log->cap * sizeof *log->entries));
     }
-    log->entries[log->count++] = (struct cl_entry){copy_bytes(entry)};
+    log->entries[log->count++] = (struct cl_entry){.bytes = copy_bytes(entry)};
     apply(load, entry);
+    log->entries[epoch - 1].digest = cluster_state_digest(log->schema, log->ring);
     if (load->on_new_entry)
         load->on_new_entry(load->hooks_ctx, node);
+}
+
+/* By whatever way a node came to an epoch: the state is the one that the log from its first entry
+ * on leads to. */
+void cl_on_state(struct cluster_node *node, uint64_t epoch, uint64_t digest)
+{
+    struct cl_load *load = node->world->ctx;
+    if (epoch == 0 || epoch > load->log.count)
+        cluster_fail(load->w, "%s has a state at epoch %" PRIu64 ", and the log has %zu entries",
+                     node->address, epoch, load->log.count);
+    if (load->log.entries[epoch - 1].digest != digest)
+        cluster_fail(load->w, "%s has another state at epoch %" PRIu64 " than the log leads to",
+                     node->address, epoch);
 }
 
 void cl_log_fini(struct cl_log *log)

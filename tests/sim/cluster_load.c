@@ -594,6 +594,7 @@ void cl_init(struct cl_load *load, struct cluster_world *w, const struct cl_opti
     }
     w->ctx = load;
     w->on_append = cl_on_append;
+    w->on_state = cl_on_state;
 }
 
 void cl_begin(struct cl_load *load)

@@ -76,6 +76,7 @@ struct cl_client {
 /* What the log is, as its entries were first appended by anybody. */
 struct cl_entry {
     struct base_slice bytes;
+    uint64_t digest; /* of the state that it leads to, as the checker itself applies it */
 };
 struct cl_log {
     struct cl_entry *entries; /* entry e at e - 1 */
@@ -144,6 +145,7 @@ unsigned cl_node_dc(const struct cluster_node *node);
 void cl_start_read(struct cl_client *c);
 void cl_start_change(struct cl_client *c);
 void cl_on_append(struct cluster_node *node, uint64_t epoch, struct base_slice entry);
+void cl_on_state(struct cluster_node *node, uint64_t epoch, uint64_t digest);
 void cl_log_fini(struct cl_log *log);
 void cl_asked_fini(struct cl_load *load);
 #define CL_OK(expr) cl_must_(expr, #expr)

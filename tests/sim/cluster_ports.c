@@ -6,6 +6,9 @@
  * entry is appended, then tables are altered, truncated (by what the description says of its time)
  * and dropped. */
 #include <stdio.h>
+#include <stdlib.h>
+
+#include "base/checksum.h"
 
 #include "base/compress.h"
 #include "tests/sim/cluster_world.h"
@@ -259,6 +262,32 @@ static int drop_dropped(struct cluster_node *node, const struct repl_meta_op *op
     return rc;
 }
 
+uint64_t cluster_state_digest(const struct base_schema *schema, const struct ring_state *ring)
+{
+    struct base_buf bytes;
+    base_buf_init(&bytes, 64u << 20);
+    if (base_schema_encode(schema, &bytes) != BASE_OK || ring_state_encode(ring, &bytes) != BASE_OK)
+        abort();
+    uint64_t digest = base_checksum(bytes.data, bytes.len);
+    base_buf_fini(&bytes);
+    return digest;
+}
+
+struct cat_log_keep cluster_log_keep(const struct cluster_world *w)
+{
+    return (struct cat_log_keep){.entries = w->options.config.metadata_log_entries,
+                                 .bytes = REPL_LOG_BYTES_MAX,
+                                 .state_bytes_max = REPL_CHECKPOINT_SIZE_MAX};
+}
+
+/* The node has it, whether or not it was told so. */
+static void tell_state(struct cluster_node *node, const struct repl_meta_op *op)
+{
+    if (node->world->on_state)
+        node->world->on_state(node, op->epoch,
+                              cluster_state_digest(op->schema_after, op->ring_after));
+}
+
 static int meta_append(struct cluster_node *node, struct repl_meta_op *op)
 {
     struct base_schema *before;
@@ -274,24 +303,69 @@ static int meta_append(struct cluster_node *node, struct repl_meta_op *op)
     if (before->epoch + 1 != op->epoch)
         cluster_fail(node->world, "%s: appends entry %llu after %llu", node->address,
                      (unsigned long long)op->epoch, (unsigned long long)before->epoch);
+    struct cat_log_keep keep = cluster_log_keep(node->world);
+    if (keep.entries != op->keep_entries)
+        cluster_fail(node->world, "%s: keeps %llu entries", node->address,
+                     (unsigned long long)op->keep_entries);
     base_buf_init(&ring, 64u << 20);
     rc = ring_state_encode(op->ring_after, &ring);
     if (rc == BASE_OK)
         rc = before_append(node, op, &op->err);
     if (rc == BASE_OK)
         rc = cat_log_append(node->catalog, op->epoch, op->entry, op->schema_after,
-                            base_buf_view(&ring), &op->err);
+                            base_buf_view(&ring), &keep, &op->err);
     base_buf_reset(&ring);
     /* also if the answer was an error */
     bool is_there = cat_log_get(node->catalog, op->epoch, &ring, NULL) == BASE_OK;
     base_buf_fini(&ring);
     if (is_there && node->world->on_append)
         node->world->on_append(node, op->epoch, op->entry);
+    if (is_there)
+        tell_state(node, op);
     if (rc == BASE_OK)
         rc = follow(node, op, &op->err);
     if (rc == BASE_OK)
         rc = drop_dropped(node, op, before, &op->err);
     base_schema_release(before);
+    return rc;
+}
+
+/* The catalog's part of taking a checkpoint over: the store may follow, or the process ends. */
+static int install_in_catalog(struct cluster_node *node, struct repl_meta_op *op)
+{
+    struct base_buf ring;
+    base_buf_init(&ring, 64u << 20);
+    int rc = ring_state_encode(op->ring_after, &ring);
+    if (rc == BASE_OK)
+        rc = cat_log_install(node->catalog, op->schema_after, base_buf_view(&ring), "truncating",
+                             (struct base_slice){0}, &op->err);
+    base_buf_fini(&ring);
+    if (rc == BASE_OK)
+        tell_state(node, op);
+    return rc;
+}
+
+static int meta_install(struct cluster_node *node, struct repl_meta_op *op)
+{
+    struct base_schema *before;
+    const struct base_schema *after = op->schema_after;
+    int rc = cat_schema_load(node->catalog, &before, &op->err);
+    if (rc != BASE_OK)
+        return rc;
+    if (before->epoch >= op->epoch)
+        cluster_fail(node->world, "%s: installs the state at %llu over %llu", node->address,
+                     (unsigned long long)op->epoch, (unsigned long long)before->epoch);
+    for (size_t i = 0; node->fs && rc == BASE_OK && i < after->table_count; i++)
+        if (!base_schema_table_by_id(before, after->tables_by_id[i]->id))
+            rc = user_table_open(node, after->tables_by_id[i], &op->err);
+    if (rc == BASE_OK)
+        rc = install_in_catalog(node, op);
+    for (size_t i = 0; node->fs && rc == BASE_OK && i < after->table_count; i++)
+        rc = user_table_open(node, after->tables_by_id[i], &op->err);
+    if (rc == BASE_OK)
+        rc = drop_dropped(node, op, before, &op->err);
+    base_schema_release(before);
+    node->world->installs++;
     return rc;
 }
 
@@ -310,6 +384,10 @@ static int meta_read_log(struct cluster_node *node, struct repl_meta_op *op)
             rc = repl_entry_put(op->buf, epoch, base_buf_view(&entry));
     }
     base_buf_fini(&entry);
+    uint64_t first = 0;
+    if (rc == BASE_E_NOTFOUND && op->buf->len == start &&
+        (cat_log_first(node->catalog, &first, &op->err) != BASE_OK || op->epoch < first))
+        return rc;
     return rc == BASE_E_NOTFOUND ? BASE_OK : rc;
 }
 
@@ -320,6 +398,9 @@ static void meta_carry_out(struct cluster_node *node, struct repl_meta_op *op)
     case REPL_META_APPEND:
         op->rc = meta_append(node, op);
         break;
+    case REPL_META_INSTALL:
+        op->rc = meta_install(node, op);
+        break;
     case REPL_META_PUT:
         op->rc = cat_local_put(node->catalog, op->key, op->value, &op->err);
         break;
@@ -327,7 +408,8 @@ static void meta_carry_out(struct cluster_node *node, struct repl_meta_op *op)
         op->rc = meta_read_log(node, op);
         break;
     }
-    if (op->rc != BASE_OK && !node->stopped.code)
+    bool cut_off = op->kind == REPL_META_READ_LOG && op->rc == BASE_E_NOTFOUND;
+    if (op->rc != BASE_OK && !cut_off && !node->stopped.code)
         node->stopped = op->err;
     cluster_work_post(node);
 }
@@ -446,6 +528,10 @@ void cluster_ops_end(struct cluster_node *node, bool crash)
         cluster_cancel(node->world, &op->event);
         if (!crash && !op->carried_out)
             carry_out(op);
+        /* in the middle: the catalog has it, the store has not heard of it */
+        if (crash && !op->carried_out && op->meta && op->meta->kind == REPL_META_INSTALL &&
+            rng_chance(&node->world->rng, 50))
+            (void)!install_in_catalog(node, op->meta);
         if (crash && op->store)
             op->store->rc = base_err_set(&op->store->err, BASE_E_STOPPED, "the process ends");
         if (crash && op->meta)

@@ -121,6 +121,15 @@ static void draw_changes(struct run *r, struct rng *rng)
     r->faults.at_entry_percent = (unsigned)rng_below(rng, 60);
 }
 
+/* The metadata log is cut: in most runs so short that who was away needs a checkpoint. Drawn apart,
+ * so that a seed's run is else what it was before. */
+static void draw_log(struct run *r, uint64_t seed)
+{
+    struct rng apart = rng_seeded(seed ^ 0x6d657461646174);
+    if (rng_chance(&apart, 60))
+        r->world.config.metadata_log_entries = 1 + rng_below(&apart, 12);
+}
+
 static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
 {
     struct rng rng = rng_seeded(seed ^ 0x72696e676c6574);
@@ -133,6 +142,7 @@ static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
     if (!r->formed)
         r->load.changes = r->load.changes > 12 ? r->load.changes : 12;
     r->safety_ns = (3 + rng_below(&rng, rng_one_in(&rng, 4) ? 40 : 12)) * CLUSTER_S;
+    draw_log(r, seed);
 }
 
 static void print_run(const struct run *r)
@@ -142,15 +152,15 @@ static void print_run(const struct run *r)
            " us loss %u repeat %u late %u"
            " disk %" PRIu64 " us skew %" PRIu64 " us drift %u sync %s memtables %" PRIu64
            " timeouts %" PRIu64 "/%" PRIu64 "/%" PRIu64 " ms pages %" PRIu64 " gossip %" PRIu64
-           " ms safety %" PRIu64 " s%s%s\n",
+           " ms log %" PRIu64 " safety %" PRIu64 " s%s%s\n",
            o->seed, o->nodes, o->guests, o->dcs, o->racks, o->config.num_tokens, o->done_percent,
            o->delay_max_ns / 1000, o->loss_permille, o->repeat_permille, o->late_permille,
            o->disk_max_ns / 1000, o->skew_max_us, o->drift_ppm,
            o->lsm.sync == LSM_SYNC_BATCH ? "batch" : "periodic", o->lsm.memtable_size_max,
            o->config.read_timeout_ns / CLUSTER_MS, o->config.write_timeout_ns / CLUSTER_MS,
            o->config.metadata_timeout_ns / CLUSTER_MS, o->config.page_size_bytes,
-           o->config.gossip_interval_ns / CLUSTER_MS, r->safety_ns / CLUSTER_S,
-           r->formed ? "" : " not formed", is_calm(r) ? " calm" : "");
+           o->config.gossip_interval_ns / CLUSTER_MS, o->config.metadata_log_entries,
+           r->safety_ns / CLUSTER_S, r->formed ? "" : " not formed", is_calm(r) ? " calm" : "");
     cl_options_print(&r->load, stdout);
     cf_options_print(&r->faults, stdout);
 }
@@ -159,9 +169,10 @@ static void print_end(const struct cluster_world *w, const struct cl_load *load)
 {
     printf("  %" PRIu64 " events %" PRIu64 " messages; %" PRIu64 " acknowledged %" PRIu64
            " unknown %" PRIu64 " refused; %" PRIu64 " reads judged, %" PRIu64
-           " values seen; epoch %zu; trace %016" PRIx64 "\n",
+           " values seen; epoch %zu, %" PRIu64 " checkpoints installed; trace %016" PRIx64 "\n",
            w->events, w->net.messages, load->model.acked, load->model.unknown, load->model.refused,
-           load->model.reads_checked, load->model.seen_values, load->log.count, w->trace.hash);
+           load->model.reads_checked, load->model.seen_values, load->log.count, w->installs,
+           w->trace.hash);
 }
 
 static void on_fail(struct cluster_world *w)

@@ -580,16 +580,19 @@ static void append_everywhere(struct cluster_world *w, struct base_slice entry,
 {
     struct base_buf bytes;
     struct base_err err = {0};
+    const struct cat_log_keep keep = cluster_log_keep(w);
     base_buf_init(&bytes, 64u << 20);
     int rc = ring_state_encode(ring, &bytes);
     for (size_t i = 0; rc == BASE_OK && i < w->options.nodes; i++) {
         struct cluster_node *node = &w->nodes[i];
         BASE_ASSERT(node->state == CLUSTER_NODE_DOWN);
         struct cat_catalog *cat = mem_catalog_open(node->disk_catalog);
-        rc = cat_log_append(cat, schema->epoch, entry, schema, base_buf_view(&bytes), &err);
+        rc = cat_log_append(cat, schema->epoch, entry, schema, base_buf_view(&bytes), &keep, &err);
         cat_close(cat);
         if (rc == BASE_OK && w->on_append)
             w->on_append(node, schema->epoch, entry);
+        if (rc == BASE_OK && w->on_state)
+            w->on_state(node, schema->epoch, cluster_state_digest(schema, ring));
     }
     base_buf_fini(&bytes);
     if (rc != BASE_OK)

@@ -160,11 +160,11 @@ struct cluster_world {
     uint64_t now_ns;
     struct cluster_event **heap;
     size_t heap_count, heap_cap;
-    uint64_t next_seq, events;
-    struct cluster_node *nodes; /* members first, then guests */
-    size_t node_count;          /* guests included */
-    struct cluster_link *links; /* [from * node_count + to]; NULL: all are open */
-    bool quiet_net;             /* no loss, no repetition, nothing late */
+    uint64_t next_seq, events, installs; /* of checkpoints */
+    struct cluster_node *nodes;          /* members first, then guests */
+    size_t node_count;                   /* guests included */
+    struct cluster_link *links;          /* [from * node_count + to]; NULL: all are open */
+    bool quiet_net;                      /* no loss, no repetition, nothing late */
     struct cluster_net_stats net;
     struct base_slice seeds[8];
     /* what a program adds */
@@ -172,6 +172,8 @@ struct cluster_world {
     void (*on_changed)(struct cluster_node *node);
     /* a node appends an entry to its log, and then has it */
     void (*on_append)(struct cluster_node *node, uint64_t epoch, struct base_slice entry);
+    /* a node has this state at this epoch, by an entry or by a checkpoint; digest of its bytes */
+    void (*on_state)(struct cluster_node *node, uint64_t epoch, uint64_t digest);
     void (*on_fail)(struct cluster_world *w); /* before the end: print more */
     void *ctx;
 };
@@ -242,6 +244,10 @@ void cluster_inbounds_free(struct cluster_node *node);
 /* A stream of cmd over the node's own store, for checkers. */
 BASE_MUST int cluster_store_read(struct cluster_node *node, const struct base_read *cmd,
                                  struct base_source **out, struct base_err *err);
+/* Of schema and ring as they are kept. */
+uint64_t cluster_state_digest(const struct base_schema *schema, const struct ring_state *ring);
+/* What a node keeps of its log: the configuration's number of entries. */
+struct cat_log_keep cluster_log_keep(const struct cluster_world *w);
 /* Background work goes on some time soon. */
 void cluster_work_post(struct cluster_node *node);
 uint64_t cluster_draw_ns(struct cluster_world *w, uint64_t max_ns); /* small ones more often */

@@ -67,6 +67,16 @@ static int put(const char *key, const char *value)
     return cat->ops->write(cat, &pair, 1, &err);
 }
 
+static void forget_all(void) /* in memory */
+{
+    cat_close(cat);
+    cat = NULL;
+    mem_catalog_free(store);
+    store = mem_catalog_new();
+    in_memory = true;
+    reopen();
+}
+
 static void check_get(const char *key, const char *value)
 {
     struct base_buf out;
@@ -174,6 +184,8 @@ END_TEST
 
 /* The log. */
 
+static struct cat_log_keep keep; /* all */
+
 /* Apply "create keyspace kN" and append it. Takes the schema over. */
 static struct base_schema *append_keyspace(struct base_schema *schema, unsigned n)
 {
@@ -184,7 +196,8 @@ static struct base_schema *append_keyspace(struct base_schema *schema, unsigned 
     struct base_buf bytes;
     base_buf_init(&bytes, 1 << 20);
     ck_assert_int_eq(base_change_encode(&c, &bytes), BASE_OK);
-    ck_ok(cat_log_append(cat, schema->epoch, base_buf_view(&bytes), schema, S(""), &err), err);
+    ck_ok(cat_log_append(cat, schema->epoch, base_buf_view(&bytes), schema, S(""), &keep, &err),
+          err);
     base_buf_fini(&bytes);
     return schema;
 }
@@ -229,9 +242,9 @@ START_TEST(the_log_leads_to_the_schema)
     reopen();
     ck_assert_uint_eq(check_log(), 5);
     /* the epoch is taken */
-    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &err), BASE_E_STALE, err);
+    ck_fails(cat_log_append(cat, 5, S("again"), schema, S(""), &keep, &err), BASE_E_STALE, err);
     schema->epoch = 7;
-    ck_fails(cat_log_append(cat, 7, S("a gap"), schema, S(""), &err), BASE_E_STALE, err);
+    ck_fails(cat_log_append(cat, 7, S("a gap"), schema, S(""), &keep, &err), BASE_E_STALE, err);
     base_schema_release(schema);
     ck_assert_uint_eq(check_log(), 5);
 }
@@ -254,8 +267,9 @@ START_TEST(a_failed_append_is_all_or_nothing)
         base_buf_init(&bytes, 1 << 20);
         ck_assert_int_eq(base_change_encode(&c, &bytes), BASE_OK);
         mem_catalog_fail_at(store, 0, (enum mem_catalog_fault)fault, BASE_E_IO);
-        ck_fails(cat_log_append(cat, after->epoch, base_buf_view(&bytes), after, S(""), &err),
-                 BASE_E_IO, err);
+        ck_fails(
+            cat_log_append(cat, after->epoch, base_buf_view(&bytes), after, S(""), &keep, &err),
+            BASE_E_IO, err);
         ck_assert(mem_catalog_was_hit(store));
         base_buf_fini(&bytes);
         base_schema_release(after);
@@ -263,6 +277,132 @@ START_TEST(a_failed_append_is_all_or_nothing)
         ck_assert_uint_eq(check_log(), fault == MEM_CATALOG_REFUSE ? 1 : 2);
     }
     base_schema_release(schema);
+}
+END_TEST
+
+static uint64_t first_kept(void)
+{
+    uint64_t first;
+    ck_ok(cat_log_first(cat, &first, &err), err);
+    return first;
+}
+
+/* Exactly the entries from `first` to `last` can be read. */
+static void check_kept(uint64_t first, uint64_t last)
+{
+    struct base_buf bytes;
+    base_buf_init(&bytes, 1 << 20);
+    ck_assert_uint_eq(first_kept(), first);
+    for (uint64_t epoch = 1; epoch <= last + 1; epoch++) {
+        int rc = cat_log_get(cat, epoch, &bytes, &err);
+        ck_assert_int_eq(rc, epoch >= first && epoch <= last ? BASE_OK : BASE_E_NOTFOUND);
+    }
+    base_buf_fini(&bytes);
+}
+
+START_TEST(the_log_is_cut)
+{
+    in_memory = _i;
+    reopen();
+    struct base_schema *schema;
+    ck_ok(cat_schema_load(cat, &schema, &err), err);
+    ck_assert_uint_eq(first_kept(), 1);
+    keep = (struct cat_log_keep){.entries = 3, .bytes = 1 << 20, .state_bytes_max = 1 << 20};
+    for (unsigned n = 0; n < 10; n++) {
+        schema = append_keyspace(schema, n);
+        check_kept(n < 3 ? 1 : n - 1, n + 1);
+    }
+    reopen();
+    check_kept(8, 10);
+    keep.bytes = 1; /* the last one is kept, however large */
+    schema = append_keyspace(schema, 10);
+    check_kept(11, 11);
+    keep.bytes = 1 << 20;
+    keep.state_bytes_max = 16; /* what nobody could be given in its place is not cut */
+    for (unsigned n = 11; n < 16; n++)
+        schema = append_keyspace(schema, n);
+    check_kept(11, 16);
+    keep.state_bytes_max = 1 << 20;
+    schema = append_keyspace(schema, 16);
+    check_kept(15, 17);
+    /* as a version left it that kept all and counted nothing: it is counted, and cut */
+    struct cat_pair without = {.key = S("log_kept")};
+    ck_ok(cat->ops->write(cat, &without, 1, &err), err);
+    reopen();
+    schema = append_keyspace(schema, 17);
+    check_kept(16, 18);
+    base_schema_release(schema);
+}
+END_TEST
+
+/* Another one's schema at a later epoch. */
+static struct base_schema *make_later(uint64_t epoch)
+{
+    struct base_schema *schema = base_schema_new();
+    while (schema->epoch < epoch) {
+        char name[24];
+        snprintf(name, sizeof name, "o%u", (unsigned)schema->epoch);
+        struct base_change c =
+            make_create_keyspace(&arena, schema, base_arena_strdup(&arena, S(name)));
+        schema = make_applied(schema, &c);
+    }
+    return schema;
+}
+
+START_TEST(the_state_of_others_takes_the_logs_place)
+{
+    in_memory = _i;
+    reopen();
+    struct base_schema *schema, *later = make_later(40), *loaded;
+    ck_ok(cat_schema_load(cat, &schema, &err), err);
+    for (unsigned n = 0; n < 5; n++)
+        schema = append_keyspace(schema, n);
+    ck_ok(cat_log_install(cat, later, S("a ring"), "note", S("to do"), &err), err);
+    base_schema_release(schema);
+    reopen();
+    check_kept(41, 40);
+    check_get("local/note", "to do");
+    check_get("ring", "a ring");
+    ck_ok(cat_schema_load(cat, &loaded, &err), err);
+    ck_assert_uint_eq(loaded->epoch, 40);
+    ck_assert_uint_eq(loaded->keyspace_count, later->keyspace_count);
+    base_schema_release(loaded);
+    /* never back, nor over what is there */
+    ck_fails(cat_log_install(cat, later, S("a ring"), "note", S(""), &err), BASE_E_STALE, err);
+    keep = (struct cat_log_keep){.entries = 3, .bytes = 1 << 20, .state_bytes_max = 1 << 20};
+    for (unsigned n = 0; n < 5; n++) {
+        later = append_keyspace(later, n);
+        check_kept(n < 3 ? 41 : 39 + n, 41 + n);
+    }
+    /* in the place of nothing at all, as in a new node; no value: the name is not there */
+    forget_all();
+    ck_ok(cat_log_install(cat, later, S("a ring"), "note", (struct base_slice){0}, &err), err);
+    check_kept(46, 45);
+    struct base_buf none;
+    base_buf_init(&none, 64);
+    ck_fails(cat_local_get(cat, "note", &none, &err), BASE_E_NOTFOUND, err);
+    base_schema_release(later);
+}
+END_TEST
+
+START_TEST(a_failed_install_is_all_or_nothing)
+{
+    for (int fault = MEM_CATALOG_REFUSE; fault <= MEM_CATALOG_LOSE; fault++) {
+        forget_all();
+        struct base_schema *schema, *later = make_later(9), *loaded;
+        ck_ok(cat_schema_load(cat, &schema, &err), err);
+        schema = append_keyspace(schema, 0);
+        mem_catalog_fail_at(store, 0, (enum mem_catalog_fault)fault, BASE_E_IO);
+        ck_fails(cat_log_install(cat, later, S("r"), "note", S("x"), &err), BASE_E_IO, err);
+        reopen();
+        bool was = fault == MEM_CATALOG_LOSE;
+        check_kept(was ? 10 : 1, was ? 9 : 1);
+        ck_ok(cat_schema_load(cat, &loaded, &err), err);
+        ck_assert_uint_eq(loaded->epoch, was ? 9 : 1);
+        base_schema_release(loaded);
+        base_schema_release(later);
+        base_schema_release(schema);
+    }
 }
 END_TEST
 
@@ -570,6 +710,9 @@ int main(void)
     tcase_add_loop_test(tc, local_state, 0, 2);
     tcase_add_loop_test(tc, the_log_leads_to_the_schema, 0, 2);
     tcase_add_test(tc, a_failed_append_is_all_or_nothing);
+    tcase_add_loop_test(tc, the_log_is_cut, 0, 2);
+    tcase_add_loop_test(tc, the_state_of_others_takes_the_logs_place, 0, 2);
+    tcase_add_test(tc, a_failed_install_is_all_or_nothing);
     tcase_add_test(tc, the_map_grows);
     tcase_add_test(tc, a_full_map_refuses_and_goes_on);
     tcase_add_test(tc, threads_write_read_and_grow_together);

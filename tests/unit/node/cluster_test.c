@@ -22,11 +22,9 @@ static int open_member(int i)
     snprintf(m->dir, sizeof m->dir, "%s/node%d", fixture.dir, i + 1);
     snprintf(m->listen, sizeof m->listen, "127.0.0.%d:%d", i + 1, fixture_port());
     snprintf(seeds, sizeof seeds, "127.0.0.1:%d", fixture_port());
-    struct node_option options[] = {FIXTURE_PATIENCE,
-                                    {"listen", m->listen},
-                                    {"seeds", seeds},
-                                    {"cluster_name", "unit"},
-                                    {"dc", "lab1"}};
+    struct node_option options[] = {FIXTURE_PATIENCE, {"listen", m->listen},
+                                    {"seeds", seeds}, {"cluster_name", "unit"},
+                                    {"dc", "lab1"},   {"metadata_log_entries", "16"}};
     struct node_config config = {
         .dir = m->dir, .options = options, .option_count = BASE_COUNT(options)};
     int rc = node_open(&config, &m->node, &fixture.err);
@@ -69,6 +67,12 @@ static void wait_for(int i, size_t alive)
 {
     UNTIL(alive_for(i).alive == alive, "node%d sees %zu of %zu members alive, not %zu", i + 1,
           alive_for(i).alive, alive_for(i).members, alive);
+}
+
+static void wait_for_epoch(int i, int like)
+{
+    UNTIL(node_schema_epoch(members[i].node) == node_schema_epoch(members[like].node),
+          "node%d does not know the whole log", i + 1);
 }
 
 static void run(int i, const char *text)
@@ -245,11 +249,71 @@ START_TEST(a_member_goes_and_comes_back)
     OK(open_member(2));
     wait_for(0, MEMBERS);
     wait_for(2, MEMBERS);
-    UNTIL(node_schema_epoch(members[2].node) == node_schema_epoch(members[0].node),
-          "node3 does not learn of the change");
+    wait_for_epoch(2, 0);
     find_table(2);
     ck_assert_ptr_nonnull(base_table_column(fixture.table, BASE_SLICE_LIT("note")));
     ck_assert_int_eq(fixture_get(members[2].session, "s1", 2), 21);
+}
+END_TEST
+
+static int try_count(int i, const char *table)
+{
+    struct base_buf result;
+    char text[128];
+    base_buf_init(&result, 65536);
+    snprintf(text, sizeof text, "SELECT * FROM lab.%s", table);
+    int rc = node_cql(members[i].session, base_slice_str(text), &result, &fixture.err);
+    base_buf_fini(&result);
+    return rc;
+}
+
+/* While it is away more is changed than anybody keeps of the log: it takes the state over, and its
+ * store follows: tables are made, altered, truncated, dropped. */
+START_TEST(a_member_behind_the_cut_of_the_log)
+{
+    run(0, "CREATE TABLE lab.gone (k int PRIMARY KEY)");
+    run(0, "CREATE TABLE lab.emptied (sensor text, ts int, celsius int, "
+           "PRIMARY KEY (sensor, ts))");
+    OK(fixture_write(members[0].session, "s1", 1, 20));
+    wait_for_epoch(2, 0);
+    struct base_uuid gone, truncated;
+    find_table(2);
+    gone = base_schema_table(fixture.schema, BASE_SLICE_LIT("lab"), BASE_SLICE_LIT("gone"))->id;
+    truncated = fixture.table->id;
+    ck_assert_ptr_nonnull(lsm_table_find(members[2].node->store, gone));
+    close_member(2);
+    run(0, "TRUNCATE lab.readings");
+    run(0, "DROP TABLE lab.gone");
+    run(0, "CREATE TABLE lab.late (sensor text, ts int, celsius int, PRIMARY KEY (sensor, ts))");
+    run(0, "ALTER TABLE lab.emptied ADD note text");
+    for (int i = 0; i < 20; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "ALTER TABLE lab.late WITH comment = 'change %d'", i);
+        run(i % 2, text);
+    }
+    OK(open_member(2));
+    wait_for(0, MEMBERS);
+    wait_for(2, MEMBERS);
+    wait_for_epoch(2, 0);
+    uint64_t first = 0;
+    OK(cat_log_first(members[2].node->catalog, &first, &fixture.err));
+    ck_assert_uint_eq(first, node_schema_epoch(members[2].node) + 1);
+    OK(cat_log_first(members[0].node->catalog, &first, &fixture.err));
+    ck_assert_uint_eq(first, node_schema_epoch(members[0].node) - 15);
+    UNTIL(!lsm_table_find(members[2].node->store, gone), "a dropped table stays in the store");
+    struct lsm_table_stats stats = {0};
+    lsm_table_get_stats(lsm_table_find(members[2].node->store, truncated), &stats);
+    ck_assert_uint_eq(stats.sstable_count + stats.memtable_rows, 0);
+    find_table(2);
+    ck_assert_int_eq(fixture_get(members[2].session, "s1", 1), -1);
+    OK(try_count(2, "late"));
+    /* it takes part as before, also after a restart */
+    run(2, "ALTER TABLE lab.late WITH comment = 'back'");
+    close_member(2);
+    OK(open_member(2));
+    wait_for(2, MEMBERS);
+    OK(fixture_write(members[2].session, "s1", 2, 21));
+    ck_assert_int_eq(fixture_get(members[0].session, "s1", 2), 21);
 }
 END_TEST
 
@@ -358,6 +422,7 @@ int main(void)
     tcase_add_test(tc, the_whole_table_page_by_page);
     tcase_add_test(tc, reads_end_at_any_time);
     tcase_add_test(tc, a_member_goes_and_comes_back);
+    tcase_add_test(tc, a_member_behind_the_cut_of_the_log);
     tcase_add_test(tc, a_minority_refuses_and_says_so);
     tcase_add_test(tc, two_nodes_create_the_same_table);
     tcase_add_test(tc, a_guest_coordinates);

@@ -77,6 +77,29 @@ START_TEST(a_truncate_that_was_cut_off_is_finished)
 }
 END_TEST
 
+/* The state of others was taken over, in which the table was truncated, and the process died before
+ * the store did it. */
+START_TEST(a_takeover_that_was_cut_off_is_finished)
+{
+    struct base_buf left;
+    base_buf_init(&left, 1024);
+    OK(fixture_write(fixture.session, "s1", 1, 20));
+    OK(cat_local_put(fixture.node->catalog, "truncating",
+                     base_slice(fixture.table->id.b, sizeof fixture.table->id.b), &fixture.err));
+    fixture_close();
+    fixture_open();
+    fixture_find_table();
+    ck_assert_int_eq(fixture_count(fixture.session), 0);
+    FAILS(BASE_E_NOTFOUND, cat_local_get(fixture.node->catalog, "truncating", &left, &fixture.err));
+    OK(fixture_write(fixture.session, "s1", 3, 22));
+    fixture_close();
+    fixture_open(); /* and not once more */
+    fixture_find_table();
+    ck_assert_int_eq(fixture_count(fixture.session), 1);
+    base_buf_fini(&left);
+}
+END_TEST
+
 START_TEST(a_dropped_table_is_named)
 {
     OK(fixture_write(fixture.session, "s1", 1, 20));
@@ -498,6 +521,7 @@ int main(void)
     tcase_add_test(tc, the_schema_survives_a_restart);
     tcase_add_test(tc, truncate_removes_what_was_there);
     tcase_add_test(tc, a_truncate_that_was_cut_off_is_finished);
+    tcase_add_test(tc, a_takeover_that_was_cut_off_is_finished);
     tcase_add_test(tc, a_dropped_table_is_named);
     tcase_add_test(tc, creating_what_exists_attaches_or_tells_the_difference);
     tcase_add_test(tc, a_transaction_sees_itself_and_nobody_else_does);

@@ -21,12 +21,24 @@ static void watch_append(struct cluster_node *node, uint64_t epoch, struct base_
         lw.greatest = epoch;
 }
 
+/* Also those that take a checkpoint over. */
+static void watch_state(struct cluster_node *node, uint64_t epoch, uint64_t digest)
+{
+    BASE_ASSERT(epoch > 0 && epoch < LOG_EPOCHS_MAX);
+    if (!lw.digests[epoch])
+        lw.digests[epoch] = digest;
+    if (lw.digests[epoch] != digest)
+        cluster_fail(&lw.w, "node %zu has another state at %llu than somebody before", node->index,
+                     (unsigned long long)epoch);
+}
+
 void log_world_begin(const struct cluster_options *options, bool formed)
 {
     memset(&lw, 0, sizeof lw);
     base_arena_init(&lw.arena);
     cluster_world_init(&lw.w, options, NULL);
     lw.w.on_append = watch_append;
+    lw.w.on_state = watch_state;
     if (formed)
         cluster_world_form(&lw.w);
 }

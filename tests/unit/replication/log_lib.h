@@ -23,6 +23,7 @@ struct log_world {
     struct cluster_world w;
     struct base_arena arena;
     struct base_buf entries[LOG_EPOCHS_MAX]; /* by epoch: what the first that appended it had */
+    uint64_t digests[LOG_EPOCHS_MAX];        /* of the state there, likewise; 0: nobody was there */
     uint64_t greatest;
     struct log_change changes[LOG_CHANGES_MAX];
     size_t change_count;

@@ -185,9 +185,12 @@ static void good_body(enum repl_verb verb, struct base_buf *body)
         rc |= base_buf_put(body, cluster_id.b, 16) |
               repl_entry_put(body, repl_epoch(t.repl) + 2, base_buf_view(&entry));
         break;
-    case REPL_VERB_META_FETCH:
-        rc |= repli_fetch_request_put(body, cluster_id, 0, base_random_u64(&t.random.base) & 1);
+    case REPL_VERB_META_FETCH: {
+        struct repli_incoming incoming = {.epoch = base_random_u64(&t.random.base) % 3};
+        rc |= repli_fetch_request_put(body, cluster_id, 0,
+                                      base_random_u64(&t.random.base) & 1 ? &incoming : NULL);
         break;
+    }
     case REPL_VERB_META_PROPOSE:
         rc |= base_buf_put_varint(body, 1) | base_buf_put_bytes(body, base_buf_view(&entry));
         break;

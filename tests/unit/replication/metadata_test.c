@@ -3,12 +3,14 @@
  * minority that changes something; a node that never catches up. */
 #include <stdio.h>
 
+#include "replication/metadata.h"
 #include "tests/unit/replication/log_lib.h"
 
-static void begin(unsigned nodes)
+static void begin_keeping(unsigned nodes, uint64_t entries)
 {
     struct cluster_options o;
     cluster_options_init(&o);
+    o.config.metadata_log_entries = entries;
     o.nodes = nodes;
     o.seeds = 1;
     o.stores = false;
@@ -17,6 +19,11 @@ static void begin(unsigned nodes)
     log_start_all();
     log_run_until_all_serve(CLUSTER_S);
     cluster_run(&lw.w, 3 * CLUSTER_S); /* everybody has heard of everybody */
+}
+
+static void begin(unsigned nodes)
+{
+    begin_keeping(nodes, 1000);
 }
 
 static void expect(const struct log_change *c, int rc)
@@ -116,6 +123,185 @@ START_TEST(who_was_cut_off_catches_up)
     log_start(4);
     log_run_until_even(20 * CLUSTER_S);
     ck_assert(log_has_keyspace(3, "ks29") && log_has_keyspace(4, "ks29"));
+    log_world_end();
+}
+END_TEST
+
+/* Create keyspaces one by one at the first two nodes. */
+static void create_many(int n)
+{
+    for (int i = 0; i < n; i++) {
+        char name[16];
+        struct log_change *c;
+        snprintf(name, sizeof name, "ks%d", i);
+        do
+            log_run_until_done(c = log_create((size_t)i % 2, name));
+        while (c->change.outcome.rc == BASE_E_STALE);
+        expect(c, BASE_OK);
+    }
+}
+
+static uint64_t kept_from(size_t node)
+{
+    struct base_err err;
+    uint64_t first;
+    ck_ok(cat_log_first(lw.w.nodes[node].catalog, &first, &err), err);
+    return first;
+}
+
+/* So large that the state takes several pieces. */
+static void create_large_tables(int n)
+{
+    char *comment = malloc(400001);
+    memset(comment, 'c', 400000);
+    comment[400000] = 0;
+    for (int i = 0; i < n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "large%d", i);
+        struct base_table *table =
+            make_table(&lw.arena, "ks0", base_arena_strdup(&lw.arena, base_slice_str(name)),
+                       "p k int; r v text");
+        table->options.comment = base_slice_str(comment);
+        struct log_change *c;
+        do {
+            struct base_change change = make_create_table(repl_schema(lw.w.nodes[0].repl), table);
+            log_run_until_done(c = log_change(0, &change));
+        } while (c->change.outcome.rc == BASE_E_STALE);
+        expect(c, BASE_OK);
+    }
+    free(comment);
+}
+
+/* The entries that it lacks are cut off everywhere: it takes the state over. */
+START_TEST(who_is_behind_the_cut_takes_a_checkpoint)
+{
+    begin_keeping(5, 5);
+    cluster_node_kill(&lw.w.nodes[3], false);
+    log_isolate(2, true);
+    create_many(12);
+    create_large_tables(6);
+    ck_assert_uint_eq(kept_from(0), log_epoch(0) - 4);
+    ck_assert_uint_eq(lw.w.installs, 0);
+    log_isolate(2, false);
+    log_start(3);
+    log_run_until_even(20 * CLUSTER_S);
+    ck_assert_uint_eq(lw.w.installs, 2);
+    ck_assert(log_has_keyspace(2, "ks11") && log_has_keyspace(3, "ks11"));
+    /* it goes on from there as any other */
+    struct log_change *c = log_create(3, "zoo");
+    log_run_until_done(c);
+    expect(c, BASE_OK);
+    log_run_until_even(5 * CLUSTER_S);
+    ck_assert_uint_eq(lw.w.installs, 2);
+    ck_assert_uint_eq(kept_from(3), log_epoch(3));
+    /* and over a restart */
+    cluster_node_kill(&lw.w.nodes[3], true);
+    log_start(3);
+    ck_assert(log_has_keyspace(3, "zoo") && log_has_keyspace(3, "ks11"));
+    log_world_end();
+}
+END_TEST
+
+/* Whoever hands it out dies in the middle, or the one that fetches does, at every moment; and
+ * changes go on meanwhile. */
+START_TEST(a_checkpoint_that_is_cut_short)
+{
+    unsigned installed = 0;
+    for (uint64_t at = 0; at < 40; at++) {
+        begin_keeping(4, 3);
+        cluster_node_kill(&lw.w.nodes[3], false);
+        create_many(8);
+        create_large_tables(6);
+        log_start(3);
+        cluster_run(&lw.w, at * CLUSTER_MS / 2);
+        size_t victim = at % 4 == 3 ? 3 : at % 2;
+        cluster_node_kill(&lw.w.nodes[victim], at & 4);
+        cluster_run(&lw.w, 100 * CLUSTER_MS);
+        log_start(victim);
+        log_run_until_all_serve(20 * CLUSTER_S);
+        log_run_until_even(60 * CLUSTER_S);
+        ck_assert(log_has_keyspace(3, "ks7"));
+        installed += lw.w.installs > 0;
+        log_world_end();
+    }
+    ck_assert_uint_eq(installed, 40);
+}
+END_TEST
+
+/* What waits for its place in the log when that is passed over: it was put to nobody, so it never
+ * happens; the client is told to look anew. */
+START_TEST(a_change_whose_place_is_passed_over)
+{
+    begin_keeping(3, 2);
+    log_isolate(2, true);
+    struct log_change *c = log_create(2, "zoo");
+    cluster_run(&lw.w, 100 * CLUSTER_MS);
+    create_many(6);
+    ck_assert(!c->done);
+    log_isolate(2, false);
+    log_run_until_done(c);
+    expect(c, BASE_E_STALE);
+    ck_assert_uint_eq(lw.w.installs, 1);
+    cluster_run(&lw.w, 5 * CLUSTER_S);
+    ck_assert(!log_has_keyspace(0, "zoo"));
+    log_world_end();
+}
+END_TEST
+
+START_TEST(pieces_are_checked)
+{
+    struct rng rng = rng_seeded(5);
+    struct repli_checkpoint served;
+    struct repli_incoming incoming;
+    struct base_schema *schema;
+    struct ring_state *ring;
+    struct base_err err;
+    struct base_buf body;
+    static const struct base_uuid any;
+    struct base_uuid other = {{9}};
+    begin(3);
+    struct repl *repl = lw.w.nodes[0].repl;
+    base_buf_init(&body, 1 << 20);
+    for (int round = 0; round < 3000; round++) {
+        enum repli_piece piece = REPLI_PIECE_MORE;
+        bool bent = false;
+        repli_checkpoint_open(&served);
+        repli_incoming_init(&incoming);
+        repli_event_begin(repl);
+        served.forget.fired = repl->metadata->learner.checkpoint.forget.fired;
+        while (piece == REPLI_PIECE_MORE && !bent) {
+            base_buf_reset(&body);
+            ck_assert_int_eq(repli_checkpoint_put(repl, &served, 0, incoming.epoch,
+                                                  incoming.bytes.len, 1 + rng_below(&rng, 200),
+                                                  &body),
+                             BASE_OK);
+            bent = rng_one_in(&rng, 4);
+            if (bent && rng_one_in(&rng, 2))
+                body.len = rng_below(&rng, body.len);
+            else if (bent)
+                body.data[rng_below(&rng, body.len)] ^= (uint8_t)(1 + rng_below(&rng, 255));
+            struct base_reader in = base_reader(base_buf_view(&body));
+            piece = repli_incoming_take(&incoming, &in);
+            ck_assert_uint_le(incoming.bytes.len, served.bytes.len);
+        }
+        if (bent)
+            ck_assert_int_ne(piece, REPLI_PIECE_WHOLE);
+        if (piece == REPLI_PIECE_WHOLE) {
+            ck_ok(repli_incoming_decode(&incoming, any, &schema, &ring, &err), err);
+            ck_assert_uint_eq(schema->epoch, log_epoch(0));
+            base_schema_release(schema);
+            ring_state_release(ring);
+            ck_fails(repli_incoming_decode(&incoming, other, &schema, &ring, &err), BASE_E_INVALID,
+                     err);
+            incoming.epoch++;
+            ck_fails(repli_incoming_decode(&incoming, any, &schema, &ring, &err), BASE_E_CORRUPT,
+                     err);
+        }
+        repli_checkpoint_close(repl, &served);
+        repli_event_end(repl);
+        base_buf_fini(&incoming.bytes);
+    }
+    base_buf_fini(&body);
     log_world_end();
 }
 END_TEST
@@ -231,6 +417,32 @@ START_TEST(a_catalog_that_fails)
 }
 END_TEST
 
+/* … and taking a checkpoint over. */
+START_TEST(a_checkpoint_that_cannot_be_made_durable)
+{
+    static const struct repl_meta_ops ops = {fail_some};
+    begin_keeping(4, 2);
+    cluster_node_kill(&lw.w.nodes[3], false);
+    create_many(6);
+    failing = REPL_META_INSTALL;
+    const struct repl_meta_ops *good = lw.w.nodes[3].meta_port.ops;
+    lw.w.nodes[3].meta_port.ops = &ops;
+    log_start(3);
+    cluster_run(&lw.w, 10 * CLUSTER_S);
+    ck_assert(!log_has_keyspace(3, "ks5"));
+    struct log_change *c = log_create(3, "zoo");
+    log_run_until_done(c);
+    expect(c, BASE_E_STOPPED);
+    ck_assert_ptr_nonnull(strstr(c->change.outcome.err.text, "the disk says no"));
+    cluster_node_kill(&lw.w.nodes[3], false);
+    lw.w.nodes[3].meta_port.ops = good;
+    log_start(3);
+    log_run_until_even(20 * CLUSTER_S);
+    ck_assert(log_has_keyspace(3, "ks5"));
+    log_world_end();
+}
+END_TEST
+
 /* A vote is durable before it is told: the power goes right after. With 2 of 3 voters that is every
  * vote of a change. */
 START_TEST(power_goes_at_every_moment)
@@ -266,10 +478,15 @@ int main(void)
     tcase_add_test(t, two_that_create_the_same_get_one_and_one_error);
     tcase_add_test(t, a_minority_changes_nothing_and_says_so);
     tcase_add_test(t, who_was_cut_off_catches_up);
+    tcase_add_test(t, who_is_behind_the_cut_takes_a_checkpoint);
+    tcase_add_test(t, a_checkpoint_that_is_cut_short);
+    tcase_add_test(t, a_change_whose_place_is_passed_over);
+    tcase_add_test(t, pieces_are_checked);
     tcase_add_test(t, all_restart_at_once);
     tcase_add_test(t, a_proposer_that_dies);
     tcase_add_test(t, a_stale_change_is_told_at_once);
     tcase_add_test(t, a_catalog_that_fails);
+    tcase_add_test(t, a_checkpoint_that_cannot_be_made_durable);
     tcase_add_test(t, power_goes_at_every_moment);
     suite_add_tcase(s, t);
     return ck_main(s);
