@@ -76,54 +76,59 @@ void cli_copy_progress(struct cli_copy *c, uint64_t rows, bool last)
 
 /* Options. */
 
-enum form { TEXT, LETTER, NUMBER, FLAG, SECONDS, BOOLSTYLE, IGNORED };
+#define ONE_PROCESS "one process with one connection keeps MAXINFLIGHTMESSAGES rows in flight"
+enum form { TEXT, LETTER, NUMBER, FLAG, SECONDS, BOOLSTYLE, FIXED };
 enum direction { BOTH, TO, FROM };
 static const struct option {
     const char *name;
     enum form form;
     enum direction direction;
     size_t at; /* of struct cli_copy */
+    /* FIXED: cqlsh's options that can say here only what is so; the words that do, apart by
+     * blanks, and why others do not */
+    const char *words, *why;
 } options[] = {
-    {"delimiter", LETTER, BOTH, offsetof(struct cli_copy, dialect.delimiter)},
-    {"quote", LETTER, BOTH, offsetof(struct cli_copy, dialect.quote)},
-    {"escape", LETTER, BOTH, offsetof(struct cli_copy, dialect.escape)},
-    {"header", FLAG, BOTH, offsetof(struct cli_copy, header)},
-    {"null", TEXT, BOTH, offsetof(struct cli_copy, null)},
-    {"datetimeformat", TEXT, BOTH, offsetof(struct cli_copy, date_time_format)},
-    {"decimalsep", LETTER, BOTH, offsetof(struct cli_copy, decimal_separator)},
-    {"thousandssep", TEXT, BOTH, offsetof(struct cli_copy, thousands)},
-    {"boolstyle", BOOLSTYLE, BOTH, 0},
-    {"reportfrequency", SECONDS, BOTH, offsetof(struct cli_copy, report_s)},
-    {"ratefile", TEXT, BOTH, offsetof(struct cli_copy, rate_file)},
-    {"maxattempts", NUMBER, BOTH, offsetof(struct cli_copy, attempts_max)},
-    {"numprocesses", IGNORED, BOTH, 0}, /* one process keeps many requests in flight */
-    {"encoding", IGNORED, BOTH, 0},     /* UTF-8 */
-    {"configfile", IGNORED, BOTH, 0},
-    {"pagesize", NUMBER, TO, offsetof(struct cli_copy, page_size)},
-    {"pagetimeout", IGNORED, TO, 0},
-    {"maxrequests", IGNORED, TO, 0},
-    {"begintoken", TEXT, TO, offsetof(struct cli_copy, begin_token)},
-    {"endtoken", TEXT, TO, offsetof(struct cli_copy, end_token)},
-    {"maxoutputsize", NUMBER, TO, offsetof(struct cli_copy, output_size_max)},
-    {"floatprecision", NUMBER, TO, offsetof(struct cli_copy, float_digits)},
-    {"doubleprecision", NUMBER, TO, offsetof(struct cli_copy, double_digits)},
-    {"chunksize", IGNORED, FROM, 0},
-    {"minbatchsize", IGNORED, FROM, 0},
-    {"maxbatchsize", IGNORED, FROM, 0},
-    {"maxbackoffattempts", IGNORED, FROM, 0},
-    {"maxpendingchunks", IGNORED, FROM, 0},
-    {"requesttimeout", IGNORED, FROM, 0},
-    {"childtimeout", IGNORED, FROM, 0},
-    {"preparedstatements", IGNORED, FROM, 0},
-    {"maxinflightmessages", NUMBER, FROM, offsetof(struct cli_copy, in_flight_max)},
-    {"ingestrate", NUMBER, FROM, offsetof(struct cli_copy, rate)},
-    {"maxrows", NUMBER, FROM, offsetof(struct cli_copy, rows_max)},
-    {"skiprows", NUMBER, FROM, offsetof(struct cli_copy, skip_rows)},
-    {"skipcols", TEXT, FROM, offsetof(struct cli_copy, skip_columns)},
-    {"maxparseerrors", NUMBER, FROM, offsetof(struct cli_copy, parse_errors_max)},
-    {"maxinserterrors", NUMBER, FROM, offsetof(struct cli_copy, insert_errors_max)},
-    {"errfile", TEXT, FROM, offsetof(struct cli_copy, error_file)},
-    {"ttl", NUMBER, FROM, offsetof(struct cli_copy, ttl)},
+    {"delimiter", LETTER, BOTH, offsetof(struct cli_copy, dialect.delimiter), NULL, NULL},
+    {"quote", LETTER, BOTH, offsetof(struct cli_copy, dialect.quote), NULL, NULL},
+    {"escape", LETTER, BOTH, offsetof(struct cli_copy, dialect.escape), NULL, NULL},
+    {"header", FLAG, BOTH, offsetof(struct cli_copy, header), NULL, NULL},
+    {"null", TEXT, BOTH, offsetof(struct cli_copy, null), NULL, NULL},
+    {"datetimeformat", TEXT, BOTH, offsetof(struct cli_copy, date_time_format), NULL, NULL},
+    {"decimalsep", LETTER, BOTH, offsetof(struct cli_copy, decimal_separator), NULL, NULL},
+    {"thousandssep", TEXT, BOTH, offsetof(struct cli_copy, thousands), NULL, NULL},
+    {"boolstyle", BOOLSTYLE, BOTH, 0, NULL, NULL},
+    {"reportfrequency", SECONDS, BOTH, offsetof(struct cli_copy, report_s), NULL, NULL},
+    {"ratefile", TEXT, BOTH, offsetof(struct cli_copy, rate_file), NULL, NULL},
+    {"maxattempts", NUMBER, BOTH, offsetof(struct cli_copy, attempts_max), NULL, NULL},
+    {"numprocesses", FIXED, BOTH, 0, "1", ONE_PROCESS},
+    {"encoding", FIXED, BOTH, 0, "utf8 utf-8", "files are read and written in UTF-8"},
+    {"configfile", FIXED, BOTH, 0, "", "options stand in the statement"},
+    {"pagesize", NUMBER, TO, offsetof(struct cli_copy, page_size), NULL, NULL},
+    {"pagetimeout", SECONDS, TO, offsetof(struct cli_copy, page_timeout_s), NULL, NULL},
+    {"maxrequests", FIXED, TO, 0, "1", "one page is asked for at a time"},
+    {"begintoken", TEXT, TO, offsetof(struct cli_copy, begin_token), NULL, NULL},
+    {"endtoken", TEXT, TO, offsetof(struct cli_copy, end_token), NULL, NULL},
+    {"maxoutputsize", NUMBER, TO, offsetof(struct cli_copy, output_size_max), NULL, NULL},
+    {"floatprecision", NUMBER, TO, offsetof(struct cli_copy, float_digits), NULL, NULL},
+    {"doubleprecision", NUMBER, TO, offsetof(struct cli_copy, double_digits), NULL, NULL},
+    {"chunksize", FIXED, FROM, 0, "", ONE_PROCESS},
+    {"minbatchsize", FIXED, FROM, 0, "1", "each row is a request of its own"},
+    {"maxbatchsize", FIXED, FROM, 0, "1", "each row is a request of its own"},
+    {"maxbackoffattempts", NUMBER, FROM, offsetof(struct cli_copy, backoff_attempts_max), NULL,
+     NULL},
+    {"maxpendingchunks", FIXED, FROM, 0, "", ONE_PROCESS},
+    {"requesttimeout", SECONDS, FROM, offsetof(struct cli_copy, request_timeout_s), NULL, NULL},
+    {"childtimeout", FIXED, FROM, 0, "", ONE_PROCESS},
+    {"preparedstatements", FIXED, FROM, 0, "true", "rows are sent by a prepared statement"},
+    {"maxinflightmessages", NUMBER, FROM, offsetof(struct cli_copy, in_flight_max), NULL, NULL},
+    {"ingestrate", NUMBER, FROM, offsetof(struct cli_copy, rate), NULL, NULL},
+    {"maxrows", NUMBER, FROM, offsetof(struct cli_copy, rows_max), NULL, NULL},
+    {"skiprows", NUMBER, FROM, offsetof(struct cli_copy, skip_rows), NULL, NULL},
+    {"skipcols", TEXT, FROM, offsetof(struct cli_copy, skip_columns), NULL, NULL},
+    {"maxparseerrors", NUMBER, FROM, offsetof(struct cli_copy, parse_errors_max), NULL, NULL},
+    {"maxinserterrors", NUMBER, FROM, offsetof(struct cli_copy, insert_errors_max), NULL, NULL},
+    {"errfile", TEXT, FROM, offsetof(struct cli_copy, error_file), NULL, NULL},
+    {"ttl", NUMBER, FROM, offsetof(struct cli_copy, ttl), NULL, NULL},
 };
 
 static bool set_styles(struct cli_copy *c, const char *value)
@@ -137,6 +142,16 @@ static bool set_styles(struct cli_copy *c, const char *value)
     c->yes = base_arena_strdup(&c->arena, base_slice(value, (size_t)(comma - value)));
     c->no = base_arena_strdup(&c->arena, base_slice_str(no));
     return c->yes && c->no && *c->no && strcasecmp(c->yes, c->no) != 0;
+}
+
+static bool is_word(const char *words, const char *value)
+{
+    for (size_t len; *words; words += len + (words[len] == ' ')) {
+        len = strcspn(words, " ");
+        if (strlen(value) == len && strncasecmp(words, value, len) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool set_option(struct cli_copy *c, const struct option *o, const char *value)
@@ -163,9 +178,60 @@ static bool set_option(struct cli_copy *c, const struct option *o, const char *v
         return *value && !*end && *(double *)place > 0;
     case BOOLSTYLE:
         return set_styles(c, value);
-    case IGNORED:
-        return true;
+    case FIXED:
+        return is_word(o->words, value);
     }
+    return false;
+}
+
+static const struct option *find_option(const struct cli_copy *c, const struct cli_token *name)
+{
+    for (size_t i = 0; i < BASE_COUNT(options); i++)
+        if (cli_token_is(name, options[i].name) && options[i].direction != (c->to ? FROM : TO))
+            return &options[i];
+    return NULL;
+}
+
+static void refuse_option(const struct cli_copy *c, const struct option *o, const char *value)
+{
+    char name[32];
+    size_t i = 0;
+    for (; o->name[i] && i + 1 < sizeof name; i++)
+        name[i] = (char)toupper((unsigned char)o->name[i]);
+    name[i] = 0;
+    if (o->form != FIXED)
+        cli_shell_fail(c->shell, "COPY: %s cannot be '%s'", name, value);
+    else if (*o->words)
+        cli_shell_fail(c->shell, "COPY: %s cannot be '%s', only %.*s: %s", name, value,
+                       (int)strcspn(o->words, " "), o->words, o->why);
+    else
+        cli_shell_fail(c->shell, "COPY: leave %s out: %s", name, o->why);
+}
+
+/* name = value */
+static bool parse_option(struct cli_copy *c, struct base_slice *rest)
+{
+    struct base_buf text;
+    struct cli_token name = cli_token_next(rest), equals = cli_token_next(rest),
+                     value = cli_token_next(rest);
+    const struct option *o = find_option(c, &name);
+    if (name.kind != CLI_TOKEN_WORD || !cli_token_is(&equals, "=") || value.kind == CLI_TOKEN_END)
+        return false;
+    if (!o) {
+        cli_shell_fail(c->shell, "Unrecognized COPY %s options: %.*s", c->to ? "TO" : "FROM",
+                       BASE_SLICE_ARG(name.text));
+        return false;
+    }
+    if (value.kind == CLI_TOKEN_SYMBOL && value.text.data[0] == '-') /* a sign apart */
+        value = cli_token_next(rest);
+    base_buf_init(&text, 1 << 20);
+    const char *kept = cli_token_unquote(&value, &text) == BASE_OK
+                           ? base_arena_strdup(&c->arena, base_buf_view(&text))
+                           : NULL;
+    base_buf_fini(&text);
+    if (kept && set_option(c, o, kept))
+        return true;
+    refuse_option(c, o, kept ? kept : "");
     return false;
 }
 
@@ -178,32 +244,8 @@ static bool parse_options(struct cli_copy *c, struct base_slice rest)
     if (!cli_token_is(&token, "with"))
         return false;
     do {
-        struct base_buf text;
-        struct cli_token name = cli_token_next(&rest), equals = cli_token_next(&rest),
-                         value = cli_token_next(&rest);
-        const struct option *o = NULL;
-        for (size_t i = 0; i < BASE_COUNT(options); i++)
-            if (cli_token_is(&name, options[i].name) && options[i].direction != (c->to ? FROM : TO))
-                o = &options[i];
-        if (name.kind != CLI_TOKEN_WORD || !cli_token_is(&equals, "=") ||
-            value.kind == CLI_TOKEN_END)
+        if (!parse_option(c, &rest))
             return false;
-        if (!o) {
-            cli_shell_fail(c->shell, "Unrecognized COPY %s options: %.*s", c->to ? "TO" : "FROM",
-                           BASE_SLICE_ARG(name.text));
-            return false;
-        }
-        if (value.kind == CLI_TOKEN_SYMBOL && value.text.data[0] == '-') /* a sign apart */
-            value = cli_token_next(&rest);
-        base_buf_init(&text, 1 << 20);
-        const char *kept = cli_token_unquote(&value, &text) == BASE_OK
-                               ? base_arena_strdup(&c->arena, base_buf_view(&text))
-                               : NULL;
-        base_buf_fini(&text);
-        if (!kept || !set_option(c, o, kept)) {
-            cli_shell_fail(c->shell, "COPY: %s cannot be '%s'", o->name, kept ? kept : "");
-            return false;
-        }
         token = cli_token_next(&rest);
     } while (cli_token_is(&token, "and"));
     return token.kind == CLI_TOKEN_END;
@@ -424,6 +466,8 @@ void cli_shell_copy(struct cli_shell *shell, struct base_slice statement)
                            .rate = 100000,
                            .ttl = -1,
                            .attempts_max = 5,
+                           .backoff_attempts_max = 12,
+                           .request_timeout_s = 60,
                            .in_flight_max = 512,
                            .float_digits = 5,
                            .double_digits = 12,
@@ -441,6 +485,8 @@ void cli_shell_copy(struct cli_shell *shell, struct base_slice statement)
     } else {
         good = choose_columns(c, names, name_count);
     }
+    if (c->page_timeout_s <= 0) /* as cqlsh: 10 s for each 1000 rows of a page */
+        c->page_timeout_s = c->page_size > 1000 ? (double)c->page_size / 100 : 10;
     if (good) {
         cli_copy_say(c, "\nStarting copy of %s.%s with columns [", c->keyspace, c->table);
         bool first = true;

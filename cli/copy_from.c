@@ -14,13 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IN_FLIGHT_MAX = 2048, ERRORS_SHOWN = 20, STALL_MS = 60000 };
+enum { IN_FLIGHT_MAX = 2048, ERRORS_SHOWN = 20 };
+#define BACKOFF_NS UINT64_C(10000000) /* doubled with each attempt, to 128 times */
 
 struct flight {
     /* [bytes] one after the other, as EXECUTE has them; the fields as they came, as CSV */
     struct base_buf values, raw;
     size_t *ends; /* of values; SIZE_MAX: null */
     int64_t attempts;
+    uint64_t again_ns; /* 0: sent; else when it is sent again: the node had too much to do */
     bool busy;
 };
 struct import {
@@ -33,7 +35,7 @@ struct import {
     size_t *column_of; /* the file's, by marker */
     bool has_counter;
     struct flight *flights;
-    size_t flight_count, in_flight;
+    size_t flight_count, in_flight, resting;
     int16_t *free_list;
     size_t free_count;
     struct cli_csv_record record;
@@ -219,6 +221,21 @@ static int find_files(struct import *im, struct base_err *err)
     return im->paths.gl_pathc ? BASE_OK : base_err_set(err, BASE_E_INVALID, "No file was named");
 }
 
+/* A byte order mark is no part of the first field. */
+static int pass_over_mark(FILE *file)
+{
+    static const uint8_t mark[3] = {0xEF, 0xBB, 0xBF};
+    int c[3], n = 0;
+    while (n < 3 && (c[n] = getc(file)) == mark[n])
+        n++;
+    if (n == 3)
+        return BASE_OK;
+    for (int back = n; back >= 0; back--) /* glibc takes back as much as was read */
+        if (c[back] != EOF && ungetc(c[back], file) == EOF)
+            return BASE_E_IO;
+    return BASE_OK;
+}
+
 /* Open the next; *more false: there is none. */
 static int next_file(struct import *im, bool *more, struct base_err *err)
 {
@@ -243,6 +260,8 @@ static int next_file(struct import *im, bool *more, struct base_err *err)
         if (!im->file)
             return base_err_set(err, BASE_E_NOTFOUND, "Can't open '%s' for reading: %s", path,
                                 strerror(errno));
+        if (pass_over_mark(im->file) != BASE_OK)
+            return base_err_set(err, BASE_E_IO, "'%s' cannot be read", path);
     }
     im->files += *more;
     return BASE_OK;
@@ -358,6 +377,7 @@ static int send_row(struct import *im, int16_t index, struct base_err *err)
             cql_wire_abandon(&cql->out);
     }
     f->attempts++;
+    f->again_ns = 0;
     return rc == BASE_OK ? rc : base_err_set(err, rc, "the row is too large to be sent");
 }
 
@@ -422,8 +442,16 @@ static int take_answer(struct import *im, struct cql_message *m, struct base_err
     rc = cql_get_error(&im->reply, im->copy->shell->cql.version, m->body, &error, err);
     if (rc != BASE_OK)
         return rc;
-    if (passes(im, &error) && f->attempts < im->copy->attempts_max && !im->stopped)
-        return send_row(im, (int16_t)index, err);
+    bool overloaded = error.code == CQL_ERROR_OVERLOADED;
+    int64_t attempts_max = overloaded ? im->copy->backoff_attempts_max : im->copy->attempts_max;
+    if (passes(im, &error) && f->attempts < attempts_max && !im->stopped) {
+        if (!overloaded)
+            return send_row(im, (int16_t)index, err);
+        unsigned shift = f->attempts < 7 ? (unsigned)f->attempts : 7;
+        f->again_ns = cli_copy_now_ns() + (BACKOFF_NS << shift);
+        im->resting++;
+        return BASE_OK;
+    }
     char why[512];
     snprintf(why, sizeof why, "%s: %.*s", cli_cql_error_words(error.code),
              BASE_SLICE_ARG(error.message));
@@ -456,15 +484,33 @@ static int feed(struct import *im, struct base_err *err)
     return BASE_OK;
 }
 
+/* Rows that an overloaded node did not take: again, when they have waited. */
+static int wake(struct import *im, struct base_err *err)
+{
+    uint64_t now_ns = im->resting ? cli_copy_now_ns() : 0;
+    int rc = BASE_OK;
+    for (size_t i = 0; rc == BASE_OK && im->resting && i < im->flight_count; i++) {
+        struct flight *f = &im->flights[i];
+        if (!f->busy || !f->again_ns || f->again_ns > now_ns)
+            continue;
+        im->resting--;
+        rc = send_row(im, (int16_t)i, err);
+    }
+    return rc;
+}
+
 static int exchange(struct import *im, struct base_err *err)
 {
+    int woken = wake(im, err);
+    if (woken != BASE_OK)
+        return woken;
     struct cli_cql *cql = &im->copy->shell->cql;
     int rc = cli_cql_write(cql, err);
     if (rc != BASE_OK && rc != BASE_E_BUSY)
         return rc;
     struct pollfd p = {.fd = cql->fd,
                        .events = (short)(POLLIN | (rc == BASE_E_BUSY ? POLLOUT : 0))};
-    bool idle = im->in_flight == 0; /* held back by INGESTRATE */
+    bool idle = im->in_flight == im->resting; /* held back by INGESTRATE, or by the node */
     if (poll(&p, 1, idle ? 5 : 100) < 0 && errno != EINTR)
         return base_err_set(err, BASE_E_IO, "poll: %s", strerror(errno));
     if (!(p.revents & ~POLLOUT))
@@ -503,9 +549,10 @@ static int run(struct import *im, struct base_err *err)
             moved = landed;
             moved_ns = cli_copy_now_ns();
         }
-        if (rc == BASE_OK && (cli_copy_now_ns() - moved_ns) / 1000000 > STALL_MS)
-            rc = base_err_set(err, BASE_E_TIMEOUT, "No records inserted in %d seconds, aborting",
-                              STALL_MS / 1000);
+        if (rc == BASE_OK &&
+            (double)(cli_copy_now_ns() - moved_ns) / 1e9 > im->copy->request_timeout_s)
+            rc = base_err_set(err, BASE_E_TIMEOUT, "No records inserted in %g seconds, aborting",
+                              im->copy->request_timeout_s);
         cli_copy_progress(im->copy, landed, false);
     }
     return rc;

@@ -30,9 +30,9 @@ struct cli_copy {
         *rate_file, *begin_token, *end_token;
     char decimal_separator;
     int64_t page_size, output_size_max, rows_max, skip_rows, parse_errors_max, insert_errors_max,
-        rate, ttl, attempts_max, in_flight_max;
+        rate, ttl, attempts_max, backoff_attempts_max, in_flight_max;
     int64_t float_digits, double_digits;
-    double report_s;
+    double report_s, page_timeout_s, request_timeout_s; /* 0: not given */
     /* Progress: */
     uint64_t started_ns, shown_ns, shown_rows;
     double rate_now;

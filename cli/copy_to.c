@@ -160,7 +160,8 @@ static int copy_pages(struct cli_copy *c, struct output *out, struct base_err *e
     base_arena_init(&arena);
     base_buf_init(&text, 1 << 20);
     base_buf_init(&state, 1 << 20);
-    int rc = make_query(c, &text);
+    int rc = make_query(c, &text), timeout_ms = c->shell->cql.config.request_timeout_ms;
+    c->shell->cql.config.request_timeout_ms = (int)(c->page_timeout_s * 1000);
     struct cql_query query = cli_shell_make_query(c->shell, base_buf_view(&text));
     query.options.has_page_size = true;
     query.options.page_size = (int32_t)c->page_size;
@@ -178,6 +179,7 @@ static int copy_pages(struct cli_copy *c, struct output *out, struct base_err *e
             rc = base_err_set(err, BASE_E_INTERRUPTED,
                               "stopped: the file has what was read until then");
     }
+    c->shell->cql.config.request_timeout_ms = timeout_ms;
     base_buf_fini(&state);
     base_buf_fini(&text);
     base_arena_fini(&arena);
@@ -199,14 +201,16 @@ void cli_copy_to(struct cli_copy *c)
         rc = copy_pages(c, &out, &err);
     if (c->path && out.file && fclose(out.file) != 0 && rc == BASE_OK)
         rc = base_err_set(&err, BASE_E_IO, "%s: %s", c->path, strerror(errno));
-    cli_copy_progress(c, out.rows, true);
+    if (!c->path && fflush(stdout) != 0 && rc == BASE_OK)
+        rc = base_err_set(&err, BASE_E_IO, "write: %s", strerror(errno));
     if (rc != BASE_OK)
         cli_shell_fail(c->shell, "%s", err.text);
-    cli_copy_interval(c, took);
-    cli_copy_say(c, "%llu rows exported to %u files in %s.\n", (unsigned long long)out.rows,
-                 out.files, took);
-    if (!c->path)
-        fflush(stdout);
+    if (out.file) { /* else nothing was begun */
+        cli_copy_progress(c, out.rows, true);
+        cli_copy_interval(c, took);
+        cli_copy_say(c, "%llu rows exported to %u files in %s.\n", (unsigned long long)out.rows,
+                     out.files, took);
+    }
     if (rc == BASE_E_CLOSED)
         c->shell->lost = true;
     base_buf_fini(&out.line);

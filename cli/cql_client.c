@@ -425,6 +425,12 @@ static int ask_options(struct cli_cql *c, struct base_arena *arena, bool *lz4, s
     if (rc != BASE_OK)
         return base_err_set(err, rc, "room for a request");
     rc = finish(c, BASE_OK, c->config.connect_timeout_ms, &message, err);
+    if (rc == BASE_E_TIMEOUT || rc == BASE_E_CLOSED || rc == BASE_E_INVALID) {
+        char why[256];
+        snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, err ? err->text : "");
+        return base_err_set(err, rc, "%s (is %u its port for CQL, %s TLS?)", why, c->config.port,
+                            c->config.ssl ? "with" : "without");
+    }
     if (rc != BASE_OK)
         return rc;
     if (message.opcode == CQL_OPCODE_ERROR)
@@ -483,10 +489,12 @@ static int log_in(struct cli_cql *c, struct base_arena *arena, struct base_err *
 static int start_up(struct cli_cql *c, struct base_arena *arena, bool lz4, struct base_err *err)
 {
     struct cql_message message;
-    struct cql_wire_pair pairs[4] = {{BASE_SLICE_LIT("CQL_VERSION"), BASE_SLICE_LIT("3.0.0")},
-                                     {BASE_SLICE_LIT("DRIVER_NAME"), BASE_SLICE_LIT("ringlet")},
-                                     {BASE_SLICE_LIT("DRIVER_VERSION"), BASE_SLICE_LIT("0.1.0")},
-                                     {BASE_SLICE_LIT("COMPRESSION"), BASE_SLICE_LIT("lz4")}};
+    struct cql_wire_pair pairs[4] = {
+        {BASE_SLICE_LIT("CQL_VERSION"),
+         base_slice_str(c->config.cql_version ? c->config.cql_version : "3.0.0")},
+        {BASE_SLICE_LIT("DRIVER_NAME"), BASE_SLICE_LIT("ringlet")},
+        {BASE_SLICE_LIT("DRIVER_VERSION"), BASE_SLICE_LIT("0.1.0")},
+        {BASE_SLICE_LIT("COMPRESSION"), BASE_SLICE_LIT("lz4")}};
     int rc = begin(c, CQL_OPCODE_STARTUP, 0);
     if (rc != BASE_OK)
         return base_err_set(err, rc, "room for a request");

@@ -17,6 +17,7 @@ struct cli_cql_config {
     const char *host;
     uint16_t port;
     int version;                 /* 3..5; 0: the newest that both sides know */
+    const char *cql_version;     /* the language's; NULL: any of 3 */
     bool lz4;                    /* compress, if the node can */
     const char *user, *password; /* NULL: none; borrowed while the connection is open */
     int connect_timeout_ms, request_timeout_ms;

@@ -1,6 +1,9 @@
 /* ringlet: the program. Global options, then a command; one file a command. */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/cli_private.h"
 
@@ -91,8 +94,9 @@ const struct cli_command cli_commands[] = {
      "  --ssl, --cacert FILE     TLS, trusting the system's authorities or those in FILE (PEM); "
      "--cert FILE --key FILE: our own certificate\n"
      "  --request-timeout S      seconds to wait for an answer (10); --connect-timeout S (5)\n"
-     "  --protocol-version N     3, 4 or 5 (default: the newest that the node speaks)\n"
-     "  -C, --color, --no-color  colours (default: on a terminal); --tty: as on a terminal\n"
+     "  --protocol-version N     3, 4 or 5 (default: the newest that the node speaks); "
+     "--cqlversion 3.x.y: of the language; --encoding utf-8\n"
+     "  -C, --color, --no-color  colours (default: on a terminal); -t, --tty: as on a terminal\n"
      "  --disable-history        keep no file of statements (~/.local/state/ringlet/shell_history, "
      "0600; never those with passwords)\n"
      "Ctrl-C stops a statement, Tab completes, Ctrl-R searches the history.\n",
@@ -196,7 +200,29 @@ static int parse_port(const char *text, unsigned short *port)
     return CLI_OK;
 }
 
-int main(int argc, char **argv)
+/* A descriptor that the caller closed would be the next socket's or file's, and what is printed
+ * would go there: it is opened so that it fails instead. */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            exit(CLI_FAILED);
+}
+
+/* What was printed must have gone somewhere: a full disk is a failure. */
+static int finish(int code)
+{
+    errno = 0;
+    bool failed = fflush(stdout) != 0;
+    if (!failed && !ferror(stdout))
+        return code;
+    fprintf(stderr, "ringlet: standard output: %s\n",
+            failed && errno ? strerror(errno) : "not all could be written");
+    return code == CLI_OK ? CLI_FAILED : code;
+}
+
+static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
         {"host", required_argument, NULL, 'h'},
@@ -273,4 +299,10 @@ int main(int argc, char **argv)
         argv++;
     }
     return command->run(&options, command, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_descriptors();
+    return finish(run(argc, argv));
 }

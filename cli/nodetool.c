@@ -95,6 +95,9 @@ static int fetch(struct call *call, struct base_err *err)
         rc = base_err_set(err, call->http.rc, "%s%s", call->http.error.text,
                           call->http.rc == BASE_E_UNAVAILABLE
                               ? " (is the node running? start one: ringlet node)"
+                          : call->http.rc == BASE_E_IO || call->http.rc == BASE_E_CLOSED
+                              ? " (is that the node's port for HTTP? 7000, unless it was told "
+                                "otherwise)"
                               : "");
     net_http_client_free(client);
     net_loop_free(call->loop);

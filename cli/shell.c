@@ -45,7 +45,7 @@ void cli_shell_fail(struct cli_shell *shell, const char *fmt, ...)
     fflush(shell->out);
     if (shell->colours)
         fputs(CLI_RED, stderr);
-    if (shell->input && shell->input->name)
+    if (shell->input && shell->input->name && shell->input->line)
         fprintf(stderr, "%s:%u:", shell->input->name, shell->input->line);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
@@ -198,6 +198,8 @@ static enum cli_edit next_line(struct cli_shell *shell, struct cli_shell_input *
     if (input->file) {
         ssize_t n = getline(&text, &cap, input->file);
         if (n < 0) {
+            if (ferror(input->file) && !interrupted) /* a directory, a disk that fails */
+                cli_shell_fail(shell, "Could not read '%s': %s", input->name, strerror(errno));
             free(text);
             return interrupted ? CLI_EDIT_INTERRUPT : CLI_EDIT_END;
         }
@@ -352,6 +354,7 @@ static int take_option(struct cli_shell *shell, struct arguments *a,
     case 'N':
         a->no_colours = true;
         return CLI_OK;
+    case 't':
     case 'T':
         a->force_tty = true;
         return CLI_OK;
@@ -382,6 +385,13 @@ static int take_option(struct cli_shell *shell, struct arguments *a,
     case 'K':
         shell->config.tls.key = optarg;
         return CLI_OK;
+    case 'L':
+        shell->config.cql_version = optarg;
+        return CLI_OK;
+    case 'E':
+        return strcasecmp(optarg, "utf-8") == 0 || strcasecmp(optarg, "utf8") == 0
+                   ? CLI_OK
+                   : cli_usage(command, "--encoding: only UTF-8 is known here");
     case 'O':
         return milliseconds(optarg, &shell->config.connect_timeout_ms)
                    ? CLI_OK
@@ -411,6 +421,8 @@ static int parse(struct cli_shell *shell, struct arguments *a, const struct cli_
         {"cacert", required_argument, NULL, 'A'},
         {"cert", required_argument, NULL, 'c'},
         {"key", required_argument, NULL, 'K'},
+        {"cqlversion", required_argument, NULL, 'L'},
+        {"encoding", required_argument, NULL, 'E'},
         {NULL, 0, NULL, 0},
     };
     int option, rc = CLI_OK, place = 0;
@@ -418,7 +430,7 @@ static int parse(struct cli_shell *shell, struct arguments *a, const struct cli_
     opterr = 0;
     optind = 0;
     while (rc == CLI_OK &&
-           (option = getopt_long(argc + 1, words, "e:f:u:p:k:C", options, NULL)) != -1)
+           (option = getopt_long(argc + 1, words, "e:f:u:p:k:Ct", options, NULL)) != -1)
         rc = take_option(shell, a, command, option, words);
     for (; rc == CLI_OK && optind < argc + 1; optind++, place++) {
         if (place == 0)
@@ -492,6 +504,12 @@ int cli_shell(const struct cli_options *options, const struct cli_command *comma
     struct base_err err = {0};
     const char *host = getenv("CQLSH_HOST"), *port = getenv("CQLSH_PORT");
     int rc = CLI_OK;
+    if (argc > 0 && strcmp(argv[0], "-h") == 0) {
+        char *name[] = {(char *)(uintptr_t)command->name};
+        return cli_help(options, command, 1, name);
+    }
+    if (argc > 0 && (strcmp(argv[0], "-v") == 0 || strcmp(argv[0], "--version") == 0))
+        return cli_version(options, command, 0, NULL);
     if (host && *host && strcmp(options->host, "127.0.0.1") == 0)
         shell.config.host = host;
     if (port && *port)
@@ -510,9 +528,8 @@ int cli_shell(const struct cli_options *options, const struct cli_command *comma
     }
     cli_editor_close(shell.editor);
     cli_cql_close(&shell.cql);
-    if (shell.capture)
-        fclose(shell.out);
-    free(shell.capture);
+    if (shell.capture && !cli_shell_end_capture(&shell) && rc == CLI_OK)
+        rc = 2;
     free(shell.keyspace);
     free(shell.user);
     free(shell.password);

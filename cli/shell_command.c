@@ -277,6 +277,21 @@ static void do_source(struct cli_shell *shell, const struct words *w)
     free(path);
 }
 
+bool cli_shell_end_capture(struct cli_shell *shell)
+{
+    BASE_ASSERT(shell->capture && shell->out != stdout);
+    bool before = ferror(shell->out); /* when a page was flushed: errno is another's by now */
+    errno = 0;
+    bool good = fclose(shell->out) == 0 && !before;
+    if (!good)
+        cli_shell_fail(shell, "'%s': %s", shell->capture,
+                       errno ? strerror(errno) : "not all could be written");
+    shell->out = stdout;
+    free(shell->capture);
+    shell->capture = NULL;
+    return good;
+}
+
 static void do_capture(struct cli_shell *shell, const struct words *w)
 {
     if (w->count == 1) {
@@ -291,11 +306,7 @@ static void do_capture(struct cli_shell *shell, const struct words *w)
             cli_shell_fail(shell, "Not currently capturing output.");
             return;
         }
-        if (fclose(shell->out) != 0)
-            cli_shell_fail(shell, "'%s': %s", shell->capture, strerror(errno));
-        shell->out = stdout;
-        free(shell->capture);
-        shell->capture = NULL;
+        (void)cli_shell_end_capture(shell);
         return;
     }
     if (shell->capture) {

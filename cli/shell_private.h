@@ -109,6 +109,9 @@ void cli_shell_help(struct cli_shell *shell, struct base_slice topics);
 
 /* True: it was a command of the shell's, and is done. */
 bool cli_shell_command(struct cli_shell *shell, struct base_slice statement);
+/* Close CAPTURE's file; results go to stdout again. False: not all of it was written, which was
+ * said. */
+bool cli_shell_end_capture(struct cli_shell *shell);
 void cli_shell_show_host(struct cli_shell *shell);
 void cli_shell_show_version(struct cli_shell *shell);
 
