@@ -189,6 +189,9 @@ struct cql_exec {
     bool tracing;
     struct base_slice keyspace;          /* of the session (functions, admin) */
     void (*done)(struct cql_exec *exec); /* after PENDING */
+    /* Asked when a SELECT's result has grown; NULL: always. False: no more memory for it: a page
+     * ends with the row that it has, a result in one fails (OVERLOADED). */
+    bool (*may_grow)(struct cql_exec *exec);
     void *ctx;
     /* Filled: */
     struct cql_result result; /* the caller has init'ed it */

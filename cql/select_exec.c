@@ -170,7 +170,8 @@ enum verdict { GO_ON, STOP, STOP_WITH_MORE };
 
 static bool page_is_full(const struct cqli_select_run *run)
 {
-    return run->paged && run->exec->result.row_count >= (uint32_t)run->exec->page_size;
+    return run->paged && (run->exec->result.row_count >= (uint32_t)run->exec->page_size ||
+                          (run->must_end && run->exec->result.row_count > 0));
 }
 
 /* A row did not fit: the page ends before it, if it has any. */
@@ -305,6 +306,18 @@ static void finish(struct cqli_select_run *run, int rc)
     }
 }
 
+/* The page ends before the next row. */
+static int may_not_grow(struct cqli_select_run *run)
+{
+    run->must_end = true;
+    if (run->paged)
+        return BASE_OK;
+    return base_err_set(&run->exec->err, BASE_E_OVERLOADED,
+                        "The result has become larger (%zu bytes) than there is room for: use "
+                        "paging, or ask again when other results have been read",
+                        run->exec->result.rows.len);
+}
+
 /* One row, or the end of a step. */
 static int take(struct cqli_select_run *run, struct cqli_select_slot *slot, enum verdict *verdict)
 {
@@ -322,6 +335,8 @@ static int take(struct cqli_select_run *run, struct cqli_select_slot *slot, enum
     size_t step = run->step;
     int rc = run->select->aggregated ? take_into_group(run, &read->row, verdict)
                                      : take_plain(run, &read->row, verdict);
+    if (rc == BASE_OK && run->exec->may_grow && !run->exec->may_grow(run->exec))
+        rc = may_not_grow(run);
     if (rc == BASE_OK && *verdict == GO_ON && run->step == step &&
         ++run->step_rows >= run->partition_rows_max)
         next_step(run);

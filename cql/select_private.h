@@ -163,6 +163,7 @@ struct cqli_select_run {
     uint64_t limit, partition_limit; /* UINT64_MAX: none */
     uint64_t rows_left, partition_rows_left;
     bool paged;
+    bool must_end; /* there is no room for more rows in this page */
     /* steps */
     size_t step, step_count;
     size_t first_pkey; /* the first step's partition */

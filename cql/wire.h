@@ -105,6 +105,10 @@ enum cql_wire_step { CQL_WIRE_MESSAGE, CQL_WIRE_MORE, CQL_WIRE_BAD, CQL_WIRE_TOO
 enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes, size_t *used,
                                  size_t *wanted, struct cql_message *message, struct base_err *err);
 
+/* How long the message at the front of `bytes` (what is left after a call) will be: bytes in
+ * memory, decompressed if that is more. 0: that cannot be told yet. */
+size_t cql_wire_incoming(const struct cql_wire_in *in, struct base_slice bytes);
+
 /* Messages → bytes. */
 
 struct cql_wire_out {

@@ -389,6 +389,39 @@ enum cql_wire_step cql_wire_next(struct cql_wire_in *in, struct base_slice bytes
                         : next_bare(in, bytes, used, wanted, message, err);
 }
 
+/* The message whose envelope `bytes` begin with. */
+static size_t announced(const struct cql_wire_in *in, struct base_slice bytes)
+{
+    if (bytes.len < CQL_WIRE_HEADER_LEN)
+        return 0;
+    size_t len = base_get_be32(bytes.data + 5);
+    if (len > in->frame_size_max)
+        return 0;
+    uint64_t plain = 0;
+    struct base_slice body =
+        base_slice(bytes.data + CQL_WIRE_HEADER_LEN, bytes.len - CQL_WIRE_HEADER_LEN);
+    bool compressed =
+        !in->segments && in->compression != CQL_WIRE_PLAIN && (bytes.data[1] & CQL_FLAG_COMPRESSED);
+    if (compressed && plain_length(in->compression, &body, &plain) && plain > len &&
+        plain <= in->frame_size_max)
+        len = (size_t)plain;
+    return CQL_WIRE_HEADER_LEN + len;
+}
+
+size_t cql_wire_incoming(const struct cql_wire_in *in, struct base_slice bytes)
+{
+    if (in->discard)
+        return 0;
+    if (!in->segments || in->segment_left)
+        return announced(in, bytes);
+    if (in->partial)
+        return announced(in, base_buf_view(&in->assembly));
+    if (in->assembly_at < in->assembly.len)
+        return announced(in, base_slice(in->assembly.data + in->assembly_at,
+                                        in->assembly.len - in->assembly_at));
+    return bytes.len && in->compression == CQL_WIRE_LZ4 ? CQL_WIRE_SEGMENT_PAYLOAD_MAX : 0;
+}
+
 /* Writing. */
 
 void cql_wire_out_init(struct cql_wire_out *out, bool is_client, size_t len_max)

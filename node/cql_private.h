@@ -133,8 +133,8 @@ void nodei_native_changed(struct nodei_native *native);
 /* Counters since it was opened, and what is now. */
 struct nodei_native_stats {
     uint64_t connections_total, connections_refused, connections_timed_out, requests, errors,
-        overloaded, prepared_evicted;
-    uint64_t connections, in_flight_bytes, prepared, prepared_bytes;
+        overloaded, paused, prepared_evicted;
+    uint64_t connections, in_flight_bytes, response_bytes, prepared, prepared_bytes;
 };
 /* NULL: all 0 */
 void nodei_native_get_stats(const struct nodei_native *native, struct nodei_native_stats *out);

@@ -10,8 +10,8 @@
 
 #define SWEEP_NS UINT64_C(2000000000)
 #define STARTUP_NS UINT64_C(10000000000)
-#define PARTIAL_NS UINT64_C(60000000000)
-#define WRITE_NS UINT64_C(60000000000)
+#define PATIENCE_NS UINT64_C(60000000000)
+#define SLOWEST_RATE (128u << 10) /* bytes a second, beside the patience */
 enum { RECEIVE_SIZE = 64 << 10, DECODED_MAX = 32 << 20 };
 
 static const char *rpc_host(const struct nodei_settings *s)
@@ -69,22 +69,27 @@ int nodei_native_check(struct node *node, struct base_err *err)
 
 /* The sweep. */
 
+uint64_t nodei_native_time_for(const struct nodei_native *native, size_t bytes)
+{
+    return native->patience_ns + (uint64_t)bytes * 1000000000u / SLOWEST_RATE;
+}
+
 static bool is_stuck(const struct nodei_native_conn *c, uint64_t now, uint64_t idle_ns)
 {
     uint64_t last = c->read_ns > c->written_ns ? c->read_ns : c->written_ns;
     if (last < c->opened_ns)
         last = c->opened_ns;
-    if (c->stage != NODEI_NATIVE_READY && !c->login && now - c->opened_ns > STARTUP_NS)
+    bool waits = c->waits || c->held_back; /* for us */
+    if (c->stage != NODEI_NATIVE_READY && !c->login && !waits && now - c->opened_ns > STARTUP_NS)
         return true;
-    if (c->partial_since_ns && now - c->partial_since_ns > PARTIAL_NS)
+    if (c->partial_since_ns &&
+        now - c->partial_since_ns > nodei_native_time_for(c->native, c->reserved))
         return true;
-    bool writes = c->out.bytes.len > c->sent;
-    if (writes && now - (c->written_ns ? c->written_ns : c->opened_ns) > WRITE_NS &&
-        now - last > WRITE_NS)
+    if (c->due_ns && now > c->due_ns)
         return true;
     if (c->closing && !c->requests && now - last > STARTUP_NS)
         return true;
-    return idle_ns && !c->requests && !writes && now - last > idle_ns;
+    return idle_ns && !c->requests && !waits && !c->due_ns && now - last > idle_ns;
 }
 
 static void on_sweep(struct net_timer *timer)
@@ -102,6 +107,11 @@ static void on_sweep(struct net_timer *timer)
     }
     if (native->conns)
         net_loop_arm(native->loop, timer, SWEEP_NS);
+}
+
+static void on_again(struct net_timer *timer)
+{
+    nodei_resume(BASE_CONTAINER(timer, struct nodei_native, again));
 }
 
 static void on_flush(struct net_hook *hook)
@@ -127,6 +137,7 @@ static void free_native(struct nodei_native *native)
     nodei_events_fini(native);
     nodei_request_pool_free(native);
     nodei_prepared_cache_fini(&native->prepared);
+    nodei_limits_fini(&native->limits);
     while (native->spare_out_count)
         base_buf_fini(&native->spare_out[--native->spare_out_count]);
     base_buf_fini(&native->receive);
@@ -152,14 +163,18 @@ int nodei_native_open(struct node *node, struct nodei_native **out, struct base_
     native->dirty_end = &native->dirty;
     native->flush.run = on_flush;
     native->sweep.fired = on_sweep;
+    native->again.fired = on_again;
+    native->patience_ns = PATIENCE_NS;
     base_buf_init(&native->receive, RECEIVE_SIZE);
     base_buf_init(&native->spare_assembly, DECODED_MAX);
     base_buf_init(&native->spare_plain, DECODED_MAX);
     nodei_events_init(native);
     struct net_stream_server_config config = server_config(node);
     config.ctx = native;
-    int rc =
-        nodei_prepared_cache_init(&native->prepared, node->settings.prepared_statements_size, err);
+    int rc = nodei_limits_init(&native->limits, &node->settings, err);
+    if (rc == BASE_OK)
+        rc = nodei_prepared_cache_init(&native->prepared, node->settings.prepared_statements_size,
+                                       err);
     if (rc == BASE_OK && base_buf_reserve(&native->receive, RECEIVE_SIZE) != BASE_OK)
         rc = base_err_set(err, BASE_E_NOMEM, "native protocol: out of memory");
     if (rc == BASE_OK)
@@ -208,6 +223,7 @@ void nodei_native_close(struct nodei_native *native)
     native->orphans--;
     net_loop_not_at_end(native->loop, &native->flush);
     net_loop_disarm(native->loop, &native->sweep);
+    net_loop_disarm(native->loop, &native->again);
     nodei_native_free_if_done(native);
 }
 
@@ -223,7 +239,8 @@ void nodei_native_get_stats(const struct nodei_native *native, struct nodei_nati
         return;
     *out = native->stats;
     out->connections = native->conn_count;
-    out->in_flight_bytes = native->in_flight_bytes;
+    out->in_flight_bytes = native->limits.use.held[NODEI_POOL_REQUESTS];
+    out->response_bytes = native->limits.use.held[NODEI_POOL_ANSWERS];
     out->prepared = native->prepared.count;
     out->prepared_bytes = native->prepared.size_bytes;
     out->prepared_evicted = native->prepared.evicted;

@@ -1,77 +1,77 @@
-/* A connection of the native protocol: bytes in, messages to whom they belong, answers gathered
- * over a turn of the loop, bytes out.
+/* A connection of the native protocol: its lifetime; answers gathered over a turn of the loop,
+ * bytes out.
  *
  * Invariants:
- *  1. A connection that waits has no buffers: what is read goes through the listener's one receive
- *     buffer, and only the beginning of an unfinished message is kept; an out-buffer is borrowed
- *     from the listener's pool while there is something in it.
- *  2. One read and at most one write a turn of the loop, however many messages they hold.
- *  3. Who does not read his answers is not read from: past OUT_HIGH unwritten bytes reading stops
- *     until less than OUT_LOW are left.
- *  4. A connection's memory stays until its last request has ended (`refs`), closed or not. */
+ *  1. An out-buffer is borrowed from the listener's pool while there is something in it.
+ *  2. A turn of the loop writes at most about WRITE_SIZE bytes of a connection's answers.
+ *  3. Who does not read his answers is not read from (native_receive.c), and is cut off when what
+ *     was unwritten has not been read in its time, however little of it trickles out.
+ *  4. Events, which nobody asks for one by one, end a connection that lets EVENTS_MAX bytes of them
+ *     lie: its driver connects anew and looks at everything anew; none is left out in silence.
+ *  5. A connection's memory stays until its last request has ended (`refs`), closed or not. */
 #include "node/native_private.h"
 
 #include <stdio.h>
 
-enum {
-    RECEIVE_SIZE = 64 << 10,
-    OUT_HIGH = 1 << 20,
-    OUT_LOW = 256 << 10,
-    KEEP_SIZE = 64 << 10,
-    COMPACT_OVER = 1 << 20
-};
+enum { KEEP_SIZE = 64 << 10, COMPACT_OVER = 1 << 20, WRITE_SIZE = 1 << 20, EVENTS_MAX = 1 << 20 };
 #define OUT_LEN_MAX (1u << 30)
 
 /* Lifetime. */
 
-static void on_ready(struct net_stream *stream, int events);
-
-static size_t connections_of(const struct nodei_native *native, const char *address)
-{
-    size_t count = 0;
-    for (const struct nodei_native_conn *c = native->conns; c; c = c->next)
-        count += strcmp(c->client.address, address) == 0;
-    return count;
-}
-
-static bool has_place(const struct nodei_native *native, const struct net_stream_peer *peer)
+static bool has_place(const struct nodei_native *native, const struct nodei_native_address *address)
 {
     const struct nodei_settings *s = &native->node->settings;
     if (s->native_connections_max && native->conn_count >= s->native_connections_max)
         return false;
     return !s->native_connections_per_address_max ||
-           connections_of(native, peer->address) < s->native_connections_per_address_max;
+           address->connections < s->native_connections_per_address_max;
+}
+
+static struct nodei_native_conn *new_conn(struct nodei_native *native,
+                                          const struct net_stream_peer *peer)
+{
+    struct nodei_native_address *address =
+        native->closed ? NULL : nodei_limits_address(&native->limits, peer->address);
+    if (!address)
+        return NULL;
+    struct nodei_native_conn *conn = has_place(native, address) ? calloc(1, sizeof *conn) : NULL;
+    if (conn)
+        conn->address = address;
+    else
+        nodei_limits_leave(&native->limits, address);
+    return conn;
 }
 
 struct net_stream *nodei_conn_accept(void *ctx, const struct net_stream_peer *peer)
 {
     struct nodei_native *native = ctx;
-    struct nodei_native_conn *conn =
-        native->closed || !has_place(native, peer) ? NULL : calloc(1, sizeof *conn);
+    struct nodei_native_conn *conn = new_conn(native, peer);
     if (!conn) {
         native->stats.connections_refused++;
         return NULL;
     }
-    uint32_t frame_max = (uint32_t)native->node->settings.native_frame_size_max;
+    size_t frame_max = native->node->settings.native_frame_size_max;
     conn->native = native;
     conn->refs = 1;
-    conn->stream.ready = on_ready;
+    conn->stream.ready = nodei_conn_ready;
     conn->loopback = peer->loopback;
     conn->port = peer->port;
     conn->opened_ns = net_loop_now(native->loop).ns;
+    conn->typical_answer = KEEP_SIZE; /* nothing is known yet */
     nodei_client_init_on_loop(&conn->client, native->node);
     conn->client.is_superuser = !nodei_auth_is_required(native->node);
     snprintf(conn->client.address, sizeof conn->client.address, "%s", peer->address);
-    cql_wire_in_init(&conn->in, false, frame_max);
+    cql_wire_in_init(&conn->in, false, (uint32_t)frame_max);
     conn->in.passes_over = true;
+    nodei_conn_limit_messages(conn);
     cql_wire_out_init(&conn->out, false, OUT_LEN_MAX);
-    base_buf_init(&conn->unread,
-                  (size_t)frame_max + 2 * RECEIVE_SIZE + CQL_WIRE_SEGMENT_PAYLOAD_MAX);
+    base_buf_init(&conn->unread, frame_max + NODEI_UNREAD_MORE);
     conn->next = native->conns;
     if (conn->next)
         conn->next->prev = conn;
     native->conns = conn;
     native->conn_count++;
+    conn->address->connections++;
     native->stats.connections_total++;
     if (!native->sweep.armed)
         net_loop_arm(native->loop, &native->sweep, 1);
@@ -85,6 +85,8 @@ void nodei_conn_release(struct nodei_native_conn *conn)
     if (--conn->refs > 0)
         return;
     BASE_ASSERT(conn->dead && !conn->requests && !conn->login);
+    BASE_ASSERT(conn->use.admitted == 0);
+    nodei_limits_leave(&native->limits, conn->address);
     free(conn->driver_name);
     free(conn->driver_version);
     free(conn);
@@ -92,10 +94,12 @@ void nodei_conn_release(struct nodei_native_conn *conn)
     nodei_native_free_if_done(native);
 }
 
-static void count_out(struct nodei_native_conn *conn, size_t bytes)
+/* What its answers cost: also what was sent of them, while it lies in the buffer. */
+static void count_out(struct nodei_native_conn *conn)
 {
-    conn->native->in_flight_bytes += bytes - conn->out_counted;
-    conn->out_counted = bytes;
+    const struct cql_wire_out *out = &conn->out;
+    nodei_hold(conn, NODEI_POOL_ANSWERS, &conn->out_counted,
+               out->bytes.len + out->scratch.len + out->spill.len);
 }
 
 static void undirty(struct nodei_native_conn *conn)
@@ -113,11 +117,20 @@ static void undirty(struct nodei_native_conn *conn)
     conn->is_dirty = false;
 }
 
+static void wipe_in(struct nodei_native_conn *conn)
+{
+    const struct base_buf *bufs[] = {&conn->unread, &conn->in.assembly, &conn->in.plain};
+    for (size_t i = 0; i < BASE_COUNT(bufs); i++)
+        if (bufs[i]->data)
+            explicit_bzero(bufs[i]->data, bufs[i]->cap);
+}
+
 void nodei_conn_close(struct nodei_native_conn *conn)
 {
     struct nodei_native *native = conn->native;
     if (conn->dead)
         return;
+    nodei_wait_no_more(conn);
     conn->dead = true;
     net_stream_close(&conn->stream);
     undirty(conn);
@@ -126,8 +139,15 @@ void nodei_conn_close(struct nodei_native_conn *conn)
     *(conn->prev ? &conn->prev->next : &native->conns) = conn->next;
     conn->prev = conn->next = NULL;
     native->conn_count--;
+    conn->address->connections--;
     native->orphans++;
-    count_out(conn, 0);
+    nodei_hold(conn, NODEI_POOL_ANSWERS, &conn->out_counted, 0);
+    nodei_hold(conn, NODEI_POOL_REQUESTS, &conn->in_counted, 0);
+    if (conn->reserved)
+        nodei_admit(conn, -1);
+    conn->reserved = 0;
+    if (conn->stage != NODEI_NATIVE_READY) /* credentials may be in it */
+        wipe_in(conn);
     cql_wire_in_fini(&conn->in);
     cql_wire_out_fini(&conn->out);
     base_buf_fini(&conn->unread);
@@ -140,7 +160,10 @@ void nodei_conn_close(struct nodei_native_conn *conn)
 void nodei_conn_dirty(struct nodei_native_conn *conn)
 {
     struct nodei_native *native = conn->native;
-    if (conn->is_dirty || conn->dead)
+    if (conn->dead)
+        return;
+    count_out(conn);
+    if (conn->is_dirty)
         return;
     conn->is_dirty = true;
     *native->dirty_end = conn;
@@ -230,18 +253,75 @@ void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream,
     nodei_conn_answer_error(conn, stream, &error);
 }
 
+void nodei_conn_push(struct nodei_native_conn *conn, struct base_slice event)
+{
+    if (conn->event_bytes > EVENTS_MAX) {
+        conn->native->stats.connections_timed_out++;
+        nodei_conn_fail(conn);
+        return;
+    }
+    conn->event_bytes += CQL_WIRE_HEADER_LEN + event.len;
+    nodei_conn_answer(conn, CQL_OPCODE_EVENT, -1, event);
+}
+
 /* Writing. */
 
-/* Drop what was sent from the front when it is the larger part. Nothing is open: offsets may
- * move. */
+/* Drop what was sent from the front when it is the larger part, and memory with it. Nothing is
+ * open: offsets may move. */
 static void compact(struct nodei_native_conn *conn)
 {
-    struct base_buf *buf = &conn->out.bytes;
+    struct base_buf *buf = &conn->out.bytes, smaller;
     if (conn->sent < COMPACT_OVER || conn->sent < buf->len / 2)
         return;
-    memmove(buf->data, buf->data + conn->sent, buf->len - conn->sent);
-    buf->len -= conn->sent;
+    struct base_slice rest = base_slice(buf->data + conn->sent, buf->len - conn->sent);
+    base_buf_init(&smaller, buf->len_max);
+    if (rest.len < buf->cap / 4 && base_buf_put_slice(&smaller, rest) == BASE_OK) {
+        base_buf_fini(buf);
+        *buf = smaller;
+    } else {
+        memmove(buf->data, rest.data, rest.len);
+        buf->len = rest.len;
+    }
     conn->sent = 0;
+}
+
+/* What is unwritten now has a time to be read in; then what is unwritten then. */
+static void set_due(struct nodei_native_conn *conn, size_t left)
+{
+    const struct nodei_native *native = conn->native;
+    if (left == 0) {
+        conn->due_ns = 0;
+    } else if (conn->due_ns == 0 || conn->written_total >= conn->due_total) {
+        conn->due_total = conn->written_total + left;
+        conn->due_ns = net_loop_now(native->loop).ns + nodei_native_time_for(native, left);
+    }
+}
+
+void nodei_conn_want(struct nodei_native_conn *conn)
+{
+    bool reads = !conn->closing && !conn->waits && !conn->held_back,
+         writes = conn->out.bytes.len > conn->sent;
+    if (net_stream_want(&conn->stream, (reads ? NET_READABLE : 0) | (writes ? NET_WRITABLE : 0),
+                        NULL) != BASE_OK)
+        nodei_conn_close(conn);
+}
+
+/* False: it broke. */
+static bool write_some(struct nodei_native_conn *conn)
+{
+    struct base_buf *buf = &conn->out.bytes;
+    size_t written = 0;
+    while (conn->sent < buf->len && written < WRITE_SIZE) {
+        const struct iovec piece = {buf->data + conn->sent, buf->len - conn->sent};
+        ssize_t n = net_stream_write(&conn->stream, &piece, 1);
+        if (n <= 0)
+            return n == 0;
+        conn->sent += (size_t)n;
+        written += (size_t)n;
+        conn->written_total += (size_t)n;
+        conn->written_ns = net_loop_now(conn->native->loop).ns;
+    }
+    return true;
 }
 
 void nodei_conn_flush(struct nodei_native_conn *conn)
@@ -249,192 +329,21 @@ void nodei_conn_flush(struct nodei_native_conn *conn)
     struct base_buf *buf = &conn->out.bytes;
     if (conn->dead)
         return;
-    bool ok = cql_wire_flush(&conn->out) == BASE_OK;
-    while (ok && conn->sent < buf->len) {
-        const struct iovec piece = {buf->data + conn->sent, buf->len - conn->sent};
-        ssize_t n = net_stream_write(&conn->stream, &piece, 1);
-        ok = n >= 0;
-        if (n <= 0)
-            break;
-        conn->sent += (size_t)n;
-        conn->written_ns = net_loop_now(conn->native->loop).ns;
-    }
+    bool ok = cql_wire_flush(&conn->out) == BASE_OK && write_some(conn);
     size_t left = buf->len - conn->sent;
     if (!ok || (left == 0 && conn->closing && !conn->requests && !conn->login)) {
         nodei_conn_close(conn);
         return;
     }
     if (left == 0) {
-        conn->sent = 0;
+        conn->sent = conn->event_bytes = 0;
         give_out_back(conn);
     } else {
         compact(conn);
     }
-    count_out(conn, left);
-    bool was_reading = conn->stream.wanted & NET_READABLE;
-    bool reads = !conn->closing && left < (was_reading ? OUT_HIGH : OUT_LOW);
-    if (net_stream_want(&conn->stream, (reads ? NET_READABLE : 0) | (left ? NET_WRITABLE : 0),
-                        NULL) != BASE_OK)
-        nodei_conn_close(conn);
-}
-
-/* Reading. */
-
-/* The first message: its version is the connection's. False: it is none of ours. */
-static bool take_version(struct nodei_native_conn *conn, const struct cql_message *m)
-{
-    bool known = m->version >= CQL_WIRE_VERSION_MIN && m->version <= CQL_WIRE_VERSION_MAX;
-    conn->out.version = known                               ? m->version
-                        : m->version < CQL_WIRE_VERSION_MIN ? CQL_WIRE_VERSION_MIN
-                                                            : CQL_WIRE_VERSION_MAX;
-    if (known) {
-        conn->version = conn->in.version = m->version;
-        return true;
-    }
-    if (m->version == CQL_WIRE_VERSION_MAX + 1 && !(m->flags & CQL_FLAG_USE_BETA))
-        nodei_conn_answer_code(
-            conn, m->stream, CQL_ERROR_PROTOCOL,
-            "Beta version of the protocol used (%u/v%u-beta), but USE_BETA flag is unset",
-            m->version, m->version);
-    else
-        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL,
-                               "Invalid or unsupported protocol version (%u); supported versions "
-                               "are (3/v3, 4/v4, 5/v5)",
-                               m->version);
-    nodei_conn_end(conn);
-    return false;
-}
-
-static void take_message(struct nodei_native_conn *conn, struct cql_message *m)
-{
-    if (!conn->version && !take_version(conn, m))
-        return;
-    conn->requests_total++;
-    if (!nodei_startup_handle(conn, m))
-        nodei_request_handle(conn, m);
-}
-
-/* The stream cannot be read on. */
-static void take_bad(struct nodei_native_conn *conn, const struct cql_message *m,
-                     const struct base_err *err)
-{
-    bool is_ours = m->version >= CQL_WIRE_VERSION_MIN && m->version <= CQL_WIRE_VERSION_MAX;
-    if (!conn->version && m->version && !is_ours) {
-        (void)take_version(conn, m);
-        return;
-    }
-    if (!conn->version)
-        conn->out.version = is_ours ? m->version : CQL_WIRE_VERSION_MAX;
-    nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "%s", err->text);
-    nodei_conn_end(conn);
-}
-
-/* A message that is too big is refused and passed over, but for those who have not even begun. */
-static void take_too_big(struct nodei_native_conn *conn, const struct cql_message *m,
-                         const struct base_err *err)
-{
-    if (conn->stage != NODEI_NATIVE_READY)
-        take_bad(conn, m, err);
-    else
-        nodei_conn_answer_code(conn, m->stream, CQL_ERROR_INVALID, "%s", err->text);
-}
-
-/* All whole messages of `bytes`; how many bytes they were. */
-static size_t take_messages(struct nodei_native_conn *conn, struct base_slice bytes)
-{
-    size_t at = 0;
-    while (!conn->dead && !conn->closing) {
-        struct cql_message m;
-        struct base_err err;
-        size_t used, wanted;
-        struct base_slice rest = base_slice(bytes.data + at, bytes.len - at);
-        enum cql_wire_step step = cql_wire_next(&conn->in, rest, &used, &wanted, &m, &err);
-        at += used;
-        if (step == CQL_WIRE_MORE)
-            break;
-        conn->partial_since_ns = 0;
-        if (step == CQL_WIRE_MESSAGE)
-            take_message(conn, &m);
-        else if (step == CQL_WIRE_TOO_BIG)
-            take_too_big(conn, &m, &err);
-        else
-            take_bad(conn, &m, &err);
-    }
-    return at;
-}
-
-/* Buffers of the decoder are lent for the time of a read. */
-static void lend(struct nodei_native_conn *conn, bool there)
-{
-    struct nodei_native *native = conn->native;
-    struct base_buf *own[2] = {&conn->in.assembly, &conn->in.plain},
-                    *lent[2] = {&native->spare_assembly, &native->spare_plain};
-    for (int i = 0; i < 2; i++) {
-        struct base_buf *from = there ? lent[i] : own[i], *to = there ? own[i] : lent[i];
-        bool used =
-            !there && i == 0 && (conn->in.partial || conn->in.assembly_at < conn->in.assembly.len);
-        if (used || !from->data || to->data || from->cap > KEEP_SIZE * 4)
-            continue;
-        size_t from_max = from->len_max, to_max = to->len_max;
-        *to = *from;
-        to->len = 0;
-        to->len_max = to_max;
-        base_buf_init(from, from_max);
-    }
-    if (!there && !conn->in.partial && conn->in.assembly_at >= conn->in.assembly.len)
-        conn->in.assembly_at = 0;
-    if (!there)
-        cql_wire_in_release(&conn->in);
-}
-
-static void receive(struct nodei_native_conn *conn)
-{
-    struct nodei_native *native = conn->native;
-    ssize_t n = net_stream_read(&conn->stream, native->receive.data, native->receive.cap);
-    if (n <= 0) {
-        if (n < 0)
-            nodei_conn_close(conn);
-        return;
-    }
-    uint64_t now = net_loop_now(native->loop).ns;
-    conn->read_ns = now;
-    struct base_slice bytes = base_slice(native->receive.data, (size_t)n);
-    bool kept = conn->unread.len > 0;
-    if (kept && base_buf_put_slice(&conn->unread, bytes) != BASE_OK) {
-        nodei_conn_close(conn);
-        return;
-    }
-    if (kept)
-        bytes = base_buf_view(&conn->unread);
-    lend(conn, true);
-    size_t used = take_messages(conn, bytes);
-    if (conn->dead)
-        return;
-    lend(conn, false);
-    struct base_slice left = base_slice(bytes.data + used, bytes.len - used);
-    if (left.len == 0 || conn->closing) {
-        base_buf_fini(&conn->unread);
-    } else if (kept) {
-        memmove(conn->unread.data, left.data, left.len);
-        conn->unread.len = left.len;
-    } else if (base_buf_put_slice(&conn->unread, left) != BASE_OK) {
-        nodei_conn_close(conn);
-        return;
-    }
-    bool partial = conn->unread.len > 0 || conn->in.partial || conn->in.discard;
-    if (!partial)
-        conn->partial_since_ns = 0;
-    else if (!conn->partial_since_ns)
-        conn->partial_since_ns = now;
-}
-
-static void on_ready(struct net_stream *stream, int events)
-{
-    struct nodei_native_conn *conn = BASE_CONTAINER(stream, struct nodei_native_conn, stream);
-    conn->refs++;
-    if (events & NET_WRITABLE)
-        nodei_conn_flush(conn);
-    if (!conn->dead && !conn->closing && (events & NET_READABLE))
-        receive(conn);
-    nodei_conn_release(conn);
+    set_due(conn, left);
+    count_out(conn);
+    if (conn->held_back)
+        nodei_look_again(conn);
+    nodei_conn_want(conn);
 }

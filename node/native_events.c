@@ -67,7 +67,7 @@ static void push(struct nodei_native *native, const struct cql_event *event)
     int rc = cql_put_event(&body, event);
     for (struct nodei_native_conn *c = native->conns; c && rc == BASE_OK; c = c->next)
         if (c->registered & (1u << event->kind))
-            nodei_conn_answer(c, CQL_OPCODE_EVENT, -1, base_buf_view(&body));
+            nodei_conn_push(c, base_buf_view(&body));
     base_buf_fini(&body);
 }
 

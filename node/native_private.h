@@ -1,7 +1,9 @@
 /* The native protocol's listener, for node/native*.c alone.
  *
  *   native.c           open and close, limits, the sweep of what does not get on
- *   native_conn.c      a connection: bytes in, messages, answers gathered, bytes out
+ *   native_conn.c      a connection: its lifetime, answers gathered, bytes out
+ *   native_receive.c   bytes in, messages to whom they belong
+ *   native_limits.c    what clients hold, counted; who waits for room
  *   native_startup.c   until it is ready: OPTIONS, STARTUP, AUTH_RESPONSE, REGISTER
  *   native_request.c   QUERY, PREPARE, EXECUTE, BATCH
  *   native_prepared.c  the node's prepared statements
@@ -52,14 +54,17 @@ void nodei_prepared_release(struct nodei_prepared *prepared);
 
 /* Requests. */
 
+struct nodei_native;
 struct nodei_native_conn;
+#define NODEI_REQUEST_COST 4096 /* counted beside a request's bytes */
 struct nodei_native_request {
     struct nodei_native_request *prev, *next; /* of its connection; next: the pool's */
     struct nodei_native_conn *conn;
     int16_t stream;
     uint8_t opcode;
     unsigned tries;
-    size_t counted;                     /* bytes of native->in_flight_bytes */
+    size_t counted, answer_counted;     /* held of the pools */
+    size_t arena_at_start;              /* its bytes before the execution */
     struct base_buf body;               /* a copy: the receive buffer is everybody's */
     struct base_arena arena;            /* the execution's */
     struct base_buf rows, paging_state; /* memory for the result */
@@ -82,6 +87,56 @@ struct nodei_native_request {
     struct cql_batch_item *batch_items;
 };
 
+/* What clients hold (native_limits.c). */
+
+enum nodei_pool { NODEI_POOL_REQUESTS, NODEI_POOL_ANSWERS, NODEI_POOLS };
+struct nodei_native_use {
+    size_t held[NODEI_POOLS]; /* bytes */
+    size_t admitted;          /* requests, and messages that room is kept for */
+};
+/* Where clients come from. */
+struct nodei_native_address {
+    struct nodei_native_address *chain, *next_waiting;
+    struct nodei_native_conn *waiting, **waiting_end; /* for room, longest first */
+    char text[80];
+    size_t refs, connections;
+    struct nodei_native_use use;
+    bool queued; /* somebody of it waits */
+};
+struct nodei_native_limits {
+    struct nodei_native_address **addresses; /* by their text */
+    size_t address_count;
+    size_t max[NODEI_POOLS], share[NODEI_POOLS]; /* of the node, of an address */
+    struct nodei_native_use use;
+    struct nodei_native_address *waiting, **waiting_end;
+    size_t waiting_addresses, waiting_conns;
+};
+BASE_MUST int nodei_limits_init(struct nodei_native_limits *limits,
+                                const struct nodei_settings *settings, struct base_err *err);
+void nodei_limits_fini(struct nodei_native_limits *limits);
+/* A reference to be given back with leave; NULL: no memory. */
+struct nodei_native_address *nodei_limits_address(struct nodei_native_limits *limits,
+                                                  const char *text);
+void nodei_limits_leave(struct nodei_native_limits *limits, struct nodei_native_address *address);
+/* *counted bytes of the connection's become `bytes`. */
+void nodei_hold(struct nodei_native_conn *conn, enum nodei_pool pool, size_t *counted,
+                size_t bytes);
+/* A request, or room for a message, is there (1) or gone (-1). */
+void nodei_admit(struct nodei_native_conn *conn, int by);
+/* YES: a message of so many bytes may come (0: it is paid for, and only answers must have room).
+ * NOT_HIS: the connection itself holds too much. */
+enum nodei_room { NODEI_ROOM_YES, NODEI_ROOM_NOT_HIS, NODEI_ROOM_NONE };
+enum nodei_room nodei_room_for(const struct nodei_native_conn *conn, size_t bytes);
+/* May its answers become so much more? */
+bool nodei_may_answer(const struct nodei_native_conn *conn, size_t bytes);
+/* Put it at the end of those who wait for room; take it out. */
+void nodei_wait(struct nodei_native_conn *conn);
+void nodei_wait_no_more(struct nodei_native_conn *conn);
+void nodei_resume(struct nodei_native *native);      /* those for whom there is room go on */
+void nodei_resume_soon(struct nodei_native *native); /* … in the next turn of the loop */
+/* There may be room now for one that its own bytes held back. */
+void nodei_look_again(struct nodei_native_conn *conn);
+
 /* Connections. */
 
 enum nodei_native_stage { NODEI_NATIVE_NEW, NODEI_NATIVE_AUTHENTICATING, NODEI_NATIVE_READY };
@@ -102,12 +157,27 @@ struct nodei_native_conn {
     struct nodei_client client;
     struct cql_wire_in in;
     struct cql_wire_out out;
-    size_t sent;            /* of out.bytes */
-    size_t out_counted;     /* bytes of native->in_flight_bytes */
-    struct base_buf unread; /* the beginning of a message */
+    size_t sent;        /* of out.bytes */
+    size_t out_counted; /* held of the answers' pool */
+    size_t event_bytes; /* of what is unwritten: events */
+    /* what came and was not taken: the beginning of a message, or whole ones that wait */
+    struct base_buf unread;
+    size_t in_counted; /* held of the requests' pool: unread, and what is kept free for the rest */
+    size_t reserved;   /* room for the message that is coming; 0: none is kept */
+    size_t need;       /* room that it waits for */
+    struct nodei_native_address *address;
+    struct nodei_native_use use;
+    struct nodei_native_conn *waiting_next; /* of its address */
+    bool waits;                             /* for others to give back, or for its turn */
+    bool held_back;                         /* until its own answers are read, its requests end */
+    bool throws_on_overload;                /* as STARTUP asked: an error, no waiting */
     uint64_t opened_ns, partial_since_ns, read_ns, written_ns; /* 0: nothing partial */
+    /* Bytes written ever; and how many must be, by when: who reads too slowly is cut off. 0:
+     * nothing is due. */
+    uint64_t written_total, due_total, due_ns;
     struct nodei_native_request *requests;
-    uint32_t request_count; /* under way */
+    uint32_t request_count;  /* under way */
+    uint32_t typical_answer; /* bytes; the latest count most */
     uint64_t requests_total;
     struct nodei_login *login;          /* under way */
     char *driver_name, *driver_version; /* or NULL */
@@ -120,6 +190,8 @@ void nodei_conn_answer_code(struct nodei_native_conn *conn, int16_t stream,
 /* A message of a few bytes: `body` as it is. */
 void nodei_conn_answer(struct nodei_native_conn *conn, enum cql_opcode opcode, int16_t stream,
                        struct base_slice body);
+/* An event's body. */
+void nodei_conn_push(struct nodei_native_conn *conn, struct base_slice event);
 /* Something was put into conn->out: it goes out at the end of the turn. */
 void nodei_conn_dirty(struct nodei_native_conn *conn);
 /* No memory for an answer, or the like: the connection is of no more use. */
@@ -131,6 +203,20 @@ struct net_stream *nodei_conn_accept(void *native, const struct net_stream_peer 
 /* before anything is put into conn->out */
 void nodei_conn_borrow_out(struct nodei_native_conn *conn);
 void nodei_conn_flush(struct nodei_native_conn *conn);
+/* Tell the loop what it waits for. */
+void nodei_conn_want(struct nodei_native_conn *conn);
+
+/* native_receive.c */
+/* unread is at most a message of the longest, and so much */
+#define NODEI_UNREAD_MORE ((size_t)(256 << 10) + CQL_WIRE_SEGMENT_PAYLOAD_MAX)
+void nodei_conn_ready(struct net_stream *stream, int events);
+/* Is there room for what it waits for, and may it be read? */
+enum nodei_room nodei_conn_room(const struct nodei_native_conn *conn);
+/* Take what waits, and read again. */
+void nodei_conn_go_on(struct nodei_native_conn *conn);
+void nodei_conn_refuse_overloaded(struct nodei_native_conn *conn, int16_t stream);
+/* The longest message that is taken from it now. */
+void nodei_conn_limit_messages(struct nodei_native_conn *conn);
 
 /* native_startup.c: true when the message was its. */
 bool nodei_startup_handle(struct nodei_native_conn *conn, const struct cql_message *message);
@@ -169,18 +255,22 @@ struct nodei_native {
     bool closed;
     struct nodei_native_conn *dirty, **dirty_end;
     struct net_hook flush;
+    struct net_timer again; /* there is room for who waits, or it is his turn again */
     struct net_timer sweep;
+    uint64_t patience_ns;    /* how long a message may take beside its length; see native.c */
     struct base_buf receive; /* everybody's, while one connection is read */
     struct base_buf spare_assembly, spare_plain;
     struct base_buf spare_out[64];
     size_t spare_out_count;
     struct nodei_native_request *spare_requests;
     size_t spare_request_count;
-    size_t in_flight_bytes; /* of requests, and of answers that are not written yet */
+    struct nodei_native_limits limits;
     struct nodei_prepared_cache prepared;
     struct nodei_native_events events;
     struct nodei_native_stats stats;
 };
 void nodei_native_free_if_done(struct nodei_native *native);
+/* How long so many bytes may take, from a client or to him. */
+uint64_t nodei_native_time_for(const struct nodei_native *native, size_t bytes);
 
 #endif

@@ -7,7 +7,9 @@
  *  2. In the steady state a request allocates nothing: requests come from a pool with their arena
  *     and buffers.
  *  3. Every request is answered once, or its connection has gone.
- *  4. More than the node can take is refused at once with OVERLOADED, before it is looked at.
+ *  4. What is begun there was room for (native_receive.c), or it is refused with OVERLOADED before
+ *     it is looked at. A result grows while there is room: then a page ends early, and a result
+ *     that was asked for in one is OVERLOADED.
  *  5. When the schema moved between binding and storing (STALE), nothing was written: it is bound
  *     and tried again. */
 #include "node/native_private.h"
@@ -16,13 +18,7 @@
 
 #include "node/cql_admin.h"
 
-enum {
-    REQUESTS_PER_CONN_MAX = 16384,
-    POOL_MAX = 256,
-    KEEP_BYTES = 64 << 10,
-    TRIES_MAX = 5,
-    REQUEST_COST = 4096
-};
+enum { POOL_MAX = 256, KEEP_BYTES = 64 << 10, TRIES_MAX = 5 };
 #define RESULT_SIZE_MAX (256u << 20)
 
 /* The pool. */
@@ -103,13 +99,17 @@ static void end_request(struct nodei_native_request *r)
     if (r->client != &conn->client &&
         r->exec.result.kind == CQL_RESULT_SET_KEYSPACE) /* a USE that was traced */
         memcpy(conn->client.keyspace, r->client->keyspace, sizeof conn->client.keyspace);
+    conn->typical_answer -= conn->typical_answer / 4;
+    conn->typical_answer += (uint32_t)(r->exec.result.rows.len / 4);
     unbind(r);
     if (r->next)
         r->next->prev = r->prev;
     *(r->prev ? &r->prev->next : &conn->requests) = r->next;
-    BASE_ASSERT(conn->request_count > 0 && native->in_flight_bytes >= r->counted);
+    BASE_ASSERT(conn->request_count > 0);
     conn->request_count--;
-    native->in_flight_bytes -= r->counted;
+    nodei_hold(conn, NODEI_POOL_REQUESTS, &r->counted, 0);
+    nodei_hold(conn, NODEI_POOL_ANSWERS, &r->answer_counted, 0);
+    nodei_admit(conn, -1);
     keep_or_free(&r->body);
     if (r->arena.size_bytes > KEEP_BYTES)
         base_arena_fini(&r->arena);
@@ -350,6 +350,25 @@ static int bind(struct nodei_native_request *r, struct base_slice *unprepared, s
 
 static void on_done(struct cql_exec *exec);
 
+/* The request's own bytes: its body, what was parsed, what is about to be written. */
+static void count_request(struct nodei_native_request *r)
+{
+    size_t arena = r->arena.size_bytes > KEEP_BYTES ? r->arena.size_bytes : 0;
+    nodei_hold(r->conn, NODEI_POOL_REQUESTS, &r->counted, r->body.len + NODEI_REQUEST_COST + arena);
+}
+
+/* A row was put into the result: may it go on growing? What is small is not looked at. */
+static bool may_grow(struct cql_exec *exec)
+{
+    struct nodei_native_request *r = exec->ctx;
+    size_t held = exec->result.rows.len + r->arena.size_bytes;
+    held -= r->arena_at_start;
+    if (held <= KEEP_BYTES || held == r->answer_counted)
+        return true;
+    nodei_hold(r->conn, NODEI_POOL_ANSWERS, &r->answer_counted, held);
+    return nodei_may_answer(r->conn, 0);
+}
+
 static int fill_exec(struct nodei_native_request *r, struct base_err *err)
 {
     const struct cql_query_options *o = &r->options;
@@ -368,6 +387,7 @@ static int fill_exec(struct nodei_native_request *r, struct base_err *err)
         .now_s = o->has_now ? o->now_s : 0,
         .tracing = r->has_tracing_id,
         .keyspace = r->keyspace,
+        .may_grow = may_grow,
         .done = on_done,
         .ctx = r,
     };
@@ -400,13 +420,17 @@ static bool start(struct nodei_native_request *r)
         end_request(r);
         return false;
     }
+    count_request(r);
+    r->arena_at_start = r->arena.size_bytes;
     r->started = true;
     enum cql_answer answer = r->opcode == CQL_OPCODE_BATCH
                                  ? cql_exec_start_batch(&r->exec, r->batch.kind, r->batch_items,
                                                         r->batch.statement_count)
                                  : cql_exec_start(&r->exec);
-    if (answer == CQL_PENDING)
+    if (answer == CQL_PENDING) {
+        count_request(r); /* the mutations of a write */
         return false;
+    }
     r->started = false;
     return true;
 }
@@ -434,24 +458,15 @@ static void on_done(struct cql_exec *exec)
 
 /* Messages. */
 
-static struct nodei_native_request *
-begin_request(struct nodei_native_conn *conn, const struct cql_message *m, struct base_slice body)
+static struct nodei_native_request *begin_request(struct nodei_native_conn *conn,
+                                                  const struct cql_message *m)
 {
     struct nodei_native *native = conn->native;
-    size_t cost = body.len + REQUEST_COST;
-    bool overloaded =
-        native->in_flight_bytes + cost > native->node->settings.native_transport_max_request_data ||
-        conn->request_count >= REQUESTS_PER_CONN_MAX;
-    struct nodei_native_request *r = overloaded ? NULL : take_request(native);
-    if (!r || base_buf_put_slice(&r->body, body) != BASE_OK) {
-        native->stats.overloaded++;
+    struct nodei_native_request *r = take_request(native);
+    if (!r || base_buf_put_slice(&r->body, m->body) != BASE_OK) {
         if (r)
             free_request(r);
-        nodei_conn_answer_code(
-            conn, m->stream, CQL_ERROR_OVERLOADED,
-            "Server is in overloaded state: %zu bytes of requests are under way%s",
-            native->in_flight_bytes,
-            conn->request_count >= REQUESTS_PER_CONN_MAX ? ", too many on this connection" : "");
+        nodei_conn_refuse_overloaded(conn, m->stream);
         return NULL;
     }
     r->conn = conn;
@@ -467,8 +482,9 @@ begin_request(struct nodei_native_conn *conn, const struct cql_message *m, struc
     r->text = r->keyspace = r->id = r->metadata_id = (struct base_slice){0};
     r->options = (struct cql_query_options){0};
     r->batch = (struct cql_batch_request){0};
-    r->counted = cost;
-    native->in_flight_bytes += cost;
+    r->counted = r->answer_counted = 0;
+    nodei_hold(conn, NODEI_POOL_REQUESTS, &r->counted, m->body.len + NODEI_REQUEST_COST);
+    nodei_admit(conn, 1);
     native->stats.requests++;
     r->prev = NULL;
     r->next = conn->requests;
@@ -610,7 +626,7 @@ void nodei_request_handle(struct nodei_native_conn *conn, struct cql_message *m)
         nodei_conn_answer_code(conn, m->stream, CQL_ERROR_PROTOCOL, "Unknown opcode %u", m->opcode);
         return;
     }
-    struct nodei_native_request *r = begin_request(conn, m, m->body);
+    struct nodei_native_request *r = begin_request(conn, m);
     if (!r)
         return;
     rc = decode(r, &err);

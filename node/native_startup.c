@@ -3,9 +3,8 @@
  *
  * Invariants:
  *  1. Before a connection is ready nothing else is answered with more than an error.
- *  2. A message with credentials is wiped where it lies once they are taken over; the login wipes
- *     its own when it ends. (The bytes of a compressed or segmented message before it was taken
- *     apart are not: they stay until the buffer is written over.)
+ *  2. A message with credentials is wiped where it lies once they are taken over, and so are the
+ *     bytes that it came in (native_receive.c); the login wipes its own when it ends.
  *  3. In v5 segments begin after the answer to STARTUP, both ways. */
 #include "node/native_private.h"
 
@@ -88,6 +87,7 @@ static void answer_startup(struct nodei_native_conn *conn, const struct cql_mess
     conn->out.compression = CQL_WIRE_PLAIN;
     if (!nodei_auth_is_required(conn->native->node)) {
         conn->stage = NODEI_NATIVE_READY;
+        nodei_conn_limit_messages(conn);
         nodei_conn_answer(conn, CQL_OPCODE_READY, m->stream, (struct base_slice){0});
     } else if (cql_wire_put_string(&body, base_slice_str(authenticator_class)) == BASE_OK) {
         conn->stage = NODEI_NATIVE_AUTHENTICATING;
@@ -131,6 +131,8 @@ static void handle_startup(struct nodei_native_conn *conn, const struct cql_mess
     }
     if (!set_compression(conn, m, cql_wire_map_get(pairs, count, "COMPRESSION")))
         goto out;
+    conn->throws_on_overload =
+        base_slice_equal(cql_wire_map_get(pairs, count, "THROW_ON_OVERLOAD"), BASE_SLICE_LIT("1"));
     conn->driver_name = copy_short(cql_wire_map_get(pairs, count, "DRIVER_NAME"));
     conn->driver_version = copy_short(cql_wire_map_get(pairs, count, "DRIVER_VERSION"));
     answer_startup(conn, m);
@@ -157,6 +159,7 @@ static void login_done(struct nodei_login *ended)
         memcpy(conn->client.role, ended->user, sizeof conn->client.role);
         conn->client.is_superuser = ended->is_superuser;
         conn->stage = NODEI_NATIVE_READY;
+        nodei_conn_limit_messages(conn);
         nodei_conn_answer(conn, CQL_OPCODE_AUTH_SUCCESS, l->stream,
                           base_slice(no_token, sizeof no_token));
     } else if (!conn->dead) {

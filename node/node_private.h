@@ -48,6 +48,9 @@ struct nodei_settings {
     uint64_t start_native_transport, native_transport_port;
     uint64_t serves_cql;                                                 /* `cql` was set */
     uint64_t native_connections_max, native_connections_per_address_max; /* 0: no limit */
+    /* of an address; 0: half of all */
+    uint64_t native_request_data_per_address_max, native_response_data_per_address_max;
+    uint64_t native_response_data_max;
     uint64_t native_frame_size_max, native_idle_timeout_ns, prepared_statements_size;
     char client_certificate[1024], client_key[1024], client_ca[1024];
     uint64_t client_encryption, client_encryption_optional, client_auth;

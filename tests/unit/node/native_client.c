@@ -35,11 +35,21 @@ uint16_t native_port(int daemon)
 
 void client_connect(struct client *c, int daemon, uint8_t version)
 {
+    client_connect_from(c, daemon, version, NULL);
+}
+
+void client_connect_from(struct client *c, int daemon, uint8_t version, const char *from)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(native_port(daemon))};
     memset(c, 0, sizeof *c);
     ck_assert_int_eq(inet_pton(AF_INET, daemons[daemon].rpc_address, &address.sin_addr), 1);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_ge(c->fd, 0);
+    if (from) {
+        ck_assert_int_eq(inet_pton(AF_INET, from, &own.sin_addr), 1);
+        ck_assert_int_eq(bind(c->fd, (struct sockaddr *)&own, sizeof own), 0);
+    }
     ck_assert_msg(connect(c->fd, (struct sockaddr *)&address, sizeof address) == 0, "%s",
                   strerror(errno));
     cql_wire_in_init(&c->in, true, FRAME_MAX);

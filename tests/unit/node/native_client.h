@@ -24,6 +24,8 @@ struct client {
 
 uint16_t native_port(int daemon);                                   /* where daemon i listens */
 void client_connect(struct client *c, int daemon, uint8_t version); /* TCP only */
+/* … from an address of loopback */
+void client_connect_from(struct client *c, int daemon, uint8_t version, const char *from);
 /* … and STARTUP; READY must come */
 void client_open(struct client *c, int daemon, uint8_t version);
 void client_open_with(struct client *c, int daemon, uint8_t version, const char *compression);

@@ -574,10 +574,11 @@ END_TEST
 
 static void bytes_in_flight(void *ctx, struct repl *repl)
 {
+    const struct nodei_native *native = daemons[0].node->cluster->native;
     (void)repl;
-    *(size_t *)ctx = 0;
-    if (daemons[0].node->cluster->native)
-        *(size_t *)ctx = daemons[0].node->cluster->native->in_flight_bytes;
+    *(size_t *)ctx = native ? native->limits.use.held[NODEI_POOL_REQUESTS] +
+                                  native->limits.use.held[NODEI_POOL_ANSWERS]
+                            : 0;
 }
 
 static size_t in_flight(void)
