@@ -447,6 +447,8 @@ static int start(struct cli_shell *shell, const struct arguments *a, struct base
 {
     if (shell->user && !shell->password) {
         shell->password = cli_shell_ask_password("Password: ");
+        if (!shell->password && interrupted)
+            return base_err_set(err, BASE_E_INTERRUPTED, "no password was given");
         if (!shell->password)
             return base_err_set(err, BASE_E_INVALID,
                                 "there is no terminal to ask for the password; give -p");

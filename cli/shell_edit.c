@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <histedit.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,17 @@ static unsigned char on_interrupt(EditLine *line, int key)
     e->interrupted = true;
     fputs("^C\n", stdout);
     return CC_EOF;
+}
+
+/* Ctrl-Z: as in any program, but the terminal is the caller's meanwhile. */
+static unsigned char on_suspend(EditLine *line, int key)
+{
+    (void)key;
+    el_set(line, EL_PREP_TERM, 0);
+    kill(0, SIGTSTP); /* the job, as the terminal would */
+    el_set(line, EL_PREP_TERM, 1);
+    el_set(line, EL_REFRESH);
+    return CC_REDISPLAY;
 }
 
 /* The longest beginning that all words have. */
@@ -99,7 +111,8 @@ static unsigned char on_complete(EditLine *line, int key)
     return answer;
 }
 
-/* $XDG_STATE_HOME/ringlet/shell_history, made when it is not there; NULL: it cannot be. */
+/* $XDG_STATE_HOME/ringlet/shell_history, made when it is not there; NULL: it cannot be, or what is
+ * there is another's, or a link to something else: it would be written over. */
 static char *history_path(void)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
@@ -122,14 +135,16 @@ static char *history_path(void)
     strcat(path, "/ringlet");
     mkdir(path, 0700);
     strcat(path, "/shell_history");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0 || fchmod(fd, 0600) != 0) {
-        if (fd >= 0)
-            close(fd);
-        return NULL;
-    }
-    close(fd);
-    return cli_shell_strdup(base_slice_str(path));
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    bool ours = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+                st.st_nlink == 1 && fchmod(fd, 0600) == 0;
+    if (!ours)
+        fprintf(stderr, "No history is kept: %s %s\n", path,
+                fd < 0 ? strerror(errno) : "is not a file of yours alone");
+    if (fd >= 0)
+        close(fd);
+    return ours ? cli_shell_strdup(base_slice_str(path)) : NULL;
 }
 
 int cli_editor_open(struct cli_shell *shell, bool keep, struct cli_editor **out,
@@ -153,7 +168,9 @@ int cli_editor_open(struct cli_shell *shell, bool keep, struct cli_editor **out,
     el_set(e->line, EL_HIST, history, e->history);
     el_set(e->line, EL_ADDFN, "shell-interrupt", "Drop the statement", on_interrupt);
     el_set(e->line, EL_ADDFN, "shell-complete", "Complete a word", on_complete);
+    el_set(e->line, EL_ADDFN, "shell-suspend", "Stop the job", on_suspend);
     el_set(e->line, EL_BIND, "^C", "shell-interrupt", NULL);
+    el_set(e->line, EL_BIND, "^Z", "shell-suspend", NULL);
     el_set(e->line, EL_BIND, "^I", "shell-complete", NULL);
     el_set(e->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(e->line, EL_SETTY, "-d", "-isig", NULL); /* while a line is edited */
