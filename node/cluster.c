@@ -231,6 +231,7 @@ static void on_changed(void *ctx)
         nodei_schema_publish(cluster->node, base_schema_acquire(repl_schema(cluster->repl)));
     open_or_stop_native(cluster);
     publish_stage(cluster);
+    nodei_natives_look(cluster);
     if (cluster->native)
         nodei_native_changed(cluster->native);
 }
@@ -687,6 +688,8 @@ int nodei_cluster_open(struct node *node, const char *seeds, const struct nodei_
     if (rc == BASE_OK)
         rc = open_internode(cluster, err);
     if (rc == BASE_OK)
+        rc = nodei_natives_open(cluster, err);
+    if (rc == BASE_OK)
         rc = open_repl(cluster, seeds, err);
     if (rc == BASE_OK)
         rc = start_thread(cluster, err);
@@ -742,6 +745,7 @@ void nodei_cluster_close(struct node *node)
         close_parts(cluster);
     }
     nodei_work_close(&cluster->work);
+    nodei_natives_close(cluster);
     nodei_cql_loop_close(cluster);
     while (cluster->spare_inbound) {
         struct inbound *in = cluster->spare_inbound;

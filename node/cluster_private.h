@@ -65,6 +65,18 @@ void nodei_api_handle(struct nodei_api *api, struct net_http_request *request);
 bool nodei_api_stop(struct nodei_api *api);
 void nodei_api_close(struct nodei_api *api); /* after stop said true */
 
+/* natives.c: where members last served clients. */
+
+struct nodei_cluster;
+struct nodei_natives;
+BASE_MUST int nodei_natives_open(struct nodei_cluster *cluster, struct base_err *err);
+void nodei_natives_close(struct nodei_cluster *cluster);
+/* On the loop: members may have told something. */
+void nodei_natives_look(struct nodei_cluster *cluster);
+/* False: it never told. */
+bool nodei_natives_find(const struct nodei_cluster *cluster, struct base_uuid host_id,
+                        struct repl_native *out);
+
 /* cluster.c. */
 
 struct nodei_cluster {
@@ -89,7 +101,8 @@ struct nodei_cluster {
     struct nodei_system_keyspaces *system_keyspaces;
     struct nodei_loop_read *spare_reads; /* cql_loop.c's */
     unsigned spare_read_count;
-    struct nodei_native *native; /* NULL: serves no CQL clients, or not yet */
+    struct nodei_native *native;   /* NULL: serves no CQL clients, or not yet */
+    struct nodei_natives *natives; /* NULL: a guest's */
     char host[64], address[RING_ADDRESS_LEN_MAX + 1];
     uint16_t port;
     bool announced;

@@ -1,14 +1,16 @@
 /* system.local, peers, peers_v2: this node and the others, as drivers find the cluster by them; and
  * estimates of tables' sizes.
  *
- * Where another member serves clients it tells by gossip (repl_peer_info.native). One that has not
- * said it yet is left out: a driver would take the address of its peers instead, with the port that
+ * Where another member serves clients it tells by gossip (repl_peer_info.native); of one that is
+ * down, what it told last counts, also before we were started (natives.c). One that has never
+ * said it is left out: a driver would take the address of its peers instead, with the port that
  * the driver was given, and in a cluster on one machine that is somebody else. */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "net/net.h"
+#include "node/cluster_private.h"
 #include "node/system_private.h"
 
 /* This node. */
@@ -192,6 +194,8 @@ static bool get_peer(const struct nodei_fill *fill, size_t at, struct peer *peer
         !nodei_split_address(peer->member->address, peer->host, &peer->port))
         return false;
     repl_peer_get(fill->repl, at, &peer->info);
+    if (!peer->info.alive && !peer->info.native.address_len)
+        (void)nodei_natives_find(fill->node->cluster, peer->member->host_id, &peer->info.native);
     native_text(&peer->info.native, peer->native);
     if (!net_address_is_numeric(numeric(peer->host)))
         snprintf(peer->host, sizeof peer->host, "%s", peer->native);
@@ -201,7 +205,10 @@ static bool get_peer(const struct nodei_fill *fill, size_t at, struct peer *peer
 static void put_peer(struct nodei_fill *fill, const struct peer *peer)
 {
     const struct ring_member *m = peer->member;
-    uint64_t epoch = fill->node->guest ? repl_epoch(fill->repl) : peer->info.epoch;
+    /* Of one that we have not met since our start it is not known: drivers wait until all versions
+     * are one, and pass a row without one over. */
+    uint64_t epoch =
+        fill->node->guest || !peer->info.epoch ? repl_epoch(fill->repl) : peer->info.epoch;
     nodei_fill_inet(fill, "peer", numeric(peer->host));
     nodei_fill_put(fill, "data_center", m->dc);
     nodei_fill_put(fill, "rack", m->rack);

@@ -80,6 +80,36 @@ static void version_of(const char *row, char out[40])
     snprintf(out, 40, "%.36s", at + strlen("schema_version="));
 }
 
+/* Drivers are told of a member that is down, also by nodes that have not met it since they were
+ * started. */
+START_TEST(peers_that_are_down)
+{
+    three();
+    for (int i = 0; i < 3; i++)
+        announce_port(i, (uint16_t)(9050 + i));
+    for (int i = 0; i < 3; i++)
+        until(i, "peers_v2", 2, i == 2 ? "native_port=9051" : "native_port=9052");
+    daemon_close(2); /* it says first that it serves none any more */
+    until(0, "peers_v2", 2, "native_port=9052");
+    for (int i = 0; i < 2; i++)
+        daemon_close(i);
+    daemon_open(0, NULL);
+    char id[37], own[40];
+    base_uuid_print(daemons[0].node->identity.host_id, id);
+    version_of(system_rows_on_loop(daemons[0].node, "system", "local", NULL), own);
+    const char *rows = until(0, "peers_v2", 2, "native_port=9052");
+    system_row_with(rows, "native_address=127.0.0.3", "peer=127.0.0.3 ", "data_center=lab1",
+                    "release_version=5.0.2", "tokens={'-", NULL);
+    ck_assert(!strstr(rows, id));
+    system_row_with(rows, "native_address=127.0.0.3", own, NULL);
+    until(0, "peers", 2, "rpc_address=127.0.0.3");
+    daemon_open(1, "dc", "lab2", "rack", "r2", NULL);
+    announce_port(1, 9061); /* elsewhere now */
+    until(0, "peers_v2", 2, "native_port=9061");
+    ck_assert(strstr(until(0, "peers_v2", 2, "native_port=9052"), "9061"));
+}
+END_TEST
+
 /* What a driver polls after a change until it is one: on any node, soon. */
 START_TEST(schema_agreement)
 {
@@ -211,6 +241,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, daemons_setup, daemons_teardown);
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, peers);
+    tcase_add_test(tc, peers_that_are_down);
     tcase_add_test(tc, schema_agreement);
     tcase_add_test(tc, keyspaces_are_made_once);
     tcase_add_test(tc, only_for_clients);

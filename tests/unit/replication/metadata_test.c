@@ -131,7 +131,7 @@ END_TEST
 static void create_many(int n)
 {
     for (int i = 0; i < n; i++) {
-        char name[16];
+        char name[24];
         struct log_change *c;
         snprintf(name, sizeof name, "ks%d", i);
         do
@@ -156,7 +156,7 @@ static void create_large_tables(int n)
     memset(comment, 'c', 400000);
     comment[400000] = 0;
     for (int i = 0; i < n; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "large%d", i);
         struct base_table *table =
             make_table(&lw.arena, "ks0", base_arena_strdup(&lw.arena, base_slice_str(name)),
