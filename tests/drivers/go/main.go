@@ -27,7 +27,7 @@ func connect(ks string) (*gocql.Session, error) {
 		hosts = "127.0.0.1"
 	}
 	cluster := gocql.NewCluster(strings.Split(hosts, ",")...)
-	cluster.Timeout, cluster.ConnectTimeout = 20*time.Second, 20*time.Second
+	cluster.Timeout, cluster.ConnectTimeout = 180*time.Second, 180*time.Second
 	cluster.Consistency = gocql.LocalQuorum
 	cluster.Keyspace = ks
 	cluster.PoolConfig.HostSelectionPolicy = gocql.TokenAwareHostPolicy(gocql.RoundRobinHostPolicy())
@@ -114,7 +114,7 @@ func testConditions() error {
 
 func testMetadata() error {
 	var table *gocql.TableMetadata
-	for until := time.Now().Add(15 * time.Second); table == nil && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+	for until := time.Now().Add(180 * time.Second); table == nil && time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
 		meta, err := session.KeyspaceMetadata(keyspace) // kept by the driver until an event tells it of a change
 		if err != nil {
 			return err

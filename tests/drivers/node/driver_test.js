@@ -9,7 +9,9 @@ const cassandra = require('cassandra-driver');
 const { types } = cassandra;
 
 const contactPoints = (process.env.CASS_HOSTS || '127.0.0.1').split(',');
-const options = { contactPoints, localDataCenter: process.env.CASS_DC || 'datacenter1' };
+const patience = 180000; // ms, for what must come: ends a test that hangs, on a machine however slow
+const options = { contactPoints, localDataCenter: process.env.CASS_DC || 'datacenter1',
+  socketOptions: { connectTimeout: patience, readTimeout: patience }, protocolOptions: { maxSchemaAgreementWaitSeconds: patience / 1000 } };
 const client = new cassandra.Client(options);
 const execute = (query, params, opts) => client.execute(query, params, opts);
 const K = 'node_driver_test';
@@ -73,7 +75,7 @@ const tests = {
     const other = new cassandra.Client(options);
     await other.connect();
     await other.execute(`CREATE TABLE IF NOT EXISTS ${K}.told (k int PRIMARY KEY, m map<text, frozen<list<int>>>)`);
-    const until = Date.now() + 15000;
+    const until = Date.now() + patience;
     let table = null;
     while (!table && Date.now() < until) {
       table = await client.metadata.getTable(K, 'told');

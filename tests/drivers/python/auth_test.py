@@ -15,9 +15,12 @@ HOST = '127.0.0.8'
 
 def connect(user=None, password=None, **options):
     provider = PlainTextAuthProvider(user, password) if user else None
-    cluster = Cluster([HOST], auth_provider=provider, connect_timeout=20, **options)
+    cluster = Cluster([HOST], auth_provider=provider, connect_timeout=180, control_connection_timeout=180,
+                      max_schema_agreement_wait=180, **options)
     try:
-        return cluster, cluster.connect()
+        session = cluster.connect()
+        session.default_timeout = 180
+        return cluster, session
     except Exception:
         cluster.shutdown()
         raise
@@ -34,7 +37,7 @@ def refused(user=None, password=None):
 
 def wait_for(port):
     import socket
-    for _ in range(200):
+    for _ in range(3600):
         try:
             socket.create_connection((HOST, port), 1).close()
             return
@@ -47,6 +50,10 @@ def run():
     assert refused(), 'without a password'
     assert refused('cassandra', 'wrong'), 'with a wrong one'
     cluster, session = connect('cassandra', 'cassandra')
+    for _ in range(1800):  # a node makes its tables of roles once it serves
+        if list(session.execute("SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system_auth' AND table_name = 'roles'")):
+            break
+        time.sleep(0.1)
     session.execute("CREATE ROLE alice WITH PASSWORD = 'wonderland' AND LOGIN = true")
     session.execute("CREATE ROLE nologin WITH PASSWORD = 'x'")
     roles = {row.role for row in session.execute('LIST ROLES')}
@@ -90,7 +97,7 @@ def main():
         return 1
     finally:
         node.terminate()
-        node.wait(20)
+        node.wait(180)
 
 
 if __name__ == '__main__':

@@ -77,10 +77,10 @@ def answer(session, statement):
 
 
 def run(path):
-    profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), row_factory=tuple_factory, request_timeout=60,
+    profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), row_factory=tuple_factory, request_timeout=180,
                                consistency_level=ConsistencyLevel.ONE)
     cluster = Cluster(os.environ.get('CASS_HOSTS', '127.0.0.1').split(',')[:1], execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-                      connect_timeout=20)
+                      connect_timeout=180, control_connection_timeout=180, max_schema_agreement_wait=180)
     session = cluster.connect()
     session.execute('DROP KEYSPACE IF EXISTS lang')
     out = []

@@ -26,8 +26,9 @@ def configure(level):
             'USER': os.environ.get('CASS_USER', ''), 'PASSWORD': os.environ.get('CASS_PASSWORD', ''),
             'OPTIONS': {
                 'replication': {'strategy_class': 'SimpleStrategy', 'replication_factor': 1},
-                'connection': {'consistency': getattr(ConsistencyLevel, level), 'retry_connect': True},
-                'session': {'default_timeout': 20, 'default_fetch_size': 1000},
+                'connection': {'consistency': getattr(ConsistencyLevel, level), 'retry_connect': True, 'connect_timeout': 180,
+                               'control_connection_timeout': 180, 'max_schema_agreement_wait': 180},
+                'session': {'default_timeout': 180, 'default_fetch_size': 1000},
             }}},
         INSTALLED_APPS=['django_cassandra_engine', 'activity'], SECRET_KEY='x', USE_TZ=False, CASSANDRA_FALLBACK_ORDER_BY_PYTHON=False)
 
@@ -90,7 +91,7 @@ def run(level):
                                       state='open' if number % 2 else 'closed', document=json.dumps({'n': number, 'text': "it's"}))
     found = list(StudentSession.objects.filter(school='s', student=student))
     check([json.loads(s.document)['n'] for s in found] == [5, 4, 3, 2, 1, 0], found)
-    until = time.time() + 20
+    until = time.time() + 180
     while time.time() < until:
         indexed = list(StudentSession.objects.filter(state='open'))
         if len(indexed) == 3:

@@ -32,7 +32,7 @@ public class DriverTest {
     return CqlSession.builder().addContactPoint(new InetSocketAddress(host, 9042))
         .withLocalDatacenter(System.getenv().getOrDefault("CASS_DC", "datacenter1"))
         .withConfigLoader(com.datastax.oss.driver.api.core.config.DriverConfigLoader.programmaticBuilder()
-            .withDuration(com.datastax.oss.driver.api.core.config.DefaultDriverOption.REQUEST_TIMEOUT, Duration.ofSeconds(20))
+            .withDuration(com.datastax.oss.driver.api.core.config.DefaultDriverOption.REQUEST_TIMEOUT, Duration.ofSeconds(180))
             .build()).build();
   }
 
@@ -96,7 +96,7 @@ public class DriverTest {
       other.execute("CREATE TABLE " + K + ".told (k int PRIMARY KEY, m map<text, frozen<list<int>>>)");
     }
     Optional<TableMetadata> table = Optional.empty();
-    for (int i = 0; i < 150 && table.isEmpty(); i++) {
+    for (int i = 0; i < 1800 && table.isEmpty(); i++) {
       table = session.getMetadata().getKeyspace(K).flatMap(k -> k.getTable("told"));
       Thread.sleep(100);
     }
