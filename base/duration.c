@@ -162,8 +162,11 @@ static bool parse_units(struct base_slice text, struct sum *sum)
         while (next < BASE_COUNT(units) &&
                !base_slice_equal_nocase(name, base_slice_str(units[next].name)))
             next++;
-        if (next == BASE_COUNT(units) || !add_unit(sum, &units[next++], count))
+        if (next == BASE_COUNT(units) || !add_unit(sum, &units[next], count))
             return false;
+        do
+            next++;
+        while (next < BASE_COUNT(units) && units[next].each == units[next - 1].each); /* us, µs */
         text.data += n;
         text.len -= n;
     }

@@ -391,11 +391,37 @@ static int put_java_number(const struct base_type *type, struct base_slice value
     return is_double ? base_double_java_text(v, out) : base_float_java_text((float)v, out);
 }
 
+/* As Java prints an IPv6 address: all eight groups, and one that stands for IPv4 as that. */
+static int put_java_inet(struct base_slice value, struct base_buf *out)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    const uint8_t *p = value.data;
+    if (memcmp(p, mapped, sizeof mapped) == 0)
+        return base_buf_printf(out, "%u.%u.%u.%u", p[12], p[13], p[14], p[15]);
+    int rc = BASE_OK;
+    for (int i = 0; rc == BASE_OK && i < 8; i++)
+        rc = base_buf_printf(out, "%s%x", i ? ":" : "", base_get_be16(p + (size_t)2 * (size_t)i));
+    return rc;
+}
+
+/* A scalar in the form that Cassandra's JSON has and no other does. */
+static int put_java(const struct base_type *type, struct base_slice value, struct base_buf *out)
+{
+    return type->kind == BASE_TYPE_INET ? put_java_inet(value, out)
+                                        : put_java_number(type, value, out);
+}
+
+static bool has_java_form(const struct base_type *type, struct base_slice value)
+{
+    return type->kind == BASE_TYPE_INET
+               ? value.len == 16
+               : value.len && (type->kind == BASE_TYPE_DOUBLE || type->kind == BASE_TYPE_FLOAT);
+}
+
 static int put_scalar(const struct base_type *type, struct base_slice value,
                       enum basei_json_style style, bool quoted, struct base_buf *out)
 {
-    const bool java = style == BASEI_JSON_CASSANDRA && value.len != 0 &&
-                      (type->kind == BASE_TYPE_DOUBLE || type->kind == BASE_TYPE_FLOAT);
+    const bool java = style == BASEI_JSON_CASSANDRA && has_java_form(type, value);
     size_t at = out->len;
     if (is_string_type(type)) {
         int rc = base_value_validate(type, value, NULL);
@@ -404,7 +430,7 @@ static int put_scalar(const struct base_type *type, struct base_slice value,
     quoted = quoted || !prints_as_number(type->kind) || value.len == 0;
     int rc = quoted ? base_buf_put_u8(out, '"') : BASE_OK;
     if (rc == BASE_OK)
-        rc = java ? put_java_number(type, value, out) : basei_scalar_to_text(type, value, out);
+        rc = java ? put_java(type, value, out) : basei_scalar_to_text(type, value, out);
     if (rc != BASE_OK)
         return rc;
     if (type->kind == BASE_TYPE_TIMESTAMP && style == BASEI_JSON_CASSANDRA) {

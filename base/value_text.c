@@ -147,8 +147,11 @@ static int inet_from_text(struct base_slice text, struct base_buf *out)
     copy[text.len] = 0;
     if (inet_pton(AF_INET, copy, address) == 1)
         return base_buf_put(out, address, 4);
-    return inet_pton(AF_INET6, copy, address) == 1 ? base_buf_put(out, address, 16)
-                                                   : BASE_E_INVALID;
+    if (inet_pton(AF_INET6, copy, address) != 1)
+        return BASE_E_INVALID;
+    if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)address)) /* is the IPv4 one, as in Java */
+        return base_buf_put(out, address + 12, 4);
+    return base_buf_put(out, address, 16);
 }
 
 static int temporal_from_text(enum base_type_kind kind, struct base_slice text,

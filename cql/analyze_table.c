@@ -4,7 +4,7 @@
  * and added again is another column, so that cells of its first life stay gone. */
 #include <stdio.h>
 
-#include "cql/cql_private.h"
+#include "cql/expr_private.h"
 
 #define LIT(text) BASE_SLICE_LIT(text)
 
@@ -320,17 +320,14 @@ static int check_dropped(struct cqli_analysis *a, const struct draft *draft,
                                             : type_compatible(type, last->type);
     if (same && last->is_static == def->is_static)
         return BASE_OK;
-    struct base_buf was;
-    base_buf_init(&was, 4096);
-    int rc = base_type_print(last->type, &was);
-    rc = base_err_set(
+    char is[CQLI_TYPE_TEXT], was[CQLI_TYPE_TEXT];
+    return base_err_set(
         a->err, BASE_E_INVALID,
-        "Cannot re-add previously dropped column '%.*s' of %s, incompatible with previous %s%.*s",
-        BASE_SLICE_ARG(def->name), same ? "another kind" : "another type",
-        same ? (last->is_static ? "kind STATIC" : "kind REGULAR") : "type ",
-        same || rc != BASE_OK ? 0 : (int)was.len, (const char *)was.data);
-    base_buf_fini(&was);
-    return rc;
+        "Cannot re-add previously dropped column '%.*s' of %s %s, incompatible with previous %s %s",
+        BASE_SLICE_ARG(def->name), same ? "kind" : "type",
+        same ? def->is_static ? "STATIC" : "REGULAR" : cqli_type_text_of(type, is),
+        same ? "kind" : "type",
+        same ? last->is_static ? "STATIC" : "REGULAR" : cqli_type_text_of(last->type, was));
 }
 
 static int alter_add(struct cqli_analysis *a, const struct base_keyspace *keyspace,
@@ -408,10 +405,7 @@ static int alter_rename(struct cqli_analysis *a, struct draft *draft)
         if (!column) {
             if (a->statement->alter_conditional)
                 continue;
-            return base_err_set(a->err, BASE_E_INVALID,
-                                "Undefined column name %.*s in table %.*s.%.*s",
-                                BASE_SLICE_ARG(item->name), BASE_SLICE_ARG(draft->table.keyspace),
-                                BASE_SLICE_ARG(draft->table.name));
+            return cqli_undefined_column(a->err, &draft->table, item->name);
         }
         if (column->kind != BASE_COLUMN_PARTITION_KEY && column->kind != BASE_COLUMN_CLUSTERING)
             return base_err_set(a->err, BASE_E_INVALID, "Cannot rename non PRIMARY KEY column %.*s",

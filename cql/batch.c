@@ -3,6 +3,8 @@
  * Cassandra's (BatchStatement). */
 #include "cql/modify_private.h"
 
+#include <stdlib.h>
+
 /* Preparing the text's. */
 
 /* Drivers route a batch by its first statement's partition key; not when it is about several
@@ -92,9 +94,33 @@ int cqli_batch_check(enum cql_batch_kind kind, bool has_timestamp, const struct 
             !base_uuid_equal(m->table->id, items[0].m->table->id))
             return base_err_set(err, BASE_E_INVALID,
                                 "Batch with conditions cannot span multiple tables");
-        if (conditional && m->timestamp)
-            return base_err_set(err, BASE_E_INVALID,
-                                "Cannot provide custom timestamp for conditional BATCH");
+    }
+    return BASE_OK;
+}
+
+static int by_row(const void *a, const void *b)
+{
+    const struct cqli_judged *x = a, *y = b;
+    int c = base_slice_compare(x->ckey, y->ckey);
+    return c ? c : x->item < y->item ? -1 : x->item > y->item;
+}
+
+int cqli_batch_check_judged(struct cqli_run *run)
+{
+    if (run->judged_count < 2)
+        return BASE_OK;
+    qsort(run->judged, run->judged_count, sizeof *run->judged, by_row);
+    for (size_t i = 1; i < run->judged_count; i++) {
+        const struct cqli_judged *before = &run->judged[i - 1], *it = &run->judged[i];
+        if (before->kind == it->kind || !base_slice_equal(before->ckey, it->ckey))
+            continue;
+        if (before->kind != CQLI_IF_COLUMNS && it->kind != CQLI_IF_COLUMNS)
+            return base_err_set(
+                &run->exec->err, BASE_E_INVALID,
+                "Cannot mix IF EXISTS and IF NOT EXISTS conditions for the same row");
+        return base_err_set(&run->exec->err, BASE_E_INVALID,
+                            "Cannot mix IF conditions and IF %sEXISTS for the same row",
+                            it->kind == CQLI_IF_EXISTS ? "" : "NOT ");
     }
     return BASE_OK;
 }

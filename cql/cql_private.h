@@ -36,6 +36,9 @@ struct cqli_keyword {
     int token;        /* as the grammar knows it */
     bool reserved;    /* may not be a name unless quoted */
 };
+/* INVALID: "Undefined column name …" */
+int cqli_undefined_column(struct base_err *err, const struct base_table *table,
+                          struct base_slice name);
 const struct cqli_keyword *cqli_keyword_find(struct base_slice word); /* NULL: none */
 const char *cqli_token_name(int kind);                                /* for messages; NULL: none */
 

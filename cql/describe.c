@@ -117,6 +117,21 @@ int cql_put_identifier(struct base_slice name, struct base_buf *out)
     return plain ? base_buf_put_slice(out, name) : put_quoted(name, '"', out);
 }
 
+int cqli_undefined_column(struct base_err *err, const struct base_table *table,
+                          struct base_slice name)
+{
+    struct base_buf text;
+    base_buf_init(&text, 4096);
+    struct writer w = {.out = &text};
+    put_name(&w, name);
+    put_text(&w, " in table ");
+    put_qualified(&w, table->keyspace, table->name);
+    int rc = base_err_set(err, BASE_E_INVALID, "Undefined column name %.*s", (int)text.len,
+                          (const char *)text.data);
+    base_buf_fini(&text);
+    return rc;
+}
+
 static int finish(const struct writer *w, size_t start)
 {
     if (w->rc != BASE_OK)

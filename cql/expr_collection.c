@@ -364,6 +364,10 @@ static int refuse_items(struct cqli_scope *scope, const struct cql_term *term,
             err, BASE_E_INVALID,
             "Invalid vector literal for %.*s of type %s; expected %u elements, but given %u",
             BASE_SLICE_ARG(to->name), type, to->type->dimension, term->item_count);
+    if (term->kind == CQL_TERM_LIST)
+        return base_err_set(err, BASE_E_INVALID,
+                            "Unexpected receiver type '%s'; only list and vector are expected",
+                            type);
     return base_err_set(err, BASE_E_INVALID, "Invalid %s literal for %.*s of type %s",
                         literal_name(term, to->type), BASE_SLICE_ARG(to->name), type);
 }

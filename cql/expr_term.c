@@ -51,14 +51,12 @@ static int prepare_column(struct cqli_scope *scope, const struct cql_term *term,
 {
     struct cqli_prepare *p = scope->p;
     if (!scope->selection || !p->table)
-        return base_err_set(p->err, BASE_E_INVALID,
+        return base_err_set(p->err, BASE_E_SYNTAX, /* Cassandra's grammar has no columns here */
                             "a value is expected, and '%.*s' is the name of a column",
                             BASE_SLICE_ARG(term->text));
     const struct base_column *column = base_table_column(p->table, term->text);
     if (!column)
-        return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s",
-                            BASE_SLICE_ARG(term->text), BASE_SLICE_ARG(p->table->keyspace),
-                            BASE_SLICE_ARG(p->table->name));
+        return cqli_undefined_column(p->err, p->table, term->text);
     struct cqli_expr *expr = cqli_expr_new(p, CQLI_EXPR_COLUMN, column->type, 0);
     if (!expr)
         return cqli_prepare_no_memory(p);

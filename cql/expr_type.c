@@ -338,6 +338,8 @@ static int refuse_text(struct cqli_prepare *p, enum base_type_kind kind, struct 
         form = "Invalid constant '%.*s'";
         break;
     }
+    if (kind == BASE_TYPE_BLOB && text.len > 2) /* behind 0x */
+        text = base_slice(text.data + 2, text.len - 2);
     int len = text.len > 200 ? 200 : (int)text.len;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"

@@ -1,6 +1,8 @@
 /* Functions that stand alone: uuid, token, to_json, from_json. */
 #include "cql/function.h"
 
+#include <stdio.h>
+
 #include "base/json.h"
 #include "base/key.h"
 
@@ -135,9 +137,12 @@ static int run_from_json(const struct cqli_expr *call, const struct cql_value *a
         return BASE_OK;
     base_buf_init(&value, CQLI_VALUE_LEN_MAX);
     int rc = base_value_from_json(call->type, json, &value, eval->err);
-    if (rc == BASE_E_INVALID || rc == BASE_E_SYNTAX)
-        rc = base_err_wrap(eval->err, BASE_E_INVALID, "Could not decode JSON string '%.*s'",
+    if (rc == BASE_E_INVALID || rc == BASE_E_SYNTAX) {
+        rc = base_err_wrap(eval->err, BASE_E_FUNCTION, "Could not decode JSON string '%.*s'",
                            json.len > 200 ? 200 : (int)json.len, (const char *)json.data);
+        if (eval->err)
+            snprintf(eval->err->function, sizeof eval->err->function, "from_json text");
+    }
     return cqli_eval_take(eval, &value, rc, out);
 }
 

@@ -197,7 +197,7 @@ int cqli_row_function_prepare(struct cqli_scope *scope, const struct cql_term *c
         return base_err_set(p->err, BASE_E_INVALID, "%s is for the selection of a SELECT",
                             function->name);
     if (!column_term)
-        return base_err_set(p->err, BASE_E_INVALID,
+        return base_err_set(p->err, BASE_E_SYNTAX,
                             "%s takes one column, or a field or element of one", function->name);
     int rc = cqli_term_own(scope, column_term, &column);
     if (rc != BASE_OK)

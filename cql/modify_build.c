@@ -18,7 +18,7 @@ static int eval_timestamp(struct cqli_update *u, int64_t otherwise)
 {
     struct cql_value value;
     u->ts = otherwise;
-    if (u->m->timestamp) {
+    if (u->m->timestamp && !u->run->conditional) {
         int rc = cqli_expr_eval(u->m->timestamp, &u->eval, &value);
         if (rc != BASE_OK)
             return rc;
@@ -310,12 +310,17 @@ int cqli_update_begin(struct cqli_run *run, const struct cqli_item *item, int64_
 
 /* Rows. */
 
-static struct base_slice find_existing(const struct cqli_update *u, struct base_slice pkey,
+static struct base_slice take_existing(struct cqli_update *u, size_t partition,
                                        struct base_slice ckey)
 {
-    for (const struct cqli_found *found = u->found; found; found = found->next)
-        if (base_slice_equal(found->pkey, pkey) && base_slice_equal(found->ckey, ckey))
-            return found->row;
+    const struct cqli_found *found;
+    for (; (found = u->found); u->found = found->next) {
+        int c = found->partition == partition  ? base_slice_compare(found->ckey, ckey)
+                : found->partition < partition ? -1
+                                               : 1;
+        if (c >= 0)
+            return c == 0 ? found->row : (struct base_slice){0};
+    }
     return (struct base_slice){0};
 }
 
@@ -330,14 +335,15 @@ static size_t row_size(const struct cqli_update *u, size_t from, size_t to)
 }
 
 /* Operations [from, to) as a row; static when ckey is empty. */
-static int build_row(struct cqli_update *u, struct base_slice pkey, struct base_slice ckey,
-                     size_t from, size_t to, struct base_slice *out)
+static int build_row(struct cqli_update *u, size_t partition, struct base_slice ckey, size_t from,
+                     size_t to, struct base_slice *out)
 {
     const struct cqli_modify *m = u->m;
     struct base_row_builder row;
     struct base_buf bytes;
     base_buf_init_in_arena(&bytes, u->eval.arena, CQLI_WRITE_LEN_MAX);
-    struct base_slice existing = m->reads ? find_existing(u, pkey, ckey) : (struct base_slice){0};
+    struct base_slice existing =
+        m->reads ? take_existing(u, partition, ckey) : (struct base_slice){0};
     int rc = base_buf_reserve(&bytes, row_size(u, from, to));
     if (rc == BASE_OK)
         rc = base_row_begin(&row, &bytes, u->ts);
@@ -402,23 +408,22 @@ static int build_deletion(struct cqli_update *u, struct cqli_mutations *all,
     return BASE_OK;
 }
 
-static int build_partition(struct cqli_update *u, struct cqli_mutations *all,
-                           struct base_slice pkey)
+static int build_partition(struct cqli_update *u, struct cqli_mutations *all, size_t partition)
 {
     const struct cqli_modify *m = u->m;
     struct cqli_partition *to;
     struct base_slice row;
-    int rc = cqli_mutations_partition(all, m->table, pkey, &to);
+    int rc = cqli_mutations_partition(all, m->table, u->places.pkeys[partition], &to);
     if (rc == BASE_OK && m->kind == CQL_DELETE && m->operation_count == 0)
         return build_deletion(u, all, to);
     if (rc == BASE_OK && m->static_count) {
-        rc = build_row(u, pkey, (struct base_slice){0}, 0, m->static_count, &row);
+        rc = build_row(u, partition, (struct base_slice){0}, 0, m->static_count, &row);
         if (rc == BASE_OK)
             rc = cqli_mutations_static(all, to, row);
     }
     for (size_t i = 0; rc == BASE_OK && m->has_row && i < u->places.slices.count; i++) {
         struct base_slice ckey = u->places.slices.ranges[i].lo;
-        rc = build_row(u, pkey, ckey, m->static_count, m->operation_count, &row);
+        rc = build_row(u, partition, ckey, m->static_count, m->operation_count, &row);
         if (rc == BASE_OK)
             rc = cqli_mutations_row(all, to, ckey, row);
     }
@@ -429,6 +434,6 @@ int cqli_update_build(struct cqli_update *u, struct cqli_mutations *all)
 {
     int rc = BASE_OK;
     for (size_t i = 0; rc == BASE_OK && !u->places.nothing && i < u->places.pkey_count; i++)
-        rc = build_partition(u, all, u->places.pkeys[i]);
+        rc = build_partition(u, all, i);
     return rc;
 }

@@ -20,6 +20,7 @@ struct gather {
     struct base_deletion deletion;
     struct base_cell *existing; /* a list's elements, for operations that read */
     size_t existing_count;
+    bool is_loaded;
 };
 
 static int no_memory(struct cqli_update *u)
@@ -209,8 +210,9 @@ static int load_existing(struct gather *g, struct base_slice encoded)
     struct base_cell cell;
     size_t cap = 0;
     int n = 0;
-    if (encoded.len == 0 || g->existing_count)
+    if (encoded.len == 0 || g->is_loaded)
         return BASE_OK;
+    g->is_loaded = true;
     if (!base_row_decode(encoded, &row))
         return base_err_set(g->u->eval.err, BASE_E_CORRUPT, "damaged row");
     struct base_cells it = base_cells_begin(&row);
@@ -247,24 +249,37 @@ static int change_index(struct gather *g, const struct cqli_operation *op,
     struct base_cell cell = dead ? dead_cell(g->u, g->column->id) : live_cell(g->u, g->column->id);
     cell.path = g->existing[i].path;
     cell.value = dead ? (struct base_slice){0} : operands->value.bytes;
+    if (dead) /* the statement's next index counts what is left, as Cassandra's does */
+        memmove(&g->existing[i], &g->existing[i + 1],
+                (--g->existing_count - (size_t)i) * sizeof *g->existing);
     return add(g, &cell);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return base_slice_compare(*(const struct base_slice *)a, *(const struct base_slice *)b);
 }
 
 static int remove_values(struct gather *g, const struct cqli_operation *op, struct base_slice value)
 {
-    for (size_t i = 0; i < g->existing_count; i++) {
-        struct base_elements it;
-        struct base_slice element;
-        bool is_null, found = false;
-        if (!base_elements_begin(&it, op->value_type, value))
+    struct base_elements it;
+    struct base_slice *values = NULL;
+    size_t count = 0;
+    bool is_null;
+    if (!base_elements_begin(&it, op->value_type, value))
+        return invalid(g->u, "Invalid list value");
+    if (!(values = base_arena_alloc(g->u->eval.arena, ((size_t)it.left + 1) * sizeof *values)))
+        return no_memory(g->u);
+    while (it.left > 0) {
+        if (!base_elements_next(&it, &values[count], &is_null))
             return invalid(g->u, "Invalid list value");
-        while (!found && it.left > 0) {
-            if (!base_elements_next(&it, &element, &is_null))
-                return invalid(g->u, "Invalid list value");
-            found = !is_null && base_slice_equal(element, g->existing[i].value);
-        }
+        count += !is_null;
+    }
+    qsort(values, count, sizeof *values, by_bytes);
+    for (size_t i = 0; i < g->existing_count; i++) {
         struct base_cell cell = dead_cell(g->u, g->column->id);
         cell.path = g->existing[i].path;
+        bool found = bsearch(&g->existing[i].value, values, count, sizeof *values, by_bytes);
         int rc = found ? add(g, &cell) : BASE_OK;
         if (rc != BASE_OK)
             return rc;

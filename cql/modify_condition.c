@@ -322,11 +322,16 @@ static int put_column(struct cqli_update *u, const struct cqli_condition *c, str
     return rc == BASE_OK ? rc : cqli_no_room(u->eval.err, rc);
 }
 
-int cqli_update_conditions(struct cqli_update *u, struct base_buf *out, size_t *count)
+struct base_slice cqli_update_judged(const struct cqli_update *u)
+{
+    return u->m->has_row && u->places.slices.count ? u->places.slices.ranges[0].lo
+                                                   : (struct base_slice){0};
+}
+
+int cqli_update_conditions(struct cqli_update *u, struct base_slice ckey, struct base_buf *out,
+                           size_t *count)
 {
     const struct cqli_modify *m = u->m;
-    struct base_slice ckey = m->has_row && u->places.slices.count ? u->places.slices.ranges[0].lo
-                                                                  : (struct base_slice){0};
     *count = m->condition_count ? m->condition_count : m->if_kind != CQLI_IF_NONE;
     if (m->if_kind != CQLI_IF_COLUMNS && *count) {
         int rc = base_condition_put_row(

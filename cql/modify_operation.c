@@ -203,7 +203,7 @@ static int prepare_deletion(struct cqli_prepare *p, const struct cql_deletion *s
     if (said->field.len) {
         if (type->kind != BASE_TYPE_UDT)
             return base_err_set(p->err, BASE_E_INVALID,
-                                "Invalid deletion operation for non-UDT column %.*s",
+                                "Invalid field deletion operation for non-UDT column %.*s",
                                 BASE_SLICE_ARG(name));
         if (type->frozen)
             return base_err_set(p->err, BASE_E_INVALID,

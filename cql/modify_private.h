@@ -143,8 +143,9 @@ BASE_MUST int cqli_mutations_put(struct cqli_mutations *all, struct base_buf *ou
 
 /* Executing. */
 
-struct cqli_found {                    /* a row as it is, read before the write */
-    struct base_slice pkey, ckey, row; /* ckey empty: the static row */
+struct cqli_found {              /* a row as it is, read before the write */
+    size_t partition;            /* index in places.pkeys */
+    struct base_slice ckey, row; /* ckey empty: the static row */
     struct cqli_found *next;
 };
 struct cqli_operands { /* of one operation, evaluated */
@@ -158,7 +159,9 @@ struct cqli_update { /* one statement of an execution */
     struct cqli_operands *operands; /* by operation */
     struct cqli_places places;
     struct base_slice originals; /* of the one row, where its key does not keep the values' bytes */
-    struct cqli_found *found;
+    /* Ascending by partition and ckey, as they were read; what is built goes the same way, and
+     * takes them from the front. */
+    struct cqli_found *found, *found_last;
     struct cqli_run *run;
 };
 /* What the whole execution shares. */
@@ -174,8 +177,11 @@ BASE_MUST int cqli_update_begin(struct cqli_run *run, const struct cqli_item *it
                                 struct cqli_update *u);
 /* Its changes. */
 BASE_MUST int cqli_update_build(struct cqli_update *u, struct cqli_mutations *all);
-/* Its conditions, appended; their count. */
-BASE_MUST int cqli_update_conditions(struct cqli_update *u, struct base_buf *out, size_t *count);
+/* The row that its conditions are of; empty: the static row. */
+struct base_slice cqli_update_judged(const struct cqli_update *u);
+/* Its conditions, of that row, appended; their count. */
+BASE_MUST int cqli_update_conditions(struct cqli_update *u, struct base_slice ckey,
+                                     struct base_buf *out, size_t *count);
 /* INSERT JSON: the values of the keys (by place in the primary key) and of the operations. */
 BASE_MUST int cqli_json_eval(struct cqli_update *u, struct cql_value *keys);
 /* One column's operations [first, first + n): cells into the row. `existing`: the row as it is, or
@@ -184,6 +190,13 @@ BASE_MUST int cqli_cells_put(struct cqli_update *u, struct base_row_builder *row
                              size_t n, struct base_slice existing);
 /* The place of the next list element, greater than all before on this node. */
 struct base_uuid cqli_list_place(struct cqli_run *run, bool before_all);
+
+/* That a row has conditions, and of which kind. */
+struct cqli_judged {
+    struct base_slice ckey; /* empty: the static row */
+    size_t item;
+    enum cqli_if kind;
+};
 
 struct cqli_run {
     struct cql_exec *exec;
@@ -196,6 +209,8 @@ struct cqli_run {
     struct cqli_mutations mutations;
     struct base_buf conditions, bytes;
     size_t condition_count, mutation_count;
+    struct cqli_judged *judged; /* by statement with conditions; of a batch */
+    size_t judged_count;
     /* reads before the write */
     struct base_read cmd;
     uint32_t *columns; /* cmd's */
@@ -218,6 +233,8 @@ BASE_MUST int cqli_result_applied(struct cqli_run *run, bool applied, struct bas
 /* Rules of BATCH: over all its statements; before anything is evaluated. INVALID. */
 BASE_MUST int cqli_batch_check(enum cql_batch_kind kind, bool has_timestamp,
                                const struct cqli_item *items, size_t count, struct base_err *err);
+/* Conditions that cannot be of one row; sorts run->judged. INVALID. */
+BASE_MUST int cqli_batch_check_judged(struct cqli_run *run);
 /* Its size: warnings; INVALID. */
 BASE_MUST int cqli_batch_check_size(struct cqli_run *run, const struct cql_limits *limits);
 

@@ -111,13 +111,17 @@ static int keep_row(struct cqli_run *run)
     struct cqli_found *found = base_arena_alloc(run->exec->arena, sizeof *found);
     if (!found)
         return out_of_memory(run);
-    *found = (struct cqli_found){.pkey = run->cmd.pkey, .next = run->update.found};
+    *found = (struct cqli_found){.partition = run->reading / 2};
     int rc = rows ? base_arena_copy(run->exec->arena, row->ckey, &found->ckey) : BASE_OK;
     if (rc == BASE_OK)
         rc = base_arena_copy(run->exec->arena, rows ? row->row : row->static_row, &found->row);
     if (rc != BASE_OK)
         return out_of_memory(run);
-    run->update.found = found;
+    if (run->update.found_last)
+        run->update.found_last->next = found;
+    else
+        run->update.found = found;
+    run->update.found_last = found;
     return BASE_OK;
 }
 
@@ -155,9 +159,13 @@ static int gather_item(struct cqli_run *run)
         return base_err_set(&run->exec->err, BASE_E_INVALID,
                             "Batch with conditions cannot span multiple partitions (you cannot use "
                             "IN on the partition key)");
-    int rc = u->m->if_kind == CQLI_IF_NONE
-                 ? BASE_OK
-                 : cqli_update_conditions(u, &run->conditions, &conditions);
+    int rc = BASE_OK;
+    if (u->m->if_kind != CQLI_IF_NONE) {
+        struct base_slice ckey = cqli_update_judged(u);
+        rc = cqli_update_conditions(u, ckey, &run->conditions, &conditions);
+        if (run->judged)
+            run->judged[run->judged_count++] = (struct cqli_judged){ckey, run->next, u->m->if_kind};
+    }
     run->condition_count += conditions;
     return rc == BASE_OK ? cqli_update_build(u, &run->mutations) : rc;
 }
@@ -233,8 +241,11 @@ static int put_conditions(struct cqli_run *run, struct base_slice *out)
                             run->mutations.count
                                 ? "Batch with conditions cannot span multiple partitions"
                                 : "A conditional statement must name a partition");
+    int rc = cqli_batch_check_judged(run);
+    if (rc != BASE_OK)
+        return rc;
     base_buf_init_in_arena(&all, run->exec->arena, CQLI_WRITE_LEN_MAX);
-    int rc = base_buf_put_varint(&all, run->condition_count);
+    rc = base_buf_put_varint(&all, run->condition_count);
     if (rc == BASE_OK)
         rc = base_buf_put_slice(&all, base_buf_view(&run->conditions));
     *out = base_buf_view(&all);
@@ -372,6 +383,9 @@ enum cql_answer cqli_run_start(struct cql_exec *exec, const struct cqli_item *it
     exec->rc = check_levels(run);
     if (exec->rc == BASE_OK && is_batch)
         exec->rc = cqli_batch_check(kind, timestamp != NULL, items, count, &exec->err);
+    if (exec->rc == BASE_OK && is_batch && run->conditional &&
+        !(run->judged = base_arena_alloc(exec->arena, count * sizeof *run->judged)))
+        exec->rc = out_of_memory(run);
     if (exec->rc == BASE_OK)
         exec->rc = begin_timestamp(run, timestamp);
     return exec->rc == BASE_OK ? go_on(run) : CQL_DONE;

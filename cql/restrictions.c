@@ -283,9 +283,7 @@ static int find_column(struct cqli_prepare *p, struct base_slice name, uint32_t 
 {
     const struct base_column *column = base_table_column(p->table, name);
     if (!column)
-        return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s",
-                            BASE_SLICE_ARG(name), BASE_SLICE_ARG(p->table->keyspace),
-                            BASE_SLICE_ARG(p->table->name));
+        return cqli_undefined_column(p->err, p->table, name);
     *out = (uint32_t)(column - p->table->columns);
     return BASE_OK;
 }

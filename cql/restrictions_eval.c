@@ -315,13 +315,36 @@ static int filter_value(const struct base_column *column, struct cqli_expr *expr
     return BASE_OK;
 }
 
+static int put_in_values(const struct cqli_restrictions *r, const struct cqli_restriction *c,
+                         struct cqli_eval *eval, struct base_buf *list)
+{
+    int rc = BASE_OK;
+    for (uint32_t i = 0; rc == BASE_OK && i < c->operand_count; i++) {
+        struct cql_value value;
+        struct base_slice bytes;
+        rc = cqli_expr_eval(c->operands[i].items[0], eval, &value);
+        if (rc == BASE_OK && value.state == CQL_VALUE_NULL)
+            continue;
+        if (rc == BASE_OK)
+            rc = key_value(&r->table->columns[c->first], eval, &value, &bytes);
+        if (rc == BASE_OK)
+            rc = base_buf_put_bytes(list, bytes);
+    }
+    return rc;
+}
+
 static int put_in_filter(const struct cqli_restrictions *r, const struct cqli_restriction *c,
                          struct cqli_eval *eval, struct base_filter *out)
 {
-    struct cqli_alternatives alternatives;
+    const enum base_column_kind kind = r->table->columns[c->first].kind;
+    struct cqli_alternatives alternatives = {.values = NULL};
     struct base_buf list;
-    int rc = cqli_alternatives(r, c, eval, &alternatives);
+    int rc = BASE_OK;
     base_buf_init_in_arena(&list, eval->arena, FILTER_LEN_MAX);
+    if (!c->list && (kind == BASE_COLUMN_REGULAR || kind == BASE_COLUMN_STATIC))
+        rc = put_in_values(r, c, eval, &list); /* null is equal to nothing */
+    else
+        rc = cqli_alternatives(r, c, eval, &alternatives);
     for (size_t i = 0; rc == BASE_OK && i < alternatives.count; i++)
         rc = base_buf_put_bytes(&list, alternatives.values[i]);
     out->operand = base_buf_view(&list);

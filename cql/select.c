@@ -13,11 +13,7 @@ static int find_column(struct cqli_prepare *p, struct base_slice name,
                        const struct base_column **out)
 {
     *out = base_table_column(p->table, name);
-    return *out
-               ? BASE_OK
-               : base_err_set(p->err, BASE_E_INVALID,
-                              "Undefined column name %.*s in table %.*s.%.*s", BASE_SLICE_ARG(name),
-                              BASE_SLICE_ARG(p->table->keyspace), BASE_SLICE_ARG(p->table->name));
+    return *out ? BASE_OK : cqli_undefined_column(p->err, p->table, name);
 }
 
 static void wants_column(void *ctx, const struct base_column *column)

@@ -84,10 +84,7 @@ static int group_element(struct cqli_prepare *p, const struct cqli_select *selec
     if (term->kind == CQL_TERM_COLUMN) {
         column = base_table_column(p->table, term->text);
         if (!column)
-            return base_err_set(p->err, BASE_E_INVALID,
-                                "Undefined column name %.*s in table %.*s.%.*s",
-                                BASE_SLICE_ARG(term->text), BASE_SLICE_ARG(p->table->keyspace),
-                                BASE_SLICE_ARG(p->table->name));
+            return cqli_undefined_column(p->err, p->table, term->text);
         if (column->kind != BASE_COLUMN_PARTITION_KEY && column->kind != BASE_COLUMN_CLUSTERING)
             return base_err_set(
                 p->err, BASE_E_INVALID,
@@ -182,9 +179,7 @@ static int order_element(struct cqli_prepare *p, struct cqli_select *select,
     const struct base_table *table = p->table;
     const struct base_column *column = base_table_column(table, item->name);
     if (!column)
-        return base_err_set(p->err, BASE_E_INVALID, "Undefined column name %.*s in table %.*s.%.*s",
-                            BASE_SLICE_ARG(item->name), BASE_SLICE_ARG(table->keyspace),
-                            BASE_SLICE_ARG(table->name));
+        return cqli_undefined_column(p->err, table, item->name);
     if (column->kind != BASE_COLUMN_CLUSTERING)
         return base_err_set(p->err, BASE_E_INVALID,
                             "Order by is currently only supported on the clustered columns of the "

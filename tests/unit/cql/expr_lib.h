@@ -178,10 +178,14 @@ static inline void is_value(const char *type, const char *term, const char *want
                   wanted);
 }
 
-/* What could not be computed is FUNCTION, what is wrong INVALID. */
+/* What could not be computed is FUNCTION, what Cassandra's grammar refuses SYNTAX. */
 static inline int code_of_text(void)
 {
-    return strstr(err.text, "' failed: ") ? BASE_E_FUNCTION : BASE_E_INVALID;
+    if (strstr(err.text, "' failed: ") || strstr(err.text, "Could not decode JSON"))
+        return BASE_E_FUNCTION;
+    return strstr(err.text, "takes one column") || strstr(err.text, "is the name of a column")
+               ? BASE_E_SYNTAX
+               : BASE_E_INVALID;
 }
 
 static inline void no_value(const char *type, const char *term, const char *part)
