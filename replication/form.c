@@ -98,6 +98,13 @@ void repli_seed_handle(struct repl *repl, struct repl_inbound *in)
                             base_err_words(BASE_E_CORRUPT));
         return;
     }
+    if (repli_is_self(repl, in->message.sender) &&
+        !base_slice_equal(card.address, repl->own_address))
+        base_logf(
+            repl->ports.log, BASE_LOG_WARN,
+            "cluster: a node at %.*s runs with this node's host id: one of the two has a copy "
+            "of the other's data directory",
+            BASE_SLICE_ARG(card.address));
     if (base_uuid_equal(card.cluster_id, nobody))
         meet(repl, in->message.sender, &card);
     base_buf_init(&body, 1024);

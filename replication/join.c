@@ -63,6 +63,8 @@ static void stop_all(struct repl *repl)
     repli_timer_disarm(repl, &j->timer);
     repli_call_cancel(repl, &j->check_call);
     repli_call_cancel(repl, &j->news_call);
+    for (size_t i = 0; j->seed_calls && i < j->form.count; i++)
+        repli_call_cancel(repl, &j->seed_calls[i]);
     for (size_t i = 0; i < j->probe_count; i++)
         repli_call_cancel(repl, &j->probes[i].call);
     if (j->proposing) {
@@ -431,21 +433,27 @@ static void as_stranger(struct repl *repl)
     }
 }
 
+/* Did somebody answer in our name? Then we are refused. */
+static bool refused_as_copy(struct repl *repl, int rc, const struct base_message *reply)
+{
+    struct repli_seed_card card;
+    if (rc != BASE_OK || !repli_is_self(repl, reply->sender) ||
+        !repli_seed_card_get(reply->body, &card) ||
+        base_slice_equal(card.address, repl->own_address))
+        return false;
+    repli_join_refuse(
+        repl, "this node's host id is in use at %.*s: this data directory is a copy of that node's",
+        BASE_SLICE_ARG(card.address));
+    return true;
+}
+
 static void check_answered(struct repl *repl, struct repli_call *call, int rc,
                            const struct base_message *reply)
 {
     (void)call;
     struct repli_join *j = repl->join;
-    struct repli_seed_card card;
-    if (rc == BASE_OK && repli_is_self(repl, reply->sender) &&
-        repli_seed_card_get(reply->body, &card) &&
-        !base_slice_equal(card.address, repl->own_address)) {
-        repli_join_refuse(
-            repl,
-            "this node's host id is in use at %.*s: this data directory is a copy of that node's",
-            BASE_SLICE_ARG(card.address));
+    if (refused_as_copy(repl, rc, reply))
         return;
-    }
     /* somebody else there, nobody there, or no answer after some tries */
     j->checked = rc == BASE_OK || rc == BASE_E_UNAVAILABLE || ++j->checks >= CHECKS_MAX;
     repli_join_step_after(repl, 0);
@@ -472,10 +480,56 @@ static void check_old_address(struct repl *repl, struct base_slice address)
     base_buf_fini(&body);
 }
 
+static void seed_answered(struct repl *repl, struct repli_call *call, int rc,
+                          const struct base_message *reply)
+{
+    (void)call;
+    if (!refused_as_copy(repl, rc, reply))
+        repli_join_step_after(repl, 0);
+}
+
+static bool seeds_are_asked(const struct repl *repl)
+{
+    const struct repli_join *j = repl->join;
+    for (size_t i = 0; i < j->form.count; i++)
+        if (j->seed_calls[i].pending)
+            return true;
+    return false;
+}
+
+/* A cluster of one has no other member that knows where it is: it asks its seeds, once, while it
+ * serves, and before it writes a new address down. Started by hand on a copy of the first node's
+ * directory, it is told so there. */
+static void ask_seeds_as_lone(struct repl *repl)
+{
+    struct repli_join *j = repl->join;
+    struct repli_seed_card own = repli_seed_card_own(repl);
+    struct base_buf body;
+    if (j->seeds_asked || repl->ring->member_count > 1)
+        return;
+    j->seeds_asked = true;
+    base_buf_init(&body, 1024);
+    for (size_t i = 0; i < j->form.count; i++) {
+        base_buf_reset(&body);
+        if (j->form.seeds[i].state == REPLI_SEED_SELF ||
+            repli_seed_card_put(&body, &own) != BASE_OK)
+            continue;
+        j->seed_calls[i].done = seed_answered;
+        repli_call_start(repl, &j->seed_calls[i],
+                         (struct repli_peer){.address = repl->config.seeds[i]}, REPL_LANE_GOSSIP,
+                         REPL_VERB_META_SEED, base_buf_view(&body), CHECK_TIMEOUT_NS);
+    }
+    base_buf_fini(&body);
+}
+
 static void as_member(struct repl *repl, const struct ring_member *self)
 {
     struct repli_join *j = repl->join;
     bool moved = !base_slice_equal(self->address, repl->own_address);
+    if (!moved) { /* who finds itself elsewhere later asks anew */
+        j->checked = false;
+        j->checks = 0;
+    }
     bool renamed = !base_slice_equal(self->dc, repl->config.dc) ||
                    !base_slice_equal(self->rack, repl->config.rack);
     if (moved && !j->checked) {
@@ -485,7 +539,8 @@ static void as_member(struct repl *repl, const struct ring_member *self)
     if (j->phase != REPLI_JOIN_MEMBER)
         repli_join_enter(repl, REPLI_JOIN_MEMBER, "member of cluster \"%.*s\"",
                          BASE_SLICE_ARG(repl->ring->cluster_name));
-    if (moved || renamed)
+    ask_seeds_as_lone(repl);
+    if ((moved || renamed) && !seeds_are_asked(repl))
         propose_own(repl, RING_CHANGE_ADDRESS);
 }
 
@@ -550,6 +605,10 @@ int repli_join_open(struct repl *repl, struct base_err *err)
     base_buf_init(&j->topology, (size_t)1 << 20);
     j->tokens = calloc(repl->config.num_tokens + 1, sizeof *j->tokens);
     int rc = j->tokens ? repli_form_open(repl) : BASE_E_NOMEM;
+    if (rc == BASE_OK) {
+        j->seed_calls = calloc(j->form.count + 1, sizeof *j->seed_calls);
+        rc = j->seed_calls ? BASE_OK : BASE_E_NOMEM;
+    }
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "cluster: out of memory");
 }
 
@@ -573,6 +632,7 @@ void repli_join_close(struct repl *repl)
     repli_form_close(repl);
     base_buf_fini(&j->topology);
     free(j->tokens);
+    free(j->seed_calls);
     free(j->probes);
     free(j);
     repl->join = NULL;

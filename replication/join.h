@@ -80,6 +80,8 @@ struct repli_join {
     struct repli_call news_call;  /* while another joins */
     bool checked;
     unsigned checks;
+    struct repli_call *seed_calls; /* a lone member's, whether it is a copy; one for each seed */
+    bool seeds_asked;
     /* a joiner that others watch */
     struct repli_timer watch;
     struct base_uuid watched; /* zero: none */

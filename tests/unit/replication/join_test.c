@@ -298,6 +298,23 @@ START_TEST(names_and_directories_that_do_not_fit)
 }
 END_TEST
 
+static int put_copied(void *ctx, struct base_slice key, struct base_slice value)
+{
+    struct base_err err;
+    struct cat_pair pair = {.key = key, .value = value};
+    struct cat_catalog *to = ctx;
+    return to->ops->write(to, &pair, 1, &err);
+}
+
+static void copy_catalog(struct mem_catalog *from, struct mem_catalog *to)
+{
+    struct base_err err;
+    struct cat_catalog *a = mem_catalog_open(from), *b = mem_catalog_open(to);
+    ck_ok(a->ops->scan(a, (struct base_slice){0}, put_copied, b, &err), err);
+    cat_close(a);
+    cat_close(b);
+}
+
 static void move(size_t node, const char *address)
 {
     snprintf(lw.w.nodes[node].address, sizeof lw.w.nodes[node].address, "%s", address);
@@ -342,6 +359,45 @@ START_TEST(a_copy_that_moved_is_refused)
     log_start(1);
     expect_refused(1, "this data directory is a copy");
     log_world_end();
+}
+END_TEST
+
+/* A cluster of one: nobody else knows of it. Node 1 runs on a copy of node 0's directory. */
+static void copy_of_a_lone_node(bool original_moves)
+{
+    struct cluster_options o = options(2, 1);
+    struct base_slice seeds[1];
+    o.stores = false;
+    log_world_begin(&o, false);
+    log_start(0);
+    log_run_until_all_serve(20 * CLUSTER_S);
+    cluster_node_kill(&lw.w.nodes[0], false);
+    copy_catalog(lw.w.nodes[0].disk_catalog, lw.w.nodes[1].disk_catalog);
+    lw.w.nodes[1].host_id = lw.w.nodes[0].host_id;
+    if (original_moves) /* later than it was copied: the copy does not know where it is */
+        move(0, "10.0.0.99:7000");
+    log_start(0);
+    log_run_until_all_serve(10 * CLUSTER_S);
+    cluster_run(&lw.w, 5 * CLUSTER_S);
+    seeds[0] = lw.w.nodes[0].addresses;
+    lw.w.nodes[1].own_seeds = seeds;
+    lw.w.nodes[1].own_seed_count = original_moves;
+    log_start(1);
+    expect_refused(1, "this data directory is a copy");
+    cluster_run(&lw.w, 5 * CLUSTER_S);
+    ck_assert_int_eq(repl_stage(lw.w.nodes[0].repl), REPL_MEMBER);
+    log_world_end();
+}
+
+START_TEST(a_copy_of_a_lone_node_is_refused)
+{
+    copy_of_a_lone_node(false);
+}
+END_TEST
+
+START_TEST(a_copy_of_a_lone_node_that_moved_is_refused)
+{
+    copy_of_a_lone_node(true);
 }
 END_TEST
 
@@ -466,6 +522,8 @@ int main(void)
     tcase_add_test(t, names_and_directories_that_do_not_fit);
     tcase_add_test(t, a_member_moves);
     tcase_add_test(t, a_copy_that_moved_is_refused);
+    tcase_add_test(t, a_copy_of_a_lone_node_is_refused);
+    tcase_add_test(t, a_copy_of_a_lone_node_that_moved_is_refused);
     tcase_add_test(t, two_first_seeds_form_one_cluster);
     tcase_add_test(t, a_guest_coordinates);
     tcase_add_test(t, an_idle_guest_hears_who_is_back);
