@@ -164,6 +164,8 @@ int nodei_native_open(struct node *node, struct nodei_native **out, struct base_
     native->flush.run = on_flush;
     native->sweep.fired = on_sweep;
     native->again.fired = on_again;
+    native->bind_again.fired = nodei_requests_bind;
+    native->binding_end = &native->binding;
     native->patience_ns = PATIENCE_NS;
     base_buf_init(&native->receive, RECEIVE_SIZE);
     base_buf_init(&native->spare_assembly, DECODED_MAX);
@@ -224,6 +226,7 @@ void nodei_native_close(struct nodei_native *native)
     net_loop_not_at_end(native->loop, &native->flush);
     net_loop_disarm(native->loop, &native->sweep);
     net_loop_disarm(native->loop, &native->again);
+    net_loop_disarm(native->loop, &native->bind_again);
     nodei_native_free_if_done(native);
 }
 

@@ -161,6 +161,14 @@ bool nodei_may_answer(const struct nodei_native_conn *conn, size_t bytes)
            fits(&l->use, pool, bytes, l->max[pool]);
 }
 
+bool nodei_may_keep(const struct nodei_native_conn *conn)
+{
+    const struct nodei_native_limits *l = &conn->native->limits;
+    const enum nodei_pool pool = NODEI_POOL_REQUESTS;
+    return fits(&conn->address->use, pool, 0, l->share[pool]) &&
+           fits(&l->use, pool, 0, l->max[pool]);
+}
+
 enum nodei_room nodei_room_for(const struct nodei_native_conn *conn, size_t bytes)
 {
     const struct nodei_native_limits *l = &conn->native->limits;

@@ -84,6 +84,10 @@ struct nodei_native_request {
     const struct cql_prepared *prepared;   /* QUERY, EXECUTE */
     struct nodei_prepared *entry;          /* EXECUTE */
     struct nodei_prepared **batch_entries; /* BATCH: of each statement, or NULL */
+    size_t bound;                          /* so many of its statements */
+    uint64_t batch_epoch;                  /* when that began */
+    bool binds_later;                      /* in native->binding */
+    struct nodei_native_request *later_next;
     struct cql_batch_item *batch_items;
 };
 
@@ -127,6 +131,8 @@ void nodei_admit(struct nodei_native_conn *conn, int by);
  * NOT_HIS: the connection itself holds too much. */
 enum nodei_room { NODEI_ROOM_YES, NODEI_ROOM_NOT_HIS, NODEI_ROOM_NONE };
 enum nodei_room nodei_room_for(const struct nodei_native_conn *conn, size_t bytes);
+/* Are its address's requests, and all, within their limits? */
+bool nodei_may_keep(const struct nodei_native_conn *conn);
 /* May its answers become so much more? */
 bool nodei_may_answer(const struct nodei_native_conn *conn, size_t bytes);
 /* Put it at the end of those who wait for room; take it out. */
@@ -224,6 +230,7 @@ bool nodei_startup_handle(struct nodei_native_conn *conn, const struct cql_messa
 void nodei_request_handle(struct nodei_native_conn *conn, struct cql_message *message);
 /* The connection has gone: what can be given up is. */
 void nodei_requests_abandon(struct nodei_native_conn *conn);
+void nodei_requests_bind(struct net_timer *bind_again); /* a slice of each in native->binding */
 void nodei_request_pool_free(struct nodei_native *native);
 
 /* The listener. */
@@ -256,6 +263,8 @@ struct nodei_native {
     struct nodei_native_conn *dirty, **dirty_end;
     struct net_hook flush;
     struct net_timer again; /* there is room for who waits, or it is his turn again */
+    struct net_timer bind_again;
+    struct nodei_native_request *binding, **binding_end; /* batches that are bound in slices */
     struct net_timer sweep;
     uint64_t patience_ns;    /* how long a message may take beside its length; see native.c */
     struct base_buf receive; /* everybody's, while one connection is read */

@@ -10,7 +10,8 @@
  *  4. What is begun there was room for (native_receive.c), or it is refused with OVERLOADED before
  *     it is looked at. A result grows while there is room: then a page ends early, and a result
  *     that was asked for in one is OVERLOADED.
- *  5. When the schema moved between binding and storing (STALE), nothing was written: it is bound
+ *  5. A batch's statements are bound a slice a turn of the loop.
+ *  6. When the schema moved between binding and storing (STALE), nothing was written: it is bound
  *     and tried again. */
 #include "node/native_private.h"
 
@@ -18,7 +19,14 @@
 
 #include "node/cql_admin.h"
 
-enum { POOL_MAX = 256, KEEP_BYTES = 64 << 10, TRIES_MAX = 5 };
+enum {
+    POOL_MAX = 256,
+    KEEP_BYTES = 64 << 10,
+    TRIES_MAX = 5,
+    /* of a batch, bound in a turn of the loop */
+    SLICE_STATEMENTS = 128,
+    SLICE_TEXT = 64 << 10
+};
 #define RESULT_SIZE_MAX (256u << 20)
 
 /* The pool. */
@@ -84,6 +92,7 @@ static void unbind(struct nodei_native_request *r)
     if (r->schema)
         base_schema_release(r->schema);
     r->entry = NULL;
+    r->bound = 0;
     r->batch_entries = NULL;
     r->batch_items = NULL;
     r->schema = NULL;
@@ -292,38 +301,55 @@ static int order_values(struct nodei_native_request *r, const struct cql_value *
     return BASE_OK;
 }
 
-/* UNPREPARED has no code of ours: *unprepared is the id then. */
+static int bind_batch_begin(struct nodei_native_request *r, struct base_err *err)
+{
+    size_t count = r->batch.statement_count + 1;
+    r->batch_entries = base_arena_zalloc(&r->arena, count * sizeof *r->batch_entries);
+    r->batch_items = base_arena_zalloc(&r->arena, count * sizeof *r->batch_items);
+    r->batch_epoch = node_schema_epoch(r->conn->native->node);
+    return r->batch_entries && r->batch_items ? BASE_OK : no_memory(err);
+}
+
+/* The statement at `r->bound`. UNPREPARED has no code of ours: *unprepared is the id then. */
+static int bind_statement(struct nodei_native_request *r, struct base_slice *unprepared,
+                          struct base_err *err)
+{
+    struct nodei_native *native = r->conn->native;
+    const struct cql_batch_statement *s = &r->batch.statements[r->bound];
+    struct cql_batch_item *item = &r->batch_items[r->bound];
+    struct nodei_prepared **entry = &r->batch_entries[r->bound];
+    item->values = s->values;
+    item->value_count = s->value_count;
+    if (s->text.data)
+        return prepare_text(r, s->text, &item->prepared, err);
+    *entry = nodei_prepared_find(&native->prepared, native->node, s->id);
+    if (!*entry) {
+        *unprepared = s->id;
+        return BASE_E_NOTFOUND;
+    }
+    item->prepared = (*entry)->prepared;
+    return BASE_OK;
+}
+
+/* The next statements of a batch, as many as a turn of the loop may take. BUSY: there are more. If
+ * the schema has moved meanwhile, they are bound anew. */
 static int bind_batch(struct nodei_native_request *r, struct base_slice *unprepared,
                       struct base_err *err)
 {
-    struct nodei_native *native = r->conn->native;
-    const struct cql_batch_request *b = &r->batch;
-    struct nodei_prepared **entries =
-        base_arena_zalloc(&r->arena, (b->statement_count + 1) * sizeof *entries);
-    r->batch_items =
-        base_arena_zalloc(&r->arena, (b->statement_count + 1) * sizeof *r->batch_items);
-    r->batch_entries = entries;
-    if (!entries || !r->batch_items)
-        return no_memory(err);
-    for (size_t i = 0; i < b->statement_count; i++) {
-        const struct cql_batch_statement *s = &b->statements[i];
-        struct cql_batch_item *item = &r->batch_items[i];
-        item->values = s->values;
-        item->value_count = s->value_count;
-        if (!s->text.data) {
-            entries[i] = nodei_prepared_find(&native->prepared, native->node, s->id);
-            if (!entries[i]) {
-                *unprepared = s->id;
-                return BASE_E_NOTFOUND;
-            }
-            item->prepared = entries[i]->prepared;
-            continue;
-        }
-        int rc = prepare_text(r, s->text, &item->prepared, err);
-        if (rc != BASE_OK)
-            return rc;
+    struct node *node = r->conn->native->node;
+    size_t text = 0, upto = r->bound + SLICE_STATEMENTS;
+    int rc = r->batch_entries ? BASE_OK : bind_batch_begin(r, err);
+    for (; rc == BASE_OK && r->bound < r->batch.statement_count; r->bound++) {
+        if (r->bound == upto || text > SLICE_TEXT)
+            return BASE_E_BUSY;
+        text += r->batch.statements[r->bound].text.len;
+        rc = bind_statement(r, unprepared, err);
     }
-    return BASE_OK;
+    if (rc != BASE_OK || r->batch_epoch == node_schema_epoch(node) || r->tries >= TRIES_MAX)
+        return rc;
+    r->tries++;
+    unbind(r);
+    return BASE_E_BUSY;
 }
 
 static int bind(struct nodei_native_request *r, struct base_slice *unprepared, struct base_err *err)
@@ -400,12 +426,33 @@ static int fill_exec(struct nodei_native_request *r, struct base_err *err)
                                    : BASE_OK;
 }
 
+/* A batch that is bound over several turns: it goes on in the next one, while there is memory. */
+static int go_on_later(struct nodei_native_request *r, struct base_err *err)
+{
+    struct nodei_native *native = r->conn->native;
+    count_request(r);
+    if (!nodei_may_keep(r->conn))
+        return base_err_set(err, BASE_E_OVERLOADED,
+                            "Server is in overloaded state: %zu statements of a batch have taken "
+                            "%zu bytes, and there is no room for more",
+                            r->bound, r->counted);
+    r->binds_later = true;
+    r->later_next = NULL;
+    *native->binding_end = r;
+    native->binding_end = &r->later_next;
+    net_loop_arm(native->loop, &native->bind_again, 1);
+    return BASE_E_BUSY;
+}
+
 /* True: it has ended, in r->exec. */
 static bool start(struct nodei_native_request *r)
 {
     struct base_slice unprepared = {0};
     struct base_err err = {0};
     int rc = bind(r, &unprepared, &err);
+    if (rc == BASE_E_BUSY && r->opcode == CQL_OPCODE_BATCH &&
+        (rc = go_on_later(r, &err)) == BASE_E_BUSY)
+        return false;
     if (rc == BASE_E_NOTFOUND && unprepared.data) {
         if (!r->conn->dead)
             answer_unprepared(r, unprepared);
@@ -449,6 +496,31 @@ static void run(struct nodei_native_request *r, bool ended)
     }
 }
 
+static void unqueue(struct nodei_native_request *r)
+{
+    struct nodei_native *native = r->conn->native;
+    struct nodei_native_request **at = &native->binding;
+    while (*at != r)
+        at = &(*at)->later_next;
+    *at = r->later_next;
+    if (!r->later_next)
+        native->binding_end = at;
+    r->binds_later = false;
+}
+
+void nodei_requests_bind(struct net_timer *timer)
+{
+    struct nodei_native *native = BASE_CONTAINER(timer, struct nodei_native, bind_again);
+    size_t count = 0;
+    for (const struct nodei_native_request *r = native->binding; r; r = r->later_next)
+        count++;
+    for (; count > 0 && native->binding; count--) { /* not those that come again */
+        struct nodei_native_request *r = native->binding;
+        unqueue(r);
+        run(r, false);
+    }
+}
+
 static void on_done(struct cql_exec *exec)
 {
     struct nodei_native_request *r = exec->ctx;
@@ -474,7 +546,8 @@ static struct nodei_native_request *begin_request(struct nodei_native_conn *conn
     r->stream = m->stream;
     r->opcode = m->opcode;
     r->tries = 0;
-    r->started = false;
+    r->bound = 0;
+    r->started = r->binds_later = false;
     r->client = &conn->client;
     r->has_tracing_id = false;
     r->exec.result = (struct cql_result){0};
@@ -650,6 +723,11 @@ void nodei_requests_abandon(struct nodei_native_conn *conn)
     struct nodei_native_request *next;
     for (struct nodei_native_request *r = conn->requests; r; r = next) {
         next = r->next;
+        if (r->binds_later) {
+            unqueue(r);
+            end_request(r);
+            continue;
+        }
         if (r->started && cql_exec_cancel(&r->exec))
             end_request(r);
     }

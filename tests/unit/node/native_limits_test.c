@@ -36,7 +36,7 @@ static struct held held(void)
 }
 
 /* Wait until the condition over `h` holds. */
-#define UNTIL(condition)                                                                           \
+#define HELD_UNTIL(condition)                                                                      \
     do {                                                                                           \
         struct held h = held();                                                                    \
         for (int ms = 0; ms < WAIT_MS && !(condition); ms += STEP_MS) {                            \
@@ -106,7 +106,7 @@ START_TEST(answers_that_are_not_read)
     struct base_buf body = query_body("SELECT v FROM lab.t WHERE k = 1", 5000);
     for (int i = 0; i < COUNT; i++) /* 36 MB of answers */
         client_send(&c, CQL_OPCODE_QUERY, (int16_t)i, 0, base_buf_view(&body));
-    UNTIL(h.answers > 500000 && h.paused > 0);
+    HELD_UNTIL(h.answers > 500000 && h.paused > 0);
     for (int i = 0; i < 50; i++) {
         client_query(&d, "SELECT v FROM lab.t WHERE k = 1");
         client_query(&e, "SELECT v FROM lab.t WHERE k = 1");
@@ -120,12 +120,12 @@ START_TEST(answers_that_are_not_read)
         base_arena_reset(&c.arena);
     }
     client_query(&c, "SELECT key FROM system.local");
-    UNTIL(h.answers == 0 && h.requests == 0);
+    HELD_UNTIL(h.answers == 0 && h.requests == 0);
     base_buf_fini(&body);
     client_close(&c);
     client_close(&d);
     client_close(&e);
-    UNTIL(h.addresses == 0);
+    HELD_UNTIL(h.addresses == 0);
 }
 END_TEST
 
@@ -169,7 +169,7 @@ START_TEST(results_that_are_too_large)
     } while (c.result.has_more);
     ck_assert_int_eq(next, ROWS);
     ck_assert_int_gt(pages, 4);
-    UNTIL(h.answers == 0);
+    HELD_UNTIL(h.answers == 0);
     base_buf_fini(&state);
     client_close(&c);
 }
@@ -221,10 +221,10 @@ START_TEST(halves_of_messages)
     client_call(&d, CQL_OPCODE_STARTUP, base_buf_view(&startup));
 
     send_part(&many[0], all, 0, LEN / 2);
-    UNTIL(h.requests >= LEN);
+    HELD_UNTIL(h.requests >= LEN);
     for (int i = 1; i < COUNT; i++)
         send_part(&many[i], all, 0, all.len);
-    UNTIL(h.paused >= COUNT - 1);
+    HELD_UNTIL(h.paused >= COUNT - 1);
     ck_assert_uint_le(held().requests, MIB);
     ck_assert(client_is_quiet(&many[1], 50));
     open_from(&e, "127.0.0.9");
@@ -244,12 +244,12 @@ START_TEST(halves_of_messages)
     client_send_raw(&d, shorter.data, shorter.len);
     client_receive(&d);
     ck_assert_uint_eq(client_rows(&d), 1);
-    UNTIL(h.requests == 0);
+    HELD_UNTIL(h.requests == 0);
     send_part(&many[0], all, 0, LEN / 2); /* and goes */
-    UNTIL(h.requests >= LEN);
+    HELD_UNTIL(h.requests >= LEN);
     for (int i = 0; i < COUNT; i++)
         client_close(&many[i]);
-    UNTIL(h.requests == 0);
+    HELD_UNTIL(h.requests == 0);
     client_close(&d);
     client_close(&e);
     base_buf_fini(&startup);
@@ -283,7 +283,7 @@ static void be_impatient(void *ctx, struct repl *repl)
 START_TEST(a_trickling_reader)
 {
     enum { COUNT = 120 };
-    uint64_t patience_ns = 100000000;
+    uint64_t patience_ns = 2000000000;
     uint8_t byte;
     daemons_one();
     wide_partition(1, 60000);
@@ -293,13 +293,13 @@ START_TEST(a_trickling_reader)
     struct base_buf body = query_body("SELECT v FROM lab.t WHERE k = 1", 5000);
     for (int i = 0; i < COUNT; i++)
         client_send(&c, CQL_OPCODE_QUERY, (int16_t)i, 0, base_buf_view(&body));
-    UNTIL(h.answers > 500000);
+    HELD_UNTIL(h.answers > 500000 || h.cut > 0);
     for (int ms = 0; ms < WAIT_MS && held().cut == 0; ms += STEP_MS) {
         ck_assert_int_eq(recv(c.fd, &byte, 1, 0), 1);
         usleep(STEP_MS * 1000);
     }
     ck_assert_uint_eq(held().cut, 1);
-    UNTIL(h.answers == 0 && h.requests == 0);
+    HELD_UNTIL(h.answers == 0 && h.requests == 0);
     base_buf_fini(&body);
     client_close(&c);
 }
@@ -327,7 +327,91 @@ START_TEST(events_that_are_not_read)
     ck_assert(ended);
     ck_assert_uint_le(held().answers, 4 * MIB);
     client_close(&c);
-    UNTIL(h.answers == 0);
+    HELD_UNTIL(h.answers == 0);
+}
+END_TEST
+
+/* A batch of many statements takes many turns of the loop. */
+struct progress {
+    size_t bound, count;
+    bool seen;
+};
+
+static void look_at_batch(void *ctx, struct repl *repl)
+{
+    const struct nodei_native_request *r = daemons[0].node->cluster->native->binding;
+    struct progress *p = ctx;
+    (void)repl;
+    p->seen = p->seen || (r && r->bound > 0 && r->bound < p->count);
+}
+
+static void put_batch(struct base_buf *body, size_t count, int32_t k)
+{
+    struct cql_batch_statement *statements = calloc(count, sizeof *statements);
+    static char text[100];
+    ck_assert_ptr_nonnull(statements);
+    snprintf(text, sizeof text, "UPDATE lab.t SET v = 'x' WHERE k = %d AND c = 2", k);
+    for (size_t i = 0; i < count; i++)
+        statements[i].text = S(text);
+    const struct cql_batch_request batch = {
+        .kind = CQL_BATCH_UNLOGGED,
+        .statements = statements,
+        .statement_count = count,
+        .options = {.consistency = NODE_CL_ONE, .serial_consistency = CQL_SERIAL_DEFAULT}};
+    base_buf_init(body, 16 * MIB);
+    ck_assert_int_eq(cql_put_batch(body, 4, &batch), BASE_OK);
+    free(statements);
+}
+
+START_TEST(a_long_batch)
+{
+    struct progress progress = {.count = 5000};
+    struct base_buf body;
+    daemons_setup();
+    daemon_open(0, "native_transport_max_request_data_in_flight", "256MiB", NULL);
+    daemons_settle(1);
+    wide_partition(1, 1);
+    put_batch(&body, progress.count, 7);
+    for (int tries = 0; tries < 20 && !progress.seen; tries++) {
+        client_open(&c, 0, 4);
+        client_send(&c, CQL_OPCODE_BATCH, 1, 0, base_buf_view(&body));
+        HELD_UNTIL(h.requests > body.len);
+        for (int i = 0; i < 200 && !progress.seen; i++)
+            OK(nodei_on_loop(daemons[0].node, look_at_batch, &progress, &fixture.err));
+        if (tries % 2) /* gone before it is bound */
+            client_receive(&c);
+        client_close(&c);
+        HELD_UNTIL(h.requests == 0);
+    }
+    ck_assert(progress.seen);
+    client_open(&c, 0, 4);
+    client_call(&c, CQL_OPCODE_BATCH, base_buf_view(&body));
+    ck_assert_msg(c.message.opcode == CQL_OPCODE_RESULT, "0x%x %.*s", c.error.code,
+                  BASE_SLICE_ARG(c.error.message));
+    client_query(&c, "SELECT c FROM lab.t WHERE k = 7");
+    ck_assert_int_eq(client_int(&c, 0), 2);
+    base_buf_fini(&body);
+    client_close(&c);
+}
+END_TEST
+
+/* … and when it would take more memory than there is for its address, it is refused. */
+START_TEST(a_batch_that_is_too_large)
+{
+    struct base_buf body;
+    daemons_setup();
+    daemon_open(0, "native_transport_max_request_data_in_flight", "16MiB", NULL);
+    daemons_settle(1);
+    wide_partition(1, 1);
+    put_batch(&body, 5000, 7);
+    client_open(&c, 0, 4);
+    client_call(&c, CQL_OPCODE_BATCH, base_buf_view(&body));
+    client_expect_error(&c, CQL_ERROR_OVERLOADED, "statements of a batch");
+    client_query(&c, "SELECT c FROM lab.t WHERE k = 7");
+    ck_assert_uint_eq(client_rows(&c), 0);
+    HELD_UNTIL(h.requests == 0);
+    base_buf_fini(&body);
+    client_close(&c);
 }
 END_TEST
 
@@ -375,7 +459,7 @@ START_TEST(logins_are_wiped)
         ck_assert_int_eq(cql_wire_flush(&c.out), BASE_OK);
         if (i % 2) { /* two pieces: the rest when the first was kept */
             client_send_raw(&c, c.out.bytes.data, c.out.bytes.len - 3);
-            UNTIL(h.requests > 0);
+            HELD_UNTIL(h.requests > 0);
             client_send_raw(&c, c.out.bytes.data + c.out.bytes.len - 3, 3);
         } else {
             client_send_raw(&c, c.out.bytes.data, c.out.bytes.len);
@@ -402,6 +486,8 @@ int main(void)
     tcase_add_test(tc, a_strangers_message);
     tcase_add_test(tc, a_trickling_reader);
     tcase_add_test(tc, events_that_are_not_read);
+    tcase_add_test(tc, a_long_batch);
+    tcase_add_test(tc, a_batch_that_is_too_large);
     tcase_add_test(tc, logins_are_wiped);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
