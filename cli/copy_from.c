@@ -575,7 +575,8 @@ static void finish(struct import *im, int rc, const struct base_err *err)
     uint64_t failed = im->parse_errors + im->insert_errors;
     cli_copy_progress(c, im->taken + failed, true);
     if (rc != BASE_OK)
-        cli_shell_fail(c->shell, "%s", err->text);
+        cli_shell_fail(c->shell, "%s%s", err->text,
+                       im->file && !im->at_end ? "; what follows in the file was not read" : "");
     if (im->shown > ERRORS_SHOWN)
         cli_shell_fail(c->shell, "… and %llu more like these",
                        (unsigned long long)(im->shown - ERRORS_SHOWN));

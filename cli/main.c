@@ -222,6 +222,31 @@ static int finish(int code)
     return code == CLI_OK ? CLI_FAILED : code;
 }
 
+/* The command that the rest of the line names, with its own words. */
+static int run_command(struct cli_options *options, int argc, char **argv)
+{
+    if (argc == 0) {
+        cli_help(options, NULL, 0, NULL);
+        return CLI_USAGE;
+    }
+    const struct cli_command *command = find_command(argv[0]);
+    if (!command)
+        return cli_usage(NULL, "there is no command \"%s\"", argv[0]);
+    argc--;
+    argv++;
+    if (argc > 0 && strcmp(argv[0], "--help") == 0) {
+        char *name[] = {(char *)(uintptr_t)command->name};
+        return cli_help(options, command, 1, name);
+    }
+    if (argc > 0 &&
+        strcmp(argv[0], "--json") == 0) { /* also behind the command, as people type it */
+        options->json = true;
+        argc--;
+        argv++;
+    }
+    return command->run(options, command, argc, argv);
+}
+
 static int run(int argc, char **argv)
 {
     static const struct option long_options[] = {
@@ -279,26 +304,7 @@ static int run(int argc, char **argv)
     options.ssl = options.ssl || options.cacert || options.cert;
     if (options.key && !options.cert)
         return cli_usage(NULL, "--key is of no use without --cert");
-    if (optind == argc) {
-        cli_help(&options, NULL, 0, NULL);
-        return CLI_USAGE;
-    }
-    const struct cli_command *command = find_command(argv[optind]);
-    if (!command)
-        return cli_usage(NULL, "there is no command \"%s\"", argv[optind]);
-    argc -= optind + 1;
-    argv += optind + 1;
-    if (argc > 0 && strcmp(argv[0], "--help") == 0) {
-        char *name[] = {(char *)(uintptr_t)command->name};
-        return cli_help(&options, command, 1, name);
-    }
-    if (argc > 0 &&
-        strcmp(argv[0], "--json") == 0) { /* also behind the command, as people type it */
-        options.json = true;
-        argc--;
-        argv++;
-    }
-    return command->run(&options, command, argc, argv);
+    return run_command(&options, argc - optind, argv + optind);
 }
 
 int main(int argc, char **argv)

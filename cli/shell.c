@@ -324,6 +324,16 @@ static int set_port(const struct cli_command *command, const char *text, struct 
     return CLI_OK;
 }
 
+static int set_version(const struct cli_command *command, const char *text, struct cli_shell *shell)
+{
+    char *end;
+    long version = strtol(text, &end, 10);
+    if (!*text || *end || version < CQL_WIRE_VERSION_MIN || version > CQL_WIRE_VERSION_MAX)
+        return cli_usage(command, "--protocol-version takes 3, 4 or 5");
+    shell->config.version = (int)version;
+    return CLI_OK;
+}
+
 /* One option; its value in optarg. */
 static int take_option(struct cli_shell *shell, struct arguments *a,
                        const struct cli_command *command, int option, char **argv)
@@ -362,11 +372,7 @@ static int take_option(struct cli_shell *shell, struct arguments *a,
         a->no_history = true;
         return CLI_OK;
     case 'V':
-        shell->config.version = atoi(optarg);
-        return shell->config.version >= CQL_WIRE_VERSION_MIN &&
-                       shell->config.version <= CQL_WIRE_VERSION_MAX
-                   ? CLI_OK
-                   : cli_usage(command, "--protocol-version takes 3, 4 or 5");
+        return set_version(command, optarg, shell);
     case 'R':
         return milliseconds(optarg, &shell->config.request_timeout_ms)
                    ? CLI_OK
