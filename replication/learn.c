@@ -376,8 +376,12 @@ static int take_piece(struct repl *repl, struct base_reader *in)
         l->cut_off = false;
         return 1;
     }
+    if (useful || piece == REPLI_PIECE_BAD) { /* somebody else's may be good */
+        repli_incoming_reset(&l->incoming);
+        return -1;
+    }
     forget_checkpoint(l);
-    return useful || piece == REPLI_PIECE_BAD ? -1 : 0;
+    return 0;
 }
 
 /* A META_FETCH's answer: did it bring something (> 0), nothing (0), or damage (-1)? */

@@ -248,6 +248,43 @@ START_TEST(a_change_whose_place_is_passed_over)
 }
 END_TEST
 
+static void reply_damaged(struct repl_transport *transport, struct repl_inbound *in,
+                          const struct base_message *message)
+{
+    struct base_message bent = *message;
+    uint8_t *body = malloc(message->body.len + 1);
+    memcpy(body, message->body.data, message->body.len);
+    if (message->verb == REPL_VERB_META_FETCH && message->body.len > 100 && body[0] == 1)
+        body[message->body.len - 1] ^= 1;
+    bent.body.data = body;
+    cluster_transport_ops.reply(transport, in, &bent);
+    free(body);
+}
+
+/* Damage ends in pauses that grow, not in questions without end; and in the state, when somebody
+ * has a sound one. */
+START_TEST(damaged_checkpoints)
+{
+    struct repl_transport_ops ops = cluster_transport_ops;
+    ops.reply = reply_damaged;
+    begin_keeping(4, 3);
+    cluster_node_kill(&lw.w.nodes[3], false);
+    create_many(8);
+    for (size_t i = 0; i < 3; i++)
+        lw.w.nodes[i].transport.ops = &ops;
+    log_start(3);
+    cluster_run(&lw.w, 60 * CLUSTER_S);
+    ck_assert_uint_eq(lw.w.installs, 0);
+    uint64_t asked = repl_get_stats(lw.w.nodes[3].repl)->metadata_fetches;
+    ck_assert_uint_ge(asked, 12);
+    ck_assert_uint_le(asked, 200);
+    lw.w.nodes[1].transport.ops = &cluster_transport_ops;
+    log_run_until_even(60 * CLUSTER_S);
+    ck_assert(log_has_keyspace(3, "ks7"));
+    log_world_end();
+}
+END_TEST
+
 START_TEST(pieces_are_checked)
 {
     struct rng rng = rng_seeded(5);
@@ -481,6 +518,7 @@ int main(void)
     tcase_add_test(t, who_is_behind_the_cut_takes_a_checkpoint);
     tcase_add_test(t, a_checkpoint_that_is_cut_short);
     tcase_add_test(t, a_change_whose_place_is_passed_over);
+    tcase_add_test(t, damaged_checkpoints);
     tcase_add_test(t, pieces_are_checked);
     tcase_add_test(t, all_restart_at_once);
     tcase_add_test(t, a_proposer_that_dies);
