@@ -32,6 +32,9 @@ extern const size_t cli_command_count;
 int cli_fail(const struct base_err *err);
 int cli_usage(const struct cli_command *command, const char *fmt, ...) BASE_PRINTF(2, 3);
 
+/* What to tell sqlite3's .load: the extension beside this program, or where it is installed. */
+const char *cli_extension(char path[4096]);
+
 int cli_cluster(const struct cli_options *options, const struct cli_command *command, int argc,
                 char **argv);
 int cli_help(const struct cli_options *options, const struct cli_command *command, int argc,

@@ -190,10 +190,11 @@ static int run_start(const struct job *job)
 static void say_hint(const struct job *job)
 {
     const struct cli_cluster *cluster = job->cluster;
+    char extension[4096];
     say(job,
-        "go on in sqlite3:\n  .load ringlet\n  SELECT ringlet_connect('http://%s:%u');\n"
+        "go on in sqlite3:\n  .load %s\n  SELECT ringlet_connect('http://%s:%u');\n"
         "  SELECT ringlet_cql('CREATE KEYSPACE lab WITH replication = {",
-        cluster->nodes[0].address, cluster->port);
+        cli_extension(extension), cluster->nodes[0].address, cluster->port);
     bool many = false;
     for (size_t i = 1; i < cluster->node_count; i++)
         many = many || strcmp(cluster->nodes[i].dc, cluster->nodes[0].dc) != 0;

@@ -1,8 +1,27 @@
 /* ringlet help, ringlet version: made from the table of commands, so that they agree with it. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/cli_private.h"
 #include "config.h"
+
+const char *cli_extension(char path[4096])
+{
+    static const char *const places[] = {"", "../lib/ringlet/"}; /* a build's, an installation's */
+    char program[2048];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(program, '/');
+    for (size_t i = 0; slash && i < BASE_COUNT(places); i++) {
+        slash[1] = 0;
+        snprintf(path, 4096, "%s%sringlet.so", program, places[i]);
+        if (access(path, R_OK) == 0) {
+            path[strlen(path) - 3] = 0; /* SQLite adds it */
+            return path;
+        }
+    }
+    return "ringlet";
+}
 
 static void list_commands(void)
 {
@@ -12,7 +31,8 @@ static void list_commands(void)
         printf("  %-16s %s\n", cli_commands[i].name, cli_commands[i].summary);
     puts("\nOf a node that speaks https (internode_encryption: all): --ssl, or --cacert FILE; with "
          "mutual TLS also --cert FILE --key FILE.");
-    puts("\nringlet help COMMAND says more. In SQLite: .load ringlet");
+    char path[4096];
+    printf("\nringlet help COMMAND says more. In SQLite: .load %s\n", cli_extension(path));
 }
 
 int cli_help(const struct cli_options *options, const struct cli_command *command, int argc,
