@@ -17,4 +17,5 @@ caught tombstone 1 40
 caught hints_dropped 1 400
 caught batchlog 1 600
 caught no_promise 1 600
+caught index 1 20
 exit $status

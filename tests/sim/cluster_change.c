@@ -307,6 +307,39 @@ make_keyspace(struct base_arena *arena, const struct cl_options *o, unsigned ind
     return ks;
 }
 
+/* The table's indexes: one on a, b or c comes or goes. */
+static void toggle_index(struct cl_load *load, struct base_arena *arena, struct base_table *table)
+{
+    static const uint32_t columns[] = {CM_COLUMN_A, CM_COLUMN_B, CM_COLUMN_ROW};
+    static const char *const names[] = {"a", "b", "c"}; /* in order, as a table's indexes are */
+    struct rng *rng = &load->w->rng;
+    size_t toggled = rng_below(rng, BASE_COUNT(columns)), n = 0;
+    struct base_index *indexes =
+        cluster_must(base_arena_zalloc(arena, BASE_COUNT(columns) * sizeof *indexes));
+    if (!table->next_index_id)
+        table->next_index_id = 1;
+    for (size_t i = 0; i < BASE_COUNT(columns); i++) {
+        const struct base_index *had = NULL;
+        for (size_t k = 0; k < table->index_count; k++)
+            if (table->indexes[k].column == columns[i])
+                had = &table->indexes[k];
+        if (i == toggled ? had != NULL : had == NULL)
+            continue;
+        char name[32];
+        snprintf(name, sizeof name, "%.*s_%s", BASE_SLICE_ARG(table->name), names[i]);
+        indexes[n++] =
+            had ? *had
+                : (struct base_index){.id = table->next_index_id++,
+                                      .name = base_slice_str(cluster_must(
+                                          base_arena_strdup(arena, base_slice_str(name)))),
+                                      .column = columns[i],
+                                      .target = BASE_INDEX_VALUE};
+    }
+    table->indexes = indexes;
+    table->index_count = n;
+    load->index_changes++;
+}
+
 static const struct base_table *make(struct cl_load *load, struct base_arena *arena,
                                      const char *keyspace, const char *name)
 {
@@ -317,6 +350,8 @@ static const struct base_table *make(struct cl_load *load, struct base_arena *ar
     table->options.speculative_retry = base_slice_str(load->options.speculative_retry);
     table->options.additional_write_policy = BASE_SLICE_LIT("99p");
     table->options.read_repair = BASE_SLICE_LIT("BLOCKING");
+    if (load->options.indexes)
+        toggle_index(load, arena, table);
     return table;
 }
 
@@ -403,7 +438,7 @@ static bool draw_table_change(struct cl_client *c, const struct base_keyspace *k
         load->creates++;
         return true;
     }
-    if (rng_chance(rng_of(c), 50)) { /* only the comment changes */
+    if (rng_chance(rng_of(c), 50)) { /* only the comment changes, and maybe an index */
         struct base_table *altered = cluster_must(base_arena_zalloc(&c->arena, sizeof *altered));
         char comment[32];
         snprintf(comment, sizeof comment, "change %" PRIu64, ++load->next_value);
@@ -411,6 +446,8 @@ static bool draw_table_change(struct cl_client *c, const struct base_keyspace *k
         altered->columns_by_id = NULL;
         altered->options.comment =
             base_slice_str(cluster_must(base_arena_strdup(&c->arena, base_slice_str(comment))));
+        if (load->options.indexes && rng_chance(rng_of(c), 70))
+            toggle_index(load, &c->arena, altered);
         c->body.kind = BASE_CHANGE_TABLE_ALTER;
         c->body.table_new = altered;
         return true;

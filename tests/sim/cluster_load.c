@@ -58,11 +58,11 @@ void cl_options_print(const struct cl_options *o, FILE *out)
     fprintf(out,
             "  load: clients %u think %" PRIu64
             " ms partitions %u rows %u keyspaces %u rf %u%s/%u%s reads %u ranges %u logged %u"
-            " unlogged %u if_absent %u changes %u ttl %u deletes %u any %u weak %u coarse %" PRIu64
-            " values %u retry %s\n",
+            " unlogged %u if_absent %u changes %u indexes %u ttl %u deletes %u any %u weak %u "
+            "coarse %" PRIu64 " values %u retry %s\n",
             o->clients, o->think_max_ns / CLUSTER_MS, o->partitions, o->rows, o->keyspaces,
             o->rf[0], o->per_dc[0] ? " per dc" : "", o->rf[1], o->per_dc[1] ? " per dc" : "",
-            o->reads, o->range_reads, o->logged, o->unlogged, o->if_absent, o->changes,
+            o->reads, o->range_reads, o->logged, o->unlogged, o->if_absent, o->changes, o->indexes,
             o->ttl_percent, o->delete_percent, o->any_percent, o->weak_percent, o->coarse_us,
             o->value_len_max, o->speculative_retry);
 }
@@ -82,7 +82,7 @@ void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte posi
     static const struct base_type type = {.kind = BASE_TYPE_INT};
     uint8_t value[4];
     bool exact = true;
-    base_put_be32(value, 10 * row);
+    base_put_be32(value, cl_row_value(row));
     CL_OK(base_ckey_put(&type, t->descending, base_slice(value, 4), out, &exact, NULL));
     CL_OK(base_ckey_end(position, out));
 }
@@ -223,8 +223,7 @@ static int64_t draw_timestamp(struct cl_client *c)
     return ts;
 }
 
-/* A value's bytes: its number, then zeros, as many as the number says. */
-static struct base_slice value_bytes(struct cl_client *c, uint64_t value)
+struct base_slice cl_value_bytes(struct cl_client *c, uint64_t value)
 {
     size_t len = 8 + (size_t)(value * 2654435761u % (c->load->options.value_len_max + 1));
     uint8_t *bytes = cluster_must(base_arena_zalloc(&c->arena, len));
@@ -240,7 +239,7 @@ static void put_cell(struct cl_client *c, struct base_row_builder *b, uint32_t c
         cell.flags = BASE_CELL_DEAD;
         cell.local_s = base_clock_wall_s(&c->node->clock.base);
     } else {
-        cell.value = value_bytes(c, value);
+        cell.value = cl_value_bytes(c, value);
         cell.flags = w->ttl ? BASE_CELL_EXPIRING : 0;
         cell.ttl = w->ttl;
         cell.local_s = w->ttl ? w->expires_s : 0;
@@ -484,7 +483,7 @@ static void put_if_absent(struct cl_client *c, int64_t ts)
     c->expected = w->value[0] && w->value[0] % 2 ? value_of_row(c, partition, w) : 0;
     CL_OK(base_buf_put_varint(&c->condition, 1));
     if (c->expected) {
-        const struct base_condition_operand operand = {.value = value_bytes(c, c->expected)};
+        const struct base_condition_operand operand = {.value = cl_value_bytes(c, c->expected)};
         CL_OK(base_condition_put_column(&c->condition, base_buf_view(&ckey), CM_COLUMN_A,
                                         BASE_CONDITION_EQ, BASE_CONDITION_WHOLE,
                                         (struct base_slice){0}, 0, &operand, 1));

@@ -24,6 +24,7 @@ struct cl_options {
     bool per_dc[CL_KEYSPACES_MAX]; /* NetworkTopologyStrategy */
     /* shares of a hundred; the rest are plain writes of one partition */
     unsigned reads, range_reads, logged, unlogged, if_absent, changes;
+    unsigned indexes; /* of reads: by index; 0: there are none */
     /* of writes; of levels below QUORUM */
     unsigned ttl_percent, delete_percent, any_percent, weak_percent;
     uint64_t coarse_us; /* timestamps are multiples of it: ties; 0: as they come */
@@ -32,6 +33,16 @@ struct cl_options {
 };
 
 enum cl_request { CL_NONE, CL_WRITE, CL_READ, CL_CHANGE };
+
+/* What a read by index asks for: rows whose a or b has this value, maybe with the number of the row
+ * or the other's value; all that a write wrote. */
+struct cl_sought {
+    bool active;
+    unsigned which; /* 1: a, 2: b */
+    uint64_t value;
+    int row;        /* or -1 */
+    uint64_t other; /* the other one's value; 0: any */
+};
 
 struct cl_load;
 struct cl_client {
@@ -61,6 +72,8 @@ struct cl_client {
     unsigned row_lo, row_hi; /* the slice, both included; all: 0 … rows-1 with `whole` */
     bool whole, final;       /* final: of the last check: it must succeed */
     int one_partition;       /* or -1 */
+    struct cl_sought sought;
+    struct base_filter filters[2];
     struct cm_read judged;
     struct cm_view views[CM_PARTITIONS_MAX];
     unsigned partition_rows[CM_PARTITIONS_MAX];
@@ -107,7 +120,7 @@ struct cl_load {
     void (*on_batch)(void *ctx, struct cluster_node *node);
     void *hooks_ctx;
     uint64_t next_value, outcomes[32]; /* by code */
-    uint64_t truncations, drops, creates;
+    uint64_t truncations, drops, creates, index_changes, index_reads, index_finds;
 };
 
 void cl_options_draw(struct cl_options *o, struct rng *rng, const struct cluster_options *world);
@@ -138,10 +151,17 @@ void cl_request_ends(struct cl_client *c, const struct repl_outcome *outcome);
 bool cl_pick_node(struct cl_client *c);
 bool cl_pick_table(struct cl_client *c); /* of the node's snapshot */
 void cl_put_pkey(const struct cm_table *t, unsigned partition, struct base_buf *out);
+/* The clustering column of row `row`. */
+static inline uint32_t cl_row_value(unsigned row)
+{
+    return 10 * row;
+}
 void cl_put_ckey(const struct cm_table *t, unsigned row, enum base_key_byte position,
                  struct base_buf *out);
 int cl_pick_consistency(struct cl_client *c, bool is_write);
 unsigned cl_node_dc(const struct cluster_node *node);
+/* A value's bytes: its number, then zeros, as many as the number says; in the client's arena. */
+struct base_slice cl_value_bytes(struct cl_client *c, uint64_t value);
 void cl_start_read(struct cl_client *c);
 void cl_start_change(struct cl_client *c);
 void cl_on_append(struct cluster_node *node, uint64_t epoch, struct base_slice entry);

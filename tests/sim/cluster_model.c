@@ -454,3 +454,26 @@ bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition,
     }
     return true;
 }
+
+bool cm_must_show(const struct cm_model *m, const struct cm_table *t, unsigned partition,
+                  unsigned atom, const struct cm_read *read, uint64_t value)
+{
+    struct judge j = {.latest_s = m->latest_s,
+                      .syncs_fail = m->syncs_fail,
+                      .table = t,
+                      .partition = partition,
+                      .atom = atom,
+                      .read = read};
+    find_least(&j);
+    if (!j.least.any || is_gone(&j.least, j.latest_s) || j.least.value != value)
+        return false;
+    for (const struct cm_write *w = t->partitions[partition].writes; w; w = w->next) {
+        struct effect e = effect_of(w, atom);
+        if (e.any && w->op->outcome != CM_REFUSED && compare(&e, &j.least) > 0)
+            return false;
+    }
+    for (size_t i = 0; i < t->truncation_count; i++)
+        if (t->truncations[i]->outcome != CM_REFUSED && t->truncation_us[i] >= j.least.ts)
+            return false;
+    return true;
+}

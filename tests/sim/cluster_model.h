@@ -135,6 +135,10 @@ struct cm_view { /* of one partition */
 /* Judge what a read has seen of a partition. False: `complaint` says what is wrong. */
 bool cm_check(struct cm_model *m, struct cm_table *t, unsigned partition,
               const struct cm_read *read, const struct cm_view *view, char complaint[512]);
+/* Must such a read see this value of the atom: because it met a write of it, and nothing that may
+ * have happened stands above that? */
+bool cm_must_show(const struct cm_model *m, const struct cm_table *t, unsigned partition,
+                  unsigned atom, const struct cm_read *read, uint64_t value);
 /* After everything: is each logged operation there as a whole, or not at all? views: of all tables'
  * partitions, at the end. */
 struct cm_final {

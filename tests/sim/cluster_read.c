@@ -71,6 +71,74 @@ static void draw_range(struct cl_client *c)
         c->cmd.token_upto = INT64_MAX;
 }
 
+/* By index: values that some write wrote. */
+
+/* Rather one of the last: what is old was mostly overwritten. */
+static const struct cm_write *draw_write(struct cl_client *c)
+{
+    const struct cm_write *found = NULL;
+    unsigned p = (unsigned)rng_below(rng_of(c), c->of->partition_count);
+    for (const struct cm_write *w = c->of->partitions[p].writes; w; w = w->next) {
+        if (w->kind != CM_ROW || !(w->value[0] || w->value[1]))
+            continue;
+        found = w;
+        if (rng_one_in(rng_of(c), 4))
+            break;
+    }
+    return found;
+}
+
+static void draw_sought(struct cl_client *c)
+{
+    const struct cm_write *w = draw_write(c);
+    struct cl_sought *sought = &c->sought;
+    if (!w)
+        return;
+    unsigned at = w->value[0] && (!w->value[1] || rng_chance(rng_of(c), 50)) ? 0 : 1;
+    *sought = (struct cl_sought){.active = true, .which = 1 + at, .value = w->value[at], .row = -1};
+    uint32_t columns[] = {CM_COLUMN_A, CM_COLUMN_B};
+    c->filters[0] = (struct base_filter){
+        .column = columns[at], .op = BASE_FILTER_EQ, .operand = cl_value_bytes(c, w->value[at])};
+    c->cmd.filters = c->filters;
+    c->cmd.filter_count = 1;
+    uint32_t second = (uint32_t)rng_below(rng_of(c), 4);
+    if (second == 0 && w->value[1 - at]) {
+        sought->other = w->value[1 - at];
+        c->filters[c->cmd.filter_count++] =
+            (struct base_filter){.column = columns[1 - at],
+                                 .op = BASE_FILTER_EQ,
+                                 .operand = cl_value_bytes(c, sought->other)};
+    } else if (second == 1) {
+        uint8_t *row = cluster_must(base_arena_alloc(&c->arena, 4));
+        base_put_be32(row, cl_row_value(w->row_lo));
+        sought->row = (int)w->row_lo;
+        c->filters[c->cmd.filter_count++] = (struct base_filter){
+            .column = CM_COLUMN_ROW, .op = BASE_FILTER_EQ, .operand = base_slice(row, 4)};
+    }
+    c->load->index_reads++;
+}
+
+/* Is the row what the read asks for? */
+static bool is_sought(const struct cl_client *c, const struct cm_view *view, unsigned row)
+{
+    const struct cl_sought *s = &c->sought;
+    const struct cm_observed *own = &view->atoms[cm_atom(row, s->which)],
+                             *other = &view->atoms[cm_atom(row, 3 - s->which)];
+    return own->present && own->value == s->value && (s->row < 0 || row == (unsigned)s->row) &&
+           (!s->other || (other->present && other->value == s->other));
+}
+
+/* Must the read have it, in that row? */
+static bool must_have(const struct cl_client *c, unsigned p, unsigned row)
+{
+    const struct cl_sought *s = &c->sought;
+    const struct cm_model *m = &c->load->model;
+    return (s->row < 0 || row == (unsigned)s->row) &&
+           cm_must_show(m, c->of, p, cm_atom(row, s->which), &c->judged, s->value) &&
+           (!s->other ||
+            cm_must_show(m, c->of, p, cm_atom(row, 3 - s->which), &c->judged, s->other));
+}
+
 static void read_done(struct repl_read *read);
 
 static void forget_answer(struct cl_client *c)
@@ -104,9 +172,13 @@ static void start(struct cl_client *c, bool ranges, int consistency)
         c->cmd.pkey = keep(c, &pkey);
     }
     c->cmd.reversed = !c->final && rng_one_in(rng_of(c), 3);
-    if (!c->final && rng_one_in(rng_of(c), 4))
+    c->sought = (struct cl_sought){0};
+    if (!c->final && load->options.indexes && rng_chance(rng_of(c), load->options.indexes))
+        draw_sought(c);
+    bool limits = !c->final && !c->sought.active;
+    if (limits && rng_one_in(rng_of(c), 4))
         c->cmd.row_limit = 1 + rng_below(rng_of(c), 2 * c->of->row_count);
-    if (!c->final && rng_one_in(rng_of(c), 6))
+    if (limits && rng_one_in(rng_of(c), 6))
         c->cmd.partition_row_limit = 1 + rng_below(rng_of(c), c->of->row_count);
     forget_answer(c);
     c->judged = (struct cm_read){
@@ -242,7 +314,12 @@ static bool see_live_row(struct cl_client *c, unsigned p, struct base_slice pkey
     remember(&c->last_ckey, ckey);
     if (c->partition_rows[p] >= c->cmd.partition_row_limit)
         return true; /* more than was asked for: whoever consumes the page skips it */
-    see_row(c, &c->views[p], row_of(c, ckey), false, row);
+    unsigned number = row_of(c, ckey);
+    see_row(c, &c->views[p], number, false, row);
+    if (c->sought.active && !is_sought(c, &c->views[p], number)) /* the consumer judges, too */
+        memset(&c->views[p].atoms[cm_atom(number, 0)], 0, 3 * sizeof(struct cm_observed));
+    if (c->sought.active)
+        return true;
     /* what is behind it is not covered */
     c->partition_cut[p] = ++c->partition_rows[p] == c->cmd.partition_row_limit;
     if (++c->rows_seen < c->cmd.row_limit)
@@ -255,7 +332,7 @@ static bool see_live_row(struct cl_client *c, unsigned p, struct base_slice pkey
  * (base/read.h). */
 static bool see_end_of_partition(struct cl_client *c, unsigned p, struct base_slice pkey)
 {
-    if (!c->whole || c->partition_rows[p] || c->static_counted[p] ||
+    if (!c->whole || c->sought.active || c->partition_rows[p] || c->static_counted[p] ||
         !c->views[p].atoms[CM_STATIC].present)
         return true;
     c->static_counted[p] = true;
@@ -400,6 +477,12 @@ _Noreturn static void wrong(struct cl_client *c, const char *complaint)
             limit_text(c->cmd.row_limit, rows),
             limit_text(c->cmd.partition_row_limit, partition_rows), c->pages, c->rows_seen,
             c->end_known ? "up to a place" : "to the end", c->cmd.now_s);
+    if (c->sought.active)
+        fprintf(stderr,
+                "  by index: %c = %" PRIu64 ", row %d, the other = %" PRIu64
+                " (0: any), %zu indexes, pages of %" PRIu64 "\n",
+                "lab"[c->sought.which], c -> sought.value, c->sought.row, c->sought.other,
+                c->table->index_count, c->read.page_rows_max);
     for (unsigned p = 0; p < c->of->partition_count; p++) {
         fprintf(stderr, "  partition %u, token %" PRId64 ":", p, token_of(c->of, p));
         for (unsigned a = 0; a < 1 + 3 * c->of->row_count; a++)
@@ -413,6 +496,29 @@ _Noreturn static void wrong(struct cl_client *c, const char *complaint)
     cluster_fail(c->load->w, "client %zu: %s", c->index, complaint);
 }
 
+/* By index: of what is covered, rows that are there are told of; rows that are not must not be ones
+ * that are sought. */
+static void cover_found(struct cl_client *c, unsigned p)
+{
+    struct cm_view *view = &c->views[p];
+    char complaint[128];
+    view->atoms[CM_STATIC].covered = false;
+    for (unsigned row = 0; row < c->of->row_count; row++) {
+        struct cm_observed *own = &view->atoms[cm_atom(row, c->sought.which)];
+        c->load->index_finds += own->present;
+        if (own->present || !own->covered)
+            continue;
+        for (unsigned which = 0; which < 3; which++)
+            view->atoms[cm_atom(row, which)].covered = false;
+        if (must_have(c, p, row)) {
+            snprintf(complaint, sizeof complaint,
+                     "a read by index misses row %u of partition %u, whose %c is %" PRIu64, row, p,
+                     "lab"[c->sought.which], c -> sought.value);
+            wrong(c, complaint);
+        }
+    }
+}
+
 static void judge(struct cl_client *c)
 {
     struct cl_load *load = c->load;
@@ -422,6 +528,8 @@ static void judge(struct cl_client *c)
         if (!partition_asked(c, p))
             continue;
         cover(c, p);
+        if (c->sought.active)
+            cover_found(c, p);
         if (!cm_check(&load->model, c->of, p, &c->judged, &c->views[p], complaint))
             wrong(c, complaint);
     }
@@ -533,6 +641,7 @@ static void check_replica(struct cl_client *c, struct cluster_node *node, unsign
     cm_see_clocks(&load->model, load->w);
     base_buf_init(&pkey, 1024);
     cl_put_pkey(c->of, partition, &pkey);
+    c->sought = (struct cl_sought){0};
     c->cmd = BASE_READ_INIT;
     c->cmd.table_id = c->of->id;
     c->cmd.pkey = base_buf_view(&pkey);

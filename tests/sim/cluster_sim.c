@@ -130,6 +130,28 @@ static void draw_log(struct run *r, uint64_t seed)
         r->world.config.metadata_log_entries = 1 + rng_below(&apart, 12);
 }
 
+static bool is_regression(uint64_t seed)
+{
+    for (size_t i = 0; i < BASE_COUNT(regressions); i++)
+        if (regressions[i] == seed)
+            return true;
+    return false;
+}
+
+/* One run in three has indexes. Drawn apart from the rest, so that what failed once is the run that
+ * it was. */
+static void draw_indexes(struct run *r, const struct settings *s, uint64_t seed)
+{
+    struct rng rng = rng_seeded(seed ^ 0x696e646578);
+    bool wanted =
+        s->canary ? s->canary == CLUSTER_CANARY_INDEX : !is_regression(seed) && rng_one_in(&rng, 3);
+    if (!wanted)
+        return;
+    r->load.indexes = 20 + (unsigned)rng_below(&rng, 60);
+    if (r->load.changes < 3)
+        r->load.changes = 3;
+}
+
 static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
 {
     struct rng rng = rng_seeded(seed ^ 0x72696e676c6574);
@@ -141,6 +163,7 @@ static void draw_run(struct run *r, const struct settings *s, uint64_t seed)
     r->formed = !rng_one_in(&rng, 5);
     if (!r->formed)
         r->load.changes = r->load.changes > 12 ? r->load.changes : 12;
+    draw_indexes(r, s, seed);
     r->safety_ns = (3 + rng_below(&rng, rng_one_in(&rng, 4) ? 40 : 12)) * CLUSTER_S;
     draw_log(r, seed);
 }
@@ -169,10 +192,11 @@ static void print_end(const struct cluster_world *w, const struct cl_load *load)
 {
     printf("  %" PRIu64 " events %" PRIu64 " messages; %" PRIu64 " acknowledged %" PRIu64
            " unknown %" PRIu64 " refused; %" PRIu64 " reads judged, %" PRIu64
-           " values seen; epoch %zu, %" PRIu64 " checkpoints installed; trace %016" PRIx64 "\n",
+           " values seen; %" PRIu64 " changes of indexes %" PRIu64 " reads by them %" PRIu64
+           " rows found; epoch %zu, %" PRIu64 " checkpoints installed; trace %016" PRIx64 "\n",
            w->events, w->net.messages, load->model.acked, load->model.unknown, load->model.refused,
-           load->model.reads_checked, load->model.seen_values, load->log.count, w->installs,
-           w->trace.hash);
+           load->model.reads_checked, load->model.seen_values, load->index_changes,
+           load->index_reads, load->index_finds, load->log.count, w->installs, w->trace.hash);
 }
 
 static void on_fail(struct cluster_world *w)

@@ -14,7 +14,8 @@
 #include <stdio.h>
 
 const char *const cluster_canary_names[CLUSTER_CANARY_COUNT] = {
-    "none", "early_ack", "no_promise", "no_repair", "hints_dropped", "tombstone", "batchlog",
+    "none",          "early_ack", "no_promise", "no_repair",
+    "hints_dropped", "tombstone", "batchlog",   "index",
 };
 
 void *cluster_must(void *p)

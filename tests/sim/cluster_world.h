@@ -62,6 +62,7 @@ enum cluster_canary {
     CLUSTER_CANARY_HINTS_DROPPED, /* hints are acknowledged and not kept */
     CLUSTER_CANARY_TOMBSTONE,     /* a replica does not tell of tombstones */
     CLUSTER_CANARY_BATCHLOG,      /* the batchlog forgets */
+    CLUSTER_CANARY_INDEX,         /* indexes lack some rows */
     CLUSTER_CANARY_COUNT,
 };
 extern const char *const cluster_canary_names[CLUSTER_CANARY_COUNT];
