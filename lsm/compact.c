@@ -430,6 +430,7 @@ static void compact_failed(struct lsm_table *table, const struct base_err *err)
     table->compact_stopped |= damaged;
     c->failing = true;
     pthread_mutex_unlock(&table->lock);
+    lsmi_space_missed(table->store, err);
 }
 
 static void compact_end(struct lsm_table *table)
@@ -499,6 +500,7 @@ static enum base_step compact_step(struct base_job *job)
         pthread_mutex_lock(&table->lock);
         c->failing = false;
         pthread_mutex_unlock(&table->lock);
+        lsmi_space_found(table->store, false);
     }
     job->delay_ns = rest_ns(store, c);
     return job->delay_ns ? BASE_STEP_WAIT : BASE_STEP_AGAIN;

@@ -526,6 +526,7 @@ static void flush_failed(struct lsm_table *table, const struct base_err *err)
     table->flush_err = *err;
     f->failing = true;
     pthread_mutex_unlock(&table->lock);
+    lsmi_space_missed(table->store, err);
 }
 
 static void flush_end(struct lsm_table *table)
@@ -564,6 +565,7 @@ static enum base_step flush_step(struct base_job *job)
         pthread_mutex_lock(&table->lock);
         f->failing = false;
         pthread_mutex_unlock(&table->lock);
+        lsmi_space_found(table->store, false);
     }
     return BASE_STEP_AGAIN;
 }

@@ -182,6 +182,7 @@ static void job_failed(struct lsm_table *table, const struct base_err *err)
     table->index_err = *err;
     j->failing = true;
     pthread_mutex_unlock(&table->lock);
+    lsmi_space_missed(table->store, err);
 }
 
 /* Stop being posted, unless somebody asked for more in the meantime. */
@@ -260,6 +261,7 @@ static enum base_step job_step(struct base_job *job)
         pthread_mutex_lock(&table->lock);
         j->failing = false;
         pthread_mutex_unlock(&table->lock);
+        lsmi_space_found(table->store, false);
     }
     job->delay_ns = rest_ns(store, j);
     return job->delay_ns ? BASE_STEP_WAIT : BASE_STEP_AGAIN;

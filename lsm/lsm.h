@@ -220,6 +220,11 @@ struct lsm_stats {
     uint64_t flushed_bytes, compacted_bytes_read, compacted_bytes_written, flushes, compactions;
     uint64_t table_count, sstable_count, disk_bytes;
     bool stopped;
+    /* the disk is full: a write was refused for it lately, or a flush, compaction or index build
+     * waits */
+    bool disk_full;
+    bool refuses_writes; /* a write was, and none was taken since */
+    uint64_t writes_refused_full;
 };
 void lsm_table_get_stats(struct lsm_table *table, struct lsm_table_stats *stats);
 void lsm_get_stats(struct lsm_store *store, struct lsm_stats *stats);

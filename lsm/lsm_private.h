@@ -152,6 +152,10 @@ struct lsm_store {
     atomic_bool sync_posted, spare_posted;
     uint64_t sync_due_ns;
     pthread_mutex_t choose_lock; /* one chooser of a memtable to flush */
+    /* space.c: when a write was refused for a full disk, plus one (0: none since one was taken);
+     * how many were; it is in the log that it is full */
+    _Atomic uint64_t refused_ns, refused;
+    atomic_bool full_said;
     _Atomic uint64_t memtable_bytes, flushing_bytes;
     _Atomic uint64_t flushed_bytes, flushes, compactions, compacted_read, compacted_written;
 };
@@ -224,6 +228,14 @@ void lsmi_index_prune(struct lsm_table *table, struct lsm_sstable *sst);
 /* Remove the files of indexes that no table has (a crash came between the drop of one and the
  * removal of its files). */
 BASE_MUST int lsmi_index_clean(struct lsm_store *store, struct base_err *err);
+
+/* space.c. A job met a full disk (any other error is none of its business); a write was refused for
+ * it; something was written, so maybe it is full no longer. */
+
+void lsmi_space_missed(struct lsm_store *store, const struct base_err *err);
+void lsmi_space_refused(struct lsm_store *store, const struct base_err *err);
+void lsmi_space_found(struct lsm_store *store, bool by_write);
+void lsmi_space_get_stats(struct lsm_store *store, struct lsm_stats *stats);
 
 /* write.c. */
 

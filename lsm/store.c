@@ -524,6 +524,7 @@ void lsm_get_stats(struct lsm_store *store, struct lsm_stats *stats)
     stats->commitlog_syncs = log.syncs;
     stats->commitlog_records = log.records;
     stats->stopped = log.stopped;
+    lsmi_space_get_stats(store, stats);
     stats->cache_bytes = cache.size_bytes;
     stats->cache_entries = cache.entries;
     stats->cache_hits = cache.hits;

@@ -227,6 +227,8 @@ int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_
     uint64_t used = atomic_load_explicit(&store->memtable_bytes, memory_order_relaxed);
     if (BASE_UNLIKELY(used >= max)) {
         int rc = wait_for_space(store, timeout_ns, err);
+        if (rc == BASE_E_NOSPACE)
+            lsmi_space_refused(store, err);
         if (rc != BASE_OK)
             return rc;
     }
@@ -247,8 +249,12 @@ int lsm_write(struct lsm_store *store, struct base_slice group, size_t mutation_
             group_failed(store, position, applied, err);
     }
     pthread_rwlock_unlock(&store->switch_lock);
+    if (BASE_UNLIKELY(rc == BASE_E_NOSPACE))
+        lsmi_space_refused(store, err);
     if (BASE_UNLIKELY(rc != BASE_OK))
         return rc;
+    if (BASE_UNLIKELY(atomic_load_explicit(&store->full_said, memory_order_relaxed)))
+        lsmi_space_found(store, true);
     if (position && (durability == LSM_DURABLE_SYNCED || store->options.sync == LSM_SYNC_BATCH))
         rc = lsmi_log_sync(store->log, position + 1, err);
     else if (position)

@@ -128,6 +128,8 @@ static int run_info(struct nodei_admin *call)
     nodei_admin_u64(call, "compactions", s.compactions);
     base_json_key(&call->json, "writes_stopped");
     base_json_bool(&call->json, s.stopped);
+    base_json_key(&call->json, "disk_full");
+    base_json_bool(&call->json, s.disk_full);
     put_store(call, &s);
     base_json_key(&call->json, "options");
     base_json_open_object(&call->json);

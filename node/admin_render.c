@@ -258,6 +258,8 @@ static void render_info(struct nodei_layout *l, struct base_slice json)
               nodei_size_text(nodei_number(log, "size_bytes"), a, sizeof a),
               nodei_number(log, "segments"), nodei_number(log, "records"),
               nodei_number(log, "syncs"));
+    if (nodei_is_true(json, "disk_full"))
+        nodei_put(l, "%-23s: FULL; what needs space is tried again until there is some\n", "Disk");
     if (nodei_is_true(json, "writes_stopped"))
         nodei_put(l,
                   "%-23s: STOPPED after a failed write; see the log, mend the disk, start again\n",

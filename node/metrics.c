@@ -129,6 +129,8 @@ static void put_store(struct nodei_metrics *sink, struct node *node)
     put(sink, "ringlet_sstables", "", s.sstable_count);
     put(sink, "ringlet_disk_bytes", "", s.disk_bytes);
     put(sink, "ringlet_store_stopped", "", s.stopped);
+    put(sink, "ringlet_store_disk_full", "", s.disk_full);
+    put(sink, "ringlet_store_writes_refused_disk_full_total", "", s.writes_refused_full);
 }
 
 static void put_lanes(struct nodei_metrics *sink, struct node *node)

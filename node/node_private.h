@@ -171,7 +171,8 @@ BASE_MUST int nodei_start(struct node *node, const struct nodei_daemon *daemon,
 void nodei_stop(struct node *node);
 BASE_MUST int nodei_check_usable(const struct node *node,
                                  struct base_err *err); /* CLOSED in a forked child */
-/* STOPPED when the store writes no more, else 0: GET /healthz. */
+/* STOPPED when the store writes no more, NOSPACE when it lately refused a write for a full disk,
+ * else 0: GET /healthz. */
 BASE_MUST int nodei_health(struct node *node, struct base_err *err);
 struct base_random *nodei_random(struct node *node);
 void nodei_listen_address(const struct node *node, char *address,

@@ -380,6 +380,10 @@ int nodei_health(struct node *node, struct base_err *err)
     if (stats.stopped)
         return base_err_set(err, BASE_E_STOPPED,
                             "the store stopped writing after a failed write; see the log");
+    if (stats.refuses_writes)
+        return base_err_set(err, BASE_E_NOSPACE,
+                            "the disk is full: writes are refused until there is space, reads go "
+                            "on");
     return BASE_OK;
 }
 

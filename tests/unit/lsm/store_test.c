@@ -383,11 +383,33 @@ START_TEST(test_failed_sync_stops)
 }
 END_TEST
 
+struct said {
+    struct base_log log;
+    unsigned full, again;
+};
+
+static void hear(struct base_log *log, enum base_log_level level, const char *text)
+{
+    struct said *said = BASE_CONTAINER(log, struct said, log);
+    (void)level;
+    said->full += strstr(text, "the disk is full") != NULL;
+    said->again += strstr(text, "space on the disk again") != NULL;
+}
+
+static struct lsm_stats figures(struct world *w)
+{
+    struct lsm_stats stats;
+    lsm_get_stats(w->s.store, &stats);
+    return stats;
+}
+
 START_TEST(test_no_space)
 {
     struct world w;
+    struct said said = {.log = {.level_max = BASE_LOG_INFO, .write = hear}};
     world_init(&w, 6);
     w.s.options.memtable_size_max = 1 << 18;
+    w.s.options.log = &said.log;
     world_open(&w);
     sim_fs_set_capacity(w.s.fs, sim_fs_used_bytes(w.s.fs) + (1 << 18));
     uint64_t k = 0;
@@ -401,15 +423,23 @@ START_TEST(test_no_space)
     }
     ck_assert_msg(rc == BASE_E_NOSPACE, "%s",
                   w.s.err.text); /* also when memtables ran full of it */
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(write_one(&w, T1, k, 1, value, LSM_DURABLE_LOG), BASE_E_NOSPACE);
+    ck_assert(figures(&w).disk_full && figures(&w).refuses_writes);
+    ck_assert_uint_eq(figures(&w).writes_refused_full, 4);
+    ck_assert(said.full == 1 && said.again == 0);
     for (uint64_t i = 0; i < k; i++)
         ck_assert_str_eq(get(&w, i), value);
     sim_fs_set_capacity(w.s.fs, UINT64_MAX);
     put(&w, k, 1, value);
     ck_ok(lsm_flush(w.s.store, NULL, NULL, &w.s.err), w.s.err);
     ck_assert_uint_eq(count_rows(&w, w.table), k + 1);
+    put(&w, k + 1, 1, value);
+    ck_assert(!figures(&w).disk_full && !figures(&w).refuses_writes);
+    ck_assert(said.full == 1 && said.again == 1);
     world_close(&w, 0);
     world_open(&w);
-    ck_assert_uint_eq(count_rows(&w, w.table), k + 1);
+    ck_assert_uint_eq(count_rows(&w, w.table), k + 2);
     world_close(&w, 0);
     world_fini(&w);
 }
