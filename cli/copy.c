@@ -2,6 +2,7 @@
 #include "cli/copy_private.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
@@ -437,11 +438,11 @@ static bool parse(struct cli_copy *c, struct base_slice *rest, const char **name
 static void write_rate(const struct cli_copy *c, uint64_t rows)
 {
     FILE *file = c->rate_file ? fopen(c->rate_file, "we") : NULL;
-    if (file) {
+    if (file)
         fprintf(file, "Processed: %llu rows; Avg. rate: %.0f rows/s\n", (unsigned long long)rows,
                 (double)rows / cli_copy_seconds(c));
-        fclose(file);
-    }
+    if (c->rate_file && (!file || fclose(file) != 0))
+        cli_shell_fail(c->shell, "COPY: RATEFILE: %s: %s", c->rate_file, strerror(errno));
 }
 
 void cli_shell_copy(struct cli_shell *shell, struct base_slice statement)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <glob.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ struct import {
     struct cli_csv_record record;
     FILE *file, *error_file;
     char error_path[4096];
+    int error_errno; /* why not all of error_file could be written; 0: it was */
     glob_t paths;
     size_t path_at;
     bool at_end, is_stdin, stopped, header_due;
@@ -49,21 +51,28 @@ struct import {
 
 /* Rejected rows. */
 
+/* An earlier import's file is kept aside; what is no file (/dev/null) stays where it is. */
+static void open_error_file(struct import *im)
+{
+    char old[4200];
+    struct stat st;
+    time_t now = time(NULL);
+    struct tm tm;
+    if (stat(im->error_path, &st) == 0 && S_ISREG(st.st_mode) && localtime_r(&now, &tm)) {
+        size_t n = (size_t)snprintf(old, sizeof old, "%s", im->error_path);
+        strftime(old + n, sizeof old - n, ".%Y%m%d_%H%M%S", &tm);
+        rename(im->error_path, old);
+    }
+    im->error_file = fopen(im->error_path, "we");
+    if (!im->error_file)
+        im->error_errno = errno;
+}
+
 static void reject(struct import *im, const char *kind, const char *why, struct base_slice raw)
 {
     struct cli_copy *c = im->copy;
-    if (!im->error_file) {
-        char old[4200];
-        time_t now = time(NULL);
-        struct tm tm;
-        if (access(im->error_path, F_OK) == 0 &&
-            localtime_r(&now, &tm)) { /* an earlier import's: kept aside */
-            size_t n = (size_t)snprintf(old, sizeof old, "%s", im->error_path);
-            strftime(old + n, sizeof old - n, ".%Y%m%d_%H%M%S", &tm);
-            rename(im->error_path, old);
-        }
-        im->error_file = fopen(im->error_path, "we");
-    }
+    if (!im->error_file && !im->error_errno)
+        open_error_file(im);
     if (im->error_file) {
         fwrite(raw.data, 1, raw.len, im->error_file);
         putc('\n', im->error_file);
@@ -72,6 +81,20 @@ static void reject(struct import *im, const char *kind, const char *why, struct 
         cli_shell_fail(c->shell, "Failed to import 1 rows: %s - %s,  given up without retries",
                        kind, why);
     c->shell->failed = true;
+}
+
+/* Where the rejected rows are, or that they are nowhere. */
+static void say_failed(struct import *im, uint64_t failed)
+{
+    struct cli_shell *shell = im->copy->shell;
+    if (im->error_file && fflush(im->error_file) != 0)
+        im->error_errno = errno;
+    if (im->error_errno)
+        cli_shell_fail(shell, "Failed to process %llu rows; they could not be written to %s: %s",
+                       (unsigned long long)failed, im->error_path, strerror(im->error_errno));
+    else
+        cli_shell_fail(shell, "Failed to process %llu rows; failed rows written to %s",
+                       (unsigned long long)failed, im->error_path);
 }
 
 static void count_parse_error(struct import *im, const char *why, struct base_slice raw)
@@ -581,8 +604,7 @@ static void finish(struct import *im, int rc, const struct base_err *err)
         cli_shell_fail(c->shell, "… and %llu more like these",
                        (unsigned long long)(im->shown - ERRORS_SHOWN));
     if (failed)
-        cli_shell_fail(c->shell, "Failed to process %llu rows; failed rows written to %s",
-                       (unsigned long long)failed, im->error_path);
+        say_failed(im, failed);
     cli_copy_interval(c, took);
     cli_copy_say(c, "%llu rows imported from %llu files in %s (%llu skipped).\n",
                  (unsigned long long)im->taken, (unsigned long long)im->files, took,

@@ -5,6 +5,7 @@
  *    named C0 ….
  * 2. A marker of a user's statement is known by its name: a column's gets that column's value,
  *    [limit], [ttl] and [timestamp] theirs. */
+#include "cli/statement.h"
 #include "cli/stress_private.h"
 
 #include <errno.h>
@@ -53,29 +54,48 @@ static int make_default_table(const struct cli_stress_options *o, struct cli_cql
     return rc;
 }
 
-/* A file of statements, each ended by a semicolon at a line's end. */
-static int run_schema_file(const char *path, struct cli_cql *cql, struct base_err *err)
+static int read_file(const char *path, struct base_buf *text, struct base_err *err)
 {
-    char line[4096];
-    struct base_buf text;
+    char piece[4096];
+    size_t n;
     FILE *file = fopen(path, "re");
     if (!file)
         return base_err_set(err, BASE_E_NOTFOUND, "open %s: %s", path, strerror(errno));
-    base_buf_init(&text, 1 << 20);
     int rc = BASE_OK;
-    while (rc == BASE_OK && fgets(line, sizeof line, file)) {
-        size_t len = strcspn(line, "\r\n");
-        rc = base_buf_put(&text, line, len);
-        if (rc == BASE_OK)
-            rc = base_buf_put_u8(&text, '\n');
-        if (rc != BASE_OK || len == 0 || line[len - 1] != ';')
-            continue;
-        rc = base_buf_put_u8(&text, 0);
-        if (rc == BASE_OK)
-            rc = run_text(cql, (const char *)text.data, err);
-        base_buf_reset(&text);
-    }
+    while (rc == BASE_OK && (n = fread(piece, 1, sizeof piece, file)) > 0)
+        rc = base_buf_put(text, piece, n);
+    if (rc == BASE_OK && ferror(file))
+        rc = base_err_set(err, BASE_E_IO, "read %s: %s", path, strerror(errno));
+    else if (rc != BASE_OK)
+        base_err_set(err, rc, "%s is too long", path);
     fclose(file);
+    return rc;
+}
+
+static int run_slice(struct cli_cql *cql, const char *path, struct base_slice statement,
+                     struct base_err *err)
+{
+    struct base_arena arena;
+    base_arena_init(&arena);
+    char *text = base_arena_strdup(&arena, statement);
+    int rc = text ? run_text(cql, text, err) : base_err_set(err, BASE_E_NOMEM, "a statement");
+    base_arena_fini(&arena);
+    return rc == BASE_OK ? rc : base_err_wrap(err, rc, "%s", path);
+}
+
+/* A file of statements, apart by semicolons; the last may do without. */
+static int run_schema_file(const char *path, struct cli_cql *cql, struct base_err *err)
+{
+    struct base_buf text;
+    struct base_slice statement;
+    enum cli_statement_step step = CLI_STATEMENT_NONE;
+    base_buf_init(&text, 16 << 20);
+    int rc = read_file(path, &text, err);
+    struct base_slice rest = base_buf_view(&text);
+    while (rc == BASE_OK && (step = cli_statement_next(&rest, &statement)) == CLI_STATEMENT_READY)
+        rc = run_slice(cql, path, statement, err);
+    if (rc == BASE_OK && step == CLI_STATEMENT_OPEN)
+        rc = run_slice(cql, path, rest, err);
     base_buf_fini(&text);
     return rc;
 }
