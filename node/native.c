@@ -251,8 +251,10 @@ void nodei_native_get_stats(const struct nodei_native *native, struct nodei_nati
 
 void nodei_native_changed(struct nodei_native *native)
 {
-    if (!native->closed)
-        nodei_events_look(native);
+    if (native->closed)
+        return;
+    nodei_prepared_schema_moved(&native->prepared, node_schema_epoch(native->node));
+    nodei_events_look(native);
 }
 
 void nodei_native_prepared(const struct nodei_native *native, uint64_t *count, uint64_t *evicted,

@@ -3,8 +3,10 @@
  * Invariants:
  *  1. An id is 16 bytes of XXH3 over the keyspace (where the statement names none of its own) and
  *     the text: the same on every node.
- *  2. An entry is immutable. When the schema has moved, the next use makes another in its place;
- *     requests under way keep theirs.
+ *  2. What an entry was prepared to is immutable. When the schema moves it is let go, with the
+ *     snapshot that it was made against, as soon as no request uses it: at most the latest snapshot
+ *     and those of requests under way are kept. The text stays, the id stays valid, and the next
+ * use makes another entry in its place.
  *  3. What cannot be prepared any more is forgotten: its client is told "unprepared", prepares it
  *     again, and gets the reason.
  *  4. An entry whose rows have other columns than an earlier one in its place had says so, and so
@@ -26,14 +28,56 @@ int nodei_prepared_cache_init(struct nodei_prepared_cache *cache, size_t size_by
     return BASE_OK;
 }
 
-void nodei_prepared_release(struct nodei_prepared *p)
+static void let_go(struct nodei_prepared *p)
 {
-    if (!p || --p->refs > 0)
-        return;
     if (p->schema)
         base_schema_release(p->schema);
+    p->schema = NULL;
+    p->prepared = NULL;
     base_arena_fini(&p->arena);
+}
+
+static size_t asleep_size(const struct nodei_prepared *p)
+{
+    return sizeof *p + p->text.len + p->keyspace.len;
+}
+
+/* Only the cache has it, and the schema has moved: its text is all that is wanted. */
+static void fall_asleep(struct nodei_prepared *p)
+{
+    BASE_ASSERT(p->refs == 1 && p->cache && p->outdated);
+    if (!p->prepared)
+        return;
+    let_go(p);
+    BASE_ASSERT(p->cache->size_bytes >= p->size_bytes && p->size_bytes >= asleep_size(p));
+    p->cache->size_bytes -= p->size_bytes - asleep_size(p);
+    p->size_bytes = asleep_size(p);
+}
+
+void nodei_prepared_release(struct nodei_prepared *p)
+{
+    if (!p)
+        return;
+    if (--p->refs == 1 && p->cache && p->outdated)
+        fall_asleep(p);
+    if (p->refs > 0)
+        return;
+    let_go(p);
+    free((void *)(uintptr_t)p->text.data);
+    free((void *)(uintptr_t)p->keyspace.data);
     free(p);
+}
+
+void nodei_prepared_schema_moved(struct nodei_prepared_cache *cache, uint64_t epoch)
+{
+    if (cache->epoch == epoch)
+        return;
+    cache->epoch = epoch;
+    for (struct nodei_prepared *p = cache->newest; p; p = p->older) {
+        p->outdated = p->outdated || p->epoch != epoch;
+        if (p->outdated && p->refs == 1)
+            fall_asleep(p);
+    }
 }
 
 /* Places. */
@@ -70,6 +114,7 @@ static void forget(struct nodei_prepared_cache *cache, struct nodei_prepared *p)
     BASE_ASSERT(cache->count > 0 && cache->size_bytes >= p->size_bytes);
     cache->count--;
     cache->size_bytes -= p->size_bytes;
+    p->cache = NULL;
     nodei_prepared_release(p);
 }
 
@@ -78,6 +123,7 @@ static void remember(struct nodei_prepared_cache *cache, struct nodei_prepared *
 {
     struct nodei_prepared **bucket = bucket_of(cache, p->id);
     p->refs++;
+    p->cache = cache;
     p->chain = *bucket;
     *bucket = p;
     link_use(cache, p);
@@ -134,17 +180,26 @@ static int make_id(struct nodei_prepared *p, const struct cql_statement *stateme
     return rc;
 }
 
+/* Theirs alone: they outlive what was prepared. */
+static bool copy(struct base_slice from, struct base_slice *to)
+{
+    uint8_t *bytes = malloc(from.len + 1);
+    if (!bytes)
+        return false;
+    if (from.len)
+        memcpy(bytes, from.data, from.len);
+    *to = base_slice(bytes, from.len);
+    return true;
+}
+
 static int fill(struct nodei_prepared *p, struct node *node, struct base_slice text,
                 struct base_slice keyspace, struct base_err *err)
 {
     struct cql_statement *statement;
     const struct cql_column_spec *columns;
-    int rc = base_arena_copy(&p->arena, text, &p->text);
-    if (rc == BASE_OK)
-        rc = base_arena_copy(&p->arena, keyspace, &p->keyspace);
-    if (rc != BASE_OK)
-        return base_err_set(err, rc, "%s", base_err_words(rc));
-    rc = cql_parse(&p->arena, p->text, &statement, err);
+    if (!copy(text, &p->text) || !copy(keyspace, &p->keyspace))
+        return base_err_set(err, BASE_E_NOMEM, "%s", base_err_words(BASE_E_NOMEM));
+    int rc = cql_parse(&p->arena, p->text, &statement, err);
     if (rc != BASE_OK)
         return rc;
     p->schema = node_schema(node);
@@ -158,7 +213,7 @@ static int fill(struct nodei_prepared *p, struct node *node, struct base_slice t
     rc = cql_metadata_id(columns, column_count, p->metadata_id);
     if (rc == BASE_OK)
         rc = make_id(p, statement);
-    p->size_bytes = sizeof *p + p->arena.size_bytes;
+    p->size_bytes = asleep_size(p) + p->arena.size_bytes;
     return rc == BASE_OK ? BASE_OK : base_err_set(err, rc, "%s", base_err_words(rc));
 }
 

@@ -25,12 +25,15 @@ struct nodei_prepared {
     unsigned refs;                        /* the cache's, and of requests under way */
     struct nodei_prepared *chain;         /* of its bucket */
     struct nodei_prepared *newer, *older; /* by last use */
-    struct base_arena arena;              /* text, tree, prepared */
-    struct base_slice text, keyspace;     /* the session's keyspace when it was made */
-    struct base_schema *schema;           /* it was made against */
+    struct nodei_prepared_cache *cache;   /* that it is in; NULL: none any more */
+    struct base_slice text, keyspace;     /* its own; the session's keyspace when it was made */
     uint64_t epoch;
+    /* Let go, once the schema has moved and no request uses it: */
+    struct base_arena arena;    /* tree, prepared */
+    struct base_schema *schema; /* it was made against */
     struct cql_prepared *prepared;
     size_t size_bytes;
+    bool outdated;      /* the schema has moved */
     bool columns_moved; /* who prepared it earlier may know other columns of its rows */
 };
 struct nodei_prepared_cache {
@@ -38,6 +41,7 @@ struct nodei_prepared_cache {
     size_t bucket_count, count, size_bytes, size_bytes_max;
     struct nodei_prepared *newest, *oldest;
     uint64_t evicted;
+    uint64_t epoch; /* of the schema, as it was last told */
 };
 BASE_MUST int nodei_prepared_cache_init(struct nodei_prepared_cache *cache, size_t size_bytes_max,
                                         struct base_err *err);
@@ -51,6 +55,8 @@ BASE_MUST int nodei_prepared_make(struct nodei_prepared_cache *cache, struct nod
 struct nodei_prepared *nodei_prepared_find(struct nodei_prepared_cache *cache, struct node *node,
                                            struct base_slice id);
 void nodei_prepared_release(struct nodei_prepared *prepared);
+/* What was made against older schemas is let go. */
+void nodei_prepared_schema_moved(struct nodei_prepared_cache *cache, uint64_t epoch);
 
 /* Requests. */
 

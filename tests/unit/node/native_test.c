@@ -326,6 +326,56 @@ START_TEST(prepared_while_the_schema_changes)
 }
 END_TEST
 
+/* Statements that hold what was made of them, and bytes of all. */
+struct kept {
+    size_t statements, prepared, bytes;
+};
+
+static void look_at_prepared(void *ctx, struct repl *repl)
+{
+    const struct nodei_prepared_cache *cache = &daemons[0].node->cluster->native->prepared;
+    struct kept *kept = ctx;
+    (void)repl;
+    *kept = (struct kept){.statements = cache->count, .bytes = cache->size_bytes};
+    for (const struct nodei_prepared *p = cache->newest; p; p = p->older) {
+        kept->prepared += p->prepared || p->schema || p->arena.size_bytes;
+        kept->bytes -= p->size_bytes;
+    }
+}
+
+/* Statements that nobody executes any more hold no schema but the latest; they stay valid. */
+START_TEST(prepared_lets_schemas_go)
+{
+    enum { COUNT = 5 };
+    struct kept kept;
+    uint8_t ids[COUNT][16], metadata[16];
+    char text[100];
+    client_tables(&c);
+    client_open(&c, 0, 5);
+    client_query(&c, "INSERT INTO lab.t (k, c) VALUES (1, 1)");
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(text, sizeof text, "SELECT c FROM lab.t WHERE k = ? LIMIT %d", i + 1);
+        client_prepare(&c, text);
+        memcpy(ids[i], c.result.prepared.id.data, 16);
+        memcpy(metadata, c.result.prepared.result_metadata_id.data, 16);
+        snprintf(text, sizeof text, "CREATE TABLE lab.t%d (k int PRIMARY KEY)", i);
+        client_query(&c, text);
+    }
+    UNTIL((nodei_on_loop(daemons[0].node, look_at_prepared, &kept, &fixture.err) == BASE_OK &&
+           kept.prepared == 0),
+          "%zu of %zu still hold their schema", kept.prepared, kept.statements);
+    ck_assert_uint_eq(kept.statements, COUNT);
+    ck_assert_uint_eq(kept.bytes, 0);
+    for (int i = 0; i < COUNT; i++) {
+        execute_ints(&c, ids[i], metadata, 1, (int32_t[]){1}, true);
+        ck_assert_uint_eq(client_rows(&c), 1);
+    }
+    OK(nodei_on_loop(daemons[0].node, look_at_prepared, &kept, &fixture.err));
+    ck_assert(kept.statements == COUNT && kept.prepared == COUNT && kept.bytes == 0);
+    client_close(&c);
+}
+END_TEST
+
 /* v3 and v4 cannot say that the columns are not those that were prepared: they come with the rows
  * from then on, whoever asks. */
 START_TEST(columns_that_moved)
@@ -814,6 +864,7 @@ int main(void)
     tcase_add_test(tc, pages);
     tcase_add_test(tc, prepared);
     tcase_add_test(tc, prepared_while_the_schema_changes);
+    tcase_add_test(tc, prepared_lets_schemas_go);
     tcase_add_test(tc, columns_that_moved);
     tcase_add_test(tc, a_request_has_its_keyspace);
     tcase_add_test(tc, prepared_no_more_than_fit);
