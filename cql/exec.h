@@ -55,9 +55,20 @@ const struct base_table *cql_prepared_table(const struct cql_prepared *p);
 
 enum cql_answer { CQL_DONE, CQL_PENDING };
 
+/* A replica that answered with an error. */
+struct cql_failed_replica {
+    uint8_t address[16];
+    uint8_t address_len; /* 4, 16 */
+    uint16_t reason;     /* the native protocol's code */
+};
+#define CQL_FAILED_MAX 8
+enum { CQL_FAILED_UNKNOWN = 0, CQL_FAILED_INCOMPATIBLE_SCHEMA = 3 };
 /* How a request to replicas ended: what the protocol's errors carry. */
 struct cql_outcome {
     unsigned required, received, alive, failures;
+    struct cql_failed_replica failed[CQL_FAILED_MAX]; /* of the failures: the first, as far as
+                                                         their addresses are known */
+    unsigned failed_count;
     /* the native protocol's order: SIMPLE, BATCH, UNLOGGED_BATCH, COUNTER, BATCH_LOG, CAS */
     int write_type;
     bool data_present;

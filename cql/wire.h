@@ -343,7 +343,8 @@ struct cql_error {
     /* consistency, required, received, alive, failures, write_type, data_present: as the code
      * says */
     struct cql_outcome outcome;
-    const struct cql_failure *failure_map; /* v5; outcome.failures of them when decoded */
+    /* v5, decoded: outcome.failures of them. Encoded is outcome.failed. */
+    const struct cql_failure *failure_map;
     size_t failure_map_count;
     uint16_t contentions; /* v5 WRITE_TIMEOUT of CAS */
     /* ALREADY_EXISTS (name empty: the keyspace), FUNCTION_FAILURE */

@@ -13,9 +13,19 @@ static enum cql_error_number failure_code(const struct cql_outcome *outcome)
     return outcome->is_write ? CQL_ERROR_WRITE_FAILURE : CQL_ERROR_READ_FAILURE;
 }
 
-enum { WRITE_TYPE_CAS = 5 };
+enum { WRITE_TYPE_BATCH_LOG = 4, WRITE_TYPE_CAS = 5 };
 static const char *const write_types[] = {"SIMPLE",    "BATCH", "UNLOGGED_BATCH", "COUNTER",
                                           "BATCH_LOG", "CAS",   "VIEW",           "CDC"};
+
+/* Replicas that said no keep a write from its level, or nobody knows. */
+static enum cql_error_number unknown_code(const struct cql_outcome *outcome)
+{
+    if (!outcome || outcome->write_type == WRITE_TYPE_CAS)
+        return CQL_ERROR_CAS_WRITE_UNKNOWN;
+    return outcome->failures && outcome->write_type != WRITE_TYPE_BATCH_LOG
+               ? CQL_ERROR_WRITE_FAILURE
+               : CQL_ERROR_WRITE_TIMEOUT;
+}
 
 const char *cql_write_type_name(int write_type)
 {
@@ -51,8 +61,7 @@ enum cql_error_number cql_error_code(int rc, const struct cql_outcome *outcome)
     case BASE_E_TIMEOUT:
         return outcome && outcome->is_write ? CQL_ERROR_WRITE_TIMEOUT : CQL_ERROR_READ_TIMEOUT;
     case BASE_E_UNKNOWN:
-        return outcome && outcome->write_type != WRITE_TYPE_CAS ? CQL_ERROR_WRITE_TIMEOUT
-                                                                : CQL_ERROR_CAS_WRITE_UNKNOWN;
+        return unknown_code(outcome);
     case BASE_E_VERSION:
         return CQL_ERROR_PROTOCOL;
     case BASE_E_IO:
@@ -126,11 +135,13 @@ static int put_failures(struct base_buf *buf, uint8_t version, const struct cql_
 {
     if (version < 5)
         return cql_wire_put_int(buf, (int32_t)error->outcome.failures);
-    int rc = cql_wire_put_int(buf, (int32_t)error->failure_map_count);
-    for (size_t i = 0; i < error->failure_map_count && rc == BASE_OK; i++) {
-        rc = cql_wire_put_inetaddr(buf, error->failure_map[i].address);
+    const struct cql_outcome *o = &error->outcome;
+    int rc = cql_wire_put_int(buf, (int32_t)o->failed_count);
+    for (size_t i = 0; i < o->failed_count && rc == BASE_OK; i++) {
+        const struct cql_failed_replica *f = &o->failed[i];
+        rc = cql_wire_put_inetaddr(buf, base_slice(f->address, f->address_len));
         if (rc == BASE_OK)
-            rc = cql_wire_put_short(buf, error->failure_map[i].reason);
+            rc = cql_wire_put_short(buf, f->reason);
     }
     return rc;
 }

@@ -201,7 +201,7 @@ struct node_async_write {
     void (*done)(struct node_async_write *write);
     int rc; /* as node_write's */
     struct base_err err;
-    uint64_t space[160]; /* the node's */
+    uint64_t space[192]; /* the node's */
 };
 BASE_MUST int node_write_start(struct node *node, struct node_async_write *write,
                                struct base_err *err);

@@ -12,6 +12,7 @@
 #include "node/cql_admin.h"
 #include "replication/page.h"
 
+#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -24,16 +25,44 @@ static struct nodei_client *client_of(struct cql_ports *ports)
     return BASE_CONTAINER(ports, struct nodei_client, ports);
 }
 
-static struct cql_outcome outcome_of(const struct repl_outcome *o, bool is_write)
+/* A member by where the others reach it. False: it has left, or has no numeric address. */
+static bool name_failed(const struct repl *repl, const struct repl_failed *failed,
+                        struct cql_failed_replica *out)
 {
-    return (struct cql_outcome){.required = o->required,
-                                .received = o->received,
-                                .alive = o->alive,
-                                .failures = o->failures,
-                                .write_type = (int)o->write_type,
-                                .data_present = o->data_present,
-                                .is_write = is_write,
-                                .consistency = o->consistency};
+    const struct ring_state *ring = repl_ring(repl);
+    char text[128], host[64];
+    uint16_t port;
+    *out = (struct cql_failed_replica){
+        .reason = failed->rc == BASE_E_STALE ? CQL_FAILED_INCOMPATIBLE_SCHEMA : CQL_FAILED_UNKNOWN};
+    for (size_t i = 0; i < ring->member_count; i++) {
+        const struct ring_member *m = &ring->members[i];
+        if (!base_uuid_equal(m->host_id, failed->host_id))
+            continue;
+        snprintf(text, sizeof text, "%.*s", BASE_SLICE_ARG(m->address));
+        if (net_address_parse(text, host, &port, NULL) != BASE_OK)
+            return false;
+        out->address_len = inet_pton(AF_INET, host, out->address) == 1    ? 4
+                           : inet_pton(AF_INET6, host, out->address) == 1 ? 16
+                                                                          : 0;
+    }
+    return out->address_len > 0;
+}
+
+static struct cql_outcome outcome_of(const struct node *node, const struct repl_outcome *o,
+                                     bool is_write)
+{
+    struct cql_outcome out = {.required = o->required,
+                              .received = o->received,
+                              .alive = o->alive,
+                              .failures = o->failures,
+                              .write_type = (int)o->write_type,
+                              .data_present = o->data_present,
+                              .is_write = is_write,
+                              .consistency = o->consistency};
+    for (unsigned i = 0; i < o->failures && i < REPL_FAILED_MAX; i++)
+        out.failed_count +=
+            name_failed(node->cluster->repl, &o->failed[i], &out.failed[out.failed_count]);
+    return out;
 }
 
 static int outcome_error(const struct repl_outcome *o, struct base_err *err)
@@ -94,7 +123,7 @@ static int take_page(struct nodei_loop_read *r, struct base_err *err)
         .purge = {.now_s = r->cmd.now_s, .gc_before_s = INT64_MIN, .purgeable_ts = INT64_MIN},
     };
     r->page_due = false;
-    r->read->outcome = outcome_of(&r->repl.outcome, false);
+    r->read->outcome = outcome_of(r->client->node, &r->repl.outcome, false);
     int rc = outcome_error(&r->repl.outcome, err);
     if (rc == BASE_OK)
         rc = repl_page_source(r->repl.page, r->cmd.reversed, NULL, &page, err);
@@ -227,6 +256,7 @@ static void loop_read_close(struct cql_ports *ports, struct cql_read *read)
 
 struct loop_write {
     struct repl_write repl;
+    struct nodei_client *client;
     struct cql_write *write;
     bool in_call, answered;
 };
@@ -234,7 +264,7 @@ struct loop_write {
 static void write_take(struct loop_write *w)
 {
     struct cql_write *write = w->write;
-    write->outcome = outcome_of(&w->repl.outcome, true);
+    write->outcome = outcome_of(w->client->node, &w->repl.outcome, true);
     write->rc = outcome_error(&w->repl.outcome, &write->err);
     write->state = NULL;
     free(w);
@@ -282,6 +312,7 @@ static enum cql_answer loop_write(struct cql_ports *ports, struct cql_write *wri
         write->rc = base_err_set(&write->err, BASE_E_NOMEM, "a write: out of memory");
         return CQL_DONE;
     }
+    w->client = client_of(ports);
     w->write = write;
     write->state = w;
     w->repl = (struct repl_write){.mutations = write->mutations,
@@ -350,7 +381,7 @@ static bool change_take(struct loop_change *c)
     const struct repl_outcome *outcome = &c->change.repl.outcome;
     if (outcome->rc == BASE_E_STALE && c->tries++ < CHANGE_TRIES_MAX)
         return false;
-    admin->outcome = outcome_of(outcome, true);
+    admin->outcome = outcome_of(c->client->node, outcome, true);
     admin->rc = outcome_error(outcome, &admin->err);
     if (admin->rc == BASE_OK)
         admin->rc = nodei_admin_changed(admin, &c->ddl.change, &admin->err);

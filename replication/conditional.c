@@ -426,6 +426,7 @@ static void client_ended(struct repl *repl, struct client *client, const struct 
         int code = rc == BASE_OK ? verdict->applied ? BASE_OK : BASE_E_CONDITION
                                  : client_code(rc, verdict->maybe_written);
         outcome->failures = code == BASE_E_UNKNOWN;
+        outcome->failed[0] = (struct repl_failed){.rc = rc};
         outcome->alive = 1;
         outcome->repeat_safe = code == BASE_E_UNKNOWN && !verdict->maybe_written;
         if (code == BASE_E_CONDITION) {

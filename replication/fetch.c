@@ -245,6 +245,8 @@ static void contact_failed(struct repli_contact *c, int rc, const char *text)
     struct repli_fetch *f = c->fetch;
     c->state = REPLI_CONTACT_FAILED;
     c->rc = rc;
+    if (rc != BASE_E_TIMEOUT && f->failures < REPL_FAILED_MAX)
+        f->failed[f->failures] = (struct repl_failed){c->peer.host_id, rc};
     f->failures += rc != BASE_E_TIMEOUT;
     int rank = (int)rank_of(rc);
     if (rank <= f->failure_rank)

@@ -230,6 +230,7 @@ static void slot_done(struct repli_fetch *f)
         struct repl_outcome *outcome = &range->result.outcome;
         outcome->received = f->received;
         outcome->failures = f->failures;
+        memcpy(outcome->failed, f->failed, sizeof outcome->failed);
         outcome->required = f->required;
         outcome->data_present = f->data_present;
         if (f->rc != BASE_OK) {

@@ -297,6 +297,7 @@ static void partition_done(struct repli_fetch *f)
     s->choice = f->choice;
     read->outcome.received = f->received;
     read->outcome.failures = f->failures;
+    memcpy(read->outcome.failed, f->failed, sizeof read->outcome.failed);
     read->outcome.data_present = f->data_present;
     if (f->rc != BASE_OK) {
         read->outcome.err = f->err;

@@ -139,6 +139,7 @@ struct repli_fetch {
     int rc;
     struct base_err err;
     unsigned received, failures;
+    struct repl_failed failed[REPL_FAILED_MAX]; /* as in repl_outcome */
     bool data_present;
     struct base_buf page;
     struct repl_page_end end; /* into page */

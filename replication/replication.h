@@ -317,6 +317,12 @@ enum repl_write_type { /* the native protocol's write types */
                        REPL_WRITE_BATCH_LOG,
                        REPL_WRITE_CAS,
 };
+/* Replicas that answered with an error, the first ones. */
+#define REPL_FAILED_MAX 8
+struct repl_failed {
+    struct base_uuid host_id;
+    int rc;
+};
 /* How a request ended, for SQL, HTTP and the native protocol alike (DESIGN.md §6). */
 struct repl_outcome {
     int rc; /* BASE_OK; UNAVAILABLE (nothing was sent); TIMEOUT (may have happened); UNKNOWN
@@ -325,6 +331,7 @@ struct repl_outcome {
                changing: nothing written), CLOSED, NOMEM, CORRUPT (read) */
     int consistency;
     unsigned required, received, alive, failures; /* replicas */
+    struct repl_failed failed[REPL_FAILED_MAX];   /* min(failures, REPL_FAILED_MAX) of those */
     enum repl_write_type write_type;
     bool data_present;
     /* after TIMEOUT or UNKNOWN: the same bytes may be sent again (a repeat carries its

@@ -100,8 +100,13 @@ static void fill_counts(const struct repli_unit *unit, struct repl_outcome *outc
         outcome->received += unit->scopes[i].received;
     }
     for (uint16_t i = 0; i < unit->slot_count; i++) {
-        outcome->alive += unit->slots[i].state != REPLI_SLOT_DEAD;
-        outcome->failures += unit->slots[i].state == REPLI_SLOT_FAILED;
+        const struct repli_slot *slot = &unit->slots[i];
+        outcome->alive += slot->state != REPLI_SLOT_DEAD;
+        if (slot->state != REPLI_SLOT_FAILED)
+            continue;
+        if (outcome->failures < REPL_FAILED_MAX)
+            outcome->failed[outcome->failures] = (struct repl_failed){slot->host_id, slot->rc};
+        outcome->failures++;
     }
 }
 
@@ -295,6 +300,7 @@ static void note_failure(const struct repl *repl, struct repli_slot *slot, int r
     /* Of several tables one may be dropped while the others wait for the batch: hints and the
      * batchlog leave that one out. */
     bool dropped = rc == BASE_E_NOTFOUND && slot->unit->mutation_count == 1;
+    slot->rc = rc;
     slot->hopeless =
         dropped || rc == BASE_E_CORRUPT || rc == BASE_E_INVALID || rc == BASE_E_VERSION;
     if (!op->failure[0])

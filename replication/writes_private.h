@@ -37,6 +37,7 @@ struct repli_slot {
     uint16_t member; /* in the ring of the op's epoch */
     uint16_t scope;  /* whose acknowledgments it counts to, or NONE */
     uint8_t state, hint;
+    int rc; /* FAILED: why */
     bool self;
     bool held;     /* the answer waits for its hint */
     bool hopeless; /* FAILED in a way that no repetition mends */

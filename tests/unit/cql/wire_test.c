@@ -289,7 +289,6 @@ START_TEST(errors_round_trip)
         CQL_ERROR_UNPREPARED,
     };
     static const struct base_slice types[] = {{(const uint8_t *)"int", 3}};
-    static const struct cql_failure failures[] = {{{(const uint8_t *)"\x7f\0\0\2", 4}, 1}};
     struct base_buf buf;
     base_buf_init(&buf, 1 << 18);
     for (size_t i = 0; i < BASE_COUNT(codes); i++) {
@@ -297,13 +296,13 @@ START_TEST(errors_round_trip)
             struct cql_error got, e = {
                                       .code = codes[i],
                                       .message = S("why"),
-                                      .failure_map = failures,
-                                      .failure_map_count = 1,
                                       .contentions = 3,
                                       .outcome = {.required = 2,
                                                   .received = 1,
                                                   .alive = 1,
                                                   .failures = 1,
+                                                  .failed = {{{127, 0, 0, 2}, 4, 3}},
+                                                  .failed_count = 1,
                                                   .write_type = 5,
                                                   .data_present = true,
                                                   .consistency = 4},
@@ -327,6 +326,10 @@ START_TEST(errors_round_trip)
                           got.outcome.write_type == 5);
             if (got.code == CQL_ERROR_WRITE_FAILURE || got.code == CQL_ERROR_READ_FAILURE)
                 ck_assert(got.outcome.failures == 1 && got.failure_map_count == (version == 5));
+            if (got.failure_map_count)
+                ck_assert(base_slice_equal(got.failure_map[0].address,
+                                           base_slice((const uint8_t *)"\x7f\0\0\2", 4)) &&
+                          got.failure_map[0].reason == CQL_FAILED_INCOMPATIBLE_SCHEMA);
             if (got.code == CQL_ERROR_WRITE_TIMEOUT && version == 5)
                 ck_assert_uint_eq(got.contentions, 3);
             if (got.code == CQL_ERROR_READ_TIMEOUT)
@@ -395,6 +398,12 @@ START_TEST(codes_of_ours)
     ck_assert_int_eq(cql_error_code(BASE_E_CORRUPT, &read), CQL_ERROR_READ_FAILURE);
     ck_assert_int_eq(cql_error_code(BASE_E_IO, NULL), CQL_ERROR_SERVER);
     ck_assert_int_eq(cql_error_code(BASE_E_UNKNOWN, &cas), CQL_ERROR_CAS_WRITE_UNKNOWN);
+    const struct cql_outcome refused = {.required = 2, .failures = 1, .is_write = true},
+                             batchlog = {.required = 2, .failures = 1, .write_type = 4},
+                             nobody = {.required = 2, .is_write = true};
+    ck_assert_int_eq(cql_error_code(BASE_E_UNKNOWN, &refused), CQL_ERROR_WRITE_FAILURE);
+    ck_assert_int_eq(cql_error_code(BASE_E_UNKNOWN, &batchlog), CQL_ERROR_WRITE_TIMEOUT);
+    ck_assert_int_eq(cql_error_code(BASE_E_UNKNOWN, &nobody), CQL_ERROR_WRITE_TIMEOUT);
     ck_assert_int_eq(cql_error_code(BASE_E_UNAVAILABLE, &read), CQL_ERROR_UNAVAILABLE);
     ck_assert_int_eq(cql_error_code(BASE_E_OVERLOADED, NULL), CQL_ERROR_OVERLOADED);
     struct cql_error e;

@@ -1,6 +1,7 @@
 /* Who may speak to the native protocol's listener, and what it tells unasked. Without these a wrong
  * password could log in, or a driver miss a table, or a node that came or went. Requests:
  * native_test.c. */
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -199,6 +200,61 @@ START_TEST(events_of_members)
 }
 END_TEST
 
+/* Whatever the daemon has open of its commit log takes nothing any more: a full disk. */
+static void fill_disk(int daemon)
+{
+    char link[64], path[256];
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC), replaced = 0;
+    ck_assert_int_ge(full, 0);
+    for (int fd = 3; fd < 1024; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(link, path, sizeof path - 1);
+        if (len <= 0)
+            continue;
+        path[len] = 0;
+        if (strstr(path, daemons[daemon].dir) && strstr(path, "commitlog"))
+            replaced += dup2(full, fd) == fd;
+    }
+    close(full);
+    ck_assert_int_gt(replaced, 0);
+}
+
+/* A replica that says no: v5 names it, and why; v4 counts it. */
+START_TEST(a_replica_that_fails)
+{
+    daemons_setup();
+    daemon_open(0, NULL);
+    daemon_open(1, "seeds", with_port("127.0.0.1:@"), NULL);
+    daemons_settle(2);
+    client_open(&c, 0, 5);
+    client_query(&c, "CREATE KEYSPACE lab WITH replication = {'class': 'SimpleStrategy', "
+                     "'replication_factor': 2}");
+    client_query(&c, "CREATE TABLE lab.t (k int PRIMARY KEY, v text)");
+    struct cql_query q = {
+        .text = S("INSERT INTO lab.t (k, v) VALUES (1, 'x')"),
+        .options = {.consistency = NODE_CL_ALL, .serial_consistency = CQL_SERIAL_DEFAULT}};
+    client_query_full(&c, &q);
+    ck_assert_int_eq(c.message.opcode, CQL_OPCODE_RESULT);
+    fill_disk(1);
+    client_query_full(&c, &q);
+    client_expect_error(&c, CQL_ERROR_WRITE_FAILURE, "1 failed");
+    ck_assert(c.error.outcome.required == 2 && c.error.outcome.received == 1);
+    ck_assert_uint_eq(c.error.failure_map_count, 1);
+    ck_assert(base_slice_equal(c.error.failure_map[0].address,
+                               base_slice((const uint8_t *)"\x7f\0\0\2", 4)));
+    ck_assert_uint_eq(c.error.failure_map[0].reason, CQL_FAILED_UNKNOWN);
+    client_open(&d, 0, 4);
+    client_query_full(&d, &q);
+    client_expect_error(&d, CQL_ERROR_WRITE_FAILURE, "1 failed");
+    ck_assert_uint_eq(d.error.outcome.failures, 1);
+    q.options.consistency = NODE_CL_ONE;
+    client_query_full(&d, &q);
+    ck_assert_int_eq(d.message.opcode, CQL_OPCODE_RESULT);
+    client_close(&c);
+    client_close(&d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("native_events");
@@ -209,6 +265,7 @@ int main(void)
     tcase_add_test(tc, beyond_loopback_clients_log_in);
     tcase_add_test(tc, schema_events);
     tcase_add_test(tc, events_of_members);
+    tcase_add_test(tc, a_replica_that_fails);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }

@@ -140,6 +140,13 @@ START_TEST(failing_replicas_are_no_timeout)
     ck_assert_uint_le(w.now_ns - from, 1000 * CLUSTER_MS);
     ck_assert_uint_eq(wt_outcome.received + wt_outcome.failures, 3);
     ck_assert_uint_eq(wt_outcome.failures, 2);
+    for (size_t i = 0; i < 2; i++) { /* who, and why */
+        struct base_uuid host_id = wt_outcome.failed[i].host_id;
+        ck_assert(base_uuid_equal(host_id, w.nodes[1].host_id) !=
+                  base_uuid_equal(host_id, w.nodes[2].host_id));
+        ck_assert_int_ne(wt_outcome.failed[i].rc, BASE_OK);
+    }
+    ck_assert(!base_uuid_equal(wt_outcome.failed[0].host_id, wt_outcome.failed[1].host_id));
     ck_assert(wt_outcome.repeat_safe);
     ck_assert_uint_eq(wt_stats(0)->write_failures, 1);
     wt_end();
