@@ -260,10 +260,8 @@ static void run_meta_ops(struct nodei_worker *worker, struct repl_meta_op *list)
     for (struct repl_meta_op *op = list; op; op = op->next) {
         switch (op->kind) {
         case REPL_META_APPEND:
-            op->rc = nodei_schema_append(node, op, &op->err);
-            break;
         case REPL_META_INSTALL:
-            op->rc = nodei_schema_install(node, op, &op->err);
+            op->rc = nodei_schema_append(node, op, &op->err);
             break;
         case REPL_META_PUT:
             op->rc = cat_local_put(node->catalog, op->key, op->value, &op->err);

@@ -262,14 +262,10 @@ void nodei_table_desc(const struct base_table *table, char *name_text, struct ls
 
 /* Publish a snapshot (the reference is taken over). */
 void nodei_schema_publish(struct node *node, struct base_schema *schema);
-/* Carry out a log entry that the cluster chose (REPL_META_APPEND): durable, in the store,
- * published. */
+/* Carry out a log entry that the cluster chose (REPL_META_APPEND), or take over the state of others
+ * in the place of our log (REPL_META_INSTALL): durable, in the store, published. */
 BASE_MUST int nodei_schema_append(struct node *node, const struct repl_meta_op *op,
                                   struct base_err *err);
-
-/* Take over the state of others in the place of the log (REPL_META_INSTALL): likewise. */
-BASE_MUST int nodei_schema_install(struct node *node, const struct repl_meta_op *op,
-                                   struct base_err *err);
 
 /* The cluster (cluster.c, cluster_session.c); node->cluster is NULL in an embedded node that is
  * alone. */

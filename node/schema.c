@@ -324,21 +324,6 @@ static int carry_out(struct node *node, const struct base_change *change, struct
     return rc;
 }
 
-int nodei_schema_append(struct node *node, const struct repl_meta_op *op, struct base_err *err)
-{
-    struct base_buf ring;
-    base_buf_init(&ring, CHANGE_SIZE_MAX);
-    int rc = ring_state_encode(op->ring_after, &ring);
-    if (rc != BASE_OK)
-        rc = base_err_set(err, rc, "members: %s", base_err_words(rc));
-    pthread_mutex_lock(&node->ddl_mutex);
-    if (rc == BASE_OK)
-        rc = carry_out(node, op->change, op->entry, base_buf_view(&ring), op->schema_after, err);
-    pthread_mutex_unlock(&node->ddl_mutex);
-    base_buf_fini(&ring);
-    return rc;
-}
-
 /* The state of others. */
 
 static bool is_new(const struct base_schema *before, const struct base_table *table)
@@ -409,7 +394,7 @@ static int install(struct node *node, struct base_schema *after, struct base_sli
     return rc;
 }
 
-int nodei_schema_install(struct node *node, const struct repl_meta_op *op, struct base_err *err)
+int nodei_schema_append(struct node *node, const struct repl_meta_op *op, struct base_err *err)
 {
     struct base_buf ring;
     base_buf_init(&ring, CHANGE_SIZE_MAX);
@@ -417,8 +402,10 @@ int nodei_schema_install(struct node *node, const struct repl_meta_op *op, struc
     if (rc != BASE_OK)
         rc = base_err_set(err, rc, "members: %s", base_err_words(rc));
     pthread_mutex_lock(&node->ddl_mutex);
-    if (rc == BASE_OK)
+    if (rc == BASE_OK && op->kind == REPL_META_INSTALL)
         rc = install(node, op->schema_after, base_buf_view(&ring), err);
+    else if (rc == BASE_OK)
+        rc = carry_out(node, op->change, op->entry, base_buf_view(&ring), op->schema_after, err);
     pthread_mutex_unlock(&node->ddl_mutex);
     base_buf_fini(&ring);
     return rc;

@@ -200,10 +200,7 @@ static void forgotten(struct repl *repl, struct row_op *op)
 static void forget_done(struct repl_store_op *store_op)
 {
     struct row_op *op = BASE_CONTAINER(store_op, struct row_op, store_op);
-    struct repl *repl = op->repl;
-    repli_event_begin(repl);
-    forgotten(repl, op);
-    repli_event_end(repl);
+    forgotten(op->repl, op);
 }
 
 static void forget(struct repl *repl, struct kept *kept)
@@ -260,10 +257,7 @@ static void keep_ended(struct repl *repl, struct row_op *op)
 static void keep_done(struct repl_store_op *store_op)
 {
     struct row_op *op = BASE_CONTAINER(store_op, struct row_op, store_op);
-    struct repl *repl = op->repl;
-    repli_event_begin(repl);
-    keep_ended(repl, op);
-    repli_event_end(repl);
+    keep_ended(op->repl, op);
 }
 /* Start keeping; `op` has who asked. Takes it over; not on failure, which is one of nothing
  * kept. */
@@ -488,10 +482,7 @@ static void row_was_read(struct repl *repl, struct row_op *op)
 static void read_done(struct repl_store_op *store_op)
 {
     struct row_op *op = BASE_CONTAINER(store_op, struct row_op, store_op);
-    struct repl *repl = op->repl;
-    repli_event_begin(repl);
-    row_was_read(repl, op);
-    repli_event_end(repl);
+    row_was_read(op->repl, op);
 }
 
 static void replay(struct repl *repl, struct kept *kept)
@@ -603,10 +594,7 @@ static void scanned(struct repl *repl, struct scan_op *scan)
 static void scan_done(struct repl_store_op *store_op)
 {
     struct scan_op *scan = BASE_CONTAINER(store_op, struct scan_op, store_op);
-    struct repl *repl = scan->repl;
-    repli_event_begin(repl);
-    scanned(repl, scan);
-    repli_event_end(repl);
+    scanned(scan->repl, scan);
 }
 
 static void scan(struct repl *repl, struct repli_timer *timer)

@@ -241,10 +241,7 @@ static void run(struct repl *repl, struct queue *queue)
 static void ran(struct repl_store_op *op)
 {
     struct condition *c = BASE_CONTAINER(op, struct condition, store_op);
-    struct repl *repl = c->repl;
-    repli_event_begin(repl);
-    run(repl, c->queue);
-    repli_event_end(repl);
+    run(c->repl, c->queue);
 }
 
 /* The condition's table, partition and rows. False: it cannot be carried out here. */

@@ -168,10 +168,7 @@ static void deleted(struct repl *repl, struct repli_hint_pass *pass)
 static void deletion_done(struct repl_store_op *op)
 {
     struct repli_hint_pass *pass = BASE_CONTAINER(op, struct repli_hint_pass, store_op);
-    struct repl *repl = pass->repl;
-    repli_event_begin(repl);
-    deleted(repl, pass);
-    repli_event_end(repl);
+    deleted(pass->repl, pass);
 }
 
 static void op_begin(struct repli_hint_pass *pass, enum repl_store_kind kind,
@@ -442,10 +439,7 @@ static void page_read(struct repl *repl, struct repli_hint_pass *pass)
 static void page_done(struct repl_store_op *op)
 {
     struct repli_hint_pass *pass = BASE_CONTAINER(op, struct repli_hint_pass, store_op);
-    struct repl *repl = pass->repl;
-    repli_event_begin(repl);
-    page_read(repl, pass);
-    repli_event_end(repl);
+    page_read(pass->repl, pass);
 }
 
 static void pass_read(struct repl *repl, struct repli_hint_pass *pass)
@@ -560,10 +554,7 @@ static void truncated(struct repl *repl, struct truncation *t)
 static void truncation_done(struct repl_store_op *op)
 {
     struct truncation *t = BASE_CONTAINER(op, struct truncation, store_op);
-    struct repl *repl = t->repl;
-    repli_event_begin(repl);
-    truncated(repl, t);
-    repli_event_end(repl);
+    truncated(t->repl, t);
 }
 
 static void truncate_host(struct repl *repl, struct repli_hint_host *host)

@@ -198,10 +198,7 @@ static void put_ended(struct repl *repl, struct repli_hint_put *put)
 static void put_stored(struct repl_store_op *op)
 {
     struct repli_hint_put *put = BASE_CONTAINER(op, struct repli_hint_put, store_op);
-    struct repl *repl = put->repl;
-    repli_event_begin(repl);
-    put_ended(repl, put);
-    repli_event_end(repl);
+    put_ended(put->repl, put);
 }
 
 static int put_encode(struct repl *repl, struct repli_hint_put *put, struct base_slice mutations,
@@ -589,10 +586,7 @@ static void count_end(struct repl *repl, struct count_op *c)
 static void count_done(struct repl_store_op *op)
 {
     struct count_op *c = BASE_CONTAINER(op, struct count_op, store_op);
-    struct repl *repl = c->repl;
-    repli_event_begin(repl);
-    count_end(repl, c);
-    repli_event_end(repl);
+    count_end(c->repl, c);
 }
 
 static void count_start(struct repl *repl, struct repli_hint_host *host)

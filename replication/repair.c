@@ -442,7 +442,6 @@ static void local_written(struct repl_store_op *op)
 {
     struct repli_local_write *w = op->ctx;
     struct repl *repl = w->repl;
-    repli_event_begin(repl);
     struct repli_contact *contact = w->contact;
     struct base_err err = op->err;
     int rc = op->rc;
@@ -450,7 +449,6 @@ static void local_written(struct repl_store_op *op)
     local_write_put(w);
     if (contact)
         done(repl, contact, rc, err.text);
-    repli_event_end(repl);
 }
 
 enum repl_answer repli_local_write_start(

@@ -272,7 +272,6 @@ static void store_done(struct repl_store_op *op)
 {
     struct repli_replica_read *r = op->ctx;
     struct repl *repl = r->repl;
-    repli_event_begin(repl);
     if ((r->rc = op->rc) != BASE_OK)
         r->err = op->err;
     bool wanted = r->in || r->done;
@@ -284,7 +283,6 @@ static void store_done(struct repl_store_op *op)
         else
             r->done(repl, r);
     }
-    repli_event_end(repl);
 }
 
 /* What is to be read, from the body. */

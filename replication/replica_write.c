@@ -87,10 +87,7 @@ static void ended(struct repl *repl, struct repli_replica_op *op)
 static void stored(struct repl_store_op *store_op)
 {
     struct repli_replica_op *op = BASE_CONTAINER(store_op, struct repli_replica_op, store_op);
-    struct repl *repl = op->repl;
-    repli_event_begin(repl);
-    ended(repl, op);
-    repli_event_end(repl);
+    ended(op->repl, op);
 }
 
 bool repli_owns(struct repl *repl, const struct base_keyspace *keyspace, int64_t token)

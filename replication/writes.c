@@ -350,10 +350,7 @@ static void own_ended(struct repl *repl, struct repl_store_op *store_op)
 
 static void own_done(struct repl_store_op *store_op)
 {
-    struct repl *repl = ((struct repli_slot *)store_op->ctx)->unit->op->repl;
-    repli_event_begin(repl);
-    own_ended(repl, store_op);
-    repli_event_end(repl);
+    own_ended(((struct repli_slot *)store_op->ctx)->unit->op->repl, store_op);
 }
 
 static void slot_write(struct repl *repl, struct repli_slot *slot)
