@@ -1,13 +1,16 @@
 /* One page of one set of replicas, at a level: the coordinator of a read (reads_private.h).
  *
- *   CHOOSE   only if indexes serve several conditions, and replicas are to be compared: one is
- * asked by which it would read least (by_index.c). No answer, soon, is an answer too. FIRST    one
- * replica is asked for the page, required - 1 others for its digest. All the same: that page is the
- * answer. PLACES   they differ, and are pages by index: those that answered by digest are asked for
- * the page. What these have, together, is what all are asked for then, by key and without the
- * condition (by_index.c) FULL     they differ: those that answered by digest are asked for the
- * page. Merged up to the smallest end. REPAIR   what each lacks is on its way to it; when all of it
- * has arrived the merged page is the answer.
+ *   CHOOSE  only if indexes serve several conditions, and replicas are to be compared: one is
+ *           asked by which it would read least (by_index.c). No answer, soon, is an answer too.
+ *   FIRST   one replica is asked for the page, required - 1 others for its digest. All the same:
+ *           that page is the answer.
+ *   PLACES  they differ, and are pages by index: those that answered by digest are asked for the
+ *           page. What these have, together, is what all are asked for then, by key and without
+ *           the condition (by_index.c).
+ *   FULL    they differ: those that answered by digest are asked for the page. Merged up to the
+ *           smallest end.
+ *   REPAIR  what each lacks is on its way to it; when all of it has arrived the merged page is
+ *           the answer.
  *
  * The page of FIRST stays good in FULL: it is what that replica had while this read was under way.
  * Not so when a per-partition limit made it skip rows, or an index left out rows that do not meet
@@ -159,62 +162,6 @@ void repli_fetches_free(struct repl *repl)
         base_buf_fini(&c->repair);
         free(c);
     }
-}
-
-/* Whom to ask. */
-
-static bool is_local_dc(const struct repl *repl, uint16_t member)
-{
-    return base_slice_equal(repl->ring->members[member].dc, repl->config.dc);
-}
-
-static bool reserve_members(struct repli_fetch *f, size_t count)
-{
-    if (count <= f->member_cap)
-        return true;
-    uint16_t *larger = realloc(f->members, count * sizeof *larger);
-    if (!larger)
-        return false;
-    f->members = larger;
-    f->member_cap = count;
-    return true;
-}
-
-/* EACH_QUORUM: of each data centre the first of its quorum before all others. */
-static void quorums_first(struct repli_fetch *f, const struct ring_placement *placement)
-{
-    const struct ring_member *members = f->repl->ring->members;
-    size_t front = 0;
-    for (size_t i = 0; i < f->member_count; i++) {
-        struct base_slice dc = members[f->members[i]].dc;
-        unsigned have = 0;
-        for (size_t j = 0; j < front; j++)
-            have += base_slice_equal(members[f->members[j]].dc, dc);
-        if (have >= ring_placement_rf(placement, dc) / 2 + 1)
-            continue;
-        uint16_t member = f->members[i];
-        memmove(f->members + front + 1, f->members + front, (i - front) * sizeof *f->members);
-        f->members[front++] = member;
-    }
-}
-
-int repli_fetch_candidates(struct repli_fetch *f, const struct repli_need *need,
-                           const struct ring_placement *placement, const struct ring_set *set)
-{
-    struct repl *repl = f->repl;
-    f->member_count = 0;
-    if (!reserve_members(f, set->count))
-        return BASE_E_NOMEM;
-    for (size_t i = 0; i < set->count; i++) {
-        uint16_t member = set->members[i];
-        if (repl_is_alive(repl, repl->ring->members[member].host_id) &&
-            (!need->local_only || is_local_dc(repl, member)))
-            f->members[f->member_count++] = member;
-    }
-    repli_snitch_sort(repl, f->members, f->member_count);
-    if (need->each_dc)
-        quorums_first(f, placement);
-    return BASE_OK;
 }
 
 static void speculate(struct repl *repl, struct repli_timer *timer)
