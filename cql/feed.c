@@ -183,6 +183,19 @@ static struct cqli_token difference(struct cqli_feed *feed, struct cqli_token to
     return (struct cqli_token){token.start, 1, CQLI_TK_MINUS, NULL};
 }
 
+/* Behind "[": a slice of a column, json[1..2]? Else a list (of what is selected as JSON), as
+ * Cassandra takes even json[1]. */
+static bool is_slice(struct cqli_lexer lexer)
+{
+    for (;;) {
+        int kind = cqli_lex(&lexer).kind;
+        if (kind == CQLI_TK_RANGE)
+            return true;
+        if (kind <= 0 || kind == CQLI_TK_RS || kind == CQLI_TK_COMMA || kind == CQLI_TK_FROM)
+            return false;
+    }
+}
+
 /* SELECT json, SELECT json FROM, SELECT json.a, SELECT a + json …: a column. */
 static bool is_column_in_select(const struct cqli_feed *feed)
 {
@@ -196,12 +209,13 @@ static bool is_column_in_select(const struct cqli_feed *feed)
     case CQLI_TK_COMMA:
     case CQLI_TK_FROM:
     case CQLI_TK_DOT:
-    case CQLI_TK_LS:
     case CQLI_TK_PLUS:
     case CQLI_TK_MINUS:
     case CQLI_TK_SLASH:
     case CQLI_TK_PERCENT:
         return true;
+    case CQLI_TK_LS:
+        return is_slice(lexer);
     case CQLI_TK_AS: /* a name behind it: its alias; else a column named "as" */
         return cqli_token_is_name(cqli_lex(&lexer).kind);
     default:

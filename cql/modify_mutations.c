@@ -130,6 +130,16 @@ int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to,
     return BASE_OK;
 }
 
+void cqli_mutations_clear(struct cqli_mutations *all)
+{
+    for (struct cqli_partition *p = all->first; p; p = p->next) {
+        p->rows = p->last_row = p->static_rows = NULL;
+        p->ranges = NULL;
+        p->row_count = p->static_count = p->range_count = 0;
+        p->deletion = BASE_DELETION_NONE;
+    }
+}
+
 /* Encoding. */
 
 /* n versions of one row (the first of them is *row) as one. */

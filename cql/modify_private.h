@@ -137,6 +137,8 @@ BASE_MUST int cqli_mutations_static(struct cqli_mutations *all, struct cqli_part
 BASE_MUST int cqli_mutations_range(struct cqli_mutations *all, struct cqli_partition *to,
                                    struct base_slice lo, struct base_slice hi,
                                    struct base_deletion deletion);
+/* Nothing is done to any partition. */
+void cqli_mutations_clear(struct cqli_mutations *all);
 /* Encode: *count mutations, into `out`. Partitions to which nothing was done are left out unless
  * keep_empty. */
 BASE_MUST int cqli_mutations_put(struct cqli_mutations *all, struct base_buf *out, size_t *count);
@@ -209,6 +211,7 @@ struct cqli_run {
     struct cqli_mutations mutations;
     struct base_buf conditions, bytes;
     size_t condition_count, mutation_count;
+    struct base_err *unbuilt;   /* why nothing may be written if the conditions hold */
     struct cqli_judged *judged; /* by statement with conditions; of a batch */
     size_t judged_count;
     /* reads before the write */

@@ -167,7 +167,19 @@ static int gather_item(struct cqli_run *run)
             run->judged[run->judged_count++] = (struct cqli_judged){ckey, run->next, u->m->if_kind};
     }
     run->condition_count += conditions;
-    return rc == BASE_OK ? cqli_update_build(u, &run->mutations) : rc;
+    if (rc == BASE_OK)
+        rc = cqli_update_build(u, &run->mutations);
+    if (rc != BASE_E_INVALID || !run->conditional || !u->m->reads)
+        return rc;
+    /* A list has no such element: that is an error if the conditions hold, and of no account if
+     * they do not. */
+    if (run->unbuilt)
+        return BASE_OK;
+    run->unbuilt = base_arena_alloc(run->exec->arena, sizeof *run->unbuilt);
+    if (!run->unbuilt)
+        return out_of_memory(run);
+    *run->unbuilt = run->exec->err;
+    return BASE_OK;
 }
 
 static enum cql_answer run_items(struct cqli_run *run, int *rc)
@@ -218,7 +230,10 @@ static void take_write(struct cqli_run *run)
     const struct cql_write *write = &run->write;
     exec->rc = write->rc;
     exec->outcome = write->outcome;
-    if (run->conditional && (write->rc == BASE_OK || write->rc == BASE_E_CONDITION))
+    if (run->unbuilt && write->rc == BASE_OK) {
+        exec->err = *run->unbuilt;
+        exec->rc = exec->err.code;
+    } else if (run->conditional && (write->rc == BASE_OK || write->rc == BASE_E_CONDITION))
         exec->rc = cqli_result_applied(run, write->rc == BASE_OK, base_buf_view(&write->current));
     else if (write->rc != BASE_OK)
         exec->err = write->err;
@@ -259,6 +274,8 @@ static enum cql_answer write_all(struct cqli_run *run)
     struct cql_write *write = &run->write;
     struct base_slice conditions = {0};
     exec->rc = put_conditions(run, &conditions);
+    if (run->unbuilt)
+        cqli_mutations_clear(&run->mutations);
     if (exec->rc == BASE_OK)
         exec->rc = cqli_mutations_put(&run->mutations, &run->bytes, &run->mutation_count);
     if (exec->rc == BASE_OK && run->is_batch && !run->conditional)

@@ -11,7 +11,7 @@ import sys
 
 from cassandra.cluster import Cluster
 
-TABLES = ["CREATE TABLE r (k int, a int, b int, d text, v int, w text, s int static, m map<text, int>, e set<int>, PRIMARY KEY (k, a, b, d)) "
+TABLES = ["CREATE TABLE r (k int, a int, b int, d text, v int, w text, s int static, m map<text, int>, e set<int>, l list<int>, PRIMARY KEY (k, a, b, d)) "
           "WITH CLUSTERING ORDER BY (a DESC, b ASC, d DESC)",
           "CREATE TABLE c (x int, y text, a int, v int, PRIMARY KEY ((x, y), a))"]
 INDEXES = ["r (v)", "r (b)", "r (s)", "r (e)", "r (KEYS(m))", "c (y)"]
@@ -64,9 +64,23 @@ class Statements:
         rnd.shuffle(relations)
         return ' WHERE ' + ' AND '.join(relations) if relations else ''
 
+    def computed(self):
+        """What selectors of the wide table compute."""
+        rnd = self.rnd
+        one = lambda: rnd.choice(['v', 'a', 'b', 's', 'k', '1', '2', 'v + a', 'm[\'y\']'])  # noqa
+        texts = [f"{one()} {rnd.choice('+-*/%')} {one()}", f"to_json({rnd.choice('kvwmels')})", "m['x'..'y']", "e[0..2]", "m['y']", "e[1]",
+                 "collection_count(m), collection_max(e)", "cast(v AS text), cast(a AS double)", "abs(v), -a", "(k, a)", "[a, b]", "{a, b}",
+                 "writetime(w) + 0 * v", f"{rnd.choice(['max', 'min', 'sum', 'avg', 'count'])}({rnd.choice(['v', 'a', 'v + b', 'w', 's'])})"]
+        return ', '.join(rnd.sample(texts[:-2], 2)) if rnd.random() < .7 else texts[-1]
+
     def select(self):
         rnd, wide = self.rnd, self.rnd.random() < .8
         columns = 'k, a, b, d, v, w, s' if wide else 'x, y, a, v'
+        if wide and rnd.random() < .25:
+            text = f"SELECT {rnd.choice(['', '', 'JSON '])}{self.computed()} FROM r{self.where(True, .8, .3)}"
+            if rnd.random() < .3:
+                text += ' GROUP BY ' + ', '.join(rnd.choice(['k', 'ka', 'kab', 'kabd']))
+            return text + rnd.choice(['', f" LIMIT {rnd.randrange(1, 8)}"]) + rnd.choice(['', ' ALLOW FILTERING'])
         what = rnd.choice([columns, columns, columns, '*', 'count(*)', 'JSON ' + columns, 'max(v), min(a), count(v)', 'DISTINCT ' + columns[:4],
                            's' if wide else 'v', 'k, a, count(*), sum(v)' if wide else 'x, y, sum(v)'])
         text = f"SELECT {what} FROM {'r' if wide else 'c'}{self.where(wide, .6, .6)}"
@@ -78,7 +92,37 @@ class Statements:
         text += rnd.choice(['', '', '', f" PER PARTITION LIMIT {rnd.randrange(1, 4)}"]) + rnd.choice(['', '', '', f" LIMIT {rnd.randrange(1, 8)}"])
         return text + rnd.choice(['', ' ALLOW FILTERING'])
 
+    def row(self):
+        return ' AND '.join(f"{c} = {self.value(c)}" for c in 'kabd')
+
+    def condition(self):
+        rnd = self.rnd
+        one = lambda: rnd.choice([  # noqa
+            f"v {rnd.choice(['=', '!=', '<', '<=', '>', '>='])} {rnd.choice([self.value('v'), 'null'])}", f"v IN ({self.alternatives('v')})",
+            f"s = {self.value('s')}", f"m['x'] {rnd.choice(['=', '>', '!='])} {self.value('v')}", f"e CONTAINS {self.value('a')}",
+            f"l[0] = {self.value('v')}", f"l = [{self.alternatives('v')}]", f"e = {{{self.alternatives('v')}}}", "m CONTAINS KEY 'q'"])
+        return rnd.choice([' IF EXISTS', ' IF ' + one(), ' IF ' + one() + ' AND ' + one()])
+
+    def change(self):
+        """Of one row: its collections, JSON, conditions."""
+        rnd, value = self.rnd, self.value
+        if rnd.random() < .2:
+            cells = [f'"{c}": ' + rnd.choice(['null', f'"{value(c)[1:-1]}"' if c == 'w' else f'{value(c)}']) for c in rnd.sample('vws', 2)]
+            cells += [f'"e": [{self.alternatives("v")}]', f'"m": {{"x": {value("v")}}}'][:rnd.randrange(3)]
+            return "INSERT INTO r JSON '{\"k\": %s, \"a\": %s, \"b\": %s, \"d\": \"x\", %s}'%s" % (
+                value('k'), value('a'), value('b'), ', '.join(cells), rnd.choice(['', ' DEFAULT UNSET', ' IF NOT EXISTS']))
+        where = f" WHERE {self.row()}" + (self.condition() if rnd.random() < .4 else '')
+        if rnd.random() < .3:
+            return f"DELETE {rnd.choice(['l[0]', 'l[1]', 'm[%s]' % value('d'), 'e[1], v', 'l', '', 'l[0], l[0]'])} FROM r{where}"
+        return "UPDATE r SET " + rnd.choice([
+            f"l = l + [{self.alternatives('v', 1)}]", f"l = [{self.alternatives('v', 1)}] + l", f"l = l - [{self.alternatives('v', 1)}]",
+            f"l[0] = {value('v')}", "l[1] = null", f"l = [{self.alternatives('v')}]", f"e = e + {{{self.alternatives('v', 1)}}}",
+            f"e -= {{{self.alternatives('v', 1)}}}", f"m[{value('d')}] = {value('v')}", "m = m - {'x'}", "m['y'] = null",
+            f"v = {value('v')}, s = {value('s')}", f"v = {value('v')} + 1"]) + where
+
     def write(self):
+        if self.rnd.random() < .6:
+            return self.change()
         wide = self.rnd.random() < .8
         where = self.where(wide, .95, .3) or ' WHERE k = 1'
         if self.rnd.random() < .5:
@@ -123,7 +167,7 @@ def main():
             session.execute(text)
     differ = ran = 0
     for i in range(count + 200):
-        text = statements.insert() if i < 200 else statements.write() if seed % 2 and i % 4 == 0 else statements.select()
+        text = statements.insert() if i < 200 else statements.write() if seed % 2 and i % 3 == 0 else statements.select()
         reference, ours = [answer(session, text) for session in sessions]
         ran += not isinstance(reference, str)
         if reference != ours:

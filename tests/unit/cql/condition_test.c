@@ -138,6 +138,17 @@ START_TEST(columns)
     gives("DELETE FROM t WHERE k = 5 AND c = 1 IF v = 4", "[applied]=false v=5");
     gives("DELETE w FROM t WHERE k = 5 AND c = 1 IF v = 4", "[applied]=false v=5");
     holds("DELETE FROM t WHERE k = 5 AND c = 1 IF v = 5");
+    /* An element that is not there is no error where the condition does not hold. */
+    gives("DELETE l[0] FROM l WHERE k = 70 IF EXISTS", "[applied]=false");
+    gives("UPDATE l SET l[3] = 1 WHERE k = 70 IF st = {'z'}", "[applied]=false");
+    gives("BEGIN BATCH UPDATE t SET v = 1 WHERE k = 70 AND c = 1; UPDATE t SET v = 1 WHERE k = 70 "
+          "AND c = 2 IF EXISTS; APPLY BATCH",
+          "[applied]=false");
+    ck_assert_int_eq(execute("UPDATE l SET l[3] = 1 WHERE k = 70 IF st = null", NULL, 0),
+                     BASE_E_INVALID);
+    ck_assert_str_eq(err.text, "Attempted to set an element on a list which is null");
+    ck_assert_ptr_null(strchr((const char *)printed.data, '{'));           /* no row */
+    gives("DELETE l[0] FROM l WHERE k = 70 IF EXISTS", "[applied]=false"); /* nothing was written */
     GIVES("UPDATE t SET v = 1 WHERE k = ? AND c = 1 IF v IN ?", "[applied]=false", INT1,
           SET("\0\0\0\1\0\0\0\4\0\0\0\7"));
     GIVES("UPDATE t SET v = 1 WHERE k = ? AND c = 1 IF v = ?", "[applied]=true", INT1, NIL);

@@ -9,6 +9,8 @@
 START_TEST(select_clauses)
 {
     TREES({"SELECT * FROM t", "(select t *)"}, {"SELECT * FROM \"K\".t;;", "(select K.t *)"},
+          {"SELECT JSON [a, b] FROM t", "(select t json (list (col a) (col b)))"},
+          {"SELECT json[1..2] FROM t", "(select t (slice (col json) 1 2))"},
           {"SELECT JSON DISTINCT a, b AS c FROM k.t",
            "(select k.t json distinct (col a) (col b) as c)"},
           {"SELECT a FROM t WHERE a = 1 AND b IN (1, 2) AND c IN ? AND d IN () AND e CONTAINS 'x' "
