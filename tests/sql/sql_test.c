@@ -7,14 +7,16 @@
  * In a .sql file, lines that begin with a dot are commands:
  *   .reopen          close all connections, open app.db again
  *   .connect NAME    go on in connection NAME (opened on app.db at its first use; the first is
- * `main`) .memory NAME     the same on :memory: .plan            show EXPLAIN QUERY PLAN of the
- * next statement instead of its rows .sort            sort the next statement's rows .like of the
- * next error show only "error" (its words are SQLite's and may change) .changes         show
- * changes() after the next statement
+ *                    `main`)
+ *   .memory NAME     the same on :memory:
+ *   .plan            show EXPLAIN QUERY PLAN of the next statement instead of its rows
+ *   .sort            sort the next statement's rows
+ *   .like            of the next error show only "error" (its words are SQLite's and may change)
+ *   .changes         show changes() after the next statement
  *
- *   sql_test                 run all (a Check case a file)
- *   sql_test NAME            print what the case gives now, to be compared by eye and kept as
- * NAME.expected */
+ *   sql_test         run all (a Check case a file)
+ *   sql_test NAME    print what the case gives now, to be compared by eye and kept as
+ *                    NAME.expected */
 #include <errno.h>
 #include <glob.h>
 #include <sqlite3.h>
