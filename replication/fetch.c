@@ -335,25 +335,40 @@ static void ask(struct repli_contact *c, bool digest)
     }
 }
 
-static bool ask_member(struct repli_fetch *f, size_t at, bool digest)
+/* A contact for a member that has none; NULL: out of memory. */
+static struct repli_contact *contact_new(struct repli_fetch *f, size_t at)
 {
     struct repl *repl = f->repl;
     struct repli_contact *c = contact_take(repl);
     if (!c) {
         f->failure_rank = RANK_ERROR;
         f->failure_rc = base_err_set(&f->err, BASE_E_NOMEM, "a read: out of memory");
-        return false;
+        return NULL;
     }
     const struct ring_member *m = &f->ring->members[f->members[at]];
     c->fetch = f;
     c->peer = (struct repli_peer){m->host_id, m->address};
     c->self = repli_is_self(repl, m->host_id);
     c->repair_count = 0;
+    c->repair_failed = c->has_page = c->has_digest = false;
     c->rc = BASE_OK;
     c->next = f->contacts;
     f->contacts = c;
-    ask(c, digest);
-    return true;
+    return c;
+}
+
+/* Of the next one; NULL: there is none, or no memory. */
+static struct repli_contact *next_contact(struct repli_fetch *f)
+{
+    return f->next_member < f->member_count ? contact_new(f, f->next_member++) : NULL;
+}
+
+static bool ask_member(struct repli_fetch *f, size_t at, bool digest)
+{
+    struct repli_contact *c = contact_new(f, at);
+    if (c)
+        ask(c, digest);
+    return c != NULL;
 }
 
 /* One more replica; false: there is none left (or no memory for it). */
@@ -420,26 +435,6 @@ static void answer_with(struct repli_fetch *f, struct base_buf *from, struct rep
     *from = swap;
     f->end = end;
     finish(f, BASE_OK);
-}
-
-/* Do all answers say the same? */
-static bool all_equal(struct repli_fetch *f, struct repli_contact *page)
-{
-    for (struct repli_contact *c = f->contacts; c; c = c->next) {
-        if (c == page || c->state != REPLI_CONTACT_ANSWERED)
-            continue;
-        if (!page->has_digest) {
-            repl_page_digest(base_buf_view(&page->page), page->digest);
-            page->has_digest = true;
-        }
-        if (c->has_page && !c->has_digest) {
-            repl_page_digest(base_buf_view(&c->page), c->digest);
-            c->has_digest = true;
-        }
-        if (memcmp(page->digest, c->digest, sizeof page->digest) != 0)
-            return false;
-    }
-    return true;
 }
 
 /* The request has changed: all that have answered are asked anew (all), or those that answered by
@@ -526,6 +521,7 @@ static void begin_places(struct repli_fetch *f)
 static void repair_answered(struct repli_contact *c, int rc, const char *text)
 {
     c->repair_count = 0;
+    c->repair_failed = rc != BASE_OK;
     if (rc != BASE_OK)
         contact_failed(c, rc, text);
 }
@@ -550,9 +546,27 @@ static void repair_written(struct repl *repl, struct repli_contact *c, int rc, c
     fetch_step(f);
 }
 
-static void begin_repair(struct repli_fetch *f)
+static void send_repair(struct repli_fetch *f, struct repli_contact *c)
 {
     struct repl *repl = f->repl;
+    uint64_t now = repli_now(repl);
+    repl->stats.read_repairs++;
+    if (!c->self) {
+        c->call.done = repair_done;
+        repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_REPAIR,
+                         base_buf_view(&c->repair),
+                         f->deadline_ns > now ? f->deadline_ns - now : 0);
+        return;
+    }
+    struct base_err err = {0};
+    int written;
+    if (repli_local_write_start(repl, f->table, &c->repair, c->repair_count, repair_written, c,
+                                &c->local_write, &written, &err) == REPL_DONE)
+        repair_answered(c, written, err.text);
+}
+
+static void begin_repair(struct repli_fetch *f)
+{
     bool blocking = !base_slice_equal_nocase(f->table->options.read_repair, BASE_SLICE_LIT("NONE"));
     int rc = repli_repair_merge(f, blocking, &f->err);
     if (rc != BASE_OK) {
@@ -562,24 +576,31 @@ static void begin_repair(struct repli_fetch *f)
     f->phase = REPLI_FETCH_REPAIR;
     f->failure_rank = 0;
     f->again = true;
-    uint64_t now = repli_now(repl);
+    for (struct repli_contact *c = f->contacts; c; c = c->next)
+        if (c->state == REPLI_CONTACT_ANSWERED && c->repair_count)
+            send_repair(f, c);
+}
+
+/* A replica cannot take its repair (its disk is full): what was read must be on as many all the
+ * same, so one who was not asked takes all of it. False: there is nobody, or no memory. */
+static bool repair_elsewhere(struct repli_fetch *f)
+{
     for (struct repli_contact *c = f->contacts; c; c = c->next) {
-        if (c->state != REPLI_CONTACT_ANSWERED || !c->repair_count)
+        if (!c->repair_failed)
             continue;
-        repl->stats.read_repairs++;
-        if (!c->self) {
-            c->call.done = repair_done;
-            repli_call_start(repl, &c->call, c->peer, f->lane, REPL_VERB_REPAIR,
-                             base_buf_view(&c->repair),
-                             f->deadline_ns > now ? f->deadline_ns - now : 0);
-        } else {
-            struct base_err err = {0};
-            int written;
-            if (repli_local_write_start(repl, f->table, &c->repair, c->repair_count, repair_written,
-                                        c, &c->local_write, &written, &err) == REPL_DONE)
-                repair_answered(c, written, err.text);
-        }
+        struct repli_contact *other = next_contact(f);
+        if (!other)
+            return false;
+        c->repair_failed = false;
+        other->state = REPLI_CONTACT_ANSWERED;
+        if (repli_repair_all(f, other, &f->err) != BASE_OK)
+            return false;
+        if (other->repair_count)
+            send_repair(f, other);
     }
+    f->failure_rank = 0;
+    f->again = true;
+    return true;
 }
 
 /* The step. */
@@ -590,6 +611,8 @@ static void step_repair(struct repli_fetch *f)
         if (c->state == REPLI_CONTACT_ANSWERED && c->repair_count)
             return; /* on its way */
     }
+    if (f->failure_rank > 0 && f->failure_rc != BASE_E_STALE && repair_elsewhere(f))
+        return;
     if (f->failure_rank >
         0) { /* it may have been written: repeating is safe, but the level was not reached */
         f->failure_rc = f->failure_rc == BASE_E_STALE ? BASE_E_STALE : BASE_E_TIMEOUT;
@@ -650,7 +673,7 @@ static void step_asking(struct repli_fetch *f)
     struct repli_contact *page = f->contacts;
     while (page->state != REPLI_CONTACT_ANSWERED || !page->has_page)
         page = page->next;
-    if (all_equal(f, page))
+    if (repli_pages_equal(f, page))
         answer_with(f, &page->page, page->end);
     else
         begin_full(f);

@@ -104,6 +104,7 @@ struct repli_contact {
     uint8_t digest[REPL_PAGE_DIGEST_LEN];
     struct base_buf repair; /* what it lacks: encoded mutations */
     size_t repair_count;
+    bool repair_failed; /* and nobody else has been asked to take it instead */
     struct repli_local_write *local_write;
     struct repli_contact *next;
 };
@@ -198,9 +199,14 @@ struct repl_page_end repli_smallest_end(const struct repli_fetch *fetch, size_t 
 
 /* Pages that differ (repair.c). */
 
+/* Do all that have answered say the same as `page`? */
+bool repli_pages_equal(struct repli_fetch *fetch, struct repli_contact *page);
 /* Merge the pages of the contacts that have one into fetch->merged, up to the smallest end; each
  * contact's `repair` gets what it lacks of that, if `repair`. */
 BASE_MUST int repli_repair_merge(struct repli_fetch *fetch, bool repair, struct base_err *err);
+/* All of fetch->merged as the contact's `repair`: for one who was not asked what it has. */
+BASE_MUST int repli_repair_all(struct repli_fetch *fetch, struct repli_contact *contact,
+                               struct base_err *err);
 /* What `theirs` lacks of `merged` (sources of the same command, taken over; both keep tombstones),
  * as mutations. */
 BASE_MUST int repli_repair_difference(struct base_uuid table_id, bool reversed,

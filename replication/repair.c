@@ -285,6 +285,24 @@ int repli_repair_difference(struct base_uuid table_id, bool reversed, struct bas
     return rc == BASE_OK ? rc : base_err_set(err, rc, "read repair: %s", base_err_words(rc));
 }
 
+int repli_repair_all(struct repli_fetch *f, struct repli_contact *c, struct base_err *err)
+{
+    static const struct base_merge_options keep = {.keep_tombstones = true};
+    struct base_source *merged, *nothing;
+    base_buf_reset(&c->repair);
+    int rc = base_merge_open(NULL, 0, &keep, &nothing, err);
+    if (rc != BASE_OK)
+        return rc;
+    rc =
+        repl_page_source(base_buf_view(&f->merged), f->request.cmd.reversed, &f->end, &merged, err);
+    if (rc != BASE_OK) {
+        nothing->ops->close(nothing);
+        return rc;
+    }
+    return repli_repair_difference(f->table->id, f->request.cmd.reversed, merged, nothing,
+                                   &c->repair, &c->repair_count, err);
+}
+
 /* The pages of a fetch. */
 
 static bool has_page(const struct repli_contact *c)
@@ -488,4 +506,23 @@ enum repl_answer repli_local_write_start(
     *err = w->op.err;
     local_write_put(w);
     return REPL_DONE;
+}
+
+bool repli_pages_equal(struct repli_fetch *f, struct repli_contact *page)
+{
+    for (struct repli_contact *c = f->contacts; c; c = c->next) {
+        if (c == page || c->state != REPLI_CONTACT_ANSWERED)
+            continue;
+        if (!page->has_digest) {
+            repl_page_digest(base_buf_view(&page->page), page->digest);
+            page->has_digest = true;
+        }
+        if (c->has_page && !c->has_digest) {
+            repl_page_digest(base_buf_view(&c->page), c->digest);
+            c->has_digest = true;
+        }
+        if (memcmp(page->digest, c->digest, sizeof page->digest) != 0)
+            return false;
+    }
+    return true;
 }

@@ -193,6 +193,10 @@ static const struct base_source_ops picked_ops = {picked_partition, picked_next,
 static void carry_out(struct rw_node *node, struct repl_store_op *op)
 {
     op->rc = BASE_OK;
+    if (op->kind == REPL_STORE_WRITE && node->write_rc) {
+        op->rc = base_err_set(&op->err, node->write_rc, "commit log: no space left");
+        return;
+    }
     if (op->kind == REPL_STORE_WRITE) {
         lib_store_apply(&node->store, op->group);
         node->repairs++;
@@ -277,13 +281,34 @@ static void deliver(struct rw_world *w, struct rw_event *e)
         if (to->silent || (to->repairs_silent && e->message.verb == REPL_VERB_REPAIR))
             break;
         if (e->message.verb == REPL_VERB_REPAIR) { /* writes.c has its own tests */
-            lib_store_apply(&to->store, e->message.body);
-            to->repairs++;
-            struct base_message reply = {.verb = e->message.verb,
-                                         .flags = BASE_MESSAGE_REPLY,
-                                         .id = e->message.id,
-                                         .sender = w->ring->members[to->index].host_id,
-                                         .epoch = w->ring->epoch};
+            /* FAILED: code, no detail, text */
+            uint8_t failure[] = {(uint8_t)to->write_rc,
+                                 0,
+                                 13,
+                                 'n',
+                                 'o',
+                                 ' ',
+                                 's',
+                                 'p',
+                                 'a',
+                                 'c',
+                                 'e',
+                                 ' ',
+                                 'l',
+                                 'e',
+                                 'f',
+                                 't'};
+            if (!to->write_rc) {
+                lib_store_apply(&to->store, e->message.body);
+                to->repairs++;
+            }
+            struct base_message reply = {
+                .verb = e->message.verb,
+                .flags = (uint8_t)(BASE_MESSAGE_REPLY | (to->write_rc ? BASE_MESSAGE_FAILED : 0)),
+                .body = to->write_rc ? base_slice(failure, sizeof failure) : (struct base_slice){0},
+                .id = e->message.id,
+                .sender = w->ring->members[to->index].host_id,
+                .epoch = w->ring->epoch};
             post(w, event_of(RW_REPLY, to, e->from, &reply), MESSAGE_NS + to->delay_ns);
             break;
         }

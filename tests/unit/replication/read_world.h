@@ -30,6 +30,7 @@ struct rw_node {
     bool silent;         /* … are swallowed */
     bool repairs_silent; /* … repairs are */
     bool corrupt;        /* its replies' bodies are changed */
+    int write_rc;        /* its store's writes fail with this */
     int count_rc;        /* its counts fail with this */
     int store_rc;        /* its store's reads fail with this */
     uint64_t delay_ns;   /* of its replies, over 1 ms */
