@@ -353,6 +353,27 @@ static void on_ack(struct repl *repl, struct repli_gossip_peer *peer,
                base_buf_view(&gossip->body));
 }
 
+/* A call that is under way carries what we were before: then when it has ended. */
+static void tell(struct repl *repl, struct repli_gossip_peer *peer)
+{
+    if (!peer->alive || repli_gossip_is_awaited(repl, peer))
+        return;
+    peer->tell = false;
+    syn_start(repl, peer);
+}
+
+void repli_gossip_announce(struct repl *repl)
+{
+    struct repli_gossip *gossip = repl->gossip;
+    if (gossip->count > REPLI_SMALL_CLUSTER_MAX)
+        return;
+    for (size_t i = 0; i < gossip->count; i++) {
+        gossip->peers[i]->tell = !gossip->peers[i]->self;
+        if (gossip->peers[i]->tell)
+            tell(repl, gossip->peers[i]);
+    }
+}
+
 static void call_done(struct repl *repl, struct repli_call *call, int rc,
                       const struct base_message *reply)
 {
@@ -364,6 +385,8 @@ static void call_done(struct repl *repl, struct repli_call *call, int rc,
         answered(repl, peer, reply->generation);
     else if (rc == BASE_OK)
         on_ack(repl, peer, reply);
+    if (peer->tell)
+        tell(repl, peer);
     echo_next(repl);
 }
 

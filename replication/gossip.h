@@ -31,6 +31,7 @@ struct repli_gossip_peer {
     /* a message could not be delivered; an ECHO in the next round decides */
     bool suspect;
     bool by_id;      /* its list of members is not ours */
+    bool tell;       /* our own state is to go to it at once, not by rounds */
     bool queued;     /* waits for its ECHO */
     uint8_t tries;   /* of ECHOs without an answer */
     uint64_t syn_ns; /* when the last one was sent */
@@ -132,6 +133,9 @@ struct repli_gossip_peer *repli_gossip_random(struct repl *repl, enum repli_goss
 struct repli_gossip_peer *repli_gossip_live_one(struct repl *repl);
 /* The answer to what was sent to it may still come (gossip.c). */
 bool repli_gossip_is_awaited(const struct repl *repl, const struct repli_gossip_peer *peer);
+
+/* Our own state goes to all others at once, while the cluster is small (gossip.c). */
+void repli_gossip_announce(struct repl *repl);
 
 /* LIVENESS. */
 

@@ -65,4 +65,5 @@ void repli_gossip_set_native(struct repl *repl, const struct repl_native *native
         return;
     repl->gossip->own.native = *native;
     repli_gossip_own_changed(repl);
+    repli_gossip_announce(repl); /* who asks a member for the others wants to be told of all */
 }
