@@ -282,6 +282,7 @@ static int prepare_right(struct cqli_prepare *p, const struct cql_relation *rela
 static int find_column(struct cqli_prepare *p, struct base_slice name, uint32_t *out)
 {
     const struct base_column *column = base_table_column(p->table, name);
+    *out = 0;
     if (!column)
         return cqli_undefined_column(p->err, p->table, name);
     *out = (uint32_t)(column - p->table->columns);
