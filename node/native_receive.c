@@ -277,10 +277,11 @@ static void lend(struct nodei_native_conn *conn, bool there)
         to->len_max = to_max;
         base_buf_init(from, from_max);
     }
-    if (!there && !conn->in.partial && conn->in.assembly_at >= conn->in.assembly.len)
+    if (there)
+        return;
+    if (!conn->in.assembly.data) /* it went back */
         conn->in.assembly_at = 0;
-    if (!there)
-        cql_wire_in_release(&conn->in);
+    cql_wire_in_release(&conn->in);
 }
 
 /* Credentials may be in what was taken of `bytes`, and in what was taken apart of it. */
