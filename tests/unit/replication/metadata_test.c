@@ -253,7 +253,8 @@ static void reply_damaged(struct repl_transport *transport, struct repl_inbound 
 {
     struct base_message bent = *message;
     uint8_t *body = malloc(message->body.len + 1);
-    memcpy(body, message->body.data, message->body.len);
+    if (message->body.len)
+        memcpy(body, message->body.data, message->body.len);
     if (message->verb == REPL_VERB_META_FETCH && message->body.len > 100 && body[0] == 1)
         body[message->body.len - 1] ^= 1;
     bent.body.data = body;
