@@ -668,7 +668,8 @@ START_TEST(a_slow_reader)
         client_query(&d, "SELECT key FROM system.local");
         usleep(10000);
     }
-    UNTIL(in_flight() > 1 << 20, "%zu bytes have piled up", in_flight());
+    /* above what lets reading begin anew; the kernel may have taken some since it stopped */
+    UNTIL(in_flight() > 128 << 10, "%zu bytes have piled up", in_flight());
     client_query(&d, "SELECT key FROM system.local");
     while (received < COUNT) {
         client_receive(&c);
