@@ -106,7 +106,8 @@ START_TEST(answers_that_are_not_read)
     struct base_buf body = query_body("SELECT v FROM lab.t WHERE k = 1", 5000);
     for (int i = 0; i < COUNT; i++) /* 36 MB of answers */
         client_send(&c, CQL_OPCODE_QUERY, (int16_t)i, 0, base_buf_view(&body));
-    HELD_UNTIL(h.answers > 500000 && h.paused > 0);
+    /* below 256 KiB reading begins anew; the kernel may take some after it has stopped */
+    HELD_UNTIL(h.answers > 128 << 10 && h.paused > 0);
     for (int i = 0; i < 50; i++) {
         client_query(&d, "SELECT v FROM lab.t WHERE k = 1");
         client_query(&e, "SELECT v FROM lab.t WHERE k = 1");
@@ -293,7 +294,7 @@ START_TEST(a_trickling_reader)
     struct base_buf body = query_body("SELECT v FROM lab.t WHERE k = 1", 5000);
     for (int i = 0; i < COUNT; i++)
         client_send(&c, CQL_OPCODE_QUERY, (int16_t)i, 0, base_buf_view(&body));
-    HELD_UNTIL(h.answers > 500000 || h.cut > 0);
+    HELD_UNTIL(h.answers > 128 << 10 || h.cut > 0);
     for (int ms = 0; ms < WAIT_MS && held().cut == 0; ms += STEP_MS) {
         ck_assert_int_eq(recv(c.fd, &byte, 1, 0), 1);
         usleep(STEP_MS * 1000);
