@@ -233,11 +233,17 @@ static int writer_open(struct lsm_table *table, uint64_t partitions, struct base
     return rc;
 }
 
-/* Pin the oldest memtable and open what is needed to write it. */
+/* Pin the oldest memtable and open what is needed to write it. The one in front is never it:
+ * writers are at work there, and a truncation may have taken the older ones since the job was
+ * found due. Then nothing is pinned, and the next step ends. */
 static int flush_begin(struct lsm_table *table, struct base_err *err)
 {
     struct lsmi_flush *f = &table->flush;
     f->view = lsmi_view_acquire(table);
+    if (f->view->memtable_count == 1) {
+        flush_reset(f);
+        return BASE_OK;
+    }
     f->memtable = f->view->memtables[f->view->memtable_count - 1];
     uint64_t partitions, rows;
     lsmi_memtable_count(f->memtable, &partitions, &rows);

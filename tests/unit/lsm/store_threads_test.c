@@ -12,7 +12,7 @@
 #include "tests/lib/ck.h"
 #include "tests/lib/scale.h"
 
-enum { WRITERS = 4, READERS = 2, WRITES = 1000, KEYS = 200 };
+enum { WRITERS = 4, READERS = 2, WRITES = 1000, KEYS = 200, TRUNCATIONS = 2000 };
 
 struct world {
     char dir[64];
@@ -143,10 +143,9 @@ static void *reader_main(void *arg)
     return NULL;
 }
 
-START_TEST(test_threads)
+/* An empty directory, threads, and small limits, so that memtables are switched all the time. */
+static void world_begin(struct world *w, enum lsm_sync sync)
 {
-    static struct world world;
-    struct world *w = &world;
     struct base_err err;
     memset(w, 0, sizeof *w);
     snprintf(w->dir, sizeof w->dir, "/tmp/ringlet-store-XXXXXX");
@@ -161,8 +160,26 @@ START_TEST(test_threads)
     w->options.memtable_size_max = 1 << 19;
     w->options.commitlog_segment_size = 1 << 18;
     w->options.commitlog_total_size = 1 << 20;
-    w->options.sync = _i ? LSM_SYNC_BATCH : LSM_SYNC_PERIODIC;
+    w->options.sync = sync;
     world_open(w);
+}
+
+static void world_end(struct world *w)
+{
+    struct base_err err;
+    char command[128];
+    ck_ok(lsm_close(w->store, 0, &err), err);
+    node_executor_close(w->executor);
+    snprintf(command, sizeof command, "rm -rf %.60s", w->dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(test_threads)
+{
+    static struct world world;
+    struct world *w = &world;
+    struct base_err err;
+    world_begin(w, _i ? LSM_SYNC_BATCH : LSM_SYNC_PERIODIC);
     pthread_t threads[WRITERS + READERS];
     struct writer writers[WRITERS];
     for (uint64_t i = 0; i < WRITERS; i++) {
@@ -189,11 +206,55 @@ START_TEST(test_threads)
         world_open(w);
     }
     ck_ok(lsm_table_drop(w->store, w->table, &err), err);
-    ck_ok(lsm_close(w->store, 0, &err), err);
-    node_executor_close(w->executor);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %.60s", w->dir);
-    ck_assert_int_eq(system(command), 0);
+    world_end(w);
+}
+END_TEST
+
+static void *truncater_main(void *arg)
+{
+    struct world *w = arg;
+    struct base_err err;
+    for (size_t i = 0; i < scale_rounds(TRUNCATIONS); i++)
+        ck_ok(lsm_table_truncate(w->table, &err), err);
+    w->done = true;
+    return NULL;
+}
+
+/* Truncations take away what a flush is about to begin with: it must not go on with the memtable
+ * that writers are at work in. */
+START_TEST(test_truncations)
+{
+    static struct world world;
+    struct world *w = &world;
+    struct base_err err;
+    struct base_buf mutation;
+    struct base_source *src = NULL;
+    pthread_t truncater;
+    world_begin(w, LSM_SYNC_PERIODIC);
+    base_buf_init(&mutation, 1 << 16);
+    ck_assert_int_eq(pthread_create(&truncater, NULL, truncater_main, w), 0);
+    for (int64_t i = 1; !w->done; i++) {
+        base_buf_reset(&mutation);
+        put_pair(&mutation, 0, (uint64_t)i % KEYS, i);
+        ck_ok(lsm_write(w->store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG,
+                        UINT64_C(20000000000), &err),
+              err);
+    }
+    pthread_join(truncater, NULL);
+    for (uint64_t key = 0; key < KEYS; key++) { /* nothing truncates these */
+        base_buf_reset(&mutation);
+        put_pair(&mutation, 1, key, 7);
+        ck_ok(lsm_write(w->store, base_buf_view(&mutation), 1, LSM_DURABLE_LOG,
+                        UINT64_C(20000000000), &err),
+              err);
+        w->acknowledged[1][key] = 7;
+    }
+    ck_ok(lsm_quiesce(w->store, &err), err);
+    for (uint64_t key = 0; key < KEYS; key++)
+        check_key(w, 1, key, &src);
+    src->ops->close(src);
+    base_buf_fini(&mutation);
+    world_end(w);
 }
 END_TEST
 
@@ -203,6 +264,10 @@ int main(void)
     TCase *tc = tcase_create("store_threads");
     tcase_set_timeout(tc, 240);
     tcase_add_loop_test(tc, test_threads, 0, 2);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("truncations");
+    tcase_set_timeout(tc, 240);
+    tcase_add_test(tc, test_truncations);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
 }
