@@ -9,6 +9,7 @@
 
 #include "node/cluster_private.h"
 #include "node/cql_private.h"
+#include "node/native_private.h"
 
 enum { WAIT_MS = 120000, FRAME_MAX = 64 << 20 };
 
@@ -23,6 +24,23 @@ static void ask_port(void *ctx, struct repl *repl)
     (void)repl;
     if (asked->node->cluster->native)
         asked->port = nodei_native_port(asked->node->cluster->native);
+}
+
+static void count_held(void *ctx, struct repl *repl)
+{
+    size_t *count = ctx;
+    const struct nodei_native *native = daemons[*count].node->cluster->native;
+    (void)repl;
+    *count = native ? native->limits.use.held[NODEI_POOL_REQUESTS] +
+                          native->limits.use.held[NODEI_POOL_ANSWERS]
+                    : 0;
+}
+
+size_t native_bytes_held(int daemon)
+{
+    size_t count = (size_t)daemon;
+    OK(nodei_on_loop(daemons[daemon].node, count_held, &count, &fixture.err));
+    return count;
 }
 
 uint16_t native_port(int daemon)

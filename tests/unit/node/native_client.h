@@ -22,6 +22,8 @@ struct client {
     struct cql_event event;
 };
 
+/* What daemon i's listener holds for its clients, requests and answers. */
+size_t native_bytes_held(int daemon);
 uint16_t native_port(int daemon);                                   /* where daemon i listens */
 void client_connect(struct client *c, int daemon, uint8_t version); /* TCP only */
 /* … from an address of loopback */

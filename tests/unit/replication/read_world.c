@@ -516,6 +516,20 @@ void rw_put(struct rw_world *w, unsigned nodes, struct base_slice mutation)
     }
 }
 
+void rw_put_row(struct rw_world *w, unsigned nodes, uint32_t p, uint32_t k, const char *text)
+{
+    struct base_buf row, m;
+    base_buf_init(&row, 1 << 16);
+    base_buf_init(&m, 1 << 16);
+    row_parse(text, &row);
+    ck_assert_int_eq(
+        base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)),
+        BASE_OK);
+    rw_put(w, nodes, base_buf_view(&m));
+    base_buf_fini(&row);
+    base_buf_fini(&m);
+}
+
 /* Reads. */
 
 static void print_rows(struct rw_world *w, struct base_source *live, const struct base_read *cmd,
@@ -615,6 +629,21 @@ void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int c
 void rw_result_fini(struct rw_result *result)
 {
     base_buf_fini(&result->text);
+}
+
+void rw_expect_text(struct rw_result *result, const char *text)
+{
+    ck_assert_msg(result->outcome.rc == BASE_OK, "%s", result->outcome.err.text);
+    ck_assert_str_eq((char *)result->text.data, text);
+    rw_result_fini(result);
+}
+
+void rw_expect_failure(struct rw_result *result, int rc, const char *part)
+{
+    ck_assert_msg(result->outcome.rc == rc, "%s: %s", base_err_words(result->outcome.rc),
+                  result->outcome.err.text);
+    ck_assert_msg(strstr(result->outcome.err.text, part), "%s", result->outcome.err.text);
+    rw_result_fini(result);
 }
 
 void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd,

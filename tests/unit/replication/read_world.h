@@ -81,6 +81,8 @@ bool rw_step(struct rw_world *w);
 void rw_run(struct rw_world *w, const bool *stop);
 /* A mutation into the stores of these replicas (a bit a node). */
 void rw_put(struct rw_world *w, unsigned nodes, struct base_slice mutation);
+/* … one row, as row_parse takes it. */
+void rw_put_row(struct rw_world *w, unsigned nodes, uint32_t p, uint32_t k, const char *text);
 
 /* A read, to its end or failure, and the live rows that its pages say, as text: one row a line. */
 struct rw_result {
@@ -92,6 +94,9 @@ struct rw_result {
 void rw_read(struct rw_world *w, size_t node, const struct base_read *cmd, int consistency,
              uint64_t page_rows_max, struct rw_result *out);
 void rw_result_fini(struct rw_result *result);
+/* It says these rows; it failed so, with `part` in its words. The result is freed. */
+void rw_expect_text(struct rw_result *result, const char *text);
+void rw_expect_failure(struct rw_result *result, int rc, const char *part);
 /* What a store that has all of these nodes' content says. */
 void rw_expect(struct rw_world *w, unsigned nodes, const struct base_read *cmd,
                struct base_buf *text);

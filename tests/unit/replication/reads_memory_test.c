@@ -30,20 +30,6 @@ static void outside(bool is)
     }
 }
 
-static void put_row(unsigned nodes, uint32_t p, uint32_t k, const char *text)
-{
-    struct base_buf row, m;
-    base_buf_init(&row, 1 << 16);
-    base_buf_init(&m, 1 << 16);
-    row_parse(text, &row);
-    ck_assert_int_eq(
-        base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)),
-        BASE_OK);
-    rw_put(&world, nodes, base_buf_view(&m));
-    base_buf_fini(&row);
-    base_buf_fini(&m);
-}
-
 /* True: a failure was injected. */
 static bool read_with_failure(uint64_t k, bool range, const char *expected)
 {
@@ -52,13 +38,13 @@ static bool read_with_failure(uint64_t k, bool range, const char *expected)
     rw_init(&world, &options, 1);
     world.pending_percent = k % 2 ? 50 : 0;
     for (uint32_t p = 0; p < (range ? 3u : 1u); p++) {
-        put_row(7, p, 0, "live@3 4=a@3");
-        put_row(1, p, 1, "live@4 5=b@4");
-        put_row(6, p, 1, "live@4 5=b@4");
-        put_row(2, p, 2, "live@5");
-        put_row(4, p, 0, "4=c@6");
-        put_row(1, p, 0, "4=c@6");
-        put_row(5, p, 2, "live@5");
+        rw_put_row(&world, 7, p, 0, "live@3 4=a@3");
+        rw_put_row(&world, 1, p, 1, "live@4 5=b@4");
+        rw_put_row(&world, 6, p, 1, "live@4 5=b@4");
+        rw_put_row(&world, 2, p, 2, "live@5");
+        rw_put_row(&world, 4, p, 0, "4=c@6");
+        rw_put_row(&world, 1, p, 0, "4=c@6");
+        rw_put_row(&world, 5, p, 2, "live@5");
     }
     struct base_read cmd = BASE_READ_INIT;
     cmd.table_id = lib_table_id;

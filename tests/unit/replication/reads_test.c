@@ -14,45 +14,16 @@ static const struct rw_options three = {.nodes = 3, .rf = 3, .speculative_retry 
 
 #define ALL_PARTITIONS LIB_PARTITIONS
 
-static void put_row(unsigned nodes, uint32_t p, uint32_t k, const char *text)
-{
-    struct base_buf row, m;
-    base_buf_init(&row, 1 << 16);
-    base_buf_init(&m, 1 << 16);
-    row_parse(text, &row);
-    ck_assert_int_eq(
-        base_mutation_put_row(&m, lib_table_id, lib_pkey(p), lib_ckey(k), base_buf_view(&row)),
-        BASE_OK);
-    rw_put(&world, nodes, base_buf_view(&m));
-    base_buf_fini(&row);
-    base_buf_fini(&m);
-}
-
-static void expect_text(struct rw_result *r, const char *text)
-{
-    ck_assert_msg(r->outcome.rc == BASE_OK, "%s", r->outcome.err.text);
-    ck_assert_str_eq((char *)r->text.data, text);
-    rw_result_fini(r);
-}
-
-static void expect_failure(struct rw_result *r, int rc, const char *part)
-{
-    ck_assert_msg(r->outcome.rc == rc, "%s: %s", base_err_words(r->outcome.rc),
-                  r->outcome.err.text);
-    ck_assert_msg(strstr(r->outcome.err.text, part), "%s", r->outcome.err.text);
-    rw_result_fini(r);
-}
-
 START_TEST(a_digest_match_is_one_page_and_a_digest)
 {
     struct rw_result r;
     rw_init(&world, &three, 1);
-    put_row(7, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
     struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.outcome.received, 2);
     ck_assert_uint_eq(r.outcome.required, 2);
-    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/a [] live@3 4=a@3\n");
     ck_assert_uint_eq(world.nodes[1].digests + world.nodes[2].digests, 1);
     ck_assert_uint_eq(world.nodes[1].reads + world.nodes[2].reads, 0);
     ck_assert_uint_eq(world.nodes[0].store_reads, 1);
@@ -62,7 +33,7 @@ START_TEST(a_digest_match_is_one_page_and_a_digest)
     ck_assert_uint_eq(stats->digest_mismatches, 0);
     ck_assert(repl_is_idle(world.nodes[0].repl));
     rw_read(&world, 0, &cmd, REPL_CL_ONE, 100, &r); /* our own replica: no message */
-    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/a [] live@3 4=a@3\n");
     ck_assert_uint_eq(world.nodes[1].digests + world.nodes[2].digests, 1);
     rw_fini(&world);
 }
@@ -74,12 +45,12 @@ START_TEST(a_mismatch_is_merged_and_repaired_before_the_answer)
     struct base_buf text;
     base_buf_init(&text, 1 << 16);
     rw_init(&world, &three, 2);
-    put_row(7, 0, 0, "live@3 4=a@3 5=b@3");
-    put_row(2, 0, 0, "4=A@5");
-    put_row(4, 0, 1, "live@4 4=c@4");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3 5=b@3");
+    rw_put_row(&world, 2, 0, 0, "4=A@5");
+    rw_put_row(&world, 4, 0, 1, "live@4 4=c@4");
     struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
-    expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
+    rw_expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
     for (unsigned i = 0; i < 3; i++) { /* each has all of it now */
         ck_assert_uint_eq(world.nodes[i].repairs, 1);
         rw_expect(&world, 1u << i, &cmd, &text);
@@ -89,7 +60,7 @@ START_TEST(a_mismatch_is_merged_and_repaired_before_the_answer)
     ck_assert_uint_eq(stats->digest_mismatches, 1);
     ck_assert_uint_eq(stats->read_repairs, 3);
     rw_read(&world, 1, &cmd, REPL_CL_ALL, 100, &r);
-    expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
+    rw_expect_text(&r, "0/a [] live@3 4=A@5 5=b@3\n0/b [] live@4 4=c@4\n");
     ck_assert_uint_eq(repl_get_stats(world.nodes[1].repl)->digest_mismatches, 0);
     rw_fini(&world);
     base_buf_fini(&text);
@@ -100,20 +71,20 @@ START_TEST(a_repair_that_is_not_acknowledged_is_a_timeout)
 {
     struct rw_result r;
     rw_init(&world, &three, 3);
-    put_row(1, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 1, 0, 0, "live@3 4=a@3");
     struct base_read cmd = rw_command(&world, 0);
     world.nodes[1].repairs_silent = world.nodes[2].repairs_silent = true;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
-    expect_failure(&r, BASE_E_TIMEOUT, "read repair");
+    rw_expect_failure(&r, BASE_E_TIMEOUT, "read repair");
     ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->read_timeouts, 1);
     rw_fini(&world);
     struct rw_options options = three; /* not where the table does not want it */
     options.read_repair = "NONE";
     rw_init(&world, &options, 3);
-    put_row(1, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 1, 0, 0, "live@3 4=a@3");
     world.nodes[1].repairs_silent = world.nodes[2].repairs_silent = true;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
-    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/a [] live@3 4=a@3\n");
     ck_assert_uint_eq(world.nodes[1].repairs + world.nodes[2].repairs, 0);
     rw_fini(&world);
 }
@@ -129,7 +100,7 @@ START_TEST(a_full_replica_is_replaced_in_a_repair)
                 struct rw_result r;
                 rw_init(&world, &three, 30 + wait);
                 world.pending_percent = wait * 50;
-                put_row(has, 0, 0, "live@3 4=a@3");
+                rw_put_row(&world, has, 0, 0, "live@3 4=a@3");
                 world.nodes[full].write_rc = BASE_E_NOSPACE;
                 struct base_read cmd = rw_command(&world, 0);
                 for (unsigned k = 0, seen = 0; k < 6; k++) { /* once seen, always */
@@ -143,11 +114,11 @@ START_TEST(a_full_replica_is_replaced_in_a_repair)
             }
     struct rw_result r; /* of ALL nobody else */
     rw_init(&world, &three, 3);
-    put_row(1, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 1, 0, 0, "live@3 4=a@3");
     world.nodes[2].write_rc = BASE_E_NOSPACE;
     struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
-    expect_failure(&r, BASE_E_TIMEOUT, "no space left");
+    rw_expect_failure(&r, BASE_E_TIMEOUT, "no space left");
     rw_fini(&world);
 }
 END_TEST
@@ -158,11 +129,11 @@ START_TEST(tombstones_win)
     struct base_buf m;
     base_buf_init(&m, 1 << 16);
     rw_init(&world, &three, 4);
-    put_row(7, 0, 0, "live@3 4=a@3");
-    put_row(7, 0, 1, "live@3 4=b@3");
-    put_row(7, 0, 2, "live@3 4=c@3");
-    put_row(1, 0, 0, "del@5/20");
-    put_row(2, 0, 1, "4x@5/20");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 7, 0, 1, "live@3 4=b@3");
+    rw_put_row(&world, 7, 0, 2, "live@3 4=c@3");
+    rw_put_row(&world, 1, 0, 0, "del@5/20");
+    rw_put_row(&world, 2, 0, 1, "4x@5/20");
     struct base_range_deletion range = {lib_bound(2, false), lib_bound(5, true), {6, 20}};
     ck_assert_int_eq(base_mutation_put(&m, lib_table_id, lib_pkey(0), BASE_DELETION_NONE,
                                        (struct base_slice){0}, &range, 1, NULL, 0),
@@ -172,7 +143,7 @@ START_TEST(tombstones_win)
     for (unsigned round = 0; round < 2; round++) {
         cmd.reversed = round;
         rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
-        expect_text(&r, "0/b [] live@3\n");
+        rw_expect_text(&r, "0/b [] live@3\n");
     }
     ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->digest_mismatches, 1);
     base_buf_reset(&m);
@@ -181,9 +152,9 @@ START_TEST(tombstones_win)
                      BASE_OK);
     rw_put(&world, 2, base_buf_view(&m));
     rw_read(&world, 2, &cmd, REPL_CL_ALL, 100, &r);
-    expect_text(&r, "");
+    rw_expect_text(&r, "");
     rw_read(&world, 2, &cmd, REPL_CL_ONE, 100, &r);
-    expect_text(&r, "");
+    rw_expect_text(&r, "");
     rw_fini(&world);
     base_buf_fini(&m);
 }
@@ -196,15 +167,15 @@ START_TEST(no_read_is_short)
     rw_init(&world, &three, 5);
     world.nodes[2].store_rc = BASE_E_IO;
     for (uint32_t k = 0; k < LIB_KEYS; k++)
-        put_row(3, 0, k, "live@3 4=a@3");
+        rw_put_row(&world, 3, 0, k, "live@3 4=a@3");
     for (uint32_t k = 0; k < 4; k++)
-        put_row(2, 0, k, "del@5/20");
+        rw_put_row(&world, 2, 0, k, "del@5/20");
     rw_alive(&world, 2, false);
     struct base_read cmd = rw_command(&world, 0);
     cmd.row_limit = 2;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 2, &r);
     ck_assert_uint_eq(r.empty_pages, 0);
-    expect_text(&r, "0/e [] live@3 4=a@3\n0/f [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/e [] live@3 4=a@3\n0/f [] live@3 4=a@3\n");
     ck_assert_uint_gt(repl_get_stats(world.nodes[0].repl)->short_reads, 0);
     rw_fini(&world);
 }
@@ -216,17 +187,17 @@ START_TEST(a_stale_replica_does_not_pass_a_filter)
     struct rw_result r;
     rw_init(&world, &three, 6);
     rw_alive(&world, 2, false);
-    put_row(3, 0, 0, "live@3 4=x@3");
-    put_row(2, 0, 0, "4=y@5");
-    put_row(3, 0, 1, "live@3 4=y@3");
-    put_row(2, 0, 1, "4=x@5");
+    rw_put_row(&world, 3, 0, 0, "live@3 4=x@3");
+    rw_put_row(&world, 2, 0, 0, "4=y@5");
+    rw_put_row(&world, 3, 0, 1, "live@3 4=y@3");
+    rw_put_row(&world, 2, 0, 1, "4=x@5");
     struct base_filter filter = {.column = 4, .op = BASE_FILTER_EQ, .operand = BASE_SLICE_LIT("x")};
     struct base_read cmd = rw_command(&world, 0);
     cmd.filters = &filter;
     cmd.filter_count = 1;
     cmd.row_limit = 1;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
-    expect_text(&r, "0/b [] live@3 4=x@5\n");
+    rw_expect_text(&r, "0/b [] live@3 4=x@5\n");
     rw_fini(&world);
 }
 END_TEST
@@ -237,7 +208,7 @@ START_TEST(a_slow_replica_is_passed_over)
     struct rw_options options = three;
     options.speculative_retry = "20ms";
     rw_init(&world, &options, 7);
-    put_row(7, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
     world.nodes[1].delay_ns = world.nodes[2].delay_ns = 0;
     struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
@@ -246,17 +217,17 @@ START_TEST(a_slow_replica_is_passed_over)
     world.nodes[asked].silent = true;
     uint64_t before = base_clock_mono(&world.clock.base).ns;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
-    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/a [] live@3 4=a@3\n");
     ck_assert_uint_lt(base_clock_mono(&world.clock.base).ns - before, 40000000);
     ck_assert_uint_eq(repl_get_stats(world.nodes[0].repl)->speculative_retries, 1);
     rw_fini(&world);
     rw_init(&world, &three, 7); /* NONE: it is waited for */
-    put_row(7, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
     world.nodes[asked].silent = true;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.outcome.received, 1);
     ck_assert(r.outcome.data_present);
-    expect_failure(&r, BASE_E_TIMEOUT, "received only 1 responses");
+    rw_expect_failure(&r, BASE_E_TIMEOUT, "received only 1 responses");
     rw_fini(&world);
 }
 END_TEST
@@ -265,21 +236,21 @@ START_TEST(a_dead_replica_is_replaced_or_missed)
 {
     struct rw_result r;
     rw_init(&world, &three, 8);
-    put_row(7, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
     struct base_read cmd = rw_command(&world, 0);
     world.nodes[1].refuses = true; /* nobody knows yet */
     for (unsigned i = 0; i < 2; i++) {
         rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
-        expect_text(&r, "0/a [] live@3 4=a@3\n");
+        rw_expect_text(&r, "0/a [] live@3 4=a@3\n");
     }
     rw_alive(&world, 1, true); /* a refused message made it dead */
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
-    expect_failure(&r, BASE_E_UNAVAILABLE, "h2:7000");
+    rw_expect_failure(&r, BASE_E_UNAVAILABLE, "h2:7000");
     rw_alive(&world, 1, false);
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
     ck_assert_uint_eq(r.outcome.required, 3);
     ck_assert_uint_eq(r.outcome.alive, 2);
-    expect_failure(&r, BASE_E_UNAVAILABLE, "Cannot achieve consistency level ALL");
+    rw_expect_failure(&r, BASE_E_UNAVAILABLE, "Cannot achieve consistency level ALL");
     rw_fini(&world);
 }
 END_TEST
@@ -288,18 +259,18 @@ START_TEST(a_damaged_replica_is_named_or_replaced)
 {
     struct rw_result r;
     rw_init(&world, &three, 9);
-    put_row(7, 0, 0, "live@3 4=a@3");
+    rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
     struct base_read cmd = rw_command(&world, 0);
     world.nodes[0].store_rc = BASE_E_CORRUPT;
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
-    expect_text(&r, "0/a [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/a [] live@3 4=a@3\n");
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
     ck_assert_uint_eq(r.outcome.failures, 1);
-    expect_failure(&r, BASE_E_CORRUPT, "node h1:7000: sstable 17: checksum mismatch");
+    rw_expect_failure(&r, BASE_E_CORRUPT, "node h1:7000: sstable 17: checksum mismatch");
     world.nodes[0].store_rc = BASE_OK;
     world.nodes[2].store_rc = BASE_E_CORRUPT;
     rw_read(&world, 1, &cmd, REPL_CL_ALL, 100, &r);
-    expect_failure(&r, BASE_E_CORRUPT, "node h3:7000: sstable 17: checksum mismatch");
+    rw_expect_failure(&r, BASE_E_CORRUPT, "node h3:7000: sstable 17: checksum mismatch");
     ck_assert_uint_eq(repl_get_stats(world.nodes[1].repl)->read_failures, 1);
     rw_fini(&world);
 }
@@ -312,7 +283,7 @@ START_TEST(replies_may_be_garbage)
     for (unsigned round = 0; round < test_rounds(300); round++) {
         rw_init(&world, &three, round);
         for (uint32_t k = 0; k < LIB_KEYS; k++)
-            put_row(k % 2 ? 7 : 3, 0, k, "live@3 4=a@3 6[p]=x@4");
+            rw_put_row(&world, k % 2 ? 7 : 3, 0, k, "live@3 4=a@3 6[p]=x@4");
         world.nodes[1].corrupt = true;
         world.nodes[2].corrupt = round % 2;
         struct base_read cmd = rw_command(&world, round % 3 ? 0 : ALL_PARTITIONS);
@@ -330,9 +301,9 @@ START_TEST(levels_that_are_none_are_refused)
     rw_init(&world, &three, 10);
     struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_ANY, 100, &r);
-    expect_failure(&r, BASE_E_INVALID, "ANY");
+    rw_expect_failure(&r, BASE_E_INVALID, "ANY");
     rw_read(&world, 0, &cmd, REPL_CL_SERIAL, 100, &r);
-    expect_failure(&r, BASE_E_INVALID, "SERIAL");
+    rw_expect_failure(&r, BASE_E_INVALID, "SERIAL");
     rw_fini(&world);
 }
 END_TEST
@@ -392,7 +363,8 @@ START_TEST(wide_partitions_come_in_pages)
     base_buf_init(&text, 1 << 16);
     rw_init(&world, &options, 12);
     for (uint32_t k = 0; k < LIB_KEYS; k++)
-        put_row(1u << k % 3 | 1u << (k + 1) % 3, 0, k, "live@3 4=aaaaaaaaaaaaaaaaaaaaaaaa@3");
+        rw_put_row(&world, 1u << k % 3 | 1u << (k + 1) % 3, 0, k,
+                   "live@3 4=aaaaaaaaaaaaaaaaaaaaaaaa@3");
     struct base_buf m, row;
     base_buf_init(&m, 1 << 16);
     base_buf_init(&row, 1 << 16);
@@ -413,7 +385,7 @@ START_TEST(wide_partitions_come_in_pages)
         rw_expect(&world, 7, &cmd, &text);
         ck_assert_uint_gt(r.pages, 1);
         ck_assert_uint_eq(r.empty_pages, 0);
-        expect_text(&r, (char *)text.data);
+        rw_expect_text(&r, (char *)text.data);
     }
     rw_fini(&world);
     base_buf_fini(&text);
@@ -430,16 +402,16 @@ START_TEST(tombstones_are_walked_through)
     options.page_size_bytes = 1;
     rw_init(&world, &options, 13);
     for (uint32_t k = 0; k + 1 < LIB_KEYS; k++)
-        put_row(7, 0, k, "del@5/20");
-    put_row(7, 0, LIB_KEYS - 1, "live@3 4=a@3");
+        rw_put_row(&world, 7, 0, k, "del@5/20");
+    rw_put_row(&world, 7, 0, LIB_KEYS - 1, "live@3 4=a@3");
     struct base_read cmd = rw_command(&world, 0);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.pages, 1);
-    expect_text(&r, "0/f [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/f [] live@3 4=a@3\n");
     cmd = rw_command(&world, ALL_PARTITIONS);
     rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 100, &r);
     ck_assert_uint_eq(r.empty_pages, 0);
-    expect_text(&r, "0/f [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/f [] live@3 4=a@3\n");
     rw_fini(&world);
 }
 END_TEST
@@ -459,7 +431,7 @@ START_TEST(reads_end_at_any_time)
         world.pending_percent = 50;
         for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
             for (uint32_t k = 0; k < LIB_KEYS; k++)
-                put_row(1u << (p + k) % 4, p, k, "live@3 4=a@3");
+                rw_put_row(&world, 1u << (p + k) % 4, p, k, "live@3 4=a@3");
         }
         struct base_read cmd = rw_command(&world, round % 2 ? 0 : ALL_PARTITIONS);
         bool done = false;
@@ -510,7 +482,7 @@ START_TEST(a_coordinator_that_is_behind_tries_again)
         struct base_read cmd;
         bool done = false, range = round % 2;
         rw_init(&world, &three, 16);
-        put_row(7, 0, 0, "live@3 4=a@3");
+        rw_put_row(&world, 7, 0, 0, "live@3 4=a@3");
         cmd = rw_command(&world, range ? ALL_PARTITIONS : 0);
         rw_truncate(&world, 1, 2);
         rw_truncate(&world, 2, 2);
@@ -548,7 +520,7 @@ START_TEST(empty_ranges_are_walked_many_at_once)
     struct base_read cmd = rw_command(&world, ALL_PARTITIONS);
     uint64_t before = base_clock_mono(&world.clock.base).ns;
     rw_read(&world, 0, &cmd, REPL_CL_ALL, 100, &r);
-    expect_text(&r, "");
+    rw_expect_text(&r, "");
     unsigned asked = 0;
     for (size_t i = 1; i < 5; i++)
         asked += world.nodes[i].reads + world.nodes[i].digests;
@@ -584,7 +556,7 @@ START_TEST(ranges_are_split_when_replicas_die)
         rw_init(&world, &options, round);
         for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
             for (uint32_t k = 0; k < LIB_KEYS; k++)
-                put_row(rw_replicas_of(&world, lib_pkey(p)), p, k, "live@3 4=a@3");
+                rw_put_row(&world, rw_replicas_of(&world, lib_pkey(p)), p, k, "live@3 4=a@3");
         }
         dead = 1;
         world.between_pages = another_dies;
@@ -592,7 +564,7 @@ START_TEST(ranges_are_split_when_replicas_die)
         rw_expect(&world, 15, &cmd, &text);
         rw_read(&world, 0, &cmd, REPL_CL_ONE, 1 + below(&world.rng, 4), &r);
         ck_assert_uint_gt(r.pages, 5);
-        expect_text(&r, (char *)text.data);
+        rw_expect_text(&r, (char *)text.data);
         rw_fini(&world);
     }
     base_buf_fini(&text);
@@ -607,7 +579,7 @@ START_TEST(full_ranges_are_asked_one_by_one)
     rw_init(&world, &options, 18);
     for (uint32_t p = 0; p < LIB_PARTITIONS; p++) {
         for (uint32_t k = 0; k < LIB_KEYS; k++)
-            put_row(7, p, k, "live@3 4=a@3");
+            rw_put_row(&world, 7, p, k, "live@3 4=a@3");
     }
     struct base_read cmd = rw_command(&world, ALL_PARTITIONS);
     cmd.token_after = base_token_get(lib_pkey(0).data) - 1;
@@ -618,118 +590,8 @@ START_TEST(full_ranges_are_asked_one_by_one)
         asked += world.nodes[i].store_reads;
     /* the first subrange has the first partition, and that has enough */
     ck_assert_uint_eq(asked, 1);
-    expect_text(&r, "0/a [] live@3 4=a@3\n0/b [] live@3 4=a@3\n");
+    rw_expect_text(&r, "0/a [] live@3 4=a@3\n0/b [] live@3 4=a@3\n");
     rw_fini(&world);
-}
-END_TEST
-
-static const struct base_filter x_and_w[] = {{.column = 4, .operand = {(const uint8_t *)"x", 1}},
-                                             {.column = 5, .operand = {(const uint8_t *)"w", 1}}};
-
-/* A replica that missed an overwrite: of two replicas that say different things nothing is
- * believed. A lone one is. */
-START_TEST(an_index_of_a_stale_replica_is_not_believed)
-{
-    struct rw_result r;
-    struct rw_options options = three;
-    options.indexed = true;
-    rw_init(&world, &options, 6);
-    rw_alive(&world, 2, false);
-    put_row(3, 0, 0, "live@3 4=x@3");
-    put_row(2, 0, 0, "4=y@5");
-    put_row(3, 0, 1, "live@3 4=y@3");
-    put_row(2, 0, 1, "4=x@5");
-    put_row(3, 0, 2, "live@3 5=z@3");
-    put_row(1, 0, 2, "4=x@5");
-    put_row(2, 0, 2, "5=w@6");
-    struct base_read cmd = rw_command(&world, 0);
-    cmd.filters = x_and_w;
-    cmd.filter_count = 1;
-    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
-    expect_text(&r, "0/b [] live@3 4=x@5\n0/c [] live@3 4=x@5 5=w@6\n");
-    rw_fini(&world);
-    rw_init(&world, &options, 6);
-    put_row(3, 0, 2, "live@3 5=z@3");
-    put_row(1, 0, 2, "4=x@5");
-    put_row(2, 0, 2, "5=w@6");
-    world.nodes[2].refuses = true;
-    rw_alive(&world, 2, false);
-    cmd.filter_count = 2; /* each is another replica's: none has the row by itself */
-    rw_read(&world, 0, &cmd, REPL_CL_QUORUM, 1, &r);
-    expect_text(&r, "0/c [] live@3 4=x@5 5=w@6\n");
-    rw_fini(&world);
-}
-END_TEST
-
-/* Which of two conditions is read by: the one of which there is less, whoever is asked, and the
- * same everywhere; without an answer the first. Else a query by a rare value and a common one would
- * read all that have the common one. */
-START_TEST(the_rarer_condition_is_read_by)
-{
-    struct rw_result r;
-    struct rw_options options = {.nodes = 5, .rf = 3, .indexed = true};
-    const struct {
-        uint64_t counts[2];
-        int fails;
-        uint32_t column;
-    } cases[] = {{{9, 5}, 0, 5}, {{5, 9}, 0, 4}, {{UINT64_MAX, 9}, 0, 5}, {{9, 5}, BASE_E_IO, 4}};
-    for (unsigned i = 0; i < BASE_COUNT(cases) * 5; i++) {
-        unsigned counted = 0, compared = 0;
-        rw_init(&world, &options, 60 + i);
-        world.pending_percent = i % 3 * 50;
-        for (size_t k = 0; k < world.count; k++) {
-            memcpy(world.nodes[k].counts, cases[i / 5].counts, sizeof cases[0].counts);
-            world.nodes[k].count_rc = cases[i / 5].fails;
-        }
-        struct base_read cmd = rw_command(&world, 0);
-        cmd.filters = x_and_w;
-        cmd.filter_count = 2;
-        rw_read(&world, i % 5, &cmd, REPL_CL_QUORUM, 1000, &r);
-        ck_assert_msg(r.outcome.rc == BASE_OK, "%s", r.outcome.err.text);
-        rw_result_fini(&r);
-        for (size_t k = 0; k < world.count; k++) {
-            counted += world.nodes[k].count_ops;
-            compared += world.nodes[k].filtered_reads;
-            if (!world.nodes[k].filtered_reads)
-                continue;
-            ck_assert_uint_eq(world.nodes[k].filters_seen, 1);
-            ck_assert_uint_eq(world.nodes[k].filter_first, cases[i / 5].column);
-        }
-        ck_assert_uint_ge(counted, 1);
-        ck_assert_uint_ge(compared, 2);
-        rw_fini(&world);
-    }
-    /* of one replica everything is asked at once */
-    rw_init(&world, &options, 6);
-    struct base_read cmd = rw_command(&world, 0);
-    cmd.filters = x_and_w;
-    cmd.filter_count = 2;
-    rw_read(&world, 0, &cmd, REPL_CL_ONE, 1000, &r);
-    ck_assert_msg(r.outcome.rc == BASE_OK, "%s", r.outcome.err.text);
-    rw_result_fini(&r);
-    for (size_t k = 0; k < world.count; k++) {
-        ck_assert_uint_eq(world.nodes[k].count_ops, 0);
-        ck_assert(!world.nodes[k].filtered_reads || world.nodes[k].filters_seen == 2);
-    }
-    rw_fini(&world);
-}
-END_TEST
-
-/* Who is asked by which condition to read may be slow, or silent: it is not waited for. */
-START_TEST(a_choice_is_not_waited_for)
-{
-    struct rw_options options = {.nodes = 5, .rf = 3, .indexed = true};
-    for (unsigned i = 0; i < 15; i++) {
-        struct rw_result r;
-        rw_init(&world, &options, 80 + i);
-        world.nodes[i % 5].silent = true;
-        struct base_read cmd = rw_command(&world, 0);
-        cmd.filters = x_and_w;
-        cmd.filter_count = 2;
-        rw_read(&world, (i + 1) % 5, &cmd, REPL_CL_QUORUM, 1000, &r);
-        expect_text(&r, "");
-        rw_fini(&world);
-    }
 }
 END_TEST
 
@@ -792,9 +654,6 @@ int main(void)
     tcase_add_test(tc, empty_ranges_are_walked_many_at_once);
     tcase_add_test(tc, ranges_are_split_when_replicas_die);
     tcase_add_test(tc, full_ranges_are_asked_one_by_one);
-    tcase_add_test(tc, an_index_of_a_stale_replica_is_not_believed);
-    tcase_add_test(tc, the_rarer_condition_is_read_by);
-    tcase_add_test(tc, a_choice_is_not_waited_for);
     tcase_add_test(tc, speculation_follows_the_option);
     suite_add_tcase(suite, tc);
     return ck_main(suite);
