@@ -19,15 +19,10 @@ static struct cqli_token peek(const struct cqli_feed *feed)
     return cqli_lex(&lexer);
 }
 
-/* Did an operand end with the token before? The unreserved words that introduce one are told apart
- * by what is before them. */
-static bool operand_ended(const struct cqli_feed *feed)
+/* A value as written, or a marker for one. */
+static bool is_value(int kind)
 {
-    switch (feed->before) {
-    case CQLI_TK_RP:
-    case CQLI_TK_RS:
-    case CQLI_TK_RB:
-    case CQLI_TK_QMARK:
+    switch (kind) {
     case CQLI_TK_STRING:
     case CQLI_TK_INTEGER:
     case CQLI_TK_FLOAT:
@@ -38,6 +33,21 @@ static bool operand_ended(const struct cqli_feed *feed)
     case CQLI_TK_NAN:
     case CQLI_TK_INFINITY:
     case CQLI_TK_NULL:
+    case CQLI_TK_QMARK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Did an operand end with the token before? The unreserved words that introduce one are told apart
+ * by what is before them. */
+static bool operand_ended(const struct cqli_feed *feed)
+{
+    switch (feed->before) {
+    case CQLI_TK_RP:
+    case CQLI_TK_RS:
+    case CQLI_TK_RB:
         return true;
     case CQLI_TK_TTL:
     case CQLI_TK_TIMESTAMP:
@@ -51,7 +61,7 @@ static bool operand_ended(const struct cqli_feed *feed)
     case CQLI_TK_DISTINCT: /* names are settled: IDENT */
         return false;
     default:
-        return cqli_token_is_name(feed->before);
+        return is_value(feed->before) || cqli_token_is_name(feed->before);
     }
 }
 
@@ -99,17 +109,6 @@ static bool operand_begins(const struct cqli_feed *feed)
 static bool begins_operand(int kind)
 {
     switch (kind) {
-    case CQLI_TK_STRING:
-    case CQLI_TK_INTEGER:
-    case CQLI_TK_FLOAT:
-    case CQLI_TK_BOOLEAN:
-    case CQLI_TK_DURATION:
-    case CQLI_TK_UUID:
-    case CQLI_TK_BLOB:
-    case CQLI_TK_NAN:
-    case CQLI_TK_INFINITY:
-    case CQLI_TK_NULL:
-    case CQLI_TK_QMARK:
     case CQLI_TK_COLON:
     case CQLI_TK_LP:
     case CQLI_TK_LS:
@@ -122,7 +121,7 @@ static bool begins_operand(int kind)
     case CQLI_TK_PER:
         return false;
     default:
-        return cqli_token_is_name(kind);
+        return is_value(kind) || cqli_token_is_name(kind);
     }
 }
 

@@ -5,7 +5,6 @@
  * log or a race.
  *
  *   merge_model [--seed N] [--ops N] [--runs N] [--canary N] */
-#include <getopt.h>
 #include <inttypes.h>
 
 #include "lsm/sstable.h"
@@ -342,39 +341,12 @@ static const uint64_t regressions[] = {132};
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"ops", required_argument, NULL, 'o'},
-        {"runs", required_argument, NULL, 'r'},
-        {"canary", required_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0},
-    };
-    bool chosen = false;
-    uint64_t seed = 1, ops = 3000, runs = scale_rounds(20);
-    unsigned canary = CANARY_NONE;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (c) {
-        case 's':
-            seed = strtoull(optarg, NULL, 0), chosen = true;
-            break;
-        case 'o':
-            ops = strtoull(optarg, NULL, 0);
-            break;
-        case 'r':
-            runs = strtoull(optarg, NULL, 0);
-            break;
-        case 'c':
-            canary = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        default:
-            return 2;
-        }
-    }
-    if (canary >= CANARY_COUNT)
+    struct world_args a = {.seed = 1, .ops = 3000, .runs = scale_rounds(20)};
+    if (!world_args_get(argc, argv, &a) || a.trace)
         return 2;
-    for (size_t i = 0; i < BASE_COUNT(regressions) && !chosen && !canary; i++)
-        run_seed(regressions[i], ops, canary);
-    for (uint64_t i = 0; i < runs; i++)
-        run_seed(seed + i, ops, canary);
+    for (size_t i = 0; i < BASE_COUNT(regressions) && !a.chosen && !a.canary; i++)
+        run_seed(regressions[i], a.ops, a.canary);
+    for (uint64_t i = 0; i < a.runs; i++)
+        run_seed(a.seed + i, a.ops, a.canary);
     return 0;
 }

@@ -6,7 +6,6 @@
  *   store_model [--seed N] [--ops N] [--runs N] [--canary N] [--trace FILE]
  *
  * Runs seeds N, N+1, …; each prints its options first, and its fingerprint at the end. */
-#include <getopt.h>
 #include <inttypes.h>
 
 #include "tests/lib/scale.h"
@@ -317,49 +316,20 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"ops", required_argument, NULL, 'o'},
-        {"runs", required_argument, NULL, 'r'},  {"canary", required_argument, NULL, 'c'},
-        {"trace", required_argument, NULL, 't'}, {NULL, 0, NULL, 0},
-    };
-    bool chosen = false;
-    uint64_t seed = 1, ops = 4000, runs = scale_rounds(24);
-    unsigned canary = CANARY_NONE;
-    FILE *trace = NULL;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (c) {
-        case 's':
-            seed = strtoull(optarg, NULL, 0), chosen = true;
-            break;
-        case 'o':
-            ops = strtoull(optarg, NULL, 0);
-            break;
-        case 'r':
-            runs = strtoull(optarg, NULL, 0);
-            break;
-        case 'c':
-            canary = (unsigned)strtoul(optarg, NULL, 0);
-            break;
-        case 't':
-            trace = fopen(optarg, "w");
-            break;
-        default:
-            return 2;
-        }
-    }
-    if (canary >= CANARY_COUNT)
+    struct world_args a = {.seed = 1, .ops = 4000, .runs = scale_rounds(24)};
+    if (!world_args_get(argc, argv, &a))
         return 2;
-    for (size_t i = 0; i < BASE_COUNT(regressions) && !chosen && !canary; i++)
-        run_seed(regressions[i].seed, regressions[i].ops, canary, false, trace);
-    for (uint64_t i = 0; i < runs; i++) {
-        uint64_t hash = run_seed(seed + i, ops, canary, false, trace);
+    for (size_t i = 0; i < BASE_COUNT(regressions) && !a.chosen && !a.canary; i++)
+        run_seed(regressions[i].seed, regressions[i].ops, a.canary, false, a.trace);
+    for (uint64_t i = 0; i < a.runs; i++) {
+        uint64_t hash = run_seed(a.seed + i, a.ops, a.canary, false, a.trace);
         /* The first seed again: the same run, byte for byte. */
-        if (i == 0 && hash != run_seed(seed, ops, canary, true, NULL)) {
-            fprintf(stderr, "FAILED: seed %" PRIu64 " gave two different runs\n", seed);
+        if (i == 0 && hash != run_seed(a.seed, a.ops, a.canary, true, NULL)) {
+            fprintf(stderr, "FAILED: seed %" PRIu64 " gave two different runs\n", a.seed);
             return 1;
         }
     }
-    if (trace)
-        fclose(trace);
+    if (a.trace)
+        fclose(a.trace);
     return 0;
 }

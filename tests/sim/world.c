@@ -4,6 +4,7 @@
  * acknowledged groups; synced_seq <= seq. */
 #include "tests/sim/world.h"
 
+#include <getopt.h>
 #include <inttypes.h>
 
 #include "base/compress.h"
@@ -664,4 +665,36 @@ void world_check_all(struct world *w)
             reader_close(w, &r, false);
         }
     }
+}
+
+bool world_args_get(int argc, char **argv, struct world_args *args)
+{
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},  {"ops", required_argument, NULL, 'o'},
+        {"runs", required_argument, NULL, 'r'},  {"canary", required_argument, NULL, 'c'},
+        {"trace", required_argument, NULL, 't'}, {NULL, 0, NULL, 0},
+    };
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 's':
+            args->seed = strtoull(optarg, NULL, 0);
+            args->chosen = true;
+            break;
+        case 'o':
+            args->ops = strtoull(optarg, NULL, 0);
+            break;
+        case 'r':
+            args->runs = strtoull(optarg, NULL, 0);
+            break;
+        case 'c':
+            args->canary = (unsigned)strtoul(optarg, NULL, 0);
+            break;
+        case 't':
+            args->trace = fopen(optarg, "w");
+            break;
+        default:
+            return false;
+        }
+    }
+    return args->canary < CANARY_COUNT;
 }

@@ -157,4 +157,14 @@ void reader_close(struct world *w, struct reader *r, bool park);
 struct base_source *checked_source_new(struct base_source *inner, bool reversed,
                                        const char **complaint);
 
+/* What store_model and merge_model are told: --seed --ops --runs --canary --trace. False: nonsense.
+ * The defaults are the caller's. */
+struct world_args {
+    uint64_t seed, ops, runs;
+    unsigned canary;
+    FILE *trace;
+    bool chosen; /* a seed was given: only that, and what follows it */
+};
+bool world_args_get(int argc, char **argv, struct world_args *args);
+
 #endif
