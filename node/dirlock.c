@@ -4,10 +4,10 @@
  * anywhere in the process, and two openers in one process do not exclude each other; flock(2) does
  * nothing over some network file systems. Invariants:
  *  1. The lock decides, the text in the file (the owner's process id) only explains: a stale text
- * is harmless.
+ *     is harmless.
  *  2. The lock belongs to the open file, which a forked child shares: release unlocks for all
- * copies; a child only closes its own (forget), so that it does not hold the directory after its
- * parent's sudden end. */
+ *     copies; a child only closes its own (forget), so that it does not hold the directory after
+ *     its parent's sudden end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  *  1. A lane's thread is started by its first job and never before: a host that only reads has no
  *     thread of ours.
  *  2. Threads block every signal: a signal to the host's process runs the host's handler on a
- * thread of the host's.
+ *     thread of the host's.
  *  3. A thread sleeps without a timeout unless a delayed job is pending; then until the earliest is
  *     due. So an idle node has no wake-up at all (counted in node_lane_stats.wakeups).
  *  4. Within a lane jobs take turns step by step, in the order of posting; a job belongs to one

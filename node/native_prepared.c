@@ -6,7 +6,7 @@
  *  2. What an entry was prepared to is immutable. When the schema moves it is let go, with the
  *     snapshot that it was made against, as soon as no request uses it: at most the latest snapshot
  *     and those of requests under way are kept. The text stays, the id stays valid, and the next
- * use makes another entry in its place.
+ *     use makes another entry in its place.
  *  3. What cannot be prepared any more is forgotten: its client is told "unprepared", prepares it
  *     again, and gets the reason.
  *  4. An entry whose rows have other columns than an earlier one in its place had says so, and so

@@ -6,7 +6,7 @@
  *  1. Only what a member itself told by gossip is remembered, until it tells of another place, or
  *     is a member no more.
  *  2. One write at a time, by the metadata lane; what changed meanwhile is written after it. A
- * write that fails is tried again with the next change: what is lost is a convenience.
+ *     write that fails is tried again with the next change: what is lost is a convenience.
  *  3. All on the loop's thread, but opening and closing. */
 #include <stdlib.h>
 

@@ -7,12 +7,12 @@
  *
  * Invariants:
  *  1. Catalog and store are not touched before the lock is held, and the lock is the last thing to
- * go.
+ *     go.
  *  2. A directory that holds something that is not ours is refused: we tighten modes and, for
- * temporary nodes, remove.
+ *     temporary nodes, remove.
  *  3. Every start has a generation of its own, on disk before anything is served.
  *  4. Order of closing: store (it needs the executor to flush), executor, timestamps, catalog,
- * lock. */
+ *     lock. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -5,13 +5,13 @@
  *  2. Calls cut short by a signal or by the kernel's size limit go on where they were; the caller
  *     sees all or an error.
  *  3. preallocate writes zeros past the old end (after asking the file system for the space, so
- * that a full disk is known before anything is written): only written blocks make a later fdatasync
- * cheap, for unwritten extents have to be converted in the journal first (baselines: 200 against
- * 350 µs), and only through the page cache do small appends later need no read.
+ *     that a full disk is known before anything is written): only written blocks make a later
+ *     fdatasync cheap, for unwritten extents have to be converted in the journal first (baselines:
+ *     200 against 350 µs), and only through the page cache do small appends later need no read.
  *  4. BASE_OPEN_DIRECT is a hint. A write whose offset, length and memory are aligned goes around
- * the page cache through a second descriptor; any other write, or a file system that refuses, takes
- * the ordinary way. Linux keeps both coherent within one file for bytes that do not overlap in
- * flight, and one writer at a time is what the port's users have. */
+ *     the page cache through a second descriptor; any other write, or a file system that refuses,
+ *     takes the ordinary way. Linux keeps both coherent within one file for bytes that do not
+ *     overlap in flight, and one writer at a time is what the port's users have. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

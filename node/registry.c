@@ -5,13 +5,13 @@
  * Relies on: a node is known by its directory's device and inode, so that no spelling of a path
  * opens it twice. Invariants:
  *  1. The mutex is held for a moment only, never over I/O: opening and closing run outside of it,
- * with the entry in state OPENING or CLOSING; whoever wants the same directory waits on the
- * condition.
+ *     with the entry in state OPENING or CLOSING; whoever wants the same directory waits on the
+ *     condition.
  *  2. A forked child never gets a node of its parent: the fork handler takes the mutex before the
- * fork, and in the child marks every node forked, closes the child's copies of the locks (else the
- * child would hold the directory after its parent's end), and empties the list. What the nodes own
- * (memory, descriptors) is left alone: their threads are not here, their mutexes may be in any
- * state. */
+ *     fork, and in the child marks every node forked, closes the child's copies of the locks (else
+ *     the child would hold the directory after its parent's end), and empties the list. What the
+ *     nodes own (memory, descriptors) is left alone: their threads are not here, their mutexes may
+ *     be in any state. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>

@@ -9,7 +9,7 @@
  *
  * Invariants:
  *  1. A timestamp is returned only when a limit greater than it is on disk (if the disk refuses:
- * after that was logged; writes will be refused by the store for the same cause).
+ *     after that was logged; writes will be refused by the store for the same cause).
  *  2. last_us only grows. */
 #include "node/node_private.h"
 

@@ -7,7 +7,7 @@
  *
  * Invariants:
  *  1. A savepoint is a place in the buffer (and in the overlay, once that got there). Rolling back
- * cuts both; it cannot fail.
+ *     cuts both; it cannot fail.
  *  2. overlay_upto <= buf.len, and stands on a mutation's boundary.
  *  3. marks ascend by level and by len.
  *  4. A failed apply leaves everything as it was: COMMIT can be tried again. */

@@ -9,7 +9,7 @@
  *     coordinator's, and says that we are read for all of its tokens.
  *  2. The rest of the position's partition is read first, then the range behind it, into one page.
  *  3. By index: the page has the live rows for which the conditions hold here, and nothing else; so
- * it depends on what we have, not on what our index has, or on whether we have one.
+ *     it depends on what we have, not on what our index has, or on whether we have one.
  *  4. A struct is in the store's hands, or waits to be put, or is in the free list; one whose
  *     answer nobody wants goes to the free list when the store gives it back. */
 #include "base/key.h"

@@ -2,7 +2,7 @@
  * limited.
  *
  * 1. A cursor holds the binding and the read it began with: COMMIT, ROLLBACK and schema changes
- * leave it alone.
+ *    leave it alone.
  * 2. xFilter may run many times on one cursor (joins): every buffer is used again.
  * 3. Refusals come from here, not from the planner, and name the way out.
  * 4. In a cluster the reads of the next parts (IN over partitions) are under way while the first

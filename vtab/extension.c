@@ -2,7 +2,7 @@
  *
  * 1. Loading twice into one connection changes nothing.
  * 2. One process has one SQLite for us: a second, different API table is refused, for there is one
- * pointer to it.
+ *    pointer to it.
  * 3. The library stays loaded (OK_LOAD_PERMANENTLY): nodes have threads that run its code. */
 #include <sqlite3ext.h>
 #include <stdatomic.h>

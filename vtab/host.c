@@ -1,9 +1,9 @@
 /* One connection's nodes: which directory is meant, opening it once, closing it.
  *
  * 1. A node is opened at first use; the registry of open nodes is node's, so two connections share
- * one.
+ *    one.
  * 2. After fork() the child must not touch what the parent opened: it is refused, and at the end
- * forgotten instead of closed.
+ *    forgotten instead of closed.
  * 3. Links live as long as the host; only their nodes come and go. */
 #include "vtab/vtab_private.h"
 

@@ -2,10 +2,10 @@
  * reference):
  *
  * 1. A query may not fail here: SQLite asks for terms of an OR one by one. What cannot be served
- * gets a plan that costs 1e50 and fails in xFilter, if it is ever run.
+ *    gets a plan that costs 1e50 and fails in xFilter, if it is ever run.
  * 2. A term is taken only if it compares as the column's type does: LIKE adds ranges with NOCASE.
  * 3. A taken term is omitted: SQLite must not test again as text what we converted. It ignores
- * `omit` for terms past the 16th; the plan says so (echo).
+ *    `omit` for terms past the 16th; the plan says so (echo).
  * 4. LIMIT is taken only when every other term is taken and the order is ours.
  * 5. IN lists are taken whole; then SQLite believes orderByConsumed, and slices come sorted. */
 #include "vtab/vtab_private.h"

@@ -1,9 +1,9 @@
 /* A plan and its arguments become keys and slices.
  *
  * 1. Operands are converted exactly: what no value of the type equals matches nothing; a range's
- * bound moves to the next value that exists (c < 7.5 is c <= 7). NULL matches nothing.
+ *    bound moves to the next value that exists (c < 7.5 is c <= 7). NULL matches nothing.
  * 2. IN lists multiply; partitions and slices come out ascending, each once, so that the order we
- * claim is right.
+ *    claim is right.
  * 3. Bounds are positions around a value: descending columns swap the ends. */
 #include "vtab/vtab_private.h"
 

@@ -1,7 +1,7 @@
 /* One live row, decoded column by column as SQLite asks for them.
  *
  * 1. Nothing is decoded that is not asked for: the partition key once a partition, clustering
- * values and cells up to the column wanted, in order.
+ *    values and cells up to the column wanted, in order.
  * 2. The row number tells what is stale: setting a row writes nothing but that number.
  * 3. Static and regular columns share the slots: a column is one or the other. */
 #include "vtab/vtab_private.h"

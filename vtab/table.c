@@ -1,8 +1,8 @@
 /* The module: creating, connecting, binding to the schema, detaching.
  *
  * 1. xConnect never fails because the data cannot be had: then columns come from the definition's
- * text or the shadow table, and the first use says what is wrong. DROP, RENAME and .schema work
- * without the node.
+ *    text or the shadow table, and the first use says what is wrong. DROP, RENAME and .schema work
+ *    without the node.
  * 2. DROP TABLE detaches. It never removes data: SQLite may bring the table back by ROLLBACK.
  * 3. Columns are declared in the order of their ids: as defined, then as added. */
 #include "vtab/vtab_private.h"

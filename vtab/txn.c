@@ -3,12 +3,12 @@
  * What SQLite does (tests/sql/cases/transactions.sql and late_busy.sql show it):
  * 1. xSync may fail, xCommit may not: the batch is applied at the last xSync.
  * 2. After a COMMIT that ended in SQLITE_BUSY, COMMIT calls xSync again for every table: a round of
- * counting begins when a table that was counted comes again. Applying twice does nothing the second
- * time.
+ *    counting begins when a table that was counted comes again. Applying twice does nothing the
+ *    second time.
  * 3. A created table takes part without xBegin.
  * 4. A savepoint is announced to each table apart, when it is opened or when the table joins;
- * levels announced already must not move. xRollbackTo may name a level never announced: node undoes
- * all since the one below. */
+ *    levels announced already must not move. xRollbackTo may name a level never announced: node
+ *    undoes all since the one below. */
 #include "vtab/vtab_private.h"
 
 int vtabi_txn_join(struct vtabi_table *table, struct base_err *err)

@@ -1,12 +1,12 @@
 /* xUpdate: one row at a time, as one mutation.
  *
  * 1. Everything is converted and built before anything is written: a row that fails leaves nothing
- * behind (SQLite opens no savepoint around statements of a single row).
+ *    behind (SQLite opens no savepoint around statements of a single row).
  * 2. INSERT writes the row's marker and the values that are not NULL; UPDATE writes cells only,
- * those that SET names. Another key is another row: the old one is deleted, the new one written
- * whole.
+ *    those that SET names. Another key is another row: the old one is deleted, the new one written
+ *    whole.
  * 3. UPDATE … FROM names every column. It is known by k, which a plain UPDATE does not pass on;
- * then what equals the row as it is counts as not named.
+ *    then what equals the row as it is counts as not named.
  * 4. Each row takes its own timestamp, in order, so that the last of two writes to one key wins. */
 #include "vtab/vtab_private.h"
 
